@@ -1,0 +1,248 @@
+"""A packed set: one memory-mappable file of uint8 images, labels and what they are.
+
+The file is in the safetensors format: eight bytes of header length (little-endian), a JSON header,
+then the bytes of two tensors without a gap: ``images`` uint8 ``[N, C, R, R]`` and ``labels`` int64
+``[N]``. (Images of a side that is a multiple of 8 keep the labels aligned to 8 bytes.) Its metadata
+holds class names, resize rule, source, versions and digests; ``seal`` is a digest over all of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from reacgan.data.dataset import DataError, ImageData, chunks, combine_digest
+
+KIND = "reacgan images 1"
+
+_MAX_HEADER_BYTES = 100_000_000
+_LABEL_BYTES = 8
+
+
+class ArchiveWriter:
+    """Collects batches into the temporary file of :func:`new_archive`, in constant memory."""
+
+    def __init__(
+        self,
+        file: IO[bytes],
+        *,
+        shape: tuple[int, int, int],
+        capacity: int,
+        class_names: tuple[str, ...],
+        metadata: Mapping[str, str],
+    ) -> None:
+        self._file = file
+        self._shape = shape
+        self._class_names = class_names
+        self._metadata = dict(metadata)
+        self._pixels = hashlib.sha256()
+        self._labels: list[npt.NDArray[np.int64]] = []
+        # Room for the largest header this file can need: digits of N only get fewer.
+        digest = "0" * 64
+        self._room = len(self._header(capacity, digest, digest)) + 7 & ~7
+        self._file.write(b"\0" * (8 + self._room))
+
+    def add(self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> None:
+        """Append images ``[n, C, R, R]`` with their labels ``[n]``."""
+        if images.shape != (len(labels), *self._shape) or images.dtype != np.uint8:
+            raise DataError(
+                f"images are {images.dtype} {list(images.shape)}, "
+                f"needed: uint8 {[len(labels), *self._shape]}"
+            )
+        content = np.ascontiguousarray(images).tobytes()
+        self._pixels.update(content)
+        self._file.write(content)
+        self._labels.append(np.asarray(labels, dtype=np.int64))
+
+    def finish(self) -> None:
+        """Append the labels and write the header."""
+        labels = np.concatenate(self._labels) if self._labels else np.zeros(0, dtype=np.int64)
+        self._file.write(labels.astype("<i8").tobytes())
+        shape = (len(labels), *self._shape)
+        pixels = self._pixels.hexdigest()
+        digest = combine_digest(shape, pixels, labels, class_names=self._class_names)
+        header = self._header(len(labels), pixels, digest)
+        self._file.seek(0)
+        self._file.write(self._room.to_bytes(8, "little") + header.ljust(self._room))
+
+    def _header(self, count: int, pixels: str, digest: str) -> bytes:
+        metadata = {
+            **self._metadata,
+            "kind": KIND,
+            "class_names": json.dumps(list(self._class_names)),
+            "pixels_sha256": pixels,
+            "digest": digest,
+        }
+        metadata["seal"] = _seal(metadata)
+        shape = (count, *self._shape)
+        return json.dumps({"__metadata__": metadata, **_tensors(shape)}).encode()
+
+
+@contextmanager
+def new_archive(
+    path: str | Path,
+    *,
+    shape: tuple[int, int, int],
+    capacity: int,
+    class_names: tuple[str, ...],
+    metadata: Mapping[str, str],
+) -> Iterator[ArchiveWriter]:
+    """Write a packed file: all of it appears under its name at the end of the block, or nothing.
+
+    Args:
+        path: where the file goes; the folder is made.
+        shape: ``(C, R, R)`` of one image.
+        capacity: the most images that will be added.
+        class_names: in label order.
+        metadata: what else people should know (source, resize rule, versions); all are strings.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            writer = ArchiveWriter(
+                file, shape=shape, capacity=capacity, class_names=class_names, metadata=metadata
+            )
+            yield writer
+            writer.finish()
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_archive(path: str | Path) -> ImageData:
+    """Memory-map a packed file. Everything but the pixels is checked; :func:`verify` reads them too.
+
+    Raises:
+        DataError: the file is missing, foreign, truncated or damaged.
+    """
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            header, start = _read_header(file, size, path)
+            shape, metadata = _check_header(header, path, payload=size - start)
+            count = shape[0]
+            file.seek(size - count * _LABEL_BYTES)
+            labels = np.frombuffer(file.read(count * _LABEL_BYTES), "<i8").astype(np.int64)
+        images = np.memmap(path, dtype=np.uint8, mode="r", offset=start, shape=shape)
+    except OSError as error:
+        raise DataError(f"{path}: not readable: {error.strerror}") from None
+    names: tuple[str, ...] = tuple(json.loads(metadata["class_names"]))
+    expected = combine_digest(shape, metadata["pixels_sha256"], labels, class_names=names)
+    if metadata["digest"] != expected:
+        raise _damaged(path, "labels or class names do not match their digest")
+    data = ImageData(images, labels, names, source=str(path), known_digest=expected)
+    return data
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """The metadata of a packed file: kind, source, split, resize, versions, digests."""
+    path = Path(path)
+    with path.open("rb") as file:
+        size = path.stat().st_size
+        header, start = _read_header(file, size, path)
+    return _check_header(header, path, payload=size - start)[1]
+
+
+def is_archive(path: str | Path) -> bool:
+    """Whether a file begins like a packed set; it may still be damaged."""
+    path = Path(path)
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        begin = file.read(16)
+    return len(begin) == 16 and begin[8:].lstrip(b" ").startswith(b'{"')
+
+
+def verify(path: str | Path) -> ImageData:
+    """Open a packed file and compare its pixels with their digest, too.
+
+    Raises:
+        DataError: as :func:`read_archive`, or the pixels are not those that were written.
+    """
+    data = read_archive(path)
+    pixels = hashlib.sha256()
+    for chunk in chunks(data.images):
+        pixels.update(chunk)
+    if pixels.hexdigest() != read_metadata(path)["pixels_sha256"]:
+        raise _damaged(Path(path), "pixels do not match their digest")
+    return data
+
+
+def _read_header(file: IO[bytes], size: int, path: Path) -> tuple[dict[str, Any], int]:
+    length = int.from_bytes(file.read(8), "little")
+    if size < 16 or not 2 <= length <= min(size - 8, _MAX_HEADER_BYTES):
+        raise DataError(
+            f"{path}: not a packed set ({size} bytes that do not begin with a header); make one "
+            "with `reacgan data prepare`"
+        )
+    try:
+        header = json.loads(file.read(length).decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise _damaged(path, "its header is not readable") from None
+    if not isinstance(header, dict):
+        raise _damaged(path, "its header is not readable")
+    return header, 8 + length
+
+
+def _check_header(
+    header: dict[str, Any], path: Path, *, payload: int
+) -> tuple[tuple[int, ...], dict[str, str]]:
+    """Shape of the images and metadata, after everything in the header was checked."""
+    metadata = header.get("__metadata__")
+    if not isinstance(metadata, dict) or metadata.get("kind") != KIND:
+        raise DataError(
+            f"{path}: a safetensors file, but not a packed set (its kind is not {KIND!r}); make "
+            "one with `reacgan data prepare`"
+        )
+    seal = metadata.pop("seal", None)
+    if seal != _seal(metadata):
+        raise _damaged(path, "its metadata does not match their seal")
+    images = header.get("images")
+    shape = images.get("shape") if isinstance(images, dict) else None
+    if (
+        not isinstance(shape, list)
+        or len(shape) != 4
+        or any(type(side) is not int or not 0 < side < 2**40 for side in shape)
+        or header != {"__metadata__": metadata, **_tensors(tuple(shape))}
+    ):
+        raise _damaged(path, "its tensors are not images uint8 [N, C, R, R] and labels int64 [N]")
+    needed = _tensors(tuple(shape))["labels"]["data_offsets"][1]
+    if needed != payload:
+        state = "truncated" if payload < needed else "too long"
+        raise _damaged(path, f"{state}: {payload} bytes after the header, needed: {needed}")
+    return tuple(shape), metadata
+
+
+def _tensors(shape: tuple[int, ...]) -> dict[str, dict[str, Any]]:
+    pixels = 1
+    for side in shape:
+        pixels *= side
+    end = pixels + shape[0] * _LABEL_BYTES
+    return {
+        "images": {"dtype": "U8", "shape": list(shape), "data_offsets": [0, pixels]},
+        "labels": {"dtype": "I64", "shape": [shape[0]], "data_offsets": [pixels, end]},
+    }
+
+
+def _seal(metadata: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(metadata, sort_keys=True).encode()).hexdigest()
+
+
+def _damaged(path: Path, problem: str) -> DataError:
+    return DataError(f"{path}: damaged packed set, {problem}; make it again")

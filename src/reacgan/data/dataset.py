@@ -1,0 +1,161 @@
+"""A labelled set of images: what every data set opens into."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from reacgan.config import ConfigError
+
+SPLITS = ("train", "test")
+RESOLUTIONS = (8, 16, 32, 64, 128, 256)
+
+_CHUNK_BYTES = 64 * 2**20
+
+
+class DataError(ConfigError):
+    """Images that cannot be used; the message names the file or value, the reason, what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """Labelled images of one size, in memory or memory-mapped.
+
+    Args:
+        images: uint8 ``[N, C, H, W]`` with C 1 (grey) or 3 (RGB) and H = W.
+        labels: int64 ``[N]``, each in ``0 .. len(class_names) - 1``.
+        class_names: one name a class, in label order.
+        source: where the images came from, for people.
+        known_digest: the digest, where a packed file already holds it.
+
+    Raises:
+        DataError: shapes, types or labels that do not fit together.
+    """
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+    class_names: tuple[str, ...]
+    source: str
+    known_digest: str | None = None
+
+    def __post_init__(self) -> None:
+        shape = self.images.shape
+        if len(shape) != 4 or self.images.dtype != np.uint8:
+            raise DataError(
+                f"{self.source}: images are {self.images.dtype} {list(shape)}, "
+                "needed: uint8 [N, C, H, W]"
+            )
+        if shape[1] not in (1, 3) or shape[2] != shape[3]:
+            raise DataError(
+                f"{self.source}: images are {list(shape)}, needed: C of 1 or 3 and H = W"
+            )
+        if self.labels.shape != shape[:1] or self.labels.dtype != np.int64:
+            raise DataError(
+                f"{self.source}: labels are {self.labels.dtype} {list(self.labels.shape)}, "
+                f"needed: int64 [{shape[0]}], one a image"
+            )
+        if len(self.labels) == 0:
+            raise DataError(f"{self.source}: holds no image")
+        low, high = int(self.labels.min()), int(self.labels.max())
+        if low < 0 or high >= len(self.class_names):
+            raise DataError(
+                f"{self.source}: labels reach from {low} to {high}, "
+                f"needed: 0 to {len(self.class_names) - 1}, one for each class name"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, those without an image included."""
+        return len(self.class_names)
+
+    @property
+    def resolution(self) -> int:
+        """Side of the images in pixels."""
+        return int(self.images.shape[2])
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for RGB."""
+        return int(self.images.shape[1])
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Images of each class, int64 ``[num_classes]``."""
+        return np.bincount(self.labels, minlength=self.num_classes).astype(np.int64)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) of shape, pixels, labels and class names: equal only for equal sets."""
+        if self.known_digest is not None:
+            return self.known_digest
+        pixels = hashlib.sha256()
+        for chunk in chunks(self.images):
+            pixels.update(chunk)
+        return combine_digest(
+            self.images.shape, pixels.hexdigest(), self.labels, class_names=self.class_names
+        )
+
+    def subset(self, indices: npt.ArrayLike | slice) -> ImageData:
+        """The images at ``indices``, in that order, in memory; the classes stay as they are."""
+        chosen: Any = indices if isinstance(indices, slice) else np.asarray(indices)
+        return ImageData(
+            images=np.ascontiguousarray(self.images[chosen]),
+            labels=np.ascontiguousarray(self.labels[chosen]),
+            class_names=self.class_names,
+            source=f"{self.source} (subset)",
+        )
+
+
+class Opener(Protocol):
+    """What a data set registers: a path (or None) in, images of one size out."""
+
+    def __call__(
+        self, path: str | None, *, split: str, resolution: int, channels: int
+    ) -> ImageData:
+        """Open a split, every image a uint8 square of ``resolution`` with ``channels``."""
+        ...
+
+
+def chunks(images: npt.NDArray[np.uint8]) -> Iterator[bytes]:
+    """The pixels of a large array as bytes, some megabytes at a time."""
+    step = max(1, _CHUNK_BYTES // max(1, images[:1].nbytes))
+    for start in range(0, len(images), step):
+        yield np.ascontiguousarray(images[start : start + step]).tobytes()
+
+
+def combine_digest(
+    shape: Sequence[int],
+    pixels: str,
+    labels: npt.NDArray[np.int64],
+    *,
+    class_names: Sequence[str],
+) -> str:
+    """The digest of a set from the SHA-256 (hex) of its pixels and all the rest."""
+    parts = {
+        "shape": [int(side) for side in shape],
+        "pixels": pixels,
+        "labels": hashlib.sha256(labels.astype("<i8").tobytes()).hexdigest(),
+        "class_names": list(class_names),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def check_request(*, split: str, resolution: int, channels: int) -> None:
+    """Raise :class:`DataError` for a split, resolution or number of channels that is not served."""
+    if split not in SPLITS:
+        raise DataError(f"split is {split!r}; allowed: {', '.join(SPLITS)}")
+    if resolution not in RESOLUTIONS:
+        allowed = ", ".join(map(str, RESOLUTIONS))
+        raise DataError(f"resolution is {resolution}; allowed: {allowed}")
+    if channels not in (1, 3):
+        raise DataError(f"channels is {channels}; allowed: 1 (grey), 3 (RGB)")

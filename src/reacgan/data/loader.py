@@ -1,0 +1,220 @@
+"""Batches of real images as a pure function of (seed, images_seen)."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from reacgan.config import ConfigError
+from reacgan.data.dataset import ImageData
+from reacgan.randomness import Draws, derive_seed
+
+_CPU_LIMIT_BYTES = 2 * 2**30
+
+
+class Loader:
+    """Serves the batch that belongs to any moment of a run; it keeps no position of its own.
+
+    The images seen at clock ``t`` are the global positions ``t .. t + batch - 1``; position ``p``
+    is place ``p mod N`` of epoch ``p // N``'s permutation, which depends on (seed, epoch) alone.
+    Each image is therefore seen exactly once an epoch, a batch may cross epochs or be larger than
+    the set, and the number of processes changes nothing but the slice that each one holds.
+
+    A set that fits is kept on the device as uint8 (``resident``). Otherwise rows are read from the
+    memory map, copied from pinned memory, and the next batch is read ahead in one thread.
+
+    Args:
+        data: the images.
+        batch: real images in a step, over all processes.
+        seed: the run's seed.
+        device: where batches are wanted.
+        rank: index of this process.
+        world: number of processes.
+        flip: mirror each image horizontally with probability 1/2.
+        crop: shift each image by up to this many pixels in both directions, edges repeated.
+        resident_limit_bytes: largest set that is kept on the device; None takes a quarter of the
+            free memory on CUDA and 2 GiB elsewhere.
+
+    Raises:
+        ConfigError: a batch that ``world`` does not divide, or a crop as large as the image.
+    """
+
+    def __init__(
+        self,
+        data: ImageData,
+        *,
+        batch: int,
+        seed: int,
+        device: torch.device | str = "cpu",
+        rank: int = 0,
+        world: int = 1,
+        flip: bool = False,
+        crop: int = 0,
+        resident_limit_bytes: int | None = None,
+    ) -> None:
+        if batch < 1 or batch % world:
+            lower = max(1, batch // world) * world
+            raise ConfigError(
+                f"batch is {batch}, which {world} processes cannot share evenly; "
+                f"take a multiple of {world}, such as {lower} or {lower + world}"
+            )
+        if not 0 <= crop < data.resolution:
+            raise ConfigError(f"crop is {crop}; allowed: 0 to {data.resolution - 1} pixels")
+        self.data = data
+        self.batch = batch
+        self.seed = seed
+        self.device = torch.device(device)
+        self.rank = rank
+        self.world = world
+        self.flip = flip
+        self.crop = crop
+        if resident_limit_bytes is None:
+            resident_limit_bytes = _default_limit(self.device)
+        self.resident = data.images.nbytes <= resident_limit_bytes
+        self._images = _as_tensor(data.images).to(self.device) if self.resident else None
+        self._labels = _as_tensor(data.labels).to(self.device) if self.resident else None
+        self._orders: dict[int, npt.NDArray[np.int64]] = {}
+        self._device_orders: dict[int, Tensor] = {}
+        self._executor: ThreadPoolExecutor | None = None
+        self._ahead: tuple[int, Future[tuple[Tensor, Tensor]]] | None = None
+
+    def at(self, images_seen: int) -> tuple[Tensor, Tensor]:
+        """This process's part of the batch at a moment of the run.
+
+        Returns:
+            uint8 images ``[batch / world, C, H, W]`` and int64 labels ``[batch / world]``, on the
+            device. No host synchronisation where the set is resident.
+        """
+        if images_seen < 0:
+            raise ConfigError(f"images_seen is {images_seen}; allowed: 0 or more")
+        if self._images is not None and self._labels is not None:
+            chosen = self._device_indices(images_seen)
+            images, labels = self._images.index_select(0, chosen), self._labels[chosen]
+        else:
+            images, labels = self._read_ahead(images_seen)
+        return self._augment(images, images_seen), labels
+
+    def indices(self, images_seen: int) -> npt.NDArray[np.int64]:
+        """Which images of the set :meth:`at` takes, int64 ``[batch / world]``."""
+        return np.concatenate(
+            [self._order(epoch)[start:stop] for epoch, start, stop in self._spans(images_seen)]
+        )
+
+    def close(self) -> None:
+        """Stop reading ahead."""
+        if self._executor is not None:
+            self._executor.shutdown(cancel_futures=True)
+        self._executor, self._ahead = None, None
+
+    def _spans(self, images_seen: int) -> list[tuple[int, int, int]]:
+        """This process's positions as (epoch, start, stop) pieces of permutations."""
+        count, total = self.batch // self.world, len(self.data)
+        position = images_seen + self.rank * count
+        end = position + count
+        spans = []
+        while position < end:
+            epoch, start = divmod(position, total)
+            stop = min(total, start + end - position)
+            spans.append((epoch, start, stop))
+            position += stop - start
+        return spans
+
+    def _order(self, epoch: int) -> npt.NDArray[np.int64]:
+        """Permutation of an epoch: the order of raw Philox words, the same in every numpy."""
+        if epoch not in self._orders:
+            self._orders = {e: kept for e, kept in self._orders.items() if e == epoch - 1}
+            words = np.random.Philox(derive_seed(self.seed, "data/order", epoch))
+            order = np.argsort(words.random_raw(len(self.data)), kind="stable")
+            self._orders[epoch] = order.astype(np.int64, copy=False)
+        return self._orders[epoch]
+
+    def _device_indices(self, images_seen: int) -> Tensor:
+        parts = []
+        for epoch, start, stop in self._spans(images_seen):
+            if epoch not in self._device_orders:
+                self._device_orders = {
+                    e: kept for e, kept in self._device_orders.items() if e == epoch - 1
+                }
+                order = _pin(torch.from_numpy(self._order(epoch)), self.device)
+                self._device_orders[epoch] = order.to(self.device, non_blocking=True)
+            parts.append(self._device_orders[epoch][start:stop])
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _read_ahead(self, images_seen: int) -> tuple[Tensor, Tensor]:
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(1, thread_name_prefix="reacgan-data")
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead[0] == images_seen:
+            images, labels = ahead[1].result()
+        else:
+            images, labels = self._read(self.indices(images_seen))
+        following = images_seen + self.batch
+        future = self._executor.submit(self._read, self.indices(following))
+        self._ahead = (following, future)
+        return (
+            images.to(self.device, non_blocking=True),
+            labels.to(self.device, non_blocking=True),
+        )
+
+    def _read(self, indices: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Rows from the map, in file order for the disk's sake, put back in the batch's order."""
+        sequence = np.argsort(indices, kind="stable")
+        images = np.empty((len(indices), *self.data.images.shape[1:]), dtype=np.uint8)
+        images[sequence] = self.data.images[indices[sequence]]
+        labels = torch.from_numpy(self.data.labels[indices])
+        return _pin(torch.from_numpy(images), self.device), _pin(labels, self.device)
+
+    def _augment(self, images: Tensor, images_seen: int) -> Tensor:
+        count = len(images)
+        if self.flip:
+            toss = self._draws("data/flip", images_seen).uniform(count) < 0.5
+            images = torch.where(toss[:, None, None, None], images.flip(-1), images)
+        if self.crop:
+            shift = self._draws("data/crop", images_seen).integers(
+                count, 2, low=-self.crop, high=self.crop + 1
+            )
+            images = shift_images(images, shift)
+        return images
+
+    def _draws(self, stream: str, images_seen: int) -> Draws:
+        return Draws(
+            self.seed,
+            stream,
+            images_seen,
+            device=self.device,
+            rank=self.rank,
+            world=self.world,
+        )
+
+
+def shift_images(images: Tensor, shift: Tensor) -> Tensor:
+    """Each image ``[N, C, H, W]`` moved by its own whole pixels ``[N, 2]`` (y, x), edges repeated.
+
+    out[n, c, y, x] = images[n, c, clamp(y + shift[n, 0]), clamp(x + shift[n, 1])]
+    """
+    height, width = images.shape[2:]
+    side = torch.arange(max(height, width), device=images.device)
+    rows = (side[None, :height] + shift[:, :1]).clamp(0, height - 1)[:, None, :, None]
+    columns = (side[None, :width] + shift[:, 1:]).clamp(0, width - 1)[:, None, None, :]
+    images = images.gather(2, rows.expand_as(images))
+    return images.gather(3, columns.expand_as(images))
+
+
+def _default_limit(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] // 4
+    return _CPU_LIMIT_BYTES
+
+
+def _pin(tensor: Tensor, device: torch.device) -> Tensor:
+    return tensor.pin_memory() if device.type == "cuda" else tensor
+
+
+def _as_tensor(array: npt.NDArray[np.generic]) -> Tensor:
+    """A tensor over the array, or over a copy where the array is read-only or not contiguous."""
+    writeable = array.flags.writeable and array.flags.c_contiguous
+    return torch.from_numpy(array if writeable else np.array(array, order="C"))

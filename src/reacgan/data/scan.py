@@ -1,0 +1,237 @@
+"""What a folder holds: every header is read, and what cannot be used is refused with a reason."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from reacgan.data.dataset import DataError
+from reacgan.data.decode import MAX_PIXELS, UnreadableImage, is_grey, open_header
+from reacgan.data.parallel import ordered_map
+from reacgan.data.walk import Entry, Listing, find_layout, list_split, readable_name
+
+MAX_REFUSED = 0.05
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A file that is not used (its path relative to the root) and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The usable images of one split, in a fixed order, and all that was refused.
+
+    ``files`` are relative to ``root``; ``labels`` int64 ``[N]``; ``sizes`` (width, height) and
+    ``modes`` (Pillow's names) as the headers have them; ``grey`` says whether every image is grey.
+    """
+
+    root: Path
+    split: str
+    files: tuple[str, ...]
+    labels: npt.NDArray[np.int64]
+    class_names: tuple[str, ...]
+    refused: tuple[Refused, ...]
+    sizes: tuple[tuple[int, int], ...]
+    modes: tuple[str, ...]
+    grey: bool
+    ignored: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Images of each class, int64 ``[num_classes]``."""
+        return np.bincount(self.labels, minlength=len(self.class_names)).astype(np.int64)
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """How many files were refused for each reason, the most frequent first."""
+        return dict(Counter(one.reason for one in self.refused).most_common())
+
+    @property
+    def refused_share(self) -> float:
+        """Refused files over all files looked at."""
+        return len(self.refused) / max(1, len(self.refused) + len(self.files))
+
+
+@dataclass(frozen=True)
+class _Header:
+    size: tuple[int, int] = (0, 0)
+    mode: str = ""
+    grey: bool = False
+    animated: bool = False
+    problem: str = ""
+
+
+def scan_folder(
+    path: str | Path,
+    *,
+    split: str = "train",
+    max_pixels: int = MAX_PIXELS,
+    progress: Callable[[int, int], None] | None = None,
+) -> Scan:
+    """Scan a folder of class folders: ``PATH/<class>/...`` or ``PATH/<split>/<class>/...``.
+
+    The first folder level is the class, whatever lies deeper belongs to it. Classes and files are
+    sorted by code point, so that labels are the same on every machine. Symbolic links are followed,
+    each real folder once a class. A class of ``train`` without a usable image is dropped with a
+    note; ``test`` has the classes of ``train``.
+
+    Raises:
+        DataError: no such folder, no class folders, or no usable image at all.
+    """
+    layout = find_layout(path)
+    scan = scan_listing(list_split(layout, "train"), max_pixels=max_pixels, progress=progress)
+    if split == "train":
+        return scan
+    held_out = list_split(layout, split)
+    return scan_listing(
+        with_classes(held_out, scan.class_names), max_pixels=max_pixels, progress=progress
+    )
+
+
+def with_classes(listing: Listing, class_names: tuple[str, ...]) -> Listing:
+    """Relabel a listing to the classes of another split; files of other classes are problems."""
+    places = {name: label for label, name in enumerate(class_names)}
+    entries = []
+    for entry in listing.entries:
+        name = listing.class_names[entry.label] if entry.label >= 0 else None
+        label = places.get(name, -1) if name is not None else -1
+        problem = entry.problem or ("" if label >= 0 else "its class has no training image")
+        entries.append(Entry(entry.relative, label, entry.size, entry.mtime_ns, problem))
+    return Listing(
+        listing.root, listing.split, class_names, tuple(entries), listing.ignored, listing.notes
+    )
+
+
+def scan_listing(
+    listing: Listing,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    progress: Callable[[int, int], None] | None = None,
+) -> Scan:
+    """Read the header of every file of a listing; nothing is decoded yet."""
+
+    def read(entry: Entry) -> _Header:
+        if entry.problem:
+            return _Header(problem=entry.problem)
+        return _read_header(listing.root / entry.relative, max_pixels)
+
+    with bomb_warnings_off():
+        heads = list(ordered_map(read, listing.entries, progress=progress))
+    headers = list(zip(listing.entries, heads, strict=True))
+    usable = [(entry, head) for entry, head in headers if not head.problem]
+    refused = tuple(
+        Refused(readable_name(entry.relative), head.problem)
+        for entry, head in headers
+        if head.problem
+    )
+    if not usable:
+        raise DataError(
+            f"{listing.root}: no usable image among {len(refused)} files: {_reasons(refused)}"
+        )
+    labels = np.array([entry.label for entry, _ in usable], dtype=np.int64)
+    labels, class_names, notes = _drop_empty(listing, labels)
+    animated = sum(head.animated for _, head in usable)
+    if animated:
+        notes += (f"{animated} images have several frames; the first one is used",)
+    return Scan(
+        root=listing.root,
+        split=listing.split,
+        files=tuple(entry.relative for entry, _ in usable),
+        labels=labels,
+        class_names=class_names,
+        refused=refused,
+        sizes=tuple(head.size for _, head in usable),
+        modes=tuple(head.mode for _, head in usable),
+        grey=all(head.grey for _, head in usable),
+        ignored=listing.ignored,
+        notes=listing.notes + notes,
+    )
+
+
+@contextmanager
+def bomb_warnings_off() -> Iterator[None]:
+    """Within the block Pillow does not warn of large images: they are refused by our own cap."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        yield
+
+
+def report_refused(scan: Scan | Iterable[Refused], path: str | Path) -> Path:
+    """Write the refused files as lines of ``reason<TAB>path``; returns where."""
+    path = Path(path)
+    refused = scan.refused if isinstance(scan, Scan) else tuple(scan)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        file.writelines(f"{one.reason}\t{_one_line(one.path)}\n" for one in refused)
+    return path
+
+
+def check_share(
+    refused: tuple[Refused, ...], total: int, *, max_refused: float, report: Path, source: str
+) -> None:
+    """Stop where more than a share of the files was refused.
+
+    Raises:
+        DataError: the counts by reason and where the list of files was written.
+    """
+    if len(refused) <= max_refused * total:
+        return
+    where = report_refused(refused, report)
+    raise DataError(
+        f"{source}: {len(refused)} of {total} files were refused, more than the share of "
+        f"{max_refused:g} that is allowed: {_reasons(refused)}. The list is in {where}. "
+        "Repair or remove them, or allow a larger share."
+    )
+
+
+def _drop_empty(
+    listing: Listing, labels: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], tuple[str, ...], tuple[str, ...]]:
+    """Without classes that have no image (in train; test keeps the classes of train)."""
+    counts = np.bincount(labels, minlength=len(listing.class_names))
+    empty = [name for name, count in zip(listing.class_names, counts, strict=True) if not count]
+    if not empty:
+        return labels, listing.class_names, ()
+    shown = ", ".join(empty[:10]) + (", ..." if len(empty) > 10 else "")
+    if listing.split != "train":
+        return labels, listing.class_names, (f"classes without a {listing.split} image: {shown}",)
+    kept = np.flatnonzero(counts)
+    places = np.full(len(counts), -1, dtype=np.int64)
+    places[kept] = np.arange(len(kept))
+    note = f"{len(empty)} classes DROPPED, they have no usable image: {shown}"
+    return places[labels], tuple(listing.class_names[label] for label in kept), (note,)
+
+
+def _read_header(path: Path, max_pixels: int) -> _Header:
+    try:
+        with open_header(path, max_pixels=max_pixels) as image:
+            animated = bool(getattr(image, "is_animated", False))
+            return _Header(image.size, image.mode, is_grey(image), animated)
+    except UnreadableImage as error:
+        return _Header(problem=error.reason)
+    except Exception as error:  # reading further frames of a hostile file raises anything
+        return _Header(problem=f"not readable ({type(error).__name__})")
+
+
+def _reasons(refused: Iterable[Refused]) -> str:
+    counted: Iterator[tuple[str, int]] = iter(
+        Counter(one.reason for one in refused).most_common(8)
+    )
+    return ", ".join(f"{count} x {reason}" for reason, count in counted) or "nothing there"
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")

@@ -1,0 +1,15 @@
+"""Complete, named configurations."""
+
+from __future__ import annotations
+
+from reacgan.config import Experiment, lookup
+from reacgan.experiments.digits import DIGITS
+
+EXPERIMENTS: dict[str, Experiment] = {held.name: held for held in (*DIGITS,)}
+
+__all__ = ["EXPERIMENTS", "experiment"]
+
+
+def experiment(name: str) -> Experiment:
+    """The experiment called ``name``; raises ConfigError that lists the known ones."""
+    return lookup("experiment", EXPERIMENTS, name)

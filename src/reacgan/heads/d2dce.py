@@ -1,0 +1,158 @@
+"""The data-to-data cross-entropy (D2D-CE) and ReACGAN's head."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from reacgan.config import ConfigError, PositiveFloat, PositiveInt, UnitFloat
+from reacgan.heads.base import PLAIN_LAYERS, HeadOutput, Layers
+from reacgan.heads.hypersphere import (
+    EmbeddingHead,
+    check_batch,
+    global_batch,
+    masked_logsumexp,
+    unit,
+    without_autocast,
+)
+
+Form = Literal["paper", "released"]
+
+
+def d2d_cross_entropy(
+    features: Tensor,
+    class_vectors: Tensor,
+    labels: Tensor,
+    *,
+    temperature: float,
+    margin: float,
+    form: Form = "paper",
+) -> Tensor:
+    """Data-to-data cross-entropy (Kang, Shim, Cho, Park, NeurIPS 2021, equation 6).
+
+    With f_i the normalised features, v_c the normalised class vectors, m the margin of positives
+    and 1 - m that of negatives::
+
+        p_i  = min(f_i . v_(y_i) - m, 0) / temperature
+        n_ij = max(f_i . f_j - (1 - m), 0) / temperature
+        loss = - mean_i log( exp(p_i) / (exp(p_i) + sum_(j: y_j != y_i) exp(n_ij)) )
+
+    A positive with a cosine above m and a negative with a cosine below 1 - m are easy and get no
+    gradient; with easy pairs alone, the loss is at its floor, mean_i ln(1 + number of negatives).
+    ``form="released"`` is what the authors' published code computes, and the published results
+    were made with: from each n_ij it subtracts, as a constant for the gradient,
+    M_i = max_(j != i) (f_i . f_j - (1 - m)) / temperature over *all* other samples, and does not
+    add it back. This lowers the weight of the negatives where a sample has a near neighbour.
+
+    Args:
+        features: ``[N, D]``, of any length other than zero; normalised here.
+        class_vectors: ``[K, D]``, normalised here.
+        labels: ``[N]`` int64 of 0 .. K - 1. The range is not checked: that would stop a GPU.
+        temperature: above 0.
+        margin: 0 .. 1.
+        form: ``"paper"`` or ``"released"``.
+
+    Returns:
+        A scalar, float32 or float64. It and its gradient are finite for any finite batch; a sample
+        without negatives adds zero and gets no gradient.
+
+    Raises:
+        ConfigError: wrong shapes or types, or a setting outside its range.
+    """
+    check_batch(features, class_vectors, labels, temperature=temperature)
+    if not 0 <= margin <= 1:
+        raise ConfigError(f"margin is {margin}; needed: 0 to 1")
+    if form not in ("paper", "released"):
+        raise ConfigError(f"form is {form!r}; needed: 'paper' or 'released'")
+    with without_autocast(features):
+        return d2d_on_sphere(
+            unit(features),
+            unit(class_vectors),
+            labels,
+            temperature=temperature,
+            margin=margin,
+            form=form,
+        )
+
+
+def d2d_on_sphere(
+    features: Tensor,
+    class_vectors: Tensor,
+    labels: Tensor,
+    *,
+    temperature: float,
+    margin: float,
+    form: Form = "paper",
+) -> Tensor:
+    """Compute the same of features and class vectors that have length 1 already; nothing is checked."""
+    positive = (features * class_vectors[labels]).sum(dim=1)
+    pairs = (features @ features.T - (1 - margin)) / temperature
+    attraction = -F.relu((margin - positive) / temperature)  # p_i <= 0
+    repulsion = F.relu(pairs)  # n_ij >= 0
+    if form == "released":
+        repulsion = repulsion - _nearest(pairs)[:, None]
+    negatives = labels[:, None] != labels[None, :]
+    # log(1 + sum_j exp(n_ij) / exp(p_i))
+    return -F.logsigmoid(attraction - masked_logsumexp(repulsion, negatives)).mean()
+
+
+def _nearest(pairs: Tensor) -> Tensor:
+    """Find each row's largest entry off the diagonal, without gradient; 0 if there is none."""
+    itself = torch.eye(pairs.shape[0], dtype=torch.bool, device=pairs.device)
+    largest = pairs.detach().masked_fill(itself, -torch.inf).amax(dim=1)
+    return largest.masked_fill(largest == -torch.inf, 0.0)
+
+
+class D2DCrossEntropyHead(EmbeddingHead):
+    """ReACGAN's head (Kang, Shim, Cho, Park, NeurIPS 2021).
+
+    The score is w . h + b. The embedding is a linear projection of the features h, compared on the
+    unit hypersphere with one vector a class and with the embeddings of the whole batch, over all
+    processes: see :func:`d2d_cross_entropy`.
+
+    Shapes: features ``[N, F]``, score ``[N]``, embedding ``[N, E]``, class vectors ``[K, E]``.
+    D minimises the loss of real samples, G that of fake samples with the labels it was given.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_features: int,
+        num_classes: int,
+        layers: Layers = PLAIN_LAYERS,
+        embedding_dim: PositiveInt = 512,
+        temperature: PositiveFloat = 0.5,
+        margin: UnitFloat = 0.98,
+        form: Form = "paper",
+    ) -> None:
+        super().__init__(
+            in_features=in_features,
+            num_classes=num_classes,
+            embedding_dim=embedding_dim,
+            layers=layers,
+        )
+        self.temperature = temperature
+        self.margin = margin
+        self.form: Form = form
+
+    def d_loss(self, real: HeadOutput, fake: HeadOutput) -> Tensor:
+        """D2D-CE of the real samples; fake ones are not classified."""
+        return self._loss(real)
+
+    def g_loss(self, fake: HeadOutput) -> Tensor:
+        """D2D-CE of the fake samples."""
+        return self._loss(fake)
+
+    def _loss(self, output: HeadOutput) -> Tensor:
+        embedding, class_vectors, labels = global_batch(output)
+        return d2d_cross_entropy(
+            embedding,
+            class_vectors,
+            labels,
+            temperature=self.temperature,
+            margin=self.margin,
+            form=self.form,
+        )

@@ -1,0 +1,113 @@
+"""What the heads on the unit hypersphere share: normalisation, masked sums, gathering, layers."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+
+from reacgan import distributed
+from reacgan.config import ConfigError
+from reacgan.heads.base import Head, HeadOutput, Layers, at_least_float32
+
+ZERO_LENGTH = 1e-12
+
+
+def unit(vectors: Tensor) -> Tensor:
+    """Divide each row by its Euclidean length, in float32 at least.
+
+    Rows are first divided by their largest component (a constant for the gradient, since the
+    direction does not depend on it), so that no square overflows or vanishes. A row without a
+    component above 1e-12 has no direction: it becomes zero and gets no gradient.
+    """
+    vectors = vectors.to(at_least_float32(vectors.dtype))
+    largest = vectors.detach().abs().amax(dim=-1, keepdim=True)
+    vectors = vectors / torch.where(largest < ZERO_LENGTH, torch.inf, largest)
+    length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)  # at least 1, or exactly 0
+    return vectors / length.clamp_min(0.5)
+
+
+def masked_logsumexp(values: Tensor, mask: Tensor) -> Tensor:
+    """Row-wise ``log sum exp`` of the entries of ``values [N, M]`` where ``mask`` is true: ``[N]``.
+
+    A row without any entry gives a huge negative number instead of -inf, whose gradient would be
+    undefined; its gradient is zero.
+    """
+    nothing = torch.finfo(values.dtype).min / 4
+    return torch.logsumexp(values.masked_fill(~mask, nothing), dim=1)
+
+
+def without_autocast(tensor: Tensor) -> AbstractContextManager[object]:
+    """Open a context in which matrix products keep the precision of their inputs."""
+    kind = tensor.device.type
+    if not torch.amp.is_autocast_available(kind):
+        return nullcontext()
+    return torch.autocast(kind, enabled=False)
+
+
+def check_batch(
+    features: Tensor, class_vectors: Tensor, labels: Tensor, *, temperature: float
+) -> None:
+    """Refuse shapes and types that a coupled loss cannot use, without reading a value.
+
+    Raises:
+        ConfigError: names the argument, what it is and what is needed.
+    """
+    if features.dim() != 2 or features.shape[0] == 0 or not features.is_floating_point():
+        raise ConfigError(f"features: {_describe(features)}; needed: floating point [N, D], N >= 1")
+    if class_vectors.dim() != 2 or not class_vectors.is_floating_point():
+        raise ConfigError(
+            f"class_vectors: {_describe(class_vectors)}; needed: floating point [K, D]"
+        )
+    if class_vectors.shape[1] != features.shape[1]:
+        raise ConfigError(
+            f"class_vectors have width {class_vectors.shape[1]}, features {features.shape[1]}; "
+            "needed: the same"
+        )
+    if labels.shape != features.shape[:1] or labels.dtype != torch.int64:
+        raise ConfigError(
+            f"labels: {_describe(labels)}; needed: torch.int64 [{features.shape[0]}], one a sample"
+        )
+    if not temperature > 0:
+        raise ConfigError(f"temperature is {temperature}; needed: a number above 0")
+
+
+def _describe(tensor: Tensor) -> str:
+    return f"{tensor.dtype} {list(tensor.shape)}"
+
+
+class EmbeddingHead(Head):
+    """A score, a linear projection of the features, and one learned vector a class."""
+
+    def __init__(
+        self, *, in_features: int, num_classes: int, embedding_dim: int, layers: Layers
+    ) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.score = layers.linear(in_features, 1, True)
+        self.embedding = layers.linear(in_features, embedding_dim, True)
+        self.class_vectors = layers.embedding(num_classes, embedding_dim)
+
+    def forward(self, features: Tensor, labels: Tensor) -> HeadOutput:
+        """Score ``[N]``, embedding ``[N, E]`` and the class vectors ``[K, E]`` of ``[N, F]``."""
+        return HeadOutput(
+            score=self.score(features).squeeze(1),
+            labels=labels,
+            embedding=self.embedding(features),
+            class_vectors=self.class_vectors(torch.arange(self.num_classes, device=labels.device)),
+        )
+
+
+def global_batch(output: HeadOutput) -> tuple[Tensor, Tensor, Tensor]:
+    """Embeddings ``[N, E]`` (with gradient), class vectors and labels of all processes' samples.
+
+    Class vectors are parameters, the same on every process, and are not gathered.
+
+    Raises:
+        ConfigError: the output is not one of an embedding head.
+    """
+    if output.embedding is None or output.class_vectors is None:
+        raise ConfigError("the output holds no embedding; needed: the output of an embedding head")
+    embedding = distributed.gather(output.embedding)
+    return embedding, output.class_vectors, distributed.gather(output.labels)

@@ -1,0 +1,93 @@
+"""Generators, discriminator backbones, and how a configuration builds them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from reacgan.config import Component, DataConfig, Experiment, check_options, lookup
+from reacgan.heads import Layers, build_head, head_options
+from reacgan.models.biggan import BigGANBackbone, BigGANGenerator
+from reacgan.models.discriminator import Discriminator
+from reacgan.models.layers import (
+    SpectralEmbedding,
+    SpectralLinear,
+    initialise_orthogonal,
+    statistics_frozen,
+)
+
+GENERATORS: dict[str, type[nn.Module]] = {
+    "biggan": BigGANGenerator,
+}
+
+BACKBONES: dict[str, type[nn.Module]] = {
+    "biggan": BigGANBackbone,
+}
+
+__all__ = [
+    "BACKBONES",
+    "GENERATORS",
+    "Discriminator",
+    "build_discriminator",
+    "build_generator",
+    "complete",
+    "count_parameters",
+    "statistics_frozen",
+]
+
+_GENERATOR_GIVEN = ("resolution", "channels", "num_classes")
+_BACKBONE_GIVEN = ("resolution", "channels")
+
+
+def build_generator(component: Component, data: DataConfig, num_classes: int) -> nn.Module:
+    """The generator that a configuration names: ``forward(z, labels) -> images in [-1, 1]``."""
+    member: Any = lookup("generator", GENERATORS, component.name)
+    options = check_options(
+        member, component.options, where="model.generator", given=_GENERATOR_GIVEN
+    )
+    return member(
+        resolution=data.resolution, channels=data.channels, num_classes=num_classes, **options
+    )
+
+
+def build_discriminator(
+    backbone: Component, head: Component, data: DataConfig, num_classes: int
+) -> Discriminator:
+    """The backbone and head that a configuration names; the head normalises as its backbone does."""
+    member: Any = lookup("backbone", BACKBONES, backbone.name)
+    options = check_options(member, backbone.options, where="model.backbone", given=_BACKBONE_GIVEN)
+    network: Any = member(resolution=data.resolution, channels=data.channels, **options)
+    layers = Layers(SpectralLinear, SpectralEmbedding) if network.spectral_norm else Layers()
+    built = build_head(
+        head, in_features=network.out_features, num_classes=num_classes, layers=layers
+    )
+    return Discriminator(network, initialise_orthogonal(built))
+
+
+def complete(experiment: Experiment) -> Experiment:
+    """The experiment with every option of generator, backbone and head written out.
+
+    Raises :class:`~reacgan.config.ConfigError` where one is unknown or out of range.
+    """
+    model = experiment.model
+    generator: Any = lookup("generator", GENERATORS, model.generator.name)
+    backbone: Any = lookup("backbone", BACKBONES, model.backbone.name)
+    full = {
+        "generator": check_options(
+            generator, model.generator.options, where="model.generator", given=_GENERATOR_GIVEN
+        ),
+        "backbone": check_options(
+            backbone, model.backbone.options, where="model.backbone", given=_BACKBONE_GIVEN
+        ),
+        "head": head_options(model.head),
+    }
+    changes = {
+        f"model.{part}.{key}": value for part, held in full.items() for key, value in held.items()
+    }
+    return experiment.replace(**changes)
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Number of learned values; buffers do not count."""
+    return sum(parameter.numel() for parameter in module.parameters())

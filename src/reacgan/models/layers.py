@@ -1,0 +1,229 @@
+"""Layers that the convolutional generators and backbones are made of.
+
+Spectral normalisation (Miyato et al. 2018), conditional batch normalisation (BigGAN, Brock et al.
+2019) whose statistics span all processes, self-attention (SAGAN, Zhang et al. 2019) and orthogonal
+initialisation. Everything is plain PyTorch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reacgan import distributed
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
+
+BATCH_NORM_EPS = 1e-4
+SPECTRAL_NORM_EPS = 1e-6
+
+
+class _SpectralNorm(nn.Module):
+    """Mixin that divides ``weight`` by its largest singular value, estimated by power iteration.
+
+    With W the weight as a matrix [out, rest]: v = W^T u / |.|, u = W v / |.| (one iteration for each
+    forward pass in training mode, none in evaluation mode), sigma = u^T W v; u and v are constants
+    for the gradient. Kept in float32 (or float64) under autocast.
+    """
+
+    weight: nn.Parameter
+    u: Tensor
+    v: Tensor
+
+    def _start_power_iteration(self) -> None:
+        matrix = self.weight.detach().flatten(1)
+        self.register_buffer("u", F.normalize(torch.randn(matrix.shape[0]), dim=0))
+        self.register_buffer("v", F.normalize(torch.randn(matrix.shape[1]), dim=0))
+
+    def normalised_weight(self) -> Tensor:
+        """``weight / sigma``, same shape as ``weight``."""
+        with torch.autocast(self.weight.device.type, enabled=False):
+            matrix = self.weight.flatten(1)
+            if self.training:
+                with torch.no_grad():
+                    held = matrix.detach()
+                    self.v.copy_(F.normalize(held.t().mv(self.u), dim=0, eps=SPECTRAL_NORM_EPS))
+                    self.u.copy_(F.normalize(held.mv(self.v), dim=0, eps=SPECTRAL_NORM_EPS))
+            # Clones: the next forward pass overwrites the buffers while this graph may still live.
+            u, v = self.u.clone(), self.v.clone()
+            return self.weight / torch.dot(u, matrix.mv(v))
+
+
+class SpectralConv2d(_SpectralNorm, nn.Conv2d):
+    """3x3 or 1x1 convolution with a spectrally normalised weight."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._start_power_iteration()
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name of nn.Conv2d
+        """[N, C, H, W] -> [N, C', H', W']."""
+        return self._conv_forward(input, self.normalised_weight(), self.bias)
+
+
+class SpectralLinear(_SpectralNorm, nn.Linear):
+    """Linear layer with a spectrally normalised weight."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._start_power_iteration()
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        """[..., C] -> [..., C']."""
+        return F.linear(input, self.normalised_weight(), self.bias)
+
+
+class SpectralEmbedding(_SpectralNorm, nn.Embedding):
+    """Table of vectors with a spectrally normalised weight."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._start_power_iteration()
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        """int64 [...] -> [..., C]."""
+        return F.embedding(input, self.normalised_weight())
+
+
+def conv3x3(in_channels: int, out_channels: int, *, spectral: bool) -> nn.Conv2d:
+    """Same-size 3x3 convolution with bias."""
+    layer = SpectralConv2d if spectral else nn.Conv2d
+    return layer(in_channels, out_channels, 3, padding=1)
+
+
+def conv1x1(
+    in_channels: int, out_channels: int, *, spectral: bool, bias: bool = True
+) -> nn.Conv2d:
+    """1x1 convolution."""
+    layer = SpectralConv2d if spectral else nn.Conv2d
+    return layer(in_channels, out_channels, 1, bias=bias)
+
+
+def linear(in_features: int, out_features: int, *, spectral: bool, bias: bool = True) -> nn.Linear:
+    """Linear layer."""
+    layer = SpectralLinear if spectral else nn.Linear
+    return layer(in_features, out_features, bias=bias)
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over all processes, with or without learned gain and bias.
+
+    ``F.batch_norm`` when alone; with several processes mean and variance are summed over them with
+    gradient (PyTorch's own synchronised layer refuses CPUs). ``track = False`` leaves the running
+    statistics as they are; see :func:`statistics_frozen`.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, num_features: int, *, affine: bool, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.track = True
+        self.gain = nn.Parameter(torch.ones(num_features)) if affine else None
+        self.bias = nn.Parameter(torch.zeros(num_features)) if affine else None
+        self.register_buffer("running_mean", torch.zeros(num_features))
+        self.register_buffer("running_var", torch.ones(num_features))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[N, C, H, W] -> the same shape."""
+        if self.training and distributed.world_size() > 1:
+            return self._over_processes(images)
+        tracked = self.track or not self.training
+        return F.batch_norm(
+            images,
+            self.running_mean if tracked else None,
+            self.running_var if tracked else None,
+            self.gain,
+            self.bias,
+            training=self.training,
+            momentum=self.momentum,
+            eps=BATCH_NORM_EPS,
+        )
+
+    def _over_processes(self, images: Tensor) -> Tensor:
+        wide = images.to(self.running_mean.dtype)
+        count = images.numel() // images.shape[1] * distributed.world_size()
+        mean = distributed.sum_over_processes(wide.sum((0, 2, 3))) / count
+        centred = wide - mean.view(1, -1, 1, 1)
+        variance = distributed.sum_over_processes(centred.square().sum((0, 2, 3))) / count
+        if self.track:
+            with torch.no_grad():
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
+        normalised = centred * (variance + BATCH_NORM_EPS).rsqrt().view(1, -1, 1, 1)
+        if self.gain is not None and self.bias is not None:
+            normalised = normalised * self.gain.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
+        return normalised.to(images.dtype)
+
+
+@contextmanager
+def statistics_frozen(module: nn.Module) -> Iterator[None]:
+    """Within the block, batch norms of ``module`` normalise as before but do not track statistics."""
+    layers = [layer for layer in module.modules() if isinstance(layer, BatchNorm) and layer.track]
+    for layer in layers:
+        layer.track = False
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.track = True
+
+
+class ConditionalBatchNorm(nn.Module):
+    """Batch norm whose gain and bias depend on a condition: y = (1 + A c) BN(x) + B c (BigGAN)."""
+
+    def __init__(self, num_features: int, condition_dim: int, *, spectral: bool) -> None:
+        super().__init__()
+        self.norm = BatchNorm(num_features, affine=False)
+        self.gain = linear(condition_dim, num_features, spectral=spectral, bias=False)
+        self.bias = linear(condition_dim, num_features, spectral=spectral, bias=False)
+
+    def forward(self, images: Tensor, condition: Tensor) -> Tensor:
+        """Images [N, C, H, W], condition [N, condition_dim] -> [N, C, H, W]."""
+        gain = (1 + self.gain(condition))[:, :, None, None]
+        bias = self.bias(condition)[:, :, None, None]
+        return torch.addcmul(bias.to(images.dtype), gain.to(images.dtype), self.norm(images))
+
+
+class SelfAttention(nn.Module):
+    """Self-attention over positions (SAGAN): x + gate o(x), with the gate starting at zero.
+
+    Queries at C/8 channels, keys and values (C/2) max-pooled 2x2, softmax without 1/sqrt(d).
+    """
+
+    def __init__(self, channels: int, *, spectral: bool) -> None:
+        super().__init__()
+        self.keys = max(channels // 8, 1)
+        self.values = max(channels // 2, 1)
+        self.query = conv1x1(channels, self.keys, spectral=spectral, bias=False)
+        self.key = conv1x1(channels, self.keys, spectral=spectral, bias=False)
+        self.value = conv1x1(channels, self.values, spectral=spectral, bias=False)
+        self.out = conv1x1(self.values, channels, spectral=spectral, bias=False)
+        self.gate = nn.Parameter(torch.zeros(1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[N, C, H, W] -> the same shape; H and W even."""
+        n, _, height, width = images.shape
+        query = self.query(images).reshape(n, self.keys, -1)  # [N, C/8, HW]
+        key = F.max_pool2d(self.key(images), 2).reshape(n, self.keys, -1)  # [N, C/8, HW/4]
+        value = F.max_pool2d(self.value(images), 2).reshape(n, self.values, -1)  # [N, C/2, HW/4]
+        weights = torch.softmax(query.transpose(1, 2) @ key, dim=-1)  # [N, HW, HW/4]
+        mixed = (value @ weights.transpose(1, 2)).reshape(n, self.values, height, width)
+        return images + self.gate * self.out(mixed)
+
+
+def initialise_orthogonal(module: AnyModule) -> AnyModule:
+    """Orthogonal weights and zero biases in every convolution, linear layer and embedding."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear | nn.Embedding):
+            nn.init.orthogonal_(layer.weight)
+            bias = getattr(layer, "bias", None)
+            if bias is not None:
+                nn.init.zeros_(bias)
+    return module

@@ -1,0 +1,61 @@
+"""A trained generator together with what is needed to use it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from reacgan.config import ConfigError, Experiment, suggest
+
+
+@dataclass(frozen=True)
+class TrainedGenerator:
+    """The averaged generator of a run, in evaluation mode, and what its labels mean."""
+
+    generator: nn.Module
+    experiment: Experiment
+    class_names: tuple[str, ...]
+    images_seen: int
+
+    @property
+    def latent_dim(self) -> int:
+        """Length of z."""
+        length: Any = self.generator.latent_dim
+        return int(length)
+
+    def class_indices(self, classes: Sequence[int | str] | str | int) -> list[int]:
+        """Labels from indices, names, a comma-separated mixture of both, or ``"all"``.
+
+        Raises:
+            ConfigError: a class that this generator does not know.
+        """
+        if isinstance(classes, str) and classes.strip() == "all":
+            return list(range(len(self.class_names)))
+        if isinstance(classes, str):
+            # A name may itself hold a comma, so the whole text is tried first.
+            whole = classes.strip()
+            parts: Sequence[int | str] = (
+                [whole] if whole in self.class_names else [part.strip() for part in whole.split(",")]
+            )
+        else:
+            parts = [classes] if isinstance(classes, int) else classes
+        return [self._index(part) for part in parts]
+
+    def _index(self, part: int | str) -> int:
+        if isinstance(part, str) and part in self.class_names:
+            return self.class_names.index(part)
+        last = len(self.class_names) - 1
+        try:
+            index = int(part)
+        except ValueError:
+            shown = ", ".join(self.class_names[:12]) + (" ..." if last >= 12 else "")
+            hint = suggest(str(part), self.class_names)
+            raise ConfigError(
+                f"unknown class {part!r}{hint} Known: {shown}; or an index from 0 to {last}, or all."
+            ) from None
+        if not 0 <= index <= last:
+            raise ConfigError(f"class index is {index}; allowed: 0 to {last}, a class name, or all")
+        return index

@@ -1,0 +1,39 @@
+"""The latent that belongs to a seed: the same on every device, in any batch, for every class."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from reacgan.config import ConfigError
+from reacgan.randomness import Draws
+
+
+def latents_for(seeds: Sequence[int], dimension: int, truncation: float | None = None) -> Tensor:
+    """Latents ``[len(seeds), dimension]``, float32, on the CPU.
+
+    z = sqrt(2) erfinv(2p - 1) with p uniform: the standard normal, or, with truncation t, the normal
+    conditioned on |z| < t. One seed moves continuously as t changes.
+
+    Args:
+        seeds: one for each row, 0 or more.
+        dimension: length of z.
+        truncation: largest absolute value allowed; None for no limit. Small values trade variety
+            for typicality (the truncation trick, Brock et al. 2019).
+
+    Raises:
+        ConfigError: truncation is not positive, or a seed is negative.
+    """
+    if truncation is not None and truncation <= 0:
+        raise ConfigError(f"truncation is {truncation}; allowed: a positive number, such as 0.7")
+    if any(seed < 0 for seed in seeds):
+        raise ConfigError(f"seed is {min(seeds)}; allowed: 0 or more")
+    rows = [Draws(seed, "sample", 0).uniform(1, dimension).double() for seed in seeds]
+    uniform = torch.cat(rows) if rows else torch.empty(0, dimension, dtype=torch.float64)
+    inside = math.erf(truncation / math.sqrt(2)) if truncation is not None else 1.0
+    # Float32 uniforms reach 0; half a step inwards keeps erfinv finite.
+    centred = (2 * (uniform + 2.0**-25) - 1) * inside
+    return (math.sqrt(2) * torch.erfinv(centred)).float()

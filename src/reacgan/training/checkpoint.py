@@ -1,0 +1,163 @@
+"""Resumable states on disk: whole or not there, verified, and never unpickled.
+
+A checkpoint is a folder ``checkpoints/<images seen>`` with one safetensors file for each part of the
+state and ``state.json``, which holds the clock and the digest of each file. It is written beside its
+final name, flushed to the disk, and renamed; older ones go only after the new one has been read back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from reacgan.config import ConfigError
+from reacgan.training.state import TrainState
+
+FORMAT = 1
+_MANIFEST = "state.json"
+
+
+class CheckpointError(ConfigError):
+    """A checkpoint that cannot be used; names the file and what is wrong with it."""
+
+
+def save_checkpoint(state: TrainState, folder: Path, *, keep: int, facts: dict[str, Any]) -> Path:
+    """Write the state below ``folder``, then remove all but the latest ``keep``.
+
+    Args:
+        state: what to save.
+        folder: the run's ``checkpoints``.
+        keep: how many of the latest stay.
+        facts: plain values that must be equal when the state is loaded again.
+
+    Returns:
+        The new checkpoint's folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    final = folder / f"{state.images_seen:012d}"
+    for torn in folder.glob(".writing-*"):  # left by a process that was killed while it saved
+        shutil.rmtree(torn)
+    writing = folder / f".writing-{final.name}"
+    writing.mkdir()
+    digests = {}
+    for part, tensors in state.tensors().items():
+        file = writing / f"{part}.safetensors"
+        save_file({name: value.detach().contiguous().cpu() for name, value in tensors.items()}, file)
+        flush_to_disk(file)
+        digests[file.name] = file_digest(file)
+    manifest = {
+        "format": FORMAT,
+        "images_seen": state.images_seen,
+        "facts": facts,
+        "digests": digests,
+    }
+    (writing / _MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+    flush_to_disk(writing / _MANIFEST)
+    flush_to_disk(writing)
+    if final.exists():  # the same clock again: only a damaged one can differ
+        shutil.rmtree(final)
+    writing.rename(final)
+    flush_to_disk(folder)
+    read_manifest(final)
+    for old in list_checkpoints(folder)[:-keep]:
+        shutil.rmtree(old, ignore_errors=True)
+    return final
+
+
+def load_latest(state: TrainState, folder: Path, *, facts: dict[str, Any]) -> Path | None:
+    """Load the newest checkpoint that verifies into ``state``; None where there is none.
+
+    A damaged one is reported as a warning and the one before it is taken.
+
+    Raises:
+        CheckpointError: every checkpoint is damaged, or the newest good one belongs to other facts
+            (another data set, another model).
+    """
+    candidates = list_checkpoints(folder)
+    problems = []
+    for path in reversed(candidates):
+        try:
+            manifest = read_manifest(path)
+        except CheckpointError as error:
+            problems.append(str(error))
+            warnings.warn(f"{error}; trying the one before", stacklevel=2)
+            continue
+        for name, value in facts.items():
+            if manifest["facts"].get(name) != value:
+                raise CheckpointError(
+                    f"{path}: was made with {name} = {manifest['facts'].get(name)!r}, now it is "
+                    f"{value!r}; resume with the same, or choose another --out"
+                )
+        parts = {file.stem: load_file(file) for file in sorted(path.glob("*.safetensors"))}
+        try:
+            state.load_tensors(parts)
+        except (ValueError, KeyError) as error:
+            raise CheckpointError(f"{path}: does not fit this experiment: {error}") from None
+        state.images_seen = int(manifest["images_seen"])
+        return path
+    if problems:
+        raise CheckpointError(
+            "no checkpoint is whole:\n" + "\n".join(problems) + "\nDelete them to start anew."
+        )
+    return None
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """Finished checkpoints below a run's ``checkpoints`` folder, oldest first."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_dir() and path.name.isdigit())
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """A checkpoint's manifest after each file's digest has been compared with it."""
+    try:
+        manifest = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
+        made_with, digests = manifest["format"], manifest["digests"]
+        int(manifest["images_seen"]), dict(manifest["facts"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path / _MANIFEST}: not readable ({error!r})") from None
+    if made_with != FORMAT:
+        raise CheckpointError(
+            f"{path}: is of format {made_with}, this version reads {FORMAT}; "
+            "resume with the version that wrote it"
+        )
+    for name, expected in digests.items():
+        file = path / name
+        if not file.is_file() or file_digest(file) != expected:
+            raise CheckpointError(f"{file}: missing or damaged (its digest is not the recorded one)")
+    return dict(manifest)
+
+
+def read_part(path: Path, part: str) -> dict[str, Any]:
+    """The tensors of one part (``average``, ``generator``, ...) of a checkpoint."""
+    try:
+        return load_file(path / f"{part}.safetensors")
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path / part}.safetensors: not readable ({error})") from None
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def flush_to_disk(path: Path) -> None:
+    """fsync a file or folder, so that a rename after it never shows an empty one."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

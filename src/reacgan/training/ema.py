@@ -1,0 +1,26 @@
+"""Exponential moving average of the generator's weights and batch statistics."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, current: nn.Module, decay: float) -> None:
+    """average <- decay * average + (1 - decay) * current, in place.
+
+    Running statistics are averaged like weights; the vectors of the power iteration (``u``, ``v``)
+    are copied, since the average of two unit vectors is none.
+    """
+    averaged: list[Tensor] = []
+    latest: list[Tensor] = []
+    for (name, held), new in zip(
+        average.state_dict().items(), current.state_dict().values(), strict=True
+    ):
+        if not held.is_floating_point() or name.rpartition(".")[2] in {"u", "v"}:
+            held.copy_(new)
+        else:
+            averaged.append(held)
+            latest.append(new)
+    torch._foreach_lerp_(averaged, latest, 1 - decay)

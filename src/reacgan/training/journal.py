@@ -1,0 +1,86 @@
+"""What a run reports: means kept on the device, read every so many images, one JSON line each."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+
+class NonFiniteError(FloatingPointError):
+    """A loss became infinite or NaN; names the term and the images seen. Nothing was saved after it."""
+
+
+class Journal:
+    """Running means of loss parts, on the device until :meth:`read`.
+
+    Args:
+        path: the run's ``journal.jsonl``; None keeps nothing (processes other than the main one).
+        images_seen: where this process takes up the run; later lines of an earlier process, which
+            will be made again, are dropped.
+    """
+
+    def __init__(self, path: Path | None, images_seen: int) -> None:
+        self.path = path
+        self.read_at = images_seen
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+        self._clock = time.perf_counter()
+        if path is not None and path.exists():
+            kept = [line for line in read_lines(path) if line["images_seen"] <= images_seen]
+            temporary = path.with_name(f".{path.name}.{os.getpid()}")
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")
+            temporary.replace(path)
+
+    def add(self, parts: Mapping[str, Tensor]) -> None:
+        """Add one step's parts; no transfer to the host."""
+        for name, value in parts.items():
+            held = self._sums.get(name)
+            self._sums[name] = value.detach().clone() if held is None else held + value.detach()
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def read(self, images_seen: int) -> dict[str, float]:
+        """Means since the last read; raises :class:`NonFiniteError` where one is not finite."""
+        means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
+        self._sums.clear()
+        self._counts.clear()
+        wrong = [name for name, value in means.items() if not math.isfinite(value)]
+        if wrong:
+            raise NonFiniteError(
+                f"{', '.join(wrong)} became non-finite between {self.read_at:,} and {images_seen:,} "
+                "images seen. The last checkpoint is from before that: lower the learning rate "
+                "(--set d_optimizer.lr=..., g_optimizer.lr=...) or use float32, and resume."
+            )
+        return means
+
+    def write(self, images_seen: int, means: Mapping[str, float], **facts: Any) -> dict[str, Any]:
+        """Append a line and return it; speed is measured since the last line."""
+        now = time.perf_counter()
+        line = {
+            "images_seen": images_seen,
+            "images_per_second": round((images_seen - self.read_at) / (now - self._clock), 2),
+            **{name: round(value, 6) for name, value in means.items()},
+            **facts,
+        }
+        self.read_at, self._clock = images_seen, now
+        if self.path is not None:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        return line
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The journal's lines; a torn last one, from a process that was killed, is left out."""
+    lines = []
+    for text in path.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(text))
+        except json.JSONDecodeError:
+            continue
+    return lines

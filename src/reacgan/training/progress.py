@@ -1,0 +1,90 @@
+"""What a person sees of a run: a moving line on a terminal, plain lines in a log file."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+
+class Progress:
+    """Prints a run's course.
+
+    Args:
+        total: images the run will see.
+        start: images seen when this process took it up.
+        deadline: seconds this process may train, or None.
+        quiet: print nothing.
+        stream: where to; standard error by default, so that results can be piped.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        start: int,
+        *,
+        deadline: float | None = None,
+        quiet: bool = False,
+        stream: TextIO | None = None,
+    ) -> None:
+        self.total = total
+        self.start = start
+        self.deadline = deadline
+        self.quiet = quiet
+        self.stream = stream or sys.stderr
+        self.moving = self.stream.isatty()
+        self._began = time.perf_counter()
+        self._shown = False
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        if self.quiet:
+            return
+        if self._shown:
+            self.stream.write("\n")
+            self._shown = False
+        self.stream.write(text + "\n")
+        self.stream.flush()
+
+    def report(self, line: Mapping[str, Any]) -> None:
+        """One journal line in plain words."""
+        if self.quiet:
+            return
+        text = self._describe(line)
+        if self.moving:
+            self.stream.write("\r\x1b[2K" + text)
+            self._shown = True
+        else:
+            self.stream.write(text + "\n")
+        self.stream.flush()
+
+    def close(self) -> None:
+        """End a moving line."""
+        if self._shown and not self.quiet:
+            self.stream.write("\n")
+            self.stream.flush()
+            self._shown = False
+
+    def _describe(self, line: Mapping[str, Any]) -> str:
+        seen = int(line["images_seen"])
+        elapsed = time.perf_counter() - self._began
+        left = elapsed * (self.total - seen) / max(seen - self.start, 1)
+        if self.deadline is not None:
+            left = min(left, self.deadline - elapsed)
+        losses = "  ".join(
+            f"{name} {line[name]:.3f}" for name in line if "/" in name and "score" not in name
+        )
+        return (
+            f"{seen:>11,} images {seen / self.total:4.0%}  {line['images_per_second']:,.0f}/s  "
+            f"ETA {duration(left)}  {losses}"
+        )
+
+
+def duration(seconds: float) -> str:
+    """``1h02m``, ``3m20s`` or ``12s``."""
+    whole = max(round(seconds), 0)
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    if hours:
+        return f"{hours}h{minutes:02d}m"
+    return f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"

@@ -1,0 +1,120 @@
+"""The folder of a run: whose it is, what it was made with, and that one process writes to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from reacgan import __version__
+from reacgan.config import ConfigError, Experiment, load_experiment
+
+# What may differ when a run is taken up again: its length and what it reports.
+_MAY_CHANGE = ("training.images", "report.", "data.path")
+
+
+class RunFolder:
+    """Names of the files of a run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.experiment = path / "experiment.json"
+        self.environment = path / "environment.json"
+        self.journal = path / "journal.jsonl"
+        self.samples = path / "samples"
+        self.scores = path / "scores.jsonl"
+        self.checkpoints = path / "checkpoints"
+        self.model = path / "model"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder for this process; a dead process's lock is no obstacle.
+
+        Raises:
+            ConfigError: a living process writes to this folder.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise ConfigError(
+                f"{self.path}: another process is training in this folder; wait for it, stop it, "
+                "or choose another --out"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def settle(self, experiment: Experiment, command: list[str], facts: dict[str, Any]) -> None:
+        """Write what the run is made from, before its first step; check it when it is taken up again.
+
+        Raises:
+            ConfigError: the folder holds another experiment; lists the differences.
+        """
+        if self.experiment.exists():
+            differences = compare(load_experiment(self.experiment), experiment)
+            if differences:
+                raise ConfigError(
+                    f"{self.path}: holds a run of another configuration; choose another --out, or "
+                    "resume with the same values:\n" + "\n".join(differences)
+                )
+        elif self.checkpoints.is_dir() and any(self.checkpoints.iterdir()):
+            raise ConfigError(f"{self.path}: has checkpoints but no experiment.json; not a whole run")
+        write_atomically(self.experiment, experiment.to_json())
+        environment = {**describe_environment(), "command": command, **facts}
+        write_atomically(self.environment, json.dumps(environment, indent=2) + "\n")
+
+
+def compare(recorded: Experiment, wanted: Experiment) -> list[str]:
+    """``key: recorded -> wanted`` for each value that may not change within a run."""
+    old, new = flatten(recorded.model_dump()), flatten(wanted.model_dump())
+    return [
+        f"  {key}: {old.get(key)!r} -> {new.get(key)!r}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key) and not key.startswith(_MAY_CHANGE)
+    ]
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested sections as dotted keys; tuples as lists, as they are after JSON."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+def describe_environment() -> dict[str, Any]:
+    """Versions and machine, as they bear on results."""
+    import numpy  # noqa: PLC0415
+    import torch  # noqa: PLC0415
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
+    return {
+        "reacgan": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "platform": platform.platform(),
+        "device": device or platform.machine(),
+        "cpu_threads": torch.get_num_threads(),
+        "executable": Path(sys.executable).name,
+    }
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write under a temporary name and rename."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

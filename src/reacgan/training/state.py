@@ -1,0 +1,91 @@
+"""All that changes while a run trains, as one named object."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from reacgan.config import Experiment, OptimizerConfig
+from reacgan.models import Discriminator, build_discriminator, build_generator
+from reacgan.randomness import derive_seed
+from reacgan.training.engine import Engine
+
+
+@dataclass
+class TrainState:
+    """Generator, discriminator, averaged generator, both optimisers, and the clock."""
+
+    generator: nn.Module
+    discriminator: Discriminator
+    average: nn.Module
+    g_optimizer: torch.optim.Adam
+    d_optimizer: torch.optim.Adam
+    images_seen: int = 0
+
+    @classmethod
+    def build(cls, experiment: Experiment, num_classes: int, engine: Engine) -> TrainState:
+        """A new state; weights depend on the experiment's seed alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(experiment.training.seed, "initial weights", 0))
+            generator = build_generator(experiment.model.generator, experiment.data, num_classes)
+            discriminator = build_discriminator(
+                experiment.model.backbone, experiment.model.head, experiment.data, num_classes
+            )
+        generator = engine.place(generator).train()
+        engine.place(discriminator).train()
+        average = copy.deepcopy(generator).eval().requires_grad_(False)
+        return cls(
+            generator,
+            discriminator,
+            average,
+            _adam(generator, experiment.g_optimizer),
+            _adam(discriminator, experiment.d_optimizer),
+        )
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """Everything but the clock, by part and name; what a checkpoint holds."""
+        return {
+            "generator": self.generator.state_dict(),
+            "discriminator": self.discriminator.state_dict(),
+            "average": self.average.state_dict(),
+            "g_optimizer": _flatten(self.g_optimizer),
+            "d_optimizer": _flatten(self.d_optimizer),
+        }
+
+    def load_tensors(self, parts: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Put back what :meth:`tensors` gave; raises ValueError where names or shapes differ."""
+        for name in ("generator", "discriminator", "average"):
+            try:
+                getattr(self, name).load_state_dict(parts[name], strict=True)
+            except RuntimeError as error:
+                raise ValueError(f"{name}: {error}") from None
+        _unflatten(self.g_optimizer, parts["g_optimizer"])
+        _unflatten(self.d_optimizer, parts["d_optimizer"])
+
+
+def _adam(module: nn.Module, config: OptimizerConfig) -> torch.optim.Adam:
+    parameters = list(module.parameters())
+    fused = parameters[0].device.type in ("cpu", "cuda")
+    betas = (config.beta1, config.beta2)
+    return torch.optim.Adam(parameters, lr=config.lr, betas=betas, eps=config.eps, fused=fused)
+
+
+def _flatten(optimizer: torch.optim.Adam) -> dict[str, Tensor]:
+    held = optimizer.state_dict()["state"]
+    return {
+        f"{index}/{name}": value for index, slots in held.items() for name, value in slots.items()
+    }
+
+
+def _unflatten(optimizer: torch.optim.Adam, tensors: Mapping[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, _, name = key.partition("/")
+        state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict(
+        {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
+    )
