@@ -26,7 +26,7 @@ _PUBLIC = {
     "open_dataset": "reacgan.data",
 }
 
-__all__ = ["__version__", *_PUBLIC]
+__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 - the keys are strings
 
 
 def __getattr__(name: str) -> Any:

@@ -29,7 +29,7 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be used; the message names the value, what is allowed, what to do."""
+    """A configuration that cannot be used: names the value, what is allowed and what to do."""
 
 
 class Schema(BaseModel):
@@ -50,6 +50,11 @@ class Component(Schema):
     def options(self) -> dict[str, Any]:
         """The keyword options beside the name."""
         return dict(self.model_extra or {})
+
+
+def component(name: str, **options: Any) -> Component:
+    """A component by name and options, for experiments written in Python."""
+    return Component.model_validate({"name": name, **options})
 
 
 class DataConfig(Schema):

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from reacgan.augment.base import Augment
 from reacgan.augment.diffaug import DiffAug
 from reacgan.augment.identity import Identity
 from reacgan.config import Component, check_options, lookup
 
-__all__ = ["AUGMENTS", "Augment", "build_augment"]
+__all__ = ["AUGMENTS", "Augment", "augment_options", "build_augment"]
 
 AUGMENTS: dict[str, type[Augment]] = {
     "identity": Identity,
     "diffaug": DiffAug,
 }
+
+
+def augment_options(component: Component) -> dict[str, Any]:
+    """Check an augmentation's options and fill in its defaults.
+
+    Raises:
+        ConfigError: an unknown name or option, or a value outside its range.
+    """
+    member = lookup("augmentation", AUGMENTS, component.name)
+    return check_options(member, component.options, where="augment")
 
 
 def build_augment(component: Component) -> Augment:
@@ -22,4 +34,4 @@ def build_augment(component: Component) -> Augment:
         ConfigError: an unknown name or option, or a value outside its range.
     """
     member = lookup("augmentation", AUGMENTS, component.name)
-    return member(**check_options(member, component.options, where="augment"))
+    return member(**augment_options(component))

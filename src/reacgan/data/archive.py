@@ -125,7 +125,7 @@ def new_archive(
 
 
 def read_archive(path: str | Path) -> ImageData:
-    """Memory-map a packed file. Everything but the pixels is checked; :func:`verify` reads them too.
+    """Memory-map a packed file; all but the pixels is checked (:func:`verify` checks them, too).
 
     Raises:
         DataError: the file is missing, foreign, truncated or damaged.
@@ -142,20 +142,26 @@ def read_archive(path: str | Path) -> ImageData:
         images = np.memmap(path, dtype=np.uint8, mode="r", offset=start, shape=shape)
     except OSError as error:
         raise DataError(f"{path}: not readable: {error.strerror}") from None
-    names: tuple[str, ...] = tuple(json.loads(metadata["class_names"]))
-    expected = combine_digest(shape, metadata["pixels_sha256"], labels, class_names=names)
-    if metadata["digest"] != expected:
+    try:
+        names = tuple(str(name) for name in json.loads(metadata["class_names"]))
+        expected = combine_digest(shape, metadata["pixels_sha256"], labels, class_names=names)
+        intact = metadata["digest"] == expected
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise _damaged(path, "its metadata is incomplete") from None
+    if not intact:
         raise _damaged(path, "labels or class names do not match their digest")
-    data = ImageData(images, labels, names, source=str(path), known_digest=expected)
-    return data
+    return ImageData(images, labels, names, source=str(path), known_digest=expected)
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
     """The metadata of a packed file: kind, source, split, resize, versions, digests."""
     path = Path(path)
-    with path.open("rb") as file:
+    try:
         size = path.stat().st_size
-        header, start = _read_header(file, size, path)
+        with path.open("rb") as file:
+            header, start = _read_header(file, size, path)
+    except OSError as error:
+        raise DataError(f"{path}: not readable: {error.strerror}") from None
     return _check_header(header, path, payload=size - start)[1]
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from reacgan.data.dataset import DataError
 
@@ -29,7 +29,7 @@ RESIZE = "exif, white behind alpha, centre square, pillow lanczos, v1"
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 
 
-class UnreadableImage(DataError):
+class UnreadableImageError(DataError):
     """An image that is refused; ``reason`` is short and the same for the same kind of fault."""
 
     def __init__(self, path: str | Path, reason: str) -> None:
@@ -43,16 +43,16 @@ def open_header(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Image.Imag
     The caller closes it.
 
     Raises:
-        UnreadableImage: another format, a side below 8 pixels, or more than ``max_pixels``.
+        UnreadableImageError: another format, a side below 8 pixels, or more than ``max_pixels``.
     """
     try:
         image = Image.open(path, formats=FORMATS)
-    except Image.UnidentifiedImageError:
-        raise UnreadableImage(path, f"content is none of {', '.join(FORMATS)}") from None
+    except UnidentifiedImageError:
+        raise UnreadableImageError(path, f"content is none of {', '.join(FORMATS)}") from None
     except Image.DecompressionBombError:
-        raise UnreadableImage(path, f"more than {max_pixels} pixels") from None
+        raise UnreadableImageError(path, f"more than {max_pixels} pixels") from None
     except Exception as error:  # a decoder fed with a hostile file raises anything
-        raise UnreadableImage(path, f"not readable ({type(error).__name__})") from None
+        raise UnreadableImageError(path, f"not readable ({type(error).__name__})") from None
     width, height = image.size
     reason = ""
     if width * height > max_pixels:
@@ -61,7 +61,7 @@ def open_header(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Image.Imag
         reason = f"a side below {MIN_SIDE} pixels"
     if reason:
         image.close()
-        raise UnreadableImage(path, reason)
+        raise UnreadableImageError(path, reason)
     return image
 
 
@@ -71,16 +71,16 @@ def decode_file(
     """Decode a whole file: uint8 ``[channels, resolution, resolution]``.
 
     Raises:
-        UnreadableImage: what :func:`open_header` refuses, and damaged or truncated content.
+        UnreadableImageError: what :func:`open_header` refuses, and damaged or truncated content.
     """
     with open_header(path, max_pixels=max_pixels) as image:
         try:
             return to_array(image, resolution=resolution, channels=channels)
-        except UnreadableImage:
-            raise
+        except UnreadableImageError as error:
+            raise UnreadableImageError(path, error.reason) from None
         except Exception as error:  # as above: OSError, ValueError, struct.error, ...
             reason = "truncated or damaged" if isinstance(error, OSError) else "not decodable"
-            raise UnreadableImage(path, f"{reason} ({type(error).__name__})") from None
+            raise UnreadableImageError(path, f"{reason} ({type(error).__name__})") from None
 
 
 def to_array(image: Image.Image, *, resolution: int, channels: int) -> npt.NDArray[np.uint8]:
@@ -120,7 +120,9 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     values = np.asarray(image).astype(np.float64)
     low, high = float(values.min()), float(values.max())
     if not (np.isfinite(low) and np.isfinite(high) and low >= 0 and high <= 65535):
-        raise UnreadableImage("", "values of unknown scale (below 0, above 65535 or not finite)")
+        raise UnreadableImageError(
+            "", "values of unknown scale (below 0, above 65535 or not finite)"
+        )
     scale: Any = 255 / 65535
     if image.mode == "F" and high <= 255:
         scale = 255 if high <= 1 else 1

@@ -34,7 +34,7 @@ def open_digits(path: str | None, *, split: str, resolution: int, channels: int)
     with resources.files("reacgan.data").joinpath("digits.npz").open("rb") as file:
         stored = np.load(file, allow_pickle=False)
         inked, labels = stored["images"], stored["labels"].astype(np.int64)
-    chosen = np.flatnonzero(test_mask(labels) == (split == "test"))
+    chosen = np.flatnonzero(held_out_mask(labels) == (split == "test"))
     grey = np.round(inked[chosen].astype(np.float64) * (255 / 16)).astype(np.uint8)
     size = (resolution, resolution)
     if resolution != grey.shape[-1]:
@@ -44,7 +44,7 @@ def open_digits(path: str | None, *, split: str, resolution: int, channels: int)
     return ImageData(images, labels[chosen], CLASS_NAMES, source=f"digits ({split})")
 
 
-def test_mask(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+def held_out_mask(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """True for every third image of each class, in order: ``[N]``."""
     mask = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):

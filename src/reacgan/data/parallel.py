@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,16 +30,16 @@ def ordered_map(
     So the first items are timed alone, and threads start only where one takes long.
     """
     total = len(items)
-    spent = 0.0
+    spent: list[float] = []
     for done, item in enumerate(items[:_TRIAL], start=1):
         start = time.perf_counter()
         result = work(item)
-        spent += time.perf_counter() - start
+        spent.append(time.perf_counter() - start)
         yield result
         if progress is not None and done == total:
             progress(done, total)
     rest = items[_TRIAL:]
-    slow = spent > _SLOW_SECONDS * min(total, _TRIAL)
+    slow = bool(spent) and statistics.median(spent) > _SLOW_SECONDS
     done = total - len(rest)
     for results in _pieces(work, rest, threads=_threads() if slow else 1):
         yield from results

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from reacgan.data.dataset import DataError
-from reacgan.data.decode import MAX_PIXELS, UnreadableImage, is_grey, open_header
+from reacgan.data.decode import MAX_PIXELS, UnreadableImageError, is_grey, open_header
 from reacgan.data.parallel import ordered_map
 from reacgan.data.walk import Entry, Listing, find_layout, list_split, readable_name
 
@@ -128,7 +128,7 @@ def scan_listing(
             return _Header(problem=entry.problem)
         return _read_header(listing.root / entry.relative, max_pixels)
 
-    with bomb_warnings_off():
+    with pillow_warnings_off():
         heads = list(ordered_map(read, listing.entries, progress=progress))
     headers = list(zip(listing.entries, heads, strict=True))
     usable = [(entry, head) for entry, head in headers if not head.problem]
@@ -162,10 +162,11 @@ def scan_listing(
 
 
 @contextmanager
-def bomb_warnings_off() -> Iterator[None]:
-    """Within the block Pillow does not warn of large images: they are refused by our own cap."""
+def pillow_warnings_off() -> Iterator[None]:
+    """Within the block Pillow does not warn: what is wrong with a file becomes its reason."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.filterwarnings("ignore", module=r"PIL\.")
         yield
 
 
@@ -220,16 +221,14 @@ def _read_header(path: Path, max_pixels: int) -> _Header:
         with open_header(path, max_pixels=max_pixels) as image:
             animated = bool(getattr(image, "is_animated", False))
             return _Header(image.size, image.mode, is_grey(image), animated)
-    except UnreadableImage as error:
+    except UnreadableImageError as error:
         return _Header(problem=error.reason)
     except Exception as error:  # reading further frames of a hostile file raises anything
         return _Header(problem=f"not readable ({type(error).__name__})")
 
 
 def _reasons(refused: Iterable[Refused]) -> str:
-    counted: Iterator[tuple[str, int]] = iter(
-        Counter(one.reason for one in refused).most_common(8)
-    )
+    counted: Iterator[tuple[str, int]] = iter(Counter(one.reason for one in refused).most_common(8))
     return ", ".join(f"{count} x {reason}" for reason, count in counted) or "nothing there"
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from reacgan.config import Experiment, lookup
+from reacgan.experiments.cifar10 import CIFAR10
 from reacgan.experiments.digits import DIGITS
 
-EXPERIMENTS: dict[str, Experiment] = {held.name: held for held in (*DIGITS,)}
+EXPERIMENTS: dict[str, Experiment] = {held.name: held for held in (*DIGITS, *CIFAR10)}
 
 __all__ = ["EXPERIMENTS", "experiment"]
 

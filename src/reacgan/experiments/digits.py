@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from reacgan.config import (
-    Component,
     DataConfig,
     EmaConfig,
     Experiment,
@@ -12,25 +11,24 @@ from reacgan.config import (
     OptimizerConfig,
     ReportConfig,
     TrainingConfig,
+    component,
 )
 
 REACGAN = Experiment(
     name="digits/reacgan",
     data=DataConfig(name="digits", resolution=8, channels=1, flip=False),
     model=ModelConfig(
-        generator=Component(name="biggan", width=32, latent_dim=32, shared_dim=32, attention_after=()),
-        backbone=Component(name="biggan", width=64, attention_after=()),
-        head=Component(name="d2dce", embedding_dim=128, temperature=0.5, margin=0.98),
+        generator=component("biggan", width=32, latent_dim=32, shared_dim=32, attention_after=()),
+        backbone=component("biggan", width=64, attention_after=()),
+        head=component("d2dce", embedding_dim=128, temperature=0.5, margin=0.98),
     ),
     loss=LossConfig(adversarial="hinge", conditioning_weight=0.5),
-    augment=Component(name="identity"),
+    augment=component("identity"),
     g_optimizer=OptimizerConfig(lr=5e-4),
     d_optimizer=OptimizerConfig(lr=5e-4),
     ema=EmaConfig(half_life=50_000, ramp=0.1),
     training=TrainingConfig(images=1_000_000, batch=128, d_steps=2),
-    report=ReportConfig(
-        journal_every=25_000, samples_every=100_000, checkpoint_every=100_000
-    ),
+    report=ReportConfig(journal_every=25_000, samples_every=100_000, checkpoint_every=100_000),
 )
 
 ACGAN = REACGAN.replace(

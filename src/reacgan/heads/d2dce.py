@@ -87,7 +87,7 @@ def d2d_on_sphere(
     margin: float,
     form: Form = "paper",
 ) -> Tensor:
-    """Compute the same of features and class vectors that have length 1 already; nothing is checked."""
+    """Compute the same of features and class vectors of length 1; nothing is checked."""
     positive = (features * class_vectors[labels]).sum(dim=1)
     pairs = (features @ features.T - (1 - margin)) / temperature
     attraction = -F.relu((margin - positive) / temperature)  # p_i <= 0
@@ -100,10 +100,9 @@ def d2d_on_sphere(
 
 
 def _nearest(pairs: Tensor) -> Tensor:
-    """Find each row's largest entry off the diagonal, without gradient; 0 if there is none."""
+    """Find each row's largest entry off the diagonal, without gradient; -inf if N = 1."""
     itself = torch.eye(pairs.shape[0], dtype=torch.bool, device=pairs.device)
-    largest = pairs.detach().masked_fill(itself, -torch.inf).amax(dim=1)
-    return largest.masked_fill(largest == -torch.inf, 0.0)
+    return pairs.detach().masked_fill(itself, -torch.inf).amax(dim=1)
 
 
 class D2DCrossEntropyHead(EmbeddingHead):

@@ -6,8 +6,10 @@ from typing import Any
 
 from torch import nn
 
+from reacgan.augment import augment_options
 from reacgan.config import Component, DataConfig, Experiment, check_options, lookup
 from reacgan.heads import Layers, build_head, head_options
+from reacgan.losses import adversarial
 from reacgan.models.biggan import BigGANBackbone, BigGANGenerator
 from reacgan.models.discriminator import Discriminator
 from reacgan.models.layers import (
@@ -66,25 +68,26 @@ def build_discriminator(
 
 
 def complete(experiment: Experiment) -> Experiment:
-    """The experiment with every option of generator, backbone and head written out.
+    """The experiment with every option of every member written out, and every name checked.
 
-    Raises :class:`~reacgan.config.ConfigError` where one is unknown or out of range.
+    Raises:
+        ConfigError: a name or option is unknown, or a value is out of range.
     """
+    adversarial(experiment.loss.adversarial)
     model = experiment.model
     generator: Any = lookup("generator", GENERATORS, model.generator.name)
     backbone: Any = lookup("backbone", BACKBONES, model.backbone.name)
     full = {
-        "generator": check_options(
+        "model.generator": check_options(
             generator, model.generator.options, where="model.generator", given=_GENERATOR_GIVEN
         ),
-        "backbone": check_options(
+        "model.backbone": check_options(
             backbone, model.backbone.options, where="model.backbone", given=_BACKBONE_GIVEN
         ),
-        "head": head_options(model.head),
+        "model.head": head_options(model.head),
+        "augment": augment_options(experiment.augment),
     }
-    changes = {
-        f"model.{part}.{key}": value for part, held in full.items() for key, value in held.items()
-    }
+    changes = {f"{part}.{key}": value for part, held in full.items() for key, value in held.items()}
     return experiment.replace(**changes)
 
 

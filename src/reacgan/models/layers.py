@@ -31,7 +31,7 @@ class _SpectralNorm(nn.Module):
     for the gradient. Kept in float32 (or float64) under autocast.
     """
 
-    weight: nn.Parameter
+    weight: Tensor
     u: Tensor
     v: Tensor
 
@@ -61,7 +61,7 @@ class SpectralConv2d(_SpectralNorm, nn.Conv2d):
         super().__init__(*args, **kwargs)
         self._start_power_iteration()
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name of nn.Conv2d
+    def forward(self, input: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C', H', W']."""
         return self._conv_forward(input, self.normalised_weight(), self.bias)
 
@@ -73,7 +73,7 @@ class SpectralLinear(_SpectralNorm, nn.Linear):
         super().__init__(*args, **kwargs)
         self._start_power_iteration()
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+    def forward(self, input: Tensor) -> Tensor:
         """[..., C] -> [..., C']."""
         return F.linear(input, self.normalised_weight(), self.bias)
 
@@ -85,7 +85,7 @@ class SpectralEmbedding(_SpectralNorm, nn.Embedding):
         super().__init__(*args, **kwargs)
         self._start_power_iteration()
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+    def forward(self, input: Tensor) -> Tensor:
         """int64 [...] -> [..., C]."""
         return F.embedding(input, self.normalised_weight())
 
@@ -96,9 +96,7 @@ def conv3x3(in_channels: int, out_channels: int, *, spectral: bool) -> nn.Conv2d
     return layer(in_channels, out_channels, 3, padding=1)
 
 
-def conv1x1(
-    in_channels: int, out_channels: int, *, spectral: bool, bias: bool = True
-) -> nn.Conv2d:
+def conv1x1(in_channels: int, out_channels: int, *, spectral: bool, bias: bool = True) -> nn.Conv2d:
     """1x1 convolution."""
     layer = SpectralConv2d if spectral else nn.Conv2d
     return layer(in_channels, out_channels, 1, bias=bias)

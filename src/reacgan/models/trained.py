@@ -38,7 +38,9 @@ class TrainedGenerator:
             # A name may itself hold a comma, so the whole text is tried first.
             whole = classes.strip()
             parts: Sequence[int | str] = (
-                [whole] if whole in self.class_names else [part.strip() for part in whole.split(",")]
+                [whole]
+                if whole in self.class_names
+                else [part.strip() for part in whole.split(",")]
             )
         else:
             parts = [classes] if isinstance(classes, int) else classes

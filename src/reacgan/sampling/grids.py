@@ -23,7 +23,9 @@ def rows_for(num_classes: int) -> list[int]:
     return [round(row * (num_classes - 1) / (MOST_ROWS - 1)) for row in range(MOST_ROWS)]
 
 
-def class_sheet(generator: nn.Module, class_names: tuple[str, ...], columns: int = 10) -> Image.Image:
+def class_sheet(
+    generator: nn.Module, class_names: tuple[str, ...], columns: int = 10
+) -> Image.Image:
     """A sheet of the classes of :func:`rows_for` with seeds 0 to ``columns - 1``."""
     rows = rows_for(len(class_names))
     z = latents_for(list(range(columns)), int(generator.latent_dim)).repeat(len(rows), 1)  # type: ignore[arg-type]
@@ -53,7 +55,9 @@ def sheet(images: Tensor, names: list[str] | None = None, *, smallest: int = 48)
             draw.text((4, top + cell / 2), names[row][:24], "black", _font(cell), anchor="lm")
         for column in range(columns):
             pixels = images[row, column].permute(1, 2, 0).numpy()
-            picture = Image.fromarray(np.ascontiguousarray(pixels if channels == 3 else pixels[..., 0]))
+            picture = Image.fromarray(
+                np.ascontiguousarray(pixels if channels == 3 else pixels[..., 0])
+            )
             picture = picture.resize((cell, cell), Image.Resampling.NEAREST)
             canvas.paste(picture, (margin + gap + column * (cell + gap), top))
     return canvas

@@ -50,7 +50,9 @@ def save_checkpoint(state: TrainState, folder: Path, *, keep: int, facts: dict[s
     digests = {}
     for part, tensors in state.tensors().items():
         file = writing / f"{part}.safetensors"
-        save_file({name: value.detach().contiguous().cpu() for name, value in tensors.items()}, file)
+        save_file(
+            {name: value.detach().contiguous().cpu() for name, value in tensors.items()}, file
+        )
         flush_to_disk(file)
         digests[file.name] = file_digest(file)
     manifest = {
@@ -133,7 +135,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
     for name, expected in digests.items():
         file = path / name
         if not file.is_file() or file_digest(file) != expected:
-            raise CheckpointError(f"{file}: missing or damaged (its digest is not the recorded one)")
+            raise CheckpointError(
+                f"{file}: missing or damaged (its digest is not the recorded one)"
+            )
     return dict(manifest)
 
 
@@ -155,7 +159,7 @@ def file_digest(path: Path) -> str:
 
 
 def flush_to_disk(path: Path) -> None:
-    """fsync a file or folder, so that a rename after it never shows an empty one."""
+    """Fsync a file or folder, so that a rename after it never shows an empty one."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 @torch.no_grad()
 def update_average(average: nn.Module, current: nn.Module, decay: float) -> None:
-    """average <- decay * average + (1 - decay) * current, in place.
+    """Average <- decay * average + (1 - decay) * current, in place.
 
     Running statistics are averaged like weights; the vectors of the power iteration (``u``, ``v``)
     are copied, since the average of two unit vectors is none.

@@ -43,7 +43,8 @@ class Engine:
 
     def place(self, module: nn.Module) -> nn.Module:
         """Move a network here, channels last."""
-        return module.to(device=self.device, dtype=self.dtype).to(memory_format=torch.channels_last)
+        module.to(device=self.device, dtype=self.dtype)
+        return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def autocast(self) -> AbstractContextManager[None]:
         """The context that the networks run in."""
@@ -54,7 +55,10 @@ class Engine:
     def scale(self, images: Tensor) -> Tensor:
         """uint8 [N, C, H, W] -> [-1, 1] in the run's type, channels last."""
         return (
-            images.to(self.dtype).mul_(2 / 255).sub_(1).contiguous(memory_format=torch.channels_last)
+            images.to(self.dtype)
+            .mul_(2 / 255)
+            .sub_(1)
+            .contiguous(memory_format=torch.channels_last)
         )
 
     def backward(self, loss: Tensor, parameters: Sequence[nn.Parameter]) -> None:

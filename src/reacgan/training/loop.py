@@ -76,9 +76,7 @@ class Trainer:
         for _ in range(self.experiment.training.d_steps):
             self.discriminator_step(journal)
         self.generator_step(journal)
-        decay = ema_decay(
-            self.experiment.ema, self.state.images_seen, self.experiment.cycle_images
-        )
+        decay = ema_decay(self.experiment.ema, self.state.images_seen, self.experiment.cycle_images)
         update_average(self.state.average, self.state.generator, decay)
 
     def discriminator_step(self, journal: Journal) -> None:

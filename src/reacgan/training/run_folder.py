@@ -68,7 +68,9 @@ class RunFolder:
                     "resume with the same values:\n" + "\n".join(differences)
                 )
         elif self.checkpoints.is_dir() and any(self.checkpoints.iterdir()):
-            raise ConfigError(f"{self.path}: has checkpoints but no experiment.json; not a whole run")
+            raise ConfigError(
+                f"{self.path}: has checkpoints but no experiment.json; not a whole run"
+            )
         write_atomically(self.experiment, experiment.to_json())
         environment = {**describe_environment(), "command": command, **facts}
         write_atomically(self.environment, json.dumps(environment, indent=2) + "\n")

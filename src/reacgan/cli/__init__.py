@@ -1,0 +1,58 @@
+"""The command line: parse, call, print. Every command is one call of the Python interface.
+
+Nothing here imports torch, numpy or the schema before a command runs, so ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import cyclopts
+
+from reacgan import __version__
+from reacgan.cli import data, doctor, experiments, sample, train
+
+
+def build_app() -> cyclopts.App:
+    """The tree of commands."""
+    app = cyclopts.App(
+        name="reacgan",
+        help="Class-conditional GANs you can train, judge and share.",
+        version=__version__,
+        help_format="plaintext",
+        default_parameter=cyclopts.Parameter(negative=()),
+        exit_on_error=False,
+        print_error=True,
+        result_action="return_value",
+    )
+    app.command(train.train)
+    app.command(sample.sample)
+    app.command(experiments.app())
+    app.command(data.app())
+    app.command(doctor.doctor)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit.
+
+    0 is success, 1 a person's mistake, 2 a bad option, 130 and 143 a run that a signal stopped.
+    """
+    try:
+        code = build_app()(sys.argv[1:] if arguments is None else list(arguments))
+    except cyclopts.CycloptsError:
+        sys.exit(2)  # already printed
+    except (ValueError, FloatingPointError, OSError) as error:
+        if not _meant_for_a_person(error):
+            raise
+        print(f"reacgan: {error}", file=sys.stderr)
+        sys.exit(1)
+    sys.exit(int(code or 0))
+
+
+def _meant_for_a_person(error: Exception) -> bool:
+    from reacgan.config import ConfigError  # noqa: PLC0415 - only once something went wrong
+
+    named = {"NonFiniteError"}
+    return isinstance(error, ConfigError | OSError) or type(error).__name__ in named

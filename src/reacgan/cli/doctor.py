@@ -1,0 +1,48 @@
+"""``reacgan doctor``."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+# What each optional package is for, and the extra that brings it.
+_OPTIONAL = {
+    "sklearn": ("scikit-learn", "judging the digits run", "demo"),
+    "matplotlib": ("matplotlib", "plots", "plots"),
+}
+_CORE = ("torch", "numpy", "pillow", "pydantic", "cyclopts", "safetensors", "accelerate")
+
+
+def doctor() -> int:
+    """Say what is installed, where training would run, and what is missing for what."""
+    import importlib.util  # noqa: PLC0415
+
+    import torch  # noqa: PLC0415
+
+    from reacgan.training.run_folder import describe_environment  # noqa: PLC0415
+
+    for key, value in describe_environment().items():
+        print(f"{key:14} {value}")
+    for name in _CORE:
+        print(f"{name:14} {metadata.version(name)}")
+    print(f"{'cuda':14} {_cuda(torch.cuda.is_available())}")
+    print(f"{'mps':14} {'usable' if torch.backends.mps.is_available() else 'not here'}")
+    train_on = "cuda" if torch.cuda.is_available() else "cpu"
+    train_on = "mps" if torch.backends.mps.is_available() else train_on
+    print(f"{'trains on':14} {train_on} (--device auto)")
+    for module, (package, purpose, extra) in _OPTIONAL.items():
+        if importlib.util.find_spec(module) is None:
+            print(f"{package:14} missing: needed for {purpose}; pip install 'reacgan[{extra}]'")
+        else:
+            print(f"{package:14} {metadata.version(package)}")
+    return 0
+
+
+def _cuda(usable: bool) -> str:
+    import torch  # noqa: PLC0415
+
+    if usable:
+        names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+        return f"usable: {', '.join(names)}"
+    if torch.version.cuda is None:
+        return "not here: this torch is a CPU build"
+    return "not here: this torch is a CUDA build, but it finds no usable device or driver"

@@ -1,0 +1,91 @@
+"""``reacgan train``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from reacgan.config import Experiment
+
+
+def train(
+    name: str | None = None,
+    *,
+    data: Path | None = None,
+    out: Path | None = None,
+    set_: Annotated[tuple[str, ...], Parameter(name="--set", consume_multiple=True)] = (),
+    images: int | None = None,
+    minutes: float | None = None,
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    dry_run: bool = False,
+    quiet: bool = False,
+) -> int:
+    """Train a generator, or take up again the run in --out.
+
+    The same command on the same folder resumes. Ctrl-C saves and stops; a second one stops at once.
+
+    Examples: reacgan train digits/reacgan | reacgan train --data photos/ --minutes 60
+
+    Parameters
+    ----------
+    name:
+        An experiment ("reacgan experiments list"), or a JSON or YAML file of one.
+    data:
+        Where the images are. Without a name: a folder with one sub-folder a class, and an experiment
+        is derived from what it holds.
+    out:
+        The run's folder; runs/<name> by default.
+    set_:
+        Change values: --set training.batch=32 model.head.name=projection.
+    images:
+        Stop when this many real images have been seen (training.images).
+    minutes:
+        Stop after this many minutes.
+    device:
+        auto takes CUDA, then MPS, then the CPU.
+    dry_run:
+        Print the resolved configuration and stop.
+    quiet:
+        Print nothing.
+    """
+    experiment = _resolve(name, data, device, quiet=quiet or dry_run)
+    from reacgan.config import parse_assignments  # noqa: PLC0415
+    from reacgan.models import complete  # noqa: PLC0415
+
+    changes = parse_assignments(set_)
+    if images is not None:
+        changes["training.images"] = images
+    experiment = complete(experiment.replace(**changes))
+    folder = out or Path("runs") / experiment.name.replace("/", "-")
+    if dry_run:
+        print(json.dumps({"out": str(folder), **experiment.model_dump()}, indent=2))
+        return 0
+    from reacgan.training import train as call  # noqa: PLC0415
+
+    result = call(experiment, folder, device=device, minutes=minutes, quiet=quiet)
+    return 128 + result.signal if result.signal else 0
+
+
+def _resolve(name: str | None, data: Path | None, device: str, *, quiet: bool) -> Experiment:
+    from reacgan.config import ConfigError, load_experiment  # noqa: PLC0415
+    from reacgan.experiments import experiment  # noqa: PLC0415
+
+    if name is None and data is None:
+        raise ConfigError(
+            "nothing to train: give an experiment (reacgan experiments list) or --data FOLDER"
+        )
+    if name is not None:
+        is_file = name.endswith((".json", ".yaml", ".yml"))
+        found = load_experiment(name) if is_file else experiment(name)
+        return found if data is None else found.replace(**{"data.path": str(data)})
+    from reacgan.experiments.derive import derive_experiment  # noqa: PLC0415
+
+    derived = derive_experiment(str(data), device=device)
+    if not quiet:
+        for choice in derived.choices:
+            print(f"{choice.key:24} {choice.value!s:>10}   {choice.reason}")
+    return derived.experiment

@@ -1,0 +1,241 @@
+"""Fetching a published archive once: resumed where it broke, checked before it gets its name."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import shutil
+import stat
+import tarfile
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from reacgan.data.dataset import DataError
+
+_BLOCK = 1 << 20
+_TIMEOUT_SECONDS = 30
+_PAUSE_SECONDS = 0.5
+_ATTEMPTS = 5
+_TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A published archive: where it is and how it is recognised."""
+
+    url: str
+    md5: str
+    max_unpacked_bytes: int
+
+
+def cache_root() -> Path:
+    """``$REACGAN_CACHE``, by default ``~/.cache/reacgan``."""
+    return Path(os.environ.get("REACGAN_CACHE") or Path("~/.cache/reacgan").expanduser())
+
+
+def cached_download(resource: Resource, progress: Callable[[int, int], None] | None = None) -> Path:
+    """Return the archive in the cache, downloaded now if it is not there."""
+    destination = cache_root() / "downloads" / resource.url.rpartition("/")[2]
+    return download(resource.url, destination, md5=resource.md5, progress=progress)
+
+
+def download(
+    url: str,
+    destination: str | Path,
+    *,
+    md5: str | None = None,
+    sha256: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Fetch a file over HTTP; it gets its name only when it is whole and its checksum is right.
+
+    What arrived is kept as ``DESTINATION.part``, and the next attempt, in this call or a later one,
+    asks for the rest. A destination that exists is checked and not fetched again.
+
+    Args:
+        url: http or https.
+        destination: the file's final name.
+        md5: expected checksum (hex), or None.
+        sha256: likewise.
+        progress: called with (bytes here, bytes in all; 0 where the server does not say).
+
+    Raises:
+        DataError: not reachable (what to fetch, and where to put it), or another checksum.
+    """
+    destination = Path(destination)
+    if not url.startswith(("http://", "https://")):
+        raise DataError(f"{url}: not a http or https address")
+    if destination.exists():
+        _check(destination, md5=md5, sha256=sha256, url=url, fresh=False)
+        return destination
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    part = destination.with_name(f"{destination.name}.part")
+    checksum = next((f", {k} {v}" for k, v in (("md5", md5), ("sha256", sha256)) if v), "")
+    failure = ""
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(_PAUSE_SECONDS * attempt)
+        try:
+            if _fetch(url, part, progress):
+                break
+            failure = "the connection broke"
+        except urllib.error.HTTPError as error:
+            failure = f"the server answers {error.code} {error.reason}"
+            if error.code not in _TRANSIENT:
+                raise _unreachable(url, destination, failure, checksum) from None
+        except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+            failure = str(getattr(error, "reason", error)) or type(error).__name__
+    else:
+        raise _unreachable(url, destination, failure, checksum)
+    _check(part, md5=md5, sha256=sha256, url=url, fresh=True)
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(destination)
+    return destination
+
+
+def _fetch(url: str, part: Path, progress: Callable[[int, int], None] | None) -> bool:
+    """One attempt, from where the last one broke; whether everything has arrived."""
+    here = part.stat().st_size if part.exists() else 0
+    headers = {"User-Agent": "reacgan", "Accept-Encoding": "identity"}
+    if here:
+        headers["Range"] = f"bytes={here}-"
+    request = urllib.request.Request(url, headers=headers)
+    try:
+        response = urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS)
+    except urllib.error.HTTPError as error:
+        if error.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE or not here:
+            raise
+        whole = error.headers.get("Content-Range", "").rpartition("/")[2]
+        if whole == str(here):
+            return True
+        part.unlink()
+        return False
+    with response:
+        resumed = response.headers.get("Content-Range", "").startswith(f"bytes {here}-")
+        if response.status != http.client.PARTIAL_CONTENT or not resumed:
+            here = 0
+        length = response.headers.get("Content-Length")
+        total = here + int(length) if length is not None and length.isdigit() else 0
+        with part.open("ab" if here else "wb") as file:
+            while block := response.read(_BLOCK):
+                file.write(block)
+                here += len(block)
+                if progress is not None:
+                    progress(here, total)
+    return not total or here == total
+
+
+def _check(path: Path, *, md5: str | None, sha256: str | None, url: str, fresh: bool) -> None:
+    for name, expected in (("md5", md5), ("sha256", sha256)):
+        if expected is None:
+            continue
+        found = file_digest(path, name)
+        if found == expected:
+            continue
+        if fresh:
+            path.unlink()
+        action = "it was removed; try again" if fresh else "remove it, then it is fetched anew"
+        raise DataError(
+            f"{path}: not the file of {url}: its {name} is {found}, expected {expected}; {action}"
+        )
+
+
+def file_digest(path: Path, name: str) -> str:
+    """The checksum of a file (hex), read in blocks."""
+    digest = hashlib.new(name, usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _unreachable(url: str, destination: Path, failure: str, checksum: str) -> DataError:
+    return DataError(
+        f"could not download {url}: {failure}. Fetch that file on a machine with a connection and "
+        f"put it at {destination} (the same name{checksum}), or set data.path to where it is"
+    )
+
+
+def unpacked_folder(archive: Path) -> Path:
+    """Where a copy of an archive's files is kept: in the cache, one folder for each version."""
+    status = archive.stat()
+    version = f"{archive.name}/{status.st_size}/{status.st_mtime_ns}"
+    key = hashlib.sha256(version.encode()).hexdigest()[:16]
+    return cache_root() / "unpacked" / f"{archive.name.partition('.')[0]}-{key}"
+
+
+def extract(archive: str | Path, folder: str | Path, *, max_bytes: int) -> Path:
+    """Unpack a tar or zip; the folder appears whole or not at all. Done once: it may exist.
+
+    Only regular files and folders below the target are made.
+
+    Raises:
+        DataError: a link, device or path that leads outside, more than ``max_bytes`` unpacked,
+            or a damaged archive; then nothing is left behind.
+    """
+    archive, folder = Path(archive), Path(folder)
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        left = max_bytes
+        for name, source in _members(archive):
+            target = temporary / _safe_name(name, archive)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("xb") as file:
+                while block := source.read(_BLOCK):
+                    left -= len(block)
+                    if left < 0:
+                        raise DataError(f"{archive}: unpacks to more than {max_bytes} bytes")
+                    file.write(block)
+        temporary.chmod(0o755)
+        temporary.rename(folder)
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, RuntimeError) as error:
+        if folder.is_dir():  # another process was faster
+            return folder
+        raise DataError(f"{archive}: cannot be unpacked: {error}") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    """Name and content of each regular file of a zip or tar."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as zipped:
+            for item in zipped.infolist():
+                kind = stat.S_IFMT(item.external_attr >> 16)
+                if item.is_dir():
+                    continue
+                if kind not in (0, stat.S_IFREG):
+                    raise DataError(f"{archive}: {item.filename!r} is a link or a device")
+                with zipped.open(item) as source:
+                    yield item.filename, source
+        return
+    with tarfile.open(archive, "r:*") as tar:
+        for member in tar:
+            if member.isdir():
+                continue
+            content = tar.extractfile(member) if member.isreg() else None
+            if content is None:
+                raise DataError(f"{archive}: {member.name!r} is a link or a device")
+            yield member.name, content
+
+
+def _safe_name(name: str, archive: Path) -> Path:
+    path = PurePosixPath(name)
+    parts = [part for part in path.parts if part != "."]
+    bad = path.is_absolute() or ".." in parts or any(c in name for c in "\\:\0")
+    if bad or not parts:
+        raise DataError(f"{archive}: {name!r} leads outside of the folder")
+    return Path(*parts)

@@ -1,0 +1,163 @@
+"""A person's own images: a folder with one sub-folder a class, or a packed file made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from reacgan.data.archive import is_archive, new_archive, read_archive
+from reacgan.data.dataset import DataError, ImageData, check_request
+from reacgan.data.decode import MAX_PIXELS
+from reacgan.data.pack import Decoder, describe, open_listings, scan_listings
+from reacgan.data.scan import MAX_REFUSED, Scan, report_refused
+from reacgan.data.tiny_imagenet import is_official, list_official
+from reacgan.data.walk import Layout, Listing, find_layout, list_split
+
+
+def open_folder(path: str | None, *, split: str, resolution: int, channels: int) -> ImageData:
+    """Images in class folders, packed once into a cache and memory-mapped; or a packed file.
+
+    ``PATH/<class>/...``, or ``PATH/train/<class>/...`` beside test (val, valid); the official
+    layout of Tiny-ImageNet is recognised. Changed, added or removed files make a new pack.
+
+    Raises:
+        DataError: no path, no class folders, no such split, too many unusable files.
+    """
+    check_request(split=split, resolution=resolution, channels=channels)
+    if path is None:
+        raise DataError("data.path is missing; give the folder that holds one sub-folder a class")
+    if Path(path).is_file() and is_archive(path):
+        return open_archive(path, split=split, resolution=resolution, channels=channels)
+    return open_listings(_listings(Path(path), split), resolution=resolution, channels=channels)
+
+
+def open_archive(path: str | None, *, split: str, resolution: int, channels: int) -> ImageData:
+    """A packed file of :func:`prepare_data`, memory-mapped; ``test`` is in the file beside it.
+
+    Grey images serve as three equal channels without a copy.
+
+    Raises:
+        DataError: the file is missing, foreign or damaged, or has another resolution or channels.
+    """
+    check_request(split=split, resolution=resolution, channels=channels)
+    if path is None:
+        raise DataError("data.path is missing; give the file that `reacgan data prepare` wrote")
+    file = Path(path) if split == "train" else held_out_path(Path(path))
+    if split == "test" and not file.exists():
+        raise DataError(f"{file}: missing, so {path} has no test split")
+    data = read_archive(file)
+    if data.resolution != resolution:
+        raise DataError(
+            f"{file}: holds images of {data.resolution} px, asked for: {resolution}; set "
+            f"data.resolution={data.resolution} or prepare the images again"
+        )
+    if data.channels == channels:
+        return data
+    if data.channels == 3:
+        raise DataError(
+            f"{file}: holds RGB images, asked for: grey; set data.channels=3 or prepare the "
+            "images again with one channel"
+        )
+    wide = np.broadcast_to(data.images, (len(data), 3, resolution, resolution))
+    return replace(data, images=wide, known_digest=None)
+
+
+def inspect_data(path: str | Path, *, split: str = "train", max_pixels: int = MAX_PIXELS) -> Scan:
+    """Scan a folder of images without decoding them: classes, counts, sizes, what is refused.
+
+    Raises:
+        DataError: no class folders, no usable image; or a packed file, which needs no scan.
+    """
+    if Path(path).is_file() and is_archive(path):
+        data = read_archive(path)
+        raise DataError(
+            f"{path}: already a packed set of {len(data)} images, {data.num_classes} classes, "
+            f"{data.channels} x {data.resolution} x {data.resolution}, digest {data.digest}"
+        )
+    return scan_listings(_listings(Path(path), split), max_pixels=max_pixels)
+
+
+def prepare_data(
+    path: str | Path,
+    out: str | Path,
+    *,
+    resolution: int,
+    channels: int | None = None,
+    max_refused: float = MAX_REFUSED,
+    max_pixels: int = MAX_PIXELS,
+    progress: Callable[[int, int], None] | None = None,
+) -> ImageData:
+    """Pack a folder of images into one file that is memory-mapped: squared, resized, labelled.
+
+    A held-out part (test, val) goes into a second file, ``NAME.test.SUFFIX``. What was refused is
+    listed in ``OUT.refused.txt``.
+
+    Args:
+        path: class folders, as :func:`open_folder` takes them.
+        out: the file to write; it appears whole or not at all.
+        resolution: 8, 16, 32, 64, 128 or 256 pixels.
+        channels: 1 or 3; None takes 1 where every header of the training images says grey.
+        max_refused: the share of unusable files up to which the work goes on.
+        max_pixels: larger images are refused before they are decoded.
+        progress: called with (images done, images in all) for each split.
+
+    Raises:
+        DataError: as :func:`inspect_data`, and where too many files are refused.
+    """
+    path, out = Path(path), Path(out)
+    check_request(split="train", resolution=resolution, channels=channels or 3)
+    if out.is_dir():
+        raise DataError(f"{out}: a folder; give the name of the file to write")
+    splits = ["train", "test"] if _has_test(path) else ["train"]
+    for split in splits:
+        scan = scan_listings(_listings(path, split), max_pixels=max_pixels)
+        if channels is None:
+            channels = 1 if scan.grey else 3
+        target = out if split == "train" else held_out_path(out)
+        report = target.with_name(f"{target.name}.refused.txt")
+        decoder = Decoder(
+            scan,
+            resolution=resolution,
+            channels=channels,
+            report=report,
+            max_refused=max_refused,
+            max_pixels=max_pixels,
+            progress=progress,
+        )
+        with new_archive(
+            target,
+            shape=(channels, resolution, resolution),
+            capacity=len(scan.files),
+            class_names=scan.class_names,
+            metadata=describe(path.resolve().name, split),
+        ) as writer:
+            for images, labels in decoder:
+                writer.add(images, labels)
+        if decoder.refused:
+            report_refused(decoder.refused, report)
+    return read_archive(out)
+
+
+def held_out_path(path: Path) -> Path:
+    """Where the held-out images of a packed file are: ``cats.safetensors`` → ``cats.test...``."""
+    return path.with_name(f"{path.stem}.test{path.suffix}")
+
+
+def _has_test(path: Path) -> bool:
+    if is_official(path):
+        return (path / "val" / "val_annotations.txt").is_file()
+    return find_layout(path).test is not None
+
+
+def _listings(path: Path, split: str) -> list[Listing]:
+    """The listing of train, followed by that of test where it is asked for."""
+    if is_official(path):
+        return list_official(path, split)
+    layout: Layout = find_layout(path)
+    parts = ["train"] if split == "train" else ["train", "test"]
+    if split == "test" and layout.test is None:
+        list_split(layout, "test")
+    return [list_split(layout, part) for part in parts]

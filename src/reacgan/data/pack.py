@@ -1,0 +1,250 @@
+"""Decoding a whole set once, into a packed file or into memory, and the cache of packed files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import PIL
+
+from reacgan.data.archive import new_archive, read_archive
+from reacgan.data.dataset import DataError, ImageData
+from reacgan.data.decode import MAX_PIXELS, RESIZE, UnreadableImageError, decode_file
+from reacgan.data.download import cache_root
+from reacgan.data.parallel import ordered_map
+from reacgan.data.scan import (
+    MAX_REFUSED,
+    Refused,
+    Scan,
+    pillow_warnings_off,
+    check_share,
+    scan_listing,
+    with_classes,
+)
+from reacgan.data.walk import Listing, readable_name
+
+Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
+Progress = Callable[[int, int], None]
+
+logger = logging.getLogger("reacgan.data")
+
+_BATCH = 256
+
+
+@dataclass
+class Decoder:
+    """Decodes a scan's images in order, at the size asked for; collects those that fail.
+
+    Iterating yields ``(images [n, C, R, R], labels [n])``.
+
+    Raises:
+        DataError: after the last image, where more than ``max_refused`` of all files were refused
+            (the list is then in ``report``) or a class has lost every image.
+    """
+
+    scan: Scan
+    resolution: int
+    channels: int
+    report: Path
+    max_refused: float = MAX_REFUSED
+    max_pixels: int = MAX_PIXELS
+    progress: Progress | None = None
+    refused: list[Refused] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Batch]:
+        self.refused = list(self.scan.refused)
+        total = len(self.scan.files) + len(self.scan.refused)
+        counts = np.zeros(len(self.scan.class_names), dtype=np.int64)
+        self._check(total)
+        images: list[npt.NDArray[np.uint8]] = []
+        labels: list[int] = []
+        with pillow_warnings_off():
+            decoded = ordered_map(self._decode, self.scan.files, progress=self.progress)
+            for name, label, result in zip(self.scan.files, self.scan.labels, decoded, strict=True):
+                if isinstance(result, str):
+                    self.refused.append(Refused(readable_name(name), result))
+                    continue
+                images.append(result)
+                labels.append(int(label))
+                counts[label] += 1
+                if len(images) == _BATCH:
+                    yield np.stack(images), np.array(labels, dtype=np.int64)
+                    images, labels = [], []
+        if images:
+            yield np.stack(images), np.array(labels, dtype=np.int64)
+        self._check(total)
+        self._check_classes(counts)
+
+    def _decode(self, name: str) -> npt.NDArray[np.uint8] | str:
+        try:
+            return decode_file(
+                self.scan.root / name,
+                resolution=self.resolution,
+                channels=self.channels,
+                max_pixels=self.max_pixels,
+            )
+        except UnreadableImageError as error:
+            return error.reason
+
+    def _check(self, total: int) -> None:
+        check_share(
+            tuple(self.refused),
+            total,
+            max_refused=self.max_refused,
+            report=self.report,
+            source=str(self.scan.root),
+        )
+
+    def _check_classes(self, counts: npt.NDArray[np.int64]) -> None:
+        lost = np.flatnonzero((counts == 0) & (self.scan.counts > 0))
+        if len(lost):
+            names = ", ".join(self.scan.class_names[label] for label in lost[:10])
+            raise DataError(
+                f"{self.scan.root}: every image of these classes is damaged: {names}; repair the "
+                "images or remove the folders"
+            )
+
+
+def scan_listings(listings: list[Listing], *, max_pixels: int = MAX_PIXELS) -> Scan:
+    """Scan the last of the listings; one for train that comes before it decides on the classes."""
+    scan = scan_listing(listings[0], max_pixels=max_pixels)
+    for listing in listings[1:]:
+        scan = scan_listing(with_classes(listing, scan.class_names), max_pixels=max_pixels)
+    return scan
+
+
+def open_listings(listings: list[Listing], *, resolution: int, channels: int) -> ImageData:
+    """The images of the last listing from the cache of packed files, packed now if not there."""
+    stamps = [
+        [one.class_names, [(e.relative, e.label, e.size, e.mtime_ns) for e in one.entries]]
+        for one in listings
+    ]
+    key = cache_key(RESIZE, resolution, channels, MAX_PIXELS, stamps)
+    cached = read_cached(key)
+    source = f"{listings[-1].root} ({listings[-1].split})"
+    if cached is not None:
+        return replace(cached, source=source)
+    scan = scan_listings(listings)
+    for note in scan.notes:
+        logger.warning("%s: %s", scan.root, note)
+    report = _writable_folder() / f"{key}.refused.txt"
+    decoder = Decoder(
+        scan,
+        resolution=resolution,
+        channels=channels,
+        report=report,
+        progress=log_progress(source),
+    )
+    data = write_cached(
+        key,
+        decoder,
+        shape=(channels, resolution, resolution),
+        capacity=len(scan.files),
+        class_names=scan.class_names,
+        source=source,
+    )
+    if decoder.refused:
+        reasons = replace(scan, refused=tuple(decoder.refused)).reasons
+        logger.warning("%s: files refused: %s", scan.root, reasons)
+    return data
+
+
+def describe(source: str, split: str) -> dict[str, str]:
+    """Metadata of a packed file: where from, how, with what."""
+    return {
+        "source": source,
+        "split": split,
+        "resize": RESIZE,
+        "pillow": PIL.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def cache_folder() -> Path:
+    """``$REACGAN_CACHE/packs``, by default ``~/.cache/reacgan/packs``; may be deleted any time."""
+    return cache_root() / "packs"
+
+
+def cache_key(*parts: object) -> str:
+    """A name for a packed file that depends on everything that its content depends on."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def read_cached(key: str) -> ImageData | None:
+    """The packed file of that key, or None where there is none or it is damaged."""
+    path = cache_folder() / f"{key}.safetensors"
+    if not path.exists():
+        return None
+    try:
+        return read_archive(path)
+    except DataError as error:
+        logger.warning("%s; packing anew", error)
+        return None
+
+
+def write_cached(
+    key: str,
+    batches: Iterable[Batch],
+    *,
+    shape: tuple[int, int, int],
+    capacity: int,
+    class_names: tuple[str, ...],
+    source: str,
+) -> ImageData:
+    """Pack into the cache and memory-map it; in memory where the cache cannot be written."""
+    path = cache_folder() / f"{key}.safetensors"
+    try:
+        with new_archive(
+            path,
+            shape=shape,
+            capacity=capacity,
+            class_names=class_names,
+            metadata=describe(Path(source).name, "cache"),
+        ) as writer:
+            for images, labels in batches:
+                writer.add(images, labels)
+        return replace(read_archive(path), source=source)
+    except OSError as error:
+        logger.warning(
+            "%s: not writable (%s); the images are kept in memory and packed again next time. Set "
+            "REACGAN_CACHE to a folder that can be written",
+            path.parent,
+            error.strerror,
+        )
+    parts = list(batches)
+    return ImageData(
+        np.concatenate([images for images, _ in parts]),
+        np.concatenate([labels for _, labels in parts]),
+        class_names,
+        source=source,
+    )
+
+
+def log_progress(source: str) -> Progress:
+    """A progress callback that logs every tenth part of a long work."""
+    said = 0
+
+    def report(done: int, total: int) -> None:
+        nonlocal said
+        if total >= 5000 and done * 10 // total > said:
+            said = done * 10 // total
+            logger.info("packing %s: %d of %d images", source, done, total)
+
+    return report
+
+
+def _writable_folder() -> Path:
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return Path(tempfile.gettempdir())
+    return folder if os.access(folder, os.W_OK) else Path(tempfile.gettempdir())

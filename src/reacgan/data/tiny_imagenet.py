@@ -1,0 +1,115 @@
+"""Tiny-ImageNet in its official layout: 200 classes of 64 x 64 images, read as it was published.
+
+``train/<wnid>/images/*.JPEG``, ``val/images/*.JPEG`` with ``val/val_annotations.txt`` (file and
+wnid, tab-separated), ``wnids.txt`` (the classes, one a line) and ``words.txt`` (their names).
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from reacgan.data.dataset import DataError, ImageData, check_request
+from reacgan.data.download import Resource, cached_download, extract, unpacked_folder
+from reacgan.data.pack import open_listings
+from reacgan.data.walk import IMAGE_SUFFIXES, Entry, Listing, describe_file, is_hidden
+
+TINY_IMAGENET = Resource(
+    url="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+    md5="90528d7ca1a48142e341f4ef8d21d0de",
+    max_unpacked_bytes=2 * 2**30,
+)
+
+
+def open_tiny_imagenet(
+    path: str | None, *, split: str, resolution: int, channels: int
+) -> ImageData:
+    """Tiny-ImageNet from a folder, the published zip, or a download (path None).
+
+    ``test`` is the published validation part: the published test part has no labels. Classes are
+    in the order of ``wnids.txt`` sorted, named by the first word of ``words.txt``.
+
+    Raises:
+        DataError: the layout is not the official one, or the download failed.
+    """
+    check_request(split=split, resolution=resolution, channels=channels)
+    root = Path(path) if path is not None else cached_download(TINY_IMAGENET)
+    if root.is_file():
+        if not zipfile.is_zipfile(root):
+            raise DataError(f"{root}: not a zip; needed: tiny-imagenet-200.zip or its folder")
+        limit = TINY_IMAGENET.max_unpacked_bytes
+        root = extract(root, unpacked_folder(root), max_bytes=limit)
+    if not is_official(root) and is_official(root / "tiny-imagenet-200"):
+        root = root / "tiny-imagenet-200"
+    if not is_official(root):
+        raise DataError(
+            f"{root}: not the official layout of Tiny-ImageNet (wnids.txt, train/<wnid>/images, "
+            "val/val_annotations.txt); for folders of classes take the data set 'folder'"
+        )
+    return open_listings(list_official(root, split), resolution=resolution, channels=channels)
+
+
+def is_official(root: Path) -> bool:
+    """Whether a folder is laid out as Tiny-ImageNet was published."""
+    return (root / "wnids.txt").is_file() and (root / "train").is_dir()
+
+
+def list_official(root: Path, split: str) -> list[Listing]:
+    """The listing of train, followed by that of test where it is asked for."""
+    wnids = sorted(set(_lines(root / "wnids.txt")))
+    names = class_names(root, wnids)
+    entries: list[Entry] = []
+    for label, wnid in enumerate(wnids):
+        folder = root / "train" / wnid / "images"
+        if not folder.is_dir():
+            raise DataError(f"{folder}: missing, though wnids.txt names its class")
+        entries.extend(_images(folder, root, label))
+    listings = [Listing(root, "train", names, tuple(entries))]
+    if split == "train":
+        return listings
+    places = {wnid: label for label, wnid in enumerate(wnids)}
+    held_out = []
+    for line in _lines(root / "val" / "val_annotations.txt"):
+        name, _, rest = line.partition("\t")
+        wnid = rest.partition("\t")[0]
+        if wnid not in places or Path(name).name != name or name in ("", "..", "."):
+            raise DataError(
+                f"{root / 'val' / 'val_annotations.txt'}: the line {line[:80]!r} is not a file "
+                "name and a class of wnids.txt, separated by tabs"
+            )
+        relative = f"val/images/{name}"
+        held_out.append(describe_file(root / relative, relative, places[wnid]))
+    held_out.sort(key=lambda entry: entry.relative)
+    return [*listings, Listing(root, "test", names, tuple(held_out))]
+
+
+def class_names(root: Path, wnids: list[str]) -> tuple[str, ...]:
+    """The first word for each class, with its wnid where two classes share the word."""
+    words = {}
+    if (root / "words.txt").is_file():
+        for line in _lines(root / "words.txt"):
+            wnid, _, synonyms = line.partition("\t")
+            words[wnid] = synonyms.partition(",")[0].strip()
+    names = [words.get(wnid) or wnid for wnid in wnids]
+    return tuple(
+        name if names.count(name) == 1 else f"{name} ({wnid})"
+        for name, wnid in zip(names, wnids, strict=True)
+    )
+
+
+def _images(folder: Path, root: Path, label: int) -> list[Entry]:
+    found = sorted(one for one in folder.iterdir() if not is_hidden(one.name))
+    relative = [one.relative_to(root).as_posix() for one in found]
+    return [
+        describe_file(one, name, label)
+        for one, name in zip(found, relative, strict=True)
+        if one.suffix.lower() in IMAGE_SUFFIXES
+    ]
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not readable: {error}") from None
+    return [line for line in text.splitlines() if line.strip()]

@@ -1,0 +1,41 @@
+"""An experiment in full: every option written out, and how large its networks are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reacgan.config import ConfigError, Experiment
+
+_CLASSES = {"digits": 10, "cifar10": 10, "cifar100": 100, "tiny_imagenet": 200}
+
+
+def describe(experiment: Experiment, num_classes: int | None = None) -> dict[str, Any]:
+    """The resolved configuration and ``"parameters": {"generator": ..., "discriminator": ...}``.
+
+    Raises:
+        ConfigError: the number of classes depends on a folder and was not given, or a value cannot
+            be used.
+    """
+    import torch  # noqa: PLC0415
+
+    from reacgan.models import (  # noqa: PLC0415
+        build_discriminator,
+        build_generator,
+        complete,
+        count_parameters,
+    )
+
+    full = complete(experiment)
+    classes = num_classes or _CLASSES.get(full.data.name)
+    if classes is None:
+        raise ConfigError(f"data.name is {full.data.name}: give --num-classes to count parameters")
+    with torch.random.fork_rng(devices=[]):
+        generator = build_generator(full.model.generator, full.data, classes)
+        discriminator = build_discriminator(
+            full.model.backbone, full.model.head, full.data, classes
+        )
+    parameters = {
+        "generator": count_parameters(generator),
+        "discriminator": count_parameters(discriminator),
+    }
+    return {**full.model_dump(), "num_classes": classes, "parameters": parameters}
