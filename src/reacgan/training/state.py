@@ -82,10 +82,15 @@ def _flatten(optimizer: torch.optim.Adam) -> dict[str, Tensor]:
 
 
 def _unflatten(optimizer: torch.optim.Adam, tensors: Mapping[str, Tensor]) -> None:
+    parameters = optimizer.param_groups[0]["params"]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, _, name = key.partition("/")
-        state.setdefault(int(index), {})[name] = value
+        held = value.clone()
+        if value.shape == parameters[int(index)].shape:
+            # Files hold rows first; the fused update needs the parameter's own memory order.
+            held = torch.empty_like(parameters[int(index)]).copy_(value)
+        state.setdefault(int(index), {})[name] = held
     optimizer.load_state_dict(
         {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
     )
