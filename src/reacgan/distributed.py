@@ -39,6 +39,13 @@ def barrier() -> None:
         dist.barrier()
 
 
+def leave() -> None:
+    """Leave the process group together, so that no process ends under another's feet."""
+    if world_size() > 1:
+        dist.barrier()
+        dist.destroy_process_group()
+
+
 class _SumOverProcesses(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, tensor: Tensor) -> Tensor:

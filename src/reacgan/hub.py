@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from reacgan.models.trained import TrainedGenerator
 FORMAT = 1
 _WEIGHTS = "model.safetensors"
 _CONFIG = "config.json"
+_REMEDY = "copy the model again, or resume its run, which writes it anew"
 
 
 def save(model: TrainedGenerator, folder: str | Path) -> Path:
@@ -32,8 +34,9 @@ def save(model: TrainedGenerator, folder: str | Path) -> Path:
     Raises:
         ConfigError: the folder exists and is something else than a model folder.
     """
-    folder = Path(folder)
-    if folder.exists() and any(folder.iterdir()) and not (folder / _CONFIG).exists():
+    folder = Path(folder).resolve()
+    other = folder.exists() and not folder.is_dir()
+    if other or (folder.exists() and any(folder.iterdir()) and not (folder / _CONFIG).exists()):
         raise ConfigError(f"{folder}: exists and is not a model folder; choose another place")
     folder.parent.mkdir(parents=True, exist_ok=True)
     writing = folder.with_name(f".writing-{folder.name}")
@@ -53,12 +56,18 @@ def save(model: TrainedGenerator, folder: str | Path) -> Path:
         "sha256": _digest(writing / _WEIGHTS),
     }
     (writing / _CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    (writing / "README.md").write_text(card(model), encoding="utf-8")
+    # A folder's name may hold bytes that are no UTF-8, and with it a class name.
+    (writing / "README.md").write_text(card(model), encoding="utf-8", errors="replace")
     old = folder.with_name(f".old-{folder.name}")
-    shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
         folder.rename(old)
-    writing.rename(folder)
+    try:
+        writing.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise
     shutil.rmtree(old, ignore_errors=True)
     return folder
 
@@ -73,20 +82,28 @@ def load(path: str | Path, *, device: Device = "auto") -> TrainedGenerator:
     Raises:
         ConfigError: nothing to load there, or a file that is damaged or of another version.
     """
-    folder = _model_folder(Path(path))
+    place = _device(device)
+    folder = _model_folder(Path(path).resolve())
     config = _read_config(folder)
-    experiment = parse_experiment(config["experiment"])
-    names = tuple(config["class_names"])
-    generator = build_generator(experiment.model.generator, experiment.data, len(names))
     if _digest(folder / _WEIGHTS) != config["sha256"]:
-        raise ConfigError(f"{folder / _WEIGHTS}: damaged (its digest is not the one in {_CONFIG})")
+        raise ConfigError(
+            f"{folder / _WEIGHTS}: damaged (its digest is not the one in {_CONFIG}); {_REMEDY}"
+        )
+    names = tuple(config["class_names"])
     try:
-        weights = load_file(folder / _WEIGHTS)
-        generator.to(next(iter(weights.values())).dtype).load_state_dict(weights)
-    except (SafetensorError, RuntimeError, StopIteration) as error:
-        raise ConfigError(f"{folder / _WEIGHTS}: does not fit its {_CONFIG}: {error}") from None
-    generator.to(_device(device)).eval().requires_grad_(False)
-    return TrainedGenerator(generator, experiment, names, int(config["images_seen"]))
+        experiment = parse_experiment(config["experiment"])
+        with torch.device("meta"):  # shapes only: nothing is drawn, the weights come from the file
+            generator = build_generator(experiment.model.generator, experiment.data, len(names))
+    except ConfigError as error:
+        raise ConfigError(f"{folder / _CONFIG}: {error}") from None
+    try:
+        generator.load_state_dict(load_file(folder / _WEIGHTS), assign=True)
+    except (SafetensorError, RuntimeError) as error:
+        raise ConfigError(
+            f"{folder / _WEIGHTS}: does not fit its {_CONFIG}; {_REMEDY}: {error}"
+        ) from None
+    generator.to(place).eval().requires_grad_(False)
+    return TrainedGenerator(generator, experiment, names, config["images_seen"])
 
 
 def card(model: TrainedGenerator) -> str:
@@ -123,7 +140,8 @@ given with it.
 
 
 def _model_folder(path: Path) -> Path:
-    for folder in (path, path / "model", *(path.with_name(f".old-{name}") for name in ("model",))):
+    # A save that was cut off between its two renames leaves the old model under its second name.
+    for folder in (path, path / "model", path.with_name(f".old-{path.name}"), path / ".old-model"):
         if (folder / _CONFIG).is_file():
             return folder
     if not path.exists():
@@ -139,16 +157,32 @@ def _read_config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
         made_with = config["format"]
-        missing = {"experiment", "class_names", "images_seen", "sha256"} - config.keys()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{folder / _CONFIG}: not readable ({error!r})") from None
-    if made_with != FORMAT or missing:
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{folder / _CONFIG}: not readable ({error!r}); {_REMEDY}") from None
+    if made_with != FORMAT:
         raise ConfigError(
-            f"{folder / _CONFIG}: format {made_with}"
-            + (f", without {', '.join(sorted(missing))}" if missing else "")
-            + f"; this version reads format {FORMAT}"
+            f"{folder / _CONFIG}: is of format {made_with}, this version reads {FORMAT}; "
+            "load it with the version that wrote it"
+        )
+    wrong = [key for key, fits in _KEYS.items() if not fits(config.get(key))]
+    if wrong:
+        raise ConfigError(
+            f"{folder / _CONFIG}: damaged (missing or wrong: {', '.join(wrong)}); {_REMEDY}"
         )
     return dict(config)
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(name, str) for name in value)
+
+
+# What the configuration holds, and whether a value can be it.
+_KEYS: dict[str, Callable[[Any], bool]] = {
+    "experiment": lambda value: isinstance(value, dict),
+    "class_names": _are_names,
+    "images_seen": lambda value: type(value) is int and value >= 0,
+    "sha256": lambda value: isinstance(value, str),
+}
 
 
 def _device(device: Device) -> torch.device:
@@ -168,4 +202,4 @@ def _digest(path: Path) -> str:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise ConfigError(f"{path}: not readable ({error})") from None
+        raise ConfigError(f"{path}: not readable ({error}); {_REMEDY}") from None

@@ -38,7 +38,8 @@ def state_of(folder):
     # Copies: what load_file gives is mapped to the file, which some tests damage.
     return {
         part: {
-            name: tensor.clone() for name, tensor in load_file(latest / f"{part}.safetensors").items()
+            name: tensor.clone()
+            for name, tensor in load_file(latest / f"{part}.safetensors").items()
         }
         for part in PARTS
     }
@@ -73,9 +74,7 @@ def test_another_seed_gives_another_run(data, tmp_path):
     train(tmp_path / "one", data)
     train(tmp_path / "two", data, **{"training.seed": 1})
     one, two = state_of(tmp_path / "one"), state_of(tmp_path / "two")
-    assert not torch.equal(
-        one["generator"]["input.weight"], two["generator"]["input.weight"]
-    )
+    assert not torch.equal(one["generator"]["input.weight"], two["generator"]["input.weight"])
 
 
 def test_a_finished_run_is_left_as_it_is(data, tmp_path):
@@ -167,7 +166,9 @@ def test_a_non_finite_loss_stops_the_run_and_saves_nothing(data, tmp_path, monke
         whole(self, journal)
 
     monkeypatch.setattr(Trainer, "generator_step", poisoned)
-    with pytest.raises(NonFiniteError, match=r"g/adversarial.*non-finite between 96 and 128 images seen"):
+    with pytest.raises(
+        NonFiniteError, match=r"g/adversarial.*non-finite between 96 and 128 images seen"
+    ):
         train(tmp_path, data)
     assert [path.name for path in list_checkpoints(tmp_path / "checkpoints")] == ["000000000080"]
 

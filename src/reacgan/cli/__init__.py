@@ -5,6 +5,7 @@ Nothing here imports torch, numpy or the schema before a command runs, so ``--he
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -41,8 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     try:
         code = build_app()(sys.argv[1:] if arguments is None else list(arguments))
+        sys.stdout.flush()
     except cyclopts.CycloptsError:
         sys.exit(2)  # already printed
+    except BrokenPipeError:  # who read the output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + 13)
     except (ValueError, FloatingPointError, OSError) as error:
         if not _meant_for_a_person(error):
             raise

@@ -35,7 +35,9 @@ def list_experiments() -> int:
 def show(
     name: str,
     *,
-    set_: Annotated[tuple[str, ...], Parameter(name="--set", consume_multiple=True)] = (),
+    set_: Annotated[
+        tuple[str, ...], Parameter(name="--set", consume_multiple=True, show_default=False)
+    ] = (),
     num_classes: int | None = None,
     json_: Annotated[bool, Parameter(name="--json")] = False,
 ) -> int:
@@ -70,5 +72,5 @@ def show(
         for inner, held in value.items():
             if isinstance(held, dict):
                 held = ", ".join(f"{part}={one}" for part, one in held.items())  # noqa: PLW2901
-            print(f"  {inner}: {held:,}" if isinstance(held, int) else f"  {inner}: {held}")
+            print(f"  {inner}: {held:,}" if type(held) is int else f"  {inner}: {held}")
     return 0

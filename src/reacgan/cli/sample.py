@@ -64,7 +64,10 @@ def sample(
 
 
 def folder_name(class_name: str, label: int) -> str:
-    """The class name as a folder; one that cannot be a folder becomes its index and what is left."""
+    """The class name as a folder; one that cannot be a folder becomes its index, ~ and what is left.
+
+    No safe name holds a ~, so two classes never share a folder.
+    """
     safe = "".join(mark if mark.isalnum() or mark in " -_.,()'" else "_" for mark in class_name)
     safe = safe.strip(" .")
-    return safe if safe == class_name and safe else f"{label}_{safe}".rstrip("_")
+    return safe if safe == class_name and safe else f"{label}~{safe}"

@@ -17,7 +17,9 @@ def train(
     *,
     data: Path | None = None,
     out: Path | None = None,
-    set_: Annotated[tuple[str, ...], Parameter(name="--set", consume_multiple=True)] = (),
+    set_: Annotated[
+        tuple[str, ...], Parameter(name="--set", consume_multiple=True, show_default=False)
+    ] = (),
     images: int | None = None,
     minutes: float | None = None,
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
@@ -64,9 +66,11 @@ def train(
     if dry_run:
         print(json.dumps({"out": str(folder), **experiment.model_dump()}, indent=2))
         return 0
+    from reacgan.distributed import leave  # noqa: PLC0415
     from reacgan.training import train as call  # noqa: PLC0415
 
     result = call(experiment, folder, device=device, minutes=minutes, quiet=quiet)
+    leave()
     return 128 + result.signal if result.signal else 0
 
 
@@ -81,7 +85,12 @@ def _resolve(name: str | None, data: Path | None, device: str, *, quiet: bool) -
     if name is not None:
         is_file = name.endswith((".json", ".yaml", ".yml"))
         found = load_experiment(name) if is_file else experiment(name)
-        return found if data is None else found.replace(**{"data.path": str(data)})
+        if data is None:
+            return found
+        from reacgan.data.archive import is_archive  # noqa: PLC0415
+
+        packed = {"data.name": "archive"} if data.is_file() and is_archive(data) else {}
+        return found.replace(**{"data.path": str(data), **packed})
     from reacgan.experiments.derive import derive_experiment  # noqa: PLC0415
 
     derived = derive_experiment(str(data), device=device)

@@ -78,28 +78,34 @@ def download(
         return destination
     destination.parent.mkdir(parents=True, exist_ok=True)
     part = destination.with_name(f"{destination.name}.part")
-    checksum = next((f", {k} {v}" for k, v in (("md5", md5), ("sha256", sha256)) if v), "")
-    failure = ""
-    for attempt in range(_ATTEMPTS):
-        if attempt:
-            time.sleep(_PAUSE_SECONDS * attempt)
-        try:
-            if _fetch(url, part, progress):
-                break
-            failure = "the connection broke"
-        except urllib.error.HTTPError as error:
-            failure = f"the server answers {error.code} {error.reason}"
-            if error.code not in _TRANSIENT:
-                raise _unreachable(url, destination, failure, checksum) from None
-        except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
-            failure = str(getattr(error, "reason", error)) or type(error).__name__
-    else:
+    failure = _fetch_all(url, part, progress)
+    if failure:
+        checksum = next((f", {k} {v}" for k, v in (("md5", md5), ("sha256", sha256)) if v), "")
         raise _unreachable(url, destination, failure, checksum)
     _check(part, md5=md5, sha256=sha256, url=url, fresh=True)
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(destination)
     return destination
+
+
+def _fetch_all(url: str, part: Path, progress: Callable[[int, int], None] | None) -> str:
+    """Some attempts, each from where the last one broke; why the last one failed, or nothing."""
+    failure = ""
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(_PAUSE_SECONDS * attempt)
+        try:
+            if _fetch(url, part, progress):
+                return ""
+            failure = "the connection broke"
+        except urllib.error.HTTPError as error:
+            failure = f"the server answers {error.code} {error.reason}"
+            if error.code not in _TRANSIENT:
+                return failure
+        except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+            failure = str(getattr(error, "reason", error)) or type(error).__name__
+    return failure
 
 
 def _fetch(url: str, part: Path, progress: Callable[[int, int], None] | None) -> bool:

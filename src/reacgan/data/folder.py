@@ -116,29 +116,52 @@ def prepare_data(
         scan = scan_listings(_listings(path, split), max_pixels=max_pixels)
         if channels is None:
             channels = 1 if scan.grey else 3
-        target = out if split == "train" else held_out_path(out)
-        report = target.with_name(f"{target.name}.refused.txt")
-        decoder = Decoder(
+        _pack(
             scan,
+            out if split == "train" else held_out_path(out),
+            source=path.resolve().name,
             resolution=resolution,
             channels=channels,
-            report=report,
             max_refused=max_refused,
             max_pixels=max_pixels,
             progress=progress,
         )
-        with new_archive(
-            target,
-            shape=(channels, resolution, resolution),
-            capacity=len(scan.files),
-            class_names=scan.class_names,
-            metadata=describe(path.resolve().name, split),
-        ) as writer:
-            for images, labels in decoder:
-                writer.add(images, labels)
-        if decoder.refused:
-            report_refused(decoder.refused, report)
     return read_archive(out)
+
+
+def _pack(
+    scan: Scan,
+    target: Path,
+    *,
+    source: str,
+    resolution: int,
+    channels: int,
+    max_refused: float,
+    max_pixels: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Decode one split into its file, and list what was refused beside it."""
+    report = target.with_name(f"{target.name}.refused.txt")
+    decoder = Decoder(
+        scan,
+        resolution=resolution,
+        channels=channels,
+        report=report,
+        max_refused=max_refused,
+        max_pixels=max_pixels,
+        progress=progress,
+    )
+    with new_archive(
+        target,
+        shape=(channels, resolution, resolution),
+        capacity=len(scan.files),
+        class_names=scan.class_names,
+        metadata=describe(source, scan.split),
+    ) as writer:
+        for images, labels in decoder:
+            writer.add(images, labels)
+    if decoder.refused:
+        report_refused(decoder.refused, report)
 
 
 def held_out_path(path: Path) -> Path:

@@ -24,8 +24,8 @@ from reacgan.data.scan import (
     MAX_REFUSED,
     Refused,
     Scan,
-    pillow_warnings_off,
     check_share,
+    pillow_warnings_off,
     scan_listing,
     with_classes,
 )

@@ -84,17 +84,17 @@ _REACGAN_DIFFAUG = _REACGAN.replace(
 )
 
 _SMALL = {
-    "model.generator.width": 32,
+    "model.generator.width": 24,
     "model.backbone.width": 32,
     "training.batch": 64,
-    "training.d_steps": 2,
+    "training.d_steps": 1,
     "training.images": 1_000_000,
-    "g_optimizer.lr": 4e-4,
-    "d_optimizer.lr": 4e-4,
+    "g_optimizer.lr": 5e-4,
+    "d_optimizer.lr": 1e-3,
     "ema.half_life": 50_000,
     "ema.start": 0,
     "ema.ramp": 0.1,
-    "report.journal_every": 5_000,
+    "report.journal_every": 10_000,
     "report.samples_every": 50_000,
     "report.checkpoint_every": 50_000,
 }

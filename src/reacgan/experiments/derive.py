@@ -8,7 +8,8 @@ from statistics import median
 from typing import Any
 
 from reacgan.config import Experiment
-from reacgan.data import DATASETS, inspect_data
+from reacgan.data import inspect_data
+from reacgan.data.archive import read_archive
 from reacgan.experiments.cifar10 import SMALL_REACGAN
 
 _RESOLUTIONS = (8, 16, 32, 64, 128, 256)
@@ -74,8 +75,6 @@ def derive(facts: Facts) -> Derived:
     flip = not all(len(name) == 1 for name in facts.classes)
     small = facts.images < 100_000
     width = _WIDTHS[resolution] * (2 if facts.accelerator else 1)
-    g_attention, d_attention = _ATTENTION.get(resolution, ((5,), (1,)))
-    chunks = {8: 2, 16: 3, 32: 4, 64: 5, 128: 6, 256: 7}[resolution]
     batch = 128 if facts.accelerator else 64
     length = min(max(40 * facts.images, 400_000), 20_000_000 if facts.accelerator else 2_000_000)
     choices = (
@@ -111,7 +110,15 @@ def derive(facts: Facts) -> Derived:
             f"about {length / facts.images:.0f} passes over {facts.images:,} images",
         ),
     )
-    quiet = {
+    changes = {choice.key: choice.value for choice in choices}
+    return Derived(SMALL_REACGAN.replace(**_what_follows(facts, resolution), **changes), choices)
+
+
+def _what_follows(facts: Facts, resolution: int) -> dict[str, Any]:
+    """Values that need no reason beside the choices: they follow from the path and resolution."""
+    g_attention, d_attention = _ATTENTION.get(resolution, ((5,), (1,)))
+    chunks = {8: 2, 16: 3, 32: 4, 64: 5, 128: 6, 256: 7}[resolution]
+    return {
         "name": Path(facts.path).resolve().name,
         "data.name": facts.dataset,
         "data.path": facts.path,
@@ -119,14 +126,12 @@ def derive(facts: Facts) -> Derived:
         "model.backbone.attention_after": d_attention,
         "model.generator.latent_dim": 20 * chunks,
     }
-    changes = {**quiet, **{choice.key: choice.value for choice in choices}}
-    return Derived(SMALL_REACGAN.replace(**changes), choices)
 
 
 def find_facts(path: str, *, accelerator: bool) -> Facts:
     """Scan a folder, or open a packed file; raises DataError where neither is possible."""
     if Path(path).is_file():
-        data = DATASETS["archive"](path, split="train", resolution=0, channels=0)
+        data = read_archive(path)
         return Facts(
             path=path,
             dataset="archive",

@@ -27,9 +27,11 @@ def describe(experiment: Experiment, num_classes: int | None = None) -> dict[str
 
     full = complete(experiment)
     classes = num_classes or _CLASSES.get(full.data.name)
+    if num_classes is not None and num_classes < 1:
+        raise ConfigError(f"num_classes is {num_classes}; allowed: 1 or more")
     if classes is None:
         raise ConfigError(f"data.name is {full.data.name}: give --num-classes to count parameters")
-    with torch.random.fork_rng(devices=[]):
+    with torch.device("meta"):  # shapes only: nothing is drawn or stored
         generator = build_generator(full.model.generator, full.data, classes)
         discriminator = build_discriminator(
             full.model.backbone, full.model.head, full.data, classes

@@ -18,17 +18,17 @@ REACGAN = Experiment(
     name="digits/reacgan",
     data=DataConfig(name="digits", resolution=8, channels=1, flip=False),
     model=ModelConfig(
-        generator=component("biggan", width=32, latent_dim=32, shared_dim=32, attention_after=()),
-        backbone=component("biggan", width=64, attention_after=()),
+        generator=component("biggan", width=16, latent_dim=32, shared_dim=32, attention_after=()),
+        backbone=component("biggan", width=32, attention_after=()),
         head=component("d2dce", embedding_dim=128, temperature=0.5, margin=0.98),
     ),
     loss=LossConfig(adversarial="hinge", conditioning_weight=0.5),
     augment=component("identity"),
-    g_optimizer=OptimizerConfig(lr=5e-4),
-    d_optimizer=OptimizerConfig(lr=5e-4),
+    g_optimizer=OptimizerConfig(lr=1e-3),
+    d_optimizer=OptimizerConfig(lr=1e-3),
     ema=EmaConfig(half_life=50_000, ramp=0.1),
-    training=TrainingConfig(images=1_000_000, batch=128, d_steps=2),
-    report=ReportConfig(journal_every=25_000, samples_every=100_000, checkpoint_every=100_000),
+    training=TrainingConfig(images=250_000, batch=64, d_steps=1),
+    report=ReportConfig(journal_every=10_000, samples_every=50_000, checkpoint_every=50_000),
 )
 
 ACGAN = REACGAN.replace(

@@ -38,15 +38,19 @@ def prdc(real: Tensor, fake: Tensor, *, k: int = 5, rows: int = 1024) -> PRDC:
         rows: distances are made in blocks of this many rows, so memory is rows x max(N, M).
 
     Raises:
-        ConfigError: too few samples, or features of different length.
+        ConfigError: too few samples, or features of different length or not finite.
     """
     if real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1]:
         raise ConfigError(
             f"features are {list(real.shape)} and {list(fake.shape)}; needed: [N, D] and [M, D]"
         )
+    if k < 1:
+        raise ConfigError(f"k is {k}; allowed: 1 or more")
     if min(len(real), len(fake)) <= k:
         raise ConfigError(f"{len(real)} real and {len(fake)} fake samples; needed: over k = {k}")
     real, fake = real.double(), fake.double()
+    if not (real.isfinite().all() and fake.isfinite().all()):
+        raise ConfigError("features hold values that are not finite; look at what made them")
     real_radius = _radii(real, k, rows)
     fake_radius = _radii(fake, k, rows)
     balls_holding_fake = torch.zeros(len(fake), dtype=torch.int64, device=real.device)

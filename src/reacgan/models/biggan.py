@@ -15,6 +15,7 @@ from reacgan.config import ConfigError, PositiveInt
 from reacgan.models.layers import (
     BatchNorm,
     ConditionalBatchNorm,
+    Resample,
     SelfAttention,
     conv1x1,
     conv3x3,
@@ -58,7 +59,7 @@ class GeneratorBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.norm1 = ConditionalBatchNorm(in_channels, condition_dim, spectral=spectral)
-        self.conv1 = conv3x3(in_channels, out_channels, spectral=spectral)
+        self.conv1 = conv3x3(in_channels, out_channels, spectral=spectral, resample="up")
         self.norm2 = ConditionalBatchNorm(out_channels, condition_dim, spectral=spectral)
         self.conv2 = conv3x3(out_channels, out_channels, spectral=spectral)
         self.shortcut = conv1x1(in_channels, out_channels, spectral=spectral)
@@ -66,7 +67,7 @@ class GeneratorBlock(nn.Module):
     def forward(self, images: Tensor, condition: Tensor) -> Tensor:
         """[N, C, H, W], condition [N, D] -> [N, C', 2H, 2W]."""
         hidden = F.relu(self.norm1(images, condition), inplace=True)
-        hidden = self.conv1(F.interpolate(hidden, scale_factor=2))
+        hidden = self.conv1(hidden)
         hidden = self.conv2(F.relu(self.norm2(hidden, condition), inplace=True))
         # A 1x1 convolution and nearest upsampling commute; this order costs a quarter.
         return hidden + F.interpolate(self.shortcut(images), scale_factor=2)
@@ -163,7 +164,8 @@ class BackboneBlock(nn.Module):
         self.first = first
         self.preactivated_shortcut = preactivated_shortcut
         self.conv1 = conv3x3(in_channels, out_channels, spectral=spectral)
-        self.conv2 = conv3x3(out_channels, out_channels, spectral=spectral)
+        resample: Resample = "down" if down else "none"
+        self.conv2 = conv3x3(out_channels, out_channels, spectral=spectral, resample=resample)
         learned = first or down or in_channels != out_channels
         self.shortcut = (
             conv1x1(in_channels, out_channels, spectral=spectral) if learned else nn.Identity()
@@ -176,7 +178,7 @@ class BackboneBlock(nn.Module):
         kept = active if self.preactivated_shortcut else images
         if self.down:
             # Averaging and a 1x1 convolution commute; this order costs a quarter.
-            hidden, kept = F.avg_pool2d(hidden, 2), F.avg_pool2d(kept, 2)
+            kept = F.avg_pool2d(kept, 2)
         return hidden + self.shortcut(kept)
 
 

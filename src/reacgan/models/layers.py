@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ from torch.nn import functional as F
 from reacgan import distributed
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
+
+Resample = Literal["none", "up", "down"]
 
 BATCH_NORM_EPS = 1e-4
 SPECTRAL_NORM_EPS = 1e-6
@@ -54,16 +56,73 @@ class _SpectralNorm(nn.Module):
             return self.weight / torch.dot(u, matrix.mv(v))
 
 
-class SpectralConv2d(_SpectralNorm, nn.Conv2d):
-    """3x3 or 1x1 convolution with a spectrally normalised weight."""
+def widen_taps(weight: Tensor) -> Tensor:
+    """Kernel [O, I, 3, 3] convolved with a 2x2 kernel of ones: [O, I, 4, 4]."""
+    return sum(  # type: ignore[return-value]
+        F.pad(weight, (left, 1 - left, top, 1 - top)) for left in (0, 1) for top in (0, 1)
+    )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+
+class Conv2d(nn.Conv2d):
+    """Convolution, optionally with the doubling before it or the halving after it built in.
+
+    Nearest upsampling by 2 and then a 3x3 convolution is one 4x4 transposed convolution of stride 2
+    with summed taps; a 3x3 convolution and then a 2x2 average is one 4x4 convolution of stride 2.
+    Both are exact, borders included, with 4/9 of the multiplications.
+
+    Args:
+        in_channels: C.
+        out_channels: C'.
+        size: 1 or 3.
+        bias: learned offset.
+        resample: ``"none"``, or for size 3 ``"up"`` or ``"down"``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        size: int,
+        *,
+        bias: bool = True,
+        resample: Resample = "none",
+    ) -> None:
+        super().__init__(in_channels, out_channels, size, padding=size // 2, bias=bias)
+        self.resample = resample
+
+    def effective_weight(self) -> Tensor:
+        """The weight that the convolution uses."""
+        return self.weight
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name of nn.Conv2d
+        """[N, C, H, W] -> [N, C', H, W], or twice or half the size."""
+        weight = self.effective_weight()
+        if self.resample == "up":
+            taps = widen_taps(weight.flip(2, 3)).transpose(0, 1)
+            return F.conv_transpose2d(input, taps, self.bias, stride=2, padding=1)
+        if self.resample == "down":
+            return F.conv2d(input, widen_taps(weight) / 4, self.bias, stride=2, padding=1)
+        return self._conv_forward(input, weight, self.bias)
+
+
+class SpectralConv2d(_SpectralNorm, Conv2d):
+    """:class:`Conv2d` with a spectrally normalised weight."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        size: int,
+        *,
+        bias: bool = True,
+        resample: Resample = "none",
+    ) -> None:
+        super().__init__(in_channels, out_channels, size, bias=bias, resample=resample)
         self._start_power_iteration()
 
-    def forward(self, input: Tensor) -> Tensor:
-        """[N, C, H, W] -> [N, C', H', W']."""
-        return self._conv_forward(input, self.normalised_weight(), self.bias)
+    def effective_weight(self) -> Tensor:
+        """The weight over its largest singular value."""
+        return self.normalised_weight()
 
 
 class SpectralLinear(_SpectralNorm, nn.Linear):
@@ -90,15 +149,17 @@ class SpectralEmbedding(_SpectralNorm, nn.Embedding):
         return F.embedding(input, self.normalised_weight())
 
 
-def conv3x3(in_channels: int, out_channels: int, *, spectral: bool) -> nn.Conv2d:
-    """Same-size 3x3 convolution with bias."""
-    layer = SpectralConv2d if spectral else nn.Conv2d
-    return layer(in_channels, out_channels, 3, padding=1)
+def conv3x3(
+    in_channels: int, out_channels: int, *, spectral: bool, resample: Resample = "none"
+) -> Conv2d:
+    """3x3 convolution with bias; same size, doubled before it (up) or averaged after it (down)."""
+    layer = SpectralConv2d if spectral else Conv2d
+    return layer(in_channels, out_channels, 3, resample=resample)
 
 
-def conv1x1(in_channels: int, out_channels: int, *, spectral: bool, bias: bool = True) -> nn.Conv2d:
+def conv1x1(in_channels: int, out_channels: int, *, spectral: bool, bias: bool = True) -> Conv2d:
     """1x1 convolution."""
-    layer = SpectralConv2d if spectral else nn.Conv2d
+    layer = SpectralConv2d if spectral else Conv2d
     return layer(in_channels, out_channels, 1, bias=bias)
 
 

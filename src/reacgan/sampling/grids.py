@@ -52,7 +52,7 @@ def sheet(images: Tensor, names: list[str] | None = None, *, smallest: int = 48)
     for row in range(rows):
         top = gap + row * (cell + gap)
         if names:
-            draw.text((4, top + cell / 2), names[row][:24], "black", _font(cell), anchor="lm")
+            draw.text((4, top + cell / 2), _caption(names[row]), "black", _font(cell), anchor="lm")
         for column in range(columns):
             pixels = images[row, column].permute(1, 2, 0).numpy()
             picture = Image.fromarray(
@@ -81,6 +81,10 @@ def _font(cell: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size=max(10, min(16, cell // 3)))
 
 
+def _caption(name: str) -> str:
+    return " ".join(name.split())[:24]  # one line: a class may be called anything
+
+
 def _caption_width(names: list[str], cell: int) -> int:
     font = _font(cell)
-    return 8 + int(max(font.getlength(name[:24]) for name in names))
+    return 8 + int(max(font.getlength(_caption(name)) for name in names))

@@ -27,7 +27,7 @@ def latents_for(seeds: Sequence[int], dimension: int, truncation: float | None =
     Raises:
         ConfigError: truncation is not positive, or a seed is negative.
     """
-    if truncation is not None and truncation <= 0:
+    if truncation is not None and not truncation > 0:
         raise ConfigError(f"truncation is {truncation}; allowed: a positive number, such as 0.7")
     if any(seed < 0 for seed in seeds):
         raise ConfigError(f"seed is {min(seeds)}; allowed: 0 or more")

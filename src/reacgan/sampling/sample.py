@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -51,18 +52,17 @@ def sample(
     if num < 1:
         raise ConfigError(f"num is {num}; allowed: 1 or more")
     labels = model.class_indices(classes)
-    wanted = [(label, seed + place) for label in labels for place in range(num)]
+    wanted = ((label, seed + place) for label in labels for place in range(num))
     latents_for([seed], 1, truncation)  # bad values are reported here, not at the first image
     return _generate(model, wanted, truncation)
 
 
 def _generate(
-    model: TrainedGenerator, wanted: list[tuple[int, int]], truncation: float | None
+    model: TrainedGenerator, wanted: Iterator[tuple[int, int]], truncation: float | None
 ) -> Iterator[Sample]:
     device = next(model.generator.parameters()).device
     step = chunk_size(device)
-    for start in range(0, len(wanted), step):
-        part = wanted[start : start + step]
+    while part := list(islice(wanted, step)):
         z = latents_for([seed for _, seed in part], model.latent_dim, truncation)
         labels = torch.tensor([label for label, _ in part])
         images = generate(model.generator, z, labels)

@@ -86,7 +86,7 @@ def _train_held(
     quiet: bool,
     request: StopRequest,
 ) -> RunResult:
-    data = open_dataset(experiment.data) if data is None else data
+    data = _open_once(experiment) if data is None else data
     state = TrainState.build(experiment, data.num_classes, engine)
     facts = {"data_digest": data.digest, "num_classes": data.num_classes}
     if distributed.is_main():
@@ -114,6 +114,16 @@ def _train_held(
     if not done:
         progress.say(f"stopped at {state.images_seen:,} images; the same command resumes")
     return RunResult(folder.path, state.images_seen, done, None if done else request.number)
+
+
+def _open_once(experiment: Experiment) -> ImageData:
+    """The main process packs a folder or downloads; the others then find it done."""
+    if distributed.is_main():
+        data = open_dataset(experiment.data)
+        distributed.barrier()
+        return data
+    distributed.barrier()
+    return open_dataset(experiment.data)
 
 
 class _Tasks:

@@ -77,8 +77,8 @@ def discriminator_loss(
     parts = {
         "d/adversarial": adversarial,
         "d/conditioning": conditioning,
-        "d/score_real": on_real.score.mean(),
-        "d/score_fake": on_fake.score.mean(),
+        "d/score_real": on_real.score.float().mean(),
+        "d/score_fake": on_fake.score.float().mean(),
     }
     return adversarial + objective.conditioning_weight * conditioning, parts
 

@@ -9,16 +9,14 @@ needs no change here.
 
 from __future__ import annotations
 
-import difflib
-import inspect
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-Member = TypeVar("Member")
+from reacgan.config.registry import ConfigError, explain, suggest
 
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
@@ -28,14 +26,12 @@ Precision = Literal["float32", "bfloat16", "float64"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
-class ConfigError(ValueError):
-    """A configuration that cannot be used: names the value, what is allowed and what to do."""
-
-
 class Schema(BaseModel):
     """Base of every section: frozen, unknown keys are errors, fields are documented for ``--help``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 class Component(Schema):
@@ -45,6 +41,16 @@ class Component(Schema):
 
     name: str
     """The member's name in its family's table."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_are_tuples(cls, values: Any) -> Any:
+        # As in Python, so that an experiment equals what is read back from its JSON.
+        if not isinstance(values, dict):
+            return values
+        return {
+            key: tuple(held) if isinstance(held, list) else held for key, held in values.items()
+        }
 
     @property
     def options(self) -> dict[str, Any]:
@@ -200,75 +206,6 @@ class Experiment(Schema):
         return json.dumps(self.model_dump(), indent=2) + "\n"
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
-    """``; did you mean 'x'?`` where something close is known, else an empty string."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def lookup(family: str, table: Mapping[str, Member], name: str) -> Member:
-    """The member called ``name``; raises :class:`ConfigError` that lists the known ones."""
-    if name in table:
-        return table[name]
-    known = ", ".join(sorted(table))
-    raise ConfigError(f"unknown {family} {name!r}{suggest(name, table)} Known: {known}.")
-
-
-def check_options(
-    member: Callable[..., Any], options: Mapping[str, Any], *, where: str, given: Iterable[str] = ()
-) -> dict[str, Any]:
-    """Check options against a constructor's keyword-only parameters and fill in its defaults.
-
-    Args:
-        member: a class or function; each keyword-only parameter is annotated, constraints may be
-            written with ``Annotated[..., pydantic.Field(...)]``.
-        options: what a configuration says.
-        where: the dotted place in the configuration, for messages (``model.head``).
-        given: parameters that the caller supplies itself and a configuration may not set.
-
-    Returns:
-        Every option with its validated value.
-
-    Raises:
-        ConfigError: an unknown or missing option, or a value of the wrong type or range.
-    """
-    target = member.__init__ if inspect.isclass(member) else member
-    hints = get_type_hints(target, include_extras=True)
-    fields: dict[str, Any] = {}
-    for parameter in inspect.signature(target).parameters.values():
-        if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in set(given):
-            required = parameter.default is parameter.empty
-            default = ... if required else parameter.default
-            fields[parameter.name] = (hints.get(parameter.name, Any), default)
-    unknown = [name for name in options if name not in fields]
-    if unknown:
-        allowed = ", ".join(sorted(fields)) or "none"
-        raise ConfigError(
-            f"{where}.{unknown[0]}: unknown option{suggest(unknown[0], fields)} Allowed: {allowed}."
-        )
-    schema = create_model("Options", __config__=ConfigDict(extra="forbid"), **fields)
-    try:
-        return dict(schema(**options).model_dump())
-    except ValidationError as error:
-        raise ConfigError(explain(error, prefix=where)) from None
-
-
-def explain(error: ValidationError, *, prefix: str = "") -> str:
-    """Pydantic's errors as one short line each: path, what is wrong, the value that was given."""
-    lines = []
-    for item in error.errors():
-        path = ".".join(str(part) for part in ((prefix,) if prefix else ()) + tuple(item["loc"]))
-        if item["type"] == "extra_forbidden":
-            known = known_keys(path)
-            leaf = str(item["loc"][-1])
-            lines.append(f"{path}: unknown key{suggest(leaf, known)} Allowed: {', '.join(known)}.")
-        else:
-            message = item["msg"].removeprefix("Value error, ")
-            given = "" if item["type"] == "value_error" else f" (got {item['input']!r})"
-            lines.append(f"{path}: {message}{given}" if path else f"{message}{given}")
-    return "\n".join(lines)
-
-
 def known_keys(path: str) -> list[str]:
     """The keys allowed beside the last part of a dotted path of :class:`Experiment`."""
     section: Any = Experiment
@@ -283,9 +220,9 @@ def known_keys(path: str) -> list[str]:
 def parse_experiment(values: Mapping[str, Any]) -> Experiment:
     """Check a plain tree of values; raises :class:`ConfigError` with one line for each mistake."""
     try:
-        return Experiment(**values)
+        return Experiment.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(explain(error)) from None
+        raise ConfigError(explain(error, known_keys=known_keys)) from None
 
 
 def load_experiment(path: str | Path) -> Experiment:
@@ -314,8 +251,11 @@ def with_overrides(experiment: Experiment, changes: Mapping[str, Any]) -> Experi
             if not isinstance(section.get(part), dict):
                 known = [name for name, held in section.items() if isinstance(held, dict)]
                 place = ".".join(parents[: depth + 1])
+                if part in section:
+                    raise ConfigError(f"{key}: {place} is a value, which has no parts")
                 raise ConfigError(
-                    f"{place}: unknown section{suggest(part, known)} Allowed: {', '.join(known)}."
+                    f"{place}: unknown section{suggest(part, known)} "
+                    f"Allowed: {', '.join(known) or 'none'}."
                 )
             section = section[part]
         if leaf == "name" and parents and section.get("name") != value:

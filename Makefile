@@ -1,0 +1,56 @@
+# Everything runs in .venv, which the first target makes. PYTHON picks the interpreter.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+RUN ?= runs/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow lint types bench docs clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+# The pinned torch first: whatever comes after finds it and takes no other build.
+$(BIN)/python: constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.x")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) torch
+	touch $@
+
+$(VENV)/.demo: $(BIN)/python pyproject.toml
+	$(PIP) -e '.[demo]'
+	touch $@
+
+$(VENV)/.dev: $(BIN)/python pyproject.toml
+	$(PIP) -e '.[dev]'
+	touch $@
+
+demo: $(VENV)/.demo  ## set up, train ReACGAN on real handwritten digits (minutes), judge it
+	$(BIN)/reacgan train digits/reacgan --out $(RUN)
+	$(BIN)/python examples/judge_digits.py $(RUN)
+
+test: $(VENV)/.dev  ## set up and run the tests
+	$(BIN)/python -m pytest -n auto -m 'not slow and not gpu'
+
+test-slow: $(VENV)/.dev  ## also the tests that take minutes
+	$(BIN)/python -m pytest -n auto -m 'slow and not gpu'
+
+coverage: $(VENV)/.dev  ## tests with line and branch coverage
+	$(BIN)/python -m coverage run -m pytest -m 'not slow and not gpu'
+	$(BIN)/python -m coverage combine --quiet && $(BIN)/python -m coverage report --skip-covered
+
+lint: $(VENV)/.dev  ## style
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: $(VENV)/.dev  ## strict types
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev  ## time the training step
+	$(BIN)/python benchmarks/train_step.py
+
+docs: $(VENV)/.dev  ## write docs/cli-help.txt anew
+	$(BIN)/python docs/write_cli_help.py
+
+clean:  ## remove the environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .coverage*

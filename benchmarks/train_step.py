@@ -1,0 +1,204 @@
+"""Speed and memory of a training cycle: images/s, peak memory, and where the time goes.
+
+    python benchmarks/train_step.py                           # CIFAR10 ReACGAN, full width, batch 32 and 64
+    python benchmarks/train_step.py --experiment cifar10-small/reacgan --batch 64 --repeats 9
+
+A cycle is ``d_steps`` discriminator steps and one generator step; images/s counts the real images that
+D sees. Every case runs in a process of its own, so that its peak memory is its own. Medians are over
+``--repeats`` cycles after one that warms up. The parts are measured in a second pass, with the device
+waited for around each of them, so they add up to a little more than the cycle.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def measure(
+    name: str, batch: int, device: str, precision: str, repeats: int, d_steps: int
+) -> dict[str, Any]:
+    """One case, in this process."""
+    import numpy as np
+    import torch
+
+    import reacgan
+    from reacgan.data import ImageData
+    from reacgan.models import complete
+    from reacgan.training.engine import Engine
+    from reacgan.training.journal import Journal
+    from reacgan.training.loop import Trainer
+    from reacgan.training.run_folder import describe_environment
+    from reacgan.training.state import TrainState
+
+    changes: dict[str, Any] = {"training.batch": batch, "training.precision": precision}
+    if d_steps:
+        changes["training.d_steps"] = d_steps
+    experiment = complete(reacgan.experiment(name).replace(**changes))
+    engine = Engine(device, precision)  # type: ignore[arg-type]
+    shape = (
+        2_000,
+        experiment.data.channels,
+        experiment.data.resolution,
+        experiment.data.resolution,
+    )
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    data = ImageData(pixels, np.arange(2_000) % 10, tuple("0123456789"), "random pictures")
+    state = TrainState.build(experiment, 10, engine)
+    trainer = Trainer(experiment, state, data, engine)
+    journal = Journal(None, 0)
+
+    def wait() -> None:
+        if engine.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def cycle() -> float:
+        wait()
+        began = time.perf_counter()
+        trainer.cycle(journal)
+        wait()
+        return time.perf_counter() - began
+
+    cycle()
+    seconds = [cycle() for _ in range(repeats)]
+    median = statistics.median(seconds)
+    memory = engine.memory_bytes()
+    parts = time_parts(trainer, wait, lambda: trainer.cycle(journal), repeats=min(repeats, 3))
+    return {
+        "experiment": name,
+        "device": engine.device.type,
+        "precision": precision,
+        "batch": batch,
+        "d_steps": experiment.training.d_steps,
+        "cycle_seconds": round(median, 4),
+        "cycle_seconds_all": [round(value, 4) for value in seconds],
+        "images_per_second": round(experiment.cycle_images / median, 1),
+        "peak_memory_mib": round(memory / 2**20),
+        "parts_seconds": parts,
+        "environment": describe_environment(),
+    }
+
+
+def time_parts(
+    trainer: Any, wait: Callable[[], None], cycle: Callable[[], None], *, repeats: int
+) -> dict[str, float]:
+    """Seconds a cycle by room: data, generator, augment, backbone, head, backward, Adam, average."""
+    import reacgan.training.loop as loop
+
+    spent: dict[str, float] = defaultdict(float)
+
+    def timed(part: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(*arguments: Any, **keywords: Any) -> Any:
+            wait()
+            began = time.perf_counter()
+            result = call(*arguments, **keywords)
+            wait()
+            spent[part] += time.perf_counter() - began
+            return result
+
+        return wrapper
+
+    state = trainer.state
+    trainer.loader.at = timed("data", trainer.loader.at)
+    trainer.latents = timed("latents", trainer.latents)
+    state.generator.forward = timed("generator forward", state.generator.forward)
+    trainer.objective.augment.forward = timed("augment", trainer.objective.augment.forward)
+    state.discriminator.backbone.forward = timed(
+        "backbone forward", state.discriminator.backbone.forward
+    )
+    state.discriminator.head.forward = timed("head forward", state.discriminator.head.forward)
+    trainer.engine.backward = timed("backward", trainer.engine.backward)
+    state.g_optimizer.step = timed("Adam", state.g_optimizer.step)
+    state.d_optimizer.step = timed("Adam", state.d_optimizer.step)
+    original = loop.update_average
+    loop.update_average = timed("average", original)
+    try:
+        wait()
+        began = time.perf_counter()
+        for _ in range(repeats):
+            cycle()
+        wait()
+        whole = time.perf_counter() - began
+    finally:
+        loop.update_average = original
+    spent["losses and the rest"] = whole - sum(spent.values())
+    return {part: round(value / repeats, 4) for part, value in spent.items()}
+
+
+def main() -> None:
+    """Run every case in a process of its own; write JSON and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--experiment", default="cifar10/reacgan")
+    parser.add_argument("--batch", type=int, nargs="+", default=[32, 64])
+    parser.add_argument("--device", nargs="+", default=["auto"])
+    parser.add_argument("--precision", nargs="+", default=["float32"])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--d-steps", type=int, default=1, help="0 keeps the experiment's own")
+    parser.add_argument(
+        "--out", type=Path, default=None, help="JSON; benchmarks/results by default"
+    )
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        case = measure(
+            given.experiment,
+            given.batch[0],
+            given.device[0],
+            given.precision[0],
+            given.repeats,
+            given.d_steps,
+        )
+        print(json.dumps(case))
+        return
+    cases = []
+    for device in given.device:
+        for precision in given.precision:
+            for batch in given.batch:
+                command = [
+                    sys.executable, __file__, "--one", "--experiment", given.experiment,
+                    "--batch", str(batch), "--device", device, "--precision", precision,
+                    "--repeats", str(given.repeats), "--d-steps", str(given.d_steps),
+                ]  # fmt: skip
+                done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+                cases.append(json.loads(done.stdout.splitlines()[-1]))
+    found = cases[0]["device"]
+    out = given.out or RESULTS / f"train_step-{found}-{given.experiment.replace('/', '-')}.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps({"date": date.today().isoformat(), "cases": cases}, indent=1) + "\n")
+    show(cases)
+    print(f"\n{out}")
+
+
+def show(cases: list[dict[str, Any]]) -> None:
+    """The table."""
+    print(
+        f"{'experiment':24} {'device':6} {'precision':9} {'batch':>5} {'D':>2} {'s/cycle':>8} {'img/s':>8} {'MiB':>7}"
+    )
+    for case in cases:
+        print(
+            f"{case['experiment']:24} {case['device']:6} {case['precision']:9} {case['batch']:5} "
+            f"{case['d_steps']:2} {case['cycle_seconds']:8.3f} {case['images_per_second']:8.1f} "
+            f"{case['peak_memory_mib']:7,}"
+        )
+    for case in cases:
+        whole = sum(case["parts_seconds"].values())
+        shares = ", ".join(
+            f"{part} {value / whole:.0%}"
+            for part, value in sorted(case["parts_seconds"].items(), key=lambda item: -item[1])
+        )
+        print(f"batch {case['batch']}: {shares}")
+
+
+if __name__ == "__main__":
+    main()

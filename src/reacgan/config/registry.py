@@ -1,0 +1,95 @@
+"""Tables of members and the options of their constructors, checked for a person to read."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar, get_type_hints
+
+from pydantic import ConfigDict, ValidationError, create_model
+
+Member = TypeVar("Member")
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used: names the value, what is allowed and what to do."""
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence: ``; did you mean 'x'?`` where something close is known, else a stop."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else "."
+
+
+def lookup(family: str, table: Mapping[str, Member], name: str) -> Member:
+    """The member called ``name``; raises :class:`ConfigError` that lists the known ones."""
+    if name in table:
+        return table[name]
+    known = ", ".join(sorted(table))
+    raise ConfigError(f"unknown {family} {name!r}{suggest(name, table)} Known: {known}.")
+
+
+def check_options(
+    member: Callable[..., Any], options: Mapping[str, Any], *, where: str, given: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Check options against a constructor's keyword-only parameters and fill in its defaults.
+
+    Args:
+        member: a class or function; each keyword-only parameter is annotated, constraints may be
+            written with ``Annotated[..., pydantic.Field(...)]``.
+        options: what a configuration says.
+        where: the dotted place in the configuration, for messages (``model.head``).
+        given: parameters that the caller supplies itself and a configuration may not set.
+
+    Returns:
+        Every option with its validated value.
+
+    Raises:
+        ConfigError: an unknown or missing option, or a value of the wrong type or range.
+    """
+    target = member.__init__ if inspect.isclass(member) else member
+    hints = get_type_hints(target, include_extras=True)
+    fields: dict[str, Any] = {}
+    for parameter in inspect.signature(target).parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in set(given):
+            required = parameter.default is parameter.empty
+            default = ... if required else parameter.default
+            fields[parameter.name] = (hints.get(parameter.name, Any), default)
+    unknown = [name for name in options if name not in fields]
+    if unknown:
+        allowed = ", ".join(sorted(fields)) or "none"
+        raise ConfigError(
+            f"{where}.{unknown[0]}: unknown option{suggest(unknown[0], fields)} Allowed: {allowed}."
+        )
+    schema = create_model(
+        "Options", __config__=ConfigDict(extra="forbid", allow_inf_nan=False), **fields
+    )
+    try:
+        return dict(schema(**options).model_dump())
+    except ValidationError as error:
+        raise ConfigError(explain(error, prefix=where)) from None
+
+
+def explain(
+    error: ValidationError,
+    *,
+    prefix: str = "",
+    known_keys: Callable[[str], Iterable[str]] = lambda path: (),
+) -> str:
+    """Pydantic's errors as one short line each: path, what is wrong, the value that was given.
+
+    ``known_keys`` gives the keys allowed beside the last part of a dotted path.
+    """
+    lines = []
+    for item in error.errors():
+        path = ".".join(str(part) for part in ((prefix,) if prefix else ()) + tuple(item["loc"]))
+        if item["type"] == "extra_forbidden":
+            known = sorted(known_keys(path))
+            leaf = str(item["loc"][-1])
+            lines.append(f"{path}: unknown key{suggest(leaf, known)} Allowed: {', '.join(known)}.")
+        else:
+            message = item["msg"].removeprefix("Value error, ")
+            given = "" if item["type"] == "value_error" else f" (got {item['input']!r})"
+            lines.append(f"{path}: {message}{given}" if path else f"{message}{given}")
+    return "\n".join(lines)

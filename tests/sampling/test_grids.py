@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from reacgan.sampling import class_sheet, generate, latents_for, picture_of, save_png, sheet
+from reacgan.sampling.grids import MOST_ROWS, rows_for
+
+
+@pytest.mark.parametrize(("side", "factor"), [(8, 6), (32, 2), (48, 1), (64, 1)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_pixel_has_its_place(side, factor, channels):
+    generator = torch.Generator().manual_seed(0)
+    shape = (2, 3, channels, side, side)
+    images = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+    drawn = np.asarray(sheet(images))
+    cell, gap = side * factor, 2
+    assert drawn.shape == (2 * (cell + gap) + gap, 3 * (cell + gap) + gap, 3)
+    for row in range(2):
+        for column in range(3):
+            top, left = gap + row * (cell + gap), gap + column * (cell + gap)
+            part = drawn[top : top + cell : factor, left : left + cell : factor]
+            expected = images[row, column].expand(3, -1, -1).permute(1, 2, 0)
+            assert (part == expected.numpy()).all()
+            last = drawn[top + cell - 1, left + cell - 1]
+            assert (last == expected[-1, -1].numpy()).all()
+    assert (drawn[:gap] == 255).all() and (drawn[-gap:] == 255).all()
+    assert (drawn[:, -gap:] == 255).all()
+
+
+def test_captions_are_left_of_the_pictures():
+    images = torch.zeros(2, 1, 1, 8, 8, dtype=torch.uint8)
+    plain, named = sheet(images), sheet(images, ["cat", "dog"])
+    margin = named.width - plain.width
+    assert margin > 20 and named.height == plain.height
+    assert (np.asarray(named)[:, margin:] == np.asarray(plain)).all()
+    rows = np.asarray(named)[:, :margin].min((1, 2))
+    assert rows[2:50].min() < 100 and rows[52:100].min() < 100
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb\tc", "猫 🐈", "x" * 300, "\udcff", "a\x00b"])
+def test_a_class_may_be_called_anything(name):
+    sheet(torch.zeros(1, 1, 3, 8, 8, dtype=torch.uint8), [name])
+
+
+def test_rows():
+    assert rows_for(3) == [0, 1, 2]
+    assert rows_for(MOST_ROWS) == list(range(MOST_ROWS))
+    for classes in (26, 100, 1000):
+        rows = rows_for(classes)
+        assert len(rows) == len(set(rows)) == MOST_ROWS
+        assert rows == sorted(rows) and (rows[0], rows[-1]) == (0, classes - 1)
+
+
+def test_the_sheet_of_a_model(untrained):
+    model = untrained()
+    drawn = class_sheet(model.generator, model.class_names, columns=4)
+    z = latents_for([0, 1, 2, 3], model.latent_dim)
+    rows = [generate(model.generator, z, torch.full((4,), label)) for label in range(3)]
+    assert drawn.tobytes() == sheet(torch.stack(rows), list(model.class_names)).tobytes()
+
+
+def test_png_is_whole_or_not_there(tmp_path, monkeypatch):
+    file = tmp_path / "new" / "one.png"
+    grey = torch.arange(64, dtype=torch.uint8).reshape(1, 8, 8)
+    save_png(picture_of(grey), file)
+    with Image.open(file) as opened:
+        assert opened.mode == "L"
+        assert (np.asarray(opened) == grey[0].numpy()).all()
+    before = file.read_bytes()
+
+    def broken(self, path, format):
+        path.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Image.Image, "save", broken)
+    with pytest.raises(OSError, match="disk full"):
+        save_png(picture_of(grey), file)
+    assert file.read_bytes() == before
+
+
+def test_colour_picture():
+    image = torch.randint(0, 256, (3, 8, 8), dtype=torch.uint8)
+    picture = picture_of(image)
+    assert picture.mode == "RGB"
+    assert (np.asarray(picture) == image.permute(1, 2, 0).numpy()).all()

@@ -1,0 +1,180 @@
+"""Who may import whom, how long things may be, and that importing does nothing."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "reacgan"
+MODULES = {
+    ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(SOURCE.rglob("*.py"))
+}
+
+GROUND = {"config", "distributed", "randomness"}
+LEAVES = {"data", "heads", "losses", "augment"}
+MIDDLE = {"models", "hub", "sampling", "metrics"}
+ALLOWED: dict[str, set[str]] = {
+    **{part: set() for part in GROUND},
+    **dict.fromkeys(LEAVES, GROUND),
+    "models": GROUND | LEAVES,
+    "hub": {"config", "models"},
+    "sampling": GROUND | {"data", "models"},
+    "metrics": GROUND | {"data", "models"},
+    "training": GROUND | LEAVES | MIDDLE,
+    "experiments": {"config"},
+    "cli": GROUND | LEAVES | MIDDLE | {"training", "experiments"},
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+EXCEPTIONS = {"experiments.derive": {"data"}, "experiments.describe": {"models"}}
+OWNERS = {"accelerate": {"training.engine"}, "huggingface_hub": {"hub"}}
+
+
+def part_of(module: str) -> str:
+    return module.split(".", maxsplit=1)[0]
+
+
+def imports_of(tree: ast.AST) -> list[str]:
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports name the whole path"
+            if node.module == "reacgan":
+                found += [f"reacgan.{alias.name}" for alias in node.names]
+            else:
+                found.append(str(node.module))
+    return found
+
+
+def wrong_arrows(module: str, tree: ast.AST) -> list[str]:
+    allowed = ALLOWED[part_of(module)] | EXCEPTIONS.get(module, set()) | {part_of(module)}
+    ours = [name for name in imports_of(tree) if name.split(".")[0] == "reacgan"]
+    return [
+        name
+        for name in ours
+        if name not in ("reacgan", "reacgan.__version__") and name.split(".")[1] not in allowed
+    ]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_arrows(module: str) -> None:
+    assert wrong_arrows(module, ast.parse(MODULES[module].read_text("utf-8"))) == []
+
+
+def test_a_wrong_arrow_is_seen() -> None:
+    tree = ast.parse("def f():\n    from reacgan.data import loader\n    import reacgan.cli\n")
+    assert wrong_arrows("heads.base", tree) == ["reacgan.data", "reacgan.cli"]
+    assert wrong_arrows("heads.base", ast.parse("from reacgan import hub")) == ["reacgan.hub"]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_outside_packages_with_one_owner(module: str) -> None:
+    tree = ast.parse(MODULES[module].read_text("utf-8"))
+    for name in imports_of(tree):
+        assert module in OWNERS.get(name.split(".")[0], {module}), f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_is_unpickled_or_swallowed(module: str) -> None:
+    tree = ast.parse(MODULES[module].read_text("utf-8"))
+    forbidden = {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve", "cloudpickle"}
+    assert not forbidden & {name.split(".")[0] for name in imports_of(tree)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ExceptHandler):
+            assert node.type is not None, f"line {node.lineno}: bare except"
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            assert name not in ("torch.load", "torch.save", "eval", "exec"), f"line {node.lineno}"
+            held = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+            assert held.get("allow_pickle", "False") == "False", f"line {node.lineno}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_sizes(module: str) -> None:
+    text = MODULES[module].read_text("utf-8")
+    assert len(text.splitlines()) <= 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or 0) - node.lineno + 1 - docstring_lines(node)
+            assert length <= 50, f"{node.name}: {length} lines"
+            arguments = [a.arg for a in (*node.args.posonlyargs, *node.args.args)]
+            assert len([a for a in arguments if a not in ("self", "cls")]) <= 6, node.name
+
+
+def docstring_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    first = node.body[0]
+    text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    return (first.end_lineno or 0) - first.lineno + 1 if text else 0
+
+
+def run_python(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_package_and_its_help_load_no_torch() -> None:
+    code = """
+import sys
+import reacgan
+heavy = {"torch", "numpy", "PIL", "pydantic", "yaml"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+from reacgan.cli import main
+for page in (["--help"], ["train", "--help"], ["sample", "--help"], ["data", "--help"]):
+    try:
+        main(page)
+    except SystemExit as end:
+        assert not end.code, end.code
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+from reacgan.experiments import EXPERIMENTS
+assert "torch" not in sys.modules
+"""
+    assert "Usage: reacgan train" in run_python(code)
+
+
+def test_importing_does_nothing() -> None:
+    code = f"""
+import os, random, signal, sys, threading
+import numpy, torch
+before = torch.random.get_rng_state().clone()
+numbers, python = numpy.random.get_state()[1].copy(), random.getstate()
+threads, handlers = torch.get_num_threads(), signal.getsignal(signal.SIGINT)
+kind, grad = torch.get_default_dtype(), torch.is_grad_enabled()
+environment = dict(os.environ)
+written = []
+sys.addaudithook(lambda event, held: written.append(held) if event == "open"
+    and isinstance(held[1], str) and set(held[1]) & set("wax+") and "pycache" not in str(held[0])
+    else None)
+names = {[f"reacgan.{name}" for name in MODULES if name not in ("__init__", "__main__")]!r}
+for name in names:
+    __import__(name)
+assert torch.equal(before, torch.random.get_rng_state())
+assert (numbers == numpy.random.get_state()[1]).all() and python == random.getstate()
+assert threads == torch.get_num_threads() and handlers is signal.getsignal(signal.SIGINT)
+assert kind == torch.get_default_dtype() and grad == torch.is_grad_enabled()
+assert environment == dict(os.environ)
+assert threading.active_count() == 1 and not torch.cuda.is_initialized()
+assert not torch.distributed.is_initialized()
+assert "accelerate" not in sys.modules
+assert not written, written
+"""
+    assert run_python(code) == ""
+
+
+def test_every_public_name_is_there() -> None:
+    import reacgan
+
+    for name in reacgan.__all__:
+        assert getattr(reacgan, name) is not None
+    assert "train" in dir(reacgan)
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        reacgan.trian  # noqa: B018

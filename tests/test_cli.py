@@ -1,0 +1,322 @@
+"""The command line: what it prints, what it leaves, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cli_help import FILE, help_pages
+from reacgan.cli import main
+from reacgan.cli.sample import folder_name
+from reacgan.config import ConfigError, load_experiment
+from reacgan.experiments import EXPERIMENTS
+
+TINY = [
+    "--device", "cpu", "--set", "training.batch=16", "model.generator.width=4",
+    "model.backbone.width=4", "model.head.embedding_dim=8",
+]  # fmt: skip
+
+
+@pytest.fixture
+def reacgan(capsys):
+    """Runs a command here; gives its exit code, output and errors."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    """A tiny trained run."""
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "digits/reacgan", "--images", "256", "--out", str(folder), "--quiet", *TINY])
+    assert not ended.value.code
+    return folder
+
+
+def test_help_is_as_documented():
+    """After a change of the help: ``python tests/cli_help.py`` writes the file anew."""
+    assert FILE.read_text(encoding="utf-8") == help_pages()
+
+
+def test_help_answers_at_once():
+    started = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "reacgan", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "Usage: reacgan" in done.stdout
+    assert time.perf_counter() - started < 2
+
+
+def test_version(reacgan):
+    from reacgan import __version__
+
+    assert reacgan("--version")[:2] == (0, f"{__version__}\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "message"),
+    [
+        ("train", 1, "nothing to train: give an experiment"),
+        ("train digits/reacga", 1, "unknown experiment 'digits/reacga'; did you mean 'digits/re"),
+        ("train digits/reacgan --set training.btch=3", 1, "training.btch: unknown key; did you"),
+        ("train digits/reacgan --set model.head.margn=3", 1, "model.head.margn: unknown option; "),
+        ("train digits/reacgan --set batch", 1, "--set 'batch': needed: key=value"),
+        ("train digits/reacgan --set training.batch=x", 1, "training.batch: Input should be"),
+        ("train digits/reacgan --set g_optimizer.lr=-1", 1, "g_optimizer.lr: Input should be"),
+        ("train digits/reacgan --images 10", 1, "training.images is 10, less than one cycle"),
+        ("train digits/reacgan --minutes 0 --out X", 1, "minutes is 0; allowed: a positive num"),
+        ("train digits/reacgan --out FILE", 1, "FILE"),
+        ("train digits/reacgan --out FILE/run", 1, "FILE"),
+        ("train --data nowhere", 1, "nowhere: no such folder"),
+        ("train no.yaml", 1, "no.yaml: no such file; give a JSON or YAML file"),
+        ("sample nowhere --out X", 1, "nowhere: no such folder; give a run's folder"),
+        ("sample FILE --out X", 1, "neither a run's folder nor a model folder"),
+        ("sample RUN --out X --classes 12", 1, "class index is 12; allowed: 0 to 9"),
+        ("sample RUN --out X --classes cat", 1, "unknown class 'cat'. Known: 0, 1"),
+        ("sample RUN --out X --truncation 0", 1, "truncation is 0.0; allowed: a positive number"),
+        ("sample RUN --out X --truncation nan", 1, "truncation is nan; allowed: a positive"),
+        ("sample RUN --out X --num 0", 1, "num is 0; allowed: 1 or more"),
+        ("sample RUN --out X --seed -1", 1, "seed is -1; allowed: 0 or more"),
+        ("sample RUN --out FILE/x", 1, "FILE"),
+        ("experiments show cifar10/x", 1, "unknown experiment 'cifar10/x'"),
+        ("experiments show digits/reacgan --num-classes 0", 1, "num_classes is 0; allowed"),
+        ("experiments show digits/reacgan --set data.name=folder", 1, "give --num-classes"),
+        ("data inspect nowhere", 1, "nowhere: no such folder"),
+        ("data prepare nowhere X --resolution 7", 1, "resolution is 7; allowed: 8, 16"),
+        ("trian", 2, 'Did you mean "train"?'),
+        ("train digits/reacgan --device tpu", 2, 'Invalid value "tpu" for --device'),
+        ("train digits/reacgan --images many", 2, "--images"),
+        ("train digits/reacgan --bach 3", 2, "--bach"),
+        ("sample RUN", 2, "--out"),
+        ("sample RUN --out X --num x", 2, "--num"),
+    ],
+)
+def test_mistakes(reacgan, tmp_path, run_folder, monkeypatch, command, code, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "FILE").write_text("x")
+    words = [str(run_folder) if word == "RUN" else word for word in command.split()]
+    ended, out, err = reacgan(*words)
+    assert ended == code
+    assert message in " ".join((out + err).split())
+    assert "Traceback" not in err
+    if code == 1:
+        assert err.startswith("reacgan: ") and len(err.splitlines()) == 1 and not out
+    assert not (tmp_path / "X").exists() or not list((tmp_path / "X").rglob("*.png"))
+
+
+def test_a_device_that_is_not_there(reacgan, tmp_path):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    code, _, err = reacgan("train", "digits/reacgan", "--device", "cuda", "--out", tmp_path / "x")
+    assert code == 1 and "no CUDA device is usable here; use auto or cpu" in err
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
+    def broken(name):
+        raise ValueError("a bug")
+
+    monkeypatch.setattr("reacgan.experiments.experiment", broken)
+    with pytest.raises(ValueError, match="a bug"):
+        main(["train", "digits/reacgan"])
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_dry_run_is_an_experiment(reacgan, tmp_path, name):
+    code, out, _ = reacgan("train", name, "--dry-run", "--set", "training.seed=3")
+    assert code == 0
+    printed = json.loads(out)
+    assert printed.pop("out").endswith(name.replace("/", "-"))
+    (tmp_path / "one.json").write_text(json.dumps(printed))
+    held = load_experiment(tmp_path / "one.json")
+    assert held.training.seed == 3 and held.name == name
+    assert reacgan("train", tmp_path / "one.json", "--dry-run")[:2] == (0, out)
+
+
+def test_experiments(reacgan):
+    code, out, _ = reacgan("experiments", "list")
+    assert code == 0 and [line.split()[0] for line in out.splitlines()] == list(EXPERIMENTS)
+    code, out, _ = reacgan("experiments", "show", "cifar10/reacgan", "--json")
+    assert code == 0
+    assert json.loads(out)["parameters"] == {"generator": 9416196, "discriminator": 2517186}
+    code, out, _ = reacgan("experiments", "show", "digits/reacgan", "--set", "training.batch=7")
+    assert code == 0 and "  batch: 7\n" in out and "  flip: False\n" in out
+
+
+def test_settings_may_be_given_in_several_ways(reacgan):
+    words = "train digits/reacgan --dry-run --set training.batch=8 --set training.seed=2 a.b=1"
+    code, _, err = reacgan(*words.split())
+    assert code == 1 and "a: unknown section" in err
+    code, out, _ = reacgan(*words.split()[:-1])
+    training = json.loads(out)["training"]
+    assert code == 0 and (training["batch"], training["seed"]) == (8, 2)
+
+
+def test_train_and_resume(reacgan, run_folder):
+    expected = {"experiment.json", "environment.json", "journal.jsonl"}
+    assert expected <= {path.name for path in run_folder.iterdir()}
+    journal = (run_folder / "journal.jsonl").read_text()
+    weights = (run_folder / "model" / "model.safetensors").read_bytes()
+    words = ["train", "digits/reacgan", "--images", "256", "--out", run_folder, *TINY]
+    code, _, err = reacgan(*words)
+    assert code == 0 and "resuming at 256 images" in err
+    assert (run_folder / "journal.jsonl").read_text() == journal
+    assert (run_folder / "model" / "model.safetensors").read_bytes() == weights
+    code, _, err = reacgan(*words, "--set", "g_optimizer.lr=7e-5")
+    assert code == 1
+    assert "holds a run of another configuration" in err and " -> 7e-05" in err
+
+
+def test_sample(reacgan, run_folder, tmp_path):
+    code, out, _ = reacgan(
+        "sample", run_folder, "--classes", "3,7", "--num", 5, "--seed", 4, "--grid",
+        "--out", tmp_path / "a",
+    )  # fmt: skip
+    assert code == 0 and out == f"10 images in {tmp_path / 'a'}, sheet {tmp_path / 'a/grid.png'}\n"
+    made = sorted(str(path.relative_to(tmp_path / "a")) for path in tmp_path.rglob("*.png"))
+    expected = ["grid.png", *(f"{name}/{seed}.png" for name in "37" for seed in range(4, 9))]
+    assert made == sorted(expected)
+    with Image.open(tmp_path / "a" / "3" / "4.png") as picture:
+        assert (picture.size, picture.mode) == ((8, 8), "L")
+    code, _, _ = reacgan(
+        "sample", run_folder / "model", "--num", 1, "--seed", 8, "--out", tmp_path / "b"
+    )
+    assert code == 0 and len(list((tmp_path / "b").rglob("*.png"))) == 10
+    for name in "37":
+        one, other = (tmp_path / where / name / "8.png" for where in "ab")
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_the_runs_own_sheet_is_what_the_model_draws(run_folder):
+    from reacgan import load
+    from reacgan.sampling import class_sheet
+
+    model = load(run_folder, device="cpu")
+    drawn = np.asarray(class_sheet(model.generator, model.class_names))
+    with Image.open(run_folder / "samples" / "000000000256.png") as kept:
+        assert (np.asarray(kept.convert("RGB")) == drawn).all()
+
+
+def test_class_folders_are_safe_and_never_shared():
+    names = ["cat", "a/b", "a_b", "0_a_b", "..", "4", "", " cat", "cat.", "~", "a\\b", "c:", "\n"]
+    folders = [folder_name(name, label) for label, name in enumerate(names)]
+    assert len(set(folders)) == len(folders)
+    assert folders[:3] == ["cat", "1~a_b", "a_b"]
+    for folder in folders:
+        assert folder not in ("", ".", "..") and not set(folder) & set("/\\:\n")
+        assert folder == folder.strip(" .")
+
+
+@pytest.fixture
+def pets(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for number in range(10):
+            noise = rng.integers(0, 256, (9, 12, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(tmp_path / "pets" / name / f"{number}.png")
+    return tmp_path / "pets"
+
+
+def test_a_folder_of_images(reacgan, pets, tmp_path, monkeypatch):
+    monkeypatch.setenv("REACGAN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = reacgan("data", "inspect", pets)
+    assert code == 0 and "20 images of 2 classes" in out
+    code, out, err = reacgan("train", "--data", pets, "--images", 64, *TINY)
+    assert code == 0, err
+    assert "data.resolution" in out and "shorter sides are about 9 px" in out
+    assert "64 images 100%" in err
+    assert (tmp_path / "runs" / "pets" / "model" / "config.json").exists()
+    code, _, _ = reacgan("sample", "runs/pets", "--classes", "dog", "--num", 1, "--out", "made")
+    assert code == 0 and (tmp_path / "made" / "dog" / "0.png").exists()
+
+
+def test_a_packed_file(reacgan, pets, tmp_path):
+    packed = tmp_path / "pets.safetensors"
+    code, out, err = reacgan("data", "prepare", pets, packed, "--resolution", 8, "--channels", 1)
+    assert code == 0 and "20 images, 2 classes, 1 x 8 x 8" in out, err
+    for number, words in enumerate((["digits/reacgan"], [])):  # as its help says
+        folder = tmp_path / str(number)
+        code, _, err = reacgan(
+            "train", *words, "--data", packed, "--images", 64, "--out", folder, *TINY
+        )
+        assert code == 0, err
+        assert (folder / "model" / "config.json").exists()
+
+
+def test_doctor(reacgan):
+    code, out, _ = reacgan("doctor")
+    assert code == 0
+    for word in ("reacgan", "torch", "cuda", "mps", "trains on", "cpu_threads"):
+        assert any(line.startswith(word) for line in out.splitlines())
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_stops(tmp_path, number, code):
+    out = tmp_path / "run"
+    words = [
+        "train",
+        "digits/reacgan",
+        "--out",
+        str(out),
+        *TINY,
+        "--set",
+        "report.journal_every=64",
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "reacgan", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        assert process.stderr is not None
+        seen = []
+        for line in process.stderr:
+            seen.append(line)
+            if "ETA" in line:
+                process.send_signal(number)
+                break
+        seen += process.stderr.read().splitlines(keepends=True)
+    assert process.returncode == code, "".join(seen)
+    assert "the same command resumes" in seen[-1]
+    saved = int(max(path.name for path in (out / "checkpoints").iterdir()))
+    assert f"stopped at {saved:,} images" in seen[-1]
+    with pytest.raises(SystemExit) as ended:  # the rest: one more cycle
+        main([*words, "--quiet", "--images", str(saved + 32)])
+    assert not ended.value.code
+    assert (out / "checkpoints" / f"{saved + 32:012d}").exists()
+
+
+def test_a_closed_pipe_is_no_mistake():
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "reacgan", "experiments", "list"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_errors_of_any_kind_are_configuration_errors():
+    from reacgan.data import DataError
+    from reacgan.training.checkpoint import CheckpointError
+
+    assert issubclass(DataError, ConfigError) and issubclass(CheckpointError, ConfigError)

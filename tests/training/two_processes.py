@@ -1,0 +1,48 @@
+"""Started by torchrun from the tests: three cycles for each head, the end state of rank 0 to a file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from tiny import HEADS, experiment, images
+
+from reacgan import distributed
+from reacgan.models import complete
+from reacgan.training.engine import Engine
+from reacgan.training.journal import Journal
+from reacgan.training.loop import Trainer
+from reacgan.training.state import TrainState
+
+CYCLES = 3
+
+
+def end_state(head: str) -> dict[str, torch.Tensor]:
+    """Every tensor of the state after three cycles in float64."""
+    settings = complete(experiment(head, **{"training.precision": "float64"}))
+    engine = Engine("cpu", "float64")
+    data = images()
+    state = TrainState.build(settings, data.num_classes, engine)
+    trainer = Trainer(settings, state, data, engine)
+    journal = Journal(None, 0)
+    for _ in range(CYCLES):
+        trainer.cycle(journal)
+    return {
+        f"{part}/{name}": tensor.detach().clone().contiguous()
+        for part, tensors in state.tensors().items()
+        for name, tensor in tensors.items()
+    }
+
+
+def main(out: Path) -> None:
+    torch.set_num_threads(1)
+    for head in HEADS:
+        state = end_state(head)
+        assert distributed.world_size() == 2
+        save_file(state, out / f"{head}-{distributed.rank()}.safetensors")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
