@@ -195,7 +195,7 @@ class Member:
 
 def test_options_are_checked_against_the_constructor():
     options = check_options(Member, {"share": "5e-1", "places": [3]}, where="x", given=["given"])
-    assert options == {"share": 0.5, "places": (3,)}
+    assert options == {"share": 0.5, "places": (3,), "length": 1.0}
     assert check_options(Member, {"share": 1}, where="x", given=["given"])["places"] == (1,)
     for bad, message in (
         ({}, "x.share: Field required"),

@@ -89,6 +89,8 @@ def test_copies_far_from_zero_are_still_copies():
     real = cloud(20, 0, 64).double() * 1e-3 + 1e6
     assert prdc(real, real.clone(), k=1).coverage == 1
     assert nearest_distances(real, real, rows=6).tolist() == [0] * 20
+    moved = real + 1e-4 * torch.eye(64, dtype=torch.float64)[0]
+    assert nearest_distances(moved, real).tolist() == pytest.approx([1e-4] * 20, rel=1e-4)
 
 
 def test_nearest_distances():
