@@ -94,7 +94,7 @@ def time_parts(
     trainer: Any, wait: Callable[[], None], cycle: Callable[[], None], *, repeats: int
 ) -> dict[str, float]:
     """Seconds a cycle by room: data, generator, augment, backbone, head, backward, Adam, average."""
-    import reacgan.training.loop as loop
+    from reacgan.training import loop
 
     spent: dict[str, float] = defaultdict(float)
 

@@ -15,14 +15,14 @@ MODULES = {
     for path in sorted(SOURCE.rglob("*.py"))
 }
 
-GROUND = {"config", "distributed", "randomness"}
+GROUND = {"config", "distributed", "files", "randomness"}
 LEAVES = {"data", "heads", "losses", "augment"}
 MIDDLE = {"models", "hub", "sampling", "metrics"}
 ALLOWED: dict[str, set[str]] = {
     **{part: set() for part in GROUND},
     **dict.fromkeys(LEAVES, GROUND),
     "models": GROUND | LEAVES,
-    "hub": {"config", "models"},
+    "hub": {"config", "files", "models"},
     "sampling": GROUND | {"data", "models"},
     "metrics": GROUND | {"data", "models"},
     "training": GROUND | LEAVES | MIDDLE,

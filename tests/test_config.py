@@ -142,7 +142,7 @@ def test_assignments():
     )
     assert parsed == {
         "training.batch": 32,
-        "a.b": "2e-4",
+        "a.b": 2e-4,
         "c": [1, 2],
         "d": None,
         "e": "x=y",
@@ -228,3 +228,10 @@ def test_any_valid_experiment_survives_json(batch, steps, rate, resolution):
     )
     assert parse_experiment(json.loads(held.to_json())) == held
     assert held.cycle_images == batch * steps
+
+
+def test_numbers_in_scientific_notation_on_the_command_line():
+    changes = parse_assignments(["training.images=1e6", "g_optimizer.lr=2E-4", "name=1e"])
+    assert changes == {"training.images": 1e6, "g_optimizer.lr": 2e-4, "name": "1e"}
+    found = experiment("digits/reacgan").replace(**changes)
+    assert found.training.images == 1_000_000

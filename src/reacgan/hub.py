@@ -6,7 +6,6 @@ class names and images seen, and the digest of the weights) and ``README.md`` (t
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from reacgan import __version__
 from reacgan.config import ConfigError, Device, parse_experiment
+from reacgan.files import digest_of, flush_folder
 from reacgan.models import build_generator, count_parameters
 from reacgan.models.trained import TrainedGenerator
 
@@ -58,6 +58,7 @@ def save(model: TrainedGenerator, folder: str | Path) -> Path:
     (writing / _CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     # A folder's name may hold bytes that are no UTF-8, and with it a class name.
     (writing / "README.md").write_text(card(model), encoding="utf-8", errors="replace")
+    flush_folder(writing)
     old = folder.with_name(f".old-{folder.name}")
     if folder.exists():
         shutil.rmtree(old, ignore_errors=True)
@@ -200,6 +201,6 @@ def _device(device: Device) -> torch.device:
 
 def _digest(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return digest_of(path)
     except OSError as error:
         raise ConfigError(f"{path}: not readable ({error}); {_REMEDY}") from None

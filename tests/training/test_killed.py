@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 import traceback
 from pathlib import Path
 
 import pytest
-import reacgan
 from test_resume import assert_same_bits, state_of
 from tiny import experiment, images
+
+import reacgan
 
 # A state every second cycle: about half of the time goes into saving.
 OFTEN = {"report.checkpoint_every": 32, "report.samples_every": 64, "training.images": 1600}
@@ -59,21 +58,3 @@ def test_killed_runs_end_in_the_same_bits(kills, tmp_path):
     assert os.WIFEXITED(status)
     assert os.WEXITSTATUS(status) == 0
     assert_same_bits(state_of(tmp_path / "whole"), state_of(tmp_path / "killed"))
-
-
-@pytest.mark.parametrize(("name", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_and_says_so(name, code, tmp_path):
-    command = [sys.executable, "-m", "reacgan", "train", "digits/reacgan", "--device", "cpu"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        [*command, "--out", str(tmp_path)], env=environment, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr is not None
-    while "parameters" not in process.stderr.readline():
-        assert process.poll() is None
-    time.sleep(1.5)
-    process.send_signal(name)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == code, errors
-    assert "the same command resumes" in errors
-    assert list((tmp_path / "checkpoints").iterdir())

@@ -10,6 +10,7 @@ needs no change here.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -275,7 +276,10 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
         if not separator or not key.strip():
             raise ConfigError(f"--set {text!r}: needed: key=value, such as training.batch=32")
         try:
-            changes[key.strip()] = yaml.safe_load(value)
+            parsed = yaml.safe_load(value)
         except yaml.YAMLError:
             raise ConfigError(f"--set {text!r}: the value is not readable") from None
+        # YAML takes 1e6 and 2e-4, which have no dot, for words.
+        is_number = isinstance(parsed, str) and re.fullmatch(r"[+-]?[\d.]+e[+-]?\d+", parsed, re.I)
+        changes[key.strip()] = float(parsed) if is_number else parsed
     return changes

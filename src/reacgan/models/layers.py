@@ -94,7 +94,7 @@ class Conv2d(nn.Conv2d):
         """The weight that the convolution uses."""
         return self.weight
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name of nn.Conv2d
+    def forward(self, input: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C', H, W], or twice or half the size."""
         weight = self.effective_weight()
         if self.resample == "up":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
 
+from reacgan.files import replacing
 from reacgan.sampling.latents import latents_for
 from reacgan.sampling.sample import generate
 
@@ -65,10 +65,8 @@ def sheet(images: Tensor, names: list[str] | None = None, *, smallest: int = 48)
 
 def save_png(image: Image.Image, path: Path) -> None:
     """Write a PNG under a temporary name and rename it: a reader never sees half a picture."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    image.save(temporary, format="PNG")
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        image.save(temporary, format="PNG")
 
 
 def picture_of(image: Tensor) -> Image.Image:

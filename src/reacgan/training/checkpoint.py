@@ -7,9 +7,7 @@ final name, flushed to the disk, and renamed; older ones go only after the new o
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
 import warnings
 from pathlib import Path
@@ -19,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from reacgan.config import ConfigError
+from reacgan.files import digest_of, flush_folder, flush_to_disk
 from reacgan.training.state import TrainState
 
 FORMAT = 1
@@ -53,8 +52,7 @@ def save_checkpoint(state: TrainState, folder: Path, *, keep: int, facts: dict[s
         save_file(
             {name: value.detach().contiguous().cpu() for name, value in tensors.items()}, file
         )
-        flush_to_disk(file)
-        digests[file.name] = file_digest(file)
+        digests[file.name] = digest_of(file)
     manifest = {
         "format": FORMAT,
         "images_seen": state.images_seen,
@@ -62,8 +60,7 @@ def save_checkpoint(state: TrainState, folder: Path, *, keep: int, facts: dict[s
         "digests": digests,
     }
     (writing / _MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
-    flush_to_disk(writing / _MANIFEST)
-    flush_to_disk(writing)
+    flush_folder(writing)
     if final.exists():  # the same clock again: only a damaged one can differ
         shutil.rmtree(final)
     writing.rename(final)
@@ -134,7 +131,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         )
     for name, expected in digests.items():
         file = path / name
-        if not file.is_file() or file_digest(file) != expected:
+        if not file.is_file() or digest_of(file) != expected:
             raise CheckpointError(
                 f"{file}: missing or damaged (its digest is not the recorded one)"
             )
@@ -147,21 +144,3 @@ def read_part(path: Path, part: str) -> dict[str, Any]:
         return load_file(path / f"{part}.safetensors")
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path / part}.safetensors: not readable ({error})") from None
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def flush_to_disk(path: Path) -> None:
-    """Fsync a file or folder, so that a rename after it never shows an empty one."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

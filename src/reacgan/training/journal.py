@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
+
+from reacgan.files import write_text
 
 
 class NonFiniteError(FloatingPointError):
@@ -34,9 +35,7 @@ class Journal:
         self._clock = time.perf_counter()
         if path is not None and path.exists():
             kept = [line for line in read_lines(path) if line["images_seen"] <= images_seen]
-            temporary = path.with_name(f".{path.name}.{os.getpid()}")
-            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")
-            temporary.replace(path)
+            write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def add(self, parts: Mapping[str, Tensor]) -> None:
         """Add one step's parts; no transfer to the host."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,26 +67,34 @@ def train(
         DataError: images that cannot be used.
         NonFiniteError: a loss became infinite or NaN.
     """
-    if minutes is not None and minutes <= 0:
+    if minutes is not None and not 0 < minutes < math.inf:
         raise ConfigError(f"minutes is {minutes:g}; allowed: a positive number")
     engine = Engine(device, experiment.training.precision)
     experiment = complete(experiment)
     folder = RunFolder(Path(out))
     with StopRequest() as request:
-        if not distributed.is_main():
-            return _train_held(experiment, folder, engine, minutes, data, True, request)
-        with folder.held():
-            return _train_held(experiment, folder, engine, minutes, data, quiet, request)
+        main = distributed.is_main()
+        with folder.held() if main else nullcontext():
+            return _train_held(
+                experiment,
+                folder,
+                engine,
+                request,
+                minutes=minutes,
+                data=data,
+                quiet=quiet or not main,
+            )
 
 
 def _train_held(
     experiment: Experiment,
     folder: RunFolder,
     engine: Engine,
+    request: StopRequest,
+    *,
     minutes: float | None,
     data: ImageData | None,
     quiet: bool,
-    request: StopRequest,
 ) -> RunResult:
     data = _open_once(experiment) if data is None else data
     state = TrainState.build(experiment, data.num_classes, engine)
@@ -144,7 +154,8 @@ class _Tasks:
         self.folder = folder
         self.data = data
         self.facts = facts
-        self.saved_at: int | None = None
+        # What a resumed state was read from stays as it is.
+        self.saved_at: int | None = trainer.state.images_seen or None
 
     def due(self) -> Due:
         return Due(self.report, self.samples, self.checkpoint)
@@ -165,14 +176,13 @@ class _Tasks:
 
     def checkpoint(self) -> None:
         state = self.trainer.state
-        if self.saved_at == state.images_seen:
-            return
         self.report()  # a state with a non-finite loss behind it is never saved
-        self.saved_at = state.images_seen
         if distributed.is_main():
-            keep = self.trainer.experiment.report.keep_checkpoints
-            save_checkpoint(state, self.folder.checkpoints, keep=keep, facts=self.facts)
+            if self.saved_at != state.images_seen:
+                keep = self.trainer.experiment.report.keep_checkpoints
+                save_checkpoint(state, self.folder.checkpoints, keep=keep, facts=self.facts)
             hub.save(self.trained(), self.folder.model)
+        self.saved_at = state.images_seen
         distributed.barrier()
 
     def trained(self) -> TrainedGenerator:

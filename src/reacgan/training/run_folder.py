@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from reacgan import __version__
 from reacgan.config import ConfigError, Experiment, load_experiment
+from reacgan.files import write_text
 
 # What may differ when a run is taken up again: its length and what it reports.
 _MAY_CHANGE = ("training.images", "report.", "data.path")
@@ -71,9 +71,9 @@ class RunFolder:
             raise ConfigError(
                 f"{self.path}: has checkpoints but no experiment.json; not a whole run"
             )
-        write_atomically(self.experiment, experiment.to_json())
+        write_text(self.experiment, experiment.to_json())
         environment = {**describe_environment(), "command": command, **facts}
-        write_atomically(self.environment, json.dumps(environment, indent=2) + "\n")
+        write_text(self.environment, json.dumps(environment, indent=2) + "\n")
 
 
 def compare(recorded: Experiment, wanted: Experiment) -> list[str]:
@@ -113,10 +113,3 @@ def describe_environment() -> dict[str, Any]:
         "cpu_threads": torch.get_num_threads(),
         "executable": Path(sys.executable).name,
     }
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write under a temporary name and rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
