@@ -12,17 +12,17 @@ help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 # The pinned torch first: whatever comes after finds it and takes no other build.
-$(BIN)/python: constraints.txt
+$(VENV)/.torch: constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.x")'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) torch
 	touch $@
 
-$(VENV)/.demo: $(BIN)/python pyproject.toml
+$(VENV)/.demo: $(VENV)/.torch pyproject.toml
 	$(PIP) -e '.[demo]'
 	touch $@
 
-$(VENV)/.dev: $(BIN)/python pyproject.toml
+$(VENV)/.dev: $(VENV)/.torch pyproject.toml
 	$(PIP) -e '.[dev]'
 	touch $@
 
@@ -50,7 +50,7 @@ bench: $(VENV)/.dev  ## time the training step
 	$(BIN)/python benchmarks/train_step.py
 
 docs: $(VENV)/.dev  ## write docs/cli-help.txt anew
-	$(BIN)/python docs/write_cli_help.py
+	$(BIN)/python tests/cli_help.py
 
 clean:  ## remove the environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .coverage*

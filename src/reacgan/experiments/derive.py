@@ -12,10 +12,27 @@ from reacgan.data import inspect_data
 from reacgan.data.archive import read_archive
 from reacgan.experiments.cifar10 import SMALL_REACGAN
 
-_RESOLUTIONS = (8, 16, 32, 64, 128, 256)
-# Multiples of the width that keep a network's cost near that of 32 pixels.
-_WIDTHS = {8: 32, 16: 32, 32: 32, 64: 16, 128: 8, 256: 8}
-_ATTENTION = {8: ((), ()), 16: ((), ()), 32: ((2,), (1,)), 64: ((3,), (1,)), 128: ((4,), (1,))}
+
+@dataclass(frozen=True)
+class Size:
+    """Networks that two CPU cores train within hours at a resolution; a GPU takes twice the width."""
+
+    generator: int
+    backbone: int
+    latent_dim: int
+    attention: tuple[tuple[int, ...], tuple[int, ...]]
+    """Blocks of the generator and of the backbone after which attention stands."""
+
+
+_SIZES = {
+    8: Size(16, 32, 40, ((), ())),
+    16: Size(24, 32, 60, ((), ())),
+    32: Size(24, 32, 80, ((2,), (1,))),
+    64: Size(12, 16, 100, ((3,), (1,))),
+    128: Size(8, 8, 120, ((4,), (1,))),
+    256: Size(8, 8, 140, ((5,), (2,))),
+}
+_SMALL_SET = 100_000
 
 
 @dataclass(frozen=True)
@@ -66,66 +83,60 @@ def derive_experiment(path: str | Path, *, device: str = "auto") -> Derived:
 
 def derive(facts: Facts) -> Derived:
     """The choices for these facts; the same facts give the same experiment."""
-    most = 128 if facts.accelerator else 32
-    resolution = max(side for side in _RESOLUTIONS if side <= min(max(facts.side, 8), most))
-    if facts.dataset == "archive":
-        resolution = facts.side
-    limit = "" if facts.side <= most else f", at most {most} on this device"
-    channels = 1 if facts.grey else 3
-    flip = not all(len(name) == 1 for name in facts.classes)
-    small = facts.images < 100_000
-    width = _WIDTHS[resolution] * (2 if facts.accelerator else 1)
-    batch = 128 if facts.accelerator else 64
-    length = min(max(40 * facts.images, 400_000), 20_000_000 if facts.accelerator else 2_000_000)
-    choices = (
-        Choice("data.resolution", resolution, f"shorter sides are about {facts.side} px{limit}"),
-        Choice("data.channels", channels, "all images are grey" if facts.grey else "colour images"),
-        Choice(
-            "data.flip",
-            flip,
-            "mirrored images keep their class"
-            if flip
-            else "classes are single characters, which have a left and a right",
-        ),
-        Choice(
-            "augment.name",
-            "diffaug" if small else "identity",
-            f"{facts.images:,} images: "
-            + (
-                "under 100,000, D would learn them by heart"
-                if small
-                else "enough without augmentation"
-            ),
-        ),
-        Choice("model.generator.width", width, "what this device trains in reasonable time"),
-        Choice("model.backbone.width", width, "as the generator"),
-        Choice(
-            "training.batch",
-            batch,
-            "more other-class pairs in a batch" if facts.accelerator else "a CPU step stays short",
-        ),
-        Choice(
-            "training.images",
-            length,
-            f"about {length / facts.images:.0f} passes over {facts.images:,} images",
-        ),
-    )
-    changes = {choice.key: choice.value for choice in choices}
-    return Derived(SMALL_REACGAN.replace(**_what_follows(facts, resolution), **changes), choices)
-
-
-def _what_follows(facts: Facts, resolution: int) -> dict[str, Any]:
-    """Values that need no reason beside the choices: they follow from the path and resolution."""
-    g_attention, d_attention = _ATTENTION.get(resolution, ((5,), (1,)))
-    chunks = {8: 2, 16: 3, 32: 4, 64: 5, 128: 6, 256: 7}[resolution]
-    return {
+    choices = tuple(Choice(*row) for row in (*_data_choices(facts), *_run_choices(facts)))
+    size = _SIZES[_resolution(facts)]
+    follows = {
         "name": Path(facts.path).resolve().name,
         "data.name": facts.dataset,
         "data.path": facts.path,
-        "model.generator.attention_after": g_attention,
-        "model.backbone.attention_after": d_attention,
-        "model.generator.latent_dim": 20 * chunks,
+        "model.generator.attention_after": size.attention[0],
+        "model.backbone.attention_after": size.attention[1],
+        "model.generator.latent_dim": size.latent_dim,
     }
+    changes = {**follows, **{choice.key: choice.value for choice in choices}}
+    return Derived(SMALL_REACGAN.replace(**changes), choices)
+
+
+def _resolution(facts: Facts) -> int:
+    if facts.dataset == "archive":
+        return facts.side
+    most = 128 if facts.accelerator else 32
+    return max(side for side in _SIZES if side <= min(max(facts.side, 8), most))
+
+
+def _data_choices(facts: Facts) -> list[tuple[str, Any, str]]:
+    resolution = _resolution(facts)
+    why = f"shorter sides are about {facts.side} px"
+    if resolution < facts.side // 2 + 1:
+        why += f"; larger is slow here: --set data.resolution={2 * resolution} if you have the time"
+    mirrored = not all(len(name) == 1 for name in facts.classes)
+    return [
+        ("data.resolution", resolution, why),
+        ("data.channels", 1 if facts.grey else 3, "all grey" if facts.grey else "colour images"),
+        ("data.flip", mirrored, "mirrored images keep their class")
+        if mirrored
+        else ("data.flip", mirrored, "one-character classes: letters and digits have a left"),
+    ]
+
+
+def _run_choices(facts: Facts) -> list[tuple[str, Any, str]]:
+    size, images = _SIZES[_resolution(facts)], facts.images
+    wider = 2 if facts.accelerator else 1
+    device = "a GPU" if facts.accelerator else "two CPU cores"
+    length = min(max(40 * images, 400_000), 20_000_000 if facts.accelerator else 2_000_000)
+    small = images < _SMALL_SET
+    augment = (
+        ("diffaug", f"{images:,} images: without it D learns them by heart")
+        if small
+        else ("identity", f"{images:,} images are enough without augmentation")
+    )
+    return [
+        ("augment.name", *augment),
+        ("model.generator.width", wider * size.generator, f"what {device} train in time"),
+        ("model.backbone.width", wider * size.backbone, "likewise"),
+        ("training.batch", 64 * wider, "more pairs a step" if wider > 1 else "short steps"),
+        ("training.images", length, f"{length / images:.0f} passes over {images:,} images"),
+    ]
 
 
 def find_facts(path: str, *, accelerator: bool) -> Facts:
