@@ -6,7 +6,16 @@ The public names load on first use, so ``import reacgan`` does not load torch.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reacgan.config import ConfigError, Experiment, load_experiment
+    from reacgan.data import inspect_data, open_dataset, prepare_data
+    from reacgan.experiments import EXPERIMENTS, experiment
+    from reacgan.experiments.derive import derive_experiment
+    from reacgan.hub import load, save
+    from reacgan.sampling import sample
+    from reacgan.training import train
 
 __version__ = "0.1.0"
 
@@ -26,7 +35,22 @@ _PUBLIC = {
     "open_dataset": "reacgan.data",
 }
 
-__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 - the keys are strings
+__all__ = [
+    "EXPERIMENTS",
+    "ConfigError",
+    "Experiment",
+    "__version__",
+    "derive_experiment",
+    "experiment",
+    "inspect_data",
+    "load",
+    "load_experiment",
+    "open_dataset",
+    "prepare_data",
+    "sample",
+    "save",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:
