@@ -71,6 +71,8 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="the run's folder")
     run: Path = parser.parse_args().run
     model = reacgan.load(run, device="cpu")
+    if model.experiment.data.name != "digits":
+        parser.error(f"{run} was trained on {model.experiment.data.name}: use judge_images.py")
     figures = judge(model)
     protocol = {
         "judge": "scikit-learn SVC(gamma=0.7) on pixels, fitted on the training digits",

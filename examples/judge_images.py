@@ -32,7 +32,8 @@ def figures(
     """Label accuracy and neighbours of ``samples`` images, classes in turn."""
     labels = torch.arange(samples) % len(model.class_names)
     images = generate(model.generator, latents_for(range(samples), model.latent_dim), labels)
-    unseen = torch.tensor(held_out.images[:: max(1, len(held_out) // samples)][:samples])
+    spread = torch.linspace(0, len(held_out) - 1, min(samples, len(held_out))).long()  # all classes
+    unseen = torch.tensor(held_out.images[spread.numpy()])
     fake = prdc(real, judge.features(images))
     true = prdc(real, judge.features(unseen))
     return {
@@ -51,10 +52,11 @@ def figures(
 
 def states(model: TrainedGenerator, run: Path, every: bool) -> list[TrainedGenerator]:
     """The run's generator, or that of each kept checkpoint."""
-    if not every:
+    kept = list_checkpoints(run / "checkpoints")
+    if not every or not kept:
         return [model]
     found = []
-    for path in list_checkpoints(run / "checkpoints"):
+    for path in kept:
         seen = int(read_manifest(path)["images_seen"])
         other = reacgan.load(run, device="cpu").generator
         other.load_state_dict(read_part(path, "average"))

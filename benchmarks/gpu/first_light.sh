@@ -7,9 +7,9 @@
 # training. Writes to $OUT: check.txt, train_step.json, the run's journal, scores and samples, and its
 # newest state in pieces under 15 MiB (cat state.tar.* | tar x puts it back). Prints a table last.
 set -euo pipefail
+OUT="$(realpath -m "${OUT:?set OUT to a folder}")"
+DATA="$(realpath "${DATA:?set DATA to CIFAR-10}")"
 cd "$(dirname "$0")/../.."
-OUT="${OUT:?set OUT to a folder}"
-DATA="${DATA:?set DATA to CIFAR-10}"
 MINUTES="${MINUTES:-5}"
 DEVICE="${DEVICE:-cuda}"
 PRECISIONS="${PRECISIONS:-float32 bfloat16}"

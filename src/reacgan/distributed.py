@@ -104,15 +104,6 @@ def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
         gradient.copy_(part.view_as(gradient))
 
 
-def broadcast_from_main(value: Any) -> Any:
-    """The main process's picklable ``value`` on every process."""
-    if world_size() == 1:
-        return value
-    box = [value]
-    dist.broadcast_object_list(box, src=0)
-    return box[0]
-
-
 def any_process(flag: bool, device: torch.device) -> bool:
     """Whether the flag is set on any process, so that all of them act on it in the same step."""
     if world_size() == 1:

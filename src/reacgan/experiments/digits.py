@@ -27,7 +27,7 @@ REACGAN = Experiment(
     g_optimizer=OptimizerConfig(lr=1e-3),
     d_optimizer=OptimizerConfig(lr=1e-3),
     ema=EmaConfig(half_life=50_000, ramp=0.1),
-    training=TrainingConfig(images=250_000, batch=64, d_steps=1),
+    training=TrainingConfig(images=150_000, batch=64, d_steps=1),
     report=ReportConfig(journal_every=10_000, samples_every=50_000, checkpoint_every=50_000),
 )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -18,6 +19,7 @@ from torch.nn import functional as F
 from reacgan.config import ConfigError
 from reacgan.data import ImageData
 from reacgan.data.loader import Loader
+from reacgan.files import replacing
 from reacgan.randomness import derive_seed
 
 
@@ -111,31 +113,32 @@ def train_judge(
         cache: a folder that keeps classifiers by the digest of the data and these arguments.
 
     Raises:
-        ConfigError: the two sets differ in classes or shape.
+        ConfigError: the two sets differ in classes or shape, or a number is not positive.
     """
     if (
         train.class_names != held_out.class_names
         or train.images.shape[1:] != held_out.images.shape[1:]
     ):
         raise ConfigError("the held-out images differ from the training images in classes or shape")
+    if not epochs > 0 or batch < 1:
+        raise ConfigError(f"epochs is {epochs:g} and batch {batch}; allowed: positive numbers")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "judge", 0))
         classifier = Classifier(channels=train.channels, num_classes=train.num_classes, width=width)
     kept = _cache_file(cache, train, epochs=epochs, batch=batch, width=width, seed=seed)
-    if kept is not None and kept.exists():
-        classifier.load_state_dict(load_file(kept))
-    else:
+    classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if kept is None or not _load(classifier, kept):
         _fit(classifier, train, epochs=epochs, batch=batch, seed=seed)
         if kept is not None:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            save_file(classifier.state_dict(), kept)
+            tensors = {name: value.contiguous() for name, value in classifier.state_dict().items()}
+            with replacing(kept) as temporary:
+                save_file(tensors, temporary)
     judge = Judge(classifier.eval().requires_grad_(False), 0.0)
     images, labels = torch.tensor(held_out.images), torch.tensor(held_out.labels)
     return Judge(classifier, judge.label_accuracy(images, labels))
 
 
 def _fit(classifier: Classifier, data: ImageData, *, epochs: float, batch: int, seed: int) -> None:
-    classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     classifier.train()
     steps = max(1, round(epochs * len(data) / batch))
     loader = Loader(data, batch=batch, seed=seed, flip=True, crop=data.resolution // 8)
@@ -154,6 +157,15 @@ def _fit(classifier: Classifier, data: ImageData, *, epochs: float, batch: int, 
 
 def _scale(images: Tensor) -> Tensor:
     return (images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
+def _load(classifier: Classifier, kept: Path) -> bool:
+    """Whether the cache gave the weights; a damaged file is made anew."""
+    try:
+        classifier.load_state_dict(load_file(kept))
+    except (OSError, SafetensorError, RuntimeError):
+        return False
+    return True
 
 
 def _cache_file(cache: Path | None, data: ImageData, **arguments: float) -> Path | None:

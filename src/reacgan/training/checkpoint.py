@@ -29,22 +29,43 @@ class CheckpointError(ConfigError):
 
 
 def save_checkpoint(state: TrainState, folder: Path, *, keep: int, facts: dict[str, Any]) -> Path:
-    """Write the state below ``folder``, then remove all but the latest ``keep``.
+    """Write the state below ``folder``, then remove all before it but the latest ``keep``.
 
     Args:
         state: what to save.
         folder: the run's ``checkpoints``.
-        keep: how many of the latest stay.
+        keep: how many of the latest stay, this one included.
         facts: plain values that must be equal when the state is loaded again.
 
     Returns:
         The new checkpoint's folder.
+
+    Raises:
+        OSError, SafetensorError: the disk is full or read-only; nothing is left of the attempt.
     """
     folder.mkdir(parents=True, exist_ok=True)
     final = folder / f"{state.images_seen:012d}"
     for torn in folder.glob(".writing-*"):  # left by a process that was killed while it saved
         shutil.rmtree(torn)
     writing = folder / f".writing-{final.name}"
+    try:
+        _write(state, writing, facts)
+    except BaseException:  # a full disk needs the room
+        shutil.rmtree(writing, ignore_errors=True)
+        raise
+    if final.exists():  # the same clock again: only a damaged one can differ
+        shutil.rmtree(final)
+    writing.rename(final)
+    flush_to_disk(folder)
+    read_manifest(final)
+    # Later ones were passed over as damaged: they do not count.
+    whole = [path for path in list_checkpoints(folder) if path.name <= final.name]
+    for old in whole[:-keep]:
+        shutil.rmtree(old, ignore_errors=True)
+    return final
+
+
+def _write(state: TrainState, writing: Path, facts: dict[str, Any]) -> None:
     writing.mkdir()
     digests = {}
     for part, tensors in state.tensors().items():
@@ -61,14 +82,6 @@ def save_checkpoint(state: TrainState, folder: Path, *, keep: int, facts: dict[s
     }
     (writing / _MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
     flush_folder(writing)
-    if final.exists():  # the same clock again: only a damaged one can differ
-        shutil.rmtree(final)
-    writing.rename(final)
-    flush_to_disk(folder)
-    read_manifest(final)
-    for old in list_checkpoints(folder)[:-keep]:
-        shutil.rmtree(old, ignore_errors=True)
-    return final
 
 
 def load_latest(state: TrainState, folder: Path, *, facts: dict[str, Any]) -> Path | None:
@@ -131,7 +144,11 @@ def read_manifest(path: Path) -> dict[str, Any]:
         )
     for name, expected in digests.items():
         file = path / name
-        if not file.is_file() or digest_of(file) != expected:
+        try:
+            found = digest_of(file)
+        except OSError:
+            found = None
+        if found != expected:
             raise CheckpointError(
                 f"{file}: missing or damaged (its digest is not the recorded one)"
             )

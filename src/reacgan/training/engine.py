@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -67,6 +68,10 @@ class Engine:
             parameter.grad = None
         loss.backward(inputs=list(parameters))
         distributed.average_gradients(parameters)
+
+    def describe(self) -> dict[str, Any]:
+        """What results depend on beside versions and machine."""
+        return {"computes_on": self.device.type, "precision": self.precision, "world": self.world}
 
     def memory_bytes(self) -> int:
         """Peak memory: of the device where it is counted, else of this process."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,14 @@ from reacgan.files import write_text
 
 
 class NonFiniteError(FloatingPointError):
-    """A loss became infinite or NaN; names the term and the images seen. Nothing was saved after it."""
+    """A loss or weight became infinite or NaN; names it and the images seen. It was not saved."""
+
+    def __init__(self, names: Iterable[str], when: str) -> None:
+        super().__init__(
+            f"{', '.join(names)} became non-finite {when} images seen. The last checkpoint is from "
+            "before that, but would come here again: train in another --out with a lower learning "
+            "rate (--set d_optimizer.lr=... g_optimizer.lr=...) or in float32."
+        )
 
 
 class Journal:
@@ -51,15 +59,22 @@ class Journal:
         self._counts.clear()
         wrong = [name for name, value in means.items() if not math.isfinite(value)]
         if wrong:
-            raise NonFiniteError(
-                f"{', '.join(wrong)} became non-finite between {self.read_at:,} and {images_seen:,} "
-                "images seen. The last checkpoint is from before that: lower the learning rate "
-                "(--set d_optimizer.lr=..., g_optimizer.lr=...) or use float32, and resume."
-            )
+            raise NonFiniteError(wrong, f"between {self.read_at:,} and {images_seen:,}")
         return means
 
+    def start_clock(self) -> None:
+        """Training begins now: what came before does not count as its time."""
+        self._clock = time.perf_counter()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The time in this block (samples, saving) does not count as training."""
+        began = time.perf_counter()
+        yield
+        self._clock += time.perf_counter() - began
+
     def write(self, images_seen: int, means: Mapping[str, float], **facts: Any) -> dict[str, Any]:
-        """Append a line and return it; speed is measured since the last line."""
+        """Append a line and return it; speed is of training since the last line, pauses left out."""
         now = time.perf_counter()
         line = {
             "images_seen": images_seen,
@@ -75,11 +90,13 @@ class Journal:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The journal's lines; a torn last one, from a process that was killed, is left out."""
+    """The journal's lines; what is none, as a killed process may leave it, is left out."""
     lines = []
-    for text in path.read_text(encoding="utf-8").splitlines():
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            lines.append(json.loads(text))
+            line = json.loads(text)
         except json.JSONDecodeError:
             continue
+        if isinstance(line, dict) and isinstance(line.get("images_seen"), int):
+            lines.append(line)
     return lines

@@ -143,10 +143,12 @@ def run(
         Whether the run is complete: all images seen, or the allotted time used up.
     """
     state, report = trainer.state, trainer.experiment.report
+    last = trainer.experiment.training.images - trainer.experiment.cycle_images
+    journal.start_clock()
     deadline = time.monotonic() + seconds if seconds is not None else None
     cycles = 0
     stopped = timed_out = False
-    while state.images_seen + trainer.experiment.cycle_images <= trainer.experiment.training.images:
+    while state.images_seen <= last:
         before = state.images_seen
         trainer.cycle(journal)
         cycles += 1
@@ -163,4 +165,4 @@ def run(
         if stopped or timed_out:
             break
     tasks.checkpoint()
-    return not stopped
+    return not stopped or state.images_seen > last

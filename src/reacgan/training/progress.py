@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -53,6 +54,9 @@ class Progress:
             return
         text = self._describe(line)
         if self.moving:
+            room = self._columns() - 1
+            if len(text) > room:  # a wrapped line would stay on the screen; no number is cut in two
+                text = text[:room].rpartition("  ")[0]
             self.stream.write("\r\x1b[2K" + text)
             self._shown = True
         else:
@@ -65,6 +69,12 @@ class Progress:
             self.stream.write("\n")
             self.stream.flush()
             self._shown = False
+
+    def _columns(self) -> int:
+        try:
+            return os.get_terminal_size(self.stream.fileno()).columns or 80
+        except (OSError, ValueError):
+            return 80
 
     def _describe(self, line: Mapping[str, Any]) -> str:
         seen = int(line["images_seen"])

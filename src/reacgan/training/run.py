@@ -9,23 +9,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from safetensors import SafetensorError
 
 from reacgan import distributed, hub
 from reacgan.config import ConfigError, Device, Experiment
-from reacgan.data import ImageData, open_dataset
+from reacgan.data import DataError, ImageData, open_dataset
 from reacgan.models import complete, count_parameters
 from reacgan.models.trained import TrainedGenerator
 from reacgan.sampling import class_sheet, save_png, sheet
 from reacgan.sampling.grids import rows_for
-from reacgan.training.checkpoint import load_latest, save_checkpoint
+from reacgan.training.checkpoint import (
+    CheckpointError,
+    list_checkpoints,
+    load_latest,
+    save_checkpoint,
+)
 from reacgan.training.engine import Engine
-from reacgan.training.journal import Journal
+from reacgan.training.journal import Journal, NonFiniteError
 from reacgan.training.loop import Due, Trainer, run
 from reacgan.training.progress import Progress
 from reacgan.training.run_folder import RunFolder
-from reacgan.training.signals import StopRequest
+from reacgan.training.signals import Interrupted, StopRequest
 from reacgan.training.state import TrainState
+
+# Seconds in which a launcher's copy of a signal is not taken for a second one.
+_GRACE = 2.0
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,7 @@ def train(
             :func:`reacgan.derive_experiment`.
         out: the run's folder; made if need be.
         device: ``auto`` takes CUDA, then MPS, then the CPU.
-        minutes: stop after this many minutes of this process even if images are left.
+        minutes: stop after this many minutes of training in this call even if images are left.
         data: the images, where they are already open; else the experiment says where they are.
         quiet: print nothing.
 
@@ -72,18 +82,21 @@ def train(
     engine = Engine(device, experiment.training.precision)
     experiment = complete(experiment)
     folder = RunFolder(Path(out))
-    with StopRequest() as request:
-        main = distributed.is_main()
-        with folder.held() if main else nullcontext():
-            return _train_held(
-                experiment,
-                folder,
-                engine,
-                request,
-                minutes=minutes,
-                data=data,
-                quiet=quiet or not main,
-            )
+    main = distributed.is_main()
+    with (
+        StopRequest(grace=_GRACE if engine.world > 1 else 0.0) as request,
+        folder.held() if main else nullcontext(),
+    ):
+        try:
+            # Several processes stop together, in the loop.
+            with request.interrupting() if engine.world == 1 else nullcontext():
+                data = _open_once(experiment) if data is None else data
+        except Interrupted:
+            saved = [int(path.name) for path in list_checkpoints(folder.checkpoints)]
+            return RunResult(folder.path, max(saved, default=0), False, request.number)
+        return _train_held(
+            experiment, folder, engine, request, minutes=minutes, data=data, quiet=quiet or not main
+        )
 
 
 def _train_held(
@@ -93,16 +106,18 @@ def _train_held(
     request: StopRequest,
     *,
     minutes: float | None,
-    data: ImageData | None,
+    data: ImageData,
     quiet: bool,
 ) -> RunResult:
-    data = _open_once(experiment) if data is None else data
+    _check_classes(data)
     state = TrainState.build(experiment, data.num_classes, engine)
     facts = {"data_digest": data.digest, "num_classes": data.num_classes}
     if distributed.is_main():
-        folder.settle(experiment, sys.argv, {"precision": engine.precision, "world": engine.world})
+        folder.check(experiment)
     distributed.barrier()
     resumed = load_latest(state, folder.checkpoints, facts=facts)
+    if distributed.is_main():
+        folder.record(experiment, sys.argv, engine.describe())
     seconds = minutes * 60 if minutes is not None else None
     progress = Progress(
         experiment.training.images, state.images_seen, deadline=seconds, quiet=quiet
@@ -117,6 +132,7 @@ def _train_held(
         done = run(trainer, journal, tasks.due(), stop=lambda: request.set, seconds=seconds)
     finally:
         progress.close()
+        trainer.loader.close()
     if distributed.is_main() and done:
         tasks.samples()
         progress.say(f"samples     {folder.samples}/{state.images_seen:012d}.png")
@@ -134,6 +150,16 @@ def _open_once(experiment: Experiment) -> ImageData:
         return data
     distributed.barrier()
     return open_dataset(experiment.data)
+
+
+def _check_classes(data: ImageData) -> None:
+    counts = np.bincount(data.labels, minlength=data.num_classes)
+    empty = [data.class_names[label] for label in (counts == 0).nonzero()[0]]
+    if empty:
+        raise DataError(
+            f"{data.source}: no image of {', '.join(map(repr, empty[:10]))}"
+            f"{' ...' if len(empty) > 10 else ''}; leave out classes without images"
+        )
 
 
 class _Tasks:
@@ -169,7 +195,9 @@ class _Tasks:
         self.progress.report(self.journal.write(seen, means, memory_bytes=memory))
 
     def samples(self) -> None:
-        if distributed.is_main():
+        if not distributed.is_main():
+            return
+        with self.journal.paused():
             state = self.trainer.state
             picture = class_sheet(state.average, self.data.class_names)
             save_png(picture, self.folder.samples / f"{state.images_seen:012d}.png")
@@ -177,13 +205,26 @@ class _Tasks:
     def checkpoint(self) -> None:
         state = self.trainer.state
         self.report()  # a state with a non-finite loss behind it is never saved
-        if distributed.is_main():
+        with self.journal.paused():
+            if wrong := state.non_finite():  # the losses before the last step were finite
+                raise NonFiniteError(wrong[:3], f"by {state.images_seen:,}")
+            if distributed.is_main():
+                self._save()
+            self.saved_at = state.images_seen
+            distributed.barrier()
+
+    def _save(self) -> None:
+        state = self.trainer.state
+        try:
             if self.saved_at != state.images_seen:
                 keep = self.trainer.experiment.report.keep_checkpoints
                 save_checkpoint(state, self.folder.checkpoints, keep=keep, facts=self.facts)
             hub.save(self.trained(), self.folder.model)
-        self.saved_at = state.images_seen
-        distributed.barrier()
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(
+                f"{self.folder.path}: the state at {state.images_seen:,} images cannot be written "
+                f"({error}); what was saved before is whole. Make room, and resume."
+            ) from error
 
     def trained(self) -> TrainedGenerator:
         state = self.trainer.state

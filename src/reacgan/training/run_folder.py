@@ -54,14 +54,19 @@ class RunFolder:
         finally:
             lock.release()
 
-    def settle(self, experiment: Experiment, command: list[str], facts: dict[str, Any]) -> None:
-        """Write what the run is made from, before its first step; check it when it is taken up again.
+    def check(self, experiment: Experiment) -> None:
+        """See that the folder is new or holds a run of this experiment; changes nothing.
 
         Raises:
             ConfigError: the folder holds another experiment; lists the differences.
         """
+        remedy = f"choose another --out, or write it anew from {self.model / 'config.json'}"
         if self.experiment.exists():
-            differences = compare(load_experiment(self.experiment), experiment)
+            try:
+                recorded = load_experiment(self.experiment)
+            except ConfigError as error:
+                raise ConfigError(f"{self.experiment}: damaged; {remedy}:\n{error}") from None
+            differences = compare(recorded, experiment)
             if differences:
                 raise ConfigError(
                     f"{self.path}: holds a run of another configuration; choose another --out, or "
@@ -69,8 +74,11 @@ class RunFolder:
                 )
         elif self.checkpoints.is_dir() and any(self.checkpoints.iterdir()):
             raise ConfigError(
-                f"{self.path}: has checkpoints but no experiment.json; not a whole run"
+                f"{self.path}: has checkpoints but no experiment.json; not a whole run; {remedy}"
             )
+
+    def record(self, experiment: Experiment, command: list[str], facts: dict[str, Any]) -> None:
+        """Write what the run is made from, before its first step."""
         write_text(self.experiment, experiment.to_json())
         environment = {**describe_environment(), "command": command, **facts}
         write_text(self.environment, json.dumps(environment, indent=2) + "\n")

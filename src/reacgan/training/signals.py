@@ -5,14 +5,29 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 
-class StopRequest:
-    """Context in which a signal sets :attr:`number` instead of interrupting a step."""
+class Interrupted(BaseException):
+    """A signal came while there was nothing to save."""
 
-    def __init__(self) -> None:
+
+class StopRequest:
+    """Context in which a signal sets :attr:`number` instead of interrupting a step.
+
+    Args:
+        grace: seconds in which further signals count as the first one. A launcher passes on the
+            Ctrl-C that its processes have got from the terminal as well.
+    """
+
+    def __init__(self, grace: float = 0.0) -> None:
         self.number: int | None = None
+        self.grace = grace
+        self._came = 0.0
+        self._interrupting = False
         self._previous: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> StopRequest:
@@ -32,8 +47,21 @@ class StopRequest:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.number is not None:
-            os._exit(128 + number)
-        self.number = number
+            if time.monotonic() - self._came >= self.grace:
+                os._exit(128 + number)
+            return
+        self.number, self._came = number, time.monotonic()
+        if self._interrupting:
+            raise Interrupted
+
+    @contextmanager
+    def interrupting(self) -> Iterator[None]:
+        """A block in which there is nothing to save: a signal raises :class:`Interrupted`."""
+        self._interrupting = True
+        try:
+            yield
+        finally:
+            self._interrupting = False
 
     @property
     def set(self) -> bool:

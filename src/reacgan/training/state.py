@@ -66,6 +66,15 @@ class TrainState:
         _unflatten(self.g_optimizer, parts["g_optimizer"])
         _unflatten(self.d_optimizer, parts["d_optimizer"])
 
+    def non_finite(self) -> list[str]:
+        """Names (``part/tensor``) of what holds NaN or infinity; waits for the device."""
+        return [
+            f"{part}/{name}"
+            for part, tensors in self.tensors().items()
+            for name, value in tensors.items()
+            if not bool(torch.isfinite(value).all())
+        ]
+
 
 def _adam(module: nn.Module, config: OptimizerConfig) -> torch.optim.Adam:
     parameters = list(module.parameters())

@@ -1,0 +1,203 @@
+"""What a run leaves behind, how it ends, and what goes wrong around it."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from test_resume import assert_same_bits, state_of
+from tiny import experiment, images
+
+import reacgan
+from reacgan.config import ConfigError
+from reacgan.sampling import class_sheet, save_png
+from reacgan.training import run as run_module
+from reacgan.training.checkpoint import list_checkpoints
+from reacgan.training.engine import Engine
+from reacgan.training.journal import read_lines
+from reacgan.training.loop import Trainer
+from reacgan.training.signals import StopRequest
+
+
+@pytest.fixture(scope="module")
+def data():
+    return images()
+
+
+def train(out, data, *, minutes=None, quiet=True, **changes):
+    return reacgan.train(
+        experiment(**changes), out, device="cpu", data=data, minutes=minutes, quiet=quiet
+    )
+
+
+def saved(out):
+    return [int(path.name) for path in list_checkpoints(out / "checkpoints")]
+
+
+def at_clock(monkeypatch, images_seen, act):
+    """Do something at the end of the cycle that reaches this moment."""
+    whole = Trainer.cycle
+
+    def cycle(self, journal):
+        whole(self, journal)
+        if self.state.images_seen == images_seen:
+            act(self)
+
+    monkeypatch.setattr(Trainer, "cycle", cycle)
+
+
+def test_a_run_folder_holds_what_is_promised(data, tmp_path, capfd):
+    result = train(
+        tmp_path,
+        data,
+        quiet=False,
+        **{"report.samples_every": 64, "report.checkpoint_every": 48, "report.keep_checkpoints": 9},
+    )
+    assert (result.images_seen, result.complete, result.signal) == (160, True, None)
+    assert saved(tmp_path) == [48, 96, 144, 160]
+    lines = read_lines(tmp_path / "journal.jsonl")
+    assert [line["images_seen"] for line in lines] == [32, 48, 64, 96, 128, 144, 160]
+    assert {"d/adversarial", "d/conditioning", "g/adversarial", "g/conditioning"} < set(lines[0])
+    assert all(line["images_per_second"] > 0 for line in lines)
+    assert all(2**25 < line["memory_bytes"] < 2**37 for line in lines)
+    names = sorted(path.name for path in (tmp_path / "samples").iterdir())
+    assert names == ["000000000064.png", "000000000128.png", "000000000160.png", "real.png"]
+    environment = json.loads((tmp_path / "environment.json").read_text())
+    assert environment["computes_on"] == "cpu"
+    assert (environment["precision"], environment["world"]) == ("float32", 1)
+    assert environment["torch"] == torch.__version__
+    weights = load_file(tmp_path / "model" / "model.safetensors")
+    average = state_of(tmp_path)["average"]
+    assert weights.keys() == average.keys()
+    assert all(torch.equal(weights[name], average[name]) for name in average)
+    shared = reacgan.load(tmp_path, device="cpu")
+    save_png(class_sheet(shared.generator, data.class_names), tmp_path / "again.png")
+    assert (tmp_path / "again.png").read_bytes() == (tmp_path / "samples" / names[2]).read_bytes()
+    told = capfd.readouterr()
+    assert told.out == ""
+    for words in ("50 images of 3 classes, 8 x 8 x 3", "batch 8 x 2, 160 images to see", "100%"):
+        assert words in told.err
+    assert "resuming" not in told.err
+
+
+def test_quiet_says_nothing_and_a_resumed_run_says_where(data, tmp_path, capfd):
+    train(tmp_path, data, **{"training.images": 80})
+    assert capfd.readouterr() == ("", "")
+    train(tmp_path, data, quiet=False)
+    assert "resuming at 80 images" in capfd.readouterr().err
+
+
+def test_the_configuration_is_written_before_the_first_step(data, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        Trainer, "cycle", lambda self, journal: seen.extend(tmp_path.iterdir()) or 1 / 0
+    )
+    with pytest.raises(ZeroDivisionError):
+        train(tmp_path, data)
+    assert {"experiment.json", "environment.json"} <= {path.name for path in seen}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_stops_and_the_rest_has_the_same_bits(
+    number, data, tmp_path, monkeypatch, capfd
+):
+    train(tmp_path / "whole", data)
+    with monkeypatch.context() as patch:
+        at_clock(patch, 48, lambda trainer: signal.raise_signal(number))
+        result = train(tmp_path / "run", data, quiet=False)
+    assert (result.images_seen, result.complete, result.signal) == (48, False, number)
+    assert "stopped at 48 images" in capfd.readouterr().err
+    assert saved(tmp_path / "run") == [48]
+    assert train(tmp_path / "run", data).complete
+    assert_same_bits(state_of(tmp_path / "whole"), state_of(tmp_path / "run"))
+
+
+def test_a_signal_in_the_last_cycle_leaves_a_complete_run(data, tmp_path, monkeypatch):
+    at_clock(monkeypatch, 160, lambda trainer: signal.raise_signal(signal.SIGTERM))
+    result = train(tmp_path, data)
+    assert (result.complete, result.signal) == (True, None)
+
+
+def test_a_signal_while_images_are_opened_stops_at_once(tmp_path, monkeypatch):
+    def opened(config, split="train"):
+        signal.raise_signal(signal.SIGTERM)
+        pytest.fail("went on")
+
+    train(tmp_path, images(), **{"training.images": 80})
+    monkeypatch.setattr(run_module, "open_dataset", opened)
+    result = train(tmp_path, None)
+    assert (result.images_seen, result.complete, result.signal) == (80, False, signal.SIGTERM)
+
+
+def test_minutes_end_a_call_and_the_next_goes_on(data, tmp_path):
+    assert [train(tmp_path, data, minutes=1e-9).images_seen for _ in range(2)] == [16, 32]
+    result = train(tmp_path, data, minutes=10)
+    assert (result.images_seen, result.complete) == (160, True)
+
+
+@pytest.mark.parametrize("minutes", [0, -1, math.nan, math.inf])
+def test_minutes_are_a_positive_number(minutes, data, tmp_path):
+    with pytest.raises(ConfigError, match="minutes is"):
+        train(tmp_path, data, minutes=minutes)
+
+
+def test_images_that_are_no_multiple_of_a_cycle(data, tmp_path):
+    assert train(tmp_path, data, **{"training.images": 95}).images_seen == 80
+    assert train(tmp_path, data, **{"training.images": 96}).images_seen == 96
+    assert train(tmp_path, data, **{"training.images": 40}).images_seen == 96
+
+
+@pytest.mark.parametrize("precision", ["float64", "bfloat16"])
+def test_other_precisions_resume_to_the_same_bits(precision, data, tmp_path):
+    chosen = {"training.precision": precision, "training.images": 64}
+    train(tmp_path / "whole", data, **chosen)
+    train(tmp_path / "halves", data, **{**chosen, "training.images": 32})
+    train(tmp_path / "halves", data, **chosen)
+    assert_same_bits(state_of(tmp_path / "whole"), state_of(tmp_path / "halves"))
+    kind = torch.float64 if precision == "float64" else torch.float32
+    assert state_of(tmp_path / "whole")["generator"]["input.weight"].dtype == kind
+    (sample,) = reacgan.sample(reacgan.load(tmp_path / "whole"), "class 1", num=1, seed=0)
+    assert sample.image.shape == (3, 8, 8)
+
+
+def test_a_generator_that_was_not_saved_is_saved_by_the_same_call(data, tmp_path):
+    train(tmp_path, data)
+    for file in (tmp_path / "model").iterdir():
+        file.unlink()
+    (tmp_path / "model").rmdir()
+    train(tmp_path, data)
+    assert reacgan.load(tmp_path).images_seen == 160
+
+
+def test_a_finished_run_keeps_the_very_files_of_its_state(data, tmp_path):
+    train(tmp_path, data, **{"training.images": 32})
+    (state,) = list_checkpoints(tmp_path / "checkpoints")
+    before = state.stat().st_ino, state.stat().st_mtime_ns
+    train(tmp_path, data, **{"training.images": 32})
+    assert (state.stat().st_ino, state.stat().st_mtime_ns) == before
+
+
+@pytest.mark.parametrize(("world", "grace"), [(1, 0.0), (2, 2.0)])
+def test_minutes_and_the_grace_of_signals(world, grace, data, tmp_path, monkeypatch):
+    seen = {}
+
+    class Recorded(StopRequest):
+        def __init__(self, grace=0.0):
+            super().__init__(grace)
+            seen["grace"] = grace
+
+    def stopped(trainer, journal, tasks, *, stop, seconds):
+        seen["seconds"] = seconds
+        return True
+
+    engine = Engine("cpu")
+    engine.world = world
+    monkeypatch.setattr(run_module, "Engine", lambda *_: engine)
+    monkeypatch.setattr(run_module, "StopRequest", Recorded)
+    monkeypatch.setattr(run_module, "run", stopped)
+    train(tmp_path, data, minutes=1.5)
+    assert seen == {"grace": grace, "seconds": 90}
