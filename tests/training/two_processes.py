@@ -36,8 +36,23 @@ def end_state(head: str) -> dict[str, torch.Tensor]:
     }
 
 
+def check_messages() -> None:
+    """A missing gradient counts as zero in the average; a flag of one process is every process's."""
+    cpu, rank = torch.device("cpu"), distributed.rank()
+    reached, never = torch.nn.Parameter(torch.zeros(2)), torch.nn.Parameter(torch.zeros(1))
+    if rank == 0:
+        reached.grad = torch.tensor([2.0, 4.0])
+    distributed.average_gradients([reached, never])
+    assert reached.grad.tolist() == [1.0, 2.0]
+    assert never.grad.tolist() == [0.0]
+    assert distributed.any_process(rank == 1, cpu)
+    assert not distributed.any_process(False, cpu)
+
+
 def main(out: Path) -> None:
     torch.set_num_threads(1)
+    Engine("cpu")
+    check_messages()
     for head in HEADS:
         state = end_state(head)
         assert distributed.world_size() == 2
