@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ from sklearn.svm import SVC
 from torch import Tensor
 
 import reacgan
-from reacgan.config import DataConfig
+from reacgan.config import ConfigError, DataConfig
 from reacgan.data import ImageData, open_dataset
 from reacgan.metrics import nearest_distances, prdc
 from reacgan.models.trained import TrainedGenerator
@@ -105,4 +106,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ConfigError as error:
+        sys.exit(f"{Path(__file__).name}: {error}")

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 import reacgan
+from reacgan.config import ConfigError
 from reacgan.data import ImageData, open_dataset
 from reacgan.metrics import Judge, prdc, train_judge
 from reacgan.models.trained import TrainedGenerator
@@ -114,4 +116,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ConfigError as error:
+        sys.exit(f"{Path(__file__).name}: {error}")

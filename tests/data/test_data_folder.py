@@ -82,7 +82,7 @@ def test_hostile_folder(hostile, tmp_path):
         "chair/pipe.png": "not a regular file",
         "loose.png": "outside the class folders",
     }
-    assert any("DROPPED" in note and "empty" in note for note in scan.notes)
+    assert any("left out" in note and "empty" in note for note in scan.notes)
     assert scan.ignored == 4
     assert not scan.grey and set(scan.modes) == {"RGB"} and scan.sizes[0] == (16, 16)
 

@@ -78,7 +78,10 @@ def prepare(
     max_refused:
         Stop when more than this share of the files cannot be used.
     """
-    from reacgan.data import prepare_data  # noqa: PLC0415
+    from reacgan.data import DataError, prepare_data  # noqa: PLC0415
+
+    if out.exists():
+        raise DataError(f"{out}: exists; choose another name, or delete it first")
 
     def show(done: int, total: int) -> None:
         if sys.stderr.isatty() and (done % 256 == 0 or done == total):
@@ -96,5 +99,10 @@ def prepare(
         f"{out}: {len(data):,} images, {data.num_classes} classes, "
         f"{data.channels} x {data.resolution} x {data.resolution}"
     )
+    for split in ("", ".test"):
+        listed = out.with_name(f"{out.stem}{split}{out.suffix}.refused.txt")
+        if listed.exists():
+            lines = listed.read_text(encoding="utf-8", errors="replace").splitlines()
+            print(f"refused {len(lines):,} files, with reasons in {listed}")
     print(f"digest {data.digest}")
     return 0

@@ -7,9 +7,8 @@ from importlib import metadata
 # What each optional package is for, and the extra that brings it.
 _OPTIONAL = {
     "sklearn": ("scikit-learn", "judging the digits run", "demo"),
-    "matplotlib": ("matplotlib", "plots", "plots"),
 }
-_CORE = ("torch", "numpy", "pillow", "pydantic", "cyclopts", "safetensors", "accelerate")
+_CORE = ("pillow", "pydantic", "cyclopts", "safetensors", "accelerate")
 
 
 def doctor() -> int:

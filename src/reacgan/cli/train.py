@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -46,7 +46,7 @@ def train(
     images:
         Stop when this many real images have been seen (training.images).
     minutes:
-        Stop after this many minutes.
+        Stop after this many minutes of training in this call.
     device:
         auto takes CUDA, then MPS, then the CPU.
     dry_run:
@@ -54,13 +54,13 @@ def train(
     quiet:
         Print nothing.
     """
-    experiment = _resolve(name, data, device, quiet=quiet or dry_run)
     from reacgan.config import parse_assignments  # noqa: PLC0415
     from reacgan.models import complete  # noqa: PLC0415
 
     changes = parse_assignments(set_)
     if images is not None:
         changes["training.images"] = images
+    experiment = _resolve(name, data, device, changes=None if quiet or dry_run else changes)
     experiment = complete(experiment.replace(**changes))
     folder = out or Path("runs") / experiment.name.replace("/", "-")
     if dry_run:
@@ -74,7 +74,10 @@ def train(
     return 128 + result.signal if result.signal else 0
 
 
-def _resolve(name: str | None, data: Path | None, device: str, *, quiet: bool) -> Experiment:
+def _resolve(
+    name: str | None, data: Path | None, device: str, *, changes: dict[str, Any] | None
+) -> Experiment:
+    """The experiment before ``changes``; those are only for the table, None prints none."""
     from reacgan.config import ConfigError, load_experiment  # noqa: PLC0415
     from reacgan.experiments import experiment  # noqa: PLC0415
 
@@ -94,7 +97,8 @@ def _resolve(name: str | None, data: Path | None, device: str, *, quiet: bool) -
     from reacgan.experiments.derive import derive_experiment  # noqa: PLC0415
 
     derived = derive_experiment(str(data), device=device)
-    if not quiet:
-        for choice in derived.choices:
-            print(f"{choice.key:24} {choice.value!s:>10}   {choice.reason}")
+    for choice in derived.choices if changes is not None else ():
+        mine = changes is not None and choice.key in changes
+        value = changes[choice.key] if changes is not None and mine else choice.value
+        print(f"{choice.key:24} {value!s:>10}   {'as you say' if mine else choice.reason}")
     return derived.experiment

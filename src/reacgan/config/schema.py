@@ -165,6 +165,8 @@ class ReportConfig(Schema):
     """A sheet of generated images."""
     checkpoint_every: PositiveInt = 100_000
     """A resumable state."""
+    checkpoint_minutes: PositiveFloat = 10
+    """A state at least this often, by the clock, so that a crash of a slow run costs little."""
     keep_checkpoints: PositiveInt = 2
     """How many of the latest states stay on disk."""
 
@@ -226,6 +228,9 @@ def parse_experiment(values: Mapping[str, Any]) -> Experiment:
         raise ConfigError(explain(error, known_keys=known_keys)) from None
 
 
+_PRINTED_BESIDE = ("out", "num_classes", "parameters")
+
+
 def load_experiment(path: str | Path) -> Experiment:
     """Read an experiment from a JSON or YAML file of this schema."""
     import yaml  # noqa: PLC0415 - JSON is YAML, so one reader serves both; loaded only when asked
@@ -237,6 +242,8 @@ def load_experiment(path: str | Path) -> Experiment:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not readable as YAML or JSON: {error}") from None
+    if isinstance(values, dict):  # what `experiments show` and `train --dry-run` print beside it
+        values = {key: held for key, held in values.items() if key not in _PRINTED_BESIDE}
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: holds {type(values).__name__}, needed: a mapping of sections")
     return parse_experiment({"name": path.stem, **values})

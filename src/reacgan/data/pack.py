@@ -153,7 +153,8 @@ def open_listings(listings: list[Listing], *, resolution: int, channels: int) ->
     )
     if decoder.refused:
         reasons = replace(scan, refused=tuple(decoder.refused)).reasons
-        logger.warning("%s: files refused: %s", scan.root, reasons)
+        listed = ", ".join(f"{number:,} {reason}" for reason, number in reasons.items())
+        logger.warning("%s: %d files refused: %s", scan.root, len(decoder.refused), listed)
     return data
 
 

@@ -194,7 +194,7 @@ def check_share(
     raise DataError(
         f"{source}: {len(refused)} of {total} files were refused, more than the share of "
         f"{max_refused:g} that is allowed: {_reasons(refused)}. The list is in {where}. "
-        "Repair or remove them, or allow a larger share."
+        "Repair or remove them, or pack the rest: reacgan data prepare --max-refused."
     )
 
 
@@ -212,7 +212,7 @@ def _drop_empty(
     kept = np.flatnonzero(counts)
     places = np.full(len(counts), -1, dtype=np.int64)
     places[kept] = np.arange(len(kept))
-    note = f"{len(empty)} classes DROPPED, they have no usable image: {shown}"
+    note = f"{len(empty)} classes left out, they have no usable image: {shown}"
     return places[labels], tuple(listing.class_names[label] for label in kept), (note,)
 
 

@@ -81,7 +81,7 @@ class BigGANGenerator(nn.Module):
         channels: image channels.
         num_classes: labels run from 0 to num_classes - 1.
         width: base number of channels ("c" of the table).
-        latent_dim: length of z; divisible by the number of blocks + 1.
+        latent_dim: length of z; divisible by the number of blocks + 1. None is 20 for each of them.
         shared_dim: length of the class embedding (never spectrally normalised).
         attention_after: self-attention after these blocks, counted from 1.
         spectral_norm: normalise convolutions and linear layers.
@@ -94,15 +94,17 @@ class BigGANGenerator(nn.Module):
         channels: int,
         num_classes: int,
         width: PositiveInt = 96,
-        latent_dim: PositiveInt = 80,
+        latent_dim: PositiveInt | None = None,
         shared_dim: PositiveInt = 128,
-        attention_after: tuple[int, ...] = (2,),
+        attention_after: tuple[int, ...] = (),
         spectral_norm: bool = True,
     ) -> None:
         super().__init__()
         stages = [width * multiple for multiple in GENERATOR_STAGES[resolution]]
         blocks = len(stages) - 1
         _check_places(attention_after, blocks, "model.generator")
+        if latent_dim is None:
+            latent_dim = 20 * (blocks + 1)
         if latent_dim % (blocks + 1):
             raise ConfigError(
                 f"model.generator: latent_dim is {latent_dim}; at {resolution} pixels it must be a "
@@ -200,7 +202,7 @@ class BigGANBackbone(nn.Module):
         resolution: int,
         channels: int,
         width: PositiveInt = 96,
-        attention_after: tuple[int, ...] = (1,),
+        attention_after: tuple[int, ...] = (),
         spectral_norm: bool = True,
         preactivated_shortcut: bool = False,
     ) -> None:

@@ -22,6 +22,9 @@ from reacgan.training.steps import Latents, Objective, discriminator_loss, gener
 
 # Processes agree on stopping only every so many cycles, since asking waits for the device.
 _CYCLES_BETWEEN_QUESTIONS = 16
+# A slow run reports by the clock, so that nobody waits in the dark.
+_FIRST_LINE = 5.0
+_SECONDS_BETWEEN_LINES = 30.0
 
 
 class Trainer:
@@ -118,6 +121,22 @@ class Trainer:
         journal.add(parts)
 
 
+class Alarm:
+    """Rings after ``first`` seconds, and then whenever ``every`` seconds have passed."""
+
+    def __init__(self, first: float, every: float) -> None:
+        self.every = every
+        self._at = time.monotonic() + first
+
+    def rings(self) -> bool:
+        """Whether the time has come; sets the next one."""
+        now = time.monotonic()
+        if now < self._at:
+            return False
+        self._at = now + self.every
+        return True
+
+
 @dataclass(frozen=True)
 class Due:
     """What the loop calls when its time has come; each gets nothing and returns nothing."""
@@ -146,22 +165,26 @@ def run(
     last = trainer.experiment.training.images - trainer.experiment.cycle_images
     journal.start_clock()
     deadline = time.monotonic() + seconds if seconds is not None else None
-    cycles = 0
+    line = Alarm(_FIRST_LINE, _SECONDS_BETWEEN_LINES)
+    save = Alarm(60 * report.checkpoint_minutes, 60 * report.checkpoint_minutes)
+    device, cycles = trainer.engine.device, 0
     stopped = timed_out = False
     while state.images_seen <= last:
         before = state.images_seen
         trainer.cycle(journal)
         cycles += 1
-        if due(report.journal_every, before, state.images_seen):
+        if line.rings() or due(report.journal_every, before, state.images_seen):
             tasks.report()
         if due(report.samples_every, before, state.images_seen):
             tasks.samples()
         if due(report.checkpoint_every, before, state.images_seen):
             tasks.checkpoint()
         if trainer.engine.world == 1 or cycles % _CYCLES_BETWEEN_QUESTIONS == 0:
-            stopped = distributed.any_process(stop(), trainer.engine.device)
+            stopped = distributed.any_process(stop(), device)
             late = deadline is not None and time.monotonic() > deadline
-            timed_out = distributed.any_process(late, trainer.engine.device)
+            timed_out = distributed.any_process(late, device)
+            if distributed.any_process(save.rings(), device):
+                tasks.checkpoint()
         if stopped or timed_out:
             break
     tasks.checkpoint()

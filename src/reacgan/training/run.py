@@ -111,7 +111,7 @@ def _train_held(
 ) -> RunResult:
     _check_classes(data)
     state = TrainState.build(experiment, data.num_classes, engine)
-    facts = {"data_digest": data.digest, "num_classes": data.num_classes}
+    facts = {"images": len(data), "num_classes": data.num_classes, "data_digest": data.digest}
     if distributed.is_main():
         folder.check(experiment)
     distributed.barrier()
@@ -133,8 +133,9 @@ def _train_held(
     finally:
         progress.close()
         trainer.loader.close()
-    if distributed.is_main() and done:
+    if distributed.is_main():
         tasks.samples()
+    if done:
         progress.say(f"samples     {folder.samples}/{state.images_seen:012d}.png")
         progress.say(f"generator   {folder.model}")
     if not done:
@@ -253,6 +254,8 @@ def _introduce(
     )
     if resumed is not None:
         progress.say(f"resuming at {state.images_seen:,} images from {resumed}")
+    if state.images_seen + experiment.cycle_images > training.images:
+        progress.say("nothing is left to train; a larger --images goes on")
 
 
 def _real_sheet(data: ImageData, columns: int = 10) -> Any:

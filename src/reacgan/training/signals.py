@@ -51,6 +51,8 @@ class StopRequest:
                 os._exit(128 + number)
             return
         self.number, self._came = number, time.monotonic()
+        # Not print: a signal may come while something else is being printed.
+        os.write(2, b"\nstopping: the state is saved; a second signal ends it at once, unsaved\n")
         if self._interrupting:
             raise Interrupted
 
