@@ -118,6 +118,7 @@ def describe_environment() -> dict[str, Any]:
         "numpy": numpy.__version__,
         "platform": platform.platform(),
         "device": device or platform.machine(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
         "cpu_threads": torch.get_num_threads(),
         "executable": Path(sys.executable).name,
     }
