@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +37,9 @@ class _SpectralNorm(nn.Module):
     u: Tensor
     v: Tensor
 
-    def _start_power_iteration(self) -> None:
+    def reset_parameters(self) -> None:
+        """Draw the weight as the layer does (its constructor ends here), then u and v."""
+        super().reset_parameters()  # type: ignore[misc]
         matrix = self.weight.detach().flatten(1)
         self.register_buffer("u", F.normalize(torch.randn(matrix.shape[0]), dim=0))
         self.register_buffer("v", F.normalize(torch.randn(matrix.shape[1]), dim=0))
@@ -108,18 +110,6 @@ class Conv2d(nn.Conv2d):
 class SpectralConv2d(_SpectralNorm, Conv2d):
     """:class:`Conv2d` with a spectrally normalised weight."""
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        size: int,
-        *,
-        bias: bool = True,
-        resample: Resample = "none",
-    ) -> None:
-        super().__init__(in_channels, out_channels, size, bias=bias, resample=resample)
-        self._start_power_iteration()
-
     def effective_weight(self) -> Tensor:
         """The weight over its largest singular value."""
         return self.normalised_weight()
@@ -128,10 +118,6 @@ class SpectralConv2d(_SpectralNorm, Conv2d):
 class SpectralLinear(_SpectralNorm, nn.Linear):
     """Linear layer with a spectrally normalised weight."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._start_power_iteration()
-
     def forward(self, input: Tensor) -> Tensor:
         """[..., C] -> [..., C']."""
         return F.linear(input, self.normalised_weight(), self.bias)
@@ -139,10 +125,6 @@ class SpectralLinear(_SpectralNorm, nn.Linear):
 
 class SpectralEmbedding(_SpectralNorm, nn.Embedding):
     """Table of vectors with a spectrally normalised weight."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._start_power_iteration()
 
     def forward(self, input: Tensor) -> Tensor:
         """int64 [...] -> [..., C]."""
