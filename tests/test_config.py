@@ -51,10 +51,10 @@ def test_yaml_file(tmp_path):
     [
         ("training: {btch: 3}", r"training.btch: unknown key; did you mean 'batch'\? Allowed: "),
         ("trainin: {batch: 3}", "trainin: unknown key; did you mean 'training'"),
-        ("zzz: 1", r"zzz: unknown key\. Allowed: augment, d_optimizer"),
+        ("zzz: 1", r"zzz: unknown key\. Allowed: apa, augment, consistency, d_optimizer"),
         ("training: 3", "training: Input should be a valid dictionary"),
         ("training: {batch: 0}", "training.batch: Input should be greater than 0 .got 0"),
-        ("data: {resolution: 48}", "resolution is 48; allowed: 8, 16, 32"),
+        ("data: {resolution: 50}", "resolution is 50 x 50; .* multiple of 8, such as 48 or 56"),
         ("g_optimizer: {decay_from: 3}", "decay_from and decay_to go together"),
         ("g_optimizer: {decay_from: 3, decay_to: 3}", "must lie after decay_from"),
         ("g_optimizer: {lr: .inf}", "g_optimizer.lr: Input should be a finite number"),

@@ -49,15 +49,9 @@ def test_losses_and_gradients_equal_the_float64_reference():
         trainer = trainer_on(
             "cuda", **{"training.precision": precision, "augment.name": "identity"}
         )
-        state = trainer.state
-        loss, _ = generator_loss(
-            state.generator,
-            state.discriminator,
-            trainer.objective,
-            latents=trainer.latents("latents/g"),
-            draws=trainer.draws("augment/g"),
-        )
-        trainer.engine.backward(loss, trainer.g_parameters)
+        (players,), (latents,) = trainer.players(16), trainer.latents("latents/g")
+        loss, _, _ = generator_loss(players, latents)
+        loss.backward(inputs=trainer.g_parameters)
         gradients = [parameter.grad.double().flatten() for parameter in trainer.g_parameters]
         found[precision] = (loss.double(), torch.cat(gradients))
     torch.testing.assert_close(*(found[precision][0] for precision in found), rtol=1e-4, atol=1e-4)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tiny import HEADS, experiment, images
@@ -15,9 +17,10 @@ from reacgan.training.ema import update_average
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer
+from reacgan.training.players import Objective
 from reacgan.training.schedules import due, ema_decay, half_life_of, learning_rate
 from reacgan.training.state import TrainState
-from reacgan.training.steps import Objective, discriminator_loss, generator_loss
+from reacgan.training.steps import discriminator_loss, generator_loss
 
 # What makes the host wait for a device: reading a value, or a shape that depends on values.
 WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "unique_dim", "_unique2"}
@@ -79,34 +82,32 @@ def test_the_losses_are_the_sums_that_the_docstring_says(head):
     trainer = trainer_for(head, **{"training.precision": "float64"})
     state = trainer.state
     objective = Objective(adversarial("hinge"), 0.7, build_augment(experiment().augment))
-    pictures, labels = trainer.loader.at(0)
-    real = trainer.engine.scale(pictures)
-    latents = trainer.latents("latents/d")
-    draws = [trainer.draws("a"), trainer.draws("b")]
+    (players,) = trainer.players(8)
+    players = replace(players, objective=objective)
+    real, labels = trainer.real()
+    (latents,) = trainer.latents("latents/d")
     state.discriminator.eval()  # the same spectral norms in every call below
     state.generator.eval()
-    loss, parts = discriminator_loss(
-        state.generator,
-        state.discriminator,
-        objective,
-        real=real,
-        labels=labels,
-        latents=latents,
-        draws=(draws[0], draws[1]),
-    )
-    again = [trainer.draws("a"), trainer.draws("b")]
+    loss, parts, _ = discriminator_loss(players, real, labels, latents)
     fake = state.generator(latents.z, latents.labels)
-    on_real = state.discriminator(objective.augment(real, again[0]), labels)
-    on_fake = state.discriminator(objective.augment(fake, again[1]), latents.labels)
+    seen = objective.augment(fake, trainer.draws("augment/fake"))
+    on_real = state.discriminator(objective.augment(real, trainer.draws("augment/real")), labels)
+    on_fake = state.discriminator(seen, latents.labels)
     hinge = (1 - on_real.score).relu().mean() + (1 + on_fake.score).relu().mean()
     conditioning = state.discriminator.head.d_loss(on_real, on_fake)
     torch.testing.assert_close(loss, hinge + 0.7 * conditioning)
     torch.testing.assert_close(parts["d/adversarial"], hinge)
 
-    loss, _ = generator_loss(
-        state.generator, state.discriminator, objective, latents=latents, draws=trainer.draws("b")
-    )
+    loss, _, _ = generator_loss(players, latents)
+    seen = objective.augment(fake, trainer.draws("augment/g"))
+    on_fake = state.discriminator(seen, latents.labels)
     expected = -on_fake.score.mean() + 0.7 * state.discriminator.head.g_loss(on_fake)
+    torch.testing.assert_close(loss, expected)
+    loss, _, _ = generator_loss(
+        replace(players, objective=replace(objective, g_conditioning_weight=0.1), strength=0.5),
+        latents,
+    )
+    expected = -on_fake.score.mean() + 0.05 * state.discriminator.head.g_loss(on_fake)
     torch.testing.assert_close(loss, expected)
 
 

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from reacgan.augment.apa import PseudoAugment
 from reacgan.augment.base import Augment
 from reacgan.augment.diffaug import DiffAug
 from reacgan.augment.identity import Identity
+from reacgan.augment.views import second_view
 from reacgan.config import Component, check_options, lookup
 
-__all__ = ["AUGMENTS", "Augment", "augment_options", "build_augment"]
+__all__ = [
+    "AUGMENTS",
+    "Augment",
+    "PseudoAugment",
+    "augment_options",
+    "build_augment",
+    "second_view",
+]
 
 AUGMENTS: dict[str, type[Augment]] = {
     "identity": Identity,

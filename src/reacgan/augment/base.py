@@ -17,3 +17,14 @@ class Augment(nn.Module):
     def forward(self, images: Tensor, draws: Draws) -> Tensor:
         """Change ``images [N, C, H, W]``, floating point, made for the range [-1, 1]."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
+
+    def observe(self, real_scores: Tensor, *, batch: int) -> None:
+        """Look at D's scores of this process's real images, after each of D's steps.
+
+        An adaptive member keeps what it learns from them in buffers, which are part of the run's
+        state, averages over processes, and waits for no device.
+
+        Args:
+            real_scores: ``[N]``, without gradient.
+            batch: real images of this step over all processes.
+        """

@@ -120,9 +120,9 @@ class Opener(Protocol):
     """What a data set registers: a path (or None) in, images of one size out."""
 
     def __call__(
-        self, path: str | None, *, split: str, resolution: int, channels: int
+        self, path: str | None, *, split: str, resolution: int | tuple[int, int], channels: int
     ) -> ImageData:
-        """Open a split, every image a uint8 square of ``resolution`` with ``channels``."""
+        """Open a split, every image uint8 of ``resolution`` with ``channels``."""
         ...
 
 

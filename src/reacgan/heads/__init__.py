@@ -12,7 +12,15 @@ from reacgan.heads.d2dce import D2DCrossEntropyHead
 from reacgan.heads.projection import ProjectionHead
 from reacgan.heads.unconditional import UnconditionalHead
 
-__all__ = ["HEADS", "Head", "HeadOutput", "Layers", "build_head", "head_options"]
+__all__ = [
+    "HEADS",
+    "PLAIN_LAYERS",
+    "Head",
+    "HeadOutput",
+    "Layers",
+    "build_head",
+    "head_options",
+]
 
 HEADS: dict[str, type[Head]] = {
     "unconditional": UnconditionalHead,
@@ -48,10 +56,11 @@ def build_head(
     Raises:
         ConfigError: an unknown name or option, or a value outside its range.
     """
-    member = lookup("head", HEADS, component.name)
-    return member(
+    member: Any = lookup("head", HEADS, component.name)
+    built: Head = member(
         in_features=in_features,
         num_classes=num_classes,
         layers=layers,
         **head_options(component),
     )
+    return built

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -36,9 +37,23 @@ class HeadOutput:
     embedding: Tensor | None = None
     """``[N, E]``: the projected features, not yet normalised (2C, D2D-CE)."""
     logits: Tensor | None = None
-    """``[N, K]``: class scores (auxiliary classifier)."""
+    """``[N, K]``: class scores (classifiers)."""
     class_vectors: Tensor | None = None
     """``[K, E]``: one learned vector a class, not yet normalised; shared by all samples."""
+    features: Tensor | None = None
+    """``[N, F]``: what the backbone said; set by the discriminator."""
+    latents: Tensor | None = None
+    """``[N, Z]``: what fakes were made from; set by the step, None for real images."""
+    twin: HeadOutput | None = None
+    """What a second head of the same kind says (TAC, InfoGAN's Q)."""
+
+    SHARED: ClassVar[tuple[str, ...]] = ("class_vectors",)
+    """What belongs to no sample."""
+
+    @property
+    def representation(self) -> Tensor | None:
+        """What consistency compares beside the score: the embedding, or the logits, or nothing."""
+        return self.embedding if self.embedding is not None else self.logits
 
     def split(self, sizes: Sequence[int]) -> list[HeadOutput]:
         """Cut the samples into consecutive parts, such as real and fake; class vectors are shared.
@@ -46,25 +61,48 @@ class HeadOutput:
         Raises:
             RuntimeError: the sizes do not add up to N.
         """
-        parts = list(sizes)
-        scores = self.score.split(parts)
-        labels = self.labels.split(parts)
-        embeddings = _split_or_none(self.embedding, parts)
-        logits = _split_or_none(self.logits, parts)
-        return [
-            HeadOutput(
-                score=scores[part],
-                labels=labels[part],
-                embedding=embeddings[part],
-                logits=logits[part],
-                class_vectors=self.class_vectors,
-            )
-            for part in range(len(parts))
-        ]
+        held = {field.name: getattr(self, field.name) for field in fields(self)}
+        parts: list[dict[str, Any]] = [{} for _ in sizes]
+        for name, value in held.items():
+            cut = [value] * len(sizes) if name in self.SHARED or value is None else None
+            for part, piece in zip(parts, cut or value.split(list(sizes)), strict=True):
+                part[name] = piece
+        return [HeadOutput(**part) for part in parts]
 
+    @classmethod
+    def join(cls, outputs: Sequence[HeadOutput]) -> HeadOutput:
+        """The samples of several outputs, one after another; the opposite of :meth:`split`."""
+        first = outputs[0]
+        joined: dict[str, Any] = {}
+        for field in fields(cls):
+            held = [getattr(output, field.name) for output in outputs]
+            if held[0] is None or field.name in cls.SHARED:
+                joined[field.name] = held[0]
+            elif isinstance(held[0], HeadOutput):
+                joined[field.name] = cls.join(held)
+            else:
+                joined[field.name] = torch.cat(held)
+        return replace(first, **joined)
 
-def _split_or_none(tensor: Tensor | None, sizes: list[int]) -> Sequence[Tensor | None]:
-    return [None] * len(sizes) if tensor is None else tensor.split(sizes)
+    def tensors(self) -> dict[str, Tensor]:
+        """Every floating-point tensor by name, those of the twin under ``twin.``."""
+        found: dict[str, Tensor] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, HeadOutput):
+                found.update({f"twin.{name}": held for name, held in value.tensors().items()})
+            elif value is not None and value.is_floating_point():
+                found[field.name] = value
+        return found
+
+    def with_tensors(self, tensors: Mapping[str, Tensor]) -> HeadOutput:
+        """The same output with tensors exchanged by the names that :meth:`tensors` gives."""
+        mine = {name: held for name, held in tensors.items() if "." not in name}
+        inner = {name[5:]: held for name, held in tensors.items() if name.startswith("twin.")}
+        changed: Any = dict(mine)
+        if self.twin is not None:
+            changed["twin"] = self.twin.with_tensors(inner)
+        return replace(self, **changed)
 
 
 class Head(nn.Module):
@@ -73,6 +111,16 @@ class Head(nn.Module):
     A member defines :meth:`forward` and, where its method conditions by a loss, :meth:`d_loss` and
     :meth:`g_loss`. Both losses are pure functions of the outputs; the caller weighs them.
     """
+
+    couples_samples: bool = False
+    """Whether its losses compare samples of the batch with one another."""
+    condition_strength: Tensor
+    """Influence of labels on the score, 0 to 1; below 1 only during an unconditional-to-conditional
+    run. The conditioning losses are weighed by the caller."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("condition_strength", torch.ones(()))
 
     def forward(self, features: Tensor, labels: Tensor) -> HeadOutput:
         """Judge ``features [N, F]`` with ``labels [N]`` (int64 of 0 .. K - 1)."""

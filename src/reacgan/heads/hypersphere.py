@@ -80,6 +80,8 @@ def _describe(tensor: Tensor) -> str:
 class EmbeddingHead(Head):
     """A score, a linear projection of the features, and one learned vector a class."""
 
+    couples_samples = True
+
     def __init__(
         self, *, in_features: int, num_classes: int, embedding_dim: int, layers: Layers
     ) -> None:

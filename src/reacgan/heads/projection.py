@@ -25,5 +25,5 @@ class ProjectionHead(Head):
 
     def forward(self, features: Tensor, labels: Tensor) -> HeadOutput:
         """Score ``[N]`` of features ``[N, F]`` under labels ``[N]``."""
-        projection = (self.class_vectors(labels) * features).sum(dim=1)
+        projection = (self.class_vectors(labels) * features).sum(dim=1) * self.condition_strength
         return HeadOutput(score=self.score(features).squeeze(1) + projection, labels=labels)

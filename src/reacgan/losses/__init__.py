@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from reacgan.config import lookup
+from typing import Any
+
+from reacgan.config import Components, check_options, lookup
 from reacgan.losses.adversarial import (
     Adversarial,
     hinge_d,
@@ -11,18 +13,40 @@ from reacgan.losses.adversarial import (
     least_squares_g,
     non_saturating_d,
     non_saturating_g,
+    nothing_d,
+    nothing_g,
+    relativistic_d,
+    relativistic_g,
     wasserstein_d,
     wasserstein_g,
 )
+from reacgan.losses.terms import Judged, Step, Term
 
-__all__ = ["ADVERSARIAL", "Adversarial", "adversarial"]
+__all__ = [
+    "ADVERSARIAL",
+    "CONSISTENCY",
+    "PENALTIES",
+    "Adversarial",
+    "Judged",
+    "Step",
+    "Term",
+    "adversarial",
+    "build_terms",
+    "term_options",
+]
 
 ADVERSARIAL: dict[str, Adversarial] = {
     "hinge": Adversarial(hinge_d, hinge_g),
     "non_saturating": Adversarial(non_saturating_d, non_saturating_g),
     "least_squares": Adversarial(least_squares_d, least_squares_g),
     "wasserstein": Adversarial(wasserstein_d, wasserstein_g),
+    "relativistic": Adversarial(relativistic_d, relativistic_g, paired=True),
+    "none": Adversarial(nothing_d, nothing_g),
 }
+
+PENALTIES: dict[str, type[Term]] = {}
+
+CONSISTENCY: dict[str, type[Term]] = {}
 
 
 def adversarial(name: str) -> Adversarial:
@@ -32,3 +56,38 @@ def adversarial(name: str) -> Adversarial:
         ConfigError: an unknown name; the message lists the known ones.
     """
     return lookup("adversarial loss", ADVERSARIAL, name)
+
+
+def term_options(family: str, chosen: Components) -> Components:
+    """Check the options of penalties or consistency terms and fill in their defaults.
+
+    Args:
+        family: ``"penalties"`` or ``"consistency"``.
+        chosen: members by name.
+
+    Raises:
+        ConfigError: an unknown name or option, or a value outside its range.
+    """
+    table = PENALTIES if family == "penalties" else CONSISTENCY
+    return {
+        name: check_options(lookup(family, table, name), options, where=f"{family}.{name}")
+        for name, options in chosen.items()
+    }
+
+
+def build_terms(penalties: Components, consistency: Components) -> dict[str, Term]:
+    """Build the terms that a configuration names, by name.
+
+    Raises:
+        ConfigError: an unknown name or option, or a value outside its range.
+    """
+    both: tuple[tuple[str, dict[str, type[Term]], Components], ...] = (
+        ("penalties", PENALTIES, penalties),
+        ("consistency", CONSISTENCY, consistency),
+    )
+    built: dict[str, Term] = {}
+    for family, table, chosen in both:
+        for name, options in term_options(family, chosen).items():
+            member: Any = table[name]
+            built[name] = member(**options)
+    return built

@@ -9,14 +9,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from reacgan.config import ConfigError
+
 
 class Adversarial(NamedTuple):
     """The two sides of an adversarial loss; scores ``[N]`` in, scalars out (float32 at least)."""
 
     d: Callable[[Tensor, Tensor], Tensor]
     """``(real scores, fake scores)`` to what D minimises."""
-    g: Callable[[Tensor], Tensor]
-    """``(fake scores)`` to what G minimises."""
+    g: Callable[[Tensor, Tensor | None], Tensor]
+    """``(fake scores, real scores)`` to what G minimises; real scores only if ``paired``."""
+    paired: bool = False
+    """Whether G's side compares fake with real scores, so that G's step needs real images."""
 
 
 def _wide(score: Tensor) -> Tensor:
@@ -28,7 +32,7 @@ def hinge_d(real: Tensor, fake: Tensor) -> Tensor:
     return F.relu(1 - _wide(real)).mean() + F.relu(1 + _wide(fake)).mean()
 
 
-def hinge_g(fake: Tensor) -> Tensor:
+def hinge_g(fake: Tensor, real: Tensor | None = None) -> Tensor:
     """Hinge: - E fake."""
     return -_wide(fake).mean()
 
@@ -38,7 +42,7 @@ def non_saturating_d(real: Tensor, fake: Tensor) -> Tensor:
     return F.softplus(-_wide(real)).mean() + F.softplus(_wide(fake)).mean()
 
 
-def non_saturating_g(fake: Tensor) -> Tensor:
+def non_saturating_g(fake: Tensor, real: Tensor | None = None) -> Tensor:
     """Non-saturating logistic: E ln(1 + exp(-fake))."""
     return F.softplus(-_wide(fake)).mean()
 
@@ -48,7 +52,7 @@ def least_squares_d(real: Tensor, fake: Tensor) -> Tensor:
     return 0.5 * (_wide(real) - 1).square().mean() + 0.5 * _wide(fake).square().mean()
 
 
-def least_squares_g(fake: Tensor) -> Tensor:
+def least_squares_g(fake: Tensor, real: Tensor | None = None) -> Tensor:
     """Least squares: E (fake - 1)^2 / 2."""
     return 0.5 * (_wide(fake) - 1).square().mean()
 
@@ -58,6 +62,35 @@ def wasserstein_d(real: Tensor, fake: Tensor) -> Tensor:
     return _wide(fake).mean() - _wide(real).mean()
 
 
-def wasserstein_g(fake: Tensor) -> Tensor:
+def wasserstein_g(fake: Tensor, real: Tensor | None = None) -> Tensor:
     """Wasserstein: - E fake."""
     return -_wide(fake).mean()
+
+
+def relativistic_d(real: Tensor, fake: Tensor) -> Tensor:
+    """Relativistic pairing (RpGAN; Jolicoeur-Martineau 2019; Huang et al. 2024, R3GAN).
+
+    E ln(1 + exp(fake_i - real_i)): sample i of the real is compared with sample i of the fake.
+    """
+    return F.softplus(_wide(fake) - _wide(real)).mean()
+
+
+def relativistic_g(fake: Tensor, real: Tensor | None = None) -> Tensor:
+    """Relativistic pairing: E ln(1 + exp(real_i - fake_i)).
+
+    Raises:
+        ConfigError: no real scores were given.
+    """
+    if real is None:
+        raise ConfigError("real scores are missing; needed: as many as fake scores")
+    return F.softplus(_wide(real) - _wide(fake)).mean()
+
+
+def nothing_d(real: Tensor, fake: Tensor) -> Tensor:
+    """No adversarial loss: zero, for heads whose own loss tells real from fake."""
+    return 0.0 * (_wide(real).mean() + _wide(fake).mean())
+
+
+def nothing_g(fake: Tensor, real: Tensor | None = None) -> Tensor:
+    """No adversarial loss: zero."""
+    return 0.0 * _wide(fake).mean()

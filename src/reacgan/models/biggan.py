@@ -1,4 +1,4 @@
-"""BigGAN's generator and discriminator backbone for 8 to 256 pixels (Brock et al. 2019).
+"""BigGAN's generator and discriminator backbone for 8 to 512 pixels (Brock et al. 2019).
 
 The generator gives each block a chunk of the latent and the shared class embedding through
 conditional batch norm; the backbone is a residual network whose features are summed over space.
@@ -7,12 +7,18 @@ Widths and depths per resolution follow the published table; 8 and 16 pixels con
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reacgan.config import ConfigError, PositiveInt
+from reacgan.config import ConfigError, Grid, PositiveInt, Resolution, grid_of
+from reacgan.heads import PLAIN_LAYERS
+from reacgan.models.base import Backbone, Generator
 from reacgan.models.layers import (
+    SPECTRAL_LAYERS,
     BatchNorm,
     ConditionalBatchNorm,
     Resample,
@@ -22,8 +28,12 @@ from reacgan.models.layers import (
     initialise_orthogonal,
     linear,
 )
+from reacgan.randomness import Draws
 
-# Channels in multiples of the width: what enters the first block, then what each block gives.
+Stages = TypeVar("Stages")
+
+# By the side of the square (other sizes have the row of as many doublings), channels in multiples
+# of the width: what enters the first block, then what each block gives.
 GENERATOR_STAGES: dict[int, tuple[int, ...]] = {
     8: (4, 4),
     16: (4, 4, 4),
@@ -31,6 +41,7 @@ GENERATOR_STAGES: dict[int, tuple[int, ...]] = {
     64: (16, 8, 4, 2, 1),
     128: (16, 16, 8, 4, 2, 1),
     256: (16, 16, 8, 8, 4, 2, 1),
+    512: (16, 16, 8, 8, 4, 2, 1, 1),
 }
 # What each block of the backbone gives, and how many of them (from the first) halve the resolution.
 BACKBONE_STAGES: dict[int, tuple[tuple[int, ...], int]] = {
@@ -40,7 +51,17 @@ BACKBONE_STAGES: dict[int, tuple[tuple[int, ...], int]] = {
     64: ((1, 2, 4, 8, 16), 4),
     128: ((1, 2, 4, 8, 16, 16), 5),
     256: ((1, 2, 4, 8, 8, 16, 16), 6),
+    512: ((1, 1, 2, 4, 8, 8, 16, 16), 7),
 }
+
+
+def stages_of(table: dict[int, Stages], grid: Grid, resolution: int | tuple[int, int]) -> Stages:
+    """The row of a table of widths for a size; raises ConfigError where it has none."""
+    if grid.square not in table:
+        raise ConfigError(
+            f"resolution is {resolution}; this network goes to shorter sides below {2 * max(table)}"
+        )
+    return table[grid.square]
 
 
 def _check_places(places: tuple[int, ...], blocks: int, where: str) -> None:
@@ -73,11 +94,11 @@ class GeneratorBlock(nn.Module):
         return hidden + F.interpolate(self.shortcut(images), scale_factor=2)
 
 
-class BigGANGenerator(nn.Module):
+class BigGANGenerator(Generator):
     """Latent and label to image, hierarchical latent and shared class embedding.
 
     Args:
-        resolution: 8, 16, 32, 64, 128 or 256 pixels.
+        resolution: side of a square or (height, width), shorter side 8 to 1023 pixels.
         channels: image channels.
         num_classes: labels run from 0 to num_classes - 1.
         width: base number of channels ("c" of the table).
@@ -90,7 +111,7 @@ class BigGANGenerator(nn.Module):
     def __init__(
         self,
         *,
-        resolution: int,
+        resolution: Resolution,
         channels: int,
         num_classes: int,
         width: PositiveInt = 96,
@@ -99,8 +120,10 @@ class BigGANGenerator(nn.Module):
         attention_after: tuple[int, ...] = (),
         spectral_norm: bool = True,
     ) -> None:
-        super().__init__()
-        stages = [width * multiple for multiple in GENERATOR_STAGES[resolution]]
+        super().__init__(num_classes)
+        self.grid = grid_of(resolution)
+        multiples = stages_of(GENERATOR_STAGES, self.grid, resolution)
+        stages = [width * multiple for multiple in multiples]
         blocks = len(stages) - 1
         _check_places(attention_after, blocks, "model.generator")
         if latent_dim is None:
@@ -115,7 +138,8 @@ class BigGANGenerator(nn.Module):
         self.in_channels = stages[0]
         condition_dim = shared_dim + self.chunk
         self.shared = nn.Embedding(num_classes, shared_dim)
-        self.input = linear(self.chunk, stages[0] * 16, spectral=spectral_norm)
+        cells = self.grid.rows * self.grid.columns
+        self.input = linear(self.chunk, stages[0] * cells, spectral=spectral_norm)
         self.blocks = nn.ModuleList(
             GeneratorBlock(before, after, condition_dim, spectral=spectral_norm)
             for before, after in zip(stages, stages[1:], strict=False)
@@ -130,11 +154,11 @@ class BigGANGenerator(nn.Module):
         self.output = conv3x3(stages[-1], channels, spectral=spectral_norm)
         initialise_orthogonal(self)
 
-    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Latent z [N, latent_dim] and labels [N] int64 -> images [N, channels, R, R] in [-1, 1]."""
+    def forward(self, z: Tensor, labels: Tensor, draws: Draws | None = None) -> Tensor:
+        """Latent z [N, latent_dim] and labels -> images [N, channels, H, W] in [-1, 1]."""
         first, *rest = z.split(self.chunk, dim=1)
-        shared = self.shared(labels)
-        hidden = self.input(first).view(-1, self.in_channels, 4, 4)
+        shared = self.class_vectors(self.shared, labels)
+        hidden = self.input(first).view(-1, self.in_channels, self.grid.rows, self.grid.columns)
         hidden = hidden.contiguous(memory_format=torch.channels_last)
         for place, (block, chunk) in enumerate(zip(self.blocks, rest, strict=True), start=1):
             hidden = block(hidden, torch.cat([shared, chunk], dim=1))
@@ -184,11 +208,11 @@ class BackboneBlock(nn.Module):
         return hidden + self.shortcut(kept)
 
 
-class BigGANBackbone(nn.Module):
+class BigGANBackbone(Backbone):
     """Images to features: residual blocks, ReLU, sum over space.
 
     Args:
-        resolution: 8, 16, 32, 64, 128 or 256 pixels.
+        resolution: side of a square or (height, width), shorter side 8 to 1023 pixels.
         channels: image channels.
         width: base number of channels ("c" of the table).
         attention_after: self-attention after these blocks, counted from 1.
@@ -199,7 +223,7 @@ class BigGANBackbone(nn.Module):
     def __init__(
         self,
         *,
-        resolution: int,
+        resolution: Resolution,
         channels: int,
         width: PositiveInt = 96,
         attention_after: tuple[int, ...] = (),
@@ -207,10 +231,10 @@ class BigGANBackbone(nn.Module):
         preactivated_shortcut: bool = False,
     ) -> None:
         super().__init__()
-        multiples, halvings = BACKBONE_STAGES[resolution]
+        multiples, halvings = stages_of(BACKBONE_STAGES, grid_of(resolution), resolution)
         stages = [channels, *(width * multiple for multiple in multiples)]
         _check_places(attention_after, len(multiples), "model.backbone")
-        self.spectral_norm = spectral_norm
+        self.head_layers = SPECTRAL_LAYERS if spectral_norm else PLAIN_LAYERS
         self.out_features = stages[-1]
         self.blocks = nn.ModuleList(
             BackboneBlock(
@@ -232,10 +256,18 @@ class BigGANBackbone(nn.Module):
         initialise_orthogonal(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images [N, channels, R, R] -> features [N, out_features]."""
+        """Images [N, channels, H, W] -> features [N, out_features]."""
         hidden = images
         for place, block in enumerate(self.blocks, start=1):
             hidden = block(hidden)
             if str(place) in self.attention:
                 hidden = self.attention[str(place)](hidden)
         return F.relu(hidden).sum((2, 3))
+
+    def stages(self) -> Sequence[nn.Module]:
+        """The blocks, each with the attention behind it."""
+        found: list[nn.Module] = []
+        for place, block in enumerate(self.blocks, start=1):
+            behind = [self.attention[str(place)]] if str(place) in self.attention else []
+            found.append(nn.ModuleList([block, *behind]))
+        return found

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import torch
 from torch import Tensor, nn
 
 from reacgan.heads import Head, HeadOutput
+from reacgan.models.base import Backbone
 
 
 class Discriminator(nn.Module):
     """Backbone (images -> features) followed by a head (features, labels -> :class:`HeadOutput`)."""
 
-    def __init__(self, backbone: nn.Module, head: Head) -> None:
+    def __init__(self, backbone: Backbone, head: Head) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
 
     def forward(self, images: Tensor, labels: Tensor) -> HeadOutput:
-        """Images [N, C, H, W] in [-1, 1], labels [N] int64; real and fake may share one call."""
-        return self.head(self.backbone(images), labels)
+        """Judge images [N, C, H, W] in [-1, 1] under labels [N] int64."""
+        features = self.backbone(images)
+        output: HeadOutput = self.head(features, labels)
+        return replace(output, features=features)
+
+    def compare(
+        self, real: tuple[Tensor, Tensor], fake: tuple[Tensor, Tensor]
+    ) -> tuple[HeadOutput, HeadOutput]:
+        """Judge real and fake (images, labels): in one pass, unless the backbone couples samples."""
+        if self.backbone.couples_samples:
+            return self(*real), self(*fake)
+        images = torch.cat([real[0], fake[0]])
+        output: HeadOutput = self(images, torch.cat([real[1], fake[1]]))
+        on_real, on_fake = output.split([len(real[0]), len(fake[0])])
+        return on_real, on_fake

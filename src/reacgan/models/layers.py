@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reacgan import distributed
+from reacgan.heads import Layers
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
@@ -36,6 +37,7 @@ class _SpectralNorm(nn.Module):
     weight: Tensor
     u: Tensor
     v: Tensor
+    iterate: bool = True
 
     def reset_parameters(self) -> None:
         """Draw the weight as the layer does (its constructor ends here), then u and v."""
@@ -48,7 +50,7 @@ class _SpectralNorm(nn.Module):
         """``weight / sigma``, same shape as ``weight``."""
         with torch.autocast(self.weight.device.type, enabled=False):
             matrix = self.weight.flatten(1)
-            if self.training:
+            if self.training and self.iterate:
                 with torch.no_grad():
                     held = matrix.detach()
                     self.v.copy_(F.normalize(held.t().mv(self.u), dim=0, eps=SPECTRAL_NORM_EPS))
@@ -131,6 +133,9 @@ class SpectralEmbedding(_SpectralNorm, nn.Embedding):
         return F.embedding(input, self.normalised_weight())
 
 
+SPECTRAL_LAYERS = Layers(SpectralLinear, SpectralEmbedding)
+
+
 def conv3x3(
     in_channels: int, out_channels: int, *, spectral: bool, resample: Resample = "none"
 ) -> Conv2d:
@@ -205,15 +210,31 @@ class BatchNorm(nn.Module):
 
 @contextmanager
 def statistics_frozen(module: nn.Module) -> Iterator[None]:
-    """Within the block, batch norms of ``module`` normalise as before but do not track statistics."""
-    layers = [layer for layer in module.modules() if isinstance(layer, BatchNorm) and layer.track]
+    """Within the block, ``module`` normalises as before but tracks no statistics.
+
+    This holds for every layer that has a switch ``track``: batch norms, StyleGAN2's mean style.
+    """
+    with _switched_off(module, "track"):
+        yield
+
+
+@contextmanager
+def power_iteration_frozen(module: nn.Module) -> Iterator[None]:
+    """Within the block, spectral norms of ``module`` use u and v as they are."""
+    with _switched_off(module, "iterate"):
+        yield
+
+
+@contextmanager
+def _switched_off(module: nn.Module, switch: str) -> Iterator[None]:
+    layers: list[Any] = [layer for layer in module.modules() if getattr(layer, switch, False)]
     for layer in layers:
-        layer.track = False
+        setattr(layer, switch, False)
     try:
         yield
     finally:
         for layer in layers:
-            layer.track = True
+            setattr(layer, switch, True)
 
 
 class ConditionalBatchNorm(nn.Module):

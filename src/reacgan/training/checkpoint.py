@@ -20,7 +20,7 @@ from reacgan.config import ConfigError
 from reacgan.files import digest_of, flush_folder, flush_to_disk
 from reacgan.training.state import TrainState
 
-FORMAT = 1
+FORMAT = 2
 _MANIFEST = "state.json"
 
 

@@ -5,20 +5,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+_COPIED = {"u", "v", "condition_strength"}
+
 
 @torch.no_grad()
 def update_average(average: nn.Module, current: nn.Module, decay: float) -> None:
     """Average <- decay * average + (1 - decay) * current, in place.
 
     Running statistics are averaged like weights; the vectors of the power iteration (``u``, ``v``)
-    are copied, since the average of two unit vectors is none.
+    are copied, since the average of two unit vectors is none; so is the condition's strength.
     """
     averaged: list[Tensor] = []
     latest: list[Tensor] = []
     for (name, held), new in zip(
         average.state_dict().items(), current.state_dict().values(), strict=True
     ):
-        if not held.is_floating_point() or name.rpartition(".")[2] in {"u", "v"}:
+        if not held.is_floating_point() or name.rpartition(".")[2] in _COPIED:
             held.copy_(new)
         else:
             averaged.append(held)

@@ -7,7 +7,6 @@ alike). Its ``prepare`` and accumulation are not used: gradients are averaged by
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -61,13 +60,6 @@ class Engine:
             .sub_(1)
             .contiguous(memory_format=torch.channels_last)
         )
-
-    def backward(self, loss: Tensor, parameters: Sequence[nn.Parameter]) -> None:
-        """Gradients of these parameters only, averaged over processes."""
-        for parameter in parameters:
-            parameter.grad = None
-        loss.backward(inputs=list(parameters))
-        distributed.average_gradients(parameters)
 
     def describe(self) -> dict[str, Any]:
         """What results depend on beside versions and machine."""

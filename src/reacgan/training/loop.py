@@ -5,20 +5,30 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
 
 from reacgan import distributed
-from reacgan.augment import build_augment
-from reacgan.config import Experiment
+from reacgan.config import Experiment, OptimizerConfig
 from reacgan.data import ImageData
 from reacgan.data.loader import Loader
 from reacgan.losses import adversarial
 from reacgan.randomness import Draws
 from reacgan.training.ema import update_average
 from reacgan.training.engine import Engine
+from reacgan.training.gradients import discriminator_gradients, generator_gradients
 from reacgan.training.journal import Journal
-from reacgan.training.schedules import due, ema_decay, learning_rate
-from reacgan.training.state import TrainState
-from reacgan.training.steps import Latents, Objective, discriminator_loss, generator_loss
+from reacgan.training.players import Latents, Objective, Players
+from reacgan.training.schedules import (
+    condition_strength,
+    due,
+    ema_decay,
+    learning_rate,
+    top_share,
+)
+from reacgan.training.state import TrainState, trained_parameters
 
 # Processes agree on stopping only every so many cycles, since asking waits for the device.
 _CYCLES_BETWEEN_QUESTIONS = 16
@@ -50,32 +60,66 @@ class Trainer:
         self.objective = Objective(
             adversarial(experiment.loss.adversarial),
             experiment.loss.conditioning_weight,
-            build_augment(experiment.augment),
+            state.adaptive.augment,
+            experiment.loss.g_conditioning_weight,
+            dict(state.adaptive.terms),
+            state.adaptive.apa,
+            experiment.loss.latent_optimisation,
         )
-        self.g_parameters = list(state.generator.parameters())
-        self.d_parameters = list(state.discriminator.parameters())
+        self.g_parameters = trained_parameters(state.generator)
+        self.d_parameters = trained_parameters(state.discriminator)
         self.local_batch = experiment.training.batch // engine.world
+        self.parts = experiment.training.accumulate
+        self._held: tuple[int, tuple[Tensor, Tensor]] | None = None
 
-    def draws(self, stream: str) -> Draws:
-        """Randomness of one purpose at this moment of the run."""
+    def draws(self, stream: str, part: int = 0) -> Draws:
+        """Randomness of one purpose at this moment of the run, for one part of the batch."""
         return Draws(
             self.experiment.training.seed,
             stream,
             self.state.images_seen,
             device=self.engine.device,
-            rank=self.engine.rank,
-            world=self.engine.world,
+            rank=self.engine.rank * self.parts + part,  # a part draws as a process would
+            world=self.engine.world * self.parts,
         )
 
-    def latents(self, stream: str) -> Latents:
-        """Latents and uniformly drawn labels for one step."""
-        draws = self.draws(stream)
-        length: int = self.state.generator.latent_dim  # type: ignore[assignment]
-        z = draws.normal(self.local_batch, length, dtype=self.engine.dtype)
-        return Latents(z, draws.integers(self.local_batch, high=self.num_classes))
+    def latents(self, stream: str) -> list[Latents]:
+        """Latents and uniformly drawn labels for one step, for each part of the batch."""
+        count, length = self.local_batch // self.parts, self.state.generator.latent_dim
+        found = []
+        for part in range(self.parts):
+            draws = self.draws(stream, part)
+            z = draws.normal(count, length, dtype=self.engine.dtype)
+            found.append(Latents(z, draws.integers(count, high=self.num_classes)))
+        return found
+
+    def players(self, images_a_step: int) -> list[Players]:
+        """Networks and objective at this moment, for each part of the batch."""
+        loss, seen = self.experiment.loss, self.state.images_seen
+        return [
+            Players(
+                self.state.generator,
+                self.state.discriminator,
+                self.objective,
+                partial(self.draws, part=part),
+                index=seen // images_a_step,
+                strength=condition_strength(loss.transition, seen),
+                top_share=top_share(loss.top_k, seen),
+            )
+            for part in range(self.parts)
+        ]
+
+    def real(self) -> tuple[Tensor, Tensor]:
+        """Real images in [-1, 1] and labels of this moment; asked for again, the same ones."""
+        seen = self.state.images_seen
+        if self._held is None or self._held[0] != seen:
+            images, labels = self.loader.at(seen)
+            self._held = seen, (self.engine.scale(images), labels)
+        return self._held[1]
 
     def cycle(self, journal: Journal) -> None:
         """``d_steps`` discriminator steps, one generator step, the average."""
+        self._set_strength()
         for _ in range(self.experiment.training.d_steps):
             self.discriminator_step(journal)
         self.generator_step(journal)
@@ -84,41 +128,61 @@ class Trainer:
 
     def discriminator_step(self, journal: Journal) -> None:
         """Show D one batch; moves the clock."""
-        state = self.state
-        images, labels = self.loader.at(state.images_seen)
-        with self.engine.autocast():
-            loss, parts = discriminator_loss(
-                state.generator,
-                state.discriminator,
-                self.objective,
-                real=self.engine.scale(images),
-                labels=labels,
-                latents=self.latents("latents/d"),
-                draws=(self.draws("augment/real"), self.draws("augment/fake")),
-            )
-        self.engine.backward(loss, self.d_parameters)
-        rate = learning_rate(self.experiment.d_optimizer, state.images_seen)
-        state.d_optimizer.param_groups[0]["lr"] = rate
-        state.d_optimizer.step()
-        state.images_seen += self.experiment.training.batch
+        state, batch = self.state, self.experiment.training.batch
+        forget_gradients(self.d_parameters)
+        parts, outputs = discriminator_gradients(
+            self.players(batch),
+            self.real(),
+            self.latents("latents/d"),
+            parameters=self.d_parameters,
+            autocast=self.engine.autocast,
+        )
+        self._move(state.d_optimizer, self.experiment.d_optimizer, self.d_parameters)
+        for term in self.objective.terms.values():
+            term.after_d_step(state.discriminator)
+        real_scores = outputs[1].score.detach()
+        for adaptive in (self.objective.augment, self.objective.apa):
+            if adaptive is not None:
+                adaptive.observe(real_scores, batch=batch)
+        state.images_seen += batch
         journal.add(parts)
 
     def generator_step(self, journal: Journal) -> None:
         """Improve G against D as it is."""
-        state = self.state
-        with self.engine.autocast():
-            loss, parts = generator_loss(
-                state.generator,
-                state.discriminator,
-                self.objective,
-                latents=self.latents("latents/g"),
-                draws=self.draws("augment/g"),
-            )
-        self.engine.backward(loss, self.g_parameters)
-        rate = learning_rate(self.experiment.g_optimizer, state.images_seen)
-        state.g_optimizer.param_groups[0]["lr"] = rate
-        state.g_optimizer.step()
+        forget_gradients(self.g_parameters)
+        parts, _ = generator_gradients(
+            self.players(self.experiment.cycle_images),
+            self.real() if self.objective.g_needs_real else None,
+            self.latents("latents/g"),
+            parameters=self.g_parameters,
+            autocast=self.engine.autocast,
+        )
+        self._move(self.state.g_optimizer, self.experiment.g_optimizer, self.g_parameters)
         journal.add(parts)
+
+    def _move(
+        self,
+        optimizer: torch.optim.Optimizer,
+        config: OptimizerConfig,
+        parameters: list[nn.Parameter],
+    ) -> None:
+        distributed.average_gradients(parameters)
+        optimizer.param_groups[0]["lr"] = learning_rate(config, self.state.images_seen)
+        optimizer.step()
+
+    def _set_strength(self) -> None:
+        transition = self.experiment.loss.transition
+        if transition is None:
+            return
+        strength = condition_strength(transition, self.state.images_seen)
+        self.state.generator.condition_strength.fill_(strength)
+        self.state.discriminator.head.condition_strength.fill_(strength)
+
+
+def forget_gradients(parameters: list[nn.Parameter]) -> None:
+    """No gradients are held."""
+    for parameter in parameters:
+        parameter.grad = None
 
 
 class Alarm:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reacgan.config import EmaConfig, OptimizerConfig
+from reacgan.config import EmaConfig, OptimizerConfig, TopKConfig, TransitionConfig
 
 
 def learning_rate(config: OptimizerConfig, images_seen: int) -> float:
@@ -40,3 +40,17 @@ def half_life_of(decay: float, images_per_update: int) -> float:
     import math  # noqa: PLC0415
 
     return images_per_update * math.log(0.5) / math.log(decay)
+
+
+def condition_strength(config: TransitionConfig | None, images_seen: int) -> float:
+    """Influence of labels: 0 until ``start``, rising linearly to 1 at ``end``; always 1 for None."""
+    if config is None:
+        return 1.0
+    return min(max((images_seen - config.start) / (config.end - config.start), 0.0), 1.0)
+
+
+def top_share(config: TopKConfig | None, images_seen: int) -> float:
+    """Share of the fakes that G learns from: gamma^(whole intervals seen), at least ``least``."""
+    if config is None:
+        return 1.0
+    return max(config.gamma ** (images_seen // config.every), config.least)

@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from reacgan.config import Experiment, OptimizerConfig
-from reacgan.models import Discriminator, build_discriminator, build_generator
+from reacgan.augment import PseudoAugment, build_augment
+from reacgan.config import ConfigError, Experiment, OptimizerConfig
+from reacgan.losses import build_terms
+from reacgan.models import Discriminator, Generator, build_discriminator, build_generator
 from reacgan.randomness import derive_seed
 from reacgan.training.engine import Engine
 
 
+class Adaptive(nn.Module):
+    """What adapts beside the networks: the augmentation, the further terms, APA."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        super().__init__()
+        self.augment = build_augment(experiment.augment)
+        terms = build_terms(experiment.penalties, experiment.consistency)
+        self.terms: Any = nn.ModuleDict(terms)
+        apa = experiment.apa
+        self.apa = PseudoAugment(**apa.model_dump()) if apa is not None else None
+
+
 @dataclass
 class TrainState:
-    """Generator, discriminator, averaged generator, both optimisers, and the clock."""
+    """Networks, averaged generator, what else adapts, both optimisers, and the clock."""
 
-    generator: nn.Module
+    generator: Generator
     discriminator: Discriminator
-    average: nn.Module
+    average: Generator
+    adaptive: Adaptive
     g_optimizer: torch.optim.Adam
     d_optimizer: torch.optim.Adam
     images_seen: int = 0
@@ -35,13 +51,16 @@ class TrainState:
             discriminator = build_discriminator(
                 experiment.model.backbone, experiment.model.head, experiment.data, num_classes
             )
-        generator = engine.place(generator).train()
+        engine.place(generator).train()
         engine.place(discriminator).train()
+        for stage in _first_stages(discriminator, experiment.training.freeze_d):
+            stage.requires_grad_(False)
         average = copy.deepcopy(generator).eval().requires_grad_(False)
         return cls(
             generator,
             discriminator,
             average,
+            Adaptive(experiment).to(engine.device),
             _adam(generator, experiment.g_optimizer),
             _adam(discriminator, experiment.d_optimizer),
         )
@@ -52,13 +71,14 @@ class TrainState:
             "generator": self.generator.state_dict(),
             "discriminator": self.discriminator.state_dict(),
             "average": self.average.state_dict(),
+            "adaptive": self.adaptive.state_dict(),
             "g_optimizer": _flatten(self.g_optimizer),
             "d_optimizer": _flatten(self.d_optimizer),
         }
 
     def load_tensors(self, parts: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Put back what :meth:`tensors` gave; raises ValueError where names or shapes differ."""
-        for name in ("generator", "discriminator", "average"):
+        for name in ("generator", "discriminator", "average", "adaptive"):
             try:
                 getattr(self, name).load_state_dict(parts[name], strict=True)
             except RuntimeError as error:
@@ -76,8 +96,24 @@ class TrainState:
         ]
 
 
+def _first_stages(discriminator: Discriminator, count: int) -> Sequence[nn.Module]:
+    if count == 0:
+        return ()
+    stages = discriminator.backbone.stages()
+    if count > len(stages):
+        raise ConfigError(
+            f"training.freeze_d is {count}; allowed: 0 to {len(stages)}, the stages of the backbone"
+        )
+    return stages[:count]
+
+
+def trained_parameters(module: nn.Module) -> list[nn.Parameter]:
+    """The parameters that an optimiser changes: all that are not kept as they are."""
+    return [parameter for parameter in module.parameters() if parameter.requires_grad]
+
+
 def _adam(module: nn.Module, config: OptimizerConfig) -> torch.optim.Adam:
-    parameters = list(module.parameters())
+    parameters = trained_parameters(module)
     fused = parameters[0].device.type in ("cpu", "cuda")
     betas = (config.beta1, config.beta2)
     return torch.optim.Adam(parameters, lr=config.lr, betas=betas, eps=config.eps, fused=fused)

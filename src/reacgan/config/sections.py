@@ -1,0 +1,261 @@
+"""The sections of an experiment: one frozen, strict class each, with its defaults and meaning."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from reacgan.config.resolution import Resolution, grid_of
+
+PositiveInt = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+NonNegativeFloat = Annotated[float, Field(ge=0)]
+UnitFloat = Annotated[float, Field(ge=0, le=1)]
+Precision = Literal["float32", "bfloat16", "float64"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+
+class Schema(BaseModel):
+    """Base of every section: frozen, unknown keys are errors, fields are documented for ``--help``."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+
+class Component(Schema):
+    """A registered member of a family and the options of its constructor."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
+
+    name: str
+    """The member's name in its family's table."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_are_tuples(cls, values: Any) -> Any:
+        # As in Python, so that an experiment equals what is read back from its JSON.
+        if not isinstance(values, dict):
+            return values
+        return {key: _lists_to_tuples(held) for key, held in values.items()}
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keyword options beside the name."""
+        return dict(self.model_extra or {})
+
+
+def _lists_to_tuples(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _named_options(values: Any) -> Any:
+    """A name, or several, stand for members with the options they have by themselves."""
+    if isinstance(values, str):
+        values = [name for name in re.split(r"[\s,+]+", values) if name]
+    if isinstance(values, list | tuple):
+        return {name: {} for name in values}
+    if not isinstance(values, dict):
+        return values
+    return {
+        name: {key: _lists_to_tuples(held) for key, held in options.items()}
+        if isinstance(options, dict)
+        else ({} if options is None else options)
+        for name, options in values.items()
+    }
+
+
+Components = Annotated[dict[str, dict[str, Any]], BeforeValidator(_named_options)]
+"""Members of a family by name, each with the options of its constructor; written as a mapping,
+or as names alone: ``cr`` or ``[bcr, zcr]``."""
+
+
+def component(name: str, **options: Any) -> Component:
+    """A component by name and options, for experiments written in Python."""
+    return Component.model_validate({"name": name, **options})
+
+
+class DataConfig(Schema):
+    """Which labelled images, and how they reach the model."""
+
+    name: str = "folder"
+    """Registered data set; ``reacgan data list`` names them."""
+    path: str | None = None
+    """Where the images are; None downloads (where the data set allows it) or uses the embedded copy."""
+    resolution: Resolution = 32
+    """Side of the square images, or [height, width], pixels; images of any size are cropped and
+    resized to it. With a shorter side of 4 x 2^k to 8 x 2^k both are multiples of 2^k."""
+    channels: Annotated[int, Field(ge=1, le=64)] = 3
+    """1 for grey, 3 for RGB, 4 with opacity; other numbers need arrays (.npy) instead of pictures."""
+    flip: bool = True
+    """Mirror half of the real images horizontally (turn off for digits, text, anything with a left)."""
+    crop: Annotated[int, Field(ge=0, le=64)] = 0
+    """Shift real images by up to this many pixels at random (edges repeated)."""
+    balanced: bool = False
+    """Show every class equally often, however many images it has."""
+
+    @model_validator(mode="after")
+    def _fits_a_grid(self) -> DataConfig:
+        grid_of(self.resolution)
+        return self
+
+
+class CodesConfig(Schema):
+    """What an InfoGAN hides in the first entries of z, for its head to find (Chen et al. 2016)."""
+
+    discrete: tuple[Annotated[int, Field(ge=2)], ...] = ()
+    """Number of values of each discrete code."""
+    continuous: Annotated[int, Field(ge=0)] = 0
+    """How many continuous codes, uniform on [-1, 1]."""
+
+
+class ModelConfig(Schema):
+    """Generator, discriminator backbone and head."""
+
+    generator: Component = Component(name="biggan")
+    backbone: Component = Component(name="biggan")
+    head: Component = Component(name="d2dce")
+    codes: CodesConfig | None = None
+    """Codes in z for the head ``infogan``; None for every other head."""
+
+
+class TransitionConfig(Schema):
+    """From unconditional to conditional training (Shahbazi et al., ICLR 2022), for small sets."""
+
+    start: NonNegativeFloat = 0
+    """Until this many images labels have no influence, on neither G nor D."""
+    end: PositiveFloat
+    """From this many images on they have their full influence; it rises linearly in between."""
+
+    @model_validator(mode="after")
+    def _ends_after_start(self) -> TransitionConfig:
+        if self.end <= self.start:
+            raise ValueError(f"end ({self.end:g}) must lie after start ({self.start:g})")
+        return self
+
+
+class TopKConfig(Schema):
+    """G learns from the fakes that D likes best (Sinha et al., NeurIPS 2020)."""
+
+    gamma: Annotated[float, Field(gt=0, lt=1)] = 0.99
+    """The share that G learns from is multiplied by this ..."""
+    every: PositiveFloat = 50_000
+    """... whenever this many images have been seen ..."""
+    least: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """... until it has come down to this."""
+
+
+class LatentOptimisationConfig(Schema):
+    """z moves towards what D likes before both losses are worked out (LOGAN, Wu et al. 2019)."""
+
+    rate: PositiveFloat = 0.9
+    """Length of a step, alpha of the paper."""
+    damping: PositiveFloat = 0.1
+    """beta of the paper: the step is rate x gradient / (damping + |gradient|^2)."""
+    share: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Share of the entries of z that move."""
+    cost: NonNegativeFloat = 0.1
+    """Weight of the squared length of the move in both losses."""
+    steps: PositiveInt = 1
+    """How many steps."""
+
+
+class LossConfig(Schema):
+    """How the terms are put together: adversarial + conditioning_weight x the head's own loss."""
+
+    adversarial: str = "hinge"
+    """hinge, non_saturating, least_squares, wasserstein, relativistic, or none where the head's own
+    loss is all there is (multihinge)."""
+    conditioning_weight: NonNegativeFloat = 1.0
+    """Weight of the head's conditioning loss (lambda of the papers) for both D and G."""
+    g_conditioning_weight: NonNegativeFloat | None = None
+    """Weight of it in G's loss where that is another; None takes conditioning_weight."""
+    transition: TransitionConfig | None = None
+    """Labels gain influence while the run goes on; None gives them all of it from the start."""
+    top_k: TopKConfig | None = None
+    """G learns from the best fakes alone; None for from all."""
+    latent_optimisation: LatentOptimisationConfig | None = None
+    """LOGAN; None for none."""
+
+
+class OptimizerConfig(Schema):
+    """Adam for one network."""
+
+    lr: PositiveFloat = 2e-4
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    eps: PositiveFloat = 1e-6
+    decay_from: NonNegativeFloat | None = None
+    """Images seen at which the learning rate starts to fall linearly; None keeps it constant."""
+    decay_to: NonNegativeFloat | None = None
+    """Images seen at which it reaches zero; needed with decay_from."""
+
+    @model_validator(mode="after")
+    def _decay_has_both_ends(self) -> OptimizerConfig:
+        if (self.decay_from is None) != (self.decay_to is None):
+            raise ValueError("decay_from and decay_to go together: give both or neither")
+        if self.decay_from is not None and self.decay_to is not None:
+            if self.decay_to <= self.decay_from:
+                raise ValueError(
+                    f"decay_to ({self.decay_to:g}) must lie after decay_from ({self.decay_from:g})"
+                )
+        return self
+
+
+class ApaConfig(Schema):
+    """Adaptive pseudo augmentation (Jiang et al., NeurIPS 2021): some fakes pose as real for D."""
+
+    target: UnitFloat = 0.6
+    """The share of fakes grows while D's mean sign on real images is above this."""
+    speed: PositiveFloat = 500_000
+    """Images in which the share goes from 0 to 1 at most."""
+    every: PositiveInt = 4
+    """Discriminator steps between two adjustments."""
+
+
+class EmaConfig(Schema):
+    """Exponential moving average of the generator, in images so that batch size does not matter."""
+
+    half_life: PositiveFloat = 500_000
+    """Images seen after which an old weight counts half."""
+    start: NonNegativeFloat = 0
+    """Before this many images the average is a plain copy."""
+    ramp: UnitFloat | None = 0.05
+    """Never longer than this share of the images seen so far (StyleGAN2's ramp-up); None for none."""
+
+
+class TrainingConfig(Schema):
+    """Length, batch and randomness of a run. The only clock is real images seen."""
+
+    images: PositiveInt = 1_000_000
+    """Real images shown to the discriminator before the run ends."""
+    batch: PositiveInt = 64
+    """Real images in a discriminator step, over all processes."""
+    d_steps: PositiveInt = 1
+    """Discriminator steps before each generator step."""
+    accumulate: PositiveInt = 1
+    """Parts that a batch is worked off in, one after another, to save memory. Losses see the whole."""
+    start_from: str | None = None
+    """A run, checkpoint or model folder whose weights the run begins with, where their shapes fit."""
+    freeze_d: Annotated[int, Field(ge=0)] = 0
+    """How many of the backbone's stages, from the image on, keep their weights (FreezeD)."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    precision: Precision = "float32"
+    """Precision of the convolutions; losses, spectral norm, Adam and EMA never go below float32."""
+
+
+class ReportConfig(Schema):
+    """What is written while a run goes on, in images seen."""
+
+    journal_every: PositiveInt = 10_000
+    """A line of losses and speed."""
+    samples_every: PositiveInt = 100_000
+    """A sheet of generated images."""
+    checkpoint_every: PositiveInt = 100_000
+    """A resumable state."""
+    checkpoint_minutes: PositiveFloat = 10
+    """A state at least this often, by the clock, so that a crash of a slow run costs little."""
+    keep_checkpoints: PositiveInt = 2
+    """How many of the latest states stay on disk."""

@@ -1,0 +1,111 @@
+"""What every further term of a loss is, and what it may look at.
+
+A term is what D or G minimises beside the adversarial and the conditioning loss: a penalty on D's
+gradients, the consistency of two views, the length of a path. It knows neither networks nor heads: it
+sees them as functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from reacgan.randomness import Draws
+
+
+class Judged(Protocol):
+    """What D says of N samples."""
+
+    @property
+    def score(self) -> Tensor:
+        """``[N]``."""
+        ...
+
+    @property
+    def features(self) -> Tensor | None:
+        """``[N, F]``: what the backbone says."""
+        ...
+
+    @property
+    def representation(self) -> Tensor | None:
+        """``[N, E]``: embedding or logits of the head, or None where it has neither."""
+        ...
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a term may look at in one step. Images are ``[N, C, H, W]`` in [-1, 1]."""
+
+    judge: Callable[[Tensor, Tensor], Judged]
+    """D on images as they are, under labels."""
+    augment: Callable[[Tensor, str], Tensor]
+    """The run's augmentation; ``"real"`` and ``"fake"`` name the draws of the main pass."""
+    view: Callable[[Tensor, str], Tensor]
+    """A second view of images: mirrored and shifted, with the draws of a stream of this name."""
+    generate: Callable[[Tensor, Tensor], Tensor]
+    """G on z and labels."""
+    generator: Any
+    """G itself, for what not every generator has (styles)."""
+    draws: Callable[[str], Draws]
+    """Randomness of a stream of this name."""
+    z: Tensor
+    """``[N, Z]``: what the fakes were made from."""
+    fake: Tensor
+    """Fakes, before augmentation; with a gradient in G's step only."""
+    fake_labels: Tensor
+    on_fake: Judged
+    """D on the augmented fakes, from the main pass."""
+    real: Tensor | None = None
+    """Real images before augmentation; None in G's step unless a term ``needs_real``."""
+    labels: Tensor | None = None
+    on_real: Judged | None = None
+    """D on the augmented real images, from the main pass (in G's step without gradient)."""
+
+    def reals(self) -> tuple[Tensor, Tensor, Judged]:
+        """Real images, their labels and D's word on them.
+
+        Raises:
+            RuntimeError: this step has none.
+        """
+        if self.real is None or self.labels is None or self.on_real is None:
+            raise RuntimeError("this step holds no real images; the term must set needs_real")
+        return self.real, self.labels, self.on_real
+
+
+class Term(nn.Module):
+    """A term of D's or G's loss, as a mean over samples.
+
+    A member defines :meth:`d_term` or :meth:`g_term` or both, or :meth:`after_d_step`. What it must
+    remember between steps it keeps in buffers, which are part of the run's state. Whatever couples
+    samples gathers over processes (``reacgan.distributed``).
+
+    Args:
+        weight: factor of the term.
+        every: it is worked out in one step of so many, and counts as often the more (lazy
+            regularisation, Karras et al. 2020).
+    """
+
+    needs_real: bool = False
+    """Whether :meth:`g_term` looks at real images."""
+
+    def __init__(self, *, weight: float, every: int = 1) -> None:
+        super().__init__()
+        self.weight = weight
+        self.every = every
+
+    def observe(self, on_real: Judged, on_fake: Judged) -> None:
+        """Look at D's word on the whole batch of this process, without gradient, before d_term."""
+
+    def d_term(self, step: Step) -> Tensor | None:
+        """The unweighted scalar that D minimises, or None."""
+        return None
+
+    def g_term(self, step: Step) -> Tensor | None:
+        """The unweighted scalar that G minimises, or None."""
+        return None
+
+    def after_d_step(self, discriminator: nn.Module) -> None:
+        """Change D after its optimiser's step (weight clipping)."""

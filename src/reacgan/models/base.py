@@ -1,0 +1,105 @@
+"""What every generator and every backbone is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reacgan.config import ConfigError
+from reacgan.heads import Layers
+from reacgan.models.layers import initialise_orthogonal
+from reacgan.randomness import Draws
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
+
+
+class Generator(nn.Module):
+    """Latents and labels to images.
+
+    A member's constructor takes ``resolution`` (a side or (height, width)), ``channels`` and
+    ``num_classes`` beside its own options, sets :attr:`latent_dim`, and defines :meth:`forward`.
+    """
+
+    latent_dim: int
+    """Length of z, which is standard normal."""
+    num_classes: int
+    condition_strength: Tensor
+    """Influence of the class, 0 to 1; below 1 only during an unconditional-to-conditional run."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.register_buffer("condition_strength", torch.ones(()))
+
+    def forward(self, z: Tensor, labels: Tensor, draws: Draws | None = None) -> Tensor:
+        """Make images ``[N, C, H, W]`` in [-1, 1].
+
+        Args:
+            z: ``[N, latent_dim]``.
+            labels: int64 ``[N]``, or weights of classes ``[N, num_classes]``, which mix them.
+            draws: randomness of training (noise, mixed styles); None for none of it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines no forward")
+
+    def class_vectors(self, table: nn.Embedding, labels: Tensor) -> Tensor:
+        """Rows of ``table`` for labels, or mixtures of rows, times the condition's strength."""
+        if labels.dim() == 1:
+            return table(labels) * self.condition_strength
+        return labels.to(table.weight.dtype) @ table.weight * self.condition_strength
+
+    def class_weights(self, labels: Tensor, dtype: torch.dtype) -> Tensor:
+        """One-hot rows ``[N, num_classes]`` of labels, or their mixtures, times the strength."""
+        if labels.dim() == 1:
+            labels = F.one_hot(labels, self.num_classes)
+        return labels.to(dtype) * self.condition_strength.to(dtype)
+
+    def truncated(
+        self, z: Tensor, labels: Tensor, *, psi: float, layers: int | None = None
+    ) -> Tensor:
+        """Make images from w drawn towards its mean: mean + psi (w - mean), in the first ``layers``.
+
+        Raises:
+            ConfigError: this generator has no space of styles w.
+        """
+        raise ConfigError(
+            f"{type(self).__name__} has no styles w to truncate; truncate z instead (truncation=...)"
+        )
+
+    def latent_weights(self) -> list[Tensor]:
+        """Matrices ``[*, latent_dim]`` that z meets first: what SeFa finds directions in.
+
+        Raises:
+            ConfigError: this generator does not name them.
+        """
+        raise ConfigError(f"{type(self).__name__} does not name the layers that z enters")
+
+
+class Backbone(nn.Module):
+    """Images to features: a discriminator without its head.
+
+    A member's constructor takes ``resolution`` and ``channels`` beside its own options, and sets:
+    """
+
+    out_features: int
+    """Width F of the features."""
+    couples_samples: bool = False
+    """Whether a sample's features depend on the others (batch norm, deviation over a group): then
+    real and fake images go through in separate passes."""
+    head_layers: Layers
+    """Factories of the linear and embedding layers of the head that follows."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images ``[N, C, H, W]`` in [-1, 1] -> features ``[N, F]``."""
+        raise NotImplementedError(f"{type(self).__name__} defines no forward")
+
+    def initialise(self, module: AnyModule) -> AnyModule:
+        """Draw the head's weights as this backbone draws its own."""
+        return initialise_orthogonal(module)
+
+    def stages(self) -> Sequence[nn.Module]:
+        """Parts from the image on, in order; FreezeD keeps the first of them as they are."""
+        raise ConfigError(f"{type(self).__name__} does not name its stages, which freeze_d needs")
