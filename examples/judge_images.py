@@ -22,7 +22,7 @@ from torch import Tensor
 import reacgan
 from reacgan.config import ConfigError
 from reacgan.data import ImageData, open_dataset
-from reacgan.metrics import Judge, prdc, train_judge
+from reacgan.metrics import Judge, frechet_distance, prdc, train_judge
 from reacgan.models.trained import TrainedGenerator
 from reacgan.sampling import generate, latents_for
 from reacgan.training.checkpoint import list_checkpoints, read_manifest, read_part
@@ -36,11 +36,13 @@ def figures(
     images = generate(model.generator, latents_for(range(samples), model.latent_dim), labels)
     spread = torch.linspace(0, len(held_out) - 1, min(samples, len(held_out))).long()  # all classes
     unseen = torch.tensor(held_out.images[spread.numpy()])
-    fake = prdc(real, judge.features(images))
-    true = prdc(real, judge.features(unseen))
+    made, kept = judge.features(images), judge.features(unseen)
+    fake, true = prdc(real, made), prdc(real, kept)
     return {
         "images_seen": model.images_seen,
         "label_accuracy": judge.label_accuracy(images, labels),
+        "frechet": frechet_distance(real, made),
+        "frechet_of_real": frechet_distance(real, kept),
         "precision": fake.precision,
         "recall": fake.recall,
         "density": fake.density,
@@ -50,6 +52,26 @@ def figures(
         "density_of_real": true.density,
         "coverage_of_real": true.coverage,
     }
+
+
+COLUMNS = ("label", "Frechet", "prec", "recall", "dens", "cover")
+HEADER = f"{'images seen':>12} " + " ".join(f"{name:>7}" for name in COLUMNS)
+
+
+def line(name: str, found: dict[str, float]) -> str:
+    """One row of the table."""
+    keys = ("label_accuracy", "frechet", "precision", "recall", "density", "coverage")
+    return f"{name:>12} " + " ".join(f"{found[key]:7.3f}" for key in keys)
+
+
+def of_real(found: dict[str, float], judge: Judge) -> dict[str, float]:
+    """What as many held-out real images reach."""
+    real = {
+        key.removesuffix("_of_real"): value
+        for key, value in found.items()
+        if key.endswith("_of_real")
+    }
+    return {**real, "label_accuracy": judge.held_out_accuracy}
 
 
 def states(model: TrainedGenerator, run: Path, every: bool) -> list[TrainedGenerator]:
@@ -97,22 +119,13 @@ def main() -> None:
         "batch_norm": "moving statistics",
         "seeds": "0 upwards",
     }
-    print(f"{'images seen':>12} {'label':>7} {'prec':>6} {'recall':>6} {'dens':>6} {'cover':>6}")
+    print(HEADER)
     for state in states(model, given.run, given.checkpoints):
         found = figures(judge, state, real, held_out, given.samples)
-        print(
-            f"{found['images_seen']:12,.0f} {found['label_accuracy']:7.3f} "
-            f"{found['precision']:6.3f} {found['recall']:6.3f} {found['density']:6.3f} "
-            f"{found['coverage']:6.3f}",
-            flush=True,
-        )
+        print(line(f"{found['images_seen']:,}", found), flush=True)
         with (given.run / "scores.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({**found, "protocol": protocol}) + "\n")
-    print(
-        f"{'real':>12} {judge.held_out_accuracy:7.3f} {found['precision_of_real']:6.3f} "
-        f"{found['recall_of_real']:6.3f} {found['density_of_real']:6.3f} "
-        f"{found['coverage_of_real']:6.3f}"
-    )
+    print(line("real", of_real(found, judge)))
 
 
 if __name__ == "__main__":

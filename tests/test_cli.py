@@ -97,7 +97,11 @@ def test_version(reacgan):
         ("experiments show digits/reacgan --num-classes 0", 1, "num_classes is 0; allowed"),
         ("experiments show digits/reacgan --set data.name=folder", 1, "give --num-classes"),
         ("data inspect nowhere", 1, "nowhere: no such folder"),
-        ("data prepare nowhere X --resolution 7", 1, "resolution is 7; allowed: 8, 16"),
+        (
+            "data prepare nowhere X --resolution 7",
+            1,
+            "resolution is 7 x 7; allowed: sides of 8 to 1024",
+        ),
         ("trian", 2, 'Did you mean "train"?'),
         ("train digits/reacgan --device tpu", 2, 'Invalid value "tpu" for --device'),
         ("train digits/reacgan --images many", 2, "--images"),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from reacgan.experiments import EXPERIMENTS, experiment
     from reacgan.experiments.derive import derive_experiment
     from reacgan.hub import load, save
+    from reacgan.plugins import register
     from reacgan.sampling import sample
     from reacgan.training import train
 
@@ -27,6 +28,7 @@ _PUBLIC = {
     "experiment": "reacgan.experiments",
     "derive_experiment": "reacgan.experiments.derive",
     "train": "reacgan.training",
+    "register": "reacgan.plugins",
     "load": "reacgan.hub",
     "save": "reacgan.hub",
     "sample": "reacgan.sampling",
@@ -47,6 +49,7 @@ __all__ = [
     "load_experiment",
     "open_dataset",
     "prepare_data",
+    "register",
     "sample",
     "save",
     "train",

@@ -10,21 +10,32 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from reacgan import __version__
 from reacgan.config import ConfigError, Device, parse_experiment
+from reacgan.config.resolution import describe
 from reacgan.files import digest_of, flush_folder
-from reacgan.models import build_generator, count_parameters
+from reacgan.models import (
+    Discriminator,
+    build_discriminator,
+    build_generator,
+    count_parameters,
+)
 from reacgan.models.trained import TrainedGenerator
 
 FORMAT = 1
 _WEIGHTS = "model.safetensors"
 _CONFIG = "config.json"
+_STATES = "checkpoints"
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
+_DISCRIMINATOR = "discriminator.safetensors"
 _REMEDY = "copy the model again, or resume its run, which writes it anew"
 
 
@@ -93,18 +104,89 @@ def load(path: str | Path, *, device: Device = "auto") -> TrainedGenerator:
     names = tuple(config["class_names"])
     try:
         experiment = parse_experiment(config["experiment"])
-        with torch.device("meta"):  # shapes only: nothing is drawn, the weights come from the file
-            generator = build_generator(experiment.model.generator, experiment.data, len(names))
+        model = experiment.model
+        generator = _unfilled(
+            lambda: build_generator(model.generator, experiment.data, len(names), model.codes)
+        )
     except ConfigError as error:
         raise ConfigError(f"{folder / _CONFIG}: {error}") from None
-    try:
-        generator.load_state_dict(load_file(folder / _WEIGHTS), assign=True)
-    except (SafetensorError, RuntimeError) as error:
-        raise ConfigError(
-            f"{folder / _WEIGHTS}: does not fit its {_CONFIG}; {_REMEDY}: {error}"
-        ) from None
+    _fill(generator, folder / _WEIGHTS, _CONFIG)
     generator.to(place).eval().requires_grad_(False)
     return TrainedGenerator(generator, experiment, names, config["images_seen"])
+
+
+def load_discriminator(path: str | Path, *, device: Device = "auto") -> Discriminator:
+    """The discriminator of a run, from its newest whole checkpoint, in evaluation mode.
+
+    Args:
+        path: a run's folder, or its ``model``.
+        device: as in :func:`load`.
+
+    Raises:
+        ConfigError: nothing to load there, such as in a model folder on its own, or damaged files.
+    """
+    place = _device(device)
+    given = Path(path).resolve()
+    folder = _model_folder(given)
+    config = _read_config(folder)
+    run = folder.parent if (folder.parent / _STATES).is_dir() else given
+    file = _discriminator_file(run)
+    try:
+        experiment = parse_experiment(config["experiment"])
+        model = experiment.model
+        classes = len(config["class_names"])
+        discriminator = _unfilled(
+            lambda: build_discriminator(
+                model.backbone, model.head, experiment.data, classes, model.codes
+            )
+        )
+    except ConfigError as error:
+        raise ConfigError(f"{folder / _CONFIG}: {error}") from None
+    _fill(discriminator, file, _CONFIG)
+    return discriminator.to(place).eval().requires_grad_(False)
+
+
+def _unfilled(build: Callable[[], AnyModule]) -> AnyModule:
+    """A module of shapes only: nothing is drawn, the weights come from a file.
+
+    Constants that no file holds (buffers outside the state) are those of a module really built.
+    """
+    with torch.device("meta"):
+        module = build()
+    if any(part._non_persistent_buffers_set for part in module.modules()):
+        with torch.random.fork_rng(devices=[]):
+            return build()
+    return module
+
+
+def _discriminator_file(run: Path) -> Path:
+    states = run / _STATES
+    found = sorted(states.iterdir(), reverse=True) if states.is_dir() else []
+    for state in found:
+        file = state / _DISCRIMINATOR
+        try:
+            digests = json.loads((state / "state.json").read_text(encoding="utf-8"))["digests"]
+            if state.name.isdigit() and digest_of(file) == digests[_DISCRIMINATOR]:
+                return file
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # torn or damaged: the one before it
+    raise ConfigError(
+        f"{run}: no whole checkpoint with a discriminator; give the folder of a run. "
+        "A model folder holds the generator alone"
+    )
+
+
+def _fill(network: nn.Module, file: Path, described_in: str) -> None:
+    """Give a network without weights those of a file, under the same names."""
+    try:
+        tensors = load_file(file)
+        for name in network.state_dict():
+            # What was saved before there was a strength of the condition has the whole of it.
+            if name.split(".")[-1] == "condition_strength" and name not in tensors:
+                tensors[name] = torch.ones((), dtype=next(iter(tensors.values())).dtype)
+        network.load_state_dict(tensors, assign=True)
+    except (SafetensorError, OSError, StopIteration, RuntimeError) as error:
+        raise ConfigError(f"{file}: does not fit its {described_in}; {_REMEDY}: {error}") from None
 
 
 def card(model: TrainedGenerator) -> str:
@@ -119,7 +201,7 @@ tags: [gan, class-conditional, {experiment.model.head.name}]
 ---
 # {experiment.name}
 
-A class-conditional generator: {data.resolution} x {data.resolution} pixels,
+A class-conditional generator: {describe(data.resolution)} pixels,
 {data.channels} channel(s), {len(model.class_names)} classes,
 {count_parameters(model.generator):,} parameters, trained on {model.images_seen:,} real images
 ({data.name}; the images are not part of this model and keep their own licence).

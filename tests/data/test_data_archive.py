@@ -148,7 +148,7 @@ def test_opening_by_configuration(tmp_path):
     wide = open_dataset(config)
     assert wide.images.shape == (5, 3, 8, 8) and (wide.images == images).all()
     assert wide.digest == ImageData(np.repeat(images, 3, 1), wide.labels, NAMES, "").digest
-    with pytest.raises(DataError, match="holds images of 8 px, asked for: 16"):
+    with pytest.raises(DataError, match=r"8 x 8 px, asked for: 16 x 16; set data\.resolution=8 "):
         open_dataset(config.model_copy(update={"resolution": 16}))
     with pytest.raises(DataError, match="has no test split"):
         open_dataset(config, "test")

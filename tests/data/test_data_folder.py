@@ -266,3 +266,11 @@ def test_real_cifar_classes(real_data):
     assert data.counts.tolist() == [100] * 10 and test.counts.tolist() == [20] * 10
     first = np.asarray(Image.open(scan.root / scan.files[0]).convert("RGB")).transpose(2, 0, 1)
     assert (data.images[0] == first).all()
+    rows = ["file,class,split"]
+    for split in ("train", "test"):
+        for path in sorted((root / split).rglob("*.jpg")):
+            rows.append(f"{path.relative_to(root)},{path.parent.name},{split}")
+    (root / "cifar.csv").write_text("\n".join(rows))
+    table = DataConfig(name="csv", path=str(root / "cifar.csv"), resolution=32)
+    assert open_dataset(table).digest == data.digest
+    assert open_dataset(table, "test").digest == test.digest

@@ -16,12 +16,13 @@ PAGE = Path(__file__).parents[2] / "docs" / "adding-a-head.md"
 
 def test_the_page_adds_a_head_that_trains(tmp_path, monkeypatch):
     code = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), flags=re.S)[0]
-    module = types.ModuleType("multilogit")
+    module = types.ModuleType("cosine_projection")
     exec(compile(code, str(PAGE), "exec"), module.__dict__)
-    monkeypatch.setitem(HEADS, "multilogit", module.MultiLogitHead)
+    monkeypatch.setitem(HEADS, "cosine_projection", module.CosineProjectionHead)
 
     changes = {
-        "model.head.name": "multilogit",
+        "model.head.name": "cosine_projection",
+        "model.head.scale": 5.0,
         "loss.conditioning_weight": 0,
         "training.images": 64,
         "training.batch": 16,

@@ -1,40 +1,44 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from small_heads import (
+    CLASSES,
+    VARIANTS,
+    WIDTH,
+    build,
+    features_and_labels,
+    on_fakes,
+    real_and_fake,
+)
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reacgan.config import Component, ConfigError
-from reacgan.heads import HEADS, Head, HeadOutput, Layers, build_head, head_options
+from reacgan.heads import HEADS, Layers, build_head, head_options
 from reacgan.heads.auxiliary import AuxiliaryHead
 from reacgan.heads.contrastive import conditional_contrastive
 from reacgan.heads.d2dce import d2d_cross_entropy
 
-WIDTH, CLASSES = 12, 4
+EACH = pytest.mark.parametrize(("name", "options"), VARIANTS)
+# Heads whose classifier judges real samples for D and fake ones for G, and does nothing else.
+PLAIN = (
+    "unconditional",
+    "projection",
+    "mapped_projection",
+    "multilogit",
+    "auxiliary",
+    "contrastive",
+    "d2dce",
+)
 
 
-def build(name: str, **options: Any) -> Head:
-    torch.manual_seed(0)
-    return build_head(Component(name=name, **options), in_features=WIDTH, num_classes=CLASSES)
-
-
-def features_and_labels(count: int = 10) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    labels = torch.arange(count) % CLASSES
-    return torch.randn(count, WIDTH, generator=generator), labels
-
-
-def real_and_fake(head: Head) -> tuple[HeadOutput, HeadOutput]:
-    real, fake = head(*features_and_labels()).split([6, 4])
-    return real, fake
-
-
-@pytest.mark.parametrize("name", HEADS)
-def test_every_parameter_learns_from_score_and_d_loss(name: str) -> None:
-    head = build(name)
+@EACH
+def test_every_parameter_learns_from_score_and_d_loss(name: str, options: Any) -> None:
+    head = build(name, **options)
     real, fake = real_and_fake(head)
     assert real.score.shape == (6,)
     assert real.score.dtype == torch.float32
@@ -44,7 +48,7 @@ def test_every_parameter_learns_from_score_and_d_loss(name: str) -> None:
         assert torch.count_nonzero(parameter.grad) > 0, parameter_name
 
 
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("name", PLAIN)
 def test_d_judges_real_samples_and_g_fake_ones(name: str) -> None:
     head = build(name)
     real, fake = real_and_fake(head)
@@ -56,29 +60,40 @@ def test_d_judges_real_samples_and_g_fake_ones(name: str) -> None:
     assert bool(head.g_loss(fake) > 0) is conditioned
 
 
-@pytest.mark.parametrize("name", HEADS)
-def test_losses_do_not_go_below_float32(name: str) -> None:
+@EACH
+def test_losses_do_not_go_below_float32(name: str, options: Any) -> None:
     for dtype, expected in ((torch.bfloat16, torch.float32), (torch.float64, torch.float64)):
-        head = build(name).to(dtype)
+        head = build(name, **options).to(dtype)
         features, labels = features_and_labels()
-        output = head(features.to(dtype), labels)
+        output = on_fakes(head(features.to(dtype), labels))
         assert output.score.dtype == dtype
         assert head.d_loss(output, output).dtype == expected
         assert head.g_loss(output).dtype == expected
 
 
-@pytest.mark.parametrize("name", HEADS)
-def test_split_gives_what_two_calls_give(name: str) -> None:
-    head = build(name)
+@EACH
+def test_nothing_waits_for_a_value(name: str, options: Any) -> None:
+    head = build(name, **options).to("meta")  # tensors without data: asking for a value raises
+    real, fake = (
+        on_fakes(head(*(held.to("meta") for held in features_and_labels()))) for _ in range(2)
+    )
+    fake = replace(fake, latents=fake.latents.to("meta"))  # type: ignore[union-attr]
+    loss = head.d_loss(real, fake) + head.g_loss(fake) + fake.score.mean()
+    loss.backward()
+    assert loss.shape == ()
+
+
+@EACH
+def test_split_gives_what_two_calls_give(name: str, options: Any) -> None:
+    head = build(name, **options)
     features, labels = features_and_labels()
     for part, rows in zip(real_and_fake(head), (slice(0, 6), slice(6, 10)), strict=True):
         alone = head(features[rows], labels[rows])
-        for field in ("score", "labels", "embedding", "logits", "class_vectors"):
-            left, right = getattr(part, field), getattr(alone, field)
-            if left is None:
-                assert right is None
-            else:
-                assert torch.allclose(left, right, atol=1e-6), field
+        assert torch.equal(part.labels, alone.labels)
+        held = {key: tensor for key, tensor in part.tensors().items() if key != "latents"}
+        assert held.keys() == alone.tensors().keys()
+        for key, tensor in alone.tensors().items():
+            assert torch.allclose(held[key], tensor, atol=1e-6), key
 
 
 @pytest.mark.parametrize(
@@ -89,6 +104,11 @@ def test_split_gives_what_two_calls_give(name: str) -> None:
         ("auxiliary", WIDTH + 1 + CLASSES * WIDTH),
         ("contrastive", WIDTH + 1 + WIDTH * 512 + 512 + CLASSES * 512),
         ("d2dce", WIDTH + 1 + WIDTH * 512 + 512 + CLASSES * 512),
+        ("multihinge", (WIDTH + 1) * (CLASSES + 1)),
+        ("multilogit", (WIDTH + 1) * CLASSES),
+        ("twin", WIDTH + 1 + 2 * (WIDTH * 512 + 512 + CLASSES * 512)),
+        ("discriminative", WIDTH + 1 + WIDTH * 512 + 512 + 2 * CLASSES * 512),
+        ("infogan", (WIDTH + 1) * (1 + 3 + 2 + 2)),
     ],
 )
 def test_number_of_parameters(name: str, count: int) -> None:
@@ -192,18 +212,20 @@ class Tripled(nn.Embedding):
         return 3 * super().forward(input)
 
 
-@pytest.mark.parametrize("name", HEADS)
-def test_layers_come_from_the_factories(name: str) -> None:
-    head: Any = build_head(
-        Component(name=name),
-        in_features=WIDTH,
-        num_classes=CLASSES,
-        layers=Layers(linear=Doubled, embedding=Tripled),
-    )
-    assert all(isinstance(module, Doubled | Tripled) for module in head.children())
+@EACH
+def test_layers_come_from_the_factories(name: str, options: Any) -> None:
+    head: Any = build(name, layers=Layers(linear=Doubled, embedding=Tripled), **options)
+    layers = [
+        held
+        for key, held in head.named_modules()
+        # The mapping network is StyleGAN2's own under every backbone.
+        if list(held.parameters(recurse=False)) and not key.startswith("mapping")
+    ]
+    assert all(isinstance(held, Doubled | Tripled) for held in layers)
     output = head(*features_and_labels())
     if output.class_vectors is not None:
-        assert torch.equal(output.class_vectors, 3 * head.class_vectors.weight)
+        owner = getattr(head, "inner", head)
+        assert torch.equal(output.class_vectors, 3 * owner.class_vectors.weight)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +250,7 @@ def test_a_head_from_outside_is_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
     assert isinstance(build("outside", temperature=2.0), AuxiliaryHead)
 
 
-@pytest.mark.parametrize("name", ["auxiliary", "contrastive", "d2dce"])
+@pytest.mark.parametrize("name", ["auxiliary", "contrastive", "d2dce", "multihinge"])
 def test_another_heads_output_is_refused(name: str) -> None:
     output = build("unconditional")(*features_and_labels())
     with pytest.raises(ConfigError, match="needed: the output of"):

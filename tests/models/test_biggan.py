@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import inspect
+
+import network_cases as cases
 import pytest
 import torch
 from torch.nn import functional as F
 
 from reacgan.config import ConfigError, DataConfig, component
 from reacgan.experiments import EXPERIMENTS
-from reacgan.heads import HEADS
 from reacgan.losses import ADVERSARIAL
 from reacgan.models import (
     BACKBONES,
@@ -16,7 +18,10 @@ from reacgan.models import (
     complete,
     count_parameters,
 )
-from reacgan.models.biggan import BackboneBlock, BigGANBackbone, BigGANGenerator, GeneratorBlock
+from reacgan.models.biggan import BigGANBackbone, BigGANGenerator
+from reacgan.models.residual import BackboneBlock, GeneratorBlock
+
+HEADS = ["unconditional", "projection", "auxiliary", "contrastive", "d2dce"]
 
 # resolution, classes, width, latent, attention of G and D, embedding, G, ReACGAN's D, BigGAN's D
 PUBLISHED = {
@@ -95,7 +100,7 @@ def test_generator_block_in_the_textbook_order(spectral):
 def test_backbone_block_in_the_textbook_order(preactivated, down, first, out_channels):
     torch.manual_seed(0)
     block = BackboneBlock(
-        6, out_channels, down=down, first=first, spectral=False, preactivated_shortcut=preactivated
+        6, out_channels, down=down, first=first, norm="none", preactivated_shortcut=preactivated
     ).double()
     images = torch.randn(2, 6, 4, 4, dtype=torch.float64)
     given = images.clone()
@@ -129,47 +134,55 @@ def test_only_the_option_changes_the_shortcut():
     assert not torch.allclose(one.eval()(images), other.eval()(images))
 
 
-def optimise(loss, network):
-    parameters = list(network.named_parameters())
-    gradients = torch.autograd.grad(loss, [held for _, held in parameters], allow_unused=True)
-    return {name: grad for (name, _), grad in zip(parameters, gradients, strict=True)}
+@pytest.mark.parametrize("resolution", [20, 96, (8, 12), (48, 32)])
+def test_sizes_between(resolution):
+    generator = component("biggan", width=2, attention_after=(1,))
+    cases.check_shapes(generator, component("biggan", width=2), resolution, 3)
 
 
-def check_gradients(gradients, gates_closed):
-    for name, gradient in gradients.items():
-        assert gradient is not None, name
-        assert gradient.isfinite().all(), name
-        behind = gates_closed and "attention" in name and not name.endswith("gate")
-        # The key's and class vectors' gradient may vanish by symmetry; everything else must not.
-        assert behind or gradient.count_nonzero() > 0, name
-
-
-@pytest.mark.parametrize("adversarial", ADVERSARIAL)
 @pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("backbone", BACKBONES)
-@pytest.mark.parametrize("generator", GENERATORS)
-@pytest.mark.parametrize("gate", [0.0, 0.5])
-def test_every_parameter_gets_a_gradient(generator, backbone, head, adversarial, gate):
-    torch.manual_seed(0)
-    data = DataConfig(resolution=32, channels=3)
-    G = build_generator(component(generator, width=8, latent_dim=16, shared_dim=8), data, 3)
-    D = build_discriminator(component(backbone, width=8), component(head), data, 3)
-    for network in (G, D):
-        for name, parameter in network.named_parameters():
-            if name.endswith("gate"):
-                torch.nn.init.constant_(parameter, gate)
+@pytest.mark.parametrize("spectral", [True, False])
+def test_every_parameter_gets_a_gradient(head, spectral):
+    options = {"width": 8, "spectral_norm": spectral, "attention_after": (1,)}
+    cases.check_gradients(component("biggan", **options), component("biggan", **options), head)
+
+
+@pytest.mark.parametrize("adversarial", sorted(set(ADVERSARIAL) - {"none"}))
+def test_every_adversarial_loss_reaches_every_parameter(adversarial):
+    G, D = cases.built(component("biggan", width=8), component("biggan", width=8))
     loss = ADVERSARIAL[adversarial]
-    real, labels = torch.rand(6, 3, 32, 32) * 2 - 1, torch.tensor([0, 0, 1, 1, 2, 2])
-    z = torch.randn(6, 16)
-    with torch.no_grad():
-        fake = G(z, labels)
-    on_real, on_fake = D(torch.cat([real, fake]), labels.repeat(2)).split([6, 6])
+    z, real = torch.randn(4, G.latent_dim), torch.rand(4, 3, 16, 16) * 2 - 1
+    labels = cases.LABELS
     # A scale keeps scores small, where no hinge is saturated.
-    d_loss = loss.d(on_real.score * 1e-3, on_fake.score * 1e-3) + D.head.d_loss(on_real, on_fake)
-    check_gradients(optimise(d_loss, D), gate == 0)
-    output = D(G(z, labels), labels)
-    g_loss = loss.g(output.score) + D.head.g_loss(output)
-    check_gradients(optimise(g_loss, G), gate == 0)
+    on_real, on_fake = D.compare((real, labels), (G(z, labels).detach(), labels))
+    d_loss = loss.d(on_real.score * 1e-3, on_fake.score * 1e-3)
+    real_score = on_real.score.detach() if loss.paired else None
+    g_loss = loss.g(D(G(z, labels), labels).score, real_score)
+    for network, value in ((D, d_loss), (G, g_loss)):
+        names, parameters = zip(*network.named_parameters(), strict=True)
+        for name, gradient in zip(names, torch.autograd.grad(value, parameters), strict=True):
+            # Losses of differences do not depend on the score's offset.
+            free = name == "head.score.bias" and adversarial in ("relativistic", "wasserstein")
+            assert gradient.isfinite().all() and (free or gradient.count_nonzero() > 0), name
+
+
+def test_behind_a_closed_gate_only_the_gate_learns():
+    G, _ = cases.built(component("biggan", width=2, attention_after=(1,)), component("biggan"))
+    layer = G.attention["1"]
+    G(torch.randn(4, G.latent_dim), cases.LABELS).square().sum().backward()
+    assert layer.gate.grad.count_nonzero() == 1
+    assert layer.query.weight.grad.count_nonzero() == 0
+
+
+@pytest.mark.parametrize("spectral", [True, False])
+def test_the_contract(spectral):
+    generator = component("biggan", width=2, shared_dim=5, spectral_norm=spectral)
+    backbone = component("biggan", width=4, spectral_norm=spectral, attention_after=(1,))
+    cases.check_labels(generator, backbone)
+    cases.check_latent_weights(generator, backbone)
+    cases.check_precisions(generator, backbone)
+    cases.check_independence(generator, backbone, coupled=False)
+    cases.check_stages(backbone)
 
 
 @pytest.mark.parametrize("spectral", [True, False])
@@ -225,8 +238,12 @@ def test_what_cannot_be_built_says_why(changes, message):
 def test_complete_writes_every_option_out(name):
     full = complete(EXPERIMENTS[name])
     assert complete(full) == full
-    assert "preactivated_shortcut" in full.model.backbone.options
-    assert "attention_after" in full.model.generator.options
+    for member, written in (
+        (GENERATORS[full.model.generator.name], full.model.generator.options),
+        (BACKBONES[full.model.backbone.name], full.model.backbone.options),
+    ):
+        wanted = inspect.getfullargspec(member.__init__).kwonlyargs
+        assert set(written) == set(wanted) - {"resolution", "channels", "num_classes"}
 
 
 def test_a_member_from_outside_is_built(monkeypatch):

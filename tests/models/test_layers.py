@@ -8,20 +8,22 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import spectral_norm
 
+from reacgan.models.attention import SelfAttention
 from reacgan.models.layers import (
     BATCH_NORM_EPS,
     SPECTRAL_NORM_EPS,
     BatchNorm,
     ConditionalBatchNorm,
-    SelfAttention,
     SpectralConv2d,
     SpectralEmbedding,
     SpectralLinear,
     conv1x1,
     conv3x3,
+    conv4x4,
     initialise_orthogonal,
     linear,
     statistics_frozen,
+    weight_of,
 )
 
 LAYERS = {
@@ -135,6 +137,40 @@ def test_resampling_inside_a_convolution(resample, spectral):
         torch.testing.assert_close(ours, plain)
 
 
+@pytest.mark.parametrize("spectral", [True, False])
+@pytest.mark.parametrize("resample", ["up", "down"])
+def test_learned_resampling_is_a_strided_convolution(resample, spectral):
+    torch.manual_seed(0)
+    layer = conv4x4(3, 5, spectral=spectral, resample=resample).double().eval()
+    nn.init.normal_(layer.bias)
+    images = torch.randn(2, 3, 6, 4, dtype=torch.float64)
+    weight = layer.normalised_weight() if spectral else layer.weight
+    assert weight.shape == (5, 3, 4, 4)
+    if resample == "down":
+        expected = F.conv2d(images, weight, layer.bias, stride=2, padding=1)
+    else:
+        expected = layer.bias[:, None, None].expand(2, 5, 12, 8).clone()
+        for y in range(6):
+            for x in range(4):
+                for i in range(4):
+                    for j in range(4):
+                        row, column = 2 * y + i - 1, 2 * x + j - 1
+                        if 0 <= row < 12 and 0 <= column < 8:
+                            expected[:, :, row, column] += images[:, :, y, x] @ weight[:, :, i, j].T
+    torch.testing.assert_close(layer(images), expected)
+
+
+def test_the_weight_that_a_layer_works_with():
+    torch.manual_seed(0)
+    plain, spectral = nn.Linear(3, 4), SpectralLinear(3, 4)
+    assert torch.equal(weight_of(plain), plain.weight)
+    held = spectral.u.clone(), spectral.v.clone()
+    found = weight_of(spectral)
+    assert torch.equal(held[0], spectral.u) and torch.equal(held[1], spectral.v)
+    assert spectral.iterate and not found.requires_grad
+    torch.testing.assert_close(found, spectral.eval().normalised_weight())
+
+
 def test_spectral_norm_stays_float32_under_autocast():
     layer = SpectralLinear(4, 4)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -207,6 +243,18 @@ def test_conditional_batch_norm_by_its_formula(spectral):
             gain, bias = A(condition[n])[c], B(condition[n])[c]
             torch.testing.assert_close(result[n, c], (1 + gain) * norm + bias)
     assert layer.gain.bias is None and layer.bias.bias is None
+
+
+@pytest.mark.parametrize("spectral", [True, False])
+def test_without_a_condition_batch_norm_is_plain(spectral):
+    torch.manual_seed(0)
+    layer = ConditionalBatchNorm(3, 0, spectral=spectral)
+    nn.init.normal_(layer.norm.gain), nn.init.normal_(layer.norm.bias)
+    images = torch.randn(5, 3, 2, 2) * 2 - 1
+    gain, bias = layer.norm.gain, layer.norm.bias
+    expected = F.batch_norm(images, None, None, gain, bias, training=True, eps=BATCH_NORM_EPS)
+    torch.testing.assert_close(layer(images, None), expected)
+    assert [name for name, _ in layer.named_parameters()] == ["norm.gain", "norm.bias"]
 
 
 @pytest.mark.parametrize("channels", [16, 5])

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from members import every_case
 from safetensors.torch import load_file
-from tiny import HEADS
 from two_processes import end_state
 
 HERE = Path(__file__).parent
@@ -42,10 +42,13 @@ def half_batches(tmp_path_factory):
     return out
 
 
-@pytest.mark.parametrize("head", HEADS)
-def test_half_batches_equal_the_whole_batch(head, half_batches):
-    whole = end_state(head)
-    mine, other = (load_file(half_batches / f"{head}-{rank}.safetensors") for rank in (0, 1))
+@pytest.mark.parametrize("case", every_case())
+def test_half_batches_equal_the_whole_batch(case, half_batches):
+    """For every member of every family."""
+    failed = half_batches / f"{case}-0.txt"
+    assert not failed.exists(), failed.read_text()
+    whole = end_state(every_case()[case])
+    mine, other = (load_file(half_batches / f"{case}-{rank}.safetensors") for rank in (0, 1))
     assert whole.keys() == mine.keys()
     for name, tensor in whole.items():
         torch.testing.assert_close(mine[name], tensor, rtol=0, atol=1e-6, msg=name)

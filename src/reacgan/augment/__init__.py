@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from reacgan.augment.ada import Ada
 from reacgan.augment.apa import PseudoAugment
 from reacgan.augment.base import Augment
 from reacgan.augment.diffaug import DiffAug
@@ -23,6 +24,7 @@ __all__ = [
 AUGMENTS: dict[str, type[Augment]] = {
     "identity": Identity,
     "diffaug": DiffAug,
+    "ada": Ada,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from reacgan.augment.controller import Controller
 from reacgan.randomness import Draws
 
 Labelled = tuple[Tensor, Tensor]
@@ -14,21 +15,38 @@ Labelled = tuple[Tensor, Tensor]
 class PseudoAugment(nn.Module):
     """Adaptive pseudo augmentation (Jiang, Dai, Wu, Loy, NeurIPS 2021).
 
+    D's "real" batch holds, with probability p for each image, a fake in place of the real image, so
+    that D cannot be too sure. p follows from D's scores of that batch
+    (:class:`reacgan.augment.controller.Controller`), whose buffers are part of the run's state. The
+    label goes with its image: what D learns of classes from a fake is the class it was made for.
+
     Args:
         target: see :class:`reacgan.config.ApaConfig`.
         speed: images.
         every: steps.
     """
 
-    probability: Tensor
-
     def __init__(self, *, target: float = 0.6, speed: float = 500_000, every: int = 4) -> None:
         super().__init__()
-        self.register_buffer("probability", torch.zeros(()))
+        self.controller = Controller(target=target, speed=speed, every=every)
+
+    @property
+    def probability(self) -> Tensor:
+        """The present p, a scalar on the device."""
+        return self.controller.probability
 
     def forward(self, real: Labelled, fake: Labelled, draws: Draws) -> Labelled:
-        """Real images and labels, each replaced by its fake with the present probability."""
-        raise NotImplementedError
+        """Real images and labels, each replaced by its fake with the present probability.
+
+        Fakes bring no gradient with them, and take the type of the real images.
+        """
+        images, labels = real
+        fakes, fake_labels = fake
+        poses = draws.uniform(len(labels)).to(images.device) < self.probability
+        fakes = fakes.detach().to(images.dtype)
+        chosen = torch.where(poses[:, None, None, None], fakes, images)
+        return chosen, torch.where(poses, fake_labels, labels)
 
     def observe(self, real_scores: Tensor, *, batch: int) -> None:
         """As :meth:`reacgan.augment.Augment.observe`."""
+        self.controller.observe(real_scores, batch=batch)

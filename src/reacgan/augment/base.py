@@ -14,6 +14,11 @@ class Augment(nn.Module):
     given, one draw an image, so that a process sees its slice of what one process would see.
     """
 
+    @property
+    def probability(self) -> Tensor | None:
+        """Strength of the moment, for the journal; None for members that do not adapt."""
+        return None
+
     def forward(self, images: Tensor, draws: Draws) -> Tensor:
         """Change ``images [N, C, H, W]``, floating point, made for the range [-1, 1]."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import cyclopts
 
 from reacgan import __version__
-from reacgan.cli import data, doctor, experiments, sample, train
+from reacgan.cli import data, doctor, experiments, sample, train, walk
 
 
 def build_app() -> cyclopts.App:
@@ -29,6 +29,7 @@ def build_app() -> cyclopts.App:
     )
     app.command(train.train)
     app.command(sample.sample)
+    app.command(walk.walk)
     app.command(experiments.app())
     app.command(data.app())
     app.command(doctor.doctor)

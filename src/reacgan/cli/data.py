@@ -5,63 +5,154 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import cyclopts
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from reacgan.config import Resolution
+    from reacgan.data import Balance, Scan
+
+_SHOWN = 20
 
 
 def app() -> cyclopts.App:
     """The commands below ``data``."""
-    group = cyclopts.App(name="data", help="Look at a folder of images, or pack it into one file.")
+    group = cyclopts.App(
+        name="data", help="Name the data sets, look at one, or pack a folder into one file."
+    )
+    group.command(list_datasets, name="list")
     group.command(inspect)
     group.command(prepare)
     return group
 
 
-def inspect(path: Path, *, list_refused: Path | None = None) -> int:
-    """Say what a folder of labelled images holds and what would be refused; nothing is changed.
+def list_datasets() -> int:
+    """Name the registered data sets, with the path and the options that each takes.
+
+    They go into data.name, data.path and data.options: --set data.name=cub200
+    data.path=CUB_200_2011.tgz data.options.box=true.
+    """
+    from reacgan.config import load_plugins  # noqa: PLC0415
+    from reacgan.data import DATASETS, describe_opener  # noqa: PLC0415
+
+    load_plugins()
+    width = max(map(len, DATASETS)) + 2
+    for name, opener in DATASETS.items():
+        said = describe_opener(opener)
+        print(f"{name:{width}}{said['what']}")
+        for key in ("path", "options"):
+            if said[key]:
+                print(f"{'':{width}}{key}: {said[key]}")
+    return 0
+
+
+def inspect(
+    path: str,
+    *,
+    split: Literal["train", "test"] = "train",
+    set_: Annotated[
+        tuple[str, ...], Parameter(name="--set", consume_multiple=True, show_default=False)
+    ] = (),
+    list_refused: Path | None = None,
+) -> int:
+    """Say what a set of labelled images holds and what would be refused; nothing of it is changed.
+
+    Examples: reacgan data inspect photos/ | reacgan data inspect cub200:CUB_200_2011.tgz
 
     Parameters
     ----------
     path:
-        A folder with one sub-folder a class, or with train/ and test/ that hold those.
+        A folder with one sub-folder a class, or with train/ and test/ that hold those; a packed
+        file; a table (.csv, .jsonl); or a registered data set as NAME or NAME:PATH.
+    split:
+        Which part to look at.
+    set_:
+        Options of the data set: --set train_on_all=true.
     list_refused:
         Write the refused files and the reasons here.
     """
-    from reacgan.data import inspect_data, report_refused  # noqa: PLC0415
-
-    scan = inspect_data(path)
-    counts = scan.counts
-    sides = [min(size) for size in scan.sizes]
-    print(f"{len(scan.files):,} images of {len(scan.class_names)} classes in {scan.root}")
-    print(f"images a class   {counts.min():,} to {counts.max():,}, median {int(median(counts)):,}")
-    print(f"shorter side     {min(sides)} to {max(sides)} pixels, median {int(median(sides))}")
-    print(
-        f"colour           {'grey' if scan.grey else 'RGB'} ({', '.join(sorted(set(scan.modes)))})"
+    from reacgan.config import parse_assignments  # noqa: PLC0415
+    from reacgan.data import (  # noqa: PLC0415
+        DataError,
+        ImageData,
+        balance_of,
+        find_dataset,
+        report_refused,
+        survey_dataset,
     )
+
+    found = find_dataset(path)
+    options = {
+        key.removeprefix("data.options."): value for key, value in parse_assignments(set_).items()
+    }
+    held = survey_dataset(found.model_copy(update={"options": options}), split)
+    balance = balance_of(held.class_names, held.counts)
+    source = held.source if isinstance(held, ImageData) else held.root
+    print(f"{sum(balance.counts):,} images of {len(balance.counts):,} classes in {source}")
+    low, high = min(balance.counts), max(balance.counts)
+    print(f"images a class   {low:,} to {high:,}, median {int(median(balance.counts)):,}")
+    if isinstance(held, ImageData):
+        print(f"opened as        {held.channels} x {held.size[0]} x {held.size[1]}")
+        print(f"digest           {held.digest}")
+        if list_refused is not None:
+            raise DataError(f"{path}: nothing is refused of a set that is not read as single files")
+    else:
+        _print_scan(held)
+    _print_balance(balance)
+    if list_refused is not None and not isinstance(held, ImageData):
+        print(f"list of refused files: {report_refused(held, list_refused)}")
+    return 0
+
+
+def _print_scan(scan: Scan) -> None:
+    """Sizes, colours, and what was refused."""
+    sides = [min(size) for size in scan.sizes]
+    colour = {1: "grey", 3: "RGB"}.get(scan.channels, f"{scan.channels} channels")
+    print(f"shorter side     {min(sides)} to {max(sides)} pixels, median {int(median(sides))}")
+    print(f"colour           {colour} ({', '.join(sorted(set(scan.modes)))})")
     print(f"refused          {len(scan.refused):,} ({scan.refused_share:.1%})")
     for reason, number in scan.reasons.items():
         print(f"  {number:>6,}  {reason}")
     for note in scan.notes:
         print(f"note             {note}")
-    shown = sorted(zip(counts, scan.class_names, strict=True), reverse=True)
-    for number, name in shown[:20]:
+
+
+def _print_balance(balance: Balance) -> None:
+    """How unequal the classes are, the smallest ones by name, and all of them with their counts."""
+    if len(balance.counts) > 1:
+        print(f"largest/smallest {balance.ratio:.3g}")
+        print(
+            f"effective        {balance.effective_classes:.1f} of {len(balance.counts)} classes: "
+            "as varied as so many equal ones"
+        )
+    tail = balance.tail
+    if tail:
+        named = ", ".join(f"{name} ({count:,})" for name, count in tail[:_SHOWN])
+        more = f", ... and {len(tail) - _SHOWN} more" if len(tail) > _SHOWN else ""
+        print(f"tail             {len(tail)} with less than half of the mean: {named}{more}")
+    if balance.wants_balancing:
+        print(
+            "advice           the classes differ much in size: --set data.balanced=true shows each "
+            "equally often"
+        )
+    shown = sorted(zip(balance.counts, balance.class_names, strict=True), reverse=True)
+    for number, name in shown[:_SHOWN]:
         print(f"  {number:>8,}  {name}")
-    if len(shown) > 20:
-        print(f"  ... and {len(shown) - 20} more classes")
-    if list_refused is not None:
-        print(f"list of refused files: {report_refused(scan, list_refused)}")
-    return 0
+    if len(shown) > _SHOWN:
+        print(f"  ... and {len(shown) - _SHOWN} more classes")
 
 
 def prepare(
     path: Path,
     out: Path,
     *,
-    resolution: int,
+    resolution: str,
     channels: int | None = None,
     max_refused: float = 0.05,
 ) -> int:
-    """Pack a folder of labelled images into one memory-mappable file, squared and resized.
+    """Pack a folder of labelled images into one memory-mappable file, cropped and resized.
 
     Training from it starts at once: reacgan train NAME --data OUT, or reacgan train --data OUT.
 
@@ -72,9 +163,9 @@ def prepare(
     out:
         The file to write, such as photos.safetensors.
     resolution:
-        Side in pixels: 8, 16, 32, 64, 128 or 256.
+        Side in pixels, or height and width: 64, or 64x96.
     channels:
-        1 or 3; by default 1 where all images are grey.
+        1, 3 or 4, or what arrays (.npy) have; by default 1 where all images are grey.
     max_refused:
         Stop when more than this share of the files cannot be used.
     """
@@ -90,14 +181,14 @@ def prepare(
     data = prepare_data(
         path,
         out,
-        resolution=resolution,
+        resolution=_resolution(resolution),
         channels=channels,
         max_refused=max_refused,
         progress=show,
     )
     print(
         f"{out}: {len(data):,} images, {data.num_classes} classes, "
-        f"{data.channels} x {data.resolution} x {data.resolution}"
+        f"{data.channels} x {data.size[0]} x {data.size[1]}"
     )
     for split in ("", ".test"):
         listed = out.with_name(f"{out.stem}{split}{out.suffix}.refused.txt")
@@ -106,3 +197,13 @@ def prepare(
             print(f"refused {len(lines):,} files, with reasons in {listed}")
     print(f"digest {data.digest}")
     return 0
+
+
+def _resolution(text: str) -> Resolution:
+    """``64`` or ``64x96`` (height first)."""
+    from reacgan.config import ConfigError  # noqa: PLC0415
+
+    parts = [part.strip() for part in text.split("x")]
+    if len(parts) > 2 or not all(part.isascii() and part.isdigit() for part in parts):
+        raise ConfigError(f"--resolution {text!r}: needed: a side or height and width, 64 or 64x96")
+    return int(parts[0]) if len(parts) == 1 else (int(parts[0]), int(parts[1]))

@@ -2,33 +2,68 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import cyclopts
 from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from reacgan.config import Experiment
 
 
 def app() -> cyclopts.App:
     """The commands below ``experiments``."""
     group = cyclopts.App(name="experiments", help="List the experiments, or show one.")
     group.command(list_experiments, name="list")
+    group.command(list_methods, name="methods")
     group.command(show)
     return group
 
 
-def list_experiments() -> int:
-    """List every experiment by name, with its head and length."""
+def list_experiments(prefix: str = "", /) -> int:
+    """List the experiments by name, with what is special about each, and its length.
+
+    Parameters
+    ----------
+    prefix:
+        Only those whose name begins with this, such as cifar10/.
+    """
+    from reacgan.config import ConfigError, load_plugins, suggest  # noqa: PLC0415
     from reacgan.experiments import EXPERIMENTS  # noqa: PLC0415
 
-    width = max(len(name) for name in EXPERIMENTS)
-    for name, held in EXPERIMENTS.items():
-        data, training = held.data, held.training
+    load_plugins()
+    chosen = {name: held for name, held in EXPERIMENTS.items() if name.startswith(prefix)}
+    if not chosen:
+        groups = sorted({name.partition("/")[0] + "/" for name in EXPERIMENTS})
+        raise ConfigError(
+            f"no experiment begins with {prefix!r}{suggest(prefix, groups)} "
+            f"Groups: {', '.join(groups)}."
+        )
+    width = max(len(name) for name in chosen)
+    for name, held in chosen.items():
+        training = held.training
         print(
-            f"{name:{width}}  {data.name} {data.resolution}px  {held.model.head.name}"
-            f"{' + ' + held.augment.name if held.augment.name != 'identity' else ''}, "
+            f"{name:{width}}  {_what_is_special(held)}; "
             f"batch {training.batch} x {training.d_steps}, {training.images:,} images"
         )
+    return 0
+
+
+def _what_is_special(held: Experiment) -> str:
+    augment = held.augment.name if held.augment.name != "identity" else ""
+    extras = (augment, "apa" if held.apa else "", *held.penalties, *held.consistency)
+    return " + ".join(filter(None, (held.model.generator.name, held.model.head.name, *extras)))
+
+
+def list_methods() -> int:
+    """List the methods by their names in the literature, with paper and experiment."""
+    from reacgan.experiments.methods import METHODS  # noqa: PLC0415
+
+    widths = [max(len(getattr(held, part)) for held in METHODS) for part in ("title", "paper")]
+    for held in METHODS:
+        print(f"{held.title:{widths[0]}}  {held.paper:{widths[1]}}  {held.experiment}")
     return 0
 
 
@@ -57,11 +92,14 @@ def show(
     from reacgan.config import load_experiment, parse_assignments  # noqa: PLC0415
     from reacgan.experiments import experiment  # noqa: PLC0415
     from reacgan.experiments.describe import describe  # noqa: PLC0415
+    from reacgan.experiments.published import PROTOCOLS, published_for  # noqa: PLC0415
 
     is_file = name.endswith((".json", ".yaml", ".yml"))
     found = load_experiment(name) if is_file else experiment(name)
     described = describe(found.replace(**parse_assignments(set_)), num_classes)
+    published = [dataclasses.asdict(held) for held in published_for(found.name)]
     if json_:
+        described = {**described, "published": published}
         print(json.dumps(described, indent=2))
         return 0
     for key, value in described.items():
@@ -73,4 +111,8 @@ def show(
             if isinstance(held, dict):
                 held = ", ".join(f"{part}={one}" for part, one in held.items())  # noqa: PLW2901
             print(f"  {inner}: {held:,}" if type(held) is int else f"  {inner}: {held}")
+    for score in published:
+        print("published:")
+        for key, value in score.items():
+            print(f"  {key}: {PROTOCOLS[value] if key == 'protocol' else value}")
     return 0

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-def sample(
+def sample(  # noqa: PLR0913 - options by name
     model: Path,
     *,
     out: Path,
@@ -14,12 +17,19 @@ def sample(
     num: int = 8,
     seed: int = 0,
     truncation: float | None = None,
+    psi: float | None = None,
+    psi_layers: int | None = None,
+    statistics: Literal["moving", "batch", "standing"] = "moving",
+    langevin: int = 0,
+    langevin_rate: float = 0.01,
+    langevin_noise: float = 1.0,
     grid: bool = False,
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
 ) -> int:
     """Generate images: <out>/<class>/<seed>.png.
 
-    A class and a seed are always the same image, whatever else is asked for.
+    A class and a seed are always the same image, whatever else is asked for. Images of other than 1,
+    3 or 4 channels become arrays, <seed>.npy.
 
     Example: reacgan sample runs/digits-reacgan --classes 3,7 --num 16 --grid --out images/
 
@@ -37,30 +47,54 @@ def sample(
         The first seed; the others follow it.
     truncation:
         Largest absolute value of the latent, such as 0.7: less variety, more typical images.
+    psi:
+        Draw styles towards their mean, such as 0.7; 1 is none of it. Networks with styles only.
+    psi_layers:
+        With --psi: in the first so many layers only.
+    statistics:
+        What batch norms use: moving averages of training, statistics of the batch (then a class and
+        a seed are not one image), or standing ones, collected anew with many images.
+    langevin:
+        Move each latent by so many steps towards what the run's discriminator holds for real.
+    langevin_rate:
+        Length of these steps.
+    langevin_noise:
+        Standard deviation of their noise; below 1 seeks the best instead of sampling.
     grid:
         Also write one sheet of all of them, grid.png, a row a class.
     device:
         auto takes CUDA, then MPS, then the CPU.
     """
+    from reacgan.hub import load, load_discriminator  # noqa: PLC0415
+    from reacgan.sampling import Langevin, sample, save_image, with_statistics  # noqa: PLC0415
+
+    chain = None
+    if langevin:
+        judge = load_discriminator(model, device=device)
+        chain = Langevin(judge, steps=langevin, rate=langevin_rate, noise=langevin_noise)
+    loaded = with_statistics(load(model, device=device), statistics)
+    options: dict[str, Any] = {"truncation": truncation, "psi": psi, "layers": psi_layers}
+    made = {}
+    labels = loaded.class_indices(classes)
+    for item in sample(loaded, classes, num, seed=seed, langevin=chain, **options):
+        save_image(item.image, out / folder_name(item.class_name, item.label), str(item.seed))
+        if grid:
+            made[item.label, item.seed] = item.image
+    said = f"{len(labels) * num} images in {out}"
+    if grid:
+        rows = [[made[label, seed + place] for place in range(num)] for label in labels]
+        _save_sheet(rows, [loaded.class_names[label] for label in labels], out / "grid.png")
+        said += f", sheet {out / 'grid.png'}"
+    print(said)
+    return 0
+
+
+def _save_sheet(rows: list[list[Tensor]], names: list[str], path: Path) -> None:
     import torch  # noqa: PLC0415
 
-    from reacgan.hub import load  # noqa: PLC0415
-    from reacgan.sampling import picture_of, sample, save_png, sheet  # noqa: PLC0415
+    from reacgan.sampling import save_png, sheet  # noqa: PLC0415
 
-    loaded = load(model, device=device)
-    made = []
-    rows = len(loaded.class_indices(classes))
-    for item in sample(loaded, classes, num, seed=seed, truncation=truncation):
-        folder = folder_name(item.class_name, item.label)
-        save_png(picture_of(item.image), out / folder / f"{item.seed}.png")
-        if grid:
-            made.append(item)
-    if grid:
-        images = torch.stack([item.image for item in made]).unflatten(0, (rows, num))
-        names = [made[row * num].class_name for row in range(rows)]
-        save_png(sheet(images, names), out / "grid.png")
-    print(f"{rows * num} images in {out}" + (f", sheet {out / 'grid.png'}" if grid else ""))
-    return 0
+    save_png(sheet(torch.stack([torch.stack(row) for row in rows]), names), path)
 
 
 def folder_name(class_name: str, label: int) -> str:

@@ -1,5 +1,6 @@
 """The schema of an experiment, and the tables that its names are looked up in."""
 
+from reacgan.config.entry_points import load_plugins
 from reacgan.config.registry import ConfigError, check_options, explain, lookup, suggest
 from reacgan.config.resolution import Grid, Resolution, grid_of, size_of
 from reacgan.config.schema import (
@@ -67,6 +68,7 @@ __all__ = [
     "grid_of",
     "known_keys",
     "load_experiment",
+    "load_plugins",
     "lookup",
     "parse_assignments",
     "parse_experiment",

@@ -9,6 +9,8 @@ from typing import Any, TypeVar, get_type_hints
 
 from pydantic import ConfigDict, ValidationError, create_model
 
+from reacgan.config.entry_points import load_plugins
+
 Member = TypeVar("Member")
 
 
@@ -23,7 +25,12 @@ def suggest(name: str, known: Iterable[str]) -> str:
 
 
 def lookup(family: str, table: Mapping[str, Member], name: str) -> Member:
-    """The member called ``name``; raises :class:`ConfigError` that lists the known ones."""
+    """The member called ``name``; raises :class:`ConfigError` that lists the known ones.
+
+    Plugins are loaded before a name counts as unknown.
+    """
+    if name not in table:
+        load_plugins()
     if name in table:
         return table[name]
     known = ", ".join(sorted(table))

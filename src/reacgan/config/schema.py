@@ -112,7 +112,7 @@ def parse_experiment(values: Mapping[str, Any]) -> Experiment:
 
 
 _COMPONENTS = ("penalties", "consistency")
-_PRINTED_BESIDE = ("out", "num_classes", "parameters")
+_PRINTED_BESIDE = ("out", "num_classes", "parameters", "published")
 
 
 def load_experiment(path: str | Path) -> Experiment:
@@ -157,6 +157,8 @@ def with_overrides(experiment: Experiment, changes: Mapping[str, Any]) -> Experi
         if leaf == "name" and parents and section.get("name") != value:
             if parents[-1] in {"generator", "backbone", "head", "augment"}:
                 section.clear()
+            if parents == ["data"]:
+                section["options"] = {}
         section[leaf] = value
     return parse_experiment(tree)
 

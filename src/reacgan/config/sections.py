@@ -67,6 +67,13 @@ def _named_options(values: Any) -> Any:
     }
 
 
+def _plain_options(values: Any) -> Any:
+    """No options where nothing was said; lists as tuples, so that they equal what is read back."""
+    if not isinstance(values, dict):
+        return {} if values is None else values
+    return {key: _lists_to_tuples(held) for key, held in values.items()}
+
+
 Components = Annotated[dict[str, dict[str, Any]], BeforeValidator(_named_options)]
 """Members of a family by name, each with the options of its constructor; written as a mapping,
 or as names alone: ``cr`` or ``[bcr, zcr]``."""
@@ -95,6 +102,10 @@ class DataConfig(Schema):
     """Shift real images by up to this many pixels at random (edges repeated)."""
     balanced: bool = False
     """Show every class equally often, however many images it has."""
+    options: Annotated[dict[str, Any], BeforeValidator(_plain_options)] = Field(
+        default_factory=dict
+    )
+    """What this data set alone knows, such as ``box`` of cub200; ``reacgan data list`` names them."""
 
     @model_validator(mode="after")
     def _fits_a_grid(self) -> DataConfig:
@@ -160,6 +171,8 @@ class LatentOptimisationConfig(Schema):
     """Weight of the squared length of the move in both losses."""
     steps: PositiveInt = 1
     """How many steps."""
+    limit: PositiveFloat | None = None
+    """Moved z is clipped to [-limit, limit]; None leaves it, as fits a normal z (reference: 1)."""
 
 
 class LossConfig(Schema):

@@ -1,9 +1,9 @@
 """A packed set: one memory-mappable file of uint8 images, labels and what they are.
 
 The file is in the safetensors format: eight bytes of header length (little-endian), a JSON header,
-then the bytes of two tensors without a gap: ``images`` uint8 ``[N, C, R, R]`` and ``labels`` int64
-``[N]``. (Images of a side that is a multiple of 8 keep the labels aligned to 8 bytes.) Its metadata
-holds class names, resize rule, source, versions and digests; ``seal`` is a digest over all of it.
+then the bytes of two tensors without a gap: ``images`` uint8 ``[N, C, H, W]`` and ``labels`` int64
+``[N]``. Its metadata holds class names, resize rule, source, versions and digests; ``seal`` is a
+digest over all of it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class ArchiveWriter:
         self._file.write(b"\0" * (8 + self._room))
 
     def add(self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> None:
-        """Append images ``[n, C, R, R]`` with their labels ``[n]``."""
+        """Append images ``[n, C, H, W]`` with their labels ``[n]``."""
         if images.shape != (len(labels), *self._shape) or images.dtype != np.uint8:
             raise DataError(
                 f"images are {images.dtype} {list(images.shape)}, "
@@ -100,7 +100,7 @@ def new_archive(
 
     Args:
         path: where the file goes; the folder is made.
-        shape: ``(C, R, R)`` of one image.
+        shape: ``(C, H, W)`` of one image.
         capacity: the most images that will be added.
         class_names: in label order.
         metadata: what else people should know (source, resize rule, versions); all are strings.
@@ -227,7 +227,7 @@ def _check_header(
         or any(type(side) is not int or not 0 < side < 2**40 for side in shape)
         or header != {"__metadata__": metadata, **_tensors(tuple(shape))}
     ):
-        raise _damaged(path, "its tensors are not images uint8 [N, C, R, R] and labels int64 [N]")
+        raise _damaged(path, "its tensors are not images uint8 [N, C, H, W] and labels int64 [N]")
     needed = _tensors(tuple(shape))["labels"]["data_offsets"][1]
     if needed != payload:
         state = "truncated" if payload < needed else "too long"

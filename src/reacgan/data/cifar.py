@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from reacgan.config import Resolution, size_of
 from reacgan.data.dataset import DataError, ImageData, check_request
 from reacgan.data.decode import RESIZE, to_array
 from reacgan.data.download import Resource, cached_download
@@ -65,15 +66,17 @@ CIFAR100 = Variant(
 )
 
 
-def open_cifar10(path: str | None, *, split: str, resolution: int, channels: int) -> ImageData:
+def open_cifar10(
+    path: str | None, *, split: str, resolution: Resolution, channels: int
+) -> ImageData:
     """CIFAR-10: 50,000 training and 10,000 test images of 10 classes.
 
     Args:
         path: the binary archive (.tar.gz), the folder of its .bin files, a folder of class folders,
             or None to download the archive.
         split: train or test.
-        resolution: 32 as published; others are resized.
-        channels: 1 or 3.
+        resolution: 32 as published; others are cropped and resized.
+        channels: 1, 3 or 4.
 
     Raises:
         DataError: files missing, cut short or of the pickled form; or the download failed.
@@ -81,15 +84,27 @@ def open_cifar10(path: str | None, *, split: str, resolution: int, channels: int
     return _open(CIFAR10, path, split=split, resolution=resolution, channels=channels)
 
 
-def open_cifar100(path: str | None, *, split: str, resolution: int, channels: int) -> ImageData:
-    """CIFAR-100 with its 100 fine classes; everything else as :func:`open_cifar10`."""
+def open_cifar100(
+    path: str | None, *, split: str, resolution: Resolution, channels: int
+) -> ImageData:
+    """CIFAR-100 with its 100 fine classes: 50,000 training and 10,000 test images.
+
+    Args:
+        path: as for :func:`open_cifar10`: the binary archive, a folder, or None to download it.
+        split: train or test.
+        resolution: 32 as published; others are cropped and resized.
+        channels: 1, 3 or 4.
+
+    Raises:
+        DataError: as :func:`open_cifar10`.
+    """
     return _open(CIFAR100, path, split=split, resolution=resolution, channels=channels)
 
 
 def _open(
-    variant: Variant, path: str | None, *, split: str, resolution: int, channels: int
+    variant: Variant, path: str | None, *, split: str, resolution: Resolution, channels: int
 ) -> ImageData:
-    check_request(split=split, resolution=resolution, channels=channels)
+    check_request(split=split, resolution=resolution, channels=channels, pictures_only=True)
     root = Path(path) if path is not None else cached_download(variant.resource)
     if not root.exists():
         raise DataError(f"{root}: no such file or folder")
@@ -99,18 +114,17 @@ def _open(
     wanted = (*variant.files[split], variant.names_file)
     stamped = [root] if folder is None else [folder / name for name in wanted]
     stamps = [(one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in stamped]
-    key = cache_key(variant.name, split, RESIZE, resolution, channels, stamps)
+    key = cache_key(variant.name, split, RESIZE, size_of(resolution), channels, stamps)
     source = f"{variant.name} ({split}) of {root}"
     cached = read_cached(key)
     if cached is not None:
         return replace(cached, source=source)
     contents = _from_tar(root, wanted) if folder is None else _from_folder(folder, wanted)
     images, labels = _records(contents, variant, split)
-    size = (channels, resolution, resolution)
     return write_cached(
         key,
         _Resized(images, labels, resolution, channels),
-        shape=size,
+        shape=(channels, *size_of(resolution)),
         capacity=len(labels),
         class_names=_class_names(contents, variant),
         source=source,
@@ -193,11 +207,11 @@ class _Resized:
 
     images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
-    resolution: int
+    resolution: Resolution
     channels: int
 
     def __iter__(self) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]]:
-        native = (self.channels, self.resolution) == (3, 32)
+        native = (self.channels, *size_of(self.resolution)) == (3, 32, 32)
         for start in range(0, len(self.labels), 1000):
             images = self.images[start : start + 1000]
             if not native:

@@ -12,10 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from reacgan.config import ConfigError
+from reacgan.config import ConfigError, Resolution, grid_of, size_of
 
 SPLITS = ("train", "test")
-RESOLUTIONS = (8, 16, 32, 64, 128, 256)
+MAX_CHANNELS = 64
+PICTURE_CHANNELS = (1, 3, 4)
 
 _CHUNK_BYTES = 64 * 2**20
 
@@ -29,7 +30,7 @@ class ImageData:
     """Labelled images of one size, in memory or memory-mapped.
 
     Args:
-        images: uint8 ``[N, C, H, W]`` with C 1 (grey) or 3 (RGB) and H = W.
+        images: uint8 ``[N, C, H, W]``; C is 1 (grey), 3 (RGB), 4 (RGB and opacity), or any up to 64.
         labels: int64 ``[N]``, each in ``0 .. len(class_names) - 1``.
         class_names: one name a class, in label order.
         source: where the images came from, for people.
@@ -52,9 +53,10 @@ class ImageData:
                 f"{self.source}: images are {self.images.dtype} {list(shape)}, "
                 "needed: uint8 [N, C, H, W]"
             )
-        if shape[1] not in (1, 3) or shape[2] != shape[3]:
+        if not 1 <= shape[1] <= MAX_CHANNELS or 0 in shape[2:]:
             raise DataError(
-                f"{self.source}: images are {list(shape)}, needed: C of 1 or 3 and H = W"
+                f"{self.source}: images are {list(shape)}, needed: [N, C, H, W] with C of 1 to "
+                f"{MAX_CHANNELS}"
             )
         if self.labels.shape != shape[:1] or self.labels.dtype != np.int64:
             raise DataError(
@@ -79,13 +81,19 @@ class ImageData:
         return len(self.class_names)
 
     @property
-    def resolution(self) -> int:
-        """Side of the images in pixels."""
-        return int(self.images.shape[2])
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the images in pixels."""
+        return int(self.images.shape[2]), int(self.images.shape[3])
+
+    @property
+    def resolution(self) -> int | tuple[int, int]:
+        """Side of square images in pixels, (height, width) of others: as a configuration has it."""
+        height, width = self.size
+        return height if height == width else (height, width)
 
     @property
     def channels(self) -> int:
-        """1 for grey, 3 for RGB."""
+        """1 for grey, 3 for RGB, 4 for RGB and opacity, others for arrays."""
         return int(self.images.shape[1])
 
     @property
@@ -120,9 +128,12 @@ class Opener(Protocol):
     """What a data set registers: a path (or None) in, images of one size out."""
 
     def __call__(
-        self, path: str | None, *, split: str, resolution: int | tuple[int, int], channels: int
+        self, path: str | None, *, split: str, resolution: Resolution, channels: int
     ) -> ImageData:
-        """Open a split, every image uint8 of ``resolution`` with ``channels``."""
+        """Open a split, every image uint8 of ``resolution`` with ``channels``.
+
+        Further keyword-only parameters of an opener are what ``data.options`` may hold.
+        """
         ...
 
 
@@ -150,12 +161,34 @@ def combine_digest(
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def check_request(*, split: str, resolution: int, channels: int) -> None:
-    """Raise :class:`DataError` for a split, resolution or number of channels that is not served."""
+def check_request(
+    *, split: str, resolution: Resolution, channels: int, pictures_only: bool = False
+) -> None:
+    """Raise :class:`DataError` for a split, resolution or number of channels that is not served.
+
+    ``pictures_only`` is for sets that hold no arrays, which have 1, 3 or 4 channels.
+    """
     if split not in SPLITS:
         raise DataError(f"split is {split!r}; allowed: {', '.join(SPLITS)}")
-    if resolution not in RESOLUTIONS:
-        allowed = ", ".join(map(str, RESOLUTIONS))
-        raise DataError(f"resolution is {resolution}; allowed: {allowed}")
-    if channels not in (1, 3):
-        raise DataError(f"channels is {channels}; allowed: 1 (grey), 3 (RGB)")
+    try:
+        grid_of(resolution)
+    except ConfigError as error:
+        raise DataError(str(error)) from None
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise DataError(f"channels is {channels}; allowed: 1 to {MAX_CHANNELS}")
+    if pictures_only and channels not in PICTURE_CHANNELS:
+        raise DataError(no_such_channels(channels))
+
+
+def no_such_channels(channels: int) -> str:
+    """Why pictures do not serve so many channels, and what to do."""
+    return (
+        f"channels is {channels}; allowed: 1 (grey), 3 (RGB), 4 (RGB and opacity), since these are "
+        f"pictures. For {channels} channels put arrays [height, width, {channels}] of uint8 or "
+        "uint16 as .npy files into class folders and set data.name=folder"
+    )
+
+
+def describe_shape(resolution: Resolution, channels: int) -> str:
+    """``3 x 64 x 96``: channels, height, width."""
+    return " x ".join(map(str, (channels, *size_of(resolution))))

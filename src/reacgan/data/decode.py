@@ -1,32 +1,42 @@
-"""One image file to uint8 ``[C, R, R]``: orientation, colour, square, size.
+"""One picture to uint8 ``[C, H, W]``: orientation, colour, cropping, size.
 
 The rules, which :data:`RESIZE` names in every packed file:
 
 1. the EXIF orientation is applied; of an animation or a document the first frame is taken;
-2. transparency is composited on white;
+2. transparency is composited on white, but kept where four channels are asked for;
 3. 16-bit grey is divided by 257 and rounded (colour of 16 bits keeps its upper byte); float images
    are taken as 0..1, 0..255 or 0..65535, the first range that holds them;
-4. the centre square of the short edge's length is cut out;
+4. the largest centred part with the proportions of the size asked for is cut out (of a square, the
+   centre square of the short edge's length); where the set says where the object is, the part is
+   that box, widened to the proportions as far as the picture reaches;
 5. it is resized by Pillow's Lanczos filter, which is anti-aliased; no JPEG draft mode.
+
+Arrays (``.npy``) of any number of channels go the same way in ``arrays.py``.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from reacgan.config import Resolution, size_of
 from reacgan.data.dataset import DataError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 MAX_PIXELS = 64 * 10**6
 MIN_SIDE = 8
-RESIZE = "exif, white behind alpha, centre square, pillow lanczos, v1"
+RESIZE = "exif, white behind alpha, centre crop, pillow lanczos, v2"
 
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
+
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+Box = tuple[float, float, float, float]
+"""Left, top, width, height in pixels."""
 
 
 class UnreadableImageError(DataError):
@@ -37,45 +47,55 @@ class UnreadableImageError(DataError):
         self.reason = reason
 
 
-def open_header(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def open_header(
+    path: str | Path, *, content: IO[bytes] | None = None, max_pixels: int = MAX_PIXELS
+) -> Image.Image:
     """Open an image by its content (never by its name) and check its size before decoding.
 
-    The caller closes it.
+    The caller closes it. ``content`` is read instead of the file, ``path`` then only names it.
 
     Raises:
         UnreadableImageError: another format, a side below 8 pixels, or more than ``max_pixels``.
     """
     try:
-        image = Image.open(path, formats=FORMATS)
+        image = Image.open(path if content is None else content, formats=FORMATS)
     except UnidentifiedImageError:
         raise UnreadableImageError(path, f"content is none of {', '.join(FORMATS)}") from None
     except Image.DecompressionBombError:
         raise UnreadableImageError(path, f"more than {max_pixels} pixels") from None
     except Exception as error:  # a decoder fed with a hostile file raises anything
         raise UnreadableImageError(path, f"not readable ({type(error).__name__})") from None
-    width, height = image.size
-    reason = ""
-    if width * height > max_pixels:
-        reason = f"more than {max_pixels} pixels"
-    elif min(width, height) < MIN_SIDE:
-        reason = f"a side below {MIN_SIDE} pixels"
+    reason = size_problem(image.size, max_pixels)
     if reason:
         image.close()
         raise UnreadableImageError(path, reason)
     return image
 
 
+def size_problem(size: tuple[int, int], max_pixels: int) -> str:
+    """Why an image of this (width, height) is refused, or nothing."""
+    if size[0] * size[1] > max_pixels:
+        return f"more than {max_pixels} pixels"
+    return f"a side below {MIN_SIDE} pixels" if min(size) < MIN_SIDE else ""
+
+
 def decode_file(
-    path: str | Path, *, resolution: int, channels: int, max_pixels: int = MAX_PIXELS
+    path: str | Path,
+    *,
+    resolution: Resolution,
+    channels: int,
+    content: IO[bytes] | None = None,
+    box: Box | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> npt.NDArray[np.uint8]:
-    """Decode a whole file: uint8 ``[channels, resolution, resolution]``.
+    """Decode a whole file: uint8 ``[channels, height, width]`` of ``resolution``.
 
     Raises:
         UnreadableImageError: what :func:`open_header` refuses, and damaged or truncated content.
     """
-    with open_header(path, max_pixels=max_pixels) as image:
+    with open_header(path, content=content, max_pixels=max_pixels) as image:
         try:
-            return to_array(image, resolution=resolution, channels=channels)
+            return to_array(image, resolution=resolution, channels=channels, box=box)
         except UnreadableImageError as error:
             raise UnreadableImageError(path, error.reason) from None
         except Exception as error:  # as above: OSError, ValueError, struct.error, ...
@@ -83,19 +103,58 @@ def decode_file(
             raise UnreadableImageError(path, f"{reason} ({type(error).__name__})") from None
 
 
-def to_array(image: Image.Image, *, resolution: int, channels: int) -> npt.NDArray[np.uint8]:
-    """Square, resize and lay out an open image: uint8 ``[channels, resolution, resolution]``."""
-    image = ImageOps.exif_transpose(image)
-    image = _to_mode(image, "L" if channels == 1 else "RGB")
-    width, height = image.size
-    side = min(width, height)
-    left, top = (width - side) // 2, (height - side) // 2
-    if (width, height) != (side, side):
-        image = image.crop((left, top, left + side, top + side))
-    if side != resolution:
-        image = image.resize((resolution, resolution), Image.Resampling.LANCZOS)
-    pixels = np.asarray(image, dtype=np.uint8)
+def to_array(
+    image: Image.Image, *, resolution: Resolution, channels: int, box: Box | None = None
+) -> npt.NDArray[np.uint8]:
+    """Crop, resize and lay out an open image: uint8 ``[channels, height, width]``."""
+    if channels not in _MODES:
+        raise UnreadableImageError("", f"a picture, which has no {channels} channels")
+    image = _to_mode(ImageOps.exif_transpose(image), _MODES[channels])
+    pixels = np.asarray(fit(image, resolution=resolution, box=box), dtype=np.uint8)
     return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def fit(image: Image.Image, *, resolution: Resolution, box: Box | None = None) -> Image.Image:
+    """The part of an image that rule 4 cuts out, resized by rule 5."""
+    height, width = size_of(resolution)
+    part = crop_window(image.size, (width, height), box)
+    if part != (0, 0, *image.size):
+        image = image.crop(part)
+    if image.size != (width, height):
+        image = image.resize((width, height), Image.Resampling.LANCZOS)
+    return image
+
+
+def crop_window(
+    size: tuple[int, int], wanted: tuple[int, int], box: Box | None = None
+) -> tuple[int, int, int, int]:
+    """The part (left, top, right, bottom) to cut out; ``size`` and ``wanted`` are (width, height).
+
+    Raises:
+        UnreadableImageError: the box lies outside the image.
+    """
+    area = (0, 0, *size) if box is None else _widened(size, wanted, box)
+    width, height = area[2] - area[0], area[3] - area[1]
+    # The longest sides in the proportions wanted, that is, with width / height = wanted's.
+    cut_width = min(width, max(1, height * wanted[0] // wanted[1]))
+    cut_height = min(height, max(1, width * wanted[1] // wanted[0]))
+    left, top = area[0] + (width - cut_width) // 2, area[1] + (height - cut_height) // 2
+    return left, top, left + cut_width, top + cut_height
+
+
+def _widened(size: tuple[int, int], wanted: tuple[int, int], box: Box) -> tuple[int, int, int, int]:
+    """The box within the image, its lesser side lengthened about its centre, whole pixels."""
+    found = []
+    ratio = wanted[0] / wanted[1]
+    lengths = (max(box[2], box[3] * ratio), max(box[3], box[2] / ratio))
+    for axis in (0, 1):
+        low, high = max(0.0, box[axis]), min(float(size[axis]), box[axis] + box[axis + 2])
+        if not high - low >= 1:
+            raise UnreadableImageError("", "its box lies outside of it")
+        length = min(float(size[axis]), lengths[axis])
+        start = min(max((low + high - length) / 2, 0.0), size[axis] - length)
+        found.append((round(start), max(round(start) + 1, round(start + length))))
+    return found[0][0], found[1][0], min(found[0][1], size[0]), min(found[1][1], size[1])
 
 
 def is_grey(image: Image.Image) -> bool:
@@ -109,10 +168,14 @@ def is_grey(image: Image.Image) -> bool:
 def _to_mode(image: Image.Image, mode: str) -> Image.Image:
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         image = _to_eight_bits(image)
-    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        layered = image.convert("RGBA")
-        white = Image.new("RGBA", layered.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(white, layered).convert("RGB")
+    layered = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
+    if layered:
+        image = image.convert("RGBA")
+    if layered and mode != "RGBA":
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, image).convert("RGB")
+    if mode == "RGBA" and image.mode not in ("L", "RGB", "RGBA"):
+        image = image.convert("RGB")
     return image if image.mode == mode else image.convert(mode)
 
 

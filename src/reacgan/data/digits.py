@@ -14,21 +14,32 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from reacgan.config import Resolution, size_of
 from reacgan.data.dataset import DataError, ImageData, check_request
+from reacgan.data.decode import crop_window
 
 CLASS_NAMES = tuple("0123456789")
 
 
-def open_digits(path: str | None, *, split: str, resolution: int, channels: int) -> ImageData:
-    """The embedded digits; every third image of each class is ``test``, the rest ``train``.
+def open_digits(
+    path: str | None, *, split: str, resolution: Resolution, channels: int
+) -> ImageData:
+    """Handwritten digits that travel with the package: 1,201 training and 596 test images.
 
-    Values 0..16 become 0..255. Resolutions above 8 are made by bicubic interpolation, three
-    channels by repetition.
+    Every third image of each class is ``test``, the rest ``train``. Values 0..16 become 0..255.
+    Other sizes are made by bicubic interpolation (of their centre, where height and width differ),
+    three channels by repetition, a fourth is opaque.
+
+    Args:
+        path: None, since the images are part of the package.
+        split: train or test.
+        resolution: side, or (height, width); 8 as published.
+        channels: 1, 3 or 4.
 
     Raises:
         DataError: a path was given, or an unknown split, resolution or number of channels.
     """
-    check_request(split=split, resolution=resolution, channels=channels)
+    check_request(split=split, resolution=resolution, channels=channels, pictures_only=True)
     if path is not None:
         raise DataError(f"the digits are part of the package: leave the path {path!r} out")
     with resources.files("reacgan.data").joinpath("digits.npz").open("rb") as file:
@@ -36,11 +47,20 @@ def open_digits(path: str | None, *, split: str, resolution: int, channels: int)
         inked, labels = stored["images"], stored["labels"].astype(np.int64)
     chosen = np.flatnonzero(held_out_mask(labels) == (split == "test"))
     grey = np.round(inked[chosen].astype(np.float64) * (255 / 16)).astype(np.uint8)
-    size = (resolution, resolution)
-    if resolution != grey.shape[-1]:
-        resized = [Image.fromarray(one).resize(size, Image.Resampling.BICUBIC) for one in grey]
-        grey = np.stack([np.asarray(one) for one in resized])
+    height, width = size_of(resolution)
+    if (height, width) != grey.shape[1:]:
+        box = crop_window((8, 8), (width, height))
+        grey = np.stack(
+            [
+                np.asarray(
+                    Image.fromarray(one).resize((width, height), Image.Resampling.BICUBIC, box=box)
+                )
+                for one in grey
+            ]
+        )
     images = np.repeat(grey[:, None], channels, axis=1)
+    if channels == 4:
+        images[:, 3] = 255
     return ImageData(images, labels[chosen], CLASS_NAMES, source=f"digits ({split})")
 
 

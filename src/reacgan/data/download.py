@@ -179,6 +179,21 @@ def unpacked_folder(archive: Path) -> Path:
     return cache_root() / "unpacked" / f"{archive.name.partition('.')[0]}-{key}"
 
 
+def unpacked(path: Path, *, max_bytes: int) -> Path:
+    """The folder itself, or the folder that a tar or zip was unpacked into, now or before.
+
+    Raises:
+        DataError: neither a folder nor such an archive, or one that :func:`extract` refuses.
+    """
+    if path.is_dir():
+        return path
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder")
+    if not zipfile.is_zipfile(path) and not tarfile.is_tarfile(path):
+        raise DataError(f"{path}: neither a folder nor a .tar, .tar.gz or .zip of one")
+    return extract(path, unpacked_folder(path), max_bytes=max_bytes)
+
+
 def extract(archive: str | Path, folder: str | Path, *, max_bytes: int) -> Path:
     """Unpack a tar or zip; the folder appears whole or not at all. Done once: it may exist.
 

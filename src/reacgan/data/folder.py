@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from reacgan.config import Resolution, size_of
 from reacgan.data.archive import is_archive, new_archive, read_archive
-from reacgan.data.dataset import DataError, ImageData, check_request
+from reacgan.data.dataset import DataError, ImageData, check_request, describe_shape
 from reacgan.data.decode import MAX_PIXELS
 from reacgan.data.pack import Decoder, describe, open_listings, scan_listings
 from reacgan.data.scan import MAX_REFUSED, Scan, report_refused
@@ -17,27 +18,43 @@ from reacgan.data.tiny_imagenet import is_official, list_official
 from reacgan.data.walk import Layout, Listing, find_layout, list_split
 
 
-def open_folder(path: str | None, *, split: str, resolution: int, channels: int) -> ImageData:
-    """Images in class folders, packed once into a cache and memory-mapped; or a packed file.
+def open_folder(
+    path: str | None, *, split: str, resolution: Resolution, channels: int
+) -> ImageData:
+    """Images or arrays in class folders, packed once into a cache; or a packed file.
 
     ``PATH/<class>/...``, or ``PATH/train/<class>/...`` beside test (val, valid); the official
-    layout of Tiny-ImageNet is recognised. Changed, added or removed files make a new pack.
+    layout of Tiny-ImageNet is recognised. Changed, added or removed files make a new pack. Pictures
+    give 1, 3 or 4 channels; arrays of any other number are .npy files (``data/arrays.py``).
+
+    Args:
+        path: the folder, or the packed file.
+        split: train or test.
+        resolution: side, or (height, width).
+        channels: 1, 3, 4, or what the arrays have.
 
     Raises:
         DataError: no path, no class folders, no such split, too many unusable files.
     """
     check_request(split=split, resolution=resolution, channels=channels)
-    if path is None:
-        raise DataError("data.path is missing; give the folder that holds one sub-folder a class")
-    if Path(path).is_file() and is_archive(path):
+    if path is not None and is_archive(path):
         return open_archive(path, split=split, resolution=resolution, channels=channels)
-    return open_listings(_listings(Path(path), split), resolution=resolution, channels=channels)
+    listings = list_folder(path, split=split)
+    return open_listings(listings, resolution=resolution, channels=channels)
 
 
-def open_archive(path: str | None, *, split: str, resolution: int, channels: int) -> ImageData:
-    """A packed file of :func:`prepare_data`, memory-mapped; ``test`` is in the file beside it.
+def open_archive(
+    path: str | None, *, split: str, resolution: Resolution, channels: int
+) -> ImageData:
+    """A packed file of :func:`prepare_data`; ``test`` is in the file beside it.
 
     Grey images serve as three equal channels without a copy.
+
+    Args:
+        path: the file that ``reacgan data prepare`` wrote.
+        split: train or test.
+        resolution: as the file has it.
+        channels: as the file has it, or 3 for a grey one.
 
     Raises:
         DataError: the file is missing, foreign or damaged, or has another resolution or channels.
@@ -49,19 +66,21 @@ def open_archive(path: str | None, *, split: str, resolution: int, channels: int
     if split == "test" and not file.exists():
         raise DataError(f"{file}: missing, so {path} has no test split")
     data = read_archive(file)
-    if data.resolution != resolution:
+    if data.size != size_of(resolution):
+        held, asked = (" x ".join(map(str, size)) for size in (data.size, size_of(resolution)))
+        value = data.size[0] if data.size[0] == data.size[1] else "x".join(map(str, data.size))
         raise DataError(
-            f"{file}: holds images of {data.resolution} px, asked for: {resolution}; set "
-            f"data.resolution={data.resolution} or prepare the images again"
+            f"{file}: holds images of {held} px, asked for: {asked}; set "
+            f"data.resolution={value} or prepare the images again"
         )
     if data.channels == channels:
         return data
-    if data.channels == 3:
+    if (data.channels, channels) != (1, 3):
         raise DataError(
-            f"{file}: holds RGB images, asked for: grey; set data.channels=3 or prepare the "
-            "images again with one channel"
+            f"{file}: holds images of {data.channels} channels, asked for: {channels}; set "
+            f"data.channels={data.channels} or prepare the images again with --channels {channels}"
         )
-    wide = np.broadcast_to(data.images, (len(data), 3, resolution, resolution))
+    wide = np.broadcast_to(data.images, (len(data), 3, *data.size))
     return replace(data, images=wide, known_digest=None)
 
 
@@ -75,22 +94,22 @@ def inspect_data(path: str | Path, *, split: str = "train", max_pixels: int = MA
         data = read_archive(path)
         raise DataError(
             f"{path}: already a packed set of {len(data)} images, {data.num_classes} classes, "
-            f"{data.channels} x {data.resolution} x {data.resolution}, digest {data.digest}"
+            f"{describe_shape(data.resolution, data.channels)}, digest {data.digest}"
         )
-    return scan_listings(_listings(Path(path), split), max_pixels=max_pixels)
+    return scan_listings(list_folder(path, split=split), max_pixels=max_pixels)
 
 
 def prepare_data(
     path: str | Path,
     out: str | Path,
     *,
-    resolution: int,
+    resolution: Resolution,
     channels: int | None = None,
     max_refused: float = MAX_REFUSED,
     max_pixels: int = MAX_PIXELS,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImageData:
-    """Pack a folder of images into one file that is memory-mapped: squared, resized, labelled.
+    """Pack a folder of images into one file that is memory-mapped: cropped, resized, labelled.
 
     A held-out part (test, val) goes into a second file, ``NAME.test.SUFFIX``. What was refused is
     listed in ``OUT.refused.txt``.
@@ -98,8 +117,9 @@ def prepare_data(
     Args:
         path: class folders, as :func:`open_folder` takes them.
         out: the file to write; it appears whole or not at all.
-        resolution: 8, 16, 32, 64, 128 or 256 pixels.
-        channels: 1 or 3; None takes 1 where every header of the training images says grey.
+        resolution: side in pixels, or (height, width).
+        channels: 1, 3 or 4, or what all arrays have; None takes 1 where every header of the
+            training images says grey, the arrays' number where there are only arrays, and else 3.
         max_refused: the share of unusable files up to which the work goes on.
         max_pixels: larger images are refused before they are decoded.
         progress: called with (images done, images in all) for each split.
@@ -108,14 +128,16 @@ def prepare_data(
         DataError: as :func:`inspect_data`, and where too many files are refused.
     """
     path, out = Path(path), Path(out)
-    check_request(split="train", resolution=resolution, channels=channels or 3)
+    check_request(
+        split="train", resolution=resolution, channels=3 if channels is None else channels
+    )
     if out.is_dir():
         raise DataError(f"{out}: a folder; give the name of the file to write")
     splits = ["train", "test"] if _has_test(path) else ["train"]
     for split in splits:
-        scan = scan_listings(_listings(path, split), max_pixels=max_pixels)
+        scan = scan_listings(list_folder(path, split=split), max_pixels=max_pixels)
         if channels is None:
-            channels = 1 if scan.grey else 3
+            channels = scan.channels
         _pack(
             scan,
             out if split == "train" else held_out_path(out),
@@ -134,7 +156,7 @@ def _pack(
     target: Path,
     *,
     source: str,
-    resolution: int,
+    resolution: Resolution,
     channels: int,
     max_refused: float,
     max_pixels: int,
@@ -153,7 +175,7 @@ def _pack(
     )
     with new_archive(
         target,
-        shape=(channels, resolution, resolution),
+        shape=(channels, *size_of(resolution)),
         capacity=len(scan.files),
         class_names=scan.class_names,
         metadata=describe(source, scan.split),
@@ -175,11 +197,14 @@ def _has_test(path: Path) -> bool:
     return find_layout(path).test is not None
 
 
-def _listings(path: Path, split: str) -> list[Listing]:
-    """The listing of train, followed by that of test where it is asked for."""
-    if is_official(path):
-        return list_official(path, split)
-    layout: Layout = find_layout(path)
+def list_folder(path: str | Path | None, *, split: str) -> list[Listing]:
+    """What :func:`open_folder` opens: train, followed by test where it is asked for."""
+    if path is None:
+        raise DataError("data.path is missing; give the folder that holds one sub-folder a class")
+    root = Path(path)
+    if is_official(root):
+        return list_official(root, split)
+    layout: Layout = find_layout(root)
     parts = ["train"] if split == "train" else ["train", "test"]
     if split == "test" and layout.test is None:
         list_split(layout, "test")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from reacgan.config import ConfigError
+from reacgan.data.balance import BalancedOrder
 from reacgan.data.dataset import ImageData
 from reacgan.randomness import Draws, derive_seed
 
@@ -22,7 +23,8 @@ class Loader:
     The images seen at clock ``t`` are the global positions ``t .. t + batch - 1``; position ``p``
     is place ``p mod N`` of epoch ``p // N``'s permutation, which depends on (seed, epoch) alone.
     Each image is therefore seen exactly once an epoch, a batch may cross epochs or be larger than
-    the set, and the number of processes changes nothing but the slice that each one holds.
+    the set, and the number of processes changes nothing but the slice that each one holds. With
+    ``balanced`` the order is that of :class:`~reacgan.data.balance.BalancedOrder` instead.
 
     A set that fits is kept on the device as uint8 (``resident``). Otherwise rows are read from the
     memory map, copied from pinned memory, and the next batch is read ahead in one thread.
@@ -36,6 +38,7 @@ class Loader:
         world: number of processes.
         flip: mirror each image horizontally with probability 1/2.
         crop: shift each image by up to this many pixels in both directions, edges repeated.
+        balanced: show every class equally often.
         resident_limit_bytes: largest set that is kept on the device; None takes a quarter of the
             free memory on CUDA and 2 GiB elsewhere.
 
@@ -43,7 +46,7 @@ class Loader:
         ConfigError: a batch that ``world`` does not divide, or a crop as large as the image.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - options by name
         self,
         data: ImageData,
         *,
@@ -54,6 +57,7 @@ class Loader:
         world: int = 1,
         flip: bool = False,
         crop: int = 0,
+        balanced: bool = False,
         resident_limit_bytes: int | None = None,
     ) -> None:
         if batch < 1 or batch % world:
@@ -62,8 +66,8 @@ class Loader:
                 f"batch is {batch}, which {world} processes cannot share evenly; "
                 f"take a multiple of {world}, such as {lower} or {lower + world}"
             )
-        if not 0 <= crop < data.resolution:
-            raise ConfigError(f"crop is {crop}; allowed: 0 to {data.resolution - 1} pixels")
+        if not 0 <= crop < min(data.size):
+            raise ConfigError(f"crop is {crop}; allowed: 0 to {min(data.size) - 1} pixels")
         self.data = data
         self.batch = batch
         self.seed = seed
@@ -77,6 +81,7 @@ class Loader:
         self.resident = data.images.nbytes <= resident_limit_bytes
         self._images = _as_tensor(data.images).to(self.device) if self.resident else None
         self._labels = _as_tensor(data.labels).to(self.device) if self.resident else None
+        self._balanced = BalancedOrder(data.labels, seed=seed) if balanced else None
         self._orders: dict[int, npt.NDArray[np.int64]] = {}
         self._device_orders: dict[int, Tensor] = {}
         self._executor: ThreadPoolExecutor | None = None
@@ -100,6 +105,10 @@ class Loader:
 
     def indices(self, images_seen: int) -> npt.NDArray[np.int64]:
         """Which images of the set :meth:`at` takes, int64 ``[batch / world]``."""
+        if self._balanced is not None:
+            count = self.batch // self.world
+            start = images_seen + self.rank * count
+            return self._balanced.at(np.arange(start, start + count))
         return np.concatenate(
             [self._order(epoch)[start:stop] for epoch, start, stop in self._spans(images_seen)]
         )
@@ -133,6 +142,9 @@ class Loader:
         return self._orders[epoch]
 
     def _device_indices(self, images_seen: int) -> Tensor:
+        if self._balanced is not None:
+            chosen = _pin(torch.from_numpy(self.indices(images_seen)), self.device)
+            return chosen.to(self.device, non_blocking=True)
         parts = []
         for epoch, start, stop in self._spans(images_seen):
             if epoch not in self._device_orders:

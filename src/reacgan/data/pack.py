@@ -15,9 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import PIL
 
+from reacgan.config import Resolution, size_of
 from reacgan.data.archive import new_archive, read_archive
-from reacgan.data.dataset import DataError, ImageData
-from reacgan.data.decode import MAX_PIXELS, RESIZE, UnreadableImageError, decode_file
+from reacgan.data.arrays import decode_array, is_array
+from reacgan.data.dataset import PICTURE_CHANNELS, DataError, ImageData, no_such_channels
+from reacgan.data.decode import MAX_PIXELS, RESIZE, Box, UnreadableImageError, decode_file
 from reacgan.data.download import cache_root
 from reacgan.data.parallel import ordered_map
 from reacgan.data.scan import (
@@ -43,15 +45,16 @@ _BATCH = 256
 class Decoder:
     """Decodes a scan's images in order, at the size asked for; collects those that fail.
 
-    Iterating yields ``(images [n, C, R, R], labels [n])``.
+    Iterating yields ``(images [n, C, H, W], labels [n])``.
 
     Raises:
         DataError: after the last image, where more than ``max_refused`` of all files were refused
-            (the list is then in ``report``) or a class has lost every image.
+            (the list is then in ``report``) or a class has lost every image; before the first one,
+            where no image has the channels asked for.
     """
 
     scan: Scan
-    resolution: int
+    resolution: Resolution
     channels: int
     report: Path
     max_refused: float = MAX_REFUSED
@@ -64,10 +67,14 @@ class Decoder:
         total = len(self.scan.files) + len(self.scan.refused)
         counts = np.zeros(len(self.scan.class_names), dtype=np.int64)
         self._check(total)
+        if self.channels not in PICTURE_CHANNELS and not any(map(is_array, self.scan.files)):
+            raise DataError(f"{self.scan.root}: {no_such_channels(self.channels)}")
+        boxes = self.scan.boxes or (None,) * len(self.scan.files)
+        items = list(zip(self.scan.files, boxes, strict=True))
         images: list[npt.NDArray[np.uint8]] = []
         labels: list[int] = []
         with pillow_warnings_off():
-            decoded = ordered_map(self._decode, self.scan.files, progress=self.progress)
+            decoded = ordered_map(self._decode, items, progress=self.progress)
             for name, label, result in zip(self.scan.files, self.scan.labels, decoded, strict=True):
                 if isinstance(result, str):
                     self.refused.append(Refused(readable_name(name), result))
@@ -83,14 +90,13 @@ class Decoder:
         self._check(total)
         self._check_classes(counts)
 
-    def _decode(self, name: str) -> npt.NDArray[np.uint8] | str:
+    def _decode(self, item: tuple[str, Box | None]) -> npt.NDArray[np.uint8] | str:
+        path, box = self.scan.root / item[0], item[1]
+        size, channels, most = self.resolution, self.channels, self.max_pixels
         try:
-            return decode_file(
-                self.scan.root / name,
-                resolution=self.resolution,
-                channels=self.channels,
-                max_pixels=self.max_pixels,
-            )
+            if is_array(path):
+                return decode_array(path, resolution=size, channels=channels, max_pixels=most)
+            return decode_file(path, resolution=size, channels=channels, box=box, max_pixels=most)
         except UnreadableImageError as error:
             return error.reason
 
@@ -121,13 +127,13 @@ def scan_listings(listings: list[Listing], *, max_pixels: int = MAX_PIXELS) -> S
     return scan
 
 
-def open_listings(listings: list[Listing], *, resolution: int, channels: int) -> ImageData:
+def open_listings(listings: list[Listing], *, resolution: Resolution, channels: int) -> ImageData:
     """The images of the last listing from the cache of packed files, packed now if not there."""
     stamps = [
-        [one.class_names, [(e.relative, e.label, e.size, e.mtime_ns) for e in one.entries]]
+        [one.class_names, [(e.relative, e.label, e.size, e.mtime_ns, e.box) for e in one.entries]]
         for one in listings
     ]
-    key = cache_key(RESIZE, resolution, channels, MAX_PIXELS, stamps)
+    key = cache_key(RESIZE, size_of(resolution), channels, MAX_PIXELS, stamps)
     cached = read_cached(key)
     source = f"{listings[-1].root} ({listings[-1].split})"
     if cached is not None:
@@ -146,7 +152,7 @@ def open_listings(listings: list[Listing], *, resolution: int, channels: int) ->
     data = write_cached(
         key,
         decoder,
-        shape=(channels, resolution, resolution),
+        shape=(channels, *size_of(resolution)),
         capacity=len(scan.files),
         class_names=scan.class_names,
         source=source,

@@ -6,15 +6,16 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from reacgan.data.arrays import is_array, open_array
 from reacgan.data.dataset import DataError
-from reacgan.data.decode import MAX_PIXELS, UnreadableImageError, is_grey, open_header
+from reacgan.data.decode import MAX_PIXELS, Box, UnreadableImageError, is_grey, open_header
 from reacgan.data.parallel import ordered_map
 from reacgan.data.walk import Entry, Listing, find_layout, list_split, readable_name
 
@@ -34,7 +35,9 @@ class Scan:
     """The usable images of one split, in a fixed order, and all that was refused.
 
     ``files`` are relative to ``root``; ``labels`` int64 ``[N]``; ``sizes`` (width, height) and
-    ``modes`` (Pillow's names) as the headers have them; ``grey`` says whether every image is grey.
+    ``modes`` (Pillow's names) as the headers have them; ``grey`` says whether every image is grey;
+    ``channels`` is what the images have by themselves: 1 (grey), 3 (pictures), or the arrays' own.
+    ``boxes`` says which part of each file to take, or None for all of all.
     """
 
     root: Path
@@ -46,6 +49,8 @@ class Scan:
     sizes: tuple[tuple[int, int], ...]
     modes: tuple[str, ...]
     grey: bool
+    channels: int = 3
+    boxes: tuple[Box | None, ...] | None = None
     ignored: int = 0
     notes: tuple[str, ...] = ()
 
@@ -69,7 +74,7 @@ class Scan:
 class _Header:
     size: tuple[int, int] = (0, 0)
     mode: str = ""
-    grey: bool = False
+    channels: int = 3
     animated: bool = False
     problem: str = ""
 
@@ -109,10 +114,8 @@ def with_classes(listing: Listing, class_names: tuple[str, ...]) -> Listing:
         name = listing.class_names[entry.label] if entry.label >= 0 else None
         label = places.get(name, -1) if name is not None else -1
         problem = entry.problem or ("" if label >= 0 else "its class has no training image")
-        entries.append(Entry(entry.relative, label, entry.size, entry.mtime_ns, problem))
-    return Listing(
-        listing.root, listing.split, class_names, tuple(entries), listing.ignored, listing.notes
-    )
+        entries.append(replace(entry, label=label, problem=problem))
+    return replace(listing, class_names=class_names, entries=tuple(entries))
 
 
 def scan_listing(
@@ -144,6 +147,8 @@ def scan_listing(
     labels = np.array([entry.label for entry, _ in usable], dtype=np.int64)
     labels, class_names, notes = _drop_empty(listing, labels)
     animated = sum(head.animated for _, head in usable)
+    boxes = tuple(entry.box for entry, _ in usable)
+    own = {head.channels for _, head in usable}
     if animated:
         notes += (f"{animated} images have several frames; the first one is used",)
     return Scan(
@@ -155,7 +160,9 @@ def scan_listing(
         refused=refused,
         sizes=tuple(head.size for _, head in usable),
         modes=tuple(head.mode for _, head in usable),
-        grey=all(head.grey for _, head in usable),
+        grey=own == {1},
+        channels=own.pop() if len(own) == 1 else 3,
+        boxes=boxes if any(boxes) else None,
         ignored=listing.ignored,
         notes=listing.notes + notes,
     )
@@ -218,9 +225,13 @@ def _drop_empty(
 
 def _read_header(path: Path, max_pixels: int) -> _Header:
     try:
+        if is_array(path):
+            array = open_array(path, max_pixels=max_pixels)
+            height, width, channels = array.shape
+            return _Header((width, height), f"{array.dtype} x {channels}", channels)
         with open_header(path, max_pixels=max_pixels) as image:
             animated = bool(getattr(image, "is_animated", False))
-            return _Header(image.size, image.mode, is_grey(image), animated)
+            return _Header(image.size, image.mode, 1 if is_grey(image) else 3, animated)
     except UnreadableImageError as error:
         return _Header(problem=error.reason)
     except Exception as error:  # reading further frames of a hostile file raises anything

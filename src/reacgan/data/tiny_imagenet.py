@@ -9,10 +9,19 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+from reacgan.config import Resolution
 from reacgan.data.dataset import DataError, ImageData, check_request
 from reacgan.data.download import Resource, cached_download, extract, unpacked_folder
 from reacgan.data.pack import open_listings
-from reacgan.data.walk import IMAGE_SUFFIXES, Entry, Listing, describe_file, is_hidden
+from reacgan.data.walk import (
+    IMAGE_SUFFIXES,
+    Entry,
+    Listing,
+    describe_file,
+    is_hidden,
+    read_lines,
+    unique_names,
+)
 
 TINY_IMAGENET = Resource(
     url="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
@@ -22,17 +31,29 @@ TINY_IMAGENET = Resource(
 
 
 def open_tiny_imagenet(
-    path: str | None, *, split: str, resolution: int, channels: int
+    path: str | None, *, split: str, resolution: Resolution, channels: int
 ) -> ImageData:
-    """Tiny-ImageNet from a folder, the published zip, or a download (path None).
+    """Tiny-ImageNet: 100,000 training and 10,000 test images of 200 classes, 64 x 64 pixels.
 
     ``test`` is the published validation part: the published test part has no labels. Classes are
     in the order of ``wnids.txt`` sorted, named by the first word of ``words.txt``.
 
+    Args:
+        path: tiny-imagenet-200.zip, its unpacked folder, or None to download it.
+        split: train or test.
+        resolution: side, or (height, width).
+        channels: 1, 3 or 4.
+
     Raises:
         DataError: the layout is not the official one, or the download failed.
     """
-    check_request(split=split, resolution=resolution, channels=channels)
+    check_request(split=split, resolution=resolution, channels=channels, pictures_only=True)
+    listings = list_tiny_imagenet(path, split=split)
+    return open_listings(listings, resolution=resolution, channels=channels)
+
+
+def list_tiny_imagenet(path: str | None, *, split: str) -> list[Listing]:
+    """What :func:`open_tiny_imagenet` opens: train, followed by test where it is asked for."""
     root = Path(path) if path is not None else cached_download(TINY_IMAGENET)
     if root.is_file():
         if not zipfile.is_zipfile(root):
@@ -46,7 +67,7 @@ def open_tiny_imagenet(
             f"{root}: not the official layout of Tiny-ImageNet (wnids.txt, train/<wnid>/images, "
             "val/val_annotations.txt); for folders of classes take the data set 'folder'"
         )
-    return open_listings(list_official(root, split), resolution=resolution, channels=channels)
+    return list_official(root, split)
 
 
 def is_official(root: Path) -> bool:
@@ -56,7 +77,7 @@ def is_official(root: Path) -> bool:
 
 def list_official(root: Path, split: str) -> list[Listing]:
     """The listing of train, followed by that of test where it is asked for."""
-    wnids = sorted(set(_lines(root / "wnids.txt")))
+    wnids = sorted(set(read_lines(root / "wnids.txt")))
     names = class_names(root, wnids)
     entries: list[Entry] = []
     for label, wnid in enumerate(wnids):
@@ -69,7 +90,7 @@ def list_official(root: Path, split: str) -> list[Listing]:
         return listings
     places = {wnid: label for label, wnid in enumerate(wnids)}
     held_out = []
-    for line in _lines(root / "val" / "val_annotations.txt"):
+    for line in read_lines(root / "val" / "val_annotations.txt"):
         name, _, rest = line.partition("\t")
         wnid = rest.partition("\t")[0]
         if wnid not in places or Path(name).name != name or name in ("", "..", "."):
@@ -87,14 +108,11 @@ def class_names(root: Path, wnids: list[str]) -> tuple[str, ...]:
     """The first word for each class, with its wnid where two classes share the word."""
     words = {}
     if (root / "words.txt").is_file():
-        for line in _lines(root / "words.txt"):
+        for line in read_lines(root / "words.txt"):
             wnid, _, synonyms = line.partition("\t")
             words[wnid] = synonyms.partition(",")[0].strip()
     names = [words.get(wnid) or wnid for wnid in wnids]
-    return tuple(
-        name if names.count(name) == 1 else f"{name} ({wnid})"
-        for name, wnid in zip(names, wnids, strict=True)
-    )
+    return unique_names(names, wnids)
 
 
 def _images(folder: Path, root: Path, label: int) -> list[Entry]:
@@ -105,11 +123,3 @@ def _images(folder: Path, root: Path, label: int) -> list[Entry]:
         for one, name in zip(found, relative, strict=True)
         if one.suffix.lower() in IMAGE_SUFFIXES
     ]
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not readable: {error}") from None
-    return [line for line in text.splitlines() if line.strip()]

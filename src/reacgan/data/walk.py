@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from reacgan.data.dataset import DataError
 
 IMAGE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff"}
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff"} | {".npy"}
 )
 TRAIN_NAMES = ("train", "training")
 TEST_NAMES = ("test", "testing", "val", "valid", "validation")
@@ -20,13 +22,17 @@ _IGNORED_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
 @dataclass(frozen=True)
 class Entry:
-    """A file below a class folder; ``problem`` says why it is not even worth opening."""
+    """A file and its class; ``problem`` says why it is not even worth opening.
+
+    ``box`` is the part to take, as (left, top, width, height) in pixels; None takes all.
+    """
 
     relative: str
     label: int
     size: int = 0
     mtime_ns: int = 0
     problem: str = ""
+    box: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,24 @@ def is_hidden(name: str) -> bool:
 def readable_name(name: str) -> str:
     """The name with bytes that are not UTF-8 replaced, so that it can be stored and printed."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def unique_names(names: Sequence[str], tags: Sequence[str]) -> tuple[str, ...]:
+    """The names, each with its tag in brackets where two classes share the name."""
+    often = Counter(names)
+    return tuple(
+        name if often[name] == 1 else f"{name} ({tag})"
+        for name, tag in zip(names, tags, strict=True)
+    )
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file that hold something; raises DataError where it is not readable."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not readable: {error}") from None
+    return [line for line in text.split("\n") if line.strip()]
 
 
 def folders(path: Path) -> list[Path]:
@@ -116,7 +140,7 @@ def list_split(layout: Layout, split: str) -> Listing:
     entries: list[Entry] = []
     ignored = 0
     for label, class_folder in enumerate(class_folders):
-        found, skipped = _walk(class_folder, folder, label=label)
+        found, skipped = walk_folder(class_folder, folder, label=label)
         entries.extend(found)
         ignored += skipped
     for loose in sorted(folder.iterdir(), key=lambda one: one.name):
@@ -130,7 +154,9 @@ def list_split(layout: Layout, split: str) -> Listing:
     return Listing(folder, split, names, tuple(entries), ignored, layout.notes)
 
 
-def describe_file(path: Path, relative: str, label: int) -> Entry:
+def describe_file(
+    path: Path, relative: str, label: int, box: tuple[float, float, float, float] | None = None
+) -> Entry:
     """Look a file up without opening it (a pipe would hang, a device would never end)."""
     try:
         status = path.stat()
@@ -144,12 +170,16 @@ def describe_file(path: Path, relative: str, label: int) -> Entry:
         problem = f"not an image's extension ({path.suffix.lower() or 'none'})"
     elif status.st_size == 0:
         problem = "empty file"
-    return Entry(relative, label, status.st_size, status.st_mtime_ns, problem)
+    return Entry(relative, label, status.st_size, status.st_mtime_ns, problem, box)
 
 
-def _walk(class_folder: Path, root: Path, *, label: int) -> tuple[list[Entry], int]:
-    """Every file below a class folder; each real folder once, so that link loops end."""
-    seen = {_identity(one) for one in (root.resolve(), *root.resolve().parents)}
+def walk_folder(class_folder: Path, root: Path, *, label: int) -> tuple[list[Entry], int]:
+    """Every file below a class folder, sorted, and how many were ignored.
+
+    Each real folder is visited once, so that loops of links end.
+    """
+    above = root.resolve().parents if class_folder == root else (root, *root.resolve().parents)
+    seen = {_identity(one) for one in above}
     pending, entries, ignored = [class_folder], [], 0
     while pending:
         folder = pending.pop()
@@ -172,7 +202,8 @@ def _walk(class_folder: Path, root: Path, *, label: int) -> tuple[list[Entry], i
             elif path.is_dir():
                 pending.append(path)
             else:
-                entries.append(describe_file(path, f"{prefix}/{name}", label))
+                relative = name if prefix == "." else f"{prefix}/{name}"
+                entries.append(describe_file(path, relative, label))
     return sorted(entries, key=lambda entry: entry.relative), ignored
 
 

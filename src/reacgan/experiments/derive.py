@@ -7,10 +7,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from reacgan.config import Experiment
-from reacgan.data import inspect_data
-from reacgan.data.archive import read_archive
-from reacgan.experiments.cifar10 import SMALL_REACGAN
+from reacgan.config import Experiment, Resolution, grid_of, size_of
+from reacgan.data import ImageData, find_dataset, survey_dataset
+from reacgan.experiments import experiment
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ _SMALL_SET = 100_000
 class Facts:
     """What the choices depend on."""
 
-    path: str
+    path: str | None
     dataset: str
     """The registered data set that opens the path."""
     images: int
@@ -49,6 +48,10 @@ class Facts:
     grey: bool
     accelerator: bool
     """Whether the run will have a GPU."""
+    size: Resolution | None = None
+    """What a packed file holds, which is not resized again."""
+    channels: int = 3
+    """What the images have by themselves, where they are not grey."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ def derive_experiment(path: str | Path, *, device: str = "auto") -> Derived:
     """Look at a folder of labelled images (or a packed file) and choose an experiment for it.
 
     Args:
-        path: one sub-folder a class, or ``train/`` with those, or what ``prepare_data`` wrote.
+        path: one sub-folder a class, or ``train/`` with those, what ``prepare_data`` wrote, a table
+            (.csv, .jsonl), or a registered data set as NAME or NAME:PATH.
         device: where it will be trained; ``auto`` looks.
 
     Raises:
@@ -84,9 +88,9 @@ def derive_experiment(path: str | Path, *, device: str = "auto") -> Derived:
 def derive(facts: Facts) -> Derived:
     """The choices for these facts; the same facts give the same experiment."""
     choices = tuple(Choice(*row) for row in (*_data_choices(facts), *_run_choices(facts)))
-    size = _SIZES[_resolution(facts)]
+    size = _size(facts)
     follows = {
-        "name": Path(facts.path).resolve().name,
+        "name": facts.dataset if facts.path is None else Path(facts.path).resolve().name,
         "data.name": facts.dataset,
         "data.path": facts.path,
         "model.generator.attention_after": size.attention[0],
@@ -94,33 +98,45 @@ def derive(facts: Facts) -> Derived:
         "model.generator.latent_dim": size.latent_dim,
     }
     changes = {**follows, **{choice.key: choice.value for choice in choices}}
-    return Derived(SMALL_REACGAN.replace(**changes), choices)
+    return Derived(experiment("cifar10-small/reacgan").replace(**changes), choices)
 
 
-def _resolution(facts: Facts) -> int:
+def _resolution(facts: Facts) -> Resolution:
     if facts.dataset == "archive":
-        return facts.side
+        return facts.side if facts.size is None else facts.size
     most = 128 if facts.accelerator else 32
     return max(side for side in _SIZES if side <= min(max(facts.side, 8), most))
+
+
+def _size(facts: Facts) -> Size:
+    return _SIZES[min(grid_of(_resolution(facts)).square, max(_SIZES))]
 
 
 def _data_choices(facts: Facts) -> list[tuple[str, Any, str]]:
     resolution = _resolution(facts)
     why = f"shorter sides are about {facts.side} px"
-    if resolution < facts.side // 2 + 1:
-        why += f"; larger is slow here: --set data.resolution={2 * resolution} if you have the time"
+    shorter = min(size_of(resolution))
+    if shorter < facts.side // 2 + 1:
+        why += f"; larger is slow here: --set data.resolution={2 * shorter} if you have the time"
     mirrored = not all(len(name) == 1 for name in facts.classes)
     return [
         ("data.resolution", resolution, why),
-        ("data.channels", 1 if facts.grey else 3, "all grey" if facts.grey else "colour images"),
+        ("data.channels", *_channels(facts)),
         ("data.flip", mirrored, "mirrored images keep their class")
         if mirrored
         else ("data.flip", mirrored, "one-character classes: letters and digits have a left"),
     ]
 
 
+def _channels(facts: Facts) -> tuple[int, str]:
+    if facts.grey:
+        return 1, "all grey"
+    pictures = facts.channels == 3
+    return facts.channels, "colour images" if pictures else f"arrays of {facts.channels} channels"
+
+
 def _run_choices(facts: Facts) -> list[tuple[str, Any, str]]:
-    size, images = _SIZES[_resolution(facts)], facts.images
+    size, images = _size(facts), facts.images
     wider = 2 if facts.accelerator else 1
     device = "a GPU" if facts.accelerator else "two CPU cores"
     length = min(max(40 * images, 400_000), 20_000_000 if facts.accelerator else 2_000_000)
@@ -140,27 +156,23 @@ def _run_choices(facts: Facts) -> list[tuple[str, Any, str]]:
 
 
 def find_facts(path: str, *, accelerator: bool) -> Facts:
-    """Scan a folder, or open a packed file; raises DataError where neither is possible."""
-    if Path(path).is_file():
-        data = read_archive(path)
-        return Facts(
-            path=path,
-            dataset="archive",
-            images=len(data),
-            classes=data.class_names,
-            side=data.resolution,
-            grey=data.channels == 1,
-            accelerator=accelerator,
-        )
-    scan = inspect_data(path)
+    """Scan a set's files, or open it; raises DataError where neither is possible."""
+    found = find_dataset(path)
+    held = survey_dataset(found)
+    if isinstance(held, ImageData):
+        size, side = held.resolution, min(held.size)
+    else:
+        size, side = None, int(median(min(one) for one in held.sizes))
     return Facts(
-        path=path,
-        dataset="folder",
-        images=len(scan.files),
-        classes=scan.class_names,
-        side=int(median(min(size) for size in scan.sizes)),
-        grey=scan.grey,
+        path=found.path,
+        dataset=found.name,
+        images=int(held.counts.sum()),
+        classes=held.class_names,
+        side=side,
+        grey=held.channels == 1,
         accelerator=accelerator,
+        size=size,
+        channels=held.channels,
     )
 
 

@@ -6,7 +6,16 @@ from typing import Any
 
 from reacgan.config import ConfigError, Experiment
 
-_CLASSES = {"digits": 10, "cifar10": 10, "cifar100": 100, "tiny_imagenet": 200}
+_CLASSES = {
+    "digits": 10,
+    "cifar10": 10,
+    "cifar100": 100,
+    "tiny_imagenet": 200,
+    "imagenet": 1000,
+    "cub200": 200,
+    "afhq": 3,
+    "ffhq": 1,
+}
 
 
 def describe(experiment: Experiment, num_classes: int | None = None) -> dict[str, Any]:
@@ -32,9 +41,9 @@ def describe(experiment: Experiment, num_classes: int | None = None) -> dict[str
     if classes is None:
         raise ConfigError(f"data.name is {full.data.name}: give --num-classes to count parameters")
     with torch.device("meta"):  # shapes only: nothing is drawn or stored
-        generator = build_generator(full.model.generator, full.data, classes)
+        generator = build_generator(full.model.generator, full.data, classes, full.model.codes)
         discriminator = build_discriminator(
-            full.model.backbone, full.model.head, full.data, classes
+            full.model.backbone, full.model.head, full.data, classes, full.model.codes
         )
     parameters = {
         "generator": count_parameters(generator),

@@ -24,6 +24,7 @@ class Layers:
 
 
 PLAIN_LAYERS = Layers()
+ZERO_LENGTH = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +53,8 @@ class HeadOutput:
 
     @property
     def representation(self) -> Tensor | None:
-        """What consistency compares beside the score: the embedding, or the logits, or nothing."""
-        return self.embedding if self.embedding is not None else self.logits
+        """What consistency compares beside the score: the embedding at length 1, logits, or nothing."""
+        return unit(self.embedding) if self.embedding is not None else self.logits
 
     def split(self, sizes: Sequence[int]) -> list[HeadOutput]:
         """Cut the samples into consecutive parts, such as real and fake; class vectors are shared.
@@ -114,6 +115,8 @@ class Head(nn.Module):
 
     couples_samples: bool = False
     """Whether its losses compare samples of the batch with one another."""
+    needs_codes: ClassVar[bool] = False
+    """Whether it is built with ``codes``, what the configuration hides in z (InfoGAN)."""
     condition_strength: Tensor
     """Influence of labels on the score, 0 to 1; below 1 only during an unconditional-to-conditional
     run. The conditioning losses are weighed by the caller."""
@@ -121,6 +124,15 @@ class Head(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("condition_strength", torch.ones(()))
+
+    @classmethod
+    def resolve(cls, options: dict[str, Any]) -> dict[str, Any]:
+        """The options, each of which is checked, in full, where some depend on others.
+
+        Raises:
+            ConfigError: options that do not go together.
+        """
+        return options
 
     def forward(self, features: Tensor, labels: Tensor) -> HeadOutput:
         """Judge ``features [N, F]`` with ``labels [N]`` (int64 of 0 .. K - 1)."""
@@ -142,3 +154,17 @@ def _zero(output: HeadOutput) -> Tensor:
 def at_least_float32(dtype: torch.dtype) -> torch.dtype:
     """Widen to the precision of losses: float64 stays, everything narrower becomes float32."""
     return torch.promote_types(dtype, torch.float32)
+
+
+def unit(vectors: Tensor) -> Tensor:
+    """Divide each row by its Euclidean length, in float32 at least.
+
+    Rows are first divided by their largest component (a constant for the gradient, since the
+    direction does not depend on it), so that no square overflows or vanishes. A row without a
+    component above 1e-12 has no direction: it becomes zero and gets no gradient.
+    """
+    vectors = vectors.to(at_least_float32(vectors.dtype))
+    largest = vectors.detach().abs().amax(dim=-1, keepdim=True)
+    vectors = vectors / torch.where(largest < ZERO_LENGTH, torch.inf, largest)
+    length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)  # at least 1, or exactly 0
+    return vectors / length.clamp_min(0.5)

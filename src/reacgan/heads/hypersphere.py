@@ -9,23 +9,16 @@ from torch import Tensor
 
 from reacgan import distributed
 from reacgan.config import ConfigError
-from reacgan.heads.base import Head, HeadOutput, Layers, at_least_float32
+from reacgan.heads.base import Head, HeadOutput, Layers, unit
 
-ZERO_LENGTH = 1e-12
-
-
-def unit(vectors: Tensor) -> Tensor:
-    """Divide each row by its Euclidean length, in float32 at least.
-
-    Rows are first divided by their largest component (a constant for the gradient, since the
-    direction does not depend on it), so that no square overflows or vanishes. A row without a
-    component above 1e-12 has no direction: it becomes zero and gets no gradient.
-    """
-    vectors = vectors.to(at_least_float32(vectors.dtype))
-    largest = vectors.detach().abs().amax(dim=-1, keepdim=True)
-    vectors = vectors / torch.where(largest < ZERO_LENGTH, torch.inf, largest)
-    length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)  # at least 1, or exactly 0
-    return vectors / length.clamp_min(0.5)
+__all__ = [
+    "EmbeddingHead",
+    "check_batch",
+    "global_batch",
+    "masked_logsumexp",
+    "unit",
+    "without_autocast",
+]
 
 
 def masked_logsumexp(values: Tensor, mask: Tensor) -> Tensor:

@@ -20,7 +20,19 @@ from reacgan.losses.adversarial import (
     wasserstein_d,
     wasserstein_g,
 )
+from reacgan.losses.consistency import BalancedConsistency, LatentConsistency, ViewConsistency
+from reacgan.losses.feature_matching import FeatureMatching
+from reacgan.losses.gradient_penalties import (
+    R1,
+    R2,
+    Dragan,
+    MaxGradient,
+    WassersteinGradientPenalty,
+)
+from reacgan.losses.lecam import LeCam
+from reacgan.losses.path_length import PathLength
 from reacgan.losses.terms import Judged, Step, Term
+from reacgan.losses.weight_clipping import WeightClipping
 
 __all__ = [
     "ADVERSARIAL",
@@ -44,9 +56,23 @@ ADVERSARIAL: dict[str, Adversarial] = {
     "none": Adversarial(nothing_d, nothing_g),
 }
 
-PENALTIES: dict[str, type[Term]] = {}
+PENALTIES: dict[str, type[Term]] = {
+    "r1": R1,
+    "r2": R2,
+    "path_length": PathLength,
+    "gradient_penalty": WassersteinGradientPenalty,
+    "dragan": Dragan,
+    "max_gradient": MaxGradient,
+    "lecam": LeCam,
+    "weight_clipping": WeightClipping,
+}
 
-CONSISTENCY: dict[str, type[Term]] = {}
+CONSISTENCY: dict[str, type[Term]] = {
+    "cr": ViewConsistency,
+    "bcr": BalancedConsistency,
+    "zcr": LatentConsistency,
+    "feature_matching": FeatureMatching,
+}
 
 
 def adversarial(name: str) -> Adversarial:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from reacgan.config import LatentOptimisationConfig
+from reacgan.losses.slopes import slope, widened
 from reacgan.randomness import Draws
 
 
@@ -18,13 +20,37 @@ def optimised_latents(
 ) -> tuple[Tensor, Tensor]:
     """Move z along the gradient of D's score (Wu, Donahue, Balduzzi, Simonyan, Lillicrap 2019).
 
+    With g_i the gradient of sample i's score, a step of natural gradient descent with damping is::
+
+        z_i <- z_i + mask_i * rate * g_i / (damping + ||g_i||^2)
+
+    where the mask, drawn anew in each step, picks ``share`` of the entries. The move keeps its graph: D
+    and G learn through it what it depends on. It is worked out with autocast off, in float32 at least.
+
+    The paper draws z uniformly on [-1, 1] and clips the moved z to this range; a normal z has no such
+    range and is not clipped, unless ``limit`` says so. The reference package clips to [-1, 1]
+    whatever z is (``limit=1``), lets whole samples move or rest instead of entries, and makes one step
+    whatever the number of steps it was told.
+
     Args:
-        config: rate, damping, share, steps.
+        config: rate, damping, share, steps, limit.
         score: z ``[N, Z]`` to D(G(z)) ``[N]``.
         z: ``[N, Z]``.
         draws: randomness of which entries move.
 
     Returns:
-        The moved z, with the graph of the move, and the mean squared length of the move.
+        The moved z, with the graph of the move, and the mean over samples of the squared length of the
+        whole move. Without gradients being recorded, both are without a graph.
     """
-    raise NotImplementedError
+    keeps_graph = torch.is_grad_enabled()
+    start = widened(z)
+    moved = start
+    for _ in range(config.steps):
+        gradient = slope(score, moved, create_graph=keeps_graph)
+        square = gradient.square().sum(dim=1, keepdim=True)
+        rests = draws.uniform(*z.shape) >= config.share
+        move = config.rate * gradient / (config.damping + square)
+        moved = moved + move.masked_fill(rests, 0.0)
+        if config.limit is not None:
+            moved = moved.clamp(-config.limit, config.limit)
+    return moved, (moved - start).square().sum(dim=1).mean()

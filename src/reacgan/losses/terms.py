@@ -31,7 +31,7 @@ class Judged(Protocol):
 
     @property
     def representation(self) -> Tensor | None:
-        """``[N, E]``: embedding or logits of the head, or None where it has neither."""
+        """``[N, E]``: embedding of length 1, or logits, or None where the head has neither."""
         ...
 
 

@@ -141,7 +141,7 @@ def train_judge(
 def _fit(classifier: Classifier, data: ImageData, *, epochs: float, batch: int, seed: int) -> None:
     classifier.train()
     steps = max(1, round(epochs * len(data) / batch))
-    loader = Loader(data, batch=batch, seed=seed, flip=True, crop=data.resolution // 8)
+    loader = Loader(data, batch=batch, seed=seed, flip=True, crop=min(data.size) // 8)
     optimizer = torch.optim.SGD(
         classifier.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True
     )

@@ -7,20 +7,44 @@ from typing import Any
 from torch import nn
 
 from reacgan.augment import augment_options
-from reacgan.config import Component, DataConfig, Experiment, check_options, lookup
-from reacgan.heads import build_head, head_options
+from reacgan.config import (
+    CodesConfig,
+    Component,
+    DataConfig,
+    Experiment,
+    check_options,
+    lookup,
+)
+from reacgan.heads import build_head, check_codes, head_options
 from reacgan.losses import adversarial, term_options
 from reacgan.models.base import Backbone, Generator
 from reacgan.models.biggan import BigGANBackbone, BigGANGenerator
+from reacgan.models.biggan_deep import BigGANDeepBackbone, BigGANDeepGenerator
+from reacgan.models.codes import CodedGenerator
+from reacgan.models.dcgan import DCGANBackbone, DCGANGenerator
 from reacgan.models.discriminator import Discriminator
 from reacgan.models.layers import power_iteration_frozen, statistics_frozen
+from reacgan.models.r3gan import R3GANBackbone, R3GANGenerator
+from reacgan.models.resnet import ResNetBackbone, ResNetGenerator
+from reacgan.models.stylegan2 import StyleGAN2Generator
+from reacgan.models.stylegan2_backbone import StyleGAN2Backbone
 
 GENERATORS: dict[str, type[Generator]] = {
     "biggan": BigGANGenerator,
+    "stylegan2": StyleGAN2Generator,
+    "biggan_deep": BigGANDeepGenerator,
+    "dcgan": DCGANGenerator,
+    "r3gan": R3GANGenerator,
+    "resnet": ResNetGenerator,
 }
 
 BACKBONES: dict[str, type[Backbone]] = {
     "biggan": BigGANBackbone,
+    "stylegan2": StyleGAN2Backbone,
+    "biggan_deep": BigGANDeepBackbone,
+    "dcgan": DCGANBackbone,
+    "r3gan": R3GANBackbone,
+    "resnet": ResNetBackbone,
 }
 
 __all__ = [
@@ -41,8 +65,20 @@ _GENERATOR_GIVEN = ("resolution", "channels", "num_classes")
 _BACKBONE_GIVEN = ("resolution", "channels")
 
 
-def build_generator(component: Component, data: DataConfig, num_classes: int) -> Generator:
-    """The generator that a configuration names: ``forward(z, labels) -> images in [-1, 1]``."""
+def build_generator(
+    component: Component, data: DataConfig, num_classes: int, codes: CodesConfig | None = None
+) -> Generator:
+    """The generator that a configuration names: ``forward(z, labels) -> images in [-1, 1]``.
+
+    Args:
+        component: its name in :data:`GENERATORS` and its options.
+        data: size and channels of the images.
+        num_classes: number of classes.
+        codes: what z holds in its first entries, for the head ``infogan``.
+
+    Raises:
+        ConfigError: an unknown name or option, or a value that this generator cannot use.
+    """
     member: Any = lookup("generator", GENERATORS, component.name)
     options = check_options(
         member, component.options, where="model.generator", given=_GENERATOR_GIVEN
@@ -50,13 +86,28 @@ def build_generator(component: Component, data: DataConfig, num_classes: int) ->
     built: Generator = member(
         resolution=data.resolution, channels=data.channels, num_classes=num_classes, **options
     )
-    return built
+    return built if codes is None else CodedGenerator(built, codes)
 
 
 def build_discriminator(
-    backbone: Component, head: Component, data: DataConfig, num_classes: int
+    backbone: Component,
+    head: Component,
+    data: DataConfig,
+    num_classes: int,
+    codes: CodesConfig | None = None,
 ) -> Discriminator:
-    """The backbone and head that a configuration names; the head normalises as its backbone does."""
+    """The backbone and head that a configuration names; the head normalises as its backbone does.
+
+    Args:
+        backbone: its name in :data:`BACKBONES` and its options.
+        head: its name in ``reacgan.heads.HEADS`` and its options.
+        data: size and channels of the images.
+        num_classes: number of classes.
+        codes: what z holds, for the head ``infogan``, which looks for it.
+
+    Raises:
+        ConfigError: an unknown name or option, or a value that these cannot use.
+    """
     member: Any = lookup("backbone", BACKBONES, backbone.name)
     options = check_options(member, backbone.options, where="model.backbone", given=_BACKBONE_GIVEN)
     network: Backbone = member(resolution=data.resolution, channels=data.channels, **options)
@@ -65,6 +116,7 @@ def build_discriminator(
         in_features=network.out_features,
         num_classes=num_classes,
         layers=network.head_layers,
+        codes=codes,
     )
     return Discriminator(network, network.initialise(built))
 
@@ -73,10 +125,12 @@ def complete(experiment: Experiment) -> Experiment:
     """The experiment with every option of every member written out, and every name checked.
 
     Raises:
-        ConfigError: a name or option is unknown, or a value is out of range.
+        ConfigError: a name or option is unknown, a value is out of range, or the head looks for codes
+            that z does not hold, or the other way round.
     """
     adversarial(experiment.loss.adversarial)
     model = experiment.model
+    check_codes(model.head, model.codes)
     generator: Any = lookup("generator", GENERATORS, model.generator.name)
     backbone: Any = lookup("backbone", BACKBONES, model.backbone.name)
     full = {

@@ -7,7 +7,6 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from reacgan.config import ConfigError
 from reacgan.heads import Layers
@@ -53,8 +52,8 @@ class Generator(nn.Module):
 
     def class_weights(self, labels: Tensor, dtype: torch.dtype) -> Tensor:
         """One-hot rows ``[N, num_classes]`` of labels, or their mixtures, times the strength."""
-        if labels.dim() == 1:
-            labels = F.one_hot(labels, self.num_classes)
+        if labels.dim() == 1:  # one_hot would look at the values, which stops a GPU
+            labels = labels[:, None] == torch.arange(self.num_classes, device=labels.device)
         return labels.to(dtype) * self.condition_strength.to(dtype)
 
     def truncated(

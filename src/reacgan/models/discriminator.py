@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from reacgan.heads import Head, HeadOutput
 from reacgan.models.base import Backbone
+from reacgan.models.layers import power_iteration_frozen
 
 
 class Discriminator(nn.Module):
@@ -30,7 +31,9 @@ class Discriminator(nn.Module):
     ) -> tuple[HeadOutput, HeadOutput]:
         """Judge real and fake (images, labels): in one pass, unless the backbone couples samples."""
         if self.backbone.couples_samples:
-            return self(*real), self(*fake)
+            on_real = self(*real)
+            with power_iteration_frozen(self):  # the step's iteration is done
+                return on_real, self(*fake)
         images = torch.cat([real[0], fake[0]])
         output: HeadOutput = self(images, torch.cat([real[1], fake[1]]))
         on_real, on_fake = output.split([len(real[0]), len(fake[0])])

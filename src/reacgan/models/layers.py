@@ -1,8 +1,8 @@
 """Layers that the convolutional generators and backbones are made of.
 
 Spectral normalisation (Miyato et al. 2018), conditional batch normalisation (BigGAN, Brock et al.
-2019) whose statistics span all processes, self-attention (SAGAN, Zhang et al. 2019) and orthogonal
-initialisation. Everything is plain PyTorch.
+2019) whose statistics span all processes, and orthogonal initialisation. Everything is plain
+PyTorch.
 """
 
 from __future__ import annotations
@@ -72,14 +72,15 @@ class Conv2d(nn.Conv2d):
 
     Nearest upsampling by 2 and then a 3x3 convolution is one 4x4 transposed convolution of stride 2
     with summed taps; a 3x3 convolution and then a 2x2 average is one 4x4 convolution of stride 2.
-    Both are exact, borders included, with 4/9 of the multiplications.
+    Both are exact, borders included, with 4/9 of the multiplications. Of size 4, the taps of that
+    (transposed) convolution of stride 2 are learned themselves (DCGAN).
 
     Args:
         in_channels: C.
         out_channels: C'.
-        size: 1 or 3.
+        size: 1, 3 or 4.
         bias: learned offset.
-        resample: ``"none"``, or for size 3 ``"up"`` or ``"down"``.
+        resample: for size 1 ``"none"``, for size 4 ``"up"`` or ``"down"``, for size 3 any.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class Conv2d(nn.Conv2d):
         bias: bool = True,
         resample: Resample = "none",
     ) -> None:
-        super().__init__(in_channels, out_channels, size, padding=size // 2, bias=bias)
+        super().__init__(in_channels, out_channels, size, padding=(size - 1) // 2, bias=bias)
         self.resample = resample
 
     def effective_weight(self) -> Tensor:
@@ -101,11 +102,13 @@ class Conv2d(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C', H, W], or twice or half the size."""
         weight = self.effective_weight()
+        learned = self.kernel_size[0] == 4
         if self.resample == "up":
-            taps = widen_taps(weight.flip(2, 3)).transpose(0, 1)
-            return F.conv_transpose2d(input, taps, self.bias, stride=2, padding=1)
+            taps = weight if learned else widen_taps(weight.flip(2, 3))
+            return F.conv_transpose2d(input, taps.transpose(0, 1), self.bias, stride=2, padding=1)
         if self.resample == "down":
-            return F.conv2d(input, widen_taps(weight) / 4, self.bias, stride=2, padding=1)
+            taps = weight if learned else widen_taps(weight) / 4
+            return F.conv2d(input, taps, self.bias, stride=2, padding=1)
         return self._conv_forward(input, weight, self.bias)
 
 
@@ -148,6 +151,12 @@ def conv1x1(in_channels: int, out_channels: int, *, spectral: bool, bias: bool =
     """1x1 convolution."""
     layer = SpectralConv2d if spectral else Conv2d
     return layer(in_channels, out_channels, 1, bias=bias)
+
+
+def conv4x4(in_channels: int, out_channels: int, *, spectral: bool, resample: Resample) -> Conv2d:
+    """4x4 convolution of stride 2 with bias, transposed for ``"up"``."""
+    layer = SpectralConv2d if spectral else Conv2d
+    return layer(in_channels, out_channels, 4, resample=resample)
 
 
 def linear(in_features: int, out_features: int, *, spectral: bool, bias: bool = True) -> nn.Linear:
@@ -237,47 +246,40 @@ def _switched_off(module: nn.Module, switch: str) -> Iterator[None]:
             setattr(layer, switch, True)
 
 
+def weight_of(layer: nn.Module) -> Tensor:
+    """The weight that a layer works with at present, without gradient and without an iteration."""
+    with torch.no_grad(), power_iteration_frozen(layer):
+        weight: Any = (
+            layer.normalised_weight() if isinstance(layer, _SpectralNorm) else layer.weight
+        )
+        return torch.as_tensor(weight).detach()
+
+
 class ConditionalBatchNorm(nn.Module):
-    """Batch norm whose gain and bias depend on a condition: y = (1 + A c) BN(x) + B c (BigGAN)."""
+    """Batch norm whose gain and bias depend on a condition: y = (1 + A c) BN(x) + B c (BigGAN).
+
+    A condition of length 0 stands for none: gain and bias are then learned as they are.
+    """
 
     def __init__(self, num_features: int, condition_dim: int, *, spectral: bool) -> None:
         super().__init__()
-        self.norm = BatchNorm(num_features, affine=False)
-        self.gain = linear(condition_dim, num_features, spectral=spectral, bias=False)
-        self.bias = linear(condition_dim, num_features, spectral=spectral, bias=False)
+        self.norm = BatchNorm(num_features, affine=condition_dim == 0)
+        if condition_dim:
+            self.gain = linear(condition_dim, num_features, spectral=spectral, bias=False)
+            self.bias = linear(condition_dim, num_features, spectral=spectral, bias=False)
 
-    def forward(self, images: Tensor, condition: Tensor) -> Tensor:
-        """Images [N, C, H, W], condition [N, condition_dim] -> [N, C, H, W]."""
+    def forward(self, images: Tensor, condition: Tensor | None) -> Tensor:
+        """Images [N, C, H, W], condition [N, condition_dim] or None -> [N, C, H, W]."""
+        normalised: Tensor = self.norm(images)
+        if condition is None:
+            return normalised
         gain = (1 + self.gain(condition))[:, :, None, None]
         bias = self.bias(condition)[:, :, None, None]
-        return torch.addcmul(bias.to(images.dtype), gain.to(images.dtype), self.norm(images))
+        return torch.addcmul(bias.to(images.dtype), gain.to(images.dtype), normalised)
 
-
-class SelfAttention(nn.Module):
-    """Self-attention over positions (SAGAN): x + gate o(x), with the gate starting at zero.
-
-    Queries at C/8 channels, keys and values (C/2) max-pooled 2x2, softmax without 1/sqrt(d).
-    """
-
-    def __init__(self, channels: int, *, spectral: bool) -> None:
-        super().__init__()
-        self.keys = max(channels // 8, 1)
-        self.values = max(channels // 2, 1)
-        self.query = conv1x1(channels, self.keys, spectral=spectral, bias=False)
-        self.key = conv1x1(channels, self.keys, spectral=spectral, bias=False)
-        self.value = conv1x1(channels, self.values, spectral=spectral, bias=False)
-        self.out = conv1x1(self.values, channels, spectral=spectral, bias=False)
-        self.gate = nn.Parameter(torch.zeros(1))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """[N, C, H, W] -> the same shape; H and W even."""
-        n, _, height, width = images.shape
-        query = self.query(images).reshape(n, self.keys, -1)  # [N, C/8, HW]
-        key = F.max_pool2d(self.key(images), 2).reshape(n, self.keys, -1)  # [N, C/8, HW/4]
-        value = F.max_pool2d(self.value(images), 2).reshape(n, self.values, -1)  # [N, C/2, HW/4]
-        weights = torch.softmax(query.transpose(1, 2) @ key, dim=-1)  # [N, HW, HW/4]
-        mixed = (value @ weights.transpose(1, 2)).reshape(n, self.values, height, width)
-        return images + self.gate * self.out(mixed)
+    def condition_weight(self) -> Tensor:
+        """A above B, [2 C, condition_dim], without gradient."""
+        return torch.cat([weight_of(self.gain), weight_of(self.bias)])
 
 
 def initialise_orthogonal(module: AnyModule) -> AnyModule:

@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
-
 from reacgan.config import ConfigError, Experiment, suggest
+from reacgan.models.base import Generator
 
 
 @dataclass(frozen=True)
 class TrainedGenerator:
     """The averaged generator of a run, in evaluation mode, and what its labels mean."""
 
-    generator: nn.Module
+    generator: Generator
     experiment: Experiment
     class_names: tuple[str, ...]
     images_seen: int

@@ -1,17 +1,32 @@
-"""Images and sheets from a generator."""
+"""Images and sheets from a generator, and ways through its latent space."""
 
-from reacgan.sampling.grids import class_sheet, picture_of, save_png, sheet
-from reacgan.sampling.latents import latents_for
+from reacgan.sampling.directions import semantic_directions
+from reacgan.sampling.grids import class_sheet, picture_of, save_image, save_png, sheet
+from reacgan.sampling.langevin import Langevin, langevin
+from reacgan.sampling.latents import chunk_size, latents_for
 from reacgan.sampling.sample import Sample, generate, sample, to_uint8
+from reacgan.sampling.statistics import batch_statistics, standing_statistics, with_statistics
+from reacgan.sampling.walks import interpolate, spherical, walk
 
 __all__ = [
+    "Langevin",
     "Sample",
+    "batch_statistics",
+    "chunk_size",
     "class_sheet",
     "generate",
+    "interpolate",
+    "langevin",
     "latents_for",
     "picture_of",
     "sample",
+    "save_image",
     "save_png",
+    "semantic_directions",
     "sheet",
+    "spherical",
+    "standing_statistics",
     "to_uint8",
+    "walk",
+    "with_statistics",
 ]

@@ -1,4 +1,8 @@
-"""Sheets of images: one row a class, one column a seed, as PNG."""
+"""Sheets of images: one row a class, one column a seed, as PNG; and images of any depth as files.
+
+One channel is grey, three are RGB, four are RGBA (sheets show them on white). Of any other number
+the first three are shown as RGB, of two the first as grey; all of them are kept in ``.npy`` files.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor, nn
+from torch import Tensor
 
 from reacgan.files import replacing
+from reacgan.models import Generator
 from reacgan.sampling.latents import latents_for
 from reacgan.sampling.sample import generate
 
 MOST_ROWS = 25
+PICTURE_CHANNELS = (1, 3, 4)
+"""What a PNG holds as a whole: grey, RGB, RGBA."""
 
 
 def rows_for(num_classes: int) -> list[int]:
@@ -24,42 +31,43 @@ def rows_for(num_classes: int) -> list[int]:
 
 
 def class_sheet(
-    generator: nn.Module, class_names: tuple[str, ...], columns: int = 10
+    generator: Generator, class_names: tuple[str, ...], columns: int = 10
 ) -> Image.Image:
     """A sheet of the classes of :func:`rows_for` with seeds 0 to ``columns - 1``."""
     rows = rows_for(len(class_names))
-    z = latents_for(list(range(columns)), int(generator.latent_dim)).repeat(len(rows), 1)  # type: ignore[arg-type]
+    z = latents_for(list(range(columns)), generator.latent_dim).repeat(len(rows), 1)
     images = generate(generator, z, torch.tensor(rows).repeat_interleave(columns))
     return sheet(images.unflatten(0, (len(rows), columns)), [class_names[row] for row in rows])
 
 
 def sheet(images: Tensor, names: list[str] | None = None, *, smallest: int = 48) -> Image.Image:
-    """Draw uint8 images [rows, columns, C, R, R]; small ones are enlarged without smoothing.
+    """Draw uint8 images [rows, columns, C, H, W]; small ones are enlarged without smoothing.
 
     Args:
-        images: the pictures; C is 1 or 3.
+        images: the pictures; of more than four channels, or of two, a part is shown.
         names: a caption for each row.
-        smallest: images are enlarged by a whole factor until their side reaches this.
+        smallest: images are enlarged by a whole factor until their shorter side reaches this.
     """
-    rows, columns, channels, side, _ = images.shape
-    factor = max(1, -(-smallest // side))
-    cell, gap = side * factor, 2
-    margin = _caption_width(names, cell) if names else 0
+    rows, columns, _, height, width = images.shape
+    factor = max(1, -(-smallest // min(height, width)))
+    cell_height, cell_width, gap = height * factor, width * factor, 2
+    margin = _caption_width(names, cell_height) if names else 0
     canvas = Image.new(
-        "RGB", (margin + columns * (cell + gap) + gap, rows * (cell + gap) + gap), "white"
+        "RGB",
+        (margin + columns * (cell_width + gap) + gap, rows * (cell_height + gap) + gap),
+        "white",
     )
     draw = ImageDraw.Draw(canvas)
     for row in range(rows):
-        top = gap + row * (cell + gap)
+        top = gap + row * (cell_height + gap)
         if names:
-            draw.text((4, top + cell / 2), _caption(names[row]), "black", _font(cell), anchor="lm")
+            place, font = (4, top + cell_height / 2), _font(cell_height)
+            draw.text(place, _caption(names[row]), "black", font, anchor="lm")
         for column in range(columns):
-            pixels = images[row, column].permute(1, 2, 0).numpy()
-            picture = Image.fromarray(
-                np.ascontiguousarray(pixels if channels == 3 else pixels[..., 0])
-            )
-            picture = picture.resize((cell, cell), Image.Resampling.NEAREST)
-            canvas.paste(picture, (margin + gap + column * (cell + gap), top))
+            picture = picture_of(images[row, column])
+            picture = picture.resize((cell_width, cell_height), Image.Resampling.NEAREST)
+            opaque = picture if picture.mode == "RGBA" else None
+            canvas.paste(picture, (margin + gap + column * (cell_width + gap), top), opaque)
     return canvas
 
 
@@ -69,10 +77,29 @@ def save_png(image: Image.Image, path: Path) -> None:
         image.save(temporary, format="PNG")
 
 
+def save_image(image: Tensor, folder: Path, stem: str) -> Path:
+    """Write a uint8 image [C, H, W] with all its channels; whole or not at all.
+
+    Returns:
+        ``<folder>/<stem>.png`` for 1, 3 or 4 channels, else ``<folder>/<stem>.npy``, which holds the
+        array [C, H, W].
+    """
+    if image.shape[0] in PICTURE_CHANNELS:
+        path = folder / f"{stem}.png"
+        save_png(picture_of(image), path)
+        return path
+    path = folder / f"{stem}.npy"
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.save(file, image.contiguous().numpy(), allow_pickle=False)
+    return path
+
+
 def picture_of(image: Tensor) -> Image.Image:
-    """A uint8 image [C, R, R] as a Pillow image, grey or RGB."""
-    pixels = image.permute(1, 2, 0).contiguous().numpy()
-    return Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[..., 0])
+    """A uint8 image [C, H, W] as a Pillow image: grey, RGB or RGBA; of other depths, a part."""
+    channels = image.shape[0]
+    shown = 3 if channels > 4 else {2: 1}.get(channels, channels)
+    pixels = np.ascontiguousarray(image[:shown].permute(1, 2, 0).numpy())
+    return Image.fromarray(pixels[..., 0] if shown == 1 else pixels)
 
 
 def _font(cell: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -12,6 +12,11 @@ from reacgan.config import ConfigError
 from reacgan.randomness import Draws
 
 
+def chunk_size(device: torch.device) -> int:
+    """Images in a forward pass; fixed, since another batch shape may round differently."""
+    return 64 if device.type == "cuda" else 16
+
+
 def latents_for(seeds: Sequence[int], dimension: int, truncation: float | None = None) -> Tensor:
     """Latents ``[len(seeds), dimension]``, float32, on the CPU.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-_COPIED = {"u", "v", "condition_strength"}
+_COPIED = {"u", "v", "condition_strength", "mean_w"}
 
 
 @torch.no_grad()
@@ -13,7 +13,8 @@ def update_average(average: nn.Module, current: nn.Module, decay: float) -> None
     """Average <- decay * average + (1 - decay) * current, in place.
 
     Running statistics are averaged like weights; the vectors of the power iteration (``u``, ``v``)
-    are copied, since the average of two unit vectors is none; so is the condition's strength.
+    are copied, since the average of two unit vectors is none; so are the condition's
+    strength, and StyleGAN2's mean style, which is an average already.
     """
     averaged: list[Tensor] = []
     latest: list[Tensor] = []

@@ -6,6 +6,10 @@ are worked out on all outputs together, down to their gradients with respect to 
 part again, with a graph that starts from its share of those gradients (Gao et al. 2021, gradient
 caching). The gradient is that of the whole batch; only one part's graph is ever held. Further terms are
 means over samples and do add up.
+
+What a layer couples by itself, it couples within a part: batch norm normalises each part with the
+statistics of that part, and moves its running statistics once a part. Each step holds one power
+iteration of each spectral norm, as it does for the whole batch.
 """
 
 from __future__ import annotations
@@ -67,7 +71,7 @@ def discriminator_gradients(
     images, labels = (half.chunk(len(players)) for half in real)
     held: list[Images] = []
     for part, player in enumerate(players):
-        with autocast(), _frozen([player.generator], statistics=True, iteration=part > 0):
+        with autocast(), _frozen([player.generator], iteration=part > 0):
             held.append(images_for_discriminator(player, images[part], labels[part], latents[part]))
 
     def losses(whole: Outputs) -> tuple[Tensor, Parts]:
@@ -93,11 +97,7 @@ def generator_gradients(
     parameters: Sequence[nn.Parameter],
     autocast: Autocast,
 ) -> tuple[Parts, Outputs]:
-    """Add the gradient of :func:`generator_loss` to G's ``parameters``; see above.
-
-    Batch norms of G normalise each part by itself, as they do on each of several devices without
-    synchronisation; all else is as for the whole batch.
-    """
+    """Add the gradient of :func:`generator_loss` to G's ``parameters``; as above."""
     first = players[0]
     if len(players) == 1:
         with autocast():
@@ -140,9 +140,9 @@ def _gradients_of_parts(
         with torch.no_grad(), autocast(), _frozen(networks, statistics=True, iteration=part > 0):
             collected.append(judge(part)[1])
     whole = tuple(HeadOutput.join(outputs) for outputs in zip(*collected, strict=True))
-    parts, gradients = _gradients_of_outputs(whole, losses)
+    parts, gradients = _gradients_of_outputs(whole, losses, parameters)
     for part in range(count):
-        with autocast(), _frozen(networks, statistics=False, iteration=True):
+        with autocast(), _frozen(networks, iteration=True):
             images, outputs = judge(part)
             share = _share(outputs, gradients, part)
             for name, term in terms(part, images, outputs).items():
@@ -153,8 +153,11 @@ def _gradients_of_parts(
 
 
 def _gradients_of_outputs(
-    whole: Outputs, losses: Callable[[Outputs], tuple[Tensor, Parts]]
+    whole: Outputs,
+    losses: Callable[[Outputs], tuple[Tensor, Parts]],
+    parameters: Sequence[nn.Parameter],
 ) -> tuple[Parts, OutputGradients]:
+    """Gradients of the losses with respect to outputs, and to parameters that they use themselves."""
     leaves = [
         {name: held.detach().requires_grad_() for name, held in output.tensors().items()}
         for output in whole
@@ -163,8 +166,10 @@ def _gradients_of_outputs(
         tuple(output.with_tensors(held) for output, held in zip(whole, leaves, strict=True))
     )
     flat = [held for output in leaves for held in output.values()]
-    found = iter(torch.autograd.grad(loss, flat, allow_unused=True))
-    gradients: OutputGradients = [{name: next(found) for name in output} for output in leaves]
+    loss.backward(inputs=[*flat, *parameters])
+    gradients: OutputGradients = [
+        {name: held.grad for name, held in output.items()} for output in leaves
+    ]
     return {name: value.detach() for name, value in parts.items()}, gradients
 
 
@@ -185,7 +190,9 @@ def _share(outputs: Outputs, gradients: OutputGradients, part: int) -> Tensor:
 
 
 @contextmanager
-def _frozen(networks: Sequence[nn.Module], *, statistics: bool, iteration: bool) -> Iterator[None]:
+def _frozen(
+    networks: Sequence[nn.Module], *, statistics: bool = False, iteration: bool
+) -> Iterator[None]:
     with ExitStack() as stack:
         for network in networks:
             if statistics:

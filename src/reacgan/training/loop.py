@@ -56,6 +56,7 @@ class Trainer:
             world=engine.world,
             flip=experiment.data.flip,
             crop=experiment.data.crop,
+            balanced=experiment.data.balanced,
         )
         self.objective = Objective(
             adversarial(experiment.loss.adversarial),
@@ -93,8 +94,11 @@ class Trainer:
             found.append(Latents(z, draws.integers(count, high=self.num_classes)))
         return found
 
-    def players(self, images_a_step: int) -> list[Players]:
-        """Networks and objective at this moment, for each part of the batch."""
+    def players(self, images_a_step: int, *, shown: bool = False) -> list[Players]:
+        """Networks and objective at this moment, for each part of the batch.
+
+        ``shown``: the images of this step count as seen already, as they do in G's step.
+        """
         loss, seen = self.experiment.loss, self.state.images_seen
         return [
             Players(
@@ -102,7 +106,7 @@ class Trainer:
                 self.state.discriminator,
                 self.objective,
                 partial(self.draws, part=part),
-                index=seen // images_a_step,
+                index=(seen - shown) // images_a_step,
                 strength=condition_strength(loss.transition, seen),
                 top_share=top_share(loss.top_k, seen),
             )
@@ -119,7 +123,6 @@ class Trainer:
 
     def cycle(self, journal: Journal) -> None:
         """``d_steps`` discriminator steps, one generator step, the average."""
-        self._set_strength()
         for _ in range(self.experiment.training.d_steps):
             self.discriminator_step(journal)
         self.generator_step(journal)
@@ -129,6 +132,7 @@ class Trainer:
     def discriminator_step(self, journal: Journal) -> None:
         """Show D one batch; moves the clock."""
         state, batch = self.state, self.experiment.training.batch
+        self._set_strength()
         forget_gradients(self.d_parameters)
         parts, outputs = discriminator_gradients(
             self.players(batch),
@@ -141,17 +145,20 @@ class Trainer:
         for term in self.objective.terms.values():
             term.after_d_step(state.discriminator)
         real_scores = outputs[1].score.detach()
-        for adaptive in (self.objective.augment, self.objective.apa):
+        for name, adaptive in (("augment", self.objective.augment), ("apa", self.objective.apa)):
             if adaptive is not None:
                 adaptive.observe(real_scores, batch=batch)
+                if adaptive.probability is not None:
+                    parts[f"d/{name}_probability"] = adaptive.probability.clone()
         state.images_seen += batch
         journal.add(parts)
 
     def generator_step(self, journal: Journal) -> None:
         """Improve G against D as it is."""
+        self._set_strength()
         forget_gradients(self.g_parameters)
         parts, _ = generator_gradients(
-            self.players(self.experiment.cycle_images),
+            self.players(self.experiment.cycle_images, shown=True),
             self.real() if self.objective.g_needs_real else None,
             self.latents("latents/g"),
             parameters=self.g_parameters,

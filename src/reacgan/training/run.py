@@ -33,6 +33,7 @@ from reacgan.training.progress import Progress
 from reacgan.training.run_folder import RunFolder
 from reacgan.training.signals import Interrupted, StopRequest
 from reacgan.training.state import TrainState
+from reacgan.training.transfer import take_up
 
 # Seconds in which a launcher's copy of a signal is not taken for a second one.
 _GRACE = 2.0
@@ -116,13 +117,17 @@ def _train_held(
         folder.check(experiment)
     distributed.barrier()
     resumed = load_latest(state, folder.checkpoints, facts=facts)
+    origin, told = take_up(state, experiment.training.start_from, resumed)
+    facts |= origin
     if distributed.is_main():
-        folder.record(experiment, sys.argv, engine.describe())
+        folder.record(experiment, sys.argv, {**engine.describe(), **origin})
     seconds = minutes * 60 if minutes is not None else None
     progress = Progress(
         experiment.training.images, state.images_seen, deadline=seconds, quiet=quiet
     )
     _introduce(progress, experiment, state, data, engine, resumed)
+    for line in told:
+        progress.say(line)
     journal = Journal(folder.journal if distributed.is_main() else None, state.images_seen)
     trainer = Trainer(experiment, state, data, engine)
     tasks = _Tasks(trainer, journal, progress, folder, data, facts)
@@ -245,7 +250,7 @@ def _introduce(
     training = experiment.training
     progress.say(
         f"{experiment.name}: {len(data):,} images of {data.num_classes} classes, "
-        f"{data.resolution} x {data.resolution} x {data.channels}, from {data.source}"
+        f"{data.size[0]} x {data.size[1]} x {data.channels}, from {data.source}"
     )
     progress.say(
         f"G {count_parameters(state.generator):,} and D {count_parameters(state.discriminator):,} "

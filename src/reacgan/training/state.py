@@ -47,14 +47,15 @@ class TrainState:
         """A new state; weights depend on the experiment's seed alone."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(experiment.training.seed, "initial weights", 0))
-            generator = build_generator(experiment.model.generator, experiment.data, num_classes)
+            model, data = experiment.model, experiment.data
+            generator = build_generator(model.generator, data, num_classes, model.codes)
             discriminator = build_discriminator(
-                experiment.model.backbone, experiment.model.head, experiment.data, num_classes
+                model.backbone, model.head, data, num_classes, model.codes
             )
         engine.place(generator).train()
         engine.place(discriminator).train()
         for stage in _first_stages(discriminator, experiment.training.freeze_d):
-            stage.requires_grad_(False)
+            _keep(stage)
         average = copy.deepcopy(generator).eval().requires_grad_(False)
         return cls(
             generator,
@@ -105,6 +106,15 @@ def _first_stages(discriminator: Discriminator, count: int) -> Sequence[nn.Modul
             f"training.freeze_d is {count}; allowed: 0 to {len(stages)}, the stages of the backbone"
         )
     return stages[:count]
+
+
+def _keep(stage: nn.Module) -> None:
+    """Neither weights, nor running statistics, nor power iterations move from now on (FreezeD)."""
+    stage.requires_grad_(False)
+    for layer in stage.modules():
+        for switch in ("track", "iterate"):
+            if hasattr(layer, switch):
+                setattr(layer, switch, False)
 
 
 def trained_parameters(module: nn.Module) -> list[nn.Parameter]:

@@ -10,19 +10,19 @@ what D says, and the further terms.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from reacgan import distributed
 from reacgan.augment import second_view
 from reacgan.heads import HeadOutput
 from reacgan.losses import Step, Term
 from reacgan.losses.latent_optimisation import optimised_latents
-from reacgan.models import statistics_frozen
+from reacgan.models import power_iteration_frozen, statistics_frozen
 from reacgan.training.players import Images, Latents, Outputs, Parts, Players
 
 
@@ -82,7 +82,7 @@ def images_for_discriminator(
     """Fakes without a graph (but of moved latents), and real images, some of them posing fakes."""
     moved = players.objective.latent_optimisation is not None
     with nullcontext() if moved else torch.no_grad(), statistics_frozen(players.generator):
-        z, cost = _moved_latents(players, latents)
+        z, cost = _moved_latents(players, latents, "noise/d")
         fake = players.generator(z, latents.labels, players.draws("noise/d")).to(real.dtype)
     if players.objective.apa is not None:
         real, labels = players.objective.apa(
@@ -95,26 +95,23 @@ def images_for_generator(
     players: Players, latents: Latents, real: Tensor | None, labels: Tensor | None
 ) -> Images:
     """Fakes with their graph."""
-    z, cost = _moved_latents(players, latents)
+    z, cost = _moved_latents(players, latents, "noise/g")
     fake = players.generator(z, latents.labels, players.draws("noise/g"))
     return Images(fake, latents.labels, z, real, labels, cost)
 
 
-def _moved_latents(players: Players, latents: Latents) -> tuple[Tensor, Tensor | None]:
+def _moved_latents(players: Players, latents: Latents, noise: str) -> tuple[Tensor, Tensor | None]:
     config = players.objective.latent_optimisation
     if config is None:
         return latents.z, None
 
     def score(z: Tensor) -> Tensor:
-        fake = players.generator(z, latents.labels)
-        return _score_of(players.discriminator(fake, latents.labels))
+        fake = players.generator(z, latents.labels, players.draws(noise))
+        output: HeadOutput = players.discriminator(fake, latents.labels)
+        return output.score
 
-    with statistics_frozen(players.generator):
+    with _without_traces(players.generator, players.discriminator):
         return optimised_latents(config, score, latents.z, players.draws("latents/moved"))
-
-
-def _score_of(output: HeadOutput) -> Tensor:
-    return output.score
 
 
 # -- what D says
@@ -139,7 +136,8 @@ def judged_for_generator(players: Players, images: Images) -> Outputs:
     on_fake = replace(on_fake, latents=images.z)
     if images.real is None or images.labels is None:
         return (on_fake,)
-    with torch.no_grad():
+    # A step holds one power iteration, that of the first pass.
+    with torch.no_grad(), power_iteration_frozen(players.discriminator):
         on_real = players.discriminator(
             augment(images.real, draws("augment/g/real")), images.labels
         )
@@ -197,18 +195,30 @@ def observe(players: Players, outputs: Outputs) -> None:
 
 def discriminator_terms(players: Players, images: Images, outputs: Outputs) -> Parts:
     """Weighted terms of D's loss that are due, by name."""
-    step = _step(players, images, outputs, ("augment/real", "augment/fake"))
-    due = _due(players)
-    found = {f"d/{name}": _weighed(term, term.d_term(step)) for name, term in due.items()}
+    streams = {"real": "augment/real", "fake": "augment/fake", "noise": "noise/d"}
+    step, due = _step(players, images, outputs, streams), _due(players)
+    with _without_traces(players.generator, players.discriminator):
+        found = {f"d/{name}": _weighed(term, term.d_term(step)) for name, term in due.items()}
     return _with_cost(players, images, found, "d/latent_cost")
 
 
 def generator_terms(players: Players, images: Images, outputs: Outputs) -> Parts:
     """Weighted terms of G's loss that are due, by name."""
-    step = _step(players, images, outputs, ("augment/g/real", "augment/g"))
-    due = _due(players)
-    found = {f"g/{name}": _weighed(term, term.g_term(step)) for name, term in due.items()}
+    streams = {"real": "augment/g/real", "fake": "augment/g", "noise": "noise/g"}
+    step, due = _step(players, images, outputs, streams), _due(players)
+    with _without_traces(players.generator, players.discriminator):
+        found = {f"g/{name}": _weighed(term, term.g_term(step)) for name, term in due.items()}
     return _with_cost(players, images, found, "g/latent_cost")
+
+
+@contextmanager
+def _without_traces(*networks: nn.Module) -> Iterator[None]:
+    """Further passes move no statistics and no power iteration, however many they are."""
+    with ExitStack() as stack:
+        for network in networks:
+            stack.enter_context(statistics_frozen(network))
+            stack.enter_context(power_iteration_frozen(network))
+        yield
 
 
 def _due(players: Players) -> dict[str, Term]:
@@ -230,15 +240,15 @@ def _with_cost(
     return parts
 
 
-def _step(players: Players, images: Images, outputs: Outputs, streams: tuple[str, str]) -> Step:
-    names = {"real": streams[0], "fake": streams[1]}
+def _step(players: Players, images: Images, outputs: Outputs, streams: Mapping[str, str]) -> Step:
+    """``streams``: the draws that the main pass augmented with, and that it made noise of."""
     return Step(
         judge=players.discriminator,
         augment=lambda x, role: players.objective.augment(
-            x, players.draws(names.get(role, f"augment/{role}"))
+            x, players.draws(streams.get(role, f"augment/{role}"))
         ),
         view=lambda x, stream: second_view(x, players.draws(f"view/{stream}")),
-        generate=players.generator,
+        generate=lambda z, labels: players.generator(z, labels, players.draws(streams["noise"])),
         generator=players.generator,
         draws=players.draws,
         z=images.z,

@@ -1,0 +1,166 @@
+"""Adaptive discriminator augmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from reacgan.augment.ada_colour import COLOUR, change_colour, draw_colour
+from reacgan.augment.ada_filter import (
+    POWER,
+    add_noise,
+    amplify,
+    band_filters,
+    cut_rectangle,
+    draw_gains,
+)
+from reacgan.augment.ada_geometry import (
+    BLIT,
+    GEOMETRY,
+    blit,
+    draw_blit,
+    draw_geometry,
+    transform,
+)
+from reacgan.augment.ada_resample import SYM6
+from reacgan.augment.base import Augment
+from reacgan.augment.chances import Chances
+from reacgan.augment.controller import Controller
+from reacgan.config import ConfigError, PositiveFloat, PositiveInt, UnitFloat
+from reacgan.randomness import Draws
+
+Preset = Literal[
+    "blit", "geom", "color", "filter", "noise", "cutout", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc"
+]
+Operation = Literal[
+    "flip",
+    "rotate90",
+    "shift",
+    "scale",
+    "rotate",
+    "stretch",
+    "translate",
+    "brightness",
+    "contrast",
+    "luma_flip",
+    "hue",
+    "saturation",
+    "filter",
+    "noise",
+    "cutout",
+]
+Operations = Annotated[tuple[Operation, ...], Field(min_length=1)]
+
+PRESETS: Mapping[str, tuple[str, ...]] = {
+    "blit": BLIT,
+    "geom": GEOMETRY,
+    "color": COLOUR,
+    "filter": ("filter",),
+    "noise": ("noise",),
+    "cutout": ("cutout",),
+    "bg": BLIT + GEOMETRY,
+    "bgc": BLIT + GEOMETRY + COLOUR,
+    "bgcf": (*BLIT, *GEOMETRY, *COLOUR, "filter"),
+    "bgcfn": (*BLIT, *GEOMETRY, *COLOUR, "filter", "noise"),
+    "bgcfnc": (*BLIT, *GEOMETRY, *COLOUR, "filter", "noise", "cutout"),
+}
+
+
+class Ada(Augment):
+    """ADA (Karras, Aittala, Hellsten, Laine, Lehtinen, Aila, NeurIPS 2020), appendix B.
+
+    Fifteen random operations in a fixed order: pixel blitting, geometry, colour, a filter of
+    four frequency bands, noise, cutout. Each happens to each image with probability p, by a coin of
+    its own; ranges stand in ``ada_geometry.py``, ``ada_colour.py`` and ``ada_filter.py``. An image
+    for which no coin falls stays as it is, to the bit, and so do all of them at p = 0.
+
+    p follows from D's scores of real images (:class:`reacgan.augment.controller.Controller`), whose
+    buffers are part of the run's state. p is a tensor on the device and nothing waits for its value.
+
+    Differs from the paper: blitted pixels are copied before the geometry and not by its resampling,
+    which would blur them, and beyond their edges images are reflected as often as it takes, not once.
+
+    Worked out in float32 at least; the result has the type and memory format of the images. Values
+    may leave [-1, 1].
+
+    Args:
+        operations: a preset, or the names of operations (their order does not matter). The paper
+            recommends ``bgc``.
+        probability: the first p.
+        target: E[sign(D(real))] that p is moved towards; None keeps p fixed.
+        speed: images in which p goes from 0 to 1 at most.
+        every: D's steps between two adjustments of p.
+    """
+
+    power: Tensor
+    taps: Tensor
+    filters: Tensor
+
+    def __init__(
+        self,
+        *,
+        operations: Preset | Operations = "bgc",
+        probability: UnitFloat = 0.0,
+        target: UnitFloat | None = 0.6,
+        speed: PositiveFloat = 500_000,
+        every: PositiveInt = 4,
+    ) -> None:
+        super().__init__()
+        names = PRESETS[operations] if isinstance(operations, str) else operations
+        self.operations = frozenset(names)
+        self.controller = Controller(
+            probability=probability, target=target, speed=speed, every=every
+        )
+        # Constants; buffers so that they lie on the images' device.
+        self.register_buffer("taps", torch.tensor(SYM6), persistent=False)
+        self.register_buffer("power", torch.tensor(POWER), persistent=False)
+        self.register_buffer("filters", band_filters().float(), persistent=False)
+
+    @property
+    def probability(self) -> Tensor:
+        """The present p, a scalar on the device."""
+        return self.controller.probability
+
+    def observe(self, real_scores: Tensor, *, batch: int) -> None:
+        """Let p follow D's scores of real images."""
+        self.controller.observe(real_scores, batch=batch)
+
+    def forward(self, images: Tensor, draws: Draws) -> Tensor:
+        """Change ``images [N, C, H, W]``; the gradient flows to them, the second one too.
+
+        Raises:
+            ConfigError: the images are not a floating-point batch of four axes.
+        """
+        if images.dim() != 4 or not images.is_floating_point():
+            shape = list(images.shape)
+            raise ConfigError(
+                f"images: {images.dtype} {shape}; needed: floating point [N, C, H, W]"
+            )
+        with torch.autocast(images.device.type, enabled=False):
+            wide = torch.promote_types(images.dtype, torch.float32)
+            changed = self._changed(images.to(wide), draws).to(images.dtype)
+        if images.is_contiguous(memory_format=torch.channels_last):
+            changed = changed.contiguous(memory_format=torch.channels_last)
+        return changed
+
+    def _changed(self, images: Tensor, draws: Draws) -> Tensor:
+        names, (channels, height, width) = self.operations, images.shape[1:]
+        chances = Chances(draws, self.probability, images)
+        if names & set(BLIT):
+            images = blit(images, draw_blit(chances, names, (height, width)))
+        if names & set(GEOMETRY):
+            geometry = draw_geometry(chances, names, (height, width))
+            images = transform(images, geometry, self.taps)
+        if names & set(COLOUR):
+            images = change_colour(images, *draw_colour(chances, names, channels))
+        if "filter" in names:
+            images = amplify(images, *draw_gains(chances, self.power), self.filters)
+        if "noise" in names:
+            images = add_noise(images, chances)
+        if "cutout" in names:
+            images = cut_rectangle(images, chances)
+        return images

@@ -1,0 +1,131 @@
+"""``reacgan walk``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from reacgan.models.trained import TrainedGenerator
+
+
+def walk(  # noqa: PLR0913 - options by name
+    model: Path,
+    *,
+    out: Path,
+    between: str | None = None,
+    seeds: str | None = None,
+    directions: int = 0,
+    classes: str = "all",
+    num: int = 8,
+    seed: int = 0,
+    steps: int = 8,
+    span: float = 3.0,
+    truncation: float | None = None,
+    psi: float | None = None,
+    statistics: Literal["moving", "standing"] = "moving",
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+) -> int:
+    """Draw sheets of what lies between two classes or seeds, or along directions of the latent.
+
+    Between classes: <out>/between.png, a row a seed. Between seeds: the same, a row a class. Between
+    both: one row. Directions: <out>/direction-1.png and so on, a row a class; they are those in which
+    the first layers react most (SeFa), strongest first.
+
+    Examples: reacgan walk runs/pets --between cat,dog --out walk/ | reacgan walk runs/pets
+    --directions 3 --out walk/
+
+    Parameters
+    ----------
+    model:
+        A run's folder or a model folder.
+    out:
+        Where to write.
+    between:
+        Two classes, names or indices with a comma between.
+    seeds:
+        Two seeds with a comma between.
+    directions:
+        How many directions.
+    classes:
+        The rows, where they are classes: names or indices with commas between, or all.
+    num:
+        How many seeds, where rows are seeds.
+    seed:
+        The first of these, or the one that directions pass through.
+    steps:
+        Images in a row, both ends included.
+    span:
+        How far to go to each side along a direction; the latent's standard deviation is 1.
+    truncation:
+        As in sample.
+    psi:
+        As in sample.
+    statistics:
+        As in sample.
+    device:
+        As in sample.
+    """
+    import torch  # noqa: PLC0415
+
+    from reacgan.config import ConfigError  # noqa: PLC0415
+    from reacgan.hub import load  # noqa: PLC0415
+    from reacgan.sampling import (  # noqa: PLC0415
+        interpolate,
+        save_png,
+        semantic_directions,
+        sheet,
+        with_statistics,
+    )
+    from reacgan.sampling import walk as walk_along  # noqa: PLC0415
+
+    if not (between or seeds or directions):
+        raise ConfigError("nowhere to walk: give --between A,B, --seeds 0,1 or --directions 3")
+    loaded = with_statistics(load(model, device=device), statistics)
+    options: dict[str, Any] = {"steps": steps, "truncation": truncation, "psi": psi}
+    drawn = {}
+    if between or seeds:
+        ways = _ways(loaded, between, seeds, classes, range(seed, seed + num))
+        rows = [interpolate(loaded, classes=way[1], seeds=way[2], **options) for way in ways]
+        drawn["between"] = torch.stack(rows), [way[0] for way in ways]
+    if directions:
+        names = [loaded.class_names[label] for label in loaded.class_indices(classes)]
+        options |= {"classes": classes, "seed": seed, "span": span}
+        for place, direction in enumerate(semantic_directions(loaded.generator, directions), 1):
+            drawn[f"direction-{place}"] = walk_along(loaded, direction, **options), names
+    for name, (images, captions) in drawn.items():
+        save_png(sheet(images, captions), out / f"{name}.png")
+        print(out / f"{name}.png")
+    return 0
+
+
+def _ways(
+    model: TrainedGenerator,
+    between: str | None,
+    seeds: str | None,
+    classes: str,
+    row_seeds: Sequence[int],
+) -> list[tuple[str, tuple[int, int], tuple[int, int]]]:
+    """A caption, two classes and two seeds for each row."""
+    from reacgan.config import ConfigError  # noqa: PLC0415
+
+    ends, numbers = None, None
+    if between:
+        labels = model.class_indices(between)
+        if len(labels) != 2:
+            raise ConfigError(f"--between {between}: needed: two classes with a comma between")
+        ends = labels[0], labels[1]
+    if seeds:
+        parts = [part.strip() for part in seeds.split(",")]
+        if len(parts) != 2 or not all(part.isdecimal() for part in parts):
+            raise ConfigError(f"--seeds {seeds}: needed: two seeds with a comma between, as 0,1")
+        numbers = int(parts[0]), int(parts[1])
+    if ends is None:
+        held = [(label, numbers or (0, 0)) for label in model.class_indices(classes)]
+        return [(model.class_names[label], (label, label), pair) for label, pair in held]
+    if numbers is None:
+        if not row_seeds:
+            raise ConfigError(f"num is {len(row_seeds)}; allowed: 1 or more")
+        return [(str(seed), ends, (seed, seed)) for seed in row_seeds]
+    return [(f"{numbers[0]} - {numbers[1]}", ends, numbers)]

@@ -1,0 +1,91 @@
+"""What can be done with any registered set: open it, count its classes, find and describe it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from reacgan.config import DataConfig, check_options, load_plugins, lookup
+from reacgan.data.archive import is_archive, read_archive
+from reacgan.data.dataset import ImageData, Opener, check_request
+from reacgan.data.folder import held_out_path
+from reacgan.data.pack import scan_listings
+from reacgan.data.scan import Scan
+from reacgan.data.walk import Listing
+
+_GIVEN = ("split", "resolution", "channels")
+_TABLES = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl"}
+
+
+class Lister(Protocol):
+    """The files of a set without opening them: train, followed by test where that is asked for."""
+
+    def __call__(self, path: str | None, *, split: str) -> list[Listing]:
+        """List them; further keyword-only parameters are options, as an opener's are."""
+        ...
+
+
+def open_from(table: Mapping[str, Opener], config: DataConfig, split: str) -> ImageData:
+    """Open what a configuration asks for with the opener of that name."""
+    opener: Any = lookup("data set", table, config.name)
+    options = check_options(opener, config.options, where="data.options", given=_GIVEN)
+    return opener(
+        config.path,
+        split=split,
+        resolution=config.resolution,
+        channels=config.channels,
+        **options,
+    )
+
+
+def survey_from(
+    table: Mapping[str, Opener], listers: Mapping[str, Lister], config: DataConfig, split: str
+) -> Scan | ImageData:
+    """Headers of the files where the set has a lister; otherwise the set itself."""
+    lookup("data set", table, config.name)
+    check_request(split=split, resolution=config.resolution, channels=config.channels)
+    if config.path is not None and config.name in ("archive", "folder") and is_archive(config.path):
+        file = Path(config.path)
+        return read_archive(file if split == "train" else held_out_path(file))
+    lister: Any = listers.get(config.name)
+    if lister is None:
+        return open_from(table, config, split)
+    options = check_options(lister, config.options, where="data.options", given=("split",))
+    return scan_listings(lister(config.path, split=split, **options))
+
+
+def find_set(table: Mapping[str, Opener], text: str) -> DataConfig:
+    """The set that a path, a name, or NAME:PATH stands for."""
+    place = Path(text)
+    if place.is_file():
+        kind = "archive" if is_archive(place) else _TABLES.get(place.suffix.lower(), "folder")
+        return DataConfig(name=kind, path=text)
+    load_plugins()
+    name, separator, path = text.partition(":")
+    if not place.exists() and name in table:
+        return DataConfig(name=name, path=path if separator else None)
+    return DataConfig(name="folder", path=text)
+
+
+def describe_opener(opener: Opener) -> dict[str, str]:
+    """``what`` a set is, the ``path`` that it wants and its ``options``, from the opener itself."""
+    text = inspect.getdoc(opener) or ""
+    wanted = re.search(r"^ +path: (.*?)(?=^ +\w+: |^\S|\Z)", text, re.MULTILINE | re.DOTALL)
+    options = [
+        f"{one.name}={one.default}"
+        for one in inspect.signature(opener).parameters.values()
+        if one.kind is one.KEYWORD_ONLY and one.name not in _GIVEN
+    ]
+    return {
+        "what": _plain(text.partition("\n\n")[0]),
+        "path": _plain(wanted[1]) if wanted else "",
+        "options": ", ".join(options),
+    }
+
+
+def _plain(text: str) -> str:
+    """One line without marks."""
+    return " ".join(re.sub(r":func:`(\w+)`", r"\1", text).replace("``", "").split())

@@ -1,0 +1,123 @@
+"""AFHQ and FFHQ: faces of animals in three classes, and of people in one (unconditional)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from reacgan.config import Resolution
+from reacgan.data.dataset import DataError, ImageData, check_request
+from reacgan.data.download import unpacked
+from reacgan.data.pack import open_listings
+from reacgan.data.walk import IMAGE_SUFFIXES, Listing, find_layout, list_split, walk_folder
+
+_AFHQ_CLASSES = ("cat", "dog", "wild")
+_AFHQ_BYTES = 32 * 2**30
+_FFHQ_BYTES = 128 * 2**30
+_FFHQ_TRAINING = 60_000
+
+
+def open_afhq(path: str | None, *, split: str, resolution: Resolution, channels: int) -> ImageData:
+    """AFHQ (Choi et al., StarGAN v2, CVPR 2020): cats, dogs and wild animals, 512 x 512 pixels.
+
+    Version 1 has 14,630 training images and 500 a class in val/, version 2 (re-sampled with less
+    aliasing) 14,336 and about 500 a class in test/; either serves as ``test`` here.
+
+    Args:
+        path: the folder with train/ and val/ or test/, or the published zip of it.
+        split: train or test.
+        resolution: side, or (height, width).
+        channels: 1, 3 or 4.
+
+    Raises:
+        DataError: no path (the message says what to fetch), or another layout.
+    """
+    check_request(split=split, resolution=resolution, channels=channels, pictures_only=True)
+    listings = list_afhq(path, split=split)
+    return open_listings(listings, resolution=resolution, channels=channels)
+
+
+def list_afhq(path: str | None, *, split: str) -> list[Listing]:
+    """What :func:`open_afhq` opens: train, followed by test where it is asked for."""
+    if path is None:
+        raise DataError(
+            "data.path is missing: AFHQ (CC BY-NC 4.0) is not downloaded from here. Fetch afhq.zip "
+            "or afhq_v2.zip as https://github.com/clovaai/stargan-v2 says, and set data.path to it "
+            "or to its folder with train/ and val/ or test/"
+        )
+    root = unpacked(Path(path), max_bytes=_AFHQ_BYTES)
+    for name in ("afhq", "afhq_v2", "afhqv2"):
+        if not (root / "train").is_dir() and (root / name / "train").is_dir():
+            root = root / name
+    layout = find_layout(root)
+    listings = [list_split(layout, one) for one in ("train", "test")[: 1 + (split == "test")]]
+    for listing in listings:
+        if listing.class_names != _AFHQ_CLASSES:
+            raise DataError(
+                f"{listing.root}: has the folders {', '.join(listing.class_names)}; AFHQ has "
+                f"{', '.join(_AFHQ_CLASSES)}. For other folders of classes take data.name=folder"
+            )
+    return listings
+
+
+def open_ffhq(
+    path: str | None,
+    *,
+    split: str,
+    resolution: Resolution,
+    channels: int,
+    train_on_all: bool = False,
+) -> ImageData:
+    """FFHQ (Karras et al., StyleGAN, CVPR 2019): 70,000 faces of people, one class called face.
+
+    The images numbered 0 to 59,999 are ``train`` and the rest ``test``, as the authors divide them;
+    their generators are trained on all of them (``train_on_all``).
+
+    Args:
+        path: images1024x1024/ or thumbnails128x128/ with its sub-folders 00000/, 01000/, ..., a
+            folder of the same files side by side, or a zip or tar of either.
+        split: train or test.
+        resolution: side, or (height, width).
+        channels: 1, 3 or 4.
+        train_on_all: the held-out images are part of ``train``, too.
+
+    Raises:
+        DataError: no path (the message says what to fetch), or no numbered images.
+    """
+    check_request(split=split, resolution=resolution, channels=channels, pictures_only=True)
+    listings = list_ffhq(path, split=split, train_on_all=train_on_all)
+    return open_listings(listings, resolution=resolution, channels=channels)
+
+
+def list_ffhq(path: str | None, *, split: str, train_on_all: bool = False) -> list[Listing]:
+    """What :func:`open_ffhq` opens: train, followed by test where it is asked for."""
+    if path is None:
+        raise DataError(
+            "data.path is missing: FFHQ (CC BY-NC-SA 4.0) is not downloaded from here. Fetch "
+            "images1024x1024 or thumbnails128x128 as https://github.com/NVlabs/ffhq-dataset says, "
+            "and set data.path to that folder"
+        )
+    root = unpacked(Path(path), max_bytes=_FFHQ_BYTES)
+    parts: dict[str, list[int]] = {"train": [], "test": []}
+    entries, ignored = walk_folder(root, root, label=0)
+    entries = [one for one in entries if Path(one.relative).suffix.lower() in IMAGE_SUFFIXES]
+    for place, entry in enumerate(entries):
+        stem = Path(entry.relative).stem
+        if not (stem.isascii() and stem.isdigit()):
+            entries[place] = replace(entry, problem="its name is not a number, as FFHQ's are")
+        held_out = stem.isdigit() and int(stem) >= _FFHQ_TRAINING
+        if not held_out or train_on_all:
+            parts["train"].append(place)
+        if held_out:
+            parts["test"].append(place)
+    for one in ("train", "test")[: 1 + (split == "test")]:
+        if not parts[one]:
+            wanted = "0 to 59999" if one == "train" else "60000 to 69999"
+            raise DataError(
+                f"{root}: holds no image numbered {wanted}, which are FFHQ's {one} images; needed: "
+                "files such as 00000.png, or 00000/00000.png"
+            )
+    return [
+        Listing(root, one, ("face",), tuple(entries[place] for place in parts[one]), ignored)
+        for one in ("train", "test")[: 1 + (split == "test")]
+    ]

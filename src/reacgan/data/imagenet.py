@@ -1,0 +1,193 @@
+"""ImageNet (ILSVRC 2012): 1,281,167 training and 50,000 validation images of 1,000 classes.
+
+``train/<wnid>/*.JPEG`` and ``val/``, either sorted into the same sub-folders or flat as published.
+Flat validation images get their classes from ``LOC_val_solution.csv`` (of the Kaggle competition) or
+from the development kit (``ILSVRC2012_devkit_t12/data``: ILSVRC2012_validation_ground_truth.txt and
+meta.mat). ``LOC_synset_mapping.txt`` gives readable names. All of them lie beside train/, or at the
+top where train/ is at ILSVRC/Data/CLS-LOC/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from reacgan.config import Resolution
+from reacgan.data.dataset import DataError, ImageData, check_request
+from reacgan.data.pack import open_listings
+from reacgan.data.walk import (
+    IMAGE_SUFFIXES,
+    Entry,
+    Layout,
+    Listing,
+    describe_file,
+    folders,
+    is_hidden,
+    list_split,
+    read_lines,
+    readable_name,
+    unique_names,
+)
+
+_INSIDE = ("", "CLS-LOC", "Data/CLS-LOC", "ILSVRC/Data/CLS-LOC", "ILSVRC2012")
+_NAMES = "LOC_synset_mapping.txt"
+_SOLUTION = "LOC_val_solution.csv"
+_DEVKITS = ("ILSVRC2012_devkit_t12/data", "ILSVRC2012_devkit_t12", "devkit/data", "data")
+_GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
+
+
+def open_imagenet(
+    path: str | None, *, split: str, resolution: Resolution, channels: int
+) -> ImageData:
+    """ImageNet: 1,281,167 training and 50,000 test images of 1,000 classes.
+
+    ``test`` is the validation part: the test part has no labels. Classes are the sub-folders of
+    train/ sorted by name, and any selection of them will do.
+
+    Args:
+        path: the folder that holds train/, val/ and what says the classes of val/.
+        split: train or test.
+        resolution: side, or (height, width).
+        channels: 1, 3 or 4.
+
+    Raises:
+        DataError: no path (the message says what to fetch), or another layout.
+    """
+    check_request(split=split, resolution=resolution, channels=channels, pictures_only=True)
+    return open_listings(list_imagenet(path, split=split), resolution=resolution, channels=channels)
+
+
+def list_imagenet(path: str | None, *, split: str) -> list[Listing]:
+    """What :func:`open_imagenet` opens: train, followed by test where it is asked for."""
+    if path is None:
+        raise DataError(
+            "data.path is missing: ImageNet needs a registration and is not downloaded from here. "
+            "Fetch ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar and "
+            "ILSVRC2012_devkit_t12.tar.gz from https://image-net.org/download.php, unpack them to "
+            "train/<wnid>/, val/ and ILSVRC2012_devkit_t12/, and set data.path to the folder"
+        )
+    top = Path(path)
+    if not top.is_dir():
+        raise DataError(f"{top}: no such folder")
+    root = next((top / one for one in _INSIDE if (top / one / "train").is_dir()), None)
+    wnids = [] if root is None else folders(root / "train")
+    if root is None or not wnids:
+        raise DataError(
+            f"{top}: has no train/ with a sub-folder for each class, such as train/n01440764/ "
+            "(each of the class archives in ILSVRC2012_img_train.tar is unpacked to its own)"
+        )
+    train = list_split(Layout(root, root / "train", None), "train")
+    listings = [_named(train, top)]
+    if split == "test":
+        listings.append(_validation(root, top, [one.name for one in wnids], listings[0]))
+    return listings
+
+
+def _named(listing: Listing, top: Path) -> Listing:
+    """The same with readable names, where the file of names is there."""
+    table = top / _NAMES
+    names: dict[str, str] = {}
+    if table.is_file():
+        for line in read_lines(table):
+            wnid, _, synonyms = line.partition(" ")
+            names[wnid] = synonyms.partition(",")[0].strip()
+    readable = [names.get(wnid) or wnid for wnid in listing.class_names]
+    named = unique_names(readable, listing.class_names)
+    return Listing(listing.root, listing.split, named, listing.entries, listing.ignored)
+
+
+def _validation(root: Path, top: Path, wnids: list[str], train: Listing) -> Listing:
+    folder = root / "val"
+    if not folder.is_dir():
+        raise DataError(f"{folder}: missing; unpack ILSVRC2012_img_val.tar to it")
+    below = folders(folder)
+    places = {wnid: label for label, wnid in enumerate(wnids)}
+    if below:
+        sorted_in = list_split(Layout(root, folder, None), "train")
+        shown = {readable_name(wnid): label for wnid, label in places.items()}
+        labels = [shown.get(name, -1) for name in sorted_in.class_names]
+        entries = [_relabelled(one, labels) for one in sorted_in.entries]
+        return Listing(folder, "test", train.class_names, tuple(entries), sorted_in.ignored)
+    files = sorted(
+        one.name
+        for one in folder.iterdir()
+        if one.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(one.name)
+    )
+    classes = _answers(root, top, files)
+    described = []
+    for name in files:
+        wnid = classes.get(Path(name).stem)
+        entry = describe_file(folder / name, name, places.get(wnid or "", -1))
+        if wnid is None:
+            entry = Entry(name, -1, problem="no class is given for it")
+        described.append(entry)
+    return Listing(folder, "test", train.class_names, tuple(described))
+
+
+def _relabelled(entry: Entry, labels: list[int]) -> Entry:
+    label = labels[entry.label] if entry.label >= 0 else -1
+    return Entry(entry.relative, label, entry.size, entry.mtime_ns, entry.problem)
+
+
+def _answers(root: Path, top: Path, files: list[str]) -> Mapping[str, str]:
+    """The class (wnid) of each validation image, by its name without extension."""
+    for place in (top, root):
+        if (place / _SOLUTION).is_file():
+            return _solution(place / _SOLUTION)
+        for kit in _DEVKITS:
+            if (place / kit / _GROUND_TRUTH).is_file():
+                return _ground_truth(place / kit, files)
+    raise DataError(
+        f"{root / 'val'}: the images lie side by side and nothing says which class each has. Put "
+        f"{_SOLUTION} into {top}, or unpack ILSVRC2012_devkit_t12.tar.gz there, or sort the images "
+        "into val/<wnid>/"
+    )
+
+
+def _solution(path: Path) -> dict[str, str]:
+    """``ImageId,PredictionString``; the string is the wnid and a box, once for each object."""
+    found = {}
+    for line in read_lines(path)[1:]:
+        name, _, prediction = line.partition(",")
+        words = prediction.split()
+        if not name or not words:
+            raise DataError(f"{path}: the line {line[:80]!r} is not an image, a comma and a wnid")
+        found[name.strip()] = words[0]
+    return found
+
+
+def _ground_truth(kit: Path, files: list[str]) -> dict[str, str]:
+    """Line k is the ILSVRC2012_ID (1 to 1000) of image ILSVRC2012_val_<k, 8 digits>."""
+    wnids = _wnids(kit / "meta.mat")
+    found = {}
+    for number, line in enumerate(read_lines(kit / _GROUND_TRUTH), start=1):
+        identity = int(line) if line.strip().isdigit() else 0
+        if identity not in wnids:
+            raise DataError(
+                f"{kit / _GROUND_TRUTH}, line {number}: {line[:40]!r} is no ILSVRC2012_ID of "
+                "meta.mat"
+            )
+        found[f"ILSVRC2012_val_{number:08d}"] = wnids[identity]
+    if files and not any(Path(name).stem in found for name in files):
+        raise DataError(
+            f"{kit / _GROUND_TRUTH}: its {len(found)} lines stand for ILSVRC2012_val_00000001 and so "
+            f"on, but the images are called as {files[0]}"
+        )
+    return found
+
+
+def _wnids(path: Path) -> dict[int, str]:
+    """ILSVRC2012_ID to wnid, from the development kit's MATLAB file."""
+    try:
+        from scipy.io import loadmat  # noqa: PLC0415 - only this layout needs it
+    except ImportError:
+        raise DataError(
+            f"{path}: reading it needs SciPy: pip install scipy. Without it, put {_SOLUTION} beside "
+            "train/, or sort the images into val/<wnid>/"
+        ) from None
+    try:
+        table: Any = loadmat(path, squeeze_me=True, struct_as_record=True)["synsets"]
+        return {int(row["ILSVRC2012_ID"]): str(row["WNID"]) for row in table}
+    except Exception as error:  # a damaged file raises anything
+        raise DataError(f"{path}: not the development kit's meta.mat ({error!r:.120})") from None

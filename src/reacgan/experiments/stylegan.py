@@ -1,0 +1,176 @@
+"""StyleGAN2 (Karras et al. 2020) and R3GAN (Huang et al. 2024), each also with D2D-CE.
+
+StyleGAN2's published configurations count the average's half-life in images already, and correct
+Adam for lazily applied penalties (every 4th step of G, every 16th of D, whether or not both are on).
+"""
+
+from __future__ import annotations
+
+from reacgan.config import DataConfig, Experiment
+from reacgan.experiments import networks
+from reacgan.experiments.parts import (
+    APA,
+    DIFFAUG,
+    STYLE_PROJECTION,
+    Changes,
+    ada,
+    adam,
+    d2dce,
+    lazily,
+    row,
+    steps,
+)
+
+K = 1_000
+
+
+def _steps(count: int, *, batch: int, d_steps: int, half_life: float) -> Changes:
+    return {
+        **steps(count, batch=batch, d_steps=d_steps, ema_start=0),
+        "ema.half_life": half_life,
+        "ema.ramp": 0.05,
+    }
+
+
+def _r1(weight: float, every: int = 16) -> Changes:
+    return {"penalties": {"r1": {"weight": weight, "every": every}}}
+
+
+def _r1_and_paths(weight: float) -> Changes:
+    return {
+        "penalties": {
+            "r1": {"weight": weight, "every": 16},
+            "path_length": {"weight": 2.0, "every": 4},
+        }
+    }
+
+
+_COMMON: Changes = {"loss.adversarial": "non_saturating", **lazily(4, 16, 2.5e-3)}
+
+
+def cifar_rows(start: Experiment, data: str) -> tuple[Experiment, ...]:
+    """StyleGAN2's on CIFAR, and R3GAN's."""
+    base = row(
+        start,
+        f"{data}/stylegan2",
+        networks.stylegan2(mapping_layers=2, mixing=0.0, group=32, architecture="orig"),
+        STYLE_PROJECTION,
+        _COMMON,
+        _r1(0.01),
+        _steps(200 * K, batch=64, d_steps=1, half_life=500_000),
+    )
+    long = _steps(1_000 * K, batch=64, d_steps=1, half_life=500_000)
+    longer = _steps(1_000 * K, batch=64, d_steps=2, half_life=500_000)
+    conditioned = row(
+        base,
+        f"{data}/stylegan2-d2dce",
+        d2dce(512, weight=0.25, margin=0.98, temperature=0.25),
+        _steps(200 * K, batch=64, d_steps=2, half_life=500_000),
+    )
+    return (
+        base,
+        row(base, f"{data}/stylegan2-ada", ada(0.6), long),
+        row(base, f"{data}/stylegan2-diffaug", DIFFAUG, long),
+        row(base, f"{data}/stylegan2-apa", ada(0.6), APA, long),
+        conditioned,
+        row(conditioned, f"{data}/stylegan2-d2dce-ada", ada(0.8), longer),
+        row(conditioned, f"{data}/stylegan2-d2dce-diffaug", DIFFAUG, longer),
+        row(
+            conditioned,
+            f"{data}/stylegan2-d2dce-diffaug-rev",
+            DIFFAUG,
+            longer,
+            _r1(0.08, every=2),
+        ),
+        *_r3gan(start, data),
+    )
+
+
+def _r3gan(start: Experiment, data: str) -> tuple[Experiment, ...]:
+    """Ours at CIFAR's size: the method is R3GAN's, width and schedule are not published ones."""
+    base = row(
+        start,
+        f"{data}/r3gan",
+        {"model.generator": {"name": "r3gan"}, "model.backbone": {"name": "r3gan"}},
+        {"model.head.name": "projection", "loss.conditioning_weight": 0.0},
+        {"loss.adversarial": "relativistic"},
+        {"penalties": {"r1": {"weight": 0.1}, "r2": {"weight": 0.1}}},
+        adam(2e-4, 2e-4, 0.0, 0.9, eps=1e-8),
+        _steps(200 * K, batch=64, d_steps=1, half_life=500_000),
+    )
+    conditioning = d2dce(512, weight=0.25, margin=0.98, temperature=0.25)
+    return base, row(base, f"{data}/r3gan-d2dce", conditioning)
+
+
+def photo_rows(
+    data: DataConfig, *, dim: int, weight: float, margin: float, temperature: float, r1: float
+) -> tuple[Experiment, ...]:
+    """CUB-200 at 128 pixels: style projection and D2D-CE, without and with ADA."""
+    name = data.name
+    base = row(
+        Experiment(name=name, data=data),
+        f"{name}/stylegan2",
+        networks.stylegan2(mapping_layers=2, mixing=0.9, group=8, channel_base=16384),
+        STYLE_PROJECTION,
+        _COMMON,
+        _r1_and_paths(r1),
+        _steps(100 * K, batch=64, d_steps=1, half_life=20_000),
+    )
+    conditioned = row(
+        base,
+        f"{name}/stylegan2-d2dce",
+        d2dce(dim, weight, margin, temperature),
+        _steps(100 * K, batch=64, d_steps=2, half_life=20_000),
+    )
+    return (
+        base,
+        row(base, f"{name}/stylegan2-ada", ada(0.6)),
+        conditioned,
+        row(conditioned, f"{name}/stylegan2-d2dce-ada", ada(0.6)),
+    )
+
+
+def imagenet_rows(data: DataConfig) -> tuple[Experiment, ...]:
+    """ImageNet at 128 pixels."""
+    base = row(
+        Experiment(name="imagenet", data=data),
+        "imagenet/stylegan2",
+        networks.stylegan2(mapping_layers=2, mixing=0.9, group=8, channel_base=16384),
+        STYLE_PROJECTION,
+        _COMMON,
+        _r1_and_paths(0.2048),
+        _steps(200 * K, batch=256, d_steps=1, half_life=20_000),
+    )
+    conditioning = d2dce(2048, weight=0.5, margin=0.9, temperature=0.25)
+    return base, row(base, "imagenet/stylegan2-d2dce", conditioning)
+
+
+def afhq_rows() -> tuple[Experiment, ...]:
+    """AFHQ at 512 pixels, and AFHQ v2 with BigGAN at 256."""
+    data = DataConfig(name="afhq", resolution=512)
+    base = row(
+        Experiment(name="afhq", data=data),
+        "afhq/stylegan2-ada",
+        networks.stylegan2(mapping_layers=8, mixing=0.9, group=8),
+        STYLE_PROJECTION,
+        _COMMON,
+        _r1_and_paths(0.5),
+        ada(0.6),
+        _steps(200 * K, batch=64, d_steps=1, half_life=20_000),
+    )
+    conditioned = row(
+        base,
+        "afhq/stylegan2-d2dce-ada",
+        d2dce(1024, weight=0.5, margin=0.95, temperature=0.5),
+        ada(0.8),
+        _steps(200 * K, batch=64, d_steps=2, half_life=20_000),
+    )
+    small = row(
+        Experiment(name="afhq", data=DataConfig(name="afhq", resolution=256)),
+        "afhq/biggan-256",
+        networks.biggan(140, 96, ((), ())),
+        {"model.head.name": "projection", "loss.conditioning_weight": 0.0},
+        adam(5e-5, 2e-4, 0.0, 0.999),
+        steps(200 * K, batch=64, d_steps=2, ema_start=20_000),
+    )
+    return base, conditioned, small

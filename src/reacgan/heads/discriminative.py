@@ -1,0 +1,86 @@
+"""A classifier of twice the classes, real and fake ones of each: ADC-GAN's head."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import Tensor
+
+from reacgan.config import PositiveFloat, PositiveInt, UnitFloat
+from reacgan.heads.base import PLAIN_LAYERS, HeadOutput, Layers
+from reacgan.heads.d2dce import Form
+from reacgan.heads.inner import Conditioned, OverHead, build_inner
+
+
+class DiscriminativeHead(OverHead):
+    """ADC-GAN's head (Hou, Cao, Shen, Pan, Cheng, ICML 2022), over AC, 2C or D2D-CE.
+
+    The inner head has 2K classes: 2y is "a real y" and 2y + 1 "a fake y". With L its loss of samples
+    and their classes::
+
+        D minimises L(real, 2y) + L(fake, 2y + 1)
+        G minimises L(fake, 2y) - L(fake, 2y + 1)
+
+    The paper has cross-entropies (``over=auxiliary``).
+
+    Shapes: as the inner head's with 2K classes; the output's labels are y.
+
+    Args:
+        in_features: width F of the features.
+        num_classes: K.
+        layers: factories of layers.
+        over: the kind of the inner head.
+        embedding_dim: of the inner head, as are those below; None for what it has by itself.
+        temperature: likewise.
+        margin: likewise, for d2dce alone.
+        form: likewise, for d2dce alone.
+        normalize_features: likewise, for auxiliary alone.
+        normalize_weights: likewise, for auxiliary alone.
+
+    Raises:
+        ConfigError: an option that the head named by ``over`` has not.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a configuration may say
+        self,
+        *,
+        in_features: int,
+        num_classes: int,
+        layers: Layers = PLAIN_LAYERS,
+        over: Conditioned = "d2dce",
+        embedding_dim: PositiveInt | None = None,
+        temperature: PositiveFloat | None = None,
+        margin: UnitFloat | None = None,
+        form: Form | None = None,
+        normalize_features: bool | None = None,
+        normalize_weights: bool | None = None,
+    ) -> None:
+        options = {
+            "embedding_dim": embedding_dim,
+            "temperature": temperature,
+            "margin": margin,
+            "form": form,
+            "normalize_features": normalize_features,
+            "normalize_weights": normalize_weights,
+        }
+        super().__init__(
+            build_inner(
+                over, options, in_features=in_features, num_classes=2 * num_classes, layers=layers
+            )
+        )
+
+    def forward(self, features: Tensor, labels: Tensor) -> HeadOutput:
+        """What the inner head says of features ``[N, F]``; it uses no label for it."""
+        output: HeadOutput = self.inner(features, labels)
+        return output
+
+    def d_loss(self, real: HeadOutput, fake: HeadOutput) -> Tensor:
+        """Loss of real samples as real ones of their class and of fake ones as fake ones."""
+        return self._loss(real, 0) + self._loss(fake, 1)
+
+    def g_loss(self, fake: HeadOutput) -> Tensor:
+        """Loss of fake samples as real ones of their class less that as fake ones."""
+        return self._loss(fake, 0) - self._loss(fake, 1)
+
+    def _loss(self, output: HeadOutput, is_fake: int) -> Tensor:
+        return self.inner.g_loss(replace(output, labels=2 * output.labels + is_fake))

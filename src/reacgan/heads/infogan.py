@@ -1,0 +1,182 @@
+"""A head that finds the codes hidden in z: InfoGAN's Q."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from reacgan.config import CodesConfig, ConfigError, PositiveFloat, PositiveInt, UnitFloat
+from reacgan.heads.base import PLAIN_LAYERS, HeadOutput, Layers, at_least_float32
+from reacgan.heads.d2dce import Form
+from reacgan.heads.inner import Inner, OverHead, build_inner
+
+LEAST_VARIANCE = 0.01  # a code is uniform on [-1, 1], of variance 1/3
+
+Variance = Literal["learned", "unit"]
+
+
+class ReadCodes(NamedTuple):
+    """The codes of N latents."""
+
+    discrete: list[Tensor]
+    """Of each discrete code its values, int64 ``[N]``."""
+    continuous: Tensor
+    """``[N, C]`` in [-1, 1]."""
+
+
+def coded_entries(codes: CodesConfig) -> int:
+    """How many of the first entries of z hold codes."""
+    return sum(codes.discrete) + codes.continuous
+
+
+def read_codes(codes: CodesConfig, z: Tensor) -> ReadCodes:
+    """The codes that standard normal ``z [N, Z]`` stands for.
+
+    A discrete code of c values is the index of the largest of its c entries, which is uniform over
+    them; a continuous one is erf(entry / sqrt 2), uniform on [-1, 1].
+    """
+    *groups, last = z[:, : coded_entries(codes)].split([*codes.discrete, codes.continuous], dim=1)
+    return ReadCodes([group.argmax(dim=1) for group in groups], torch.erf(last / math.sqrt(2)))
+
+
+def discrete_loss(logits: Sequence[Tensor], values: Sequence[Tensor]) -> Tensor:
+    """- ln Q(c | x) of discrete codes: cross-entropy, summed over codes, mean over samples.
+
+    Args:
+        logits: of each code, ``[N, c]``.
+        values: of each code, int64 ``[N]``.
+    """
+    losses = [F.cross_entropy(held, value) for held, value in zip(logits, values, strict=True)]
+    return torch.stack(losses).sum()
+
+
+def continuous_loss(mean: Tensor, log_variance: Tensor, values: Tensor) -> Tensor:
+    """- ln Q(c | x) of continuous codes under a Gaussian, summed over codes, mean over samples.
+
+    (ln(2 pi v) + (c - mean)^2 / v) / 2 with v the variance. All arguments are ``[N, C]``.
+    """
+    squares = (values - mean).square() * torch.exp(-log_variance)
+    return 0.5 * (math.log(2 * math.pi) + log_variance + squares).sum(dim=1).mean()
+
+
+class InfoGANHead(OverHead):
+    """InfoGAN's head (Chen, Duan, Houthooft, Schulman, Sutskever, Abbeel, NeurIPS 2016).
+
+    The first entries of z stand for codes (``model.codes``, :func:`read_codes`). Q, linear layers on
+    the features, tells from an image which codes it was made with: a softmax for each discrete code,
+    a Gaussian for each continuous one. Beside the inner head's losses::
+
+        D and G minimise - E ln Q(c | G(z)),
+
+    a bound on the mutual information of codes and images; this is what trains Q. Of real images, whose
+    codes nobody knows, Q says nothing. In the paper Q has one more hidden layer, and its variance is
+    exp(s), with s given by the network; here it is exp(s) + 0.01, so that a first guess far off does
+    not drown all other losses. ``variance=unit`` holds it at 1, as published code does.
+
+    Shapes: as the inner head's, and under ``twin`` Q's raw outputs as logits ``[N, Q]``: those of the
+    discrete codes, the means of the continuous ones, and s where it is learned.
+
+    Args:
+        in_features: width F of the features.
+        num_classes: K.
+        layers: factories of layers.
+        codes: what is hidden in z.
+        over: the kind of the inner head.
+        discrete_weight: of discrete codes, relative to the inner head's loss; all of them share
+            ``loss.conditioning_weight``.
+        continuous_weight: likewise, of continuous codes (the paper advises less than for others).
+        variance: whether the Gaussian's variance is learned.
+        embedding_dim: of the inner head, as are those below; None for what it has by itself.
+        temperature: likewise.
+        margin: likewise, for d2dce alone.
+        form: likewise, for d2dce alone.
+        normalize_features: likewise, for auxiliary alone.
+        normalize_weights: likewise, for auxiliary alone.
+
+    Raises:
+        ConfigError: no codes, or an option that the head named by ``over`` has not.
+    """
+
+    needs_codes: ClassVar[bool] = True
+
+    def __init__(  # noqa: PLR0913 - what a configuration may say
+        self,
+        *,
+        in_features: int,
+        num_classes: int,
+        layers: Layers = PLAIN_LAYERS,
+        codes: CodesConfig,
+        over: Inner = "unconditional",
+        discrete_weight: PositiveFloat = 1.0,
+        continuous_weight: PositiveFloat = 1.0,
+        variance: Variance = "learned",
+        embedding_dim: PositiveInt | None = None,
+        temperature: PositiveFloat | None = None,
+        margin: UnitFloat | None = None,
+        form: Form | None = None,
+        normalize_features: bool | None = None,
+        normalize_weights: bool | None = None,
+    ) -> None:
+        options = {
+            "embedding_dim": embedding_dim,
+            "temperature": temperature,
+            "margin": margin,
+            "form": form,
+            "normalize_features": normalize_features,
+            "normalize_weights": normalize_weights,
+        }
+        super().__init__(
+            build_inner(
+                over, options, in_features=in_features, num_classes=num_classes, layers=layers
+            )
+        )
+        self.codes = codes
+        self.discrete_weight = discrete_weight
+        self.continuous_weight = continuous_weight
+        self.sizes = [*codes.discrete, codes.continuous]
+        if variance == "learned":
+            self.sizes.append(codes.continuous)
+        self.q = layers.linear(in_features, sum(self.sizes), True)
+
+    def forward(self, features: Tensor, labels: Tensor) -> HeadOutput:
+        """What the inner head says of features ``[N, F]``, with Q's word beside it."""
+        output: HeadOutput = self.inner(features, labels)
+        twin = HeadOutput(torch.zeros_like(output.score), labels, logits=self.q(features))
+        return replace(output, twin=twin)
+
+    def d_loss(self, real: HeadOutput, fake: HeadOutput) -> Tensor:
+        """The inner head's loss, and Q's of fake samples."""
+        return self.inner.d_loss(real, fake) + self._loss_of_codes(fake)
+
+    def g_loss(self, fake: HeadOutput) -> Tensor:
+        """The inner head's loss, and Q's of fake samples."""
+        return self.inner.g_loss(fake) + self._loss_of_codes(fake)
+
+    def _loss_of_codes(self, fake: HeadOutput) -> Tensor:
+        if fake.twin is None or fake.twin.logits is None or fake.latents is None:
+            raise ConfigError(
+                "the output holds no codes to compare; needed: the output of a head infogan, "
+                "with the latents that the fakes were made from"
+            )
+        said = fake.twin.logits
+        said = said.to(at_least_float32(said.dtype))
+        codes = read_codes(self.codes, fake.latents.detach())
+        count = len(self.codes.discrete)
+        parts = said.split(self.sizes, dim=1)
+        loss = said.new_zeros(())
+        if count:
+            loss = loss + self.discrete_weight * discrete_loss(parts[:count], codes.discrete)
+        if self.codes.continuous:
+            mean, values = parts[count], codes.continuous.to(said.dtype)
+            # ln(exp(s) + 0.01), without overflow
+            floor = torch.full_like(mean, math.log(LEAST_VARIANCE))
+            learned = len(parts) > count + 1
+            log_variance = torch.logaddexp(parts[-1], floor) if learned else torch.zeros_like(mean)
+            loss = loss + self.continuous_weight * continuous_loss(mean, log_variance, values)
+        return loss

@@ -1,0 +1,105 @@
+"""A twin classifier that learns from fakes what labels do not say: TAC-GAN's head."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import Tensor, nn
+
+from reacgan.config import ConfigError, PositiveFloat, PositiveInt, UnitFloat
+from reacgan.heads.base import PLAIN_LAYERS, HeadOutput, Layers
+from reacgan.heads.d2dce import Form
+from reacgan.heads.inner import Conditioned, OverHead, build_inner
+
+
+class TwinHead(OverHead):
+    """TAC-GAN's head (Gong, Xu, Li, Zhang, Batmanghelich, NeurIPS 2019), over AC, 2C or D2D-CE.
+
+    An auxiliary classifier alone rewards G for samples that are easy to classify, so that classes
+    lose their overlap. A twin, a second head of the same kind with layers of its own, is trained on
+    fakes alone, and G works against it. With L the inner head's loss of samples and their labels,
+    and w the ``twin_weight``::
+
+        D minimises L_main(real, y) + w L_twin(fake, y)
+        G minimises L_main(fake, y) - w L_twin(fake, y)
+
+    The paper has cross-entropies (``over=auxiliary``). In some published code the twin's loss reads
+    the main head's outputs, so that the twin never learns; here it reads the twin's.
+
+    Shapes: as the inner head's, and the same under ``twin``, whose score is zero: it has no layer.
+
+    Args:
+        in_features: width F of the features.
+        num_classes: K.
+        layers: factories of layers.
+        over: the kind of both heads.
+        twin_weight: w, relative to the main loss; the two share ``loss.conditioning_weight``.
+        embedding_dim: of both, as are those below; None for what the head has by itself.
+        temperature: likewise.
+        margin: likewise, for d2dce alone.
+        form: likewise, for d2dce alone.
+        normalize_features: likewise, for auxiliary alone.
+        normalize_weights: likewise, for auxiliary alone.
+
+    Raises:
+        ConfigError: an option that the head named by ``over`` has not.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a configuration may say
+        self,
+        *,
+        in_features: int,
+        num_classes: int,
+        layers: Layers = PLAIN_LAYERS,
+        over: Conditioned = "d2dce",
+        twin_weight: PositiveFloat = 1.0,
+        embedding_dim: PositiveInt | None = None,
+        temperature: PositiveFloat | None = None,
+        margin: UnitFloat | None = None,
+        form: Form | None = None,
+        normalize_features: bool | None = None,
+        normalize_weights: bool | None = None,
+    ) -> None:
+        options = {
+            "embedding_dim": embedding_dim,
+            "temperature": temperature,
+            "margin": margin,
+            "form": form,
+            "normalize_features": normalize_features,
+            "normalize_weights": normalize_weights,
+        }
+        main, twin = (
+            build_inner(
+                over, options, in_features=in_features, num_classes=num_classes, layers=layers
+            )
+            for _ in range(2)
+        )
+        super().__init__(main)
+        self.twin_weight = twin_weight
+        twin.score = _NoScore()
+        self.twin = twin
+
+    def forward(self, features: Tensor, labels: Tensor) -> HeadOutput:
+        """What the inner head says of features ``[N, F]``, with the twin's word beside it."""
+        output: HeadOutput = self.inner(features, labels)
+        return replace(output, twin=self.twin(features, labels))
+
+    def d_loss(self, real: HeadOutput, fake: HeadOutput) -> Tensor:
+        """The main head's loss of real samples and w times the twin's of fake ones."""
+        return self.inner.d_loss(real, fake) + self.twin_weight * self._twin_loss(fake)
+
+    def g_loss(self, fake: HeadOutput) -> Tensor:
+        """The main head's loss of fake samples less w times the twin's."""
+        return self.inner.g_loss(fake) - self.twin_weight * self._twin_loss(fake)
+
+    def _twin_loss(self, fake: HeadOutput) -> Tensor:
+        if fake.twin is None:
+            raise ConfigError("the output holds no twin; needed: the output of a head twin")
+        return self.twin.g_loss(fake.twin)
+
+
+class _NoScore(nn.Module):
+    """Stands where a head has its score layer; gives zeros."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features.new_zeros(features.shape[0], 1)

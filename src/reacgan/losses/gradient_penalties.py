@@ -1,0 +1,187 @@
+"""Penalties on the gradient of D's score with respect to images.
+
+Each is a term of D's loss alone. The score is differentiated twice: once with respect to images, here,
+with autocast off and in float32 at least; once with respect to D's parameters, by the backward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from reacgan import distributed
+from reacgan.config import PositiveFloat, PositiveInt
+from reacgan.losses.slopes import slope, widened, without_autocast
+from reacgan.losses.terms import Step, Term
+
+Form = Literal["paper", "released"]
+
+
+class R1(Term):
+    """R1 (Mescheder, Geiger, Nowozin, ICML 2018, equation 9): D is flat at real images.
+
+    D minimises weight x E ||grad_x D(T(x))||^2 / 2 over real images x under their labels, with the
+    gradient with respect to the image before the run's augmentation T (Karras et al. 2020).
+
+    Args:
+        weight: gamma of the paper.
+        every: worked out in one of D's steps of so many, and counted as often the more. Published code
+            of StyleGAN2 takes an optimiser's step of its own for it; here it is added to D's loss.
+    """
+
+    def __init__(self, *, weight: PositiveFloat = 10.0, every: PositiveInt = 1) -> None:
+        super().__init__(weight=weight, every=every)
+
+    def d_term(self, step: Step) -> Tensor:
+        """Half the mean squared length of the gradient at real images."""
+        real, labels, _ = step.reals()
+        return _half_mean_square(step, real, labels, "real")
+
+
+class R2(Term):
+    """R2 (Mescheder, Geiger, Nowozin, ICML 2018, equation 10): D is flat at fakes.
+
+    As :class:`R1`, over fakes under the labels they were made from.
+
+    Args:
+        weight: gamma of the paper.
+        every: see :class:`R1`.
+    """
+
+    def __init__(self, *, weight: PositiveFloat = 10.0, every: PositiveInt = 1) -> None:
+        super().__init__(weight=weight, every=every)
+
+    def d_term(self, step: Step) -> Tensor:
+        """Half the mean squared length of the gradient at fakes."""
+        return _half_mean_square(step, step.fake, step.fake_labels, "fake")
+
+
+def _half_mean_square(step: Step, images: Tensor, labels: Tensor, role: str) -> Tensor:
+    def score(points: Tensor) -> Tensor:
+        return step.judge(step.augment(points, role), labels).score
+
+    return 0.5 * _squares(slope(score, images.detach())).mean()
+
+
+class WassersteinGradientPenalty(Term):
+    """WGAN-GP (Gulrajani et al., NeurIPS 2017, equation 3): D has slope 1 between real and fake.
+
+    D minimises weight x E (||grad D(x)|| - 1)^2 at x = a x_real + (1 - a) x_fake, with one a ~ U(0, 1)
+    an image, and x_real, x_fake what D compares in this step: with the run's augmentation. A
+    conditional D is asked under the labels of the real images.
+
+    Args:
+        weight: lambda of the paper.
+        every: worked out in one of D's steps of so many, and counted as often the more.
+    """
+
+    def __init__(self, *, weight: PositiveFloat = 10.0, every: PositiveInt = 1) -> None:
+        super().__init__(weight=weight, every=every)
+
+    def d_term(self, step: Step) -> Tensor:
+        """Mean squared difference of the gradient's length from 1."""
+        return _off_one(slope(_score_of_real(step), _between(step, "gradient_penalty"))).mean()
+
+
+class Dragan(Term):
+    """DRAGAN (Kodali, Abernethy, Hays, Kira 2017): D has slope 1 around real images.
+
+    D minimises weight x E (||grad D(x + d)|| - 1)^2 under the labels of the real images x, which carry
+    the run's augmentation. The paper has d normal, with a variance it leaves open: here its standard
+    deviation is ``spread`` times that of all values of the batch (with training.accumulate: of each
+    part). ``form="released"`` is what the
+    authors' code and the reference package draw instead: d = a x spread x deviation x u, with one
+    a ~ U(0, 1) an image and one u ~ U(0, 1) a value.
+
+    Args:
+        weight: lambda of the paper.
+        spread: size of the noise.
+        form: ``"paper"`` or ``"released"``.
+        every: worked out in one of D's steps of so many, and counted as often the more.
+    """
+
+    def __init__(
+        self,
+        *,
+        weight: PositiveFloat = 10.0,
+        spread: PositiveFloat = 0.5,
+        form: Form = "paper",
+        every: PositiveInt = 1,
+    ) -> None:
+        super().__init__(weight=weight, every=every)
+        self.spread = spread
+        self.form: Form = form
+
+    def d_term(self, step: Step) -> Tensor:
+        """Mean squared difference of the gradient's length from 1."""
+        return _off_one(slope(_score_of_real(step), self._around(step))).mean()
+
+    @torch.no_grad()
+    def _around(self, step: Step) -> Tensor:
+        real = _augmented(step, step.reals()[0], "real")
+        draws, count = step.draws("dragan"), len(real)
+        size = self.spread * _deviation(real)
+        if self.form == "paper":
+            return real + size * draws.normal(*real.shape, dtype=real.dtype)
+        share = draws.uniform(count, 1, 1, 1).to(real.dtype)
+        return real + share * size * draws.uniform(*real.shape).to(real.dtype)
+
+
+class MaxGradient(Term):
+    """Largest gradient (Zhou et al., ICML 2019, Lipschitz GANs): D's steepest slope is penalised.
+
+    D minimises weight x max_i ||grad D(x_i)||^2 over the whole batch of all processes (with
+    training.accumulate: the mean over parts of each part's largest), at points x_i between real and
+    fake as in :class:`WassersteinGradientPenalty`.
+
+    Args:
+        weight: lambda of the paper.
+        every: worked out in one of D's steps of so many, and counted as often the more.
+    """
+
+    def __init__(self, *, weight: PositiveFloat = 10.0, every: PositiveInt = 1) -> None:
+        super().__init__(weight=weight, every=every)
+
+    def d_term(self, step: Step) -> Tensor:
+        """Largest squared length of the gradient."""
+        squares = _squares(slope(_score_of_real(step), _between(step, "max_gradient")))
+        return distributed.gather(squares).amax()
+
+
+def _score_of_real(step: Step) -> Callable[[Tensor], Tensor]:
+    labels = step.reals()[1]
+    return lambda points: step.judge(points, labels).score
+
+
+@torch.no_grad()
+def _between(step: Step, stream: str) -> Tensor:
+    """One point on the way from each fake to a real image, both as D sees them."""
+    real = _augmented(step, step.reals()[0], "real")
+    fake = _augmented(step, step.fake, "fake")
+    share = step.draws(stream).uniform(len(real), 1, 1, 1).to(real.dtype)
+    return share * real + (1 - share) * fake
+
+
+def _augmented(step: Step, images: Tensor, role: str) -> Tensor:
+    with without_autocast(images):
+        return step.augment(widened(images), role)
+
+
+def _deviation(images: Tensor) -> Tensor:
+    """Standard deviation of all values of the images of all processes."""
+    world = distributed.world_size()
+    mean = distributed.sum_over_processes(images.mean()) / world
+    return (distributed.sum_over_processes((images - mean).square().mean()) / world).sqrt()
+
+
+def _squares(gradient: Tensor) -> Tensor:
+    """Squared length of each sample's gradient, ``[N]``."""
+    return gradient.flatten(1).square().sum(dim=1)
+
+
+def _off_one(gradient: Tensor) -> Tensor:
+    """(||g_i|| - 1)^2, ``[N]``; a gradient of zero has no direction to grow in, and gets none."""
+    return (torch.linalg.vector_norm(gradient.flatten(1), dim=1) - 1).square()

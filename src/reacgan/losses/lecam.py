@@ -1,0 +1,75 @@
+"""LeCam regularisation: each side's scores are held to the other side's average."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from reacgan import distributed
+from reacgan.config import PositiveFloat, PositiveInt
+from reacgan.losses.slopes import widened
+from reacgan.losses.terms import Judged, Step, Term
+
+
+class LeCam(Term):
+    """LeCam regularisation (Tseng, Jiang, Liu, Yang, Yang, CVPR 2021, equation 3).
+
+    With a_real and a_fake the moving averages of D's mean score on real images and on fakes, over all
+    processes and with the present step in them, D minimises::
+
+        weight x ( E (D(x) - a_fake)^2 + E (D(G(z)) - a_real)^2 )
+
+    ``form="released"`` is what the authors' code and the reference package compute instead: a side that
+    has already passed the other's average is left alone,
+    E max(D(x) - a_fake, 0)^2 + E max(a_real - D(G(z)), 0)^2.
+
+    Args:
+        weight: lambda of the paper.
+        decay: what an average keeps in a step, gamma of the paper.
+        start: steps of D before the term counts; until then the averages are the present means.
+        form: ``"paper"`` or ``"released"``.
+        every: worked out in one of D's steps of so many, and counted as often the more.
+    """
+
+    averages: Tensor
+    """``[2]``: of D's score on real images and on fakes."""
+    steps: Tensor
+    """How many steps of D were observed."""
+
+    def __init__(
+        self,
+        *,
+        weight: PositiveFloat = 0.3,
+        decay: Annotated[float, Field(ge=0, lt=1)] = 0.99,
+        start: Annotated[int, Field(ge=0)] = 1000,
+        form: Literal["paper", "released"] = "paper",
+        every: PositiveInt = 1,
+    ) -> None:
+        super().__init__(weight=weight, every=every)
+        self.decay = decay
+        self.start = start
+        self.form: Literal["paper", "released"] = form
+        self.register_buffer("averages", torch.zeros(2))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def observe(self, on_real: Judged, on_fake: Judged) -> None:
+        """Move the averages towards the mean scores of all processes' batches."""
+        means = torch.stack([widened(on_real.score).mean(), widened(on_fake.score).mean()])
+        means = distributed.sum_over_processes(means) / distributed.world_size()
+        late = (self.steps > self.start).to(self.averages.dtype)
+        self.averages.lerp_(means.to(self.averages.dtype), 1 - self.decay * late)
+        self.steps += 1
+
+    def d_term(self, step: Step) -> Tensor:
+        """Distance of scores from the other side's average; zero until ``start``."""
+        real, fake = widened(step.reals()[2].score), widened(step.on_fake.score)
+        of_real, of_fake = self.averages.to(real.dtype).unbind()
+        above, below = real - of_fake, of_real - fake
+        if self.form == "released":
+            above, below = above.relu(), below.relu()
+        distance = above.square().mean() + below.square().mean()
+        return distance * (self.steps > self.start + 1)

@@ -1,0 +1,78 @@
+"""Self-attention over positions (SAGAN, Zhang et al. 2019)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reacgan.config import ConfigError
+from reacgan.models.layers import conv1x1
+
+
+class SelfAttention(nn.Module):
+    """Self-attention over positions (SAGAN): x + gate o(x), with the gate starting at zero.
+
+    Queries at C/8 channels, keys and values (C/2) max-pooled 2x2, softmax without 1/sqrt(d).
+    """
+
+    def __init__(self, channels: int, *, spectral: bool) -> None:
+        super().__init__()
+        self.keys = max(channels // 8, 1)
+        self.values = max(channels // 2, 1)
+        self.query = conv1x1(channels, self.keys, spectral=spectral, bias=False)
+        self.key = conv1x1(channels, self.keys, spectral=spectral, bias=False)
+        self.value = conv1x1(channels, self.values, spectral=spectral, bias=False)
+        self.out = conv1x1(self.values, channels, spectral=spectral, bias=False)
+        self.gate = nn.Parameter(torch.zeros(1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[N, C, H, W] -> the same shape; sides of 2 or more."""
+        n, _, height, width = images.shape
+        query = self.query(images).reshape(n, self.keys, -1)  # [N, C/8, HW]
+        key = F.max_pool2d(self.key(images), 2).reshape(n, self.keys, -1)  # [N, C/8, HW/4]
+        value = F.max_pool2d(self.value(images), 2).reshape(n, self.values, -1)  # [N, C/2, HW/4]
+        weights = torch.softmax(query.transpose(1, 2) @ key, dim=-1)  # [N, HW, HW/4]
+        mixed = (value @ weights.transpose(1, 2)).reshape(n, self.values, height, width)
+        return images + self.gate * self.out(mixed)
+
+
+def attention_layers(
+    places: tuple[int, ...], widths: tuple[int, ...], *, spectral: bool, where: str
+) -> nn.ModuleDict:
+    """Self-attention behind some of the blocks, by their number as text.
+
+    Args:
+        places: numbers of blocks, counted from 1.
+        widths: channels that each block gives.
+        spectral: normalise its convolutions.
+        where: the place in the configuration, for messages.
+
+    Raises:
+        ConfigError: a number that no block has.
+    """
+    wrong = [place for place in places if not 1 <= place <= len(widths)]
+    if wrong:
+        raise ConfigError(
+            f"{where}: attention_after holds {wrong[0]}, but this network has blocks 1 to "
+            f"{len(widths)}"
+        )
+    return nn.ModuleDict(
+        {str(place): SelfAttention(widths[place - 1], spectral=spectral) for place in places}
+    )
+
+
+def attended(layers: nn.ModuleDict, place: int, images: Tensor) -> Tensor:
+    """What block ``place`` gave, after the attention behind it, if there is one."""
+    if str(place) not in layers:
+        return images
+    result: Tensor = layers[str(place)](images)
+    return result
+
+
+def stages_with(layers: nn.ModuleDict, blocks: nn.ModuleList) -> list[nn.Module]:
+    """Each block with the attention behind it."""
+    return [
+        nn.ModuleList([block, *([layers[str(place)]] if str(place) in layers else [])])
+        for place, block in enumerate(blocks, start=1)
+    ]

@@ -1,0 +1,297 @@
+"""BigGAN-deep's generator and discriminator backbone (Brock et al. 2019, appendix B).
+
+Bottleneck blocks of a quarter of the width, several at each resolution; the whole latent, next to
+the shared class embedding, enters the first layer and every conditional batch norm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reacgan.config import PositiveInt, Resolution, grid_of
+from reacgan.heads import PLAIN_LAYERS
+from reacgan.models.attention import attended, attention_layers, stages_with
+from reacgan.models.base import Backbone, Generator
+from reacgan.models.layers import (
+    SPECTRAL_LAYERS,
+    BatchNorm,
+    ConditionalBatchNorm,
+    Resample,
+    conv1x1,
+    conv3x3,
+    initialise_orthogonal,
+    linear,
+    weight_of,
+)
+from reacgan.models.residual import GENERATOR_STAGES, stages_of
+from reacgan.randomness import Draws
+
+Shortcut = Literal["drop", "learned"]
+RATIO = 4
+
+# By the side of the square: what the first convolution gives (shortcuts that drop, or learned
+# ones), what each stage gives, and how many stages (from the first) halve the resolution.
+BACKBONE_STAGES: dict[int, tuple[tuple[int, int], tuple[int, ...], int]] = {
+    8: ((4, 1), (4, 4), 1),
+    16: ((4, 1), (4, 4, 4), 2),
+    32: ((4, 1), (4, 4, 4), 2),
+    64: ((1, 1), (2, 4, 8, 16), 4),
+    128: ((1, 1), (2, 4, 8, 16, 16), 5),
+    256: ((1, 1), (2, 4, 8, 8, 16, 16), 6),
+    512: ((1, 1), (1, 2, 4, 8, 8, 16, 16), 7),
+}
+
+
+class DeepGeneratorBlock(nn.Module):
+    """cBN-ReLU-1x1, cBN-ReLU-(upsample)-3x3, cBN-ReLU-3x3, cBN-ReLU-1x1, plus a shortcut.
+
+    The shortcut keeps the first channels (``"drop"``) or is a 1x1 convolution (``"learned"``).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        condition_dim: int,
+        *,
+        up: bool,
+        shortcut: Shortcut,
+        spectral: bool,
+    ) -> None:
+        super().__init__()
+        self.up = up
+        self.out_channels = out_channels
+        hidden = max(in_channels // RATIO, 1)
+        self.norms = nn.ModuleList(
+            ConditionalBatchNorm(features, condition_dim, spectral=spectral)
+            for features in (in_channels, hidden, hidden, hidden)
+        )
+        resample: Resample = "up" if up else "none"
+        self.convolutions = nn.ModuleList(
+            [
+                conv1x1(in_channels, hidden, spectral=spectral),
+                conv3x3(hidden, hidden, spectral=spectral, resample=resample),
+                conv3x3(hidden, hidden, spectral=spectral),
+                conv1x1(hidden, out_channels, spectral=spectral),
+            ]
+        )
+        learned = shortcut == "learned"
+        self.shortcut = (
+            conv1x1(in_channels, out_channels, spectral=spectral) if learned else nn.Identity()
+        )
+
+    def forward(self, images: Tensor, condition: Tensor) -> Tensor:
+        """[N, C, H, W], condition [N, D] -> [N, C', 2H, 2W] or the same size; C' <= C if dropped."""
+        hidden = images
+        for norm, convolution in zip(self.norms, self.convolutions, strict=True):
+            hidden = convolution(F.relu(norm(hidden, condition), inplace=True))
+        kept = self.shortcut(images)[:, : self.out_channels]
+        return hidden + (F.interpolate(kept, scale_factor=2) if self.up else kept)
+
+    def condition_weight(self) -> Tensor:
+        """What the condition is multiplied with, [*, D]."""
+        return torch.cat([norm.condition_weight() for norm in self.norms])  # type: ignore[operator]
+
+
+class BigGANDeepGenerator(Generator):
+    """Latent and label to image, many thin blocks.
+
+    Args:
+        resolution: side of a square or (height, width), shorter side 8 to 1023 pixels.
+        channels: image channels.
+        num_classes: labels run from 0 to num_classes - 1.
+        width: base number of channels ("c" of BigGAN's table).
+        latent_dim: length of z.
+        shared_dim: length of the class embedding (never spectrally normalised).
+        depth: blocks at each resolution; the last of them doubles it and changes the width.
+        shortcut: ``"drop"`` leaves out channels where the width falls (the paper's);
+            ``"learned"`` puts a 1x1 convolution into every shortcut (a published variant).
+        attention_after: self-attention after these resolutions, counted from 1.
+        spectral_norm: normalise convolutions and linear layers.
+    """
+
+    def __init__(  # noqa: PLR0913 - options by name
+        self,
+        *,
+        resolution: Resolution,
+        channels: int,
+        num_classes: int,
+        width: PositiveInt = 128,
+        latent_dim: PositiveInt = 128,
+        shared_dim: PositiveInt = 128,
+        depth: PositiveInt = 2,
+        shortcut: Shortcut = "drop",
+        attention_after: tuple[int, ...] = (),
+        spectral_norm: bool = True,
+    ) -> None:
+        super().__init__(num_classes)
+        self.grid = grid_of(resolution)
+        multiples = stages_of(GENERATOR_STAGES, self.grid, resolution)
+        stages = [width * multiple for multiple in multiples]
+        self.latent_dim = latent_dim
+        self.in_channels = stages[0]
+        condition_dim = shared_dim + latent_dim
+        self.shared = nn.Embedding(num_classes, shared_dim)
+        cells = self.grid.rows * self.grid.columns
+        self.input = linear(condition_dim, stages[0] * cells, spectral=spectral_norm)
+        self.blocks = nn.ModuleList(
+            nn.ModuleList(
+                DeepGeneratorBlock(
+                    before,
+                    after if place == depth else before,
+                    condition_dim,
+                    up=place == depth,
+                    shortcut=shortcut,
+                    spectral=spectral_norm,
+                )
+                for place in range(1, depth + 1)
+            )
+            for before, after in zip(stages, stages[1:], strict=False)
+        )
+        self.attention = attention_layers(
+            attention_after, tuple(stages[1:]), spectral=spectral_norm, where="model.generator"
+        )
+        self.norm = BatchNorm(stages[-1], affine=True)
+        self.output = conv3x3(stages[-1], channels, spectral=spectral_norm)
+        initialise_orthogonal(self)
+
+    def forward(self, z: Tensor, labels: Tensor, draws: Draws | None = None) -> Tensor:
+        """Latent z [N, latent_dim] and labels -> images [N, channels, H, W] in [-1, 1]."""
+        condition = torch.cat([self.class_vectors(self.shared, labels), z], dim=1)
+        hidden = self.input(condition)
+        hidden = hidden.view(-1, self.in_channels, self.grid.rows, self.grid.columns)
+        hidden = hidden.contiguous(memory_format=torch.channels_last)
+        for place, blocks in enumerate(self.blocks, start=1):
+            for block in blocks:  # type: ignore[attr-defined]
+                hidden = block(hidden, condition)
+            hidden = attended(self.attention, place, hidden)
+        return torch.tanh(self.output(F.relu(self.norm(hidden), inplace=True)))
+
+    def latent_weights(self) -> list[Tensor]:
+        """The first layer's weight, then for each resolution what its blocks multiply z with."""
+        parts = [weight_of(self.input)]
+        for blocks in self.blocks:
+            held = [block.condition_weight() for block in blocks]  # type: ignore[attr-defined]
+            parts.append(torch.cat(held))
+        return [part[:, self.shared.embedding_dim :] for part in parts]
+
+
+class DeepBackboneBlock(nn.Module):
+    """ReLU-1x1, ReLU-3x3, ReLU-3x3, ReLU-(average)-1x1, plus a shortcut.
+
+    Where the width grows, the shortcut is x joined with a 1x1 convolution of it (``"drop"``). With
+    ``"learned"`` it is a 1x1 convolution wherever width or size change, and the average comes before
+    the last ReLU.
+    ``preactivated_shortcut`` feeds it ReLU(x) instead of x, as an in-place ReLU does.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        down: bool,
+        shortcut: Shortcut,
+        spectral: bool,
+        preactivated_shortcut: bool,
+    ) -> None:
+        super().__init__()
+        self.down = down
+        self.joined = shortcut == "drop"
+        self.preactivated_shortcut = preactivated_shortcut
+        hidden = max(out_channels // RATIO, 1)
+        early: Resample = "down" if down and not self.joined else "none"
+        self.conv1 = conv1x1(in_channels, hidden, spectral=spectral)
+        self.conv2 = conv3x3(hidden, hidden, spectral=spectral)
+        self.conv3 = conv3x3(hidden, hidden, spectral=spectral, resample=early)
+        self.conv4 = conv1x1(hidden, out_channels, spectral=spectral)
+        added = out_channels - in_channels if self.joined else out_channels
+        wanted = in_channels != out_channels or (down and not self.joined)
+        self.shortcut = conv1x1(in_channels, added, spectral=spectral) if wanted else None
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[N, C, H, W] -> [N, C', H/2, W/2] or the same size; C' >= C where joined."""
+        active = F.relu(images)
+        hidden = self.conv2(F.relu(self.conv1(active), inplace=True))
+        hidden = F.relu(self.conv3(F.relu(hidden, inplace=True)), inplace=True)
+        kept = active if self.preactivated_shortcut else images
+        if self.down:
+            hidden = F.avg_pool2d(hidden, 2) if self.joined else hidden
+            kept = F.avg_pool2d(kept, 2)
+        if self.shortcut is not None:
+            learned = self.shortcut(kept)
+            kept = torch.cat([kept, learned], dim=1) if self.joined else learned
+        return self.conv4(hidden) + kept
+
+
+class BigGANDeepBackbone(Backbone):
+    """Images to features: 3x3 convolution, many thin blocks, ReLU, sum over space.
+
+    Args:
+        resolution: side of a square or (height, width), shorter side 8 to 1023 pixels.
+        channels: image channels.
+        width: base number of channels ("c" of BigGAN's table).
+        depth: blocks of each stage; the first of them halves the size and changes the width.
+        shortcut: see :class:`DeepBackboneBlock`.
+        attention_after: self-attention after these stages, counted from 1.
+        spectral_norm: normalise the convolutions, and the head that follows.
+        preactivated_shortcut: see :class:`DeepBackboneBlock`; the published runs had it.
+    """
+
+    def __init__(
+        self,
+        *,
+        resolution: Resolution,
+        channels: int,
+        width: PositiveInt = 128,
+        depth: PositiveInt = 2,
+        shortcut: Shortcut = "drop",
+        attention_after: tuple[int, ...] = (),
+        spectral_norm: bool = True,
+        preactivated_shortcut: bool = False,
+    ) -> None:
+        super().__init__()
+        entry, multiples, halvings = stages_of(BACKBONE_STAGES, grid_of(resolution), resolution)
+        stages = [
+            width * entry[shortcut == "learned"],
+            *(width * multiple for multiple in multiples),
+        ]
+        self.head_layers = SPECTRAL_LAYERS if spectral_norm else PLAIN_LAYERS
+        self.out_features = stages[-1]
+        self.input = conv3x3(channels, stages[0], spectral=spectral_norm)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                *(
+                    DeepBackboneBlock(
+                        before if place == 0 else after,
+                        after,
+                        down=place == 0 and stage < halvings,
+                        shortcut=shortcut,
+                        spectral=spectral_norm,
+                        preactivated_shortcut=preactivated_shortcut,
+                    )
+                    for place in range(depth)
+                )
+            )
+            for stage, (before, after) in enumerate(zip(stages, stages[1:], strict=False))
+        )
+        self.attention = attention_layers(
+            attention_after, tuple(stages[1:]), spectral=spectral_norm, where="model.backbone"
+        )
+        initialise_orthogonal(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [N, channels, H, W] -> features [N, out_features]."""
+        hidden = self.input(images)
+        for place, blocks in enumerate(self.blocks, start=1):
+            hidden = attended(self.attention, place, blocks(hidden))
+        return F.relu(hidden).sum((2, 3))
+
+    def stages(self) -> Sequence[nn.Module]:
+        """The first convolution, then the stages, each with the attention behind it."""
+        return [self.input, *stages_with(self.attention, self.blocks)]

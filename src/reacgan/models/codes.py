@@ -1,0 +1,91 @@
+"""A generator whose first entries of z stand for codes (InfoGAN)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from reacgan.config import CodesConfig, ConfigError
+from reacgan.heads import coded_entries, read_codes
+from reacgan.models.base import Generator
+from reacgan.randomness import Draws
+
+_TAKE_Z = ("mapping", "styles")
+_SWITCHES = ("inner", "track", "iterate")
+
+
+class CodedGenerator(Generator):
+    """Any generator, with codes in its z (Chen et al., NeurIPS 2016).
+
+    z is standard normal as ever, so everything that draws, keeps or mixes latents stays as it is. The
+    first entries are read as codes (:func:`reacgan.heads.read_codes`), and the inner generator sees in
+    their place: of a discrete code of c values the one-hot row, shifted and scaled to mean 0 and
+    variance 1 like the rest of z; of a continuous one, uniform on [-1, 1], sqrt 3 times it. To choose
+    a discrete code, make its entry the largest; a continuous one, set sqrt 2 erfinv(code).
+
+    The paper appends codes to z; here they are part of ``latent_dim``. Where a generator mixes styles
+    in training, the second style has a z without codes; StyleGAN2's ``mixing=0`` avoids it.
+
+    Args:
+        inner: the generator.
+        codes: what its z holds.
+
+    Raises:
+        ConfigError: z has no entry beside the codes.
+    """
+
+    inner: Generator
+
+    def __init__(self, inner: Generator, codes: CodesConfig) -> None:
+        super().__init__(inner.num_classes)
+        del self.condition_strength  # the inner generator's is the one that acts
+        self.entries = coded_entries(codes)
+        if self.entries >= inner.latent_dim:
+            raise ConfigError(
+                f"model.codes take {self.entries} entries of z, which has {inner.latent_dim}; set "
+                "model.generator.latent_dim to more, or use fewer codes"
+            )
+        self.inner = inner
+        self.codes = codes
+        self.latent_dim = inner.latent_dim
+
+    def __getattr__(self, name: str) -> Any:
+        """What only the inner generator has (its strength, its styles), where z enters with codes."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name.startswith("_") or name in _SWITCHES:
+                raise
+        held: Any = getattr(self.inner, name)
+        if name in _TAKE_Z:
+            return lambda z, *others: held(self.coded(z), *others)
+        return held
+
+    def coded(self, z: Tensor) -> Tensor:
+        """What the inner generator sees in place of ``z [N, latent_dim]``: the same shape."""
+        discrete, continuous = read_codes(self.codes, z)
+        parts = []
+        for values, count in zip(discrete, self.codes.discrete, strict=True):
+            one_hot = values[:, None] == torch.arange(count, device=z.device)
+            parts.append((count * one_hot.to(z.dtype) - 1) / math.sqrt(count - 1))
+        return torch.cat([*parts, math.sqrt(3) * continuous, z[:, self.entries :]], dim=1)
+
+    def forward(self, z: Tensor, labels: Tensor, draws: Draws | None = None) -> Tensor:
+        """Make images ``[N, C, H, W]``; see :meth:`Generator.forward`."""
+        images: Tensor = self.inner(self.coded(z), labels, draws)
+        return images
+
+    def truncated(
+        self, z: Tensor, labels: Tensor, *, psi: float, layers: int | None = None
+    ) -> Tensor:
+        """Make images from truncated w, where the inner generator can; codes stay as they are."""
+        return self.inner.truncated(self.coded(z), labels, psi=psi, layers=layers)
+
+    def latent_weights(self) -> list[Tensor]:
+        """The inner generator's, with zeros where a code is no direction of z."""
+        kept = [matrix[:, self.entries :] for matrix in self.inner.latent_weights()]
+        return [F.pad(matrix, (self.entries, 0)) for matrix in kept]

@@ -1,0 +1,170 @@
+"""Deep convolutional networks without shortcuts (DCGAN, Radford et al. 2016; Miyato et al. 2018).
+
+The generator is a chain of 4x4 transposed convolutions of stride 2, the backbone one of pairs of a
+3x3 and a 4x4 convolution of stride 2. Widths are eight times the base on the smallest grid and
+halve with each doubling, down to the base; sizes above 32 repeat the widest, smaller ones end early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reacgan.config import Grid, PositiveInt, Resolution, UnitFloat, grid_of
+from reacgan.heads import PLAIN_LAYERS
+from reacgan.models.base import Backbone, Generator
+from reacgan.models.layers import (
+    SPECTRAL_LAYERS,
+    BatchNorm,
+    ConditionalBatchNorm,
+    conv3x3,
+    conv4x4,
+    initialise_orthogonal,
+    linear,
+    weight_of,
+)
+from reacgan.models.residual import Norm
+from reacgan.randomness import Draws
+
+WIDEST = 8
+
+
+def multiples_of(grid: Grid) -> list[int]:
+    """Channels on each grid from the smallest on, in multiples of the base: 8, 4, 2, 1 at 32."""
+    repeated = max(grid.doublings - 3, 0)
+    return [max(WIDEST >> max(place - repeated, 0), 1) for place in range(grid.doublings + 1)]
+
+
+class DCGANGenerator(Generator):
+    """Latent and label to image: linear, then for each doubling 4x4 transposed convolution-BN-ReLU.
+
+    The first layer is not normalised, as in the published re-implementations; DCGAN's own was.
+
+    Args:
+        resolution: side of a square or (height, width), shorter side 8 to 1024 pixels.
+        channels: image channels.
+        num_classes: labels run from 0 to num_classes - 1.
+        width: channels of the last stages; eight times as many on the smallest grid.
+        latent_dim: length of z.
+        conditional: the label enters batch norm as a one-hot vector. Without it (DCGAN) batch norm
+            has plain gains and biases, and labels change nothing.
+        spectral_norm: normalise convolutions and linear layers.
+    """
+
+    def __init__(
+        self,
+        *,
+        resolution: Resolution,
+        channels: int,
+        num_classes: int,
+        width: PositiveInt = 64,
+        latent_dim: PositiveInt = 128,
+        conditional: bool = True,
+        spectral_norm: bool = False,
+    ) -> None:
+        super().__init__(num_classes)
+        self.grid = grid_of(resolution)
+        self.latent_dim = latent_dim
+        self.conditional = conditional
+        stages = [width * multiple for multiple in multiples_of(self.grid)]
+        self.in_channels = stages[0]
+        cells = self.grid.rows * self.grid.columns
+        self.input = linear(latent_dim, stages[0] * cells, spectral=spectral_norm)
+        self.convolutions = nn.ModuleList(
+            conv4x4(before, after, spectral=spectral_norm, resample="up")
+            for before, after in zip(stages, stages[1:], strict=False)
+        )
+        condition_dim = num_classes if conditional else 0
+        self.norms = nn.ModuleList(
+            ConditionalBatchNorm(after, condition_dim, spectral=spectral_norm)
+            for after in stages[1:]
+        )
+        self.output = conv3x3(stages[-1], channels, spectral=spectral_norm)
+        initialise_orthogonal(self)
+
+    def forward(self, z: Tensor, labels: Tensor, draws: Draws | None = None) -> Tensor:
+        """Latent z [N, latent_dim] and labels -> images [N, channels, H, W] in [-1, 1]."""
+        condition = self.class_weights(labels, z.dtype) if self.conditional else None
+        hidden = self.input(z).view(-1, self.in_channels, self.grid.rows, self.grid.columns)
+        hidden = hidden.contiguous(memory_format=torch.channels_last)
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            hidden = F.relu(norm(convolution(hidden), condition), inplace=True)
+        return torch.tanh(self.output(hidden))
+
+    def latent_weights(self) -> list[Tensor]:
+        """The first layer's weight."""
+        return [weight_of(self.input)]
+
+
+class ConvolutionStage(nn.Module):
+    """3x3 and then 4x4 of stride 2 (or only 3x3), each with its norm and a leaky ReLU."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, down: bool, norm: Norm, leak: float
+    ) -> None:
+        super().__init__()
+        self.leak = leak
+        spectral = norm == "spectral"
+        layers = [conv3x3(in_channels, out_channels, spectral=spectral)]
+        if down:
+            layers.append(conv4x4(out_channels, out_channels, spectral=spectral, resample="down"))
+        self.convolutions = nn.ModuleList(layers)
+        self.norms = nn.ModuleList(
+            BatchNorm(out_channels, affine=True) if norm == "batch" else nn.Identity()
+            for _ in layers
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[N, C, H, W] -> [N, C', H/2, W/2] or the same size."""
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            images = F.leaky_relu(norm(convolution(images)), self.leak, inplace=True)
+        return images
+
+
+class DCGANBackbone(Backbone):
+    """Images to features: pairs of convolutions, a last 3x3, sum over space (SNDCGAN).
+
+    Args:
+        resolution: side of a square or (height, width), shorter side 8 to 1024 pixels.
+        channels: image channels.
+        width: channels of the first stage; up to eight times as many before the sum.
+        norm: spectral norm of all weights, the head's included; batch norm, which judges real and
+            fake images in separate passes; or none.
+        leak: slope of the leaky ReLU. 0.1 is Miyato et al.'s; DCGAN's own was 0.2, and the
+            reference package has 0, a plain ReLU.
+    """
+
+    def __init__(
+        self,
+        *,
+        resolution: Resolution,
+        channels: int,
+        width: PositiveInt = 64,
+        norm: Norm = "spectral",
+        leak: UnitFloat = 0.1,
+    ) -> None:
+        super().__init__()
+        grid = grid_of(resolution)
+        multiples = multiples_of(grid)[:0:-1]  # the generator's stages from the image on
+        widths = [channels, *(width * multiple for multiple in (*multiples, WIDEST))]
+        self.head_layers = SPECTRAL_LAYERS if norm == "spectral" else PLAIN_LAYERS
+        self.couples_samples = norm == "batch"
+        self.out_features = widths[-1]
+        self.convolutions = nn.ModuleList(
+            ConvolutionStage(before, after, down=place < grid.doublings, norm=norm, leak=leak)
+            for place, (before, after) in enumerate(zip(widths, widths[1:], strict=False))
+        )
+        initialise_orthogonal(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [N, channels, H, W] -> features [N, out_features]."""
+        for stage in self.convolutions:
+            images = stage(images)
+        return images.sum((2, 3))
+
+    def stages(self) -> Sequence[nn.Module]:
+        """The pairs of convolutions, then the last one."""
+        return list(self.convolutions)

@@ -1,0 +1,133 @@
+"""Widths and blocks that the residual networks share (SNGAN, SAGAN, BigGAN).
+
+Widths and depths per resolution follow the published table; 8 and 16 pixels continue it downwards.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reacgan.config import ConfigError, Grid
+from reacgan.models.layers import BatchNorm, ConditionalBatchNorm, Resample, conv1x1, conv3x3
+
+Norm = Literal["spectral", "batch", "none"]
+"""Of a backbone: spectral norm of the weights, batch norm of the features, or neither."""
+
+Stages = TypeVar("Stages")
+
+# By the side of the square (other sizes have the row of as many doublings), channels in multiples
+# of the width: what enters the first block, then what each block gives.
+GENERATOR_STAGES: dict[int, tuple[int, ...]] = {
+    8: (4, 4),
+    16: (4, 4, 4),
+    32: (4, 4, 4, 4),
+    64: (16, 8, 4, 2, 1),
+    128: (16, 16, 8, 4, 2, 1),
+    256: (16, 16, 8, 8, 4, 2, 1),
+    512: (16, 16, 8, 8, 4, 2, 1, 1),
+}
+# What each block of the backbone gives, and how many of them (from the first) halve the resolution.
+BACKBONE_STAGES: dict[int, tuple[tuple[int, ...], int]] = {
+    8: ((2, 2, 2), 1),
+    16: ((2, 2, 2, 2), 2),
+    32: ((2, 2, 2, 2), 2),
+    64: ((1, 2, 4, 8, 16), 4),
+    128: ((1, 2, 4, 8, 16, 16), 5),
+    256: ((1, 2, 4, 8, 8, 16, 16), 6),
+    512: ((1, 1, 2, 4, 8, 8, 16, 16), 7),
+}
+
+
+def stages_of(table: dict[int, Stages], grid: Grid, resolution: int | tuple[int, int]) -> Stages:
+    """The row of a table of widths for a size; raises ConfigError where it has none."""
+    if grid.square not in table:
+        raise ConfigError(
+            f"resolution is {resolution}; this network goes to shorter sides below {2 * max(table)}"
+        )
+    return table[grid.square]
+
+
+class GeneratorBlock(nn.Module):
+    """cBN-ReLU-upsample-3x3-cBN-ReLU-3x3, plus an upsampled 1x1 shortcut."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, condition_dim: int, *, spectral: bool
+    ) -> None:
+        super().__init__()
+        self.norm1 = ConditionalBatchNorm(in_channels, condition_dim, spectral=spectral)
+        self.conv1 = conv3x3(in_channels, out_channels, spectral=spectral, resample="up")
+        self.norm2 = ConditionalBatchNorm(out_channels, condition_dim, spectral=spectral)
+        self.conv2 = conv3x3(out_channels, out_channels, spectral=spectral)
+        self.shortcut = conv1x1(in_channels, out_channels, spectral=spectral)
+
+    def forward(self, images: Tensor, condition: Tensor | None) -> Tensor:
+        """[N, C, H, W], condition [N, D] or None -> [N, C', 2H, 2W]."""
+        hidden = F.relu(self.norm1(images, condition), inplace=True)
+        hidden = self.conv1(hidden)
+        hidden = self.conv2(F.relu(self.norm2(hidden, condition), inplace=True))
+        # A 1x1 convolution and nearest upsampling commute; this order costs a quarter.
+        return hidden + F.interpolate(self.shortcut(images), scale_factor=2)
+
+    def condition_weight(self) -> Tensor:
+        """What the condition is multiplied with, [2 C + 2 C', D]."""
+        return torch.cat([self.norm1.condition_weight(), self.norm2.condition_weight()])
+
+
+class BackboneBlock(nn.Module):
+    """(BN-ReLU)-3x3-(BN)-ReLU-3x3, plus a shortcut; both halved by 2x2 averages when ``down``.
+
+    The first block of a network takes the image itself, so it starts without BN and ReLU. With
+    batch norm a learned shortcut is normalised too. ``preactivated_shortcut`` feeds the shortcut
+    ReLU(x) instead of x: what an in-place ReLU does to networks of this kind, among them the ones
+    whose scores were published. With batch norm, whose output is another tensor, it changes
+    nothing.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        down: bool,
+        first: bool,
+        norm: Norm,
+        preactivated_shortcut: bool,
+    ) -> None:
+        super().__init__()
+        self.down = down
+        self.first = first
+        self.preactivated_shortcut = preactivated_shortcut and norm != "batch"
+        spectral = norm == "spectral"
+        learned = first or down or in_channels != out_channels
+
+        def normalised(features: int, *, needed: bool = True) -> nn.Module:
+            return BatchNorm(features, affine=True) if norm == "batch" and needed else nn.Identity()
+
+        self.norm1 = normalised(in_channels, needed=not first)
+        self.conv1 = conv3x3(in_channels, out_channels, spectral=spectral)
+        self.norm2 = normalised(out_channels)
+        resample: Resample = "down" if down else "none"
+        self.conv2 = conv3x3(out_channels, out_channels, spectral=spectral, resample=resample)
+        self.shortcut_norm = normalised(in_channels, needed=learned)
+        self.shortcut = (
+            conv1x1(in_channels, out_channels, spectral=spectral) if learned else nn.Identity()
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[N, C, H, W] -> [N, C', H/2, W/2] or the same size."""
+        active = images if self.first else F.relu(self.norm1(images))
+        hidden = self.conv2(F.relu(self.norm2(self.conv1(active)), inplace=True))
+        kept = active if self.preactivated_shortcut else images
+        # Averaging and a 1x1 convolution commute; this order costs a quarter.
+        if self.first:
+            kept = self.shortcut_norm(self._halved(kept))
+        else:
+            kept = self._halved(self.shortcut_norm(kept))
+        return hidden + self.shortcut(kept)
+
+    def _halved(self, images: Tensor) -> Tensor:
+        return F.avg_pool2d(images, 2) if self.down else images

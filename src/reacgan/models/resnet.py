@@ -1,0 +1,154 @@
+"""SNGAN's residual networks (Miyato et al. 2018; with attention SAGAN's), 8 to 512 pixels.
+
+The class enters each conditional batch norm of the generator as a one-hot vector, z the first layer
+alone. The backbone is also BigGAN's; its features are summed over space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reacgan.config import PositiveInt, Resolution, grid_of
+from reacgan.heads import PLAIN_LAYERS
+from reacgan.models.attention import attended, attention_layers, stages_with
+from reacgan.models.base import Backbone, Generator
+from reacgan.models.layers import (
+    SPECTRAL_LAYERS,
+    BatchNorm,
+    conv3x3,
+    initialise_orthogonal,
+    linear,
+    weight_of,
+)
+from reacgan.models.residual import (
+    BACKBONE_STAGES,
+    GENERATOR_STAGES,
+    BackboneBlock,
+    GeneratorBlock,
+    Norm,
+    stages_of,
+)
+from reacgan.randomness import Draws
+
+
+class ResNetGenerator(Generator):
+    """Latent and label to image; the label as a one-hot vector in conditional batch norm.
+
+    Args:
+        resolution: side of a square or (height, width), shorter side 8 to 1023 pixels.
+        channels: image channels.
+        num_classes: labels run from 0 to num_classes - 1.
+        width: base number of channels ("c" of the table).
+        latent_dim: length of z.
+        conditional: without it batch norm has plain gains and biases, and labels change nothing.
+        attention_after: self-attention after these blocks, counted from 1.
+        spectral_norm: normalise convolutions and linear layers (SAGAN; SNGAN does not).
+    """
+
+    def __init__(
+        self,
+        *,
+        resolution: Resolution,
+        channels: int,
+        num_classes: int,
+        width: PositiveInt = 64,
+        latent_dim: PositiveInt = 128,
+        conditional: bool = True,
+        attention_after: tuple[int, ...] = (),
+        spectral_norm: bool = False,
+    ) -> None:
+        super().__init__(num_classes)
+        self.grid = grid_of(resolution)
+        multiples = stages_of(GENERATOR_STAGES, self.grid, resolution)
+        stages = [width * multiple for multiple in multiples]
+        self.latent_dim = latent_dim
+        self.conditional = conditional
+        self.in_channels = stages[0]
+        cells = self.grid.rows * self.grid.columns
+        self.input = linear(latent_dim, stages[0] * cells, spectral=spectral_norm)
+        condition_dim = num_classes if conditional else 0
+        self.blocks = nn.ModuleList(
+            GeneratorBlock(before, after, condition_dim, spectral=spectral_norm)
+            for before, after in zip(stages, stages[1:], strict=False)
+        )
+        self.attention = attention_layers(
+            attention_after, tuple(stages[1:]), spectral=spectral_norm, where="model.generator"
+        )
+        self.norm = BatchNorm(stages[-1], affine=True)
+        self.output = conv3x3(stages[-1], channels, spectral=spectral_norm)
+        initialise_orthogonal(self)
+
+    def forward(self, z: Tensor, labels: Tensor, draws: Draws | None = None) -> Tensor:
+        """Latent z [N, latent_dim] and labels -> images [N, channels, H, W] in [-1, 1]."""
+        condition = self.class_weights(labels, z.dtype) if self.conditional else None
+        hidden = self.input(z).view(-1, self.in_channels, self.grid.rows, self.grid.columns)
+        hidden = hidden.contiguous(memory_format=torch.channels_last)
+        for place, block in enumerate(self.blocks, start=1):
+            hidden = attended(self.attention, place, block(hidden, condition))
+        return torch.tanh(self.output(F.relu(self.norm(hidden), inplace=True)))
+
+    def latent_weights(self) -> list[Tensor]:
+        """The first layer's weight."""
+        return [weight_of(self.input)]
+
+
+class ResNetBackbone(Backbone):
+    """Images to features: residual blocks, ReLU, sum over space.
+
+    Args:
+        resolution: side of a square or (height, width), shorter side 8 to 1023 pixels.
+        channels: image channels.
+        width: base number of channels ("c" of the table).
+        attention_after: self-attention after these blocks, counted from 1.
+        norm: spectral norm of all weights, the head's included (SNGAN, SAGAN); batch norm, which
+            judges real and fake images in separate passes; or none (for gradient penalties).
+        preactivated_shortcut: see :class:`~reacgan.models.residual.BackboneBlock`.
+    """
+
+    def __init__(
+        self,
+        *,
+        resolution: Resolution,
+        channels: int,
+        width: PositiveInt = 64,
+        attention_after: tuple[int, ...] = (),
+        norm: Norm = "spectral",
+        preactivated_shortcut: bool = False,
+    ) -> None:
+        super().__init__()
+        multiples, halvings = stages_of(BACKBONE_STAGES, grid_of(resolution), resolution)
+        stages = [channels, *(width * multiple for multiple in multiples)]
+        spectral = norm == "spectral"
+        self.head_layers = SPECTRAL_LAYERS if spectral else PLAIN_LAYERS
+        self.couples_samples = norm == "batch"
+        self.out_features = stages[-1]
+        self.blocks = nn.ModuleList(
+            BackboneBlock(
+                before,
+                after,
+                down=place < halvings,
+                first=place == 0,
+                norm=norm,
+                preactivated_shortcut=preactivated_shortcut,
+            )
+            for place, (before, after) in enumerate(zip(stages, stages[1:], strict=False))
+        )
+        self.attention = attention_layers(
+            attention_after, tuple(stages[1:]), spectral=spectral, where="model.backbone"
+        )
+        initialise_orthogonal(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [N, channels, H, W] -> features [N, out_features]."""
+        hidden = images
+        for place, block in enumerate(self.blocks, start=1):
+            hidden = attended(self.attention, place, block(hidden))
+        return F.relu(hidden).sum((2, 3))
+
+    def stages(self) -> Sequence[nn.Module]:
+        """The blocks, each with the attention behind it."""
+        return stages_with(self.attention, self.blocks)

@@ -1,0 +1,218 @@
+"""Convolutions of StyleGAN2: equalised, modulated by styles, and the deviation over a group.
+
+Karras, Laine, Aittala, Hellsten, Lehtinen, Aila, "Analyzing and improving the image quality of
+StyleGAN", CVPR 2020, in plain PyTorch. Learned taps of a convolution that doubles are those of a true
+convolution (flipped against the others), which is a matter of naming.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reacgan.heads.base import at_least_float32
+from reacgan.heads.equalised import EqualisedLinear, leaky_relu
+from reacgan.heads.hypersphere import without_autocast
+from reacgan.models.filters import Resampler
+from reacgan.models.layers import Resample
+
+Architecture = Literal["skip", "resnet", "orig"]
+"""How images of several sizes are joined: sums of images, residual blocks, or only the last."""
+
+RESIDUAL_GAIN = math.sqrt(0.5)
+DEMODULATION_EPS = 1e-8
+DEVIATION_EPS = 1e-8
+
+
+def channels_at(square: int, base: int, most: int) -> int:
+    """Channels of a layer of ``square`` x ``square`` pixels: base / square, 1 to ``most``."""
+    return max(min(base // square, most), 1)
+
+
+class EqualisedConv2d(nn.Module):
+    """Convolution with weights from N(0, 1), scaled by 1 / sqrt(fan-in) when used.
+
+    Doubling and halving blur with [1, 3, 3, 1]: a 3x3 convolution halves after the blur and is blurred
+    after it doubles; a 1x1 convolution runs at the lower resolution.
+
+    Args:
+        in_channels: C.
+        out_channels: C'.
+        size: 1 or 3.
+        bias: learned offset, zero at first.
+        leaky: leaky ReLU behind it.
+        resample: ``"up"`` only for size 1.
+        gain: factor of the output.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        size: int,
+        *,
+        bias: bool = True,
+        leaky: bool = True,
+        resample: Resample = "none",
+        gain: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.leaky = leaky
+        self.resample = resample
+        self.gain = gain
+        self.scale = 1 / math.sqrt(in_channels * size * size)
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, size, size))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.resampler = Resampler() if resample != "none" else None
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[N, C, H, W] -> [N, C', H, W], or twice or half the size."""
+        size = self.weight.shape[-1]
+        stride, padding = 1, size // 2
+        if self.resampler is not None and self.resample == "down":
+            if size == 1:
+                images = self.resampler.down(images)
+            else:
+                images, stride, padding = self.resampler.blur(images, padding=2), 2, 0
+        scale = self.scale if self.leaky else self.scale * self.gain
+        hidden = F.conv2d(images, self.weight * scale, self.bias, stride, padding)
+        if self.resampler is not None and self.resample == "up":
+            hidden = self.resampler.up(hidden)
+        return leaky_relu(hidden, self.gain) if self.leaky else hidden
+
+
+class ModulatedConv2d(nn.Module):
+    """Convolution whose weights a style scales for each sample (equations 1 to 3 of the paper).
+
+    w'_oik = s_i w_oik, and with demodulation w''_oik = w'_oik / sqrt(sum_ik w'_oik^2 + 1e-8). Scaling
+    the input channels by s and the output channels by the root is the same with one convolution for
+    the whole batch. The roots are in float32 at least, under autocast too.
+
+    Args:
+        in_channels: C.
+        out_channels: C'.
+        size: 1 or 3.
+        style_dim: length of w.
+        demodulate: give each sample's weights of an output channel unit length.
+        up: double the size; for size 3.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        size: int,
+        *,
+        style_dim: int,
+        demodulate: bool = True,
+        up: bool = False,
+    ) -> None:
+        super().__init__()
+        self.demodulate = demodulate
+        self.up = up
+        self.scale = 1 / math.sqrt(in_channels * size * size)
+        self.style = EqualisedLinear(style_dim, in_channels, bias_start=1.0)
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, size, size))
+        self.resampler = Resampler() if up else None
+
+    def forward(self, images: Tensor, w: Tensor) -> Tensor:
+        """[N, C, H, W] and w [N, style_dim] -> [N, C', H, W], or twice the size."""
+        styles = self.style(w) * self.scale  # [N, C], float32
+        hidden = images * styles[:, :, None, None].to(images.dtype)
+        if self.resampler is not None:
+            hidden = F.conv_transpose2d(hidden, self.weight.transpose(0, 1), stride=2)
+            hidden = self.resampler.blur(hidden, padding=1)
+        else:
+            hidden = F.conv2d(hidden, self.weight, padding=self.weight.shape[-1] // 2)
+        factors = self.output_factors(styles)
+        return hidden if factors is None else hidden * factors[:, :, None, None].to(hidden.dtype)
+
+    def output_factors(self, styles: Tensor) -> Tensor | None:
+        """Factors [N, C'] of the output: demodulation, and 4 for the zeros between pixels."""
+        gain = 4.0 if self.up else 1.0
+        if not self.demodulate:
+            return None if gain == 1 else styles.new_full((len(styles), len(self.weight)), gain)
+        with without_autocast(styles):
+            lengths = styles.square() @ self.weight.square().sum((2, 3)).T  # [N, C']
+            return (lengths + DEMODULATION_EPS).rsqrt() * gain
+
+
+class StyledConv(nn.Module):
+    """Modulated 3x3 convolution, noise of a learned strength (zero at first), bias, leaky ReLU.
+
+    Args:
+        in_channels: C.
+        out_channels: C'.
+        style_dim: length of w.
+        size: (height, width) of what it gives.
+        up: it doubles.
+        gain: factor of the output.
+    """
+
+    noise: Tensor
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        style_dim: int,
+        size: tuple[int, int],
+        up: bool = False,
+        gain: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.gain = gain
+        self.conv = ModulatedConv2d(in_channels, out_channels, 3, style_dim=style_dim, up=up)
+        self.noise_strength = nn.Parameter(torch.zeros(()))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.register_buffer("noise", torch.randn(size))
+
+    def forward(self, images: Tensor, w: Tensor, noise: Tensor | None = None) -> Tensor:
+        """[N, C, H, W], w [N, style_dim], noise [N, 1, H', W'] or None for the layer's constant one."""
+        hidden: Tensor = self.conv(images, w)
+        drawn = self.noise if noise is None else noise
+        drawn = drawn.to(self.noise_strength.dtype) * self.noise_strength
+        hidden = hidden + drawn.to(hidden.dtype) + self.bias[:, None, None].to(hidden.dtype)
+        return leaky_relu(hidden, self.gain)
+
+
+class ToImage(nn.Module):
+    """Modulated 1x1 convolution to image channels, without demodulation; float32 at least."""
+
+    def __init__(self, in_channels: int, channels: int, *, style_dim: int) -> None:
+        super().__init__()
+        self.conv = ModulatedConv2d(in_channels, channels, 1, style_dim=style_dim, demodulate=False)
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, hidden: Tensor, w: Tensor) -> Tensor:
+        """[N, C, H, W], w [N, style_dim] -> [N, channels, H, W]."""
+        images: Tensor = self.conv(hidden, w)
+        return images + self.bias[:, None, None]  # in the precision of the bias
+
+
+class GroupDeviation(nn.Module):
+    """One more channel: how much the samples of a group differ (Karras et al. 2018, section 3).
+
+    Groups are consecutive samples, as many as divide both the batch and ``group``. The channel holds
+    the standard deviation over the group, averaged over channels and pixels.
+    """
+
+    def __init__(self, group: int) -> None:
+        super().__init__()
+        self.group = group
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """[N, C, H, W] -> [N, C + 1, H, W]."""
+        count, _, height, width = hidden.shape
+        members = math.gcd(count, self.group)
+        wide = hidden.to(at_least_float32(hidden.dtype))
+        grouped = wide.reshape(count // members, members, -1)
+        variance = (grouped - grouped.mean(1, keepdim=True)).square().mean(1)
+        deviation = (variance + DEVIATION_EPS).sqrt().mean(1)  # one number a group
+        channel = deviation[:, None].expand(-1, members).reshape(count, 1, 1, 1)
+        return torch.cat([hidden, channel.expand(-1, 1, height, width).to(hidden.dtype)], dim=1)

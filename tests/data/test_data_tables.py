@@ -1,0 +1,252 @@
+"""Tables of files and classes, and what the command line says of any data set."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from reacgan.cli import main
+from reacgan.config import DataConfig, parse_experiment
+from reacgan.data import (
+    DATASETS,
+    LISTERS,
+    DataError,
+    describe_opener,
+    find_dataset,
+    open_dataset,
+    prepare_data,
+)
+
+
+def opened(path, split="train", name=None):
+    kind = name or path.suffix[1:]
+    return open_dataset(DataConfig(name=kind, path=str(path), resolution=8), split)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Files 0.png to 5.png in two folders, each filled with 40 times its number."""
+    for number in range(6):
+        folder = tmp_path / "files" / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), 40 * number).save(folder / f"{number}.png")
+    return tmp_path
+
+
+def rows_of(labels, splits=None):
+    rows = [
+        {"path": f"files/{'ab'[k % 2]}/{k}.png", "label": label} for k, label in enumerate(labels)
+    ]
+    for row, split in zip(rows, splits or (), strict=False):
+        row["split"] = split
+    return rows
+
+
+def write_csv(path, rows, delimiter=",", encoding="utf-8"):
+    with path.open("w", newline="", encoding=encoding) as file:
+        writer = csv.DictWriter(file, list(rows[0]), delimiter=delimiter)
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def write_jsonl(path, rows):
+    path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n\n")
+    return path
+
+
+def numbers(data):
+    return (data.images[:, 0, 0, 0] // 40).tolist()
+
+
+@pytest.mark.parametrize("kind", ["csv", "csv with a mark", "tabs", "jsonl"])
+def test_rows_become_labels(pictures, kind):
+    rows = rows_of(["wolf, grey", "dog", "été", "dog", "été", "dog"])
+    if kind == "jsonl":
+        table = write_jsonl(pictures / "t.jsonl", rows)
+    elif kind == "tabs":
+        table = write_csv(pictures / "t.tsv", rows, "\t")
+    else:
+        coding = "utf-8-sig" if kind == "csv with a mark" else "utf-8"
+        table = write_csv(pictures / "t.csv", rows, encoding=coding)
+    data = opened(table, name="jsonl" if kind == "jsonl" else "csv")
+    assert data.class_names == ("dog", "wolf, grey", "été")
+    assert numbers(data) == [0, 2, 4, 1, 3, 5]
+    assert data.labels.tolist() == [1, 2, 2, 0, 0, 0]
+    assert find_dataset(str(table)).name == ("jsonl" if kind == "jsonl" else "csv")
+    with pytest.raises(DataError, match="has no test split; add a column called split"):
+        opened(table, "test", "jsonl" if kind == "jsonl" else "csv")
+
+
+@pytest.mark.parametrize("path_key", ["path", "file", "filename", "file_name", "image"])
+@pytest.mark.parametrize("label_key", ["label", "class", "target"])
+def test_names_of_columns(pictures, path_key, label_key):
+    rows = [
+        {"id": "x", label_key: row["label"], path_key: row["path"]} for row in rows_of([10, 9] * 3)
+    ]
+    for table in (write_csv(pictures / "t.csv", rows), write_jsonl(pictures / "t.jsonl", rows)):
+        data = opened(table)
+        assert data.class_names == ("9", "10")  # as numbers
+        assert data.labels.tolist() == [1, 1, 1, 0, 0, 0]
+
+
+def test_splits(pictures):
+    rows = rows_of(["a", "b", "a", "b", "a", "c"], ["train", "Training", "", "val", "test", "test"])
+    table = write_csv(pictures / "t.csv", rows)
+    assert numbers(opened(table)) == [0, 2, 1]
+    rows[5]["label"] = "a"
+    assert numbers(opened(write_csv(table, rows), "test")) == [4, 3, 5]
+    rows[5]["label"] = "c"
+    with pytest.raises(DataError, match=r"1 of 3 files.*its class has no training image"):
+        opened(write_csv(table, rows), "test")
+    rows[5]["split"] = "dev"
+    with pytest.raises(DataError, match=r"t\.csv, row 7: split is 'dev'; allowed: train, training"):
+        opened(write_csv(table, rows))
+    held_out = write_csv(table, rows_of(["a"], ["test"]))
+    with pytest.raises(DataError, match="names no image for train"):
+        opened(held_out)
+
+
+def test_absolute_paths_and_changed_labels(pictures):
+    rows = rows_of("ab" * 3)
+    for row in rows:
+        row["path"] = str(pictures / row["path"])
+    (pictures / "elsewhere").mkdir()
+    table = write_csv(pictures / "elsewhere" / "t.csv", rows)
+    before = opened(table)
+    rows[0]["label"] = "b"
+    after = opened(write_csv(table, rows))
+    assert before.counts.tolist() == [3, 3] and after.counts.tolist() == [2, 4]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", r"empty; needed: a header line with path and label"),
+        ("path,label\n", "names no image for train"),
+        ("a.png,cat\nb.png,dog\n", r"row 2: has only a\.png, cat; needed: one of path, file"),
+        (
+            "path,kind\na.png,x\n",
+            r"row 2: has only path, kind; needed: one of label, class, target",
+        ),
+        ("path,label,class\na,b,c\n", r"row 2: has both label and class; needed: one of label"),
+        ("path,label\na.png\n", r"row 2: 1 values, needed: 2, one for each of path, label"),
+        ("path,label\na.png,x,y\n", r"row 2: 3 values, needed: 2.*double quotes"),
+        ("path,label\na.png,\n", r"row 2: label is ''; needed: a text or a whole number"),
+        ("path,label\na.png,x\n", r"1 of 1 files|no usable image among 1 files: 1 x not readable"),
+        ("path,label\ntable.csv,x\n", r"not an image's extension \(\.csv\)"),
+        ('path,label\n"a.png,x\n', "not readable as CSV"),
+        (b"path,label\n\xff.png,x\n", "not readable: 'utf-8' codec"),
+    ],
+)
+def test_csv_that_cannot_be_used(tmp_path, text, said):
+    path = tmp_path / "table.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(DataError, match=said):
+        opened(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[1]", "line 1: not a JSON object such as"),
+        ('{"path": "a.png"', "line 1: not a JSON object"),
+        ("[" * 100_000, "line 1: not a JSON object"),
+        ('{"path": "a.png"}', "line 1: has only path; needed: one of label"),
+        ('{"path": "a.png", "label": null}', "label is None; needed: a text or a whole number"),
+        ('{"path": "a.png", "label": true}', "label is True; needed"),
+        ('{"path": "a.png", "label": [1]}', r"label is \[1\]; needed"),
+        ('{"path": "a\\u0000.png", "label": "x"}', "needed: a text or a whole number"),
+        ("", "names no image for train"),
+    ],
+)
+def test_jsonl_that_cannot_be_used(tmp_path, text, said):
+    (tmp_path / "t.jsonl").write_text(text)
+    with pytest.raises(DataError, match=said):
+        opened(tmp_path / "t.jsonl")
+    with pytest.raises(DataError, match="no such file"):
+        opened(tmp_path / "absent.jsonl")
+
+
+def test_every_set_describes_itself_and_has_its_lister():
+    for name, opener in DATASETS.items():
+        said = describe_opener(opener)
+        assert said["what"].endswith(".") and said["path"].endswith("."), name
+        assert "``" not in str(said) and ":func:" not in str(said)
+    assert describe_opener(DATASETS["cub200"])["options"] == "box=False"
+    assert set(LISTERS) < set(DATASETS)
+
+
+def test_options_in_an_experiment():
+    held = parse_experiment({"name": "x", "data": {"name": "cub200", "options": {"box": True}}})
+    assert held.replace(**{"data.options.box": False}).data.options == {"box": False}
+    assert held.replace(**{"data.name": "afhq"}).data.options == {}
+    added = held.replace(**{"data.name": "ffhq", "data.options.train_on_all": True})
+    assert added.data.options == {"train_on_all": True}
+    assert parse_experiment(json.loads(held.to_json())) == held
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    told = capsys.readouterr()
+    return ended.value.code, told.out, told.err
+
+
+def test_the_command_names_every_set(capsys):
+    code, out, _ = run(capsys, "data", "list")
+    assert code == 0
+    for name in DATASETS:
+        assert f"\n{name} " in f"\n{out}"
+    assert "options: box=False" in out and "OWNER/NAME" in out
+
+
+def test_the_command_shows_the_tail(capsys, tmp_path):
+    for name, count in (("cat", 40), ("dog", 30), ("ocelot", 4)):
+        for number in range(count):
+            path = tmp_path / "pets" / name / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (9, 9)).save(path)
+    code, out, _ = run(capsys, "data", "inspect", str(tmp_path / "pets"))
+    assert code == 0 and "74 images of 3 classes" in out
+    assert "largest/smallest 10\n" in out
+    shares = np.array([40, 30, 4]) / 74
+    assert f"effective        {np.prod(shares**-shares):.1f} of 3 classes" in out
+    assert "1 with less than half of the mean: ocelot (4)" in out
+    assert "advice" in out and "--set data.balanced=true" in out
+    packed = tmp_path / "pets.safetensors"
+    prepare_data(tmp_path / "pets", packed, resolution=(8, 10))
+    code, out, _ = run(capsys, "data", "inspect", str(packed))
+    assert code == 0 and "1 x 8 x 10" in out and "ocelot (4)" in out and "digest" in out
+
+
+def test_the_command_looks_at_registered_sets(capsys, tmp_path):
+    code, out, _ = run(capsys, "data", "inspect", "digits", "--split", "test")
+    assert code == 0 and "596 images of 10 classes" in out and "advice" not in out
+    for number in (1, 60_001):
+        path = tmp_path / f"{number:05d}.png"
+        Image.new("L", (9, 9)).save(path)
+    place = f"ffhq:{tmp_path}"
+    assert "1 images of 1 classes" in run(capsys, "data", "inspect", place)[1]
+    asked = ("data", "inspect", place, "--set", "train_on_all=true")
+    assert "2 images of 1 classes" in run(capsys, *asked)[1]
+    code, _, err = run(capsys, "data", "inspect", place, "--set", "all=1")
+    assert code == 1 and "data.options.all: unknown option" in err
+    code, _, err = run(capsys, "data", "inspect", "cub100")
+    assert code == 1 and "cub100: no such folder" in err
+
+
+def test_the_command_packs_at_height_and_width(capsys, two_classes, tmp_path):
+    out = tmp_path / "p.safetensors"
+    code, told, _ = run(
+        capsys, "data", "prepare", str(two_classes), str(out), "--resolution", "8x12"
+    )
+    assert code == 0 and "3 x 8 x 12" in told
+    for wrong in ("8x", "8x8x8", "big"):
+        again = ("data", "prepare", str(two_classes), f"{out}2", "--resolution", wrong)
+        code, _, err = run(capsys, *again)
+        assert code == 1 and "needed: a side or height and width" in err

@@ -1,0 +1,178 @@
+"""TAC-GAN's twin, and ADC-GAN's classes twice: heads over another head."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from conditional_cases import slow_2c, slow_d2dce
+from small_heads import CLASSES, OVER, VARIANTS, build, features_and_labels, real_and_fake
+from torch import Tensor
+
+from reacgan.config import Component, ConfigError, parse_experiment
+from reacgan.heads import HeadOutput, head_options
+from reacgan.models import complete
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "auxiliary": {"temperature": 0.7},
+    "contrastive": {"embedding_dim": 6, "temperature": 0.4},
+    "d2dce": {"embedding_dim": 6, "temperature": 0.6, "margin": 0.9, "form": "released"},
+}
+EACH = pytest.mark.parametrize("over", OVER)
+
+
+def slow_cross_entropy(logits: Tensor, labels: Tensor) -> float:
+    total = 0.0
+    for row, label in zip(logits.tolist(), labels.tolist(), strict=True):
+        total -= math.log(math.exp(row[label]) / sum(math.exp(value) for value in row))
+    return total / len(labels)
+
+
+def slow_loss(over: str, output: HeadOutput, labels: Tensor) -> float:
+    """The inner head's loss of samples under labels, with loops."""
+    if over == "auxiliary":
+        assert output.logits is not None
+        return slow_cross_entropy(output.logits, labels)
+    assert output.embedding is not None and output.class_vectors is not None
+    batch = output.embedding.detach(), output.class_vectors.detach(), labels
+    if over == "contrastive":
+        return slow_2c(batch, 0.4)
+    return slow_d2dce(batch, 0.6, 0.9, "released")
+
+
+@EACH
+def test_the_twin_is_trained_on_fakes_and_g_works_against_it(over: str) -> None:
+    head = build("twin", over=over, twin_weight=0.3, **OPTIONS[over]).double()
+    real, fake = real_and_fake(head)
+    assert fake.twin is not None
+    main = slow_loss(over, real, real.labels), slow_loss(over, fake, fake.labels)
+    twin = slow_loss(over, fake.twin, fake.labels)
+    assert head.d_loss(real, fake).item() == pytest.approx(main[0] + 0.3 * twin, rel=1e-9)
+    assert head.g_loss(fake).item() == pytest.approx(main[1] - 0.3 * twin, rel=1e-9)
+    assert abs(main[1] - twin) > 1e-3  # two heads, not one twice
+
+
+@EACH
+def test_the_twin_has_layers_of_its_own_and_no_score(over: str) -> None:
+    head: Any = build("twin", over=over)
+    alone = build(over)
+    mine = {key for key, _ in head.inner.named_parameters()}
+    twins = {key for key, _ in head.twin.named_parameters()}
+    assert mine == {key for key, _ in alone.named_parameters()}
+    assert twins == {key for key in mine if not key.startswith("score")}
+    real, fake = real_and_fake(head)
+    assert torch.count_nonzero(fake.twin.score) == 0
+    # Reals teach the main head alone, fakes the twin alone.
+    for output, learns, rests in (
+        (real, head.inner, head.twin),
+        (fake.twin, head.twin, head.inner),
+    ):
+        head.zero_grad()
+        learns.g_loss(output).backward(retain_graph=True)
+        assert all(p.grad is None for p in rests.parameters())
+        assert any(p.grad is not None for p in learns.parameters())
+
+
+@EACH
+def test_classes_are_doubled(over: str) -> None:
+    head = build("discriminative", over=over, **OPTIONS[over]).double()
+    real, fake = real_and_fake(head)
+    of = {
+        key: slow_loss(over, output, 2 * output.labels + key[1])
+        for key, output in {(r, k): (fake, real)[r] for r in (0, 1) for k in (0, 1)}.items()
+    }
+    assert head.d_loss(real, fake).item() == pytest.approx(of[1, 0] + of[0, 1], rel=1e-9)
+    assert head.g_loss(fake).item() == pytest.approx(of[0, 0] - of[0, 1], rel=1e-9)
+    assert torch.equal(real.labels, torch.arange(6) % CLASSES)
+
+
+def test_over_a_classifier_g_raises_real_logits_over_fake_ones() -> None:
+    head = build("discriminative", over="auxiliary").double()
+    _, fake = real_and_fake(head)
+    assert fake.logits is not None
+    rows = torch.arange(4)
+    difference = fake.logits[rows, 2 * fake.labels + 1] - fake.logits[rows, 2 * fake.labels]
+    assert torch.allclose(head.g_loss(fake), difference.mean())
+
+
+@pytest.mark.parametrize("name", ["twin", "discriminative"])
+@EACH
+def test_gradcheck(name: str, over: str) -> None:
+    # The released form has a constant shift, which finite differences do not hold.
+    options = {key: value for key, value in OPTIONS[over].items() if key != "form"}
+    head = build(name, over=over, **options).double()
+    features, labels = features_and_labels(8, dtype=torch.float64)
+
+    def losses(features: Tensor) -> tuple[Tensor, Tensor]:
+        real, fake = head(features, labels).split([4, 4])
+        return head.d_loss(real, fake), head.g_loss(fake)
+
+    assert torch.autograd.gradcheck(losses, (features.requires_grad_(),))
+
+
+@pytest.mark.parametrize(("name", "options"), [held for held in VARIANTS if "over" in held[1]])
+def test_the_score_is_the_inner_heads(name: str, options: dict[str, Any]) -> None:
+    head: Any = build(name, **options)
+    features, labels = features_and_labels()
+    assert torch.equal(head(features, labels).score, head.inner(features, labels).score)
+    assert head.couples_samples is (options["over"] in ("contrastive", "d2dce"))
+    assert head.condition_strength is head.inner.condition_strength
+    assert [key for key, _ in head.named_buffers() if not key.startswith("twin")] == [
+        "inner.condition_strength"
+    ]
+
+
+def test_options_of_the_inner_head_are_written_out() -> None:
+    held = head_options(Component(name="twin", over="auxiliary", temperature=0.5))
+    assert held == {
+        "over": "auxiliary",
+        "twin_weight": 1.0,
+        "temperature": 0.5,
+        "normalize_features": False,
+        "normalize_weights": False,
+        "embedding_dim": None,
+        "margin": None,
+        "form": None,
+    }
+    held = head_options(Component(name="discriminative"))
+    assert (held["over"], held["embedding_dim"], held["margin"]) == ("d2dce", 512, 0.98)
+    experiment = parse_experiment({"name": "x", "model": {"head": {"name": "twin"}}})
+    full = complete(experiment)
+    assert full.model.head.options["temperature"] == 0.5
+    assert complete(full) == full
+    assert complete(full.replace(**{"model.head.temperature": 2})).model.head.options == {
+        **full.model.head.options,
+        "temperature": 2.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"over": "auxiliary", "margin": 0.9},
+            "model.head.margin is 0.9, but model.head.over is auxiliary",
+        ),
+        ({"over": "contrastive", "form": "paper"}, "no such option .it has: embedding_dim, temp"),
+        ({"over": "d2dce", "normalize_features": True}, "model.head.normalize_features"),
+        ({"over": "projection"}, "model.head.over"),
+        ({"margin": 1.5}, "model.head.margin"),
+        ({"twin_weight": 0}, "model.head.twin_weight"),
+        ({"twin_wieght": 1}, "did you mean 'twin_weight'"),
+    ],
+)
+def test_wrong_options_are_named(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        head_options(Component(name="twin", **options))
+    with pytest.raises(ConfigError, match=message):
+        build("twin", **options)
+
+
+def test_an_output_without_a_twin_is_refused() -> None:
+    head = build("twin", over="auxiliary")
+    real, fake = real_and_fake(head)
+    with pytest.raises(ConfigError, match="needed: the output of a head twin"):
+        head.d_loss(real, replace(fake, twin=None))

@@ -1,0 +1,106 @@
+"""Writes docs/methods.md from the methods, what is published, and what was measured here.
+
+python tests/methods_page.py
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from reacgan.experiments.methods import METHODS, Method
+from reacgan.experiments.published import PROTOCOLS, Published, published_for
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "methods.md"
+COSTS = ROOT / "benchmarks" / "results" / "methods.json"
+REACHED = ROOT / "docs" / "results" / "methods.json"
+
+HEAD = """# Methods
+
+Every method by its name in the literature. Each row is one experiment, and one command:
+
+```
+reacgan train cifar10/reacgan --data CIFAR10
+reacgan experiments show cifar10/reacgan
+```
+
+Any sensible mixture of them is one more word: `--set model.head.name=d2dce`, `augment.name=ada`,
+`penalties=r1`, `consistency=cr`, `loss.adversarial=relativistic`.
+
+"hinge" is max(0, 1 - real) + max(0, 1 + fake), "logistic" ln(1 + e^-real) + ln(1 + e^fake),
+"non-saturating" ln(1 + e^-fake); h are the backbone's features, CE is cross-entropy. Weights are those of
+CIFAR-10.
+
+- **Cost**: time of a training cycle (one D step, one G step) beside BigGAN's in the same process, at the
+  size of `cifar10-small`{machine}.
+- **Here**: share of labels that a classifier of real images finds in the images asked for, and Fréchet
+  distance in that classifier's features (not an FID), after {images} images of `cifar10-small` on a CPU;
+  see [results](results.md). Held-out real images: {real}. Empty: not trained here yet.
+- **Published**: FID (IS) of the authors' code for `{group}`, by protocol. A: {paper}. B: {train}. The two
+  never compare. What differs between a published run and its configuration is in
+  `reacgan experiments show`.
+
+| method | paper | D minimises | G minimises | experiment | cost | here | published |
+|---|---|---|---|---|---|---|---|
+"""
+
+
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text(page(), encoding="utf-8")
+
+
+def page() -> str:
+    """The whole page as Markdown."""
+    costs, reached = read(COSTS), read(REACHED)
+    machine = costs.get("machine", {})
+    where = f" ({machine['threads']} CPU threads, torch {machine['torch']})" if machine else ""
+    rows = {row["method"]: row for row in reached.get("rows", ())}
+    real = rows.get("held-out real images")
+    head = HEAD.format(
+        machine=where,
+        images=f"{reached.get('protocol', {}).get('images_seen', 0):,}",
+        real=reach(real) if real else "not measured",
+        group="cifar10",
+        **PROTOCOLS,
+    )
+    return head + "".join(line(method, costs.get("methods", {}), rows) for method in METHODS)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A JSON file, or nothing where there is none."""
+    return json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+
+def line(method: Method, costs: dict[str, Any], rows: dict[str, Any]) -> str:
+    """One row of the table."""
+    name = method.experiment.partition("/")[2]
+    cells = [
+        method.title,
+        method.paper,
+        method.d_minimises,
+        method.g_minimises,
+        f"`{method.experiment}`",
+        f"{costs[name]['ratio']:.2f} ×" if name in costs else "",
+        reach(rows[name]) if name in rows else "",
+        "; ".join(score(held) for held in published_for(method.experiment)),
+    ]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
+
+
+def reach(row: dict[str, Any]) -> str:
+    """Labels and distance."""
+    return f"{row['label_accuracy']:.2f}, {row['frechet']:.2f}"
+
+
+def score(held: Published) -> str:
+    """``A 7.79 (9.97)``."""
+    letter = "A" if held.protocol == "paper" else "B"
+    inception = f" ({held.inception_score:.2f})" if held.inception_score is not None else ""
+    return f"{letter} {held.fid:.2f}{inception}"
+
+
+if __name__ == "__main__":
+    main()

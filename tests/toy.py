@@ -1,0 +1,84 @@
+"""Any experiment at a size that one core trains in a moment, whatever members it names."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+
+from reacgan.config import Experiment, component, size_of
+from reacgan.data import ImageData
+from reacgan.models import BACKBONES, GENERATORS
+
+# Whatever option of this name a member has gets this value.
+SMALL: dict[str, Any] = {
+    "width": 8,
+    "latent_dim": 60,  # a chunk for up to six places of BigGAN's
+    "shared_dim": 8,
+    "style_dim": 16,
+    "mapping_layers": 2,
+    "channel_base": 128,
+    "channel_max": 16,
+    "group": 2,
+    "depth": 1,
+    "blocks": 1,
+    "embedding_dim": 16,
+}
+
+
+def shrink(table: dict[str, Any], name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a member at toy size; what has no small value stays."""
+    known = inspect.signature(table[name].__init__).parameters
+    places = {} if "attention_after" not in options else {"attention_after": (1,)}
+    small = {key: value for key, value in SMALL.items() if key in known}
+    return {"name": name, **options, **small, **places}
+
+
+def toy(experiment: Experiment, resolution: Any = 16, **changes: Any) -> Experiment:
+    """The same members and terms, tiny networks, batch 8 (in as many parts as it says)."""
+    model = experiment.model
+    head = model.head.options
+    if "embedding_dim" in head or model.head.name in ("d2dce", "contrastive"):
+        head = {**head, "embedding_dim": SMALL["embedding_dim"]}
+    small = {
+        "data.resolution": resolution,
+        "model.generator": shrink(GENERATORS, model.generator.name, model.generator.options),
+        "model.backbone": shrink(BACKBONES, model.backbone.name, model.backbone.options),
+        "model.head": {"name": model.head.name, **head},
+        "training.batch": 8,
+        "training.d_steps": 1,
+        "training.images": 16,
+        "training.seed": 1,
+        "ema.start": 0,
+        "ema.half_life": 64,
+        "report.journal_every": 8,
+        "report.samples_every": 10_000,
+        "report.checkpoint_every": 10_000,
+    }
+    return experiment.replace(**{**small, **changes})
+
+
+def members(
+    generator: str = "biggan", backbone: str = "biggan", head: str = "d2dce", **changes: Any
+) -> Experiment:
+    """A toy of these members with the options they have by themselves."""
+    codes = {"model.codes": {"discrete": (3,), "continuous": 1}} if head == "infogan" else {}
+    base = Experiment(name=f"toy/{generator}/{backbone}/{head}").replace(
+        **{
+            "model.generator": component(generator).model_dump(),
+            "model.backbone": component(backbone).model_dump(),
+            "model.head": component(head).model_dump(),
+            **codes,
+        }
+    )
+    return toy(base, **changes)
+
+
+def pictures(experiment: Experiment, count: int = 24, classes: int = 3) -> ImageData:
+    """Random pictures of the experiment's size."""
+    generator = np.random.default_rng(0)
+    shape = (count, experiment.data.channels, *size_of(experiment.data.resolution))
+    names = tuple(f"class {label}" for label in range(classes))
+    pixels = generator.integers(0, 256, shape, dtype=np.uint8)
+    return ImageData(pixels, np.arange(count) % classes, names, "random pictures")
