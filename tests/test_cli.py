@@ -93,6 +93,16 @@ def test_version(reacgan):
         ("sample RUN --out X --num 0", 1, "num is 0; allowed: 1 or more"),
         ("sample RUN --out X --seed -1", 1, "seed is -1; allowed: 0 or more"),
         ("sample RUN --out FILE/x", 1, "FILE"),
+        ("sample RUN --out X --psi 0.5", 1, "has no styles w to truncate; truncate z instead"),
+        ("sample RUN --out X --psi-layers 2", 1, "layers is 2, but psi is not given"),
+        ("sample RUN --out X --langevin -1", 1, "steps is -1; allowed: 0 or more"),
+        ("sample RUN --out X --statistics mean", 2, "--statistics"),
+        ("walk RUN --out X", 1, "nowhere to walk: give --between A,B, --seeds 0,1 or --directions"),
+        ("walk RUN --out X --between 1", 1, "--between 1: needed: two classes with a comma"),
+        ("walk RUN --out X --seeds 1,x", 1, "--seeds 1,x: needed: two seeds with a comma"),
+        ("walk RUN --out X --between 1,2 --num 0", 1, "num is 0; allowed: 1 or more"),
+        ("walk RUN --out X --between 1,2 --steps 1", 1, "steps is 1; allowed: 2 or more"),
+        ("walk RUN --out X --directions 99", 1, "directions is 99; allowed: 1 to"),
         ("experiments show cifar10/x", 1, "unknown experiment 'cifar10/x'"),
         ("experiments show digits/reacgan --num-classes 0", 1, "num_classes is 0; allowed"),
         ("experiments show digits/reacgan --set data.name=folder", 1, "give --num-classes"),
@@ -206,6 +216,43 @@ def test_sample(reacgan, run_folder, tmp_path):
     for name in "37":
         one, other = (tmp_path / where / name / "8.png" for where in "ab")
         assert one.read_bytes() == other.read_bytes()
+
+
+def test_other_ways_to_sample(reacgan, run_folder, tmp_path):
+    words = ["sample", run_folder, "--classes", "3", "--num", 2, "--out"]
+    kinds = {
+        "plain": [],
+        "langevin": ["--langevin", 2, "--langevin-rate", 0.5, "--langevin-noise", 0.1],
+        "standing": ["--statistics", "standing"],
+        "batch": ["--statistics", "batch", "--grid"],
+    }
+    made = {}
+    for kind, more in kinds.items():
+        code, _, err = reacgan(*words, tmp_path / kind, *more)
+        assert code == 0, err
+        made[kind] = (tmp_path / kind / "3" / "1.png").read_bytes()
+    assert len(set(made.values())) == len(kinds)
+    assert (tmp_path / "batch" / "grid.png").exists()
+
+
+def test_walk(reacgan, run_folder, tmp_path):
+    def size(name):
+        with Image.open(tmp_path / name) as picture:
+            return picture.size
+
+    code, out, err = reacgan(
+        "walk", run_folder, "--between", "3,7", "--num", 3, "--steps", 4, "--directions", 2,
+        "--classes", "1,2", "--out", tmp_path,
+    )  # fmt: skip
+    assert code == 0, err
+    names = ["between.png", "direction-1.png", "direction-2.png"]
+    assert out.splitlines() == [str(tmp_path / name) for name in names]
+    assert size(names[0])[1] == 3 * 50 + 2 and size(names[1])[1] == 2 * 50 + 2
+    assert (tmp_path / names[1]).read_bytes() != (tmp_path / names[2]).read_bytes()
+    for more, rows in ((["--classes", "1,2"], 2), (["--between", "0,9"], 1)):
+        code, _, err = reacgan("walk", run_folder, "--seeds", "0, 5", "--out", tmp_path, *more)
+        assert code == 0, err
+        assert size("between.png")[1] == rows * 50 + 2
 
 
 def test_the_runs_own_sheet_is_what_the_model_draws(run_folder):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from reacgan.experiments.derive import derive_experiment
     from reacgan.hub import load, save
     from reacgan.plugins import register
-    from reacgan.sampling import sample
+    from reacgan.sampling.sample import sample
     from reacgan.training import train
 
 __version__ = "0.1.0"

@@ -5,7 +5,15 @@ import pytest
 import torch
 from PIL import Image
 
-from reacgan.sampling import class_sheet, generate, latents_for, picture_of, save_png, sheet
+from reacgan.sampling import (
+    class_sheet,
+    generate,
+    latents_for,
+    picture_of,
+    save_image,
+    save_png,
+    sheet,
+)
 from reacgan.sampling.grids import MOST_ROWS, rows_for
 
 
@@ -86,3 +94,54 @@ def test_colour_picture():
     picture = picture_of(image)
     assert picture.mode == "RGB"
     assert (np.asarray(picture) == image.permute(1, 2, 0).numpy()).all()
+
+
+def pixels(channels, height=6, width=10, rows=()):
+    generator = torch.Generator().manual_seed(channels)
+    shape = (*rows, channels, height, width)
+    return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize(
+    ("channels", "mode", "shown"),
+    [(1, "L", 1), (2, "L", 1), (3, "RGB", 3), (4, "RGBA", 4), (5, "RGB", 3), (12, "RGB", 3)],
+)
+def test_any_number_of_channels(tmp_path, channels, mode, shown):
+    image = pixels(channels)
+    picture = picture_of(image)
+    assert (picture.mode, picture.size) == (mode, (10, 6))
+    held = np.asarray(picture).reshape(6, 10, shown)
+    assert (held == image[:shown].permute(1, 2, 0).numpy()).all()
+    path = save_image(image, tmp_path / "new", "7")
+    if channels in (1, 3, 4):
+        assert path == tmp_path / "new" / "7.png"
+        with Image.open(path) as opened:
+            assert opened.mode == mode and opened.tobytes() == picture.tobytes()
+    else:
+        assert path == tmp_path / "new" / "7.npy"
+        array = np.load(path, allow_pickle=False)
+        assert array.dtype == np.uint8 and (array == image.numpy()).all()
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(("height", "width", "factor"), [(6, 10, 8), (24, 8, 6), (64, 96, 1)])
+def test_pictures_that_are_not_square(height, width, factor):
+    images = pixels(3, height, width, rows=(2, 3))
+    drawn = np.asarray(sheet(images))
+    down, across = height * factor + 2, width * factor + 2
+    assert drawn.shape == (2 * down + 2, 3 * across + 2, 3)
+    for row in range(2):
+        for column in range(3):
+            top, left = 2 + row * down, 2 + column * across
+            part = drawn[top : top + down - 2 : factor, left : left + across - 2 : factor]
+            assert (part == images[row, column].permute(1, 2, 0).numpy()).all()
+
+
+def test_transparent_pictures_lie_on_white():
+    images = pixels(4, rows=(1, 1))
+    images[..., 3, :, :] = 0
+    images[..., 3, 2, 5] = 255
+    drawn = np.asarray(sheet(images))[2:-2:8, 2:-2:8]
+    assert (drawn[2, 5] == images[0, 0, :3, 2, 5].numpy()).all()
+    white = (drawn == 255).all(2)
+    assert white.sum() == 6 * 10 - 1 and not white[2, 5]

@@ -9,7 +9,9 @@ from typing import Any, get_args, get_type_hints
 from reacgan.augment import AUGMENTS
 from reacgan.heads import HEADS
 from reacgan.losses import ADVERSARIAL, CONSISTENCY, PENALTIES
+from reacgan.models import BACKBONES, GENERATORS
 from reacgan.training.state import Adaptive
+from toy import shrink
 
 CODES = {"model.codes": {"discrete": (3,), "continuous": 2}}
 
@@ -81,6 +83,20 @@ def augment_changes(name: str) -> dict[str, Any]:
     return {"augment.name": name, **(adapts if _takes(AUGMENTS[name], "probability") else {})}
 
 
+def network_changes() -> dict[str, dict[str, Any]]:
+    """Every generator and every backbone, with the norms that it may have, by name."""
+    found: dict[str, dict[str, Any]] = {}
+    for name in GENERATORS:
+        found[f"generator-{name}"] = {"model.generator": shrink(GENERATORS, name, {})}
+    for name, member in BACKBONES.items():
+        norms = ("spectral", "batch") if _takes(member, "norm") else (None,)
+        for norm in norms:
+            options = {} if norm is None else {"norm": norm}
+            key = f"backbone-{name}" if norm is None else f"backbone-{name}-{norm}"
+            found[key] = {"model.backbone": shrink(BACKBONES, name, options)}
+    return found
+
+
 def every_case() -> dict[str, dict[str, Any]]:
     """Every member of every family that a step is made with, and what else couples samples."""
     cases = {f"head-{name}": changes for name, changes in every_head().items()}
@@ -89,6 +105,8 @@ def every_case() -> dict[str, dict[str, Any]]:
     cases |= {f"{family}-{name}": case.values for (family, name), case in term_changes().items()}
     return {
         **cases,
+        **network_changes(),
+        "balanced": {"data.balanced": True},
         "apa": {"apa.every": 1, "apa.speed": 200},
         "accumulate": {"training.accumulate": 2, "model.generator.name": "plain"},
         "top_k": {"loss.top_k.every": 1, "loss.top_k.least": 0.4, "loss.top_k.gamma": 0.5},

@@ -128,7 +128,7 @@ def test_the_conditioning_losses_are_weighed_by_the_strength():
 
 def test_the_average_copies_the_strength():
     trainer = trainer_for(**TRANSITION, **{"ema.ramp": None, "ema.half_life": 1e6})
-    for expected in (0, 0, 0, 0.25, 0.5, 0.75, 1, 1):  # by the images seen when a cycle begins
+    for expected in (0, 0, 0.25, 0.5, 0.75, 1, 1):  # by the images seen in the step of G
         trainer.cycle(Journal(None, 0))
         state = trainer.state
         assert state.generator.condition_strength == expected
@@ -147,7 +147,7 @@ def test_resuming_in_the_middle_is_exact(tmp_path):
     for part in ("generator", "discriminator", "average"):
         expected, found = read_part(whole, part), read_part(halves, part)
         assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
-    assert read_part(halves, "average")["condition_strength"] == 0.75
+    assert read_part(halves, "average")["condition_strength"] == 1
 
 
 # -- top-k

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def sample(  # noqa: PLR0913 - options by name
+def sample(
     model: Path,
     *,
     out: Path,

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from reacgan.models.trained import TrainedGenerator
 
 
-def walk(  # noqa: PLR0913 - options by name
+def walk(
     model: Path,
     *,
     out: Path,

@@ -46,7 +46,7 @@ class Loader:
         ConfigError: a batch that ``world`` does not divide, or a crop as large as the image.
     """
 
-    def __init__(  # noqa: PLR0913 - options by name
+    def __init__(
         self,
         data: ImageData,
         *,

@@ -41,7 +41,7 @@ class DiscriminativeHead(OverHead):
         ConfigError: an option that the head named by ``over`` has not.
     """
 
-    def __init__(  # noqa: PLR0913 - what a configuration may say
+    def __init__(
         self,
         *,
         in_features: int,

@@ -105,7 +105,7 @@ class InfoGANHead(OverHead):
 
     needs_codes: ClassVar[bool] = True
 
-    def __init__(  # noqa: PLR0913 - what a configuration may say
+    def __init__(
         self,
         *,
         in_features: int,

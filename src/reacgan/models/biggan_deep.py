@@ -115,7 +115,7 @@ class BigGANDeepGenerator(Generator):
         spectral_norm: normalise convolutions and linear layers.
     """
 
-    def __init__(  # noqa: PLR0913 - options by name
+    def __init__(
         self,
         *,
         resolution: Resolution,

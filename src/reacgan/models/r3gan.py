@@ -171,7 +171,7 @@ class R3GANGenerator(Generator):
         resampling: ``"bilinear"``, or ``"nearest"`` (with 2x2 averages in the other direction).
     """
 
-    def __init__(  # noqa: PLR0913 - options by name
+    def __init__(
         self,
         *,
         resolution: Resolution,

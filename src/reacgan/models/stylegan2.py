@@ -108,7 +108,7 @@ class StyleGAN2Generator(Generator):
     mean_w: Tensor
     """``[style_dim]``: long-running mean of w over all classes."""
 
-    def __init__(  # noqa: PLR0913 - what a configuration may say
+    def __init__(
         self,
         *,
         resolution: Resolution,

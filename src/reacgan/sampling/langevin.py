@@ -67,7 +67,7 @@ _ALLOWED = {
 }
 
 
-def langevin(  # noqa: PLR0913 - options by name
+def langevin(
     generator: Generator,
     discriminator: Discriminator,
     z: Tensor,
