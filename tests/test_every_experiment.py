@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 from reacgan.config import Experiment
 from reacgan.experiments import EXPERIMENTS
@@ -58,7 +57,6 @@ def test_two_cycles_at_full_size_and_batch_2(name):
             "ema.start": 0,
         }
     )
-    torch.set_num_threads(2)
     two_cycles(small, CLASSES[published.data.name], 1000)
 
 

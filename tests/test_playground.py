@@ -18,6 +18,7 @@ from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer, forget_gradients
 from reacgan.training.state import TrainState
 from toy import members, pictures
+from waiting import WAITING, Operations
 
 # One backbone that couples samples, one that does not; two generators with styles and without.
 TWO_BACKBONES = ("biggan", "stylegan2")
@@ -144,6 +145,16 @@ def all_kinds() -> dict[str, Experiment]:
 
 
 KINDS = all_kinds()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_kind_makes_the_host_wait(kind):
+    trainer, journal = trainer_for(KINDS[kind]), Journal(None, 0)
+    trainer.cycle(journal)
+    with Operations() as seen:
+        trainer.cycle(journal)
+    assert "convolution" in seen.names
+    assert not WAITING & set(seen.names)
 
 
 @pytest.mark.parametrize("kind", KINDS)

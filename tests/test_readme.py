@@ -1,4 +1,4 @@
-"""What README shows is what there is."""
+"""What README and the page on sampling show is what there is."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from reacgan.models import complete
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
+SAMPLING = (ROOT / "docs" / "sampling.md").read_text("utf-8")
 LINKS = re.findall(r"\]\((?!http)([^)#]+)\)", README)
-COMMANDS = re.findall(r"^reacgan (.+?)\s*(?:#.*)?$", README, flags=re.M)
+COMMANDS = re.findall(r"^reacgan (.+?)\s*(?:#.*)?$", README + SAMPLING, flags=re.M)
 
 
 @pytest.mark.parametrize("link", LINKS)
@@ -46,3 +47,8 @@ def test_the_python_runs(tmp_path, monkeypatch, capsys):
     exec(compile(code.replace('{"training.seed": 1}', small), "README", "exec"), {})
     assert "7 3 torch.Size([1, 8, 8])" in capsys.readouterr().out
     assert reacgan.load(tmp_path / "runs" / "digits").images_seen == 640
+    (sampling,) = re.findall(r"```python\n(.*?)```", SAMPLING, flags=re.S)
+    names = {}
+    exec(compile(sampling, "sampling.md", "exec"), names)
+    assert capsys.readouterr().out.count("torch.Size([1, 8, 8])") == 8
+    assert names["way"].shape == (8, 1, 8, 8) and names["rows"].shape == (2, 7, 1, 8, 8)

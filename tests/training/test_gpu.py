@@ -12,6 +12,8 @@ from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer
 from reacgan.training.state import TrainState
 from reacgan.training.steps import generator_loss
+from test_playground import KINDS
+from toy import pictures
 
 pytestmark = [
     pytest.mark.gpu,
@@ -40,6 +42,24 @@ def test_a_cycle_never_waits_for_the_device(head, precision):
     finally:
         torch.cuda.set_sync_debug_mode("default")
     journal.read(48)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_kind_of_member_waits_for_the_device(kind, precision):
+    settings = complete(KINDS[kind].replace(**{"training.precision": precision}))
+    engine, data = Engine("cuda", precision), pictures(settings)
+    trainer = Trainer(settings, TrainState.build(settings, 3, engine), data, engine)
+    journal = Journal(None, 0)
+    trainer.cycle(journal)
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        trainer.cycle(journal)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    journal.read(16)
+    assert not trainer.state.non_finite()
 
 
 def test_losses_and_gradients_equal_the_float64_reference():

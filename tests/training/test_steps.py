@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 import torch
 from tiny import HEADS, experiment, images
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from reacgan.augment import build_augment
 from reacgan.config import EmaConfig, OptimizerConfig
@@ -21,21 +20,7 @@ from reacgan.training.players import Objective
 from reacgan.training.schedules import due, ema_decay, half_life_of, learning_rate
 from reacgan.training.state import TrainState
 from reacgan.training.steps import discriminator_loss, generator_loss
-
-# What makes the host wait for a device: reading a value, or a shape that depends on values.
-WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "unique_dim", "_unique2"}
-
-
-class Operations(TorchDispatchMode):
-    """Records the names of all operations, and copies between devices."""
-
-    def __init__(self):
-        super().__init__()
-        self.names: list[str] = []
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.names.append(func.overloadpacket.__name__)
-        return func(*args, **(kwargs or {}))
+from waiting import WAITING, Operations
 
 
 def trainer_for(head="d2dce", **changes):

@@ -28,8 +28,8 @@ def sample(
 ) -> int:
     """Generate images: <out>/<class>/<seed>.png.
 
-    A class and a seed are always the same image, whatever else is asked for. Images of other than 1,
-    3 or 4 channels become arrays, <seed>.npy.
+    A class and a seed are always the same image, whatever else is asked for. Images that
+    have not 1, 3 or 4 channels become arrays, <seed>.npy.
 
     Example: reacgan sample runs/digits-reacgan --classes 3,7 --num 16 --grid --out images/
 
@@ -52,8 +52,8 @@ def sample(
     psi_layers:
         With --psi: in the first so many layers only.
     statistics:
-        What batch norms use: moving averages of training, statistics of the batch (then a class and
-        a seed are not one image), or standing ones, collected anew with many images.
+        What batch norms use: moving averages of training, statistics of the batch (then a
+        class and a seed are not one image), or standing ones, collected anew.
     langevin:
         Move each latent by so many steps towards what the run's discriminator holds for real.
     langevin_rate:

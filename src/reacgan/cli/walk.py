@@ -29,12 +29,11 @@ def walk(
 ) -> int:
     """Draw sheets of what lies between two classes or seeds, or along directions of the latent.
 
-    Between classes: <out>/between.png, a row a seed. Between seeds: the same, a row a class. Between
-    both: one row. Directions: <out>/direction-1.png and so on, a row a class; they are those in which
-    the first layers react most (SeFa), strongest first.
+    Between classes: <out>/between.png, a row a seed. Between seeds: the same, a row a
+    class. Between both: one row. Directions: <out>/direction-1.png and so on, a row a
+    class; they are those in which the first layers react most (SeFa), strongest first.
 
-    Examples: reacgan walk runs/pets --between cat,dog --out walk/ | reacgan walk runs/pets
-    --directions 3 --out walk/
+    Example: reacgan walk runs/pets --between cat,dog --directions 3 --out walk/
 
     Parameters
     ----------
