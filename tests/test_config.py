@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 from typing import Annotated
 
@@ -55,12 +56,23 @@ def test_yaml_file(tmp_path):
         ("training: 3", "training: Input should be a valid dictionary"),
         ("training: {batch: 0}", "training.batch: Input should be greater than 0 .got 0"),
         ("data: {resolution: 50}", "resolution is 50 x 50; .* multiple of 8, such as 48 or 56"),
+        ("data: {resolution: 7}", "data.resolution: is 7; allowed: a side, or .*, of 8 to 1024"),
+        (
+            "data: {resolution: [8]}",
+            r"data.resolution: is \[8\]; allowed: a side, or .height, width",
+        ),
+        ("penalties: [{name: r1}]", "penalties: is .*; needed: names, .* or a mapping of names"),
+        ("penalties: 3", "penalties: is 3; needed: names, .* or a mapping of names"),
+        (
+            "loss: {top_k: {gama: 1}}",
+            r"top_k.gama: unknown key; did you mean 'gamma'\? Allowed: every",
+        ),
         ("g_optimizer: {decay_from: 3}", "decay_from and decay_to go together"),
         ("g_optimizer: {decay_from: 3, decay_to: 3}", "must lie after decay_from"),
         ("g_optimizer: {lr: .inf}", "g_optimizer.lr: Input should be a finite number"),
         ("g_optimizer: {lr: .nan}", "g_optimizer.lr: Input should be"),
         ("training: {images: 10, batch: 8, d_steps: 2}", "raise it to 16 or more"),
-        ("model: {head: projection}", "model.head: Input should be a valid dictionary"),
+        ("model: {head: 3}", "model.head: Input should be a valid dictionary"),
         ("model: {head: {temperature: 1}}", "model.head.name: Field required"),
         ("1: 2", "Keys should be strings"),
         ("- 1", "holds list, needed: a mapping"),
@@ -112,6 +124,23 @@ def test_another_member_drops_the_old_options(part):
     same = before.replace(**{f"{part}.name": before.model_dump()["model"]["head"]["name"]})
     if part == "model.head":
         assert same == before
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    ("whole", "value"), [("penalties", "r1"), ("penalties", ["r1"]), ("penalties", {"r1": {}})]
+)
+def test_sections_change_before_their_parts(whole, value, turned):
+    changes = {whole: value, "penalties.r1.weight": 5}
+    changes = dict(reversed(changes.items())) if turned else changes
+    given_first = copy.deepcopy(changes)
+    assert Experiment(name="x").replace(**changes).penalties == {"r1": {"weight": 5}}
+    assert changes == given_first
+
+
+def test_no_terms_may_be_written_as_nothing():
+    held = Experiment(name="x").replace(penalties="r1")
+    assert held.penalties and not held.replace(penalties=None).penalties
 
 
 def test_another_data_set_keeps_the_rest_of_its_section():

@@ -10,6 +10,7 @@ from reacgan.experiments import EXPERIMENTS, experiment
 from reacgan.experiments.derive import Facts, derive
 from reacgan.experiments.describe import describe
 from reacgan.models import build_discriminator, build_generator, complete
+from reacgan.training.schedules import ema_decay
 
 
 def test_the_table():
@@ -134,3 +135,89 @@ def test_a_folder_of_images(tmp_path):
             Image.fromarray(pixels).save(tmp_path / "pets" / name / f"{number}.png")
     held = derive_experiment(tmp_path / "pets", device="cpu").experiment
     assert (held.name, held.data.resolution, held.data.channels) == ("pets", 16, 1)
+
+
+STYLEGAN = [
+    ("cifar10/stylegan2", 500_000, 0.05),
+    ("cifar10/stylegan2-d2dce", 500_000, 0.05),
+    ("cub200/stylegan2", 20_000, None),
+    ("cub200/stylegan2-d2dce", 20_000, None),
+    ("imagenet/stylegan2", 20_000, None),
+    ("afhq/stylegan2-d2dce-ada", 20_000, None),
+]
+
+
+@pytest.mark.parametrize(("name", "half_life", "ramp"), STYLEGAN)
+@pytest.mark.parametrize("step", [1_000, 100_000])
+def test_stylegan2s_average_counts_the_images_of_gs_steps(name, half_life, ramp, step):
+    """0.5^(B / min(half-life, ramp x B x step)) at each of G's steps, however many D's are."""
+    held = experiment(name)
+    batch = held.training.batch
+    counted = half_life if ramp is None else min(half_life, ramp * batch * step)
+    decay = ema_decay(held.ema, step * held.cycle_images, held.cycle_images)
+    assert decay == pytest.approx(0.5 ** (batch / counted), rel=1e-12)
+
+
+def test_stylegan2s_adam_is_corrected_by_the_interval_of_its_own_penalty():
+    for name, every in (("cifar10/stylegan2", 16), ("cifar10/stylegan2-d2dce-diffaug-rev", 2)):
+        held = experiment(name)
+        share = every / (every + 1)
+        assert held.penalties["r1"]["every"] == every
+        assert held.d_optimizer.lr == pytest.approx(2.5e-3 * share)
+        assert held.d_optimizer.beta2 == pytest.approx(0.99**share)
+        assert held.g_optimizer.lr == pytest.approx(2.5e-3 * 4 / 5)
+
+
+def test_apa_is_stylegan2_and_nothing_else():
+    held, plain = experiment("cifar10/stylegan2-apa"), experiment("cifar10/stylegan2-diffaug")
+    assert held.apa is not None
+    assert (held.augment.name, held.data.flip) == ("identity", True)
+    assert held.training == plain.training
+
+
+def test_without_an_average_the_copy_is_a_copy_to_the_end():
+    held = experiment("cifar10/sngan")
+    assert ema_decay(held.ema, held.training.images, held.cycle_images) == 0
+
+
+def test_losses_that_do_not_go_together():
+    paired = experiment("cifar10/reacgan-relativistic")
+    with pytest.raises(ConfigError, match=r"loss.top_k .* relativistic"):
+        complete(paired.replace(**{"loss.top_k": {}}))
+    hinges = experiment("cifar10/mhgan")
+    with pytest.raises(ConfigError, match=r"loss.transition .* nothing to minimise"):
+        complete(hinges.replace(**{"loss.transition": {"start": 1_000, "end": 2_000}}))
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "flip"),
+    [
+        ("cifar10/biggan-ada", 0.6, False),
+        ("cifar10/reacgan-ada", 0.7, False),
+        ("cifar10/stylegan2-ada", 0.6, True),
+        ("cifar10/stylegan2-d2dce-ada", 0.8, True),
+        ("tiny_imagenet/reacgan-ada", 0.7, True),
+        ("cub200/stylegan2-d2dce-ada", 0.6, True),
+        ("afhq/stylegan2-d2dce-ada", 0.8, True),
+    ],
+)
+def test_published_settings_of_ada(name, target, flip):
+    held = experiment(name)
+    assert (held.augment.options["target"], held.data.flip) == (target, flip)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "nothing in the head d2dce tells real from fake; .* these heads: multihinge"),
+        (
+            {"model.head": "multihinge", "loss.top_k.gamma": 0.5},
+            r"loss\.top_k has no effect where loss\.adversarial is none",
+        ),
+    ],
+)
+def test_no_adversarial_loss_needs_a_head_that_judges_alone(changes, message):
+    held = experiment("digits/reacgan").replace(**{"loss.adversarial": "none", **changes})
+    with pytest.raises(ConfigError, match=message):
+        complete(held)
+    complete(experiment("cifar10/mhgan"))

@@ -123,6 +123,13 @@ def test_absolute_paths_and_changed_labels(pictures):
     assert before.counts.tolist() == [3, 3] and after.counts.tolist() == [2, 4]
 
 
+def test_classes_that_look_like_numbers_and_are_none(pictures):
+    rows = rows_of(["--1", "3", "10", "-2", "---2", "3"])
+    assert opened(write_csv(pictures / "t.csv", rows)).class_names == tuple(
+        sorted({row["label"] for row in rows})
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -134,6 +141,7 @@ def test_absolute_paths_and_changed_labels(pictures):
             r"row 2: has only path, kind; needed: one of label, class, target",
         ),
         ("path,label,class\na,b,c\n", r"row 2: has both label and class; needed: one of label"),
+        ("path,label,label\na,b,c\n", r"names the column label twice"),
         ("path,label\na.png\n", r"row 2: 1 values, needed: 2, one for each of path, label"),
         ("path,label\na.png,x,y\n", r"row 2: 3 values, needed: 2.*double quotes"),
         ("path,label\na.png,\n", r"row 2: label is ''; needed: a text or a whole number"),

@@ -84,7 +84,16 @@ def test_classes_are_doubled(over: str) -> None:
         key: slow_loss(over, output, 2 * output.labels + key[1])
         for key, output in {(r, k): (fake, real)[r] for r in (0, 1) for k in (0, 1)}.items()
     }
-    assert head.d_loss(real, fake).item() == pytest.approx(of[1, 0] + of[0, 1], rel=1e-9)
+    apart = of[1, 0] + of[0, 1]
+    each = build("discriminative", over=over, together=False, **OPTIONS[over]).double()
+    each.load_state_dict(head.state_dict())
+    assert each.d_loss(real, fake).item() == pytest.approx(apart, rel=1e-9)
+    # Together a fake y is among the negatives of a real y.
+    both = HeadOutput.join([real, replace(fake, latents=None)])
+    labels = torch.cat([2 * real.labels, 2 * fake.labels + 1])
+    expected = apart if over == "auxiliary" else 2 * slow_loss(over, both, labels)
+    assert head.d_loss(real, fake).item() == pytest.approx(expected, rel=1e-9)
+    assert (over == "auxiliary") == (abs(expected - apart) < 1e-9)
     assert head.g_loss(fake).item() == pytest.approx(of[0, 0] - of[0, 1], rel=1e-9)
     assert torch.equal(real.labels, torch.arange(6) % CLASSES)
 

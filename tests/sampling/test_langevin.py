@@ -7,7 +7,7 @@ import math
 
 import pytest
 import torch
-from tiny import Identity, Judge
+from tiny_models import Identity, Judge
 
 from reacgan.config import ConfigError
 from reacgan.heads import HeadOutput

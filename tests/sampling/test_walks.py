@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 import torch
-from tiny import Styled, trained
+from tiny_models import Styled, trained
 
 from reacgan.config import ConfigError
 from reacgan.models import GENERATORS, Generator

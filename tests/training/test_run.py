@@ -201,3 +201,21 @@ def test_minutes_and_the_grace_of_signals(world, grace, data, tmp_path, monkeypa
     monkeypatch.setattr(run_module, "run", stopped)
     train(tmp_path, data, minutes=1.5)
     assert seen == {"grace": grace, "seconds": 90}
+
+
+@pytest.mark.parametrize(
+    ("changes", "classes", "message"),
+    [
+        ({"training.freeze_d": 1}, 3, "note: training.freeze_d keeps random weights"),
+        ({}, 1, "note: with one class the head d2dce has nothing to compare"),
+        ({"training.batch": 1}, 3, "note: with batch 1 the head d2dce has nothing to compare"),
+    ],
+)
+def test_what_is_hardly_meant_is_said(changes, classes, message, tmp_path, capsys):
+    settings = experiment(**{"training.images": 16, **changes})
+    reacgan.train(settings, tmp_path, device="cpu", data=images(classes=classes))
+    assert message in capsys.readouterr().err
+    reacgan.train(
+        experiment(**{"training.images": 16}), tmp_path / "sane", device="cpu", data=images()
+    )
+    assert "note:" not in capsys.readouterr().err

@@ -157,6 +157,23 @@ def test_what_may_change_on_the_way(data, tmp_path):
             train(tmp_path, data, **{key: value})
 
 
+def test_a_start_that_failed_does_not_hold_the_folder(data, tmp_path):
+    """Nothing is there to lose, so the corrected command works in the same folder."""
+    with pytest.raises(ConfigError, match="crop is 8"):
+        train(tmp_path, data, **{"data.crop": 8})
+    assert train(tmp_path, data, **{"data.crop": 2}).complete
+    assert json.loads((tmp_path / "experiment.json").read_text())["data"]["crop"] == 2
+
+
+def test_states_of_another_version_are_no_damaged_ones(data, tmp_path, recwarn):
+    train(tmp_path, data)
+    manifest = next(tmp_path.glob("checkpoints/*/state.json"))
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "format": 1}))
+    with pytest.raises(CheckpointError, match="is of format 1, this version reads 2") as caught:
+        train(tmp_path, data)
+    assert "Delete" not in str(caught.value) and not list(recwarn)
+
+
 def test_another_head_does_not_fit_a_state(data, tmp_path):
     train(tmp_path, data)
     settings = complete(

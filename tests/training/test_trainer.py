@@ -102,6 +102,19 @@ def test_scaling_reaches_both_ends_and_keeps_grey_in_the_middle():
     assert scaled.max() <= 1
 
 
+@pytest.mark.parametrize(("batch", "parts"), [(12, 4), (10, 2)])
+def test_processes_and_parts_share_a_batch_evenly(batch, parts, data):
+    """A part without its share would meet more real images than fakes, or none."""
+    settings = complete(experiment(**{"training.batch": batch, "training.accumulate": parts}))
+    engine = Engine("cpu")
+    state = TrainState.build(settings, data.num_classes, engine)
+    engine.world = 2
+    with pytest.raises(
+        ConfigError, match=rf"batch is {batch}, .* 2 processes x .*.{parts}. parts.*multiple"
+    ):
+        Trainer(settings, state, data, engine)
+
+
 def test_a_step_has_its_own_gradients_and_leaves_the_other_network_none(data):
     trainer, journal = trainer_for(data), Journal(None, 0)
     fresh = trainer_for(data)

@@ -18,7 +18,8 @@ class PseudoAugment(nn.Module):
     D's "real" batch holds, with probability p for each image, a fake in place of the real image, so
     that D cannot be too sure. p follows from D's scores of that batch
     (:class:`reacgan.augment.controller.Controller`), whose buffers are part of the run's state. The
-    label goes with its image: what D learns of classes from a fake is the class it was made for.
+    label goes with its image: what D learns of classes from a fake is the class it was made for (the
+    authors' code keeps the label of the real image that it replaces).
 
     Args:
         target: see :class:`reacgan.config.ApaConfig`.

@@ -59,7 +59,7 @@ def sample(
     langevin_rate:
         Length of these steps.
     langevin_noise:
-        Standard deviation of their noise; below 1 seeks the best instead of sampling.
+        Standard deviation of their noise; below 1 latents also shrink towards 0.
     grid:
         Also write one sheet of all of them, grid.png, a row a class.
     device:

@@ -14,12 +14,24 @@ Side = Annotated[int, Field(ge=SMALLEST, le=LARGEST)]
 
 
 def _from_text(value: Any) -> Any:
-    """``"64x96"`` is (64, 96); anything else is left to the types."""
-    if isinstance(value, str) and value.count("x") == 1:
+    """``"64x96"`` is (64, 96), ``"64"`` is 64; anything else is a side or a pair of sides."""
+    given = value
+    if isinstance(value, str):
         parts = value.split("x")
-        if all(part.strip().isdigit() for part in parts):
-            return tuple(int(part) for part in parts)
+        if len(parts) < 3 and all(part.strip().isdigit() for part in parts):
+            value = [int(part) for part in parts] if len(parts) == 2 else int(value)
+    pair = isinstance(value, list | tuple)
+    sides = value if pair else (value,)
+    if len(sides) != 1 + pair or not all(_is_side(side) for side in sides):
+        raise ValueError(
+            f"is {given!r}; allowed: a side, or [height, width], of {SMALLEST} to {LARGEST} whole pixels"
+        )
     return value
+
+
+def _is_side(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and SMALLEST <= value <= LARGEST and value == int(value)
 
 
 # Union at run time, because Python 3.10 cannot resolve "Annotated | tuple" inside a hint.

@@ -9,11 +9,13 @@ needs no change here.
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -30,6 +32,7 @@ from reacgan.config.sections import (
     ReportConfig,
     Schema,
     TrainingConfig,
+    named_options,
 )
 
 
@@ -99,7 +102,8 @@ def known_keys(path: str) -> list[str]:
         field = getattr(section, "model_fields", {}).get(part)
         if field is None:
             return []
-        section = field.annotation
+        choices = (field.annotation, *get_args(field.annotation))  # a section, or None
+        section = next((held for held in choices if hasattr(held, "model_fields")), None)
     return sorted(getattr(section, "model_fields", {}))
 
 
@@ -134,10 +138,17 @@ def load_experiment(path: str | Path) -> Experiment:
 
 
 def with_overrides(experiment: Experiment, changes: Mapping[str, Any]) -> Experiment:
-    """A copy with dotted keys changed; naming another member drops the old member's options."""
+    """A copy with dotted keys changed; naming another member drops the old member's options.
+
+    The order of the changes does not matter: sections come before their parts, names before options.
+    """
     tree = experiment.model_dump()
-    for key, value in sorted(changes.items(), key=lambda change: not change[0].endswith(".name")):
+    for key in sorted(changes, key=lambda key: (key.count("."), not key.endswith(".name"))):
         *parents, leaf = key.split(".")
+        value = copy.deepcopy(changes[key])
+        if key in _COMPONENTS:
+            with suppress(ValueError):  # what is wrong with it is said of the whole tree, below
+                value = named_options(value)
         section = tree
         for depth, part in enumerate(parents):
             if depth == 1 and parents[0] in _COMPONENTS:  # naming a member adds it

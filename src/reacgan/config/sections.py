@@ -36,6 +36,8 @@ class Component(Schema):
     @model_validator(mode="before")
     @classmethod
     def _lists_are_tuples(cls, values: Any) -> Any:
+        if isinstance(values, str):  # a name alone: the member with the options it has by itself
+            return {"name": values}
         # As in Python, so that an experiment equals what is read back from its JSON.
         if not isinstance(values, dict):
             return values
@@ -51,14 +53,19 @@ def _lists_to_tuples(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _named_options(values: Any) -> Any:
+def named_options(values: Any) -> Any:
     """A name, or several, stand for members with the options they have by themselves."""
     if isinstance(values, str):
         values = [name for name in re.split(r"[\s,+]+", values) if name]
-    if isinstance(values, list | tuple):
+    if values is None:
+        return {}
+    if isinstance(values, list | tuple) and all(isinstance(name, str) for name in values):
         return {name: {} for name in values}
     if not isinstance(values, dict):
-        return values
+        raise ValueError(
+            f"is {values!r}; needed: names, such as [cr, bcr], or a mapping of names to their options, "
+            "such as {r1: {weight: 10}}; {} for none"
+        )
     return {
         name: {key: _lists_to_tuples(held) for key, held in options.items()}
         if isinstance(options, dict)
@@ -74,7 +81,7 @@ def _plain_options(values: Any) -> Any:
     return {key: _lists_to_tuples(held) for key, held in values.items()}
 
 
-Components = Annotated[dict[str, dict[str, Any]], BeforeValidator(_named_options)]
+Components = Annotated[dict[str, dict[str, Any]], BeforeValidator(named_options)]
 """Members of a family by name, each with the options of its constructor; written as a mapping,
 or as names alone: ``cr`` or ``[bcr, zcr]``."""
 

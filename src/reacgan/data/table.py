@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from reacgan.data.walk import TEST_NAMES, TRAIN_NAMES, Listing, describe_file, r
 
 _PATHS = ("path", "file", "filename", "file_name", "image")
 _LABELS = ("label", "class", "target")
+_READ = (*_PATHS, *_LABELS, "split")
 
 Row = tuple[str, str, str]
 """Path, class, split."""
@@ -86,7 +88,7 @@ def _listings(path: str | None, read: Any, split: str) -> list[Listing]:
             f"{table}: has no test split; add a column called split with train or test in each line"
         )
     names = sorted({row[1] for row in parts["train"]})
-    if all(name.lstrip("-").isdigit() and name.isascii() for name in names):
+    if all(re.fullmatch(r"-?[0-9]+", name) for name in names):
         names.sort(key=int)
     places = {name: label for label, name in enumerate(names)}
     listings = []
@@ -109,6 +111,9 @@ def _csv_rows(table: Path) -> Iterator[Row]:
     except csv.Error as error:
         raise DataError(f"{table}: not readable as CSV: {error}") from None
     header = [name.strip() for name in rows[0]]
+    for name in header:
+        if name in _READ and header.count(name) > 1:
+            raise DataError(f"{table}: names the column {name} twice; leave one out")
     for number, row in enumerate(rows[1:], start=2):
         if len(row) != len(header):
             raise DataError(

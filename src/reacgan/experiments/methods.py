@@ -65,7 +65,7 @@ METHODS: tuple[Method, ...] = (
     Method(
         "LOGAN",
         "Wu et al. 2019",
-        f"{_HINGE_D}, z moved along ∇D",
+        f"{_HINGE_D} + 0.1 |Δz|², z moved along ∇D",
         f"{_HINGE_G} + 0.1 |Δz|²",
         "cifar10/logan",
     ),
@@ -164,7 +164,7 @@ METHODS: tuple[Method, ...] = (
     Method(
         "APA",
         "Jiang et al. 2021",
-        "StyleGAN2-ADA's, some fakes as real",
+        "StyleGAN2's, some fakes as real",
         "non-saturating",
         "cifar10/stylegan2-apa",
     ),

@@ -29,7 +29,7 @@ def steps(count: int, *, batch: int, d_steps: int, ema_start: int | None) -> Cha
     ``ema_start=None``: no average; the average is a copy of the generator until the end.
     """
     images = batch * d_steps
-    start = count if ema_start is None else ema_start
+    start = count + 1 if ema_start is None else ema_start
     return {
         "training.images": count * images,
         "training.batch": batch,
@@ -54,7 +54,11 @@ def adam(g_lr: float, d_lr: float, beta1: float, beta2: float, eps: float = 1e-6
 
 
 def lazily(every_g: int, every_d: int, lr: float, beta2: float = 0.99) -> Changes:
-    """StyleGAN2's Adam: with a penalty in one of k steps, lr and beta2 by k / (k + 1)."""
+    """StyleGAN2's Adam: with a penalty in one of k steps, lr and beta2 by k / (k + 1).
+
+    Published code makes a step of its own of the penalty; here it is added to the loss of every k-th
+    step, so the optimiser moves k times where that one moves k + 1 times.
+    """
     g, d = every_g / (every_g + 1), every_d / (every_d + 1)
     return {
         **adam(lr * g, lr * d, 0.0, beta2, eps=1e-8),
@@ -127,12 +131,12 @@ DIFFAUG: Changes = {"augment.name": "diffaug"}
 APA: Changes = {"apa": {"target": 0.6, "speed": 500_000, "every": 4}}
 
 
-def ada(target: float, *, speed: float = 500_000) -> Changes:
-    """ADA with blit, geometry and colour; its own mirroring takes the place of the data's."""
+def ada(target: float, *, speed: float = 500_000, flip: bool = True) -> Changes:
+    """ADA with blit, geometry and colour; without ``flip`` its own mirroring replaces the data's."""
     return {
         "augment.name": "ada",
         "augment.operations": "bgc",
         "augment.target": target,
         "augment.speed": speed,
-        "data.flip": False,
+        "data.flip": flip,
     }

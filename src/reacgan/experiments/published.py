@@ -45,15 +45,17 @@ class Published:
 _LOGS = "D2D-CE of these runs is the released form (model.head.form=released)"
 _MARGIN = f"{_LOGS}; the logged run used margin 0.98, its configuration says 1.0"
 _WORLD = f"{_LOGS}; on several processes, which divided lambda by their number"
+_EARLY_ADA = "an earlier configuration: 312,500 steps, ADA a hundred times slower, images mirrored"
+_WGAN = "the published run had batch norm in D and betas of 0.5 and 0.999"
 _COLLAPSE = "collapsed afterwards"
 
 PUBLISHED: tuple[Published, ...] = (
     Published("cifar10/dcgan", 49.030, 6.638, 42, 137.4, note=_COLLAPSE),
     Published("cifar10/lsgan", 66.686, 5.577, 22, 330.9, note=_COLLAPSE),
     Published("cifar10/ggan", 42.714, 6.227, 46, 128.8, note=_COLLAPSE),
-    Published("cifar10/wgan", 159.090, 2.579, 86, 164.1),
-    Published("cifar10/wgan-gp", 25.852, 7.458, 90, 29.5),
-    Published("cifar10/wgan-dragan", 41.586, 6.432, 16, 65.2),
+    Published("cifar10/wgan", 159.090, 2.579, 86, 164.1, note=_WGAN),
+    Published("cifar10/wgan-gp", 25.852, 7.458, 90, 29.5, note=_WGAN),
+    Published("cifar10/wgan-dragan", 41.586, 6.432, 16, 65.2, note=_WGAN),
     Published("cifar10/acgan-resnet", 45.571, 6.629, 14, 201.2, note=_COLLAPSE),
     Published("cifar10/projgan", 33.830, 7.539, 18, 152.1, note=_COLLAPSE),
     Published("cifar10/sngan", 13.248, 8.677, 90, 13.44),
@@ -62,14 +64,14 @@ PUBLISHED: tuple[Published, ...] = (
     Published("cifar10/biggan-cr", 7.178, 10.380, 98, 7.32),
     Published("cifar10/biggan-icr", 7.430, 10.153, 80, 7.66),
     Published("cifar10/biggan-diffaug", 7.157, 9.775, 198, 7.30),
-    Published("cifar10/biggan-ada", 7.881, 10.136, 230, 8.62),
-    Published("cifar10/biggan-logan", 8.369, 9.701, 98, 8.37),
+    Published("cifar10/biggan-ada", 7.881, 10.136, 230, 8.62, note=_EARLY_ADA),
+    Published("cifar10/biggan-logan", 8.369, 9.701, 98, 8.37, note="z was clipped to [-1, 1]"),
     Published("cifar10/biggan-deep", 11.495, 9.283, 92, 11.80, note="an earlier configuration"),
     Published("cifar10/contragan", 8.065, 9.729, 100, 8.06),
     Published("cifar10/contragan-cr", 7.685, 9.812, 100, 7.69),
     Published("cifar10/contragan-icr", 7.547, 10.117, 100, 7.55),
     Published("cifar10/contragan-diffaug", 7.193, 9.996, 198, 7.29),
-    Published("cifar10/contragan-ada", 10.830, 9.411, 148, 13.17),
+    Published("cifar10/contragan-ada", 10.830, 9.411, 148, 13.17, note=_EARLY_ADA),
     Published("cifar10/reacgan", 7.792, 9.974, 76, 8.04, note=_LOGS),
     Published("cifar10/reacgan-cr", 7.176, 9.833, 82, 7.25, note=_LOGS),
     Published("cifar10/reacgan-diffaug", 6.717, 10.181, 168, 6.94, note=_LOGS),

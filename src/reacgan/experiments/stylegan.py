@@ -1,6 +1,6 @@
 """StyleGAN2 (Karras et al. 2020) and R3GAN (Huang et al. 2024), each also with D2D-CE.
 
-StyleGAN2's published configurations count the average's half-life in images already, and correct
+StyleGAN2's published configurations count the average's half-life in images of G's steps, and correct
 Adam for lazily applied penalties (every 4th step of G, every 16th of D, whether or not both are on).
 """
 
@@ -24,11 +24,14 @@ from reacgan.experiments.parts import (
 K = 1_000
 
 
-def _steps(count: int, *, batch: int, d_steps: int, half_life: float) -> Changes:
+def _steps(
+    count: int, *, batch: int, d_steps: int, half_life: float, ramp: float | None = 0.05
+) -> Changes:
+    """``half_life`` in images of G's steps; the clock counts those of all of D's steps."""
     return {
         **steps(count, batch=batch, d_steps=d_steps, ema_start=0),
-        "ema.half_life": half_life,
-        "ema.ramp": 0.05,
+        "ema.half_life": half_life * d_steps,
+        "ema.ramp": ramp,
     }
 
 
@@ -71,7 +74,7 @@ def cifar_rows(start: Experiment, data: str) -> tuple[Experiment, ...]:
         base,
         row(base, f"{data}/stylegan2-ada", ada(0.6), long),
         row(base, f"{data}/stylegan2-diffaug", DIFFAUG, long),
-        row(base, f"{data}/stylegan2-apa", ada(0.6), APA, long),
+        row(base, f"{data}/stylegan2-apa", APA, long),
         conditioned,
         row(conditioned, f"{data}/stylegan2-d2dce-ada", ada(0.8), longer),
         row(conditioned, f"{data}/stylegan2-d2dce-diffaug", DIFFAUG, longer),
@@ -81,6 +84,7 @@ def cifar_rows(start: Experiment, data: str) -> tuple[Experiment, ...]:
             DIFFAUG,
             longer,
             _r1(0.08, every=2),
+            lazily(4, 2, 2.5e-3),
         ),
         *_r3gan(start, data),
     )
@@ -114,13 +118,13 @@ def photo_rows(
         STYLE_PROJECTION,
         _COMMON,
         _r1_and_paths(r1),
-        _steps(100 * K, batch=64, d_steps=1, half_life=20_000),
+        _steps(100 * K, batch=64, d_steps=1, half_life=20_000, ramp=None),
     )
     conditioned = row(
         base,
         f"{name}/stylegan2-d2dce",
         d2dce(dim, weight, margin, temperature),
-        _steps(100 * K, batch=64, d_steps=2, half_life=20_000),
+        _steps(100 * K, batch=64, d_steps=2, half_life=20_000, ramp=None),
     )
     return (
         base,
@@ -139,7 +143,7 @@ def imagenet_rows(data: DataConfig) -> tuple[Experiment, ...]:
         STYLE_PROJECTION,
         _COMMON,
         _r1_and_paths(0.2048),
-        _steps(200 * K, batch=256, d_steps=1, half_life=20_000),
+        _steps(200 * K, batch=256, d_steps=1, half_life=20_000, ramp=None),
     )
     conditioning = d2dce(2048, weight=0.5, margin=0.9, temperature=0.25)
     return base, row(base, "imagenet/stylegan2-d2dce", conditioning)
@@ -156,14 +160,14 @@ def afhq_rows() -> tuple[Experiment, ...]:
         _COMMON,
         _r1_and_paths(0.5),
         ada(0.6),
-        _steps(200 * K, batch=64, d_steps=1, half_life=20_000),
+        _steps(200 * K, batch=64, d_steps=1, half_life=20_000, ramp=None),
     )
     conditioned = row(
         base,
         "afhq/stylegan2-d2dce-ada",
         d2dce(1024, weight=0.5, margin=0.95, temperature=0.5),
         ada(0.8),
-        _steps(200 * K, batch=64, d_steps=2, half_life=20_000),
+        _steps(200 * K, batch=64, d_steps=2, half_life=20_000, ramp=None),
     )
     small = row(
         Experiment(name="afhq", data=DataConfig(name="afhq", resolution=256)),

@@ -115,6 +115,8 @@ class Head(nn.Module):
 
     couples_samples: bool = False
     """Whether its losses compare samples of the batch with one another."""
+    judges_alone: ClassVar[bool] = False
+    """Whether its own loss tells real from fake, so that no adversarial loss is needed."""
     needs_codes: ClassVar[bool] = False
     """Whether it is built with ``codes``, what the configuration hides in z (InfoGAN)."""
     condition_strength: Tensor

@@ -21,7 +21,11 @@ class DiscriminativeHead(OverHead):
         D minimises L(real, 2y) + L(fake, 2y + 1)
         G minimises L(fake, 2y) - L(fake, 2y + 1)
 
-    The paper has cross-entropies (``over=auxiliary``).
+    The paper has cross-entropies (``over=auxiliary``), where a sample's loss knows no other sample. The
+    losses that compare samples (2C, D2D-CE) see D's real and fake samples as one batch, L their mean
+    times two: only then is a fake y among the negatives of a real y. ``together=False`` gives each
+    its own batch, as published code does; there nothing drives the two classes apart, and with 2C
+    their vectors coincide.
 
     Shapes: as the inner head's with 2K classes; the output's labels are y.
 
@@ -36,6 +40,7 @@ class DiscriminativeHead(OverHead):
         form: likewise, for d2dce alone.
         normalize_features: likewise, for auxiliary alone.
         normalize_weights: likewise, for auxiliary alone.
+        together: whether D's real and fake samples are one batch.
 
     Raises:
         ConfigError: an option that the head named by ``over`` has not.
@@ -54,6 +59,7 @@ class DiscriminativeHead(OverHead):
         form: Form | None = None,
         normalize_features: bool | None = None,
         normalize_weights: bool | None = None,
+        together: bool = True,
     ) -> None:
         options = {
             "embedding_dim": embedding_dim,
@@ -68,6 +74,7 @@ class DiscriminativeHead(OverHead):
                 over, options, in_features=in_features, num_classes=2 * num_classes, layers=layers
             )
         )
+        self.together = together
 
     def forward(self, features: Tensor, labels: Tensor) -> HeadOutput:
         """What the inner head says of features ``[N, F]``; it uses no label for it."""
@@ -76,7 +83,11 @@ class DiscriminativeHead(OverHead):
 
     def d_loss(self, real: HeadOutput, fake: HeadOutput) -> Tensor:
         """Loss of real samples as real ones of their class and of fake ones as fake ones."""
-        return self._loss(real, 0) + self._loss(fake, 1)
+        if not (self.together and self.inner.couples_samples):
+            return self._loss(real, 0) + self._loss(fake, 1)
+        real = replace(real, labels=2 * real.labels, latents=None)
+        fake = replace(fake, labels=2 * fake.labels + 1, latents=None)
+        return 2 * self.inner.g_loss(HeadOutput.join([real, fake]))
 
     def g_loss(self, fake: HeadOutput) -> Tensor:
         """Loss of fake samples as real ones of their class less that as fake ones."""

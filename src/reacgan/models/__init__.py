@@ -10,12 +10,14 @@ from reacgan.augment import augment_options
 from reacgan.config import (
     CodesConfig,
     Component,
+    ConfigError,
     DataConfig,
     Experiment,
+    LossConfig,
     check_options,
     lookup,
 )
-from reacgan.heads import build_head, check_codes, head_options
+from reacgan.heads import HEADS, build_head, check_codes, head_options
 from reacgan.losses import adversarial, term_options
 from reacgan.models.base import Backbone, Generator
 from reacgan.models.biggan import BigGANBackbone, BigGANGenerator
@@ -125,10 +127,10 @@ def complete(experiment: Experiment) -> Experiment:
     """The experiment with every option of every member written out, and every name checked.
 
     Raises:
-        ConfigError: a name or option is unknown, a value is out of range, or the head looks for codes
-            that z does not hold, or the other way round.
+        ConfigError: a name or option is unknown, a value is out of range, parts of the loss do not go
+            together, or the head looks for codes that z does not hold, or the other way round.
     """
-    adversarial(experiment.loss.adversarial)
+    _check_loss(experiment.loss, experiment.model.head)
     model = experiment.model
     check_codes(model.head, model.codes)
     generator: Any = lookup("generator", GENERATORS, model.generator.name)
@@ -147,6 +149,31 @@ def complete(experiment: Experiment) -> Experiment:
     changes["penalties"] = term_options("penalties", experiment.penalties)
     changes["consistency"] = term_options("consistency", experiment.consistency)
     return experiment.replace(**changes)
+
+
+def _check_loss(loss: LossConfig, head: Component) -> None:
+    if adversarial(loss.adversarial).paired and loss.top_k is not None:
+        raise ConfigError(
+            f"loss.top_k leaves fakes out, but {loss.adversarial} compares each of them with a real "
+            "image; set loss.top_k=null or take another loss.adversarial"
+        )
+    if loss.adversarial != "none":
+        return
+    if not lookup("head", HEADS, head.name).judges_alone:
+        alone = ", ".join(name for name, member in HEADS.items() if member.judges_alone)
+        raise ConfigError(
+            f"loss.adversarial is none, but nothing in the head {head.name} tells real from fake; take "
+            f"another loss.adversarial, such as hinge, or one of these heads: {alone}"
+        )
+    if loss.top_k is not None:
+        raise ConfigError(
+            "loss.top_k has no effect where loss.adversarial is none; set loss.top_k=null"
+        )
+    if loss.transition is not None:
+        raise ConfigError(
+            "loss.transition leaves D nothing to minimise until its start where loss.adversarial is "
+            "none; set loss.transition=null or take another loss.adversarial"
+        )
 
 
 def count_parameters(module: nn.Module) -> int:

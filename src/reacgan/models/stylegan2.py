@@ -21,7 +21,7 @@ from reacgan.models.stylegan2_layers import (
 )
 from reacgan.randomness import Draws
 
-MEAN_DECAY = 0.998
+MEAN_DECAY = 0.995
 
 
 class SynthesisBlock(nn.Module):

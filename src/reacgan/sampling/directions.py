@@ -14,7 +14,7 @@ def semantic_directions(generator: Generator, count: int) -> Tensor:
 
     With A the weights that z meets, one above the other, these are the eigenvectors of A^T A with
     the largest eigenvalues: n maximises |A n|^2 among the unit vectors orthogonal to those before
-    (CVPR 2021, equation 4).
+    (CVPR 2021). For a generator with styles these are directions of z, not of w.
 
     Args:
         generator: names the weights by :meth:`Generator.latent_weights`.

@@ -83,12 +83,11 @@ def langevin(
     """Move latents by Langevin dynamics towards images that D holds for real.
 
     With the energy E(z) = -log p(z) - D(G(z), y), p standard normal and D the score, each step is
-    z <- z - rate / 2 grad E(z) + sqrt(rate) noise n, n standard normal (Che et al. 2020, equation 5
-    and algorithm 1). For small rates, noise 1 and a D whose score is log p_data - log p_G (an optimal
-    D of the non-saturating loss) G(z) comes to be distributed as the data; of a hinge score only the
-    direction means something, and noise below 1 turns sampling into a search. A widespread
-    implementation gives the noise the *variance* 0.1 by default where the paper's experiments have
-    the standard deviation 0.1: ``noise=0.316`` is that.
+    z <- z - rate / 2 grad E(z) + sqrt(rate) noise n, n standard normal (Che et al., algorithm 1).
+    For small rates, noise 1 and a D whose score is log p_data - log p_G (an optimal D of the
+    non-saturating loss) G(z) comes to be distributed as the data; of a hinge score only the direction
+    means something, and with noise below 1 the prior also draws z towards 0. A widespread
+    implementation takes its "noise std" s for the variance: ``noise=s ** 0.5`` is that.
 
     The noise of a sample depends on its seed and the number of the step alone, and every pass has
     the same size: one seed is one image here too (to the bit where the device's gradients are), and

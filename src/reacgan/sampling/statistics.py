@@ -53,7 +53,7 @@ def standing_statistics(
     seed: int = 0,
     momentum: float | None = None,
 ) -> Generator:
-    """A copy of the generator with standing statistics (Brock et al., ICLR 2019, section 3.1).
+    """A copy of the generator with standing statistics (Brock et al., ICLR 2019).
 
     ``batches`` forward passes are made with z standard normal and labels uniform, each normalised by
     its own statistics; the copy then keeps the mean over the passes of each batch's mean and unbiased

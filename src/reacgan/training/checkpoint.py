@@ -28,6 +28,10 @@ class CheckpointError(ConfigError):
     """A checkpoint that cannot be used; names the file and what is wrong with it."""
 
 
+class FormatError(CheckpointError):
+    """A whole checkpoint of another version of this package."""
+
+
 def save_checkpoint(state: TrainState, folder: Path, *, keep: int, facts: dict[str, Any]) -> Path:
     """Write the state below ``folder``, then remove all before it but the latest ``keep``.
 
@@ -90,14 +94,16 @@ def load_latest(state: TrainState, folder: Path, *, facts: dict[str, Any]) -> Pa
     A damaged one is reported as a warning and the one before it is taken.
 
     Raises:
-        CheckpointError: every checkpoint is damaged, or the newest good one belongs to other facts
-            (another data set, another model).
+        CheckpointError: every checkpoint is damaged, or the newest good one is of another format, or
+            belongs to other facts (another data set, another model).
     """
     candidates = list_checkpoints(folder)
     problems = []
     for path in reversed(candidates):
         try:
             manifest = read_manifest(path)
+        except FormatError:
+            raise
         except CheckpointError as error:
             problems.append(str(error))
             warnings.warn(f"{error}; trying the one before", stacklevel=2)
@@ -138,9 +144,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path / _MANIFEST}: not readable ({error!r})") from None
     if made_with != FORMAT:
-        raise CheckpointError(
-            f"{path}: is of format {made_with}, this version reads {FORMAT}; "
-            "resume with the version that wrote it"
+        raise FormatError(
+            f"{path}: is of format {made_with}, this version reads {FORMAT}; resume with the version "
+            "that wrote it, or choose another --out. Its model can be sampled from as it is."
         )
     for name, expected in digests.items():
         file = path / name

@@ -5,7 +5,8 @@ each part goes through the network twice: once without a graph, to collect what 
 are worked out on all outputs together, down to their gradients with respect to the outputs; then each
 part again, with a graph that starts from its share of those gradients (Gao et al. 2021, gradient
 caching). The gradient is that of the whole batch; only one part's graph is ever held. Further terms are
-means over samples and do add up.
+averaged over parts: exact for means over samples, while those that compare samples say what becomes of
+them (largest gradient, DRAGAN, feature matching, path length).
 
 What a layer couples by itself, it couples within a part: batch norm normalises each part with the
 statistics of that part, and moves its running statistics once a part. Each step holds one power

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from reacgan import distributed
-from reacgan.config import Experiment, OptimizerConfig
+from reacgan.config import ConfigError, Experiment, OptimizerConfig
 from reacgan.data import ImageData
 from reacgan.data.loader import Loader
 from reacgan.losses import adversarial
@@ -47,6 +47,13 @@ class Trainer:
         self.state = state
         self.engine = engine
         self.num_classes = data.num_classes
+        training, shares = experiment.training, engine.world * experiment.training.accumulate
+        if training.batch % shares:
+            raise ConfigError(
+                f"training.batch is {training.batch}, which {engine.world} processes x "
+                f"training.accumulate ({training.accumulate}) parts cannot share evenly; take a "
+                f"multiple of {shares}"
+            )
         self.loader = Loader(
             data,
             batch=experiment.training.batch,

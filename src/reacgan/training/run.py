@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -257,10 +258,22 @@ def _introduce(
         f"parameters, {engine.device.type}, {engine.precision}, {engine.world} process(es), "
         f"batch {training.batch} x {training.d_steps}, {training.images:,} images to see"
     )
+    for warning in _warnings(experiment, state, data):
+        progress.say(f"note: {warning}")
     if resumed is not None:
         progress.say(f"resuming at {state.images_seen:,} images from {resumed}")
     if state.images_seen + experiment.cycle_images > training.images:
         progress.say("nothing is left to train; a larger --images goes on")
+
+
+def _warnings(experiment: Experiment, state: TrainState, data: ImageData) -> Iterator[str]:
+    """What can be trained, but is hardly meant."""
+    training, head = experiment.training, experiment.model.head.name
+    if training.freeze_d and training.start_from is None:
+        yield "training.freeze_d keeps random weights as they are without training.start_from"
+    alone = "one class" if data.num_classes == 1 else "batch 1" if training.batch == 1 else ""
+    if alone and state.discriminator.head.couples_samples:
+        yield f"with {alone} the head {head} has nothing to compare, and its loss is constant"
 
 
 def _real_sheet(data: ImageData, columns: int = 10) -> Any:

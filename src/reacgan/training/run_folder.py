@@ -67,15 +67,21 @@ class RunFolder:
             except ConfigError as error:
                 raise ConfigError(f"{self.experiment}: damaged; {remedy}:\n{error}") from None
             differences = compare(recorded, experiment)
-            if differences:
+            if differences and self._has_begun():
                 raise ConfigError(
                     f"{self.path}: holds a run of another configuration; choose another --out, or "
                     "resume with the same values:\n" + "\n".join(differences)
                 )
-        elif self.checkpoints.is_dir() and any(self.checkpoints.iterdir()):
+        elif self._has_begun():
             raise ConfigError(
                 f"{self.path}: has checkpoints but no experiment.json; not a whole run; {remedy}"
             )
+
+    def _has_begun(self) -> bool:
+        """Whether there is a state or a model to lose; a start that failed leaves neither."""
+        return self.model.exists() or (
+            self.checkpoints.is_dir() and any(self.checkpoints.iterdir())
+        )
 
     def record(self, experiment: Experiment, command: list[str], facts: dict[str, Any]) -> None:
         """Write what the run is made from, before its first step."""

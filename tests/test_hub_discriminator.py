@@ -1,0 +1,57 @@
+"""The discriminator that a run leaves in its checkpoints."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from reacgan import hub
+from reacgan.config import ConfigError
+from reacgan.models import build_discriminator
+from test_hub import make, without_strength
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run's folder with three states: discriminators whose weights are all 1, 2 and 3."""
+    model = make()
+    hub.save(model, tmp_path / "run" / "model")
+    held = model.experiment
+    for value in (1, 2, 3):
+        network = build_discriminator(held.model.backbone, held.model.head, held.data, 2)
+        state = tmp_path / "run" / "checkpoints" / f"{value * 64:012d}"
+        state.mkdir(parents=True)
+        weights = {name: torch.full_like(w, value) for name, w in network.state_dict().items()}
+        save_file(weights, state / "discriminator.safetensors")
+        digests = {"discriminator.safetensors": hub._digest(state / "discriminator.safetensors")}
+        (state / "state.json").write_text(json.dumps({"digests": digests}))
+    return tmp_path / "run"
+
+
+def test_the_discriminator_of_a_run(run):
+    for path in (run, run / "model"):
+        network = hub.load_discriminator(path, device="cpu")
+        assert all((held == 3).all() for held in network.state_dict().values())
+        assert not network.training
+        assert not any(held.requires_grad for held in network.parameters())
+    newest = run / "checkpoints" / f"{192:012d}"
+    digest = without_strength(newest / "discriminator.safetensors")
+    (newest / "state.json").write_text(
+        json.dumps({"digests": {"discriminator.safetensors": digest}})
+    )
+    network = hub.load_discriminator(run)
+    assert network.head.condition_strength == 1 and next(network.parameters()).flatten()[0] == 3
+    (newest / "discriminator.safetensors").write_bytes(b"torn")
+    assert next(hub.load_discriminator(run).parameters()).flatten()[0] == 2
+    (run / "checkpoints" / f"{128:012d}" / "state.json").unlink()
+    assert next(hub.load_discriminator(run).parameters()).flatten()[0] == 1
+    shutil.rmtree(run / "checkpoints")
+    for path in (run, run / "model"):
+        with pytest.raises(
+            ConfigError, match=r"no whole checkpoint with a discriminator; give the"
+        ):
+            hub.load_discriminator(path)
