@@ -22,7 +22,8 @@ import torch
 
 from reacgan.data import ImageData
 from reacgan.experiments import EXPERIMENTS
-from reacgan.experiments.small import METHODS, small
+from reacgan.experiments.methods import METHODS
+from reacgan.experiments.small import small
 from reacgan.models import complete, count_parameters
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal
@@ -41,7 +42,7 @@ def pictures(count: int = 512) -> ImageData:
 
 def trainer_of(method: str, data: ImageData, device: str, precision: str) -> Trainer:
     """A trainer of ``cifar10-small/METHOD``, or of the published one at the small size."""
-    named = EXPERIMENTS.get(f"cifar10-small/{method}") or small(EXPERIMENTS[f"cifar10/{method}"])
+    named = small(EXPERIMENTS[f"cifar10/{method}"])
     experiment = complete(named.replace(**{"training.precision": precision}))
     engine = Engine(device, experiment.training.precision)
     return Trainer(experiment, TrainState.build(experiment, 10, engine), data, engine)
@@ -94,7 +95,9 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--methods", nargs="+", default=list(METHODS))
+    parser.add_argument(
+        "--methods", nargs="+", default=[held.experiment.partition("/")[2] for held in METHODS]
+    )
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--cycles", type=int, default=16)
     parser.add_argument("--device", default="auto")

@@ -135,7 +135,9 @@ def all_kinds() -> dict[str, Experiment]:
     found = {f"generator {name}": members(name) for name in GENERATORS}
     found |= {f"backbone {name}": members(backbone=name) for name in BACKBONES}
     found |= {f"head {name}": members(head=name) for name in HEADS}
-    found |= {f"loss {name}": members(**{"loss.adversarial": name}) for name in ADVERSARIAL}
+    for name in ADVERSARIAL:
+        head = "d2dce" if name != "none" else "multihinge"
+        found[f"loss {name}"] = members(head=head, **{"loss.adversarial": name})
     for extra, changes in EXTRAS.items():
         generator = "stylegan2" if extra == "path_length" else "biggan"
         found[extra] = members(generator, **changes)

@@ -100,7 +100,9 @@ def network_changes() -> dict[str, dict[str, Any]]:
 def every_case() -> dict[str, dict[str, Any]]:
     """Every member of every family that a step is made with, and what else couples samples."""
     cases = {f"head-{name}": changes for name, changes in every_head().items()}
-    cases |= {f"adversarial-{name}": {"loss.adversarial": name} for name in ADVERSARIAL}
+    cases |= {  # without one, with the head that needs none: head-multihinge
+        f"adversarial-{name}": {"loss.adversarial": name} for name in ADVERSARIAL if name != "none"
+    }
     cases |= {f"augment-{name}": augment_changes(name) for name in AUGMENTS}
     cases |= {f"{family}-{name}": case.values for (family, name), case in term_changes().items()}
     return {

@@ -92,7 +92,7 @@ def differing(trainer):
 @pytest.mark.parametrize("head", every_head())
 def test_before_its_start_labels_have_no_influence(head):
     """On no image, score, loss or gradient; at full strength they have."""
-    changes = every_head()[head]
+    changes = {**every_head()[head], "loss.adversarial": "hinge"}
     assert differing(trainer_for(**TRANSITION, **changes)) == set()
     assert any("g/" in name and "conv1" in name for name in differing(trainer_for(**changes)))
 
