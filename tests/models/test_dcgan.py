@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from reacgan.config import component, grid_of
-from reacgan.models.dcgan import multiples_of
+from reacgan.models.dcgan import DCGANBackbone, multiples_of
 
 
 def make_g(**options):
@@ -19,10 +19,25 @@ def make_d(**options):
 
 
 def test_published_parameter_counts():
-    found = cases.counts(
-        component("dcgan", conditional=False), component("dcgan", norm="batch"), "unconditional"
+    generator = component("dcgan", conditional=False)
+    published = component("dcgan", norm="batch", first_norm=True)
+    assert cases.counts(generator, published, "unconditional") == [3_812_355, 2_931_009]
+    # DCGAN's own has no gain and bias for the 64 channels of the layer that takes the image.
+    own = component("dcgan", norm="batch")
+    assert cases.counts(generator, own, "unconditional") == [3_812_355, 2_931_009 - 2 * 64]
+
+
+@pytest.mark.parametrize("first_norm", [True, False])
+def test_only_the_first_norm_hides_what_colours_a_batch_has(first_norm):
+    backbone = DCGANBackbone(
+        resolution=16, channels=3, width=4, norm="batch", first_norm=first_norm
     )
-    assert found == [3_812_355, 2_931_009]
+    images = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    inner = (slice(None), slice(None), slice(4, 8), slice(4, 8))  # away from the border's zeros
+    first = backbone.convolutions[0]
+    seen = [first.norms[0](first.convolutions[0](held))[inner] for held in (images, images + 0.5)]
+    assert (seen[0].mean((0, 2, 3)) - seen[1].mean((0, 2, 3))).abs().max() < 0.1 or not first_norm
+    assert first_norm or (seen[0] - seen[1]).abs().mean() > 0.05
 
 
 @pytest.mark.parametrize("resolution", [*cases.SIZES, 512])
@@ -95,7 +110,9 @@ def test_the_generator_is_the_textbook_chain():
 
 @pytest.mark.parametrize("leak", [0.0, 0.1])
 def test_the_backbone_is_the_textbook_chain(leak):
-    backbone = cases.built(make_g(), make_d(norm="batch", leak=leak))[1].backbone.double()
+    backbone = cases.built(make_g(), make_d(norm="batch", leak=leak, first_norm=True))[
+        1
+    ].backbone.double()
     layers = []
     for stage in backbone.convolutions:
         for convolution, norm in zip(stage.convolutions, stage.norms, strict=True):

@@ -10,10 +10,10 @@ Places = tuple[int, ...]
 
 
 def dcgan() -> Changes:
-    """Deep convolutional networks without labels, batch norm on both sides."""
+    """DCGAN's networks without labels: batch norm on both sides, but not where D takes the image."""
     return {
         "model.generator": {"name": "dcgan", "latent_dim": 128, "width": 64, "conditional": False},
-        "model.backbone": {"name": "dcgan", "width": 64, "norm": "batch", "leak": 0.0},
+        "model.backbone": {"name": "dcgan", "width": 64, "norm": "batch", "leak": 0.2},
     }
 
 

@@ -103,7 +103,14 @@ class ConvolutionStage(nn.Module):
     """3x3 and then 4x4 of stride 2 (or only 3x3), each with its norm and a leaky ReLU."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, *, down: bool, norm: Norm, leak: float
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        down: bool,
+        norm: Norm,
+        leak: float,
+        first_norm: bool,
     ) -> None:
         super().__init__()
         self.leak = leak
@@ -113,8 +120,10 @@ class ConvolutionStage(nn.Module):
             layers.append(conv4x4(out_channels, out_channels, spectral=spectral, resample="down"))
         self.convolutions = nn.ModuleList(layers)
         self.norms = nn.ModuleList(
-            BatchNorm(out_channels, affine=True) if norm == "batch" else nn.Identity()
-            for _ in layers
+            BatchNorm(out_channels, affine=True)
+            if norm == "batch" and (first_norm or place > 0)
+            else nn.Identity()
+            for place in range(len(layers))
         )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -135,6 +144,9 @@ class DCGANBackbone(Backbone):
             fake images in separate passes; or none.
         leak: slope of the leaky ReLU. 0.1 is Miyato et al.'s; DCGAN's own was 0.2, and the
             reference package has 0, a plain ReLU.
+        first_norm: with batch norm, whether the layer that takes the image has it too. DCGAN's has
+            not; that of the reference package has. Since real and fake images go through apart, it
+            hides from D what colours and contrast a batch has.
     """
 
     def __init__(
@@ -145,6 +157,7 @@ class DCGANBackbone(Backbone):
         width: PositiveInt = 64,
         norm: Norm = "spectral",
         leak: UnitFloat = 0.1,
+        first_norm: bool = False,
     ) -> None:
         super().__init__()
         grid = grid_of(resolution)
@@ -154,7 +167,14 @@ class DCGANBackbone(Backbone):
         self.couples_samples = norm == "batch"
         self.out_features = widths[-1]
         self.convolutions = nn.ModuleList(
-            ConvolutionStage(before, after, down=place < grid.doublings, norm=norm, leak=leak)
+            ConvolutionStage(
+                before,
+                after,
+                down=place < grid.doublings,
+                norm=norm,
+                leak=leak,
+                first_norm=first_norm or place > 0,
+            )
             for place, (before, after) in enumerate(zip(widths, widths[1:], strict=False))
         )
         initialise_orthogonal(self)
