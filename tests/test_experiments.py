@@ -221,3 +221,12 @@ def test_no_adversarial_loss_needs_a_head_that_judges_alone(changes, message):
     with pytest.raises(ConfigError, match=message):
         complete(held)
     complete(experiment("cifar10/mhgan"))
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("tacgan", "there are: cifar10-small/tacgan, cifar10/tacgan"), ("TAC-GAN", "cifar10/tacgan$")],
+)
+def test_the_name_of_a_method_finds_its_experiments(name, found):
+    with pytest.raises(ConfigError, match=found):
+        experiment(name)

@@ -143,8 +143,8 @@ METHODS: tuple[Method, ...] = (
     Method(
         "ContraGAN",
         "Kang, Park 2020",
-        f"{_HINGE_D} + 2C(real)",
-        f"{_HINGE_G} + 2C(fake)",
+        f"{_HINGE_D} + contrastive(real)",
+        f"{_HINGE_G} + contrastive(fake)",
         "cifar10/contragan",
     ),
     Method(

@@ -65,7 +65,8 @@ class Generator(nn.Module):
             ConfigError: this generator has no space of styles w.
         """
         raise ConfigError(
-            f"{type(self).__name__} has no styles w to truncate; truncate z instead (truncation=...)"
+            f"{type(self).__name__} has no styles w to truncate; truncate z instead "
+            "(--truncation, or truncation=...)"
         )
 
     def latent_weights(self) -> list[Tensor]:

@@ -1,0 +1,28 @@
+"""docs/methods.md is what tests/methods_page.py writes, and tells of every method."""
+
+from __future__ import annotations
+
+from methods_page import COSTS, PAGE, REACHED, page, read
+from reacgan.experiments.methods import METHODS
+from reacgan.experiments.published import published_for
+
+
+def test_the_page_is_up_to_date():
+    assert PAGE.read_text("utf-8") == page(), "run python tests/methods_page.py"
+
+
+def test_every_method_has_a_row_with_its_cost():
+    rows = [line for line in page().splitlines() if line.count("|") > 8][2:]
+    assert len(rows) == len(METHODS)
+    for method, row in zip(METHODS, rows, strict=True):
+        assert row.startswith(f"| {method.title} |")
+        assert " × |" in row
+        for held in published_for(method.experiment):
+            assert f"{held.fid:.2f}" in row
+
+
+def test_what_it_tells_was_measured():
+    costs, reached = read(COSTS), read(REACHED)
+    assert costs["methods"]["biggan"]["ratio"] == 1
+    assert len(reached["rows"]) >= 11  # ten methods and real images
+    assert reached["protocol"]["images_seen"] == 32_000
