@@ -230,3 +230,38 @@ def test_no_adversarial_loss_needs_a_head_that_judges_alone(changes, message):
 def test_the_name_of_a_method_finds_its_experiments(name, found):
     with pytest.raises(ConfigError, match=found):
         experiment(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "generator", "discriminator"),
+    [
+        ("cifar10/reacgan", 9_416_196, 2_517_186),
+        ("cifar10/contragan", 9_416_196, 2_517_186),
+        ("cifar10/biggan", 9_416_196, 2_415_170),
+        ("cifar10/acgan", 9_416_196, 2_415_170),
+        ("cifar10/mhgan", 9_416_196, 2_415_180),
+        ("cifar10/reacgan-adc", 9_416_196, 2_522_306),
+        ("cifar10/reacgan-tac", 9_416_196, 2_621_122),
+        ("cifar10/sngan", 4_304_387, 1_055_105),
+        ("cifar10/sagan", 4_386_308, 1_075_586),
+        ("cifar10/acgan-resnet", 4_304_387, 1_057_159),
+        ("cifar10/projgan", 4_304_387, 1_057_159),
+        ("cifar10/biggan-deep", 7_762_948, 2_908_930),
+        ("cifar10/biggan-deep-learned", 9_338_884, 3_177_730),
+        ("tiny_imagenet/reacgan", 17_335_204, 31_678_130),
+        ("tiny_imagenet/biggan", 17_335_204, 30_796_722),
+        ("cub200/reacgan", 49_226_404, 61_551_026),
+        ("cub200/biggan", 49_226_404, 60_290_482),
+        ("imagenet/reacgan-2048", 70_433_988, 91_642_146),
+        ("imagenet/biggan-256", 70_433_988, 87_982_370),
+        ("cifar10/stylegan2", 20_215_315, 23_089_664),
+        ("cifar10/stylegan2-d2dce", 20_215_315, 21_251_585),
+        ("afhq/stylegan2-ada", 30_540_775, 31_348_288),
+        ("afhq/stylegan2-d2dce-ada", 30_540_775, 30_561_857),
+        # Without gains and biases of the 64 channels where D takes the image, as DCGAN has it.
+        ("cifar10/dcgan", 3_812_355, 2_931_009 - 2 * 64),
+    ],
+)
+def test_published_parameter_counts(name, generator, discriminator):
+    found = describe(experiment(name))["parameters"]
+    assert found == {"generator": generator, "discriminator": discriminator}
