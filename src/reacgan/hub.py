@@ -204,7 +204,8 @@ tags: [gan, class-conditional, {experiment.model.head.name}]
 A class-conditional generator: {describe(data.resolution)} pixels,
 {data.channels} channel(s), {len(model.class_names)} classes,
 {count_parameters(model.generator):,} parameters, trained until {model.images_seen:,} real
-images had been seen (repeats counted; {data.name}; the images are not part of this model and keep their own licence).
+images had been seen (repeats counted; {data.name}; the images are not part of this model and keep
+their own licence).
 
 Classes: {names}
 
