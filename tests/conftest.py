@@ -5,8 +5,36 @@ from __future__ import annotations
 import pytest
 import torch
 
+from commands import TINY
+from reacgan.cli import main as reacgan_main
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     """Tests run beside each other; more threads than cores slow all of them."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def reacgan(capsys):
+    """Runs a command here; gives its exit code, output and errors."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            reacgan_main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory):
+    """A tiny trained run."""
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    with pytest.raises(SystemExit) as ended:
+        reacgan_main(
+            ["train", "digits/reacgan", "--images", "256", "--out", str(folder), "--quiet", *TINY]
+        )
+    assert not ended.value.code
+    return folder

@@ -14,38 +14,10 @@ import pytest
 from PIL import Image
 
 from cli_help import FILE, help_pages
+from commands import TINY
 from reacgan.cli import main
-from reacgan.cli.sample import folder_name
 from reacgan.config import ConfigError, load_experiment
 from reacgan.experiments import EXPERIMENTS
-
-TINY = [
-    "--device", "cpu", "--set", "training.batch=16", "model.generator.width=4",
-    "model.backbone.width=4", "model.head.embedding_dim=8",
-]  # fmt: skip
-
-
-@pytest.fixture
-def reacgan(capsys):
-    """Runs a command here; gives its exit code, output and errors."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def run_folder(tmp_path_factory):
-    """A tiny trained run."""
-    folder = tmp_path_factory.mktemp("cli") / "run"
-    with pytest.raises(SystemExit) as ended:
-        main(["train", "digits/reacgan", "--images", "256", "--out", str(folder), "--quiet", *TINY])
-    assert not ended.value.code
-    return folder
 
 
 def test_help_is_as_documented():
@@ -196,83 +168,6 @@ def test_train_and_resume(reacgan, run_folder):
     code, _, err = reacgan(*words, "--set", "g_optimizer.lr=7e-5")
     assert code == 1
     assert "holds a run of another configuration" in err and " -> 7e-05" in err
-
-
-def test_sample(reacgan, run_folder, tmp_path):
-    code, out, _ = reacgan(
-        "sample", run_folder, "--classes", "3,7", "--num", 5, "--seed", 4, "--grid",
-        "--out", tmp_path / "a",
-    )  # fmt: skip
-    assert code == 0 and out == f"10 images in {tmp_path / 'a'}, sheet {tmp_path / 'a/grid.png'}\n"
-    made = sorted(str(path.relative_to(tmp_path / "a")) for path in tmp_path.rglob("*.png"))
-    expected = ["grid.png", *(f"{name}/{seed}.png" for name in "37" for seed in range(4, 9))]
-    assert made == sorted(expected)
-    with Image.open(tmp_path / "a" / "3" / "4.png") as picture:
-        assert (picture.size, picture.mode) == ((8, 8), "L")
-    code, _, _ = reacgan(
-        "sample", run_folder / "model", "--num", 1, "--seed", 8, "--out", tmp_path / "b"
-    )
-    assert code == 0 and len(list((tmp_path / "b").rglob("*.png"))) == 10
-    for name in "37":
-        one, other = (tmp_path / where / name / "8.png" for where in "ab")
-        assert one.read_bytes() == other.read_bytes()
-
-
-def test_other_ways_to_sample(reacgan, run_folder, tmp_path):
-    words = ["sample", run_folder, "--classes", "3", "--num", 2, "--out"]
-    kinds = {
-        "plain": [],
-        "langevin": ["--langevin", 2, "--langevin-rate", 0.5, "--langevin-noise", 0.1],
-        "standing": ["--statistics", "standing"],
-        "batch": ["--statistics", "batch", "--grid"],
-    }
-    made = {}
-    for kind, more in kinds.items():
-        code, _, err = reacgan(*words, tmp_path / kind, *more)
-        assert code == 0, err
-        made[kind] = (tmp_path / kind / "3" / "1.png").read_bytes()
-    assert len(set(made.values())) == len(kinds)
-    assert (tmp_path / "batch" / "grid.png").exists()
-
-
-def test_walk(reacgan, run_folder, tmp_path):
-    def size(name):
-        with Image.open(tmp_path / name) as picture:
-            return picture.size
-
-    code, out, err = reacgan(
-        "walk", run_folder, "--between", "3,7", "--num", 3, "--steps", 4, "--directions", 2,
-        "--classes", "1,2", "--out", tmp_path,
-    )  # fmt: skip
-    assert code == 0, err
-    names = ["between.png", "direction-1.png", "direction-2.png"]
-    assert out.splitlines() == [str(tmp_path / name) for name in names]
-    assert size(names[0])[1] == 3 * 50 + 2 and size(names[1])[1] == 2 * 50 + 2
-    assert (tmp_path / names[1]).read_bytes() != (tmp_path / names[2]).read_bytes()
-    for more, rows in ((["--classes", "1,2"], 2), (["--between", "0,9"], 1)):
-        code, _, err = reacgan("walk", run_folder, "--seeds", "0, 5", "--out", tmp_path, *more)
-        assert code == 0, err
-        assert size("between.png")[1] == rows * 50 + 2
-
-
-def test_the_runs_own_sheet_is_what_the_model_draws(run_folder):
-    from reacgan import load
-    from reacgan.sampling import class_sheet
-
-    model = load(run_folder, device="cpu")
-    drawn = np.asarray(class_sheet(model.generator, model.class_names))
-    with Image.open(run_folder / "samples" / "000000000256.png") as kept:
-        assert (np.asarray(kept.convert("RGB")) == drawn).all()
-
-
-def test_class_folders_are_safe_and_never_shared():
-    names = ["cat", "a/b", "a_b", "0_a_b", "..", "4", "", " cat", "cat.", "~", "a\\b", "c:", "\n"]
-    folders = [folder_name(name, label) for label, name in enumerate(names)]
-    assert len(set(folders)) == len(folders)
-    assert folders[:3] == ["cat", "1~a_b", "a_b"]
-    for folder in folders:
-        assert folder not in ("", ".", "..") and not set(folder) & set("/\\:\n")
-        assert folder == folder.strip(" .")
 
 
 @pytest.fixture
