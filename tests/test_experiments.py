@@ -265,3 +265,17 @@ def test_the_name_of_a_method_finds_its_experiments(name, found):
 def test_published_parameter_counts(name, generator, discriminator):
     found = describe(experiment(name))["parameters"]
     assert found == {"generator": generator, "discriminator": discriminator}
+
+
+@pytest.mark.parametrize(
+    ("aspect", "said"), [(1.5, "32x48 keeps"), (0.667, "48x32 keeps"), (1.1, None)]
+)
+def test_what_cutting_squares_would_lose_is_said(aspect, said):
+    reason = next(
+        held.reason for held in derive(facts(aspect=aspect)).choices if "resolution" in held.key
+    )
+    assert ("squares are cut out" in reason) == (said is not None)
+    assert said is None or f"data.resolution={said}" in reason
+    if said is not None:
+        size = said.split()[0]
+        assert derive(facts()).experiment.replace(**{"data.resolution": size})

@@ -52,6 +52,8 @@ class Facts:
     """What a packed file holds, which is not resized again."""
     channels: int = 3
     """What the images have by themselves, where they are not grey."""
+    aspect: float = 1.0
+    """Median of width / height."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,11 @@ def _data_choices(facts: Facts) -> list[tuple[str, Any, str]]:
     shorter = min(size_of(resolution))
     if shorter < facts.side // 2 + 1:
         why += f"; larger is slow here: --set data.resolution={2 * shorter} if you have the time"
+    if facts.size is None and not 0.8 < facts.aspect < 1.25:  # the rest would be cropped away
+        step = 1 << grid_of(resolution).doublings
+        longer = step * round(shorter * max(facts.aspect, 1 / facts.aspect) / step)
+        height, width = (shorter, longer) if facts.aspect > 1 else (longer, shorter)
+        why += f"; squares are cut out: --set data.resolution={height}x{width} keeps the whole"
     mirrored = not all(len(name) == 1 for name in facts.classes)
     return [
         ("data.resolution", resolution, why),
@@ -160,9 +167,10 @@ def find_facts(path: str, *, accelerator: bool) -> Facts:
     found = find_dataset(path)
     held = survey_dataset(found)
     if isinstance(held, ImageData):
-        size, side = held.resolution, min(held.size)
+        size, side, aspect = held.resolution, min(held.size), 1.0
     else:
         size, side = None, int(median(min(one) for one in held.sizes))
+        aspect = median(width / height for width, height in held.sizes)
     return Facts(
         path=found.path,
         dataset=found.name,
@@ -173,6 +181,7 @@ def find_facts(path: str, *, accelerator: bool) -> Facts:
         accelerator=accelerator,
         size=size,
         channels=held.channels,
+        aspect=aspect,
     )
 
 
