@@ -65,6 +65,7 @@ def main(out: Path) -> None:
             save_file(end_state(changes), place.with_suffix(".safetensors"))
         except Exception:  # both processes fail alike; the other cases go on
             place.with_suffix(".txt").write_text(traceback.format_exc())
+    distributed.leave()  # else a thread of the process group may outlive it at the end
 
 
 if __name__ == "__main__":
