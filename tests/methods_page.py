@@ -39,8 +39,9 @@ CIFAR-10.
   distance in that classifier's features (not an FID), after {images} images of `cifar10-small` on a CPU;
   see [results](results.md). Held-out real images: {real}. Empty: not trained here yet.
 - **Published**: FID (IS) of the authors' code for `{group}`, by protocol. A: {paper}. B: {train}. The two
-  never compare. What differs between a published run and its configuration is in
-  `reacgan experiments show`.
+  never compare. An asterisk: the published run differs from the experiment here (D2D-CE in its released
+  form, above all) or collapsed after its best checkpoint; `reacgan experiments show` says what.
+  Empty: no score is published.
 
 | method | paper | D minimises | G minimises | experiment | cost | here | published |
 |---|---|---|---|---|---|---|---|
@@ -56,7 +57,7 @@ def page() -> str:
     """The whole page as Markdown."""
     costs, reached = read(COSTS), read(REACHED)
     machine = costs.get("machine", {})
-    where = f" ({machine['threads']} CPU threads, torch {machine['torch']})" if machine else ""
+    where = f" (CPU, threads: {machine['threads']}, torch {machine['torch']})" if machine else ""
     rows = {row["method"]: row for row in reached.get("rows", ())}
     real = rows.get("held-out real images")
     head = HEAD.format(
@@ -99,7 +100,7 @@ def score(held: Published) -> str:
     """``A 7.79 (9.97)``."""
     letter = "A" if held.protocol == "paper" else "B"
     inception = f" ({held.inception_score:.2f})" if held.inception_score is not None else ""
-    return f"{letter} {held.fid:.2f}{inception}"
+    return f"{letter} {held.fid:.2f}{inception}{'*' if held.note else ''}"
 
 
 if __name__ == "__main__":
