@@ -17,14 +17,16 @@ MODULES = {
 
 GROUND = {"config", "distributed", "files", "randomness"}
 LEAVES = {"data", "heads", "losses", "augment"}
-MIDDLE = {"models", "hub", "sampling", "metrics"}
+MIDDLE = {"models", "hub", "sampling", "extractors", "metrics", "evaluation"}
 ALLOWED: dict[str, set[str]] = {
     **{part: set() for part in GROUND},
     **dict.fromkeys(LEAVES, GROUND),
     "models": GROUND | LEAVES,
     "hub": {"config", "files", "models"},
     "sampling": GROUND | {"data", "models"},
-    "metrics": GROUND | {"data", "models"},
+    "extractors": GROUND | {"data"},
+    "metrics": GROUND | {"data", "extractors"},
+    "evaluation": GROUND | {"data", "models", "hub", "sampling", "extractors", "metrics"},
     "training": GROUND | LEAVES | MIDDLE,
     "experiments": {"config"},
     "plugins": GROUND | LEAVES | MIDDLE | {"training", "experiments"},

@@ -1,0 +1,54 @@
+"""The networks that images are looked at with: uint8 images in, features (and class scores) out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What a network says of a batch."""
+
+    features: Tensor
+    """float32 ``[N, D]``."""
+    logits: Tensor | None = None
+    """float32 ``[N, K]``: scores of the classes that the network knows, where it is a classifier."""
+
+
+class Extractor(ABC):
+    """A frozen network and how images reach it.
+
+    Members are classes in :data:`reacgan.extractors.EXTRACTORS`; their options are the keyword-only
+    parameters of the constructor. They look for weights when they are built, and say what to put
+    where if there are none.
+    """
+
+    name: str
+    """As the table has it."""
+    features_dim: int
+    class_names: tuple[str, ...] | None = None
+    """The classes of the logits, where they have names that a data set may share."""
+
+    @abstractmethod
+    def to(self, device: torch.device) -> None:
+        """Move the network."""
+
+    @abstractmethod
+    def __call__(self, images: Tensor) -> Extracted:
+        """Look at uint8 images [N, C, H, W], on the device of the network; no gradient.
+
+        One call is one forward pass: who calls gives batches of one size.
+        """
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """What features depend on, as plain JSON: it is part of every score and keys the cache.
+
+        At least ``name`` and ``weights`` (a digest); also the resizer, the scale of pixels, the type
+        of numbers, how channels were mapped, and how well it knows the data where that is measured.
+        """
