@@ -117,9 +117,9 @@ def test_a_save_that_fails_loses_nothing(tmp_path, monkeypatch, fails):
             return fail()
 
         if fails == "weights":
-            patched.setattr(hub, "save_file", fail)
+            patched.setattr(hub.models, "save_file", fail)
         elif fails == "card":
-            patched.setattr(hub, "card", fail)
+            patched.setattr(hub.models, "card", fail)
         else:
             patched.setattr(Path, "rename", renamed)
         with pytest.raises(OSError, match="disk full"):
@@ -188,7 +188,7 @@ def test_weights_that_fit_another_configuration(saved, tmp_path):
     rewrite(saved, sha256=digest)
     refused(saved, r"model.safetensors: does not fit its config.json; copy")
     (saved / "model.safetensors").write_bytes(b"no safetensors")
-    rewrite(saved, sha256=hub._digest(saved / "model.safetensors"))
+    rewrite(saved, sha256=hub.folder.digest(saved / "model.safetensors"))
     refused(saved, r"model.safetensors: does not fit its config.json; copy")
 
 
@@ -232,7 +232,7 @@ def without_strength(file):
         name: held for name, held in load_file(file).items() if "condition_strength" not in name
     }
     save_file(tensors, file)
-    return hub._digest(file)
+    return hub.folder.digest(file)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -248,7 +248,7 @@ def test_a_model_of_the_version_before_has_its_condition_in_full(tmp_path, dtype
     tensors = load_file(folder / "model.safetensors")
     tensors.pop("output.bias")
     save_file(tensors, folder / "model.safetensors")
-    rewrite(folder, sha256=hub._digest(folder / "model.safetensors"))
+    rewrite(folder, sha256=hub.folder.digest(folder / "model.safetensors"))
     refused(folder, "(?s)does not fit its config.json; .*output.bias")
 
 

@@ -27,7 +27,7 @@ def run(tmp_path):
         state.mkdir(parents=True)
         weights = {name: torch.full_like(w, value) for name, w in network.state_dict().items()}
         save_file(weights, state / "discriminator.safetensors")
-        digests = {"discriminator.safetensors": hub._digest(state / "discriminator.safetensors")}
+        digests = {"discriminator.safetensors": hub.folder.digest(state / "discriminator.safetensors")}
         (state / "state.json").write_text(json.dumps({"digests": digests}))
     return tmp_path / "run"
 
@@ -55,3 +55,24 @@ def test_the_discriminator_of_a_run(run):
             ConfigError, match=r"no whole checkpoint with a discriminator; give the"
         ):
             hub.load_discriminator(path)
+
+
+def test_the_average_of_any_state(run_folder):
+    """The newest state's average is the model itself; a damaged or unknown state is refused."""
+    states = hub.list_states(run_folder)
+    assert states == [256]
+    held, model = hub.load_state(run_folder, 256, device="cpu"), hub.load(run_folder, device="cpu")
+    assert held.images_seen == 256
+    for name, value in model.generator.state_dict().items():
+        assert torch.equal(held.generator.state_dict()[name], value), name
+    with pytest.raises(ConfigError, match=r"no state at 100 images; it keeps: 256"):
+        hub.load_state(run_folder, 100)
+
+
+def test_a_damaged_state_is_refused(run_folder, tmp_path):
+    copied = tmp_path / "run"
+    shutil.copytree(run_folder, copied)
+    file = copied / "checkpoints" / f"{256:012d}" / "average.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(ConfigError, match="damaged"):
+        hub.load_state(copied, 256)

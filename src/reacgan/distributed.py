@@ -10,7 +10,9 @@ as is common, scales the coupled loss by 1/processes.)
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -111,3 +113,65 @@ def any_process(flag: bool, device: torch.device) -> bool:
     seen = torch.tensor([float(flag)], device=device)
     dist.all_reduce(seen, op=dist.ReduceOp.MAX)
     return bool(seen.item())
+
+
+def gather_chunks(chunks: list[Tensor], device: torch.device) -> list[Tensor]:
+    """The chunks of all processes in turn: the first of each, then the second of each, and so on.
+
+    Chunks ``[n, ...]`` have one type and shape but for n; a process may have fewer chunks than
+    others, or none. The main process gets them on the CPU, others an empty list. No gradient.
+    """
+    if world_size() == 1:
+        return chunks
+    mine = [list(chunk.shape) for chunk in chunks]
+    told = [json.loads(text) for text in _share_texts(json.dumps([mine, _type_of(chunks)]), device)]
+    kinds = [kind for _, kind in told if kind]
+    if not kinds:
+        return []
+    shapes = [shapes for shapes, _ in told]
+    tail = next(shape[1:] for one in shapes for shape in one)
+    rows = [sum(shape[0] for shape in one) for one in shapes]
+    dtype = getattr(torch, kinds[0])
+    held = (
+        torch.cat(chunks).to(device)
+        if chunks
+        else torch.empty(0, *tail, dtype=dtype, device=device)
+    )
+    filled = torch.zeros(max(rows), *tail, dtype=dtype, device=device)
+    filled[: len(held)] = held
+    slots = [torch.empty_like(filled) for _ in rows] if is_main() else None
+    dist.gather(filled, slots)
+    if slots is None:
+        return []
+    parts = [
+        list(slot[:count].cpu().split([shape[0] for shape in one]))
+        for slot, count, one in zip(slots, rows, shapes, strict=True)
+    ]
+    return [part for turn in zip_longest(*parts) for part in turn if part is not None]
+
+
+def share_text(text: str | None, device: torch.device) -> str:
+    """The main process's text, on every process."""
+    if world_size() == 1:
+        return text or ""
+    return _share_texts(text or "" if is_main() else "", device)[0]
+
+
+def _share_texts(text: str, device: torch.device) -> list[str]:
+    """The text of each process, in rank order."""
+    held = torch.tensor(list(text.encode()), dtype=torch.uint8, device=device)
+    sizes = [torch.zeros(1, dtype=torch.int64, device=device) for _ in range(world_size())]
+    dist.all_gather(sizes, torch.tensor([len(held)], device=device))
+    longest = max(int(size) for size in sizes)
+    filled = torch.zeros(max(longest, 1), dtype=torch.uint8, device=device)
+    filled[: len(held)] = held
+    slots = [torch.empty_like(filled) for _ in sizes]
+    dist.all_gather(slots, filled)
+    return [
+        bytes(slot[: int(size)].cpu().tolist()).decode()
+        for slot, size in zip(slots, sizes, strict=True)
+    ]
+
+
+def _type_of(chunks: list[Tensor]) -> str:
+    return str(chunks[0].dtype).removeprefix("torch.") if chunks else ""

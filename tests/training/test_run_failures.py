@@ -85,7 +85,7 @@ def test_a_full_disk_costs_nothing_that_was_saved(fails, data, tmp_path, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint_module, "save_file", full)
         patch.setattr(checkpoint_module, "flush_folder", no_room)
-        patch.setattr(hub, "save_file", full)
+        patch.setattr(hub.models, "save_file", full)
         with pytest.raises(CheckpointError, match="at 160 images cannot be written .*No space"):
             train(tmp_path / "run", data)
     assert not list((tmp_path / "run" / "checkpoints").glob(".*"))

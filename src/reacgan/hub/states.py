@@ -1,0 +1,107 @@
+"""Networks of a run's checkpoints: the discriminator, and the averaged generator of any state."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from reacgan.config import ConfigError, Device, parse_experiment
+from reacgan.files import digest_of
+from reacgan.hub.folder import CONFIG, fill, find_device, model_folder, read_config, unfilled
+from reacgan.hub.models import load
+from reacgan.models import Discriminator, build_discriminator
+from reacgan.models.trained import TrainedGenerator
+
+_STATES = "checkpoints"
+_AVERAGE = "average.safetensors"
+_DISCRIMINATOR = "discriminator.safetensors"
+
+
+def list_states(path: str | Path) -> list[int]:
+    """Images seen of each state that a run keeps, the fewest first; none for a model folder."""
+    run = _run_of(Path(path).resolve())
+    states = run / _STATES
+    if not states.is_dir():
+        return []
+    return sorted(int(one.name) for one in states.iterdir() if one.is_dir() and one.name.isdigit())
+
+
+def load_state(path: str | Path, images_seen: int, *, device: Device = "auto") -> TrainedGenerator:
+    """The averaged generator of one of a run's states, in evaluation mode.
+
+    Args:
+        path: a run's folder, or its ``model``.
+        images_seen: which state; :func:`list_states` names them.
+        device: as in :func:`reacgan.load`.
+
+    Raises:
+        ConfigError: no such state (lists those there are), or a damaged one.
+    """
+    run = _run_of(Path(path).resolve())
+    known = list_states(path)
+    if images_seen not in known:
+        listed = ", ".join(f"{one:,}" for one in known) or "none"
+        raise ConfigError(f"{run}: keeps no state at {images_seen:,} images; it keeps: {listed}")
+    file = _part(run / _STATES / f"{images_seen:012d}", _AVERAGE)
+    if file is None:
+        raise ConfigError(f"{run}: its state at {images_seen:,} images is damaged; take another")
+    model = load(path, device=device)
+    fill(model.generator, file, CONFIG)
+    model.generator.to(find_device(device)).eval().requires_grad_(False)
+    return replace(model, images_seen=images_seen)
+
+
+def load_discriminator(path: str | Path, *, device: Device = "auto") -> Discriminator:
+    """The discriminator of a run, from its newest whole checkpoint, in evaluation mode.
+
+    Args:
+        path: a run's folder, or its ``model``.
+        device: as in :func:`reacgan.load`.
+
+    Raises:
+        ConfigError: nothing to load there, such as in a model folder on its own, or damaged files.
+    """
+    place = find_device(device)
+    given = Path(path).resolve()
+    folder = model_folder(given)
+    config = read_config(folder)
+    file = _newest_discriminator(_run_of(given))
+    try:
+        experiment = parse_experiment(config["experiment"])
+        model = experiment.model
+        classes = len(config["class_names"])
+        discriminator = unfilled(
+            lambda: build_discriminator(
+                model.backbone, model.head, experiment.data, classes, model.codes
+            )
+        )
+    except ConfigError as error:
+        raise ConfigError(f"{folder / CONFIG}: {error}") from None
+    fill(discriminator, file, CONFIG)
+    return discriminator.to(place).eval().requires_grad_(False)
+
+
+def _run_of(given: Path) -> Path:
+    folder = model_folder(given)
+    return folder.parent if (folder.parent / _STATES).is_dir() else given
+
+
+def _newest_discriminator(run: Path) -> Path:
+    for images_seen in reversed(list_states(run)):
+        file = _part(run / _STATES / f"{images_seen:012d}", _DISCRIMINATOR)
+        if file is not None:  # torn or damaged: the one before it
+            return file
+    raise ConfigError(
+        f"{run}: no whole checkpoint with a discriminator; give the folder of a run. "
+        "A model folder holds the generator alone"
+    )
+
+
+def _part(state: Path, name: str) -> Path | None:
+    """A file of a state, if its digest is the recorded one."""
+    try:
+        digests = json.loads((state / "state.json").read_text(encoding="utf-8"))["digests"]
+        return state / name if digest_of(state / name) == digests[name] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
