@@ -1,7 +1,134 @@
-"""Networks that images are looked at with, by name."""
+"""Networks that images are looked at with, by name or out of a file."""
 
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from reacgan.config import ConfigError, check_options, lookup
+from reacgan.data import ImageData
+from reacgan.data.download import cache_root
 from reacgan.extractors.base import Extracted, Extractor
+from reacgan.extractors.classifier import Classifier, classify, train_classifier
+from reacgan.extractors.classifier_file import holds_classifier, load_classifier, save_classifier
+from reacgan.extractors.domain import Domain, FileClassifier
+from reacgan.extractors.inception import Inception
+from reacgan.extractors.pretrained import Clip, Dino, DinoV2, ResNet50
+from reacgan.extractors.swav import Swav
 
-EXTRACTORS: dict[str, type[Extractor]] = {}
+EXTRACTORS: dict[str, type[Extractor]] = {
+    "inception": Inception,
+    "domain": Domain,
+    "resnet50": ResNet50,
+    "swav": Swav,
+    "dino": Dino,
+    "dinov2": DinoV2,
+    "clip": Clip,
+}
+"""Each is built from the options of its constructor; none loads anything before that."""
 
-__all__ = ["EXTRACTORS", "Extracted", "Extractor"]
+_ENDINGS = (".safetensors", ".pth", ".pt")
+_GIVEN = ("train", "held_out", "cache", "device")
+_FILES = (
+    "a classifier saved by reacgan (.safetensors), or weights of Inception as pytorch-fid publishes "
+    "them (.pth, .safetensors)"
+)
+
+
+def build_extractor(
+    name_or_path: str,
+    options: Mapping[str, Any] | None = None,
+    *,
+    train: ImageData | None = None,
+    held_out: ImageData | None = None,
+    cache: Path | None = None,
+    device: torch.device | str = "cpu",
+) -> Extractor:
+    """The extractor of a name in :data:`EXTRACTORS`, or of a file.
+
+    Args:
+        name_or_path: a name, or a classifier's or Inception's file.
+        options: keyword-only parameters of the constructor.
+        train: the real images that ``domain`` learns from.
+        held_out: real images that it does not.
+        cache: where ``domain`` keeps classifiers; None takes ``extractors`` in the package's cache.
+        device: where the network goes.
+
+    Raises:
+        ConfigError: an unknown name or option, ``domain`` without images, a file of another kind, or
+            weights that cannot be had.
+    """
+    options = dict(options or {})
+    if name_or_path not in EXTRACTORS and _is_path(name_or_path):
+        extractor = _of_file(Path(name_or_path).expanduser(), options)
+        extractor.to(torch.device(device))
+        return extractor
+    member: Any = lookup("extractor", EXTRACTORS, name_or_path)
+    checked = check_options(member, options, where="extractor", given=_GIVEN)
+    wanted = set(inspect.signature(member).parameters)
+    if "train" in wanted and train is None:
+        raise ConfigError(
+            f"the extractor {name_or_path!r} is trained on real images, and there are none; name "
+            "the training images, the file of a classifier, or another extractor"
+        )
+    given = {
+        "train": train,
+        "held_out": held_out,
+        "cache": cache or cache_root() / "extractors",
+        "device": device,
+    }
+    made: Extractor = member(**checked, **{key: given[key] for key in given if key in wanted})
+    made.to(torch.device(device))
+    return made
+
+
+def _is_path(text: str) -> bool:
+    separators = {os.sep, os.altsep} - {None}
+    return (
+        text.endswith(_ENDINGS)
+        or any(str(one) in text for one in separators)
+        or Path(text).exists()
+    )
+
+
+def _of_file(path: Path, options: Mapping[str, Any]) -> Extractor:
+    if not path.is_file():
+        raise ConfigError(
+            f"{path}: no such file. Give {_FILES}, or one of the extractors "
+            f"{', '.join(sorted(EXTRACTORS))}"
+        )
+    if path.suffix == ".safetensors" and holds_classifier(path):
+        check_options(lambda: None, options, where="extractor")
+        return FileClassifier(path)
+    if path.suffix not in _ENDINGS or (path.suffix == ".safetensors" and not _of_inception(path)):
+        raise ConfigError(f"{path}: no extractor. Give {_FILES}")
+    checked = check_options(Inception, options, where="extractor", given=("weights",))
+    return Inception(**checked, weights=str(path))
+
+
+def _of_inception(path: Path) -> bool:
+    """Whether the names of a safetensors file are those of the public port of Inception."""
+    try:
+        with safe_open(path, "pt") as file:
+            return any(name.startswith("Conv2d_1a_3x3") for name in file.keys())  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ConfigError(f"{path}: no whole safetensors file ({error}); fetch it anew") from None
+
+
+__all__ = [
+    "EXTRACTORS",
+    "Classifier",
+    "Extracted",
+    "Extractor",
+    "build_extractor",
+    "classify",
+    "load_classifier",
+    "save_classifier",
+    "train_classifier",
+]

@@ -1,13 +1,44 @@
-"""Judging images: Fréchet distance, neighbours (precision, recall, density, coverage), labels."""
+"""Metrics by name, and the functions behind them: features of two sets in, numbers out."""
 
 from reacgan.metrics.accuracy import Classifier, Judge, train_judge
+from reacgan.metrics.agreement import Agreement
+from reacgan.metrics.base import Comparison, FeatureSet, Judgement, Metric, Value
+from reacgan.metrics.cas import Cas
+from reacgan.metrics.fid import Fid, FidInfinity, IntraFid
 from reacgan.metrics.frechet import frechet_distance
-from reacgan.metrics.prdc import PRDC, nearest_distances, prdc
+from reacgan.metrics.inception_score import InceptionScore
+from reacgan.metrics.kid import Kid
+from reacgan.metrics.memorisation import Memorisation
+from reacgan.metrics.moments import Moments
+from reacgan.metrics.per_class import PerClass
+from reacgan.metrics.prd import Prd
+from reacgan.metrics.prdc import PRDC, Prdc, nearest_distances, prdc
+
+METRICS: dict[str, type[Metric]] = {
+    "fid": Fid,
+    "fid_infinity": FidInfinity,
+    "kid": Kid,
+    "is": InceptionScore,
+    "prdc": Prdc,
+    "f_beta": Prd,
+    "ifid": IntraFid,
+    "per_class": PerClass,
+    "accuracy": Agreement,
+    "cas": Cas,
+    "memorisation": Memorisation,
+}
 
 __all__ = [
+    "METRICS",
     "PRDC",
     "Classifier",
+    "Comparison",
+    "FeatureSet",
     "Judge",
+    "Judgement",
+    "Metric",
+    "Moments",
+    "Value",
     "frechet_distance",
     "nearest_distances",
     "prdc",

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from reacgan.config import ConfigError
+from reacgan.files import replacing
+
+BLOCK = 4096
+"""Rows that are held in float64 at once."""
+_STRIP = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,16 +24,40 @@ class Moments:
     """Moments of N features of length D, in float64."""
 
     count: int
+    """0 where it is unknown: files of statistics do not say how many images they were made of."""
     mean: Tensor
     """``[D]``."""
     covariance: Tensor
     """``[D, D]``, unbiased (divided by N - 1)."""
 
     @classmethod
-    def of(cls, features: Tensor) -> Moments:
-        """Moments of features ``[N, D]``, N at least 2."""
-        held = features.double()
-        return cls(len(held), held.mean(0), torch.cov(held.T).reshape(held.shape[1], -1))
+    def of(cls, features: Tensor, *, rows: int = BLOCK) -> Moments:
+        """Moments of features ``[N, D]``, N at least 2; ``rows`` of them are held in float64 at once.
+
+        Raises:
+            ConfigError: another shape, fewer than two, or values that are not finite.
+        """
+        held = MomentsAccumulator()
+        held.add(features, rows=rows)
+        return held.result()
+
+    @classmethod
+    def merge(cls, parts: Iterable[Moments]) -> Moments:
+        """Moments of the union of disjoint sets, from theirs.
+
+        Raises:
+            ConfigError: no set, an unknown count, or features of different length.
+        """
+        held = MomentsAccumulator()
+        for part in parts:
+            held.add_moments(part)
+        return held.result()
+
+    @classmethod
+    def by_class(cls, features: Tensor, labels: Tensor, num_classes: int) -> list[Moments | None]:
+        """Moments of each class, in label order; None for a class with fewer than two features."""
+        held = [features[labels == label] for label in range(num_classes)]
+        return [cls.of(part) if len(part) >= 2 else None for part in held]
 
     def tensors(self) -> dict[str, Tensor]:
         """As named tensors, for a file."""
@@ -33,3 +67,143 @@ class Moments:
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Moments:
         """What :meth:`tensors` gave."""
         return cls(int(tensors["count"]), tensors["mean"], tensors["covariance"])
+
+    def write_npz(self, path: Path) -> None:
+        """Write ``mu`` and ``sigma`` as pytorch-fid, clean-fid and StyleGAN's tools read them.
+
+        ``count`` stands beside them where it is known; those tools pass over it.
+        """
+        mean, covariance = self.mean.cpu().numpy(), self.covariance.cpu().numpy()
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            if self.count:
+                np.savez(file, mu=mean, sigma=covariance, count=np.array(self.count))
+            else:
+                np.savez(file, mu=mean, sigma=covariance)
+
+    @classmethod
+    def read_npz(cls, path: Path) -> Moments:
+        """Read ``mu`` and ``sigma`` of a ``.npz`` file; nothing in it is ever unpickled.
+
+        Count is 0 (unknown) unless the file names it.
+
+        Raises:
+            ConfigError: no such file, another kind of file, or arrays that are no mean and covariance.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                missing = [name for name in ("mu", "sigma") if name not in file]
+                if missing:
+                    held = ", ".join(sorted(file)) or "nothing"
+                    raise ConfigError(
+                        f"{path}: no {missing[0]!r}; needed: mu and sigma, held: {held}"
+                    )
+                mean, covariance = file["mu"], file["sigma"]
+                count = int(file["count"]) if "count" in file else 0
+        except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            if isinstance(error, ConfigError):
+                raise
+            raise ConfigError(
+                f"{path}: cannot be read as statistics ({error}); needed: a .npz file with mu and sigma"
+            ) from None
+        _check_arrays(path, mean, covariance)
+        return cls(count, torch.from_numpy(mean).double(), torch.from_numpy(covariance).double())
+
+
+class MomentsAccumulator:
+    """Moments of features that come in blocks, each block looked at once (Chan et al. 1979).
+
+    Scatter matrices are taken about the mean of their own block, so a common offset of the features
+    costs no digits. Only one triangle is summed.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._mean = torch.zeros(0, dtype=torch.float64)
+        self._scatter = torch.zeros(0, 0, dtype=torch.float64)
+
+    def add(self, features: Tensor, *, rows: int = BLOCK) -> None:
+        """Take features ``[N, D]``, N of 0 or more, ``rows`` at a time.
+
+        Raises:
+            ConfigError: another shape, or values that are not finite.
+        """
+        check_features(features, "features", least=0)
+        for part in features.split(rows):
+            if len(part):
+                block = part.double()
+                mean = block.mean(0)
+                shift = self._join(len(block), mean)
+                _add_lower_gram(self._scatter, block - mean)
+                _add_lower_gram(self._scatter, shift[None])
+
+    def add_moments(self, moments: Moments) -> None:
+        """Take a set of which the moments are known.
+
+        Raises:
+            ConfigError: its count is unknown, or its features have another length.
+        """
+        if moments.count < 1:
+            raise ConfigError("statistics of an unknown number of images cannot be merged")
+        shift = self._join(moments.count, moments.mean.double())
+        self._scatter += moments.covariance * (moments.count - 1)
+        _add_lower_gram(self._scatter, shift[None])
+
+    def result(self) -> Moments:
+        """Moments of all that was added.
+
+        Raises:
+            ConfigError: fewer than two features.
+        """
+        if self.count < 2:
+            raise ConfigError(f"moments of {self.count} features; needed: 2 or more")
+        lower = self._scatter.tril() / (self.count - 1)
+        return Moments(self.count, self._mean.clone(), lower + lower.tril(-1).T)
+
+    def _join(self, count: int, mean: Tensor) -> Tensor:
+        """Move the mean; the vector whose square the scatter gains."""
+        if not self.count:
+            self._mean = torch.zeros_like(mean)
+            self._scatter = mean.new_zeros(len(mean), len(mean))
+        elif mean.shape != self._mean.shape:
+            raise ConfigError(
+                f"features of length {len(mean)} and {len(self._mean)}; needed: the same"
+            )
+        apart = mean - self._mean
+        together = self.count + count
+        self._mean = self._mean + apart * (count / together)
+        shift = apart * (self.count * count / together) ** 0.5
+        self.count = together
+        return shift
+
+
+def check_features(features: Tensor, name: str, *, least: int = 2) -> None:
+    """Raise :class:`ConfigError` unless features are ``[N, D]``, at least so many, and finite."""
+    if features.dim() != 2 or len(features) < least:
+        raise ConfigError(
+            f"{name} are {list(features.shape)}; needed: [N, D] with N of {least} or more"
+        )
+    if not all(bool(torch.isfinite(part).all()) for part in features.split(BLOCK)):
+        raise ConfigError(
+            f"{name} hold NaN or infinity: look at the images and at the network that made them"
+        )
+
+
+def _add_lower_gram(total: Tensor, rows: Tensor) -> None:
+    """``total += rows^T rows`` in strips, which leave out most of the upper triangle."""
+    for start in range(0, len(total), _STRIP):
+        stop = start + _STRIP
+        total[start:stop, :stop].addmm_(rows[:, start:stop].T, rows[:, :stop])
+
+
+def _check_arrays(path: Path, mean: np.ndarray, covariance: np.ndarray) -> None:
+    shapes = (
+        f"mu is {mean.dtype} {list(mean.shape)}, sigma {covariance.dtype} {list(covariance.shape)}"
+    )
+    kinds = mean.dtype.kind + covariance.dtype.kind
+    if kinds != "ff" or mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
+        raise ConfigError(f"{path}: {shapes}; needed: floats [D] and [D, D]")
+    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
+        raise ConfigError(f"{path}: mu or sigma holds NaN or infinity; make the file anew")
+    scale = float(np.abs(covariance).max(initial=0))
+    if not np.allclose(covariance, covariance.T, rtol=0, atol=1e-5 * scale):
+        raise ConfigError(f"{path}: sigma is not symmetric, so it is no covariance")

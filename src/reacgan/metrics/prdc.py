@@ -1,17 +1,23 @@
 """Precision, recall, density and coverage of generated features against real ones.
 
 Kynkaanniemi et al. 2019 (improved precision and recall) and Naeem et al. 2020 (density, coverage).
-A real sample's ball reaches to its k-th nearest real neighbour.
+A real sample's ball reaches to its k-th nearest real neighbour, and holds what lies on its surface.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from reacgan.config import ConfigError
+from reacgan.metrics.balls import count_in_balls
+from reacgan.metrics.base import Comparison, FeatureSet, Metric, Value
+from reacgan.metrics.neighbours import nearest, squared_radii
+from reacgan.metrics.order import content_order
 
 
 @dataclass(frozen=True)
@@ -28,14 +34,22 @@ class PRDC:
     """Share of real balls that hold at least one fake."""
 
 
-def prdc(real: Tensor, fake: Tensor, *, k: int = 5, rows: int = 1024) -> PRDC:
-    """Precision, recall, density, coverage.
+def prdc(
+    real: Tensor,
+    fake: Tensor,
+    *,
+    k: int = 5,
+    rows: int | None = None,
+    real_radii: Tensor | None = None,
+) -> PRDC:
+    """Precision, recall, density, coverage; exactly what float64 distances of all pairs give.
 
     Args:
         real: features [N, D].
         fake: features [M, D].
         k: which neighbour a ball reaches to; the sample itself does not count.
-        rows: distances are made in blocks of this many rows, so memory is rows x max(N, M).
+        rows: distances are made in square blocks of so many rows; no result depends on it.
+        real_radii: what :func:`reacgan.metrics.neighbours.squared_radii` gave for ``real`` and k.
 
     Raises:
         ConfigError: too few samples, or features of different length or not finite.
@@ -48,45 +62,77 @@ def prdc(real: Tensor, fake: Tensor, *, k: int = 5, rows: int = 1024) -> PRDC:
         raise ConfigError(f"k is {k}; allowed: 1 or more")
     if min(len(real), len(fake)) <= k:
         raise ConfigError(f"{len(real)} real and {len(fake)} fake samples; needed: over k = {k}")
-    real, fake = real.double(), fake.double()
-    if not (real.isfinite().all() and fake.isfinite().all()):
-        raise ConfigError("features hold values that are not finite; look at what made them")
-    real_radius = _radii(real, k, rows)
-    fake_radius = _radii(fake, k, rows)
-    balls_holding_fake = torch.zeros(len(fake), dtype=torch.int64, device=real.device)
-    covered, recalled = [], []
-    for part, radius in zip(real.split(rows), real_radius.split(rows), strict=True):
-        distance = _distances(part, fake)
-        inside = distance <= radius[:, None]
-        balls_holding_fake += inside.sum(0)
-        covered.append(inside.any(1))
-        recalled.append((distance <= fake_radius).any(1))
+    if real_radii is None:
+        real_radii = squared_radii(real, k, rows=rows)
+    counts = count_in_balls(real, fake, real_radii, squared_radii(fake, k, rows=rows), rows=rows)
     return PRDC(
-        precision=float((balls_holding_fake > 0).double().mean()),
-        recall=float(torch.cat(recalled).double().mean()),
-        density=float(balls_holding_fake.double().mean() / k),
-        coverage=float(torch.cat(covered).double().mean()),
+        precision=float((counts.balls_holding > 0).double().mean()),
+        recall=float(counts.recalled.double().mean()),
+        density=float(counts.balls_holding.double().mean() / k),
+        coverage=float(counts.covered.double().mean()),
     )
 
 
-def nearest_distances(samples: Tensor, reference: Tensor, *, rows: int = 1024) -> Tensor:
+def nearest_distances(samples: Tensor, reference: Tensor, *, rows: int | None = None) -> Tensor:
     """Distance [N] of each sample to its nearest reference; how close to the training set it is."""
-    parts = [_distances(part, reference.double()).amin(1) for part in samples.double().split(rows)]
-    return torch.cat(parts)
+    return nearest(samples, reference, rows=rows).squared[:, 0].sqrt()
 
 
-def _distances(left: Tensor, right: Tensor) -> Tensor:
-    """Euclidean, by one matrix product in float64: [N, D], [M, D] -> [N, M]."""
-    centre = right.mean(0)  # a common offset would cost digits
-    left, right = left - centre, right - centre
-    scale = left.square().sum(1)[:, None] + right.square().sum(1)
-    squared = scale - 2 * left @ right.T
-    # What cancels to rounding is a copy, and a copy is at distance zero.
-    return squared.masked_fill(squared < 1e-13 * scale, 0).sqrt()
+class Prdc(Metric):
+    """Precision, recall, density and coverage (see :func:`prdc`).
 
+    All four depend on how many images there are: balls shrink as a set grows. Published figures mostly
+    compare equal counts.
 
-def _radii(samples: Tensor, k: int, rows: int) -> Tensor:
-    parts = [
-        _distances(part, samples).kthvalue(k + 1, dim=1).values for part in samples.split(rows)
-    ]
-    return torch.cat(parts)
+    Args:
+        k: which neighbour a ball reaches to; 5 is that of Naeem et al., 3 that of Kynkaanniemi et al.
+        num: at most so many images of either side, the first by a hash of their features, so that the
+            draw does not depend on their order; None: all.
+    """
+
+    needs = frozenset({"real features"})
+
+    def __init__(
+        self,
+        *,
+        k: Annotated[int, Field(ge=1)] = 5,
+        num: Annotated[int, Field(ge=2)] | None = None,
+    ) -> None:
+        self.k = k
+        self.num = num
+
+    def measure(self, comparison: Comparison) -> list[Value]:
+        """``precision``, ``recall``, ``density``, ``coverage``.
+
+        Raises:
+            ConfigError: not more than k images on either side.
+        """
+        real = self._draw(comparison.real.all_features())
+        fake = self._draw(comparison.fake.all_features())
+        if min(len(real), len(fake)) <= self.k:
+            raise ConfigError(
+                f"{len(real)} real and {len(fake)} fake images; needed: over k = {self.k}"
+            )
+        found = prdc(real, fake, k=self.k, real_radii=self._radii(comparison.real, real))
+        settings = {"k": self.k, "real": len(real), "fake": len(fake), "ball": "closed"}
+        notes: tuple[str, ...] = ()
+        if len(real) != len(fake):
+            notes = (
+                f"{len(real)} real and {len(fake)} fake images: recall, density and coverage shift "
+                f"with the counts. For equal ones set num={min(len(real), len(fake))}",
+            )
+        return [
+            Value(name, getattr(found, name), "higher", settings=settings, notes=notes)
+            for name in ("precision", "recall", "density", "coverage")
+        ]
+
+    def _draw(self, features: Tensor) -> Tensor:
+        if self.num is None or len(features) <= self.num:
+            return features
+        return features[content_order(features)[: self.num].to(features.device)]
+
+    def _radii(self, kept_in: FeatureSet, real: Tensor) -> Tensor:
+        """Of the reference, once for all comparisons with it."""
+        name = f"radii k={self.k}" if self.num is None else f"radii k={self.k} num={self.num}"
+        held = kept_in.keep(name, lambda: {"squared": squared_radii(real, self.k)})["squared"]
+        return torch.as_tensor(held, dtype=torch.float64, device=real.device)

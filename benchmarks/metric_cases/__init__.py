@@ -1,0 +1,1 @@
+"""Cases of benchmarks/metrics.py: one file a metric, each with ``run(...) -> dict``."""

@@ -1,0 +1,193 @@
+"""A small residual classifier of a person's own images: its training, its cache, its answers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+from torch import Tensor
+from torch.nn import functional as F
+
+from reacgan.config import ConfigError
+from reacgan.data import ImageData
+from reacgan.data.loader import Loader
+from reacgan.extractors.arithmetic import exact
+from reacgan.extractors.classifier_file import read_kept, save_classifier
+from reacgan.extractors.classifier_network import Classifier
+from reacgan.randomness import derive_seed
+
+VERSION = 1
+"""Of the network and its training: raised with every change that changes weights."""
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """All that a training depends on beside its images."""
+
+    epochs: float
+    batch: int
+    width: int
+    seed: int
+    flip: bool
+    device: str
+    """Kind of device: kinds round differently."""
+
+    def check(self) -> None:
+        if not self.epochs > 0 or self.epochs == float("inf") or self.batch < 2 or self.width < 1:
+            raise ConfigError(
+                f"epochs is {self.epochs:g}, batch {self.batch} and width {self.width}; "
+                "allowed: positive numbers, and a batch of 2 or more"
+            )
+
+
+def train_classifier(
+    train: ImageData,
+    *,
+    epochs: float = 10.0,
+    batch: int = 128,
+    width: int = 32,
+    seed: int = 0,
+    flip: bool = True,
+    cache: Path | None = None,
+    device: torch.device | str = "cpu",
+) -> Classifier:
+    """A classifier trained on real images, frozen; the same again for the same arguments on a CPU.
+
+    SGD with Nesterov momentum 0.9 and weight decay 5e-4, one-cycle learning rate up to 0.1, labels
+    smoothed by 0.1, shifts of an eighth of the shorter side, mirroring with ``flip``.
+
+    Args:
+        train: what it learns from.
+        epochs: passes over ``train``.
+        batch: images in a step.
+        width: channels of the first stage.
+        seed: of weights and order.
+        flip: mirror half of the images; wrong for digits, text, anything with a left.
+        cache: a folder that keeps classifiers by the digest of the images and all arguments. Two
+            processes that want the same one train it once: the second waits.
+        device: where it is trained, and stays.
+
+    Raises:
+        ConfigError: a number is out of range, the training diverged, or the cache cannot be written.
+    """
+    device = torch.device(device)
+    recipe = _Recipe(float(epochs), batch, width, seed, flip, device.type)
+    recipe.check()
+    if cache is None:
+        return _trained(train, recipe, device)
+    facts = {
+        "class_names": list(train.class_names),
+        "data": train.digest,
+        "recipe": {**asdict(recipe), "version": VERSION},
+    }
+    key = json.dumps([facts["data"], facts["recipe"]], sort_keys=True)
+    kept = cache / f"classifier-{hashlib.sha256(key.encode()).hexdigest()[:16]}.safetensors"
+    classifier = read_kept(kept, facts)
+    if classifier is None:
+        with _locked(kept):
+            classifier = read_kept(kept, facts)  # another process was faster
+            if classifier is None:
+                classifier = _trained(train, recipe, device)
+                save_classifier(classifier, kept, facts)
+    return classifier.to(device)
+
+
+def classify(classifier: Classifier, images: Tensor, batch: int = 256) -> Tensor:
+    """Class scores [N, K] of uint8 images [N, C, H, W], on the device of the classifier."""
+    parts = [look(classifier, part)[1] for part in images.split(batch)]
+    return torch.cat(parts)
+
+
+def look(classifier: Classifier, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Features [N, 4 x width] and class scores [N, K] of uint8 images, in one pass."""
+    device = classifier.scores.weight.device
+    with exact(device):
+        features = classifier.features(scale(images.to(device)))
+        return features, classifier.scores(features)
+
+
+def held_out_accuracy(
+    classifier: Classifier, data: ImageData, batch: int = 256
+) -> tuple[float, float]:
+    """Shares of the images whose class is the highest, and is among the five highest, of the scores.
+
+    A class with an equal score counts as higher.
+    """
+    first = fifth = 0
+    for start in range(0, len(data), batch):
+        scores = classify(classifier, torch.tensor(data.images[start : start + batch]), batch)
+        labels = torch.tensor(data.labels[start : start + batch]).to(scores.device)
+        place = (scores >= scores.gather(1, labels[:, None])).sum(1)
+        first += int((place <= 1).sum())
+        fifth += int((place <= 5).sum())
+    return first / len(data), fifth / len(data)
+
+
+def scale(images: Tensor) -> Tensor:
+    """0..255 to [-1, 1], float32, channels last in memory."""
+    return (images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
+@contextmanager
+def _locked(kept: Path) -> Iterator[None]:
+    lock = FileLock(kept.with_name(f".{kept.name}.lock"))
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise ConfigError(
+            f"{kept.parent}: classifiers cannot be kept there ({error}); choose a folder that can "
+            "be written"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _trained(train: ImageData, recipe: _Recipe, device: torch.device) -> Classifier:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(recipe.seed, "judge", 0))
+        classifier = Classifier(
+            channels=train.channels,
+            num_classes=train.num_classes,
+            width=recipe.width,
+            size=train.size,
+        )
+    classifier.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    _fit(classifier, train, recipe, device)
+    if not all(bool(value.isfinite().all()) for value in classifier.state_dict().values()):
+        raise ConfigError(
+            f"the classifier of {train.source} diverged; try another seed (it was {recipe.seed}) or "
+            f"a larger batch (it was {recipe.batch})"
+        )
+    return classifier.eval().requires_grad_(False)
+
+
+def _fit(classifier: Classifier, data: ImageData, recipe: _Recipe, device: torch.device) -> None:
+    classifier.train()
+    batch = recipe.batch
+    steps = max(1, round(recipe.epochs * len(data) / batch))
+    crop = min(data.size) // 8
+    loader = Loader(data, batch=batch, seed=recipe.seed, device=device, flip=recipe.flip, crop=crop)
+    optimizer = torch.optim.SGD(
+        classifier.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=steps)
+    for step in range(steps):
+        images, labels = loader.at(step * batch)
+        loss = F.cross_entropy(classifier(scale(images)), labels, label_smoothing=0.1)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    loader.close()
+
+
+__all__ = ["VERSION", "Classifier", "classify", "held_out_accuracy", "look", "train_classifier"]

@@ -1,0 +1,267 @@
+"""Features of a person's own kind of images: those of a classifier trained on them.
+
+ImageNet's features say little of digits, glyphs or X-rays; a small classifier of the real images
+says more, and says how far it can be trusted: its accuracy on images that it did not see.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reacgan.config import ConfigError, PositiveFloat, PositiveInt
+from reacgan.data import ImageData
+from reacgan.extractors.arithmetic import tensors_digest
+from reacgan.extractors.base import Extracted, Extractor
+from reacgan.extractors.classifier import held_out_accuracy, look, train_classifier
+from reacgan.extractors.classifier_file import load_classifier, save_classifier
+from reacgan.extractors.classifier_network import Classifier
+from reacgan.files import write_text
+from reacgan.randomness import derive_seed
+
+BATCH = 128
+EPOCHS = 10.0
+STEPS = (600, 20_000)
+"""Fewest and most steps of a training whose epochs are not given."""
+_SHARE = 10
+"""One image of so many is held out where no others are given."""
+
+
+def default_epochs(count: int) -> float:
+    """Ten passes over ``count`` images, but 600 steps of 128 images at least and 20,000 at most."""
+    few, many = STEPS
+    return min(max(EPOCHS * count / BATCH, few), many) * BATCH / count
+
+
+def hold_out(data: ImageData) -> tuple[ImageData, ImageData | None]:
+    """Images to train with, and a tenth of each class (one at least) that is kept back.
+
+    Which ones depends on the place in the set alone. A class of one image keeps it; where every class
+    has one, nothing is held out.
+    """
+    chosen: list[int] = []
+    for label in range(data.num_classes):
+        own = np.flatnonzero(data.labels == label)
+        if len(own) > 1:
+            words = np.random.Philox(derive_seed(0, "extractor/held out", label))
+            order = np.argsort(words.random_raw(len(own)), kind="stable")
+            chosen += own[order[: max(1, len(own) // _SHARE)]].tolist()
+    if not chosen:
+        return data, None
+    kept = np.setdiff1d(np.arange(len(data)), chosen)
+    return data.subset(kept), data.subset(sorted(chosen))
+
+
+class ClassifierExtractor(Extractor):
+    """A classifier and its facts as an extractor: penultimate features and class scores."""
+
+    name = "domain"
+
+    def __init__(self, classifier: Classifier, facts: Mapping[str, Any]) -> None:
+        self._classifier = classifier
+        self._facts = dict(facts)
+        self._digest = tensors_digest(classifier.state_dict())
+        self.features_dim = 4 * classifier.width
+        self.class_names = tuple(facts["class_names"])
+        self.notes: tuple[str, ...] = _notes(self._facts)
+        """Warnings that belong beside every score, in plain words."""
+
+    @property
+    def data_digest(self) -> str:
+        """Of the real images that the classifier is of; empty where a file does not say."""
+        return str(self._facts.get("data", ""))
+
+    @property
+    def held_out_top1(self) -> float:
+        """Share of held-out images whose class has the highest score; NaN if none was held out."""
+        return _number(self._facts.get("held_out_top1"))
+
+    @property
+    def held_out_top5(self) -> float:
+        """Share whose class is among the five highest; NaN if none was held out."""
+        return _number(self._facts.get("held_out_top5"))
+
+    def to(self, device: torch.device) -> None:
+        """Move the network."""
+        self._classifier.to(device)
+
+    def __call__(self, images: Tensor) -> Extracted:
+        """Features [N, 4 x width] and scores [N, K] of uint8 images of the size that it was trained on.
+
+        Raises:
+            ConfigError: images of another type, size or number of channels.
+        """
+        needed = [self._classifier.channels, *self._classifier.size]
+        if images.dtype != torch.uint8 or list(images.shape[1:]) != needed:
+            raise ConfigError(
+                f"images are {images.dtype} {list(images.shape)}; this extractor knows uint8 "
+                f"[N, {', '.join(map(str, needed))}] alone. Give images of that size, or the "
+                "extractor 'domain' with training images of theirs"
+            )
+        return Extracted(*look(self._classifier, images))
+
+    def describe(self) -> dict[str, Any]:
+        """What features depend on, and how well the classifier knows its classes."""
+        facts = {name: value for name, value in self._facts.items() if name != "class_names"}
+        return {
+            "name": self.name,
+            "weights": self._digest,
+            "classes": self._classifier.num_classes,
+            "channels": self._classifier.channels,
+            "size": list(self._classifier.size),
+            "resizer": "none",
+            "scale": "2 x / 255 - 1",
+            "type": "float32",
+            **facts,
+        }
+
+    def save(self, path: Path) -> None:
+        """Write the classifier and its facts as one file that :class:`FileClassifier` reads."""
+        save_classifier(self._classifier, path, self._facts)
+
+
+class Domain(ClassifierExtractor):
+    """A classifier trained on the real images.
+
+    Args:
+        epochs: passes over them; None takes ten, but 600 steps of 128 images at least and 20,000
+            at most.
+        width: channels of the first stage; features have four times as many.
+        seed: of weights and order.
+        flip: mirror half of the images in training; helps with photographs, wrong for digits, text,
+            anything with a left.
+        train: the real images.
+        held_out: others of the same kind, for the accuracy; None keeps a tenth of each class of
+            ``train`` back.
+        cache: a folder that keeps classifiers and their accuracy; None keeps nothing.
+        device: where it is trained, and stays until it is moved.
+
+    Raises:
+        ConfigError: the two sets differ in classes or shape, or are the same.
+    """
+
+    def __init__(
+        self,
+        *,
+        epochs: PositiveFloat | None = None,
+        width: PositiveInt = 32,
+        seed: int = 0,
+        flip: bool = False,
+        train: ImageData,
+        held_out: ImageData | None = None,
+        cache: Path | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        learned, tried, which = train, held_out, "others"
+        if held_out is None:
+            learned, tried = hold_out(train)
+            which = "a tenth of each class of the data, not trained on"
+        else:
+            _check(train, held_out)
+        passes = default_epochs(len(learned)) if epochs is None else epochs
+        classifier = train_classifier(
+            learned,
+            epochs=passes,
+            batch=BATCH,
+            width=width,
+            seed=seed,
+            flip=flip,
+            cache=cache,
+            device=device,
+        )
+        facts: dict[str, Any] = {
+            "class_names": list(train.class_names),
+            "data": train.digest,
+            "epochs": passes,
+            "width": width,
+            "seed": seed,
+            "flip": flip,
+        }
+        super().__init__(classifier, {**facts, **_tried(classifier, tried, which, cache)})
+
+
+class FileClassifier(ClassifierExtractor):
+    """The extractor of a file that :meth:`ClassifierExtractor.save` wrote: the same scores.
+
+    Raises:
+        ConfigError: no such file, another kind of file, or a damaged one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(*load_classifier(path))
+
+
+def _check(train: ImageData, held_out: ImageData) -> None:
+    if (
+        train.class_names != held_out.class_names
+        or train.images.shape[1:] != held_out.images.shape[1:]
+    ):
+        raise ConfigError("the held-out images differ from the training images in classes or shape")
+    if len(train) == len(held_out) and train.digest == held_out.digest:
+        raise ConfigError(
+            "the held-out images are the training images: the accuracy of the extractor would say "
+            "nothing. Give another split, or none, which keeps a tenth of each class back"
+        )
+
+
+def _tried(
+    classifier: Classifier, held_out: ImageData | None, which: str, cache: Path | None
+) -> dict[str, Any]:
+    """The facts about accuracy, out of the cache or measured."""
+    if held_out is None:
+        nothing = {"images": 0, "which": "none: no class has two images"}
+        return {"held_out": nothing, "held_out_top1": None, "held_out_top5": None}
+    facts = {"images": len(held_out), "which": which, "digest": held_out.digest}
+    guess = np.bincount(held_out.labels).max() / len(held_out)
+    facts["largest_class"] = float(guess)
+    kept = None
+    if cache is not None:
+        weights = tensors_digest(classifier.state_dict())
+        kept = cache / f"accuracy-{weights[:16]}-{held_out.digest[:16]}.json"
+    shares = _read_shares(kept)
+    if shares is None:
+        shares = held_out_accuracy(classifier, held_out)
+        if kept is not None:
+            write_text(kept, json.dumps(shares))
+    return {"held_out": facts, "held_out_top1": shares[0], "held_out_top5": shares[1]}
+
+
+def _read_shares(kept: Path | None) -> tuple[float, float] | None:
+    """What the cache holds; None where it holds nothing whole."""
+    if kept is None or not kept.is_file():
+        return None
+    try:
+        first, fifth = json.loads(kept.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        return None
+    fits = all(isinstance(share, float) and 0 <= share <= 1 for share in (first, fifth))
+    return (first, fifth) if fits else None
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, float | int) else float("nan")
+
+
+def _notes(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """A warning where accuracy is unknown, or below three times chance (half way to 1 from it)."""
+    held_out = facts.get("held_out")
+    top1 = _number(facts.get("held_out_top1"))
+    if len(facts["class_names"]) == 1:
+        return (
+            "the extractor's classifier knows one class: its accuracy says nothing of features",
+        )
+    if np.isnan(top1) or not isinstance(held_out, dict):
+        return ("it is not known how well the extractor's classifier knows its classes",)
+    chance = max(1 / len(facts["class_names"]), _number(held_out.get("largest_class")))
+    if top1 < min(3 * chance, (1 + chance) / 2):
+        return (
+            f"the extractor's classifier is right on {top1:.1%} of held-out images, where naming one "
+            f"class is on {chance:.1%}: distances in its features say little",
+        )
+    return ()

@@ -1,0 +1,224 @@
+"""Published weights: found in the cache or fetched, checked, and kept without pickle.
+
+What others publish as ``.pth`` is read once, as tensors alone, and kept as safetensors. Weights are
+known by the digest of their tensors, so it does not matter which kind of file they came in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from reacgan.config import ConfigError
+from reacgan.data import DataError
+from reacgan.data.download import cache_root, download
+from reacgan.files import digest_of, flush_to_disk, replacing
+
+Layout = Mapping[str, tuple[int, ...]]
+"""Name and shape of every tensor that a network needs."""
+
+_LISTED = 6
+_DATA_HINT = ", or set data.path to where it is"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A ``.pth`` file of a state dict: whose it is, where it is, how it is recognised."""
+
+    extractor: str
+    url: str
+    sha256: str
+    size: int
+    """Bytes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Tensors of a network, float32 and in main memory."""
+
+    tensors: dict[str, Tensor]
+    digest: str
+    """SHA-256 over names, shapes and values."""
+    source: str | None = None
+    """SHA-256 of the ``.pth`` file that they came in, where it is known."""
+
+    def known_as(self, published: Published) -> str:
+        """What they are called in protocols: the published file's SHA-256, or their own digest."""
+        return published.sha256 if self.source == published.sha256 else self.digest
+
+
+def load_weights(path: str | None, published: Published, layout: Layout) -> Weights:
+    """Weights of a local file, or the published ones out of the cache, fetched if need be.
+
+    Args:
+        path: a ``.safetensors`` file, or a ``.pth`` of tensors alone; None for the published ones.
+        published: what to fetch.
+        layout: what the network needs; ``num_batches_tracked`` is passed over.
+
+    Raises:
+        DataError: not reachable: says what to fetch, its checksum and where to put it.
+        ConfigError: no such file, damaged, code instead of tensors, or of another network.
+    """
+    if path is not None:
+        return read_weights(Path(path).expanduser(), published.extractor, layout)
+    kept = cache_root() / "extractors" / f"{_file_name(published)}.safetensors"
+    found = _read_kept(kept, published.extractor, layout)
+    if found is not None:
+        return found
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{kept}.lock"):
+            found = _read_kept(kept, published.extractor, layout)  # another process was faster
+            return found or _convert(published, kept, layout)
+    except OSError as error:
+        raise ConfigError(
+            f"{kept}: cannot be made: {error}. Set REACGAN_CACHE to a folder that can be written"
+        ) from None
+
+
+def read_weights(path: Path, extractor: str, layout: Layout) -> Weights:
+    """Weights of a local file, known by their layout.
+
+    Raises:
+        ConfigError: no such file, damaged, code instead of tensors, or of another network.
+    """
+    if not path.is_file():
+        raise ConfigError(
+            f"{path}: no such file; needed: weights of {extractor} (.safetensors, .pth)"
+        )
+    held = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pth(path)
+    tensors = {name: value for name, value in held.items() if not name.endswith("_batches_tracked")}
+    _check_layout(path, tensors, extractor, layout)
+    ordered = {name: tensors[name].float().contiguous() for name in sorted(layout)}
+    if not all(bool(value.isfinite().all()) for value in ordered.values()):
+        raise ConfigError(f"{path}: holds NaN or infinity; fetch it anew")
+    return Weights(ordered, _digest(ordered), _source_of(path))
+
+
+def _source_of(path: Path) -> str | None:
+    if path.suffix != ".safetensors":
+        return digest_of(path)
+    return _read_described(path).get("source")
+
+
+def _convert(published: Published, kept: Path, layout: Layout) -> Weights:
+    weights = read_weights(_fetched(published), published.extractor, layout)
+    with replacing(kept) as temporary:
+        save_file(weights.tensors, temporary, metadata=_described(weights))
+        flush_to_disk(temporary)
+    return weights
+
+
+def _described(weights: Weights) -> dict[str, str]:
+    # One key: safetensors writes several in any order.
+    return {"weights": json.dumps({"digest": weights.digest, "source": weights.source})}
+
+
+def _read_described(path: Path) -> dict[str, str | None]:
+    with safe_open(path, "pt") as file:
+        try:
+            return dict(json.loads((file.metadata() or {}).get("weights", "{}")))
+        except ValueError:
+            return {}
+
+
+def _fetched(published: Published) -> Path:
+    destination = cache_root() / "downloads" / _file_name(published)
+    if destination.exists() and digest_of(destination) != published.sha256:
+        destination.unlink()  # torn: the cache holds nothing else under this name
+    try:
+        return download(published.url, destination, sha256=published.sha256)
+    except DataError as error:
+        reason = str(error)
+        hint = ", or name it as the extractor's weights" if reason.endswith(_DATA_HINT) else ""
+        raise DataError(
+            f"the extractor {published.extractor!r} needs its published weights "
+            f"({published.size:,} bytes): {reason.removesuffix(_DATA_HINT)}{hint}"
+        ) from None
+
+
+def _read_kept(kept: Path, extractor: str, layout: Layout) -> Weights | None:
+    """The converted weights, or None where they are not there, damaged, or of an older layout."""
+    if not kept.is_file():
+        return None
+    try:
+        written = _read_described(kept).get("digest")
+        weights = read_weights(kept, extractor, layout)
+    except (SafetensorError, OSError, ConfigError):
+        return None
+    return weights if weights.digest == written else None
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    try:
+        return dict(load_file(path))
+    except (SafetensorError, OSError) as error:
+        raise ConfigError(f"{path}: no whole safetensors file ({error}); fetch it anew") from None
+
+
+def _read_pth(path: Path) -> dict[str, Any]:
+    """Tensors of a file that torch wrote; whatever would run code is refused."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if any("/code/" in name for name in archive.namelist()):
+                raise ConfigError(
+                    f"{path}: a TorchScript program, which would run code of others; "
+                    "needed: a state dict (.pth) or .safetensors"
+                )
+    try:
+        held = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # what a damaged or hostile file raises is not a closed list
+        first = (str(error) or type(error).__name__).splitlines()[0]
+        raise ConfigError(
+            f"{path}: cannot be read as tensors alone ({first}); needed: a state dict (.pth) or "
+            ".safetensors"
+        ) from None
+    if not isinstance(held, dict):
+        raise ConfigError(f"{path}: holds a {type(held).__name__}; needed: names and tensors")
+    return held
+
+
+def _check_layout(path: Path, tensors: Mapping[str, Any], extractor: str, layout: Layout) -> None:
+    wrong = []
+    for name in sorted(set(layout) & set(tensors)):
+        value = tensors[name]
+        if not isinstance(value, Tensor) or not value.is_floating_point():
+            wrong.append(f"{name} (no floating-point tensor)")
+        elif tuple(value.shape) != layout[name]:
+            wrong.append(f"{name} {list(value.shape)} (needed {list(layout[name])})")
+    faults = [
+        ("missing", sorted(set(layout) - set(tensors))),
+        ("wrong", wrong),
+        ("unknown", sorted(str(name) for name in set(tensors) - set(layout))),
+    ]
+    said = [f"{word}: {_some(names)}" for word, names in faults if names]
+    if said:
+        raise ConfigError(f"{path}: not the weights of {extractor}. " + "; ".join(said))
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _LISTED
+    return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, value in tensors.items():
+        digest.update(f"{name}{list(value.shape)}\n".encode())
+        digest.update(value.numpy().data)
+    return digest.hexdigest()
+
+
+def _file_name(published: Published) -> str:
+    return published.url.rpartition("/")[2]

@@ -1,0 +1,232 @@
+"""Classification Accuracy Score: how much a classifier learns from fakes.
+
+Ravuri and Vinyals 2019 ("Classification Accuracy Score for Conditional Generative Models"), and
+Shmelkov et al. 2018 ("How good is my GAN?"), whose names GAN-train and GAN-test are used here.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from reacgan.config import ConfigError
+from reacgan.data import ImageData
+from reacgan.extractors.classifier import Classifier, classify, train_classifier
+from reacgan.metrics.agreement import class_shares, in_top
+from reacgan.metrics.base import Comparison, Metric, Value
+from reacgan.metrics.order import balanced_order
+from reacgan.randomness import derive_seed
+
+_ROWS = 256
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Which images each classifier gave their class, bool ``[N]``, with one seed."""
+
+    gan_train: Tensor
+    gan_test: Tensor
+    real: Tensor
+
+
+class Cas(Metric):
+    """Classifiers trained on fakes and on real images, each tried on the other and on held-out ones.
+
+    ``gan_train_top1``   trained on the fakes, right on held-out real images: diversity and labels
+    ``gan_test_top1``    trained on real images, right on the fakes: clearness and labels
+    ``real_top1``        trained on real images, right on held-out real ones: what can be had at all
+    ``gan_train_ratio``  the first over the third
+
+    Both trainings have the same recipe, the same seeds and equally many images: of the larger set,
+    those that come first in an order of hashes that keeps every class's proportion. ``low`` and
+    ``high`` are the lowest and the highest of the repeats, which differ in the seed of weights and
+    order alone. They are trained on the device of the fakes' features.
+
+    Args:
+        epochs: passes over the images of a training.
+        width: channels of the classifier's first stage.
+        repeats: seeds.
+        batch: images in a step.
+        flip: mirror half of the images of both trainings; wrong for digits, text, anything with a left.
+        seed: the repeats' seeds follow from it.
+    """
+
+    needs = frozenset({"images", "labels", "training", "held out"})
+
+    def __init__(
+        self,
+        *,
+        epochs: Annotated[float, Field(gt=0)] = 10.0,
+        width: Annotated[int, Field(ge=1)] = 16,
+        repeats: Annotated[int, Field(ge=1)] = 3,
+        batch: Annotated[int, Field(ge=2)] = 128,
+        flip: bool = True,
+        seed: int = 0,
+    ) -> None:
+        self.epochs = epochs
+        self.width = width
+        self.repeats = repeats
+        self.batch = batch
+        self.flip = flip
+        self.seed = seed
+
+    def measure(self, comparison: Comparison) -> list[Value]:
+        """Values ``gan_train_top1``, ``gan_test_top1``, ``real_top1`` and ``gan_train_ratio``.
+
+        Raises:
+            ConfigError: images are missing, or the sets differ in classes or size.
+        """
+        fake, training = comparison.fake_data, comparison.training_data
+        held_out = comparison.held_out_data
+        if fake is None or training is None or held_out is None:
+            raise ConfigError(
+                "cas needs the fakes' pixels, the training images and held-out real images"
+            )
+        _check(fake, {"training": training, "held-out": held_out})
+        count = min(len(fake), len(training))
+        fakes, reals = _first(fake, count), _first(training, count)
+        device = torch.device("cpu")
+        if comparison.fake.features is not None:
+            device = comparison.fake.features.device
+        runs = [
+            _try(self._train(fakes, seed, device), self._train(reals, seed, device), fake, held_out)
+            for seed in (derive_seed(self.seed, "cas", repeat) for repeat in range(self.repeats))
+        ]
+        settings: dict[str, Any] = {
+            "epochs": self.epochs,
+            "width": self.width,
+            "repeats": self.repeats,
+            "batch": self.batch,
+            "flip": self.flip,
+            "seed": self.seed,
+            "training_images": count,
+            "held_out_images": len(held_out),
+            "interval": "lowest and highest of the repeats",
+        }
+        notes = _notes(fake, training, count)
+        values = [
+            _value(name, parts, of, settings, notes)
+            for name, parts, of in (
+                ("gan_train_top1", [run.gan_train for run in runs], held_out),
+                ("gan_test_top1", [run.gan_test for run in runs], fake),
+                ("real_top1", [run.real for run in runs], held_out),
+            )
+        ]
+        return [*values, _ratio(values[0], values[2])]
+
+    def _train(self, images: ImageData, seed: int, device: torch.device) -> Classifier:
+        return train_classifier(
+            images,
+            epochs=self.epochs,
+            batch=self.batch,
+            width=self.width,
+            seed=seed,
+            flip=self.flip,
+            device=device,
+        )
+
+
+def _try(of_fakes: Classifier, of_reals: Classifier, fake: ImageData, held_out: ImageData) -> _Run:
+    return _Run(
+        gan_train=_right(of_fakes, held_out),
+        gan_test=_right(of_reals, fake),
+        real=_right(of_reals, held_out),
+    )
+
+
+def _right(classifier: Classifier, data: ImageData) -> Tensor:
+    """Whether each image is given its class, bool ``[N]``."""
+    parts = []
+    for start in range(0, len(data), _ROWS):
+        stop = start + _ROWS
+        images = torch.tensor(data.images[start:stop])
+        labels = torch.tensor(data.labels[start:stop])
+        parts.append(in_top(classify(classifier, images).cpu(), labels, 1))
+    return torch.cat(parts)
+
+
+def _value(
+    name: str,
+    runs: list[Tensor],
+    data: ImageData,
+    settings: Mapping[str, Any],
+    notes: tuple[str, ...],
+) -> Value:
+    shares = [float(run.double().mean()) for run in runs]
+    labels = torch.tensor(data.labels)
+    every = torch.cat(runs), labels.repeat(len(runs)), data.class_names
+    return Value(
+        name,
+        statistics.fmean(shares),
+        "higher",
+        min(shares),
+        max(shares),
+        settings={**settings, "images": len(data)},
+        details={"repeats": shares, "classes": class_shares(*every)},
+        notes=notes,
+    )
+
+
+def _ratio(gan_train: Value, real: Value) -> Value:
+    """Of the means; the interval is that of the ratios seed by seed."""
+    if real.value == 0:
+        raise ConfigError(
+            "cas: the classifier of real images is right on none of the held-out ones; "
+            "raise epochs or width, or look at their labels"
+        )
+    ratios = [
+        one / other if other else float("inf")
+        for one, other in zip(gan_train.details["repeats"], real.details["repeats"], strict=True)
+    ]
+    return Value(
+        "gan_train_ratio",
+        gan_train.value / real.value,
+        "higher",
+        min(ratios),
+        max(ratios),
+        settings=real.settings,
+        details={"repeats": ratios},
+        notes=gan_train.notes,
+    )
+
+
+def _first(data: ImageData, count: int) -> ImageData:
+    """The first in an order that depends on the images alone and keeps the classes' proportions."""
+    return data.subset(balanced_order(data.images, data.labels)[:count])
+
+
+def _check(fake: ImageData, others: Mapping[str, ImageData]) -> None:
+    for name, data in others.items():
+        if data.class_names != fake.class_names:
+            only = sorted(set(data.class_names) ^ set(fake.class_names))
+            what = f"such as {only[0]!r}" if only else "in another order"
+            raise ConfigError(
+                f"cas: the fakes have {fake.num_classes} classes, the {name} images "
+                f"{data.num_classes}, and the names differ ({what}); needed: the same classes"
+            )
+        if data.images.shape[1:] != fake.images.shape[1:]:
+            raise ConfigError(
+                f"cas: fakes are {list(fake.images.shape[1:])}, the {name} images "
+                f"{list(data.images.shape[1:])}; needed: the same channels and size"
+            )
+
+
+def _notes(fake: ImageData, training: ImageData, count: int) -> tuple[str, ...]:
+    notes = []
+    if len(fake) != len(training):
+        notes.append(
+            f"both trainings had {count} images, of {len(fake)} fakes and {len(training)} real ones"
+        )
+    absent = [name for name, found in zip(fake.class_names, fake.counts, strict=True) if not found]
+    if absent:
+        notes.append(
+            f"no fake of {len(absent)} of {fake.num_classes} classes (such as {absent[0]!r}): "
+            "nothing could be learned of them"
+        )
+    return tuple(notes)

@@ -1,0 +1,78 @@
+"""k-means (Lloyd 1982) with k-means++ seeding (Arthur, Vassilvitskii 2007)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_ROWS = 8192
+_ROUNDING = 1e-5
+_SETTLED = 1000
+
+
+def kmeans(points: Tensor, clusters: int, *, seed: int, steps: int = 100) -> Tensor:
+    """Which cluster each point belongs to: int64 ``[N]``.
+
+    Distances in float32, in blocks of a fixed number of rows; sums and centres in float64. The result
+    depends on the order of the points: who calls puts them in one that depends on what they hold. A
+    cluster that loses all its points keeps its centre.
+
+    Args:
+        points: float32 ``[N, D]``; subtract their mean before, a common offset costs digits.
+        clusters: how many; distinct points may be fewer, then some clusters stay empty.
+        seed: of the first centres.
+        steps: most updates of the centres; it ends earlier when no more than a thousandth of the
+            points moves.
+    """
+    centres = _first_centres(points, clusters, seed)
+    held = _nearest(points, centres)
+    sums = _add(torch.zeros_like(centres), points, held)
+    for _ in range(steps):
+        counts = torch.bincount(held, minlength=clusters)[:, None]
+        centres = torch.where(counts > 0, sums / counts.clamp_min(1), centres)
+        before, held = held, _nearest(points, centres)
+        moved = (held != before).nonzero()[:, 0]
+        if len(moved) * _SETTLED <= len(points):
+            break
+        _add(_add(sums, points[moved], held[moved]), -points[moved], before[moved])
+    return held
+
+
+def _first_centres(points: Tensor, clusters: int, seed: int) -> Tensor:
+    """k-means++: each next centre is a point drawn by its squared distance to the nearest one."""
+    generator = torch.Generator().manual_seed(seed)
+    draws = torch.rand(clusters, generator=generator, dtype=torch.float64).to(points.device)
+    lengths = points.square().sum(1)
+    chosen = (draws[0] * len(points)).long()
+    picked = [chosen]
+    nearest = _squared(points, lengths, chosen)
+    for draw in draws[1:]:
+        running = nearest.cumsum(0)
+        if running[-1] > 0:
+            place = torch.searchsorted(running, draw * running[-1], right=True)
+            chosen = place.clamp_max(len(points) - 1)
+        else:  # no point is left that is not a centre
+            chosen = (draw * len(points)).long()
+        picked.append(chosen)
+        nearest = torch.minimum(nearest, _squared(points, lengths, chosen))
+    return points[torch.stack(picked)].double()
+
+
+def _squared(points: Tensor, lengths: Tensor, chosen: Tensor) -> Tensor:
+    """Squared distance of each point to one of them, float64 ``[N]``; copies of it at zero."""
+    scale = lengths + lengths[chosen]
+    squared = scale - 2 * (points @ points[chosen])
+    return squared.masked_fill(squared < _ROUNDING * scale, 0).double()
+
+
+def _nearest(points: Tensor, centres: Tensor) -> Tensor:
+    half = (0.5 * centres.square().sum(1)).float()
+    turned = centres.float().T.contiguous()
+    return torch.cat([(part @ turned - half).argmax(1) for part in points.split(_ROWS)])
+
+
+def _add(sums: Tensor, points: Tensor, held: Tensor) -> Tensor:
+    """Adds each point to the sum of its cluster, float64 ``[clusters, D]``."""
+    for part, of in zip(points.split(_ROWS), held.split(_ROWS), strict=True):
+        sums.index_add_(0, of, part.double())
+    return sums

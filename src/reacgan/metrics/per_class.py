@@ -1,0 +1,154 @@
+"""Precision, recall and coverage within each class: a mean over all images hides a class that failed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from reacgan.config import ConfigError
+from reacgan.metrics.base import Comparison, FeatureSet, Metric, Value
+from reacgan.metrics.neighbours import squared_radii
+from reacgan.metrics.prdc import prdc
+
+_MEASURES = ("precision", "recall", "coverage")
+_WORST = 5
+
+
+class PerClass(Metric):
+    """Means over classes of precision, recall and coverage within the class, and each class by name.
+
+    The fakes of a class are compared with the real images of that class alone (see
+    :func:`reacgan.metrics.prdc`), so a class that is not varied, or shows another class, stands out. Every
+    class has the same weight.
+
+    Args:
+        k: which neighbour a ball reaches to. A class with k images or fewer on either side is left out.
+    """
+
+    needs = frozenset({"real features", "labels"})
+
+    def __init__(self, *, k: Annotated[int, Field(ge=1)] = 5) -> None:
+        self.k = k
+
+    def measure(self, comparison: Comparison) -> list[Value]:
+        """``class_precision``, ``class_recall``, ``class_coverage``.
+
+        Raises:
+            ConfigError: no labels, other class names, or no class with over k images on both sides.
+        """
+        real, fake = comparison.real, comparison.fake
+        names = _class_names(real, fake)
+        ours, theirs = _members(real, len(names)), _members(fake, len(names))
+        used = [label for label in range(len(names)) if self._enough(ours[label], theirs[label])]
+        if not used:
+            raise ConfigError(
+                f"no class has over k = {self.k} images, real and fake; make more images, or lower k"
+            )
+        radii = self._radii(real, ours)
+        found = {}
+        for label in used:
+            within = prdc(
+                real.all_features()[ours[label]],
+                fake.all_features()[theirs[label]],
+                k=self.k,
+                real_radii=radii[ours[label]],
+            )
+            found[names[label]] = {name: getattr(within, name) for name in _MEASURES}
+        return self._values(found, names, ours, theirs)
+
+    def _values(
+        self,
+        found: Mapping[str, Mapping[str, float]],
+        names: tuple[str, ...],
+        ours: list[Tensor],
+        theirs: list[Tensor],
+    ) -> list[Value]:
+        counts = {
+            name: {"real": len(mine), "fake": len(other)}
+            for name, mine, other in zip(names, ours, theirs, strict=True)
+        }
+        settings = {
+            "k": self.k,
+            "classes": len(found),
+            "real": sum(counts[name]["real"] for name in found),
+            "fake": sum(counts[name]["fake"] for name in found),
+        }
+        values = []
+        for measure in _MEASURES:
+            by_class = {name: held[measure] for name, held in found.items()}
+            worst = sorted(by_class, key=lambda name: (by_class[name], name))[:_WORST]
+            details: dict[str, Any] = {"classes": by_class, "worst": worst, "counts": counts}
+            mean = math.fsum(by_class.values()) / len(by_class)
+            values.append(
+                Value(
+                    f"class_{measure}",
+                    mean,
+                    "higher",
+                    settings=settings,
+                    details=details,
+                    notes=self._notes(found, counts),
+                )
+            )
+        return values
+
+    def _notes(
+        self, found: Mapping[str, object], counts: Mapping[str, Mapping[str, int]]
+    ) -> tuple[str, ...]:
+        notes = []
+        left_out = [name for name in counts if name not in found]
+        if left_out:
+            shown = ", ".join(left_out[:_WORST]) + (", ..." if len(left_out) > _WORST else "")
+            notes.append(
+                f"left out, with {self.k} images or fewer, real or fake: {len(left_out)} of "
+                f"{len(counts)} classes ({shown})"
+            )
+        if any(counts[name]["real"] != counts[name]["fake"] for name in found):
+            notes.append(
+                "classes hold other numbers of real and of fake images; recall and coverage shift "
+                "with the counts"
+            )
+        return tuple(notes)
+
+    def _enough(self, ours: Tensor, theirs: Tensor) -> bool:
+        return min(len(ours), len(theirs)) > self.k
+
+    def _radii(self, real: FeatureSet, members: list[Tensor]) -> Tensor:
+        """Of each real image within its class, once for all comparisons; NaN in small classes."""
+
+        def make() -> dict[str, Tensor]:
+            features = real.all_features()
+            radii = features.new_full((len(features),), float("nan"), dtype=torch.float64)
+            for rows in members:
+                if len(rows) > self.k:
+                    radii[rows] = squared_radii(features[rows], self.k)
+            return {"squared": radii}
+
+        held = real.keep(f"radii within classes k={self.k}", make)["squared"]
+        return held.to(device=real.all_features().device, dtype=torch.float64)
+
+
+def _class_names(real: FeatureSet, fake: FeatureSet) -> tuple[str, ...]:
+    if real.labels is None or fake.labels is None:
+        raise ConfigError("this needs the class of every image, real and fake")
+    if real.class_names != fake.class_names:
+        raise ConfigError(
+            f"the reference has classes {_few(real.class_names)} and the fakes "
+            f"{_few(fake.class_names)}; needed: the same, in the same order"
+        )
+    return real.class_names
+
+
+def _members(held: FeatureSet, classes: int) -> list[Tensor]:
+    labels = held.labels
+    assert labels is not None
+    device = held.all_features().device
+    return [(labels == label).nonzero().squeeze(1).to(device) for label in range(classes)]
+
+
+def _few(names: tuple[str, ...]) -> str:
+    return f"{len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"

@@ -1,0 +1,301 @@
+from __future__ import annotations
+
+import hypothesis.extra.numpy as arrays
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reacgan.config import ConfigError
+from reacgan.metrics import blocks
+from reacgan.metrics.balls import count_in_balls
+from reacgan.metrics.base import Comparison, FeatureSet
+from reacgan.metrics.blocks import (
+    Frame,
+    Side,
+    bounds,
+    exact_squared,
+    full_precision,
+    raise_to_upper,
+)
+from reacgan.metrics.neighbours import nearest, squared_radii
+from reacgan.metrics.prdc import PRDC, Prdc, prdc
+
+
+def cloud(count, seed, width=8):
+    return torch.randn(count, width, generator=torch.Generator().manual_seed(seed))
+
+
+def lattice(side, dimensions):
+    return torch.cartesian_prod(*[torch.arange(float(side))] * dimensions)
+
+
+def all_pairs(left, right):
+    """Every squared distance, one pair at a time in float64."""
+    left, right = left.double().numpy(), right.double().numpy()
+    return np.array([[np.square(a - b).sum() for b in right] for a in left])
+
+
+def radii_of_all_pairs(samples, k):
+    table = all_pairs(samples, samples)
+    np.fill_diagonal(table, np.inf)
+    return np.sort(table, 1)[:, k - 1]
+
+
+def twice(samples):
+    return samples[torch.arange(2 * len(samples)) % len(samples)]
+
+
+CLOUDS = {
+    "plain": cloud(90, 0),
+    "wide": cloud(60, 1, 300),
+    "copies": cloud(12, 2)[torch.randint(0, 12, (90,), generator=torch.Generator().manual_seed(3))],
+    "pairs": twice(cloud(45, 4)),
+    "lattice": lattice(9, 2),
+    "far from zero": cloud(90, 5) + 1e4,
+    "tiny": cloud(90, 6) * 1e-25,
+    "one point": torch.ones(70, 3),
+    "an outlier": torch.cat([cloud(89, 7), torch.full((1, 8), 1e7)]),
+    "tight": torch.cat([cloud(45, 8) * 1e-4, cloud(45, 9) * 1e-4 + 50]),
+    "near copies": (cloud(90, 10).double() * 1e-9 + cloud(1, 11).double()),
+}
+
+
+@pytest.mark.parametrize("name", CLOUDS)
+def test_radii_and_neighbours_equal_those_of_all_pairs(name):
+    samples = CLOUDS[name]
+    table = all_pairs(samples, samples)
+    np.fill_diagonal(table, np.inf)
+    for k, rows in ((1, 1024), (3, 37), (5, 64)):
+        expected = np.sort(table, 1)[:, :k]
+        held = nearest(samples, k=k, rows=rows)
+        np.testing.assert_allclose(held.squared.numpy(), expected, rtol=1e-12)
+        assert torch.equal(squared_radii(samples, k, rows=rows), held.squared[:, -1])
+        at_index = np.take_along_axis(table, held.index.numpy(), 1)
+        np.testing.assert_allclose(at_index, expected, rtol=1e-12)
+        assert all(len(set(row)) == k for row in held.index.tolist())
+
+
+@pytest.mark.parametrize("rows", [11, 1024])
+def test_of_equals_the_lower_index_comes_first(rows):
+    """Points of a lattice have 4 neighbours at 1, 4 at the root of 2; copies lie at 0."""
+    samples = lattice(7, 2)
+    table = torch.tensor(all_pairs(samples, samples))
+    assert torch.equal(
+        nearest(samples, samples, k=6, rows=rows).index,
+        table.sort(dim=1, stable=True).indices[:, :6],
+    )
+    found = nearest(samples[:1], twice(samples), k=2, rows=rows)
+    assert found.index.tolist() == [[0, 49]]
+    assert found.squared.tolist() == [[0, 0]]
+
+
+def test_an_infinite_lattice_in_small():
+    """Inside a lattice of 3 dimensions: 6 neighbours at 1, 12 at the root of 2, 8 at that of 3."""
+    samples = lattice(7, 3)
+    deep = ((samples > 1) & (samples < 5)).all(1)
+    for k, squared in ((6, 1), (7, 2), (18, 2), (19, 3), (26, 3), (27, 4)):
+        assert set(squared_radii(samples, k)[deep].tolist()) == {squared}
+
+
+def test_ties_on_the_surface_of_balls():
+    """Each shifted point lies on the surface of balls; all of them hold it."""
+    real = lattice(6, 2)
+    fake = real + torch.tensor([1.0, 0])
+    counts = count_in_balls(real, fake, squared_radii(real, 2), squared_radii(fake, 2), rows=16)
+    table = torch.tensor(all_pairs(real, fake))
+    expected = table <= torch.tensor(radii_of_all_pairs(real, 2))[:, None]
+    assert counts.balls_holding.tolist() == expected.sum(0).tolist()
+    assert counts.covered.tolist() == expected.any(1).tolist()
+    inside = table <= torch.tensor(radii_of_all_pairs(fake, 2))
+    assert counts.recalled.tolist() == inside.any(1).tolist()
+
+
+@pytest.mark.parametrize("name", CLOUDS)
+def test_counts_equal_those_of_all_pairs(name):
+    real = CLOUDS[name]
+    spread = float((real - real.mean(0)).abs().median())
+    for fake in (real[::2] + 0.3 * spread, real[1::3], twice(real[:9])):
+        k = 3
+        real_radii, fake_radii = squared_radii(real, k), squared_radii(fake, k)
+        table = exact_squared(
+            *(Side(side.double(), Frame.of(side)) for side in (real, fake)),
+            *(
+                grid.flatten()
+                for grid in torch.meshgrid(
+                    torch.arange(len(real)), torch.arange(len(fake)), indexing="ij"
+                )
+            ),
+        ).view(len(real), len(fake))
+        np.testing.assert_allclose(table.numpy(), all_pairs(real, fake), rtol=1e-12)
+        for rows in (40, 1024):
+            counts = count_in_balls(real, fake, real_radii, fake_radii, rows=rows)
+            inside = table <= real_radii[:, None]
+            assert torch.equal(counts.balls_holding, inside.sum(0))
+            assert torch.equal(counts.covered, inside.any(1))
+            assert torch.equal(counts.recalled, (table <= fake_radii).any(1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", CLOUDS)
+def test_bounds_hold(name, dtype):
+    samples = CLOUDS[name]
+    frame = Frame.of(samples)
+    side = Side(samples, frame)
+    everything = slice(0, len(samples))
+    left = side.part(everything, dtype, left=True)
+    right = side.part(everything, dtype)
+    with full_precision(samples.device):
+        low = bounds(left, right)
+        high = raise_to_upper(low.clone(), left, right)
+    exact = torch.tensor(all_pairs(samples, samples)) * frame.scale**2
+    assert bool((low <= exact).all())
+    assert bool((exact <= high).all())
+
+
+def test_many_pairs_of_copies():
+    """Copies are measured once for all; the result is that of each pair alone."""
+    few, others = cloud(5, 0), cloud(7, 1)
+    sides = [few[torch.arange(300) % 5], others[torch.arange(280) % 7]]
+    left, right = (Side(samples, Frame.of(samples)) for samples in sides)
+    rows, columns = (
+        grid.flatten()
+        for grid in torch.meshgrid(torch.arange(300), torch.arange(280), indexing="ij")
+    )
+    held = exact_squared(left, right, rows, columns)
+    expected = torch.tensor(all_pairs(few, others))[rows % 5, columns % 7]
+    torch.testing.assert_close(held, expected, rtol=1e-12, atol=0)
+    assert squared_radii(sides[0], 3).tolist() == [0] * 300
+
+
+def test_first_alike_compares_rows():
+    samples = torch.tensor([[1.0, 0.0], [2, 3], [1, -0.0], [2, 3], [0, 1]])
+    assert Side(samples, Frame.of(samples)).first_alike.tolist() == [0, 1, 0, 1, 4]
+
+
+def test_precision_settings_are_forced_and_restored():
+    owner = torch.backends.mkldnn.matmul
+    before = owner.fp32_precision
+    try:
+        owner.fp32_precision = "bf16"
+        with full_precision(torch.device("cpu")):
+            assert owner.fp32_precision == "ieee"
+        assert owner.fp32_precision == "bf16"
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            held = squared_radii(CLOUDS["plain"], 2)
+        np.testing.assert_allclose(held, radii_of_all_pairs(CLOUDS["plain"], 2), rtol=1e-12)
+    finally:
+        owner.fp32_precision = before
+
+
+FLOATS = arrays.arrays(
+    np.float32, st.tuples(st.integers(6, 14), st.just(3)),
+    elements=st.integers(-3, 3).map(float) | st.floats(-2, 2, width=32),
+)  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    real=FLOATS, fake=FLOATS, k=st.integers(1, 4), rows=st.integers(2, 9), seed=st.integers(0, 99)
+)
+def test_order_and_blocks_change_nothing(real, fake, k, rows, seed):
+    real, fake = torch.tensor(real), torch.tensor(fake)
+    generator = torch.Generator().manual_seed(seed)
+    expected = prdc(real, fake, k=k)
+    shuffled = (side[torch.randperm(len(side), generator=generator)] for side in (real, fake))
+    assert prdc(*shuffled, k=k, rows=rows) == expected
+    assert prdc(real * 2**-40, fake * 2**-40, k=k) == expected
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 10_000), scale=st.floats(1e-3, 1e3), shift=st.floats(-50, 50))
+def test_motions_change_no_count(seed, scale, shift):
+    real, fake = cloud(40, seed).double(), cloud(30, seed + 1).double() * 0.9 + 0.2
+    rotation = torch.linalg.qr(cloud(8, seed + 2).double()).Q
+    expected = prdc(real, fake, k=3)
+    assert prdc(real @ rotation, fake @ rotation, k=3) == expected
+    assert prdc(real + shift, fake + shift, k=3) == expected
+    assert prdc(real * scale, fake * scale, k=3) == expected
+
+
+def compare(real, fake, **options):
+    held = Comparison(fake=FeatureSet(fake), real=FeatureSet(real))
+    return {value.name: value for value in Prdc(**options).measure(held)}
+
+
+def test_metric_and_which_way_round_precision_is():
+    real = cloud(300, 0)
+    collapsed, wide = (compare(real, cloud(300, 1) * scale) for scale in (0.05, 4))
+    assert collapsed["precision"].value == 1
+    assert collapsed["recall"].value < 0.1
+    assert wide["precision"].value < 0.2
+    assert wide["recall"].value > 0.8
+    direct = prdc(real, cloud(300, 1) * 4)
+    assert direct == PRDC(*(wide[n].value for n in ("precision", "recall", "density", "coverage")))
+    assert wide["recall"].settings == {"k": 5, "real": 300, "fake": 300, "ball": "closed"}
+    assert {value.better for value in wide.values()} == {"higher"}
+    assert wide["recall"].notes == ()
+
+
+def test_other_counts_are_noted_and_can_be_made_equal():
+    real, fake = cloud(100, 0), cloud(60, 1)
+    assert "100 real and 60 fake images" in compare(real, fake)["recall"].notes[0]
+    assert "set num=60" in compare(real, fake)["recall"].notes[0]
+    drawn = compare(real, fake, num=60)["recall"]
+    assert drawn.notes == ()
+    assert drawn.settings["real"] == 60
+    again = compare(real.flip(0), fake[torch.randperm(60)], num=60)["recall"]
+    assert again.value == drawn.value
+
+
+def test_radii_of_the_reference_are_made_once():
+    kept = {}
+
+    def keep(name, make):
+        if name not in kept:
+            kept[name] = make()
+        return kept[name]
+
+    def measure(**options):
+        real = FeatureSet(cloud(50, 0), keep_in=keep)
+        return Prdc(**options).measure(Comparison(fake=FeatureSet(cloud(50, 1)), real=real))
+
+    first = measure(k=3)
+    assert set(kept) == {"radii k=3"}
+    assert torch.equal(kept["radii k=3"]["squared"], squared_radii(cloud(50, 0), 3))
+    assert measure(k=3) == first
+    kept["radii k=3"] = {"squared": torch.zeros(50, dtype=torch.float64)}
+    assert measure(k=3)[0].value == 0
+    measure(k=3, num=20)
+    assert set(kept) == {"radii k=3", "radii k=3 num=20"}
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: squared_radii(cloud(5, 0), 5), "4 samples to look among; needed: at least k = 5"),
+        (lambda: squared_radii(cloud(5, 0), 0), "k is 0"),
+        (lambda: nearest(cloud(5, 0), cloud(2, 0), k=3), "2 samples to look among"),
+        (lambda: nearest(cloud(5, 0), cloud(5, 0, 9)), "features are"),
+        (lambda: squared_radii(cloud(5, 0) * float("inf"), 1), "not finite"),
+        (lambda: squared_radii(cloud(5, 0) * 1e32, 1), "allowed: up to 1e"),
+        (lambda: blocks.share_of_error(10**7, torch.float32), "features are 10000000 wide"),
+        (lambda: compare(cloud(5, 0), cloud(9, 0)), "5 real and 9 fake images; needed: over k = 5"),
+        (
+            lambda: count_in_balls(cloud(5, 0), cloud(4, 0), torch.ones(4), torch.ones(4)),
+            r"radii are \[4\] and \[4\]; needed: \[5\] and \[4\]",
+        ),
+    ],
+)  # fmt: skip
+def test_bad_values(call, message):
+    with pytest.raises(ConfigError, match=message):
+        call()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_the_device_changes_nothing():
+    real, fake = cloud(3_000, 0, 64), cloud(2_500, 1, 64)
+    assert prdc(real.cuda(), fake.cuda(), rows=700) == prdc(real, fake)
+    assert torch.equal(squared_radii(real.cuda(), 5).cpu(), squared_radii(real, 5))
