@@ -2,11 +2,13 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP := $(BIN)/python $(INSTALL)
+PARITY := $(VENV)-parity
 RUN ?= runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint types bench docs clean
+.PHONY: help demo test test-slow parity lint types bench docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,11 +32,21 @@ demo: $(VENV)/.demo  ## set up, train ReACGAN on real handwritten digits (minute
 	$(BIN)/reacgan train digits/reacgan --out $(RUN)
 	$(BIN)/python examples/judge_digits.py $(RUN)
 
+# Beside the main environment, which other people's libraries must not touch.
+$(PARITY)/.parity: constraints.txt pyproject.toml
+	$(PYTHON) -m venv $(PARITY)
+	$(PARITY)/bin/python $(INSTALL) torch
+	$(PARITY)/bin/python $(INSTALL) -e '.[parity]'
+	touch $@
+
 test: $(VENV)/.dev  ## set up and run the tests
 	$(BIN)/python -m pytest -n auto -m 'not slow and not gpu'
 
 test-slow: $(VENV)/.dev  ## also the tests that take minutes
 	$(BIN)/python -m pytest -n auto -m 'slow and not gpu'
+
+parity: $(PARITY)/.parity  ## compare scores with those of other libraries (minutes)
+	REACGAN_PARITY=1 OMP_NUM_THREADS=1 $(PARITY)/bin/python -m pytest tests/parity
 
 coverage: $(VENV)/.dev  ## tests with line and branch coverage
 	$(BIN)/python -m coverage run -m pytest -m 'not slow and not gpu'
@@ -53,4 +65,4 @@ docs: $(VENV)/.dev  ## write docs/cli-help.txt anew
 	$(BIN)/python tests/cli_help.py
 
 clean:  ## remove the environment and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .coverage*
+	rm -rf $(VENV) $(PARITY) .pytest_cache .mypy_cache .ruff_cache .coverage*
