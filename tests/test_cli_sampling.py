@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from reacgan.cli.sample import folder_name
+from reacgan.sampling import class_folder
 
 
 def test_sample(reacgan, run_folder, tmp_path):
@@ -77,7 +77,7 @@ def test_the_runs_own_sheet_is_what_the_model_draws(run_folder):
 
 def test_class_folders_are_safe_and_never_shared():
     names = ["cat", "a/b", "a_b", "0_a_b", "..", "4", "", " cat", "cat.", "~", "a\\b", "c:", "\n"]
-    folders = [folder_name(name, label) for label, name in enumerate(names)]
+    folders = [class_folder(name, label) for label, name in enumerate(names)]
     assert len(set(folders)) == len(folders)
     assert folders[:3] == ["cat", "1~a_b", "a_b"]
     for folder in folders:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from reacgan.config import ConfigError, Experiment, load_experiment
     from reacgan.data import inspect_data, open_dataset, prepare_data
+    from reacgan.evaluation.evaluate import evaluate
     from reacgan.experiments import EXPERIMENTS, experiment
     from reacgan.experiments.derive import derive_experiment
     from reacgan.hub import load, save
@@ -26,6 +27,7 @@ _PUBLIC = {
     "load_experiment": "reacgan.config",
     "EXPERIMENTS": "reacgan.experiments",
     "experiment": "reacgan.experiments",
+    "evaluate": "reacgan.evaluation.evaluate",
     "derive_experiment": "reacgan.experiments.derive",
     "train": "reacgan.training",
     "register": "reacgan.plugins",
@@ -43,6 +45,7 @@ __all__ = [
     "Experiment",
     "__version__",
     "derive_experiment",
+    "evaluate",
     "experiment",
     "inspect_data",
     "load",

@@ -170,6 +170,25 @@ def test_every_size_and_every_content_has_its_own_pack(two_classes):
     assert open_dataset(config(two_classes)).digest != red.digest
 
 
+def test_one_pixel_changed_with_size_and_time_set_back(two_classes):
+    path = two_classes / "cat" / "0.png"
+    before = open_dataset(config(two_classes, resolution=12))
+    held, pixels = path.stat(), np.asarray(Image.open(path)).copy()
+    time.sleep(0.02)  # a clock of some systems ticks this seldom
+    place = (6, 10, 0)
+    for value in set(range(256)) - {int(pixels[place])}:
+        pixels[place] = value
+        Image.fromarray(pixels).save(path)
+        if path.stat().st_size == held.st_size:
+            break
+    os.utime(path, ns=(held.st_atime_ns, held.st_mtime_ns))
+    now = path.stat()
+    assert (now.st_size, now.st_mtime_ns) == (held.st_size, held.st_mtime_ns)
+    after = open_dataset(config(two_classes, resolution=12))
+    assert (after.images != before.images).sum() == 1
+    assert after.digest != before.digest
+
+
 @pytest.mark.parametrize("slow", [0.0, 1e9])
 def test_order_is_kept_with_and_without_threads(monkeypatch, slow):
     monkeypatch.setattr("reacgan.data.parallel._SLOW_SECONDS", slow)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import cyclopts
 
 from reacgan import __version__
-from reacgan.cli import data, doctor, experiments, sample, train, walk
+from reacgan.cli import cache, data, doctor, evaluate, experiments, report, sample, train, walk
 
 
 def build_app() -> cyclopts.App:
@@ -32,6 +32,9 @@ def build_app() -> cyclopts.App:
     app.command(walk.walk)
     app.command(experiments.app())
     app.command(data.app())
+    app.command(evaluate.evaluate)
+    app.command(report.report)
+    app.command(cache.app())
     app.command(doctor.doctor)
     return app
 
@@ -39,7 +42,8 @@ def build_app() -> cyclopts.App:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit.
 
-    0 is success, 1 a person's mistake, 2 a bad option, 130 and 143 a run that a signal stopped.
+    0 is success, 1 a person's mistake, 2 a bad option, 3 a run that the watch stopped, 130 and 143 one
+    that a signal stopped.
     """
     try:
         code = build_app()(sys.argv[1:] if arguments is None else list(arguments))

@@ -66,7 +66,13 @@ def sample(
         auto takes CUDA, then MPS, then the CPU.
     """
     from reacgan.hub import load, load_discriminator  # noqa: PLC0415
-    from reacgan.sampling import Langevin, sample, save_image, with_statistics  # noqa: PLC0415
+    from reacgan.sampling import (  # noqa: PLC0415
+        Langevin,
+        class_folder,
+        sample,
+        save_image,
+        with_statistics,
+    )
 
     chain = None
     if langevin:
@@ -77,7 +83,7 @@ def sample(
     made = {}
     labels = loaded.class_indices(classes)
     for item in sample(loaded, classes, num, seed=seed, langevin=chain, **options):
-        save_image(item.image, out / folder_name(item.class_name, item.label), str(item.seed))
+        save_image(item.image, out / class_folder(item.class_name, item.label), str(item.seed))
         if grid:
             made[item.label, item.seed] = item.image
     said = f"{len(labels) * num} images in {out}"
@@ -95,13 +101,3 @@ def _save_sheet(rows: list[list[Tensor]], names: list[str], path: Path) -> None:
     from reacgan.sampling import save_png, sheet  # noqa: PLC0415
 
     save_png(sheet(torch.stack([torch.stack(row) for row in rows]), names), path)
-
-
-def folder_name(class_name: str, label: int) -> str:
-    """The class name as a folder; one that cannot be a folder becomes its index, ~ and what is left.
-
-    No safe name holds a ~, so two classes never share a folder.
-    """
-    safe = "".join(mark if mark.isalnum() or mark in " -_.,()'" else "_" for mark in class_name)
-    safe = safe.strip(" .")
-    return safe if safe == class_name and safe else f"{label}~{safe}"

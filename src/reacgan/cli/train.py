@@ -71,6 +71,8 @@ def train(
 
     result = call(experiment, folder, device=device, minutes=minutes, quiet=quiet)
     leave()
+    if result.stopped_by is not None:
+        return 3
     return 128 + result.signal if result.signal else 0
 
 

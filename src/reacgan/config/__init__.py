@@ -2,6 +2,7 @@
 
 from reacgan.config.entry_points import load_plugins
 from reacgan.config.registry import ConfigError, check_options, explain, lookup, suggest
+from reacgan.config.reporting import ReportConfig, ScoresConfig, WatchConfig
 from reacgan.config.resolution import Grid, Resolution, grid_of, size_of
 from reacgan.config.schema import (
     Experiment,
@@ -27,7 +28,6 @@ from reacgan.config.sections import (
     PositiveFloat,
     PositiveInt,
     Precision,
-    ReportConfig,
     Schema,
     TopKConfig,
     TrainingConfig,
@@ -58,10 +58,12 @@ __all__ = [
     "ReportConfig",
     "Resolution",
     "Schema",
+    "ScoresConfig",
     "TopKConfig",
     "TrainingConfig",
     "TransitionConfig",
     "UnitFloat",
+    "WatchConfig",
     "check_options",
     "component",
     "explain",

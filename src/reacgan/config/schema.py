@@ -20,6 +20,7 @@ from typing import Any, get_args
 from pydantic import Field, ValidationError, model_validator
 
 from reacgan.config.registry import ConfigError, explain, suggest
+from reacgan.config.reporting import ReportConfig, ScoresConfig, WatchConfig
 from reacgan.config.sections import (
     ApaConfig,
     Component,
@@ -29,7 +30,6 @@ from reacgan.config.sections import (
     LossConfig,
     ModelConfig,
     OptimizerConfig,
-    ReportConfig,
     Schema,
     TrainingConfig,
     named_options,
@@ -56,6 +56,8 @@ class Experiment(Schema):
     ema: EmaConfig = EmaConfig()
     training: TrainingConfig = TrainingConfig()
     report: ReportConfig = ReportConfig()
+    watch: WatchConfig = WatchConfig()
+    scores: ScoresConfig = ScoresConfig()
 
     @model_validator(mode="after")
     def _one_batch_at_least(self) -> Experiment:
@@ -115,7 +117,7 @@ def parse_experiment(values: Mapping[str, Any]) -> Experiment:
         raise ConfigError(explain(error, known_keys=known_keys)) from None
 
 
-_COMPONENTS = ("penalties", "consistency")
+_COMPONENTS = ("penalties", "consistency", "scores.metrics")
 _PRINTED_BESIDE = ("out", "num_classes", "parameters", "published")
 
 

@@ -264,18 +264,3 @@ class TrainingConfig(Schema):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     precision: Precision = "float32"
     """Precision of the convolutions; losses, spectral norm, Adam and EMA never go below float32."""
-
-
-class ReportConfig(Schema):
-    """What is written while a run goes on, in images seen."""
-
-    journal_every: PositiveInt = 10_000
-    """A line of losses and speed."""
-    samples_every: PositiveInt = 100_000
-    """A sheet of generated images."""
-    checkpoint_every: PositiveInt = 100_000
-    """A resumable state."""
-    checkpoint_minutes: PositiveFloat = 10
-    """A state at least this often, by the clock, so that a crash of a slow run costs little."""
-    keep_checkpoints: PositiveInt = 2
-    """How many of the latest states stay on disk."""

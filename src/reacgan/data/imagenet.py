@@ -10,6 +10,7 @@ top where train/ is at ILSVRC/Data/CLS-LOC/.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def _validation(root: Path, top: Path, wnids: list[str], train: Listing) -> List
 
 def _relabelled(entry: Entry, labels: list[int]) -> Entry:
     label = labels[entry.label] if entry.label >= 0 else -1
-    return Entry(entry.relative, label, entry.size, entry.mtime_ns, entry.problem)
+    return replace(entry, label=label)
 
 
 def _answers(root: Path, top: Path, files: list[str]) -> Mapping[str, str]:

@@ -130,7 +130,10 @@ def scan_listings(listings: list[Listing], *, max_pixels: int = MAX_PIXELS) -> S
 def open_listings(listings: list[Listing], *, resolution: Resolution, channels: int) -> ImageData:
     """The images of the last listing from the cache of packed files, packed now if not there."""
     stamps = [
-        [one.class_names, [(e.relative, e.label, e.size, e.mtime_ns, e.box) for e in one.entries]]
+        [
+            one.class_names,
+            [(e.relative, e.label, e.size, e.mtime_ns, e.ctime_ns, e.box) for e in one.entries],
+        ]
         for one in listings
     ]
     key = cache_key(RESIZE, size_of(resolution), channels, MAX_PIXELS, stamps)

@@ -24,7 +24,8 @@ _IGNORED_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 class Entry:
     """A file and its class; ``problem`` says why it is not even worth opening.
 
-    ``box`` is the part to take, as (left, top, width, height) in pixels; None takes all.
+    ``box`` is the part to take, as (left, top, width, height) in pixels; None takes all. ``ctime_ns``
+    is when the system last saw it change, which no program can set back as it can ``mtime_ns``.
     """
 
     relative: str
@@ -33,6 +34,7 @@ class Entry:
     mtime_ns: int = 0
     problem: str = ""
     box: tuple[float, float, float, float] | None = None
+    ctime_ns: int = 0
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,8 @@ def describe_file(
         problem = f"not an image's extension ({path.suffix.lower() or 'none'})"
     elif status.st_size == 0:
         problem = "empty file"
-    return Entry(relative, label, status.st_size, status.st_mtime_ns, problem, box)
+    times = status.st_mtime_ns, status.st_ctime_ns
+    return Entry(relative, label, status.st_size, times[0], problem, box, ctime_ns=times[1])
 
 
 def walk_folder(class_folder: Path, root: Path, *, label: int) -> tuple[list[Entry], int]:

@@ -1,1 +1,17 @@
 """Scores of generators and folders, each with its protocol."""
+
+from reacgan.evaluation.cache import FeatureCache
+from reacgan.evaluation.evaluate import Evaluation, Facts, evaluate
+from reacgan.evaluation.results import Score, append_scores, read_scores
+from reacgan.evaluation.tables import score_table
+
+__all__ = [
+    "Evaluation",
+    "Facts",
+    "FeatureCache",
+    "Score",
+    "append_scores",
+    "evaluate",
+    "read_scores",
+    "score_table",
+]

@@ -1,10 +1,19 @@
-"""A score and all that it depends on; files and tables of scores that never mix protocols."""
+"""A score and all that it depends on; lines of ``scores.jsonl``; when two scores may be compared."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
+
+from reacgan.config import ConfigError
+
+_BETTER = ("lower", "higher", "neither")
 
 
 @dataclass(frozen=True)
@@ -38,3 +47,143 @@ class Score:
     """Of the generator, where it is one of ours."""
     time: str = ""
     """ISO 8601, UTC."""
+
+    def to_line(self) -> str:
+        """One line of JSON, without its end; what is empty is left out.
+
+        Raises:
+            ConfigError: a number is not finite, or something is no plain JSON.
+        """
+        held = {one.name: getattr(self, one.name) for one in fields(self)}
+        kept = {name: value for name, value in held.items() if value not in (None, "", (), {})}
+        try:
+            return json.dumps({**kept, "protocol": self.protocol}, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(
+                f"{self.metric} of {self.subject or 'an unnamed subject'} is {self.value}: not "
+                f"recorded: {error}; needed: finite numbers and plain JSON"
+            ) from None
+
+    @classmethod
+    def from_line(cls, line: str) -> Score:
+        """What :meth:`to_line` gave; keys that are not known are passed over.
+
+        Raises:
+            ConfigError: the line is no score.
+        """
+        try:
+            held = json.loads(line, parse_constant=_refuse)
+        except ValueError as error:
+            raise ConfigError(f"not a line of JSON: {error}") from None
+        if not isinstance(held, dict):
+            raise ConfigError("not a score: needed: a JSON object")
+        known = {one.name: held[one.name] for one in fields(cls) if one.name in held}
+        wrong = [name for name, right in _RIGHT.items() if not right(known.get(name))]
+        if wrong:
+            raise ConfigError(f"not a score: missing or of the wrong type: {', '.join(wrong)}")
+        return cls(**{**known, "notes": tuple(known.get("notes", ()))})
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not finite")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+_RIGHT = {
+    "metric": lambda value: _is_text(value) and bool(value),
+    "value": _is_number,
+    "better": lambda value: value in _BETTER,
+    "protocol": lambda value: isinstance(value, dict),
+    "low": lambda value: value is None or _is_number(value),
+    "high": lambda value: value is None or _is_number(value),
+    "details": lambda value: value is None or isinstance(value, dict),
+    "notes": lambda value: value is None or (isinstance(value, list) and all(map(_is_text, value))),
+    "subject": lambda value: value is None or _is_text(value),
+    "images_seen": lambda value: value is None or (_is_number(value) and int(value) == value),
+    "time": lambda value: value is None or _is_text(value),
+}
+
+
+def append_scores(path: Path, scores: Iterable[Score]) -> None:
+    """Add scores to a file: whole lines in one write, on the disk when this returns.
+
+    A last line that a killed process left unfinished stays a line of its own.
+
+    Raises:
+        ConfigError: a score cannot be recorded; none of them is then written.
+        OSError: the file cannot be written.
+    """
+    text = "".join(score.to_line() + "\n" for score in scores).encode()
+    if not text:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b", buffering=0) as file:
+        if file.seek(0, os.SEEK_END) > 0:
+            file.seek(-1, os.SEEK_END)
+            text = text if file.read(1) == b"\n" else b"\n" + text
+        while text:
+            text = text[file.write(text) :]
+        os.fsync(file.fileno())
+
+
+def read_scores(path: Path) -> list[Score]:
+    """The scores of a file in its order; none where there is no file.
+
+    Lines that are none (older ones, those of other programs, an unfinished last one) are passed over.
+    """
+    if not path.exists():
+        return []
+    scores = []
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        try:
+            scores.append(Score.from_line(line))
+        except ConfigError:
+            continue
+    return scores
+
+
+def comparable(protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be equal for two scores to be compared: all but ``software`` and ``fake.seed``.
+
+    A key that is None or empty counts as left out, and 1.0 as 1.
+    """
+    kept = {key: value for key, value in protocol.items() if key != "software"}
+    if isinstance(kept.get("fake"), Mapping):
+        kept["fake"] = {key: value for key, value in kept["fake"].items() if key != "seed"}
+    plain: dict[str, Any] = _plain(kept)
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        held = {str(key): _plain(item) for key, item in value.items()}
+        return {key: item for key, item in held.items() if item is not None and item != {}}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys and no spaces: equal text for equal content.
+
+    Raises:
+        ConfigError: a number is not finite, or something is no plain JSON.
+    """
+    try:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"not plain JSON with finite numbers: {error}") from None
+
+
+def protocol_id(protocol: Mapping[str, Any]) -> str:
+    """First 8 hexadecimal digits of the SHA-256 of what :func:`comparable` gives."""
+    return hashlib.sha256(canonical(comparable(protocol)).encode()).hexdigest()[:8]

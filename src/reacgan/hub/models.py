@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors.torch import save_file
@@ -32,8 +33,12 @@ from reacgan.models import build_generator
 from reacgan.models.trained import TrainedGenerator
 
 
-def save(model: TrainedGenerator, folder: str | Path) -> Path:
+def save(
+    model: TrainedGenerator, folder: str | Path, *, beside: Mapping[str, str] | None = None
+) -> Path:
     """Write a model folder; an existing one is replaced as a whole.
+
+    ``beside`` are further text files by name.
 
     Raises:
         ConfigError: the folder exists and is something else than a model folder.
@@ -62,6 +67,8 @@ def save(model: TrainedGenerator, folder: str | Path) -> Path:
     (writing / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     # A folder's name may hold bytes that are no UTF-8, and with it a class name.
     (writing / "README.md").write_text(card(model), encoding="utf-8", errors="replace")
+    for name, text in (beside or {}).items():
+        (writing / name).write_text(text, encoding="utf-8")
     flush_folder(writing)
     old = folder.with_name(f".old-{folder.name}")
     if folder.exists():

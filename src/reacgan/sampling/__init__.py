@@ -1,7 +1,14 @@
 """Images and sheets from a generator, and ways through its latent space."""
 
 from reacgan.sampling.directions import semantic_directions
-from reacgan.sampling.grids import class_sheet, picture_of, save_image, save_png, sheet
+from reacgan.sampling.grids import (
+    class_folder,
+    class_sheet,
+    picture_of,
+    save_image,
+    save_png,
+    sheet,
+)
 from reacgan.sampling.langevin import Langevin, langevin
 from reacgan.sampling.latents import chunk_size, latents_for
 from reacgan.sampling.sample import Sample, generate, sample, to_uint8
@@ -13,6 +20,7 @@ __all__ = [
     "Sample",
     "batch_statistics",
     "chunk_size",
+    "class_folder",
     "class_sheet",
     "generate",
     "interpolate",

@@ -102,6 +102,16 @@ def picture_of(image: Tensor) -> Image.Image:
     return Image.fromarray(pixels[..., 0] if shown == 1 else pixels)
 
 
+def class_folder(class_name: str, label: int) -> str:
+    """The class name as a folder; one that cannot be a folder becomes its index, ~ and what is left.
+
+    No safe name holds a ~, so two classes never share a folder.
+    """
+    safe = "".join(mark if mark.isalnum() or mark in " -_.,()'" else "_" for mark in class_name)
+    safe = safe.strip(" .")
+    return safe if safe == class_name and safe else f"{label}~{safe}"
+
+
 def _font(cell: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size=max(10, min(16, cell // 3)))
 

@@ -32,7 +32,9 @@ class FormatError(CheckpointError):
     """A whole checkpoint of another version of this package."""
 
 
-def save_checkpoint(state: TrainState, folder: Path, *, keep: int, facts: dict[str, Any]) -> Path:
+def save_checkpoint(
+    state: TrainState, folder: Path, *, keep: int, facts: dict[str, Any], good: int | None = None
+) -> Path:
     """Write the state below ``folder``, then remove all before it but the latest ``keep``.
 
     Args:
@@ -40,6 +42,7 @@ def save_checkpoint(state: TrainState, folder: Path, *, keep: int, facts: dict[s
         folder: the run's ``checkpoints``.
         keep: how many of the latest stay, this one included.
         facts: plain values that must be equal when the state is loaded again.
+        good: the newest of at most this many images seen stays as well.
 
     Returns:
         The new checkpoint's folder.
@@ -64,8 +67,10 @@ def save_checkpoint(state: TrainState, folder: Path, *, keep: int, facts: dict[s
     read_manifest(final)
     # Later ones were passed over as damaged: they do not count.
     whole = [path for path in list_checkpoints(folder) if path.name <= final.name]
+    spared = [path for path in whole if good is not None and int(path.name) <= good][-1:]
     for old in whole[:-keep]:
-        shutil.rmtree(old, ignore_errors=True)
+        if old not in spared:
+            shutil.rmtree(old, ignore_errors=True)
     return final
 
 
@@ -126,6 +131,14 @@ def load_latest(state: TrainState, folder: Path, *, facts: dict[str, Any]) -> Pa
             "no checkpoint is whole:\n" + "\n".join(problems) + "\nDelete them to start anew."
         )
     return None
+
+
+def remove_after(folder: Path, images_seen: int) -> None:
+    """Remove the checkpoints of later moments, newest first: the run goes on from an earlier one."""
+    for path in reversed(list_checkpoints(folder)):
+        if int(path.name) > images_seen:
+            shutil.rmtree(path)
+    flush_to_disk(folder)
 
 
 def list_checkpoints(folder: Path) -> list[Path]:

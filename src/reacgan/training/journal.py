@@ -19,8 +19,9 @@ class NonFiniteError(FloatingPointError):
     """A loss or weight became infinite or NaN; names it and the images seen. It was not saved."""
 
     def __init__(self, names: Iterable[str], when: str) -> None:
+        self.names = list(names)
         super().__init__(
-            f"{', '.join(names)} became non-finite {when} images seen. The last checkpoint is from "
+            f"{', '.join(self.names)} became non-finite {when} images seen. The last checkpoint is from "
             "before that, but would come here again: train in another --out with a lower learning "
             "rate (--set d_optimizer.lr=... g_optimizer.lr=...) or in float32."
         )
@@ -41,9 +42,20 @@ class Journal:
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
         self._clock = time.perf_counter()
-        if path is not None and path.exists():
-            kept = [line for line in read_lines(path) if line["images_seen"] <= images_seen]
-            write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
+        self._drop_later()
+
+    def _drop_later(self) -> None:
+        if self.path is not None and self.path.exists():
+            kept = [line for line in read_lines(self.path) if line["images_seen"] <= self.read_at]
+            write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def back_to(self, images_seen: int) -> None:
+        """The run goes on from an earlier moment: later lines, which will be made again, are dropped."""
+        self.read_at = images_seen
+        self._sums.clear()
+        self._counts.clear()
+        self._drop_later()
+        self.start_clock()
 
     def add(self, parts: Mapping[str, Tensor]) -> None:
         """Add one step's parts; no transfer to the host."""
@@ -83,10 +95,17 @@ class Journal:
             **facts,
         }
         self.read_at, self._clock = images_seen, now
+        self._append(line)
+        return line
+
+    def note(self, event: Mapping[str, Any]) -> None:
+        """Append what happened at the moment of the last line, as a line with ``event``."""
+        self._append({"images_seen": self.read_at, "event": dict(event)})
+
+    def _append(self, line: Mapping[str, Any]) -> None:
         if self.path is not None:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
-        return line
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

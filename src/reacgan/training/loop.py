@@ -78,6 +78,8 @@ class Trainer:
         self.d_parameters = trained_parameters(state.discriminator)
         self.local_batch = experiment.training.batch // engine.world
         self.parts = experiment.training.accumulate
+        self.lr_scale = 1.0
+        """Both learning rates are multiplied by this; below 1 once a run has gone back."""
         self._held: tuple[int, tuple[Tensor, Tensor]] | None = None
 
     def draws(self, stream: str, part: int = 0) -> Draws:
@@ -181,7 +183,8 @@ class Trainer:
         parameters: list[nn.Parameter],
     ) -> None:
         distributed.average_gradients(parameters)
-        optimizer.param_groups[0]["lr"] = learning_rate(config, self.state.images_seen)
+        rate = learning_rate(config, self.state.images_seen, self.lr_scale)
+        optimizer.param_groups[0]["lr"] = rate
         optimizer.step()
 
     def _set_strength(self) -> None:
@@ -215,6 +218,10 @@ class Alarm:
         return True
 
 
+def _nothing() -> None:
+    """Not asked for."""
+
+
 @dataclass(frozen=True)
 class Due:
     """What the loop calls when its time has come; each gets nothing and returns nothing."""
@@ -222,6 +229,12 @@ class Due:
     report: Callable[[], None]
     samples: Callable[[], None]
     checkpoint: Callable[[], None]
+    look: Callable[[], None] = _nothing
+    """Work out what the watch looks at, and report."""
+    score: Callable[[], None] = _nothing
+    """Measure the averaged generator (``scores.every``)."""
+    settle: Callable[[], None] = _nothing
+    """Act on what was found; may take the state back to an earlier moment."""
 
 
 def run(
@@ -247,23 +260,30 @@ def run(
     save = Alarm(60 * report.checkpoint_minutes, 60 * report.checkpoint_minutes)
     device, cycles = trainer.engine.device, 0
     stopped = timed_out = False
-    while state.images_seen <= last:
-        before = state.images_seen
-        trainer.cycle(journal)
-        cycles += 1
-        if line.rings() or due(report.journal_every, before, state.images_seen):
-            tasks.report()
-        if due(report.samples_every, before, state.images_seen):
-            tasks.samples()
-        if due(report.checkpoint_every, before, state.images_seen):
-            tasks.checkpoint()
-        if trainer.engine.world == 1 or cycles % _CYCLES_BETWEEN_QUESTIONS == 0:
-            stopped = distributed.any_process(stop(), device)
-            late = deadline is not None and time.monotonic() > deadline
-            timed_out = distributed.any_process(late, device)
-            if distributed.any_process(save.rings(), device):
+    while True:
+        while state.images_seen <= last:
+            before = state.images_seen
+            trainer.cycle(journal)
+            cycles += 1
+            if due(trainer.experiment.scores.every, before, state.images_seen):
+                tasks.score()
+            if due(trainer.experiment.watch.every, before, state.images_seen):
+                tasks.look()
+            if line.rings() or due(report.journal_every, before, state.images_seen):
+                tasks.report()
+            if due(report.samples_every, before, state.images_seen):
+                tasks.samples()
+            if due(report.checkpoint_every, before, state.images_seen):
                 tasks.checkpoint()
-        if stopped or timed_out:
-            break
-    tasks.checkpoint()
-    return not stopped or state.images_seen > last
+            if trainer.engine.world == 1 or cycles % _CYCLES_BETWEEN_QUESTIONS == 0:
+                tasks.settle()
+                stopped = distributed.any_process(stop(), device)
+                late = deadline is not None and time.monotonic() > deadline
+                timed_out = distributed.any_process(late, device)
+                if distributed.any_process(save.rings(), device):
+                    tasks.checkpoint()
+            if stopped or timed_out:
+                break
+        tasks.checkpoint()  # which may find that the run must go back
+        if stopped or timed_out or state.images_seen > last:
+            return not stopped or state.images_seen > last

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors import SafetensorError
 
 from reacgan import distributed, hub
 from reacgan.config import ConfigError, Device, Experiment
 from reacgan.data import DataError, ImageData, open_dataset
-from reacgan.models import complete, count_parameters
+from reacgan.models import complete
 from reacgan.models.trained import TrainedGenerator
-from reacgan.sampling import class_sheet, save_png, sheet
-from reacgan.sampling.grids import rows_for
+from reacgan.sampling import class_sheet, save_png
 from reacgan.training.checkpoint import (
     CheckpointError,
     list_checkpoints,
@@ -28,13 +25,16 @@ from reacgan.training.checkpoint import (
     save_checkpoint,
 )
 from reacgan.training.engine import Engine
+from reacgan.training.introduction import introduce, real_sheet
 from reacgan.training.journal import Journal, NonFiniteError
 from reacgan.training.loop import Due, Trainer, run
 from reacgan.training.progress import Progress
 from reacgan.training.run_folder import RunFolder
+from reacgan.training.scores import periodic_scores
 from reacgan.training.signals import Interrupted, StopRequest
 from reacgan.training.state import TrainState
 from reacgan.training.transfer import take_up
+from reacgan.training.watch import Watch
 
 # Seconds in which a launcher's copy of a signal is not taken for a second one.
 _GRACE = 2.0
@@ -50,6 +50,8 @@ class RunResult:
     """False when a signal stopped it; the same call resumes."""
     signal: int | None
     """The signal that stopped it, or None."""
+    stopped_by: str | None = None
+    """What the watch saw, where it stopped the run (``watch.action``); the same call goes on."""
 
 
 def train(
@@ -126,27 +128,42 @@ def _train_held(
     progress = Progress(
         experiment.training.images, state.images_seen, deadline=seconds, quiet=quiet
     )
-    _introduce(progress, experiment, state, data, engine, resumed)
+    introduce(progress, experiment, state, data, engine, resumed)
     for line in told:
         progress.say(line)
     journal = Journal(folder.journal if distributed.is_main() else None, state.images_seen)
     trainer = Trainer(experiment, state, data, engine)
     tasks = _Tasks(trainer, journal, progress, folder, data, facts)
     if distributed.is_main() and resumed is None:
-        save_png(_real_sheet(data), folder.samples / "real.png")
+        save_png(real_sheet(data), folder.samples / "real.png")
     try:
-        done = run(trainer, journal, tasks.due(), stop=lambda: request.set, seconds=seconds)
+        done = run(
+            trainer,
+            journal,
+            tasks.due(),
+            stop=lambda: request.set or tasks.watch.stops,
+            seconds=seconds,
+        )
     finally:
         progress.close()
         trainer.loader.close()
+    return _conclude(tasks, request, done=done)
+
+
+def _conclude(tasks: _Tasks, request: StopRequest, *, done: bool) -> RunResult:
+    """Leave a sheet, say where things are, and why it ended."""
+    progress, folder, seen = tasks.progress, tasks.folder, tasks.trainer.state.images_seen
     if distributed.is_main():
         tasks.samples()
     if done:
-        progress.say(f"samples     {folder.samples}/{state.images_seen:012d}.png")
+        progress.say(f"samples     {folder.samples}/{seen:012d}.png")
         progress.say(f"generator   {folder.model}")
-    if not done:
-        progress.say(f"stopped at {state.images_seen:,} images; the same command resumes")
-    return RunResult(folder.path, state.images_seen, done, None if done else request.number)
+        tasks.final_scores()
+        return RunResult(folder.path, seen, done, None)
+    kind = tasks.watch.stopped_by
+    why = f" by {kind.replace('_', ' ')}" if kind is not None else ""
+    progress.say(f"stopped at {seen:,} images{why}; the same command resumes")
+    return RunResult(folder.path, seen, done, request.number, kind)
 
 
 def _open_once(experiment: Experiment) -> ImageData:
@@ -187,19 +204,55 @@ class _Tasks:
         self.folder = folder
         self.data = data
         self.facts = facts
+        self.watch = Watch(trainer, journal, progress, folder, data)
+        self.scores = periodic_scores(trainer, data, folder.path)
+        self.began_at = trainer.state.images_seen
         # What a resumed state was read from stays as it is.
         self.saved_at: int | None = trainer.state.images_seen or None
 
     def due(self) -> Due:
-        return Due(self.report, self.samples, self.checkpoint)
+        return Due(self.report, self.samples, self.checkpoint, self.look, self.score, self.settle)
+
+    def score(self) -> None:
+        if self.scores is None:
+            return
+        with self.journal.paused():
+            found = self.scores.measure(self.trained())
+        self.watch.scored(found)
+        told = "  ".join(f"{score.metric} {score.value:.4g}" for score in found)
+        self.progress.say(f"{self.trainer.state.images_seen:>11,} images scored: {told}")
+
+    def final_scores(self) -> None:
+        """The best state on the images that are reported, after a run that went on."""
+        seen = self.trainer.state.images_seen
+        if self.scores is None or seen == self.began_at:
+            return
+        if self.scores.measured_at != seen:
+            self.score()
+        for score in self.scores.final():
+            self.progress.say(f"best state  {score.metric} {score.value:.4g}")
+
+    def look(self) -> None:
+        self.watch.look()
+        self.report()
+        self.settle()
+
+    def settle(self) -> None:
+        if self.watch.settle(self.facts):
+            self.saved_at = self.trainer.state.images_seen
+            if self.scores is not None:
+                self.scores.back_to(self.trainer.state.images_seen)
 
     def report(self) -> None:
         seen = self.trainer.state.images_seen
         if seen == self.journal.read_at:
             return
-        means = self.journal.read(seen)
+        if (means := self.watch.read(seen)) is None:
+            return
         memory = self.trainer.engine.memory_bytes()
-        self.progress.report(self.journal.write(seen, means, memory_bytes=memory))
+        line = self.journal.write(seen, means, memory_bytes=memory, **self.watch.noted())
+        self.progress.report(line)
+        self.watch.take(line)
 
     def samples(self) -> None:
         if not distributed.is_main():
@@ -214,7 +267,8 @@ class _Tasks:
         self.report()  # a state with a non-finite loss behind it is never saved
         with self.journal.paused():
             if wrong := state.non_finite():  # the losses before the last step were finite
-                raise NonFiniteError(wrong[:3], f"by {state.images_seen:,}")
+                self.watch.stumble(NonFiniteError(wrong[:3], f"by {state.images_seen:,}"))
+            self.settle()
             if distributed.is_main():
                 self._save()
             self.saved_at = state.images_seen
@@ -225,7 +279,8 @@ class _Tasks:
         try:
             if self.saved_at != state.images_seen:
                 keep = self.trainer.experiment.report.keep_checkpoints
-                save_checkpoint(state, self.folder.checkpoints, keep=keep, facts=self.facts)
+                where, good = self.folder.checkpoints, self.watch.good
+                save_checkpoint(state, where, keep=keep, facts=self.facts, good=good)
             hub.save(self.trained(), self.folder.model)
         except (OSError, SafetensorError) as error:
             raise CheckpointError(
@@ -238,51 +293,3 @@ class _Tasks:
         return TrainedGenerator(
             state.average, self.trainer.experiment, self.data.class_names, state.images_seen
         )
-
-
-def _introduce(
-    progress: Progress,
-    experiment: Experiment,
-    state: TrainState,
-    data: ImageData,
-    engine: Engine,
-    resumed: Path | None,
-) -> None:
-    training = experiment.training
-    progress.say(
-        f"{experiment.name}: {len(data):,} images of {data.num_classes} classes, "
-        f"{data.size[0]} x {data.size[1]} x {data.channels}, from {data.source}"
-    )
-    progress.say(
-        f"G {count_parameters(state.generator):,} and D {count_parameters(state.discriminator):,} "
-        f"parameters, {engine.device.type}, {engine.precision}, {engine.world} process(es), "
-        f"batch {training.batch} x {training.d_steps}, {training.images:,} images to see"
-    )
-    for warning in _warnings(experiment, state, data):
-        progress.say(f"note: {warning}")
-    if resumed is not None:
-        progress.say(f"resuming at {state.images_seen:,} images from {resumed}")
-    if state.images_seen + experiment.cycle_images > training.images:
-        progress.say("nothing is left to train; a larger --images goes on")
-
-
-def _warnings(experiment: Experiment, state: TrainState, data: ImageData) -> Iterator[str]:
-    """What can be trained, but is hardly meant."""
-    training, head = experiment.training, experiment.model.head.name
-    if training.freeze_d and training.start_from is None:
-        yield "training.freeze_d keeps random weights as they are without training.start_from"
-    alone = "one class" if data.num_classes == 1 else "batch 1" if training.batch == 1 else ""
-    if alone and state.discriminator.head.couples_samples:
-        yield f"with {alone} the head {head} has nothing to compare, and its loss is constant"
-
-
-def _real_sheet(data: ImageData, columns: int = 10) -> Any:
-    rows = rows_for(data.num_classes)
-    picked = []
-    for label in rows:
-        members = (data.labels == label).nonzero()[0]
-        picked.append([members[column % len(members)] for column in range(columns)])
-    images = torch.stack(
-        [torch.stack([torch.tensor(data.images[index]) for index in row]) for row in picked]
-    )
-    return sheet(images, [data.class_names[label] for label in rows])

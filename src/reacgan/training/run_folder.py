@@ -16,8 +16,9 @@ from reacgan import __version__
 from reacgan.config import ConfigError, Experiment, load_experiment
 from reacgan.files import write_text
 
-# What may differ when a run is taken up again: its length and what it reports.
-_MAY_CHANGE = ("training.images", "report.", "data.path")
+# What may differ when a run is taken up again: its length, what it reports, what is watched for.
+_WATCH = ("watch.every", "watch.action", "watch.patience", "watch.most_rollbacks")
+_MAY_CHANGE = ("training.images", "report.", "scores.", "data.path", *_WATCH)
 
 
 class RunFolder:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from reacgan.config import EmaConfig, OptimizerConfig, TopKConfig, TransitionConfig
 
 
-def learning_rate(config: OptimizerConfig, images_seen: int) -> float:
-    """Constant, or falling linearly from ``decay_from`` to zero at ``decay_to``."""
+def learning_rate(config: OptimizerConfig, images_seen: int, scale: float = 1.0) -> float:
+    """Constant, or falling linearly from ``decay_from`` to zero at ``decay_to``; times ``scale``."""
     if config.decay_from is None or config.decay_to is None:
-        return config.lr
+        return config.lr * scale
     left = (config.decay_to - images_seen) / (config.decay_to - config.decay_from)
-    return config.lr * min(max(left, 0.0), 1.0)
+    return config.lr * min(max(left, 0.0), 1.0) * scale
 
 
 def ema_decay(config: EmaConfig, images_seen: int, images_since_update: int) -> float:
@@ -27,9 +27,9 @@ def ema_decay(config: EmaConfig, images_seen: int, images_since_update: int) -> 
     return 0.5 ** (images_since_update / half_life) if half_life > 0 else 0.0
 
 
-def due(every: int, before: int, now: int) -> bool:
-    """Whether a multiple of ``every`` lies in (before, now]."""
-    return now // every > before // every
+def due(every: int | None, before: int, now: int) -> bool:
+    """Whether a multiple of ``every`` lies in (before, now]; never, where it is None."""
+    return every is not None and now // every > before // every
 
 
 def half_life_of(decay: float, images_per_update: int) -> float:

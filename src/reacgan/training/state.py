@@ -28,6 +28,18 @@ class Adaptive(nn.Module):
         self.terms: Any = nn.ModuleDict(terms)
         apa = experiment.apa
         self.apa = PseudoAugment(**apa.model_dump()) if apa is not None else None
+        goes_back = experiment.watch.action == "roll_back"
+        self.rollbacks: Tensor | None
+        self.register_buffer("rollbacks", torch.zeros((), dtype=torch.int64) if goes_back else None)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **options: Any) -> Any:
+        """As of any module; ``rollbacks`` need not have been counted, and are remembered if so."""
+        held = dict(state_dict)
+        if "rollbacks" in held and self.rollbacks is None:
+            self.rollbacks = torch.zeros_like(held["rollbacks"])
+        elif self.rollbacks is not None:
+            held.setdefault("rollbacks", torch.zeros_like(self.rollbacks))
+        return super().load_state_dict(held, *args, **options)
 
 
 @dataclass
@@ -65,6 +77,17 @@ class TrainState:
             _adam(generator, experiment.g_optimizer),
             _adam(discriminator, experiment.d_optimizer),
         )
+
+    @property
+    def rollbacks(self) -> int:
+        """How often this run has gone back to an earlier state; waits for the device."""
+        held = self.adaptive.rollbacks
+        return 0 if held is None else int(held)
+
+    @rollbacks.setter
+    def rollbacks(self, count: int) -> None:
+        if self.adaptive.rollbacks is not None:
+            self.adaptive.rollbacks.fill_(count)
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """Everything but the clock, by part and name; what a checkpoint holds."""

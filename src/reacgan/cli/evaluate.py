@@ -1,0 +1,253 @@
+"""``reacgan evaluate``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from reacgan.evaluation import Evaluation, Score
+    from reacgan.evaluation.scoring import Request
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Measures:
+    """What is measured, against what."""
+
+    reference: str | None = None
+    """Real images: a folder, a packed file, a registered set as NAME or NAME:PATH, or statistics (.npz
+    with mu and sigma). A run's own data by default."""
+    metrics: str | None = None
+    """fid, fid_infinity, kid, is, prdc, ifid, per_class, f_beta, accuracy, cas, memorisation, with
+    commas between, or all. By default those that one pass over the images serves."""
+    extractor: str | None = None
+    """What looks at the images: inception (FID's own; the default), domain (a classifier trained on the
+    real images now), resnet50, swav, dino, dinov2, clip, or a file."""
+    protocol: Literal["paper", "benchmark"] | None = None
+    """A published one: paper (as many fakes as held-out images, batch statistics) or benchmark (50,000
+    against the training images, standing statistics)."""
+    num: int | None = None
+    """Images to score; by default as many as the reference has, up to 50,000."""
+    split: Literal["train", "test"] | None = None
+    """Which part of the reference; by default test where there is one."""
+    resizer: Literal["clean", "legacy", "legacy_tensorflow", "friendly"] | None = None
+    """How images come to the extractor's size."""
+    weights: str | None = None
+    """Of the extractor: a local file instead of a download."""
+    training: str | None = None
+    """What the generator learned from, if not the reference's train split."""
+    held_out: str | None = None
+    """Real images that it did not learn from, if not the reference's test split."""
+    resolution: str | None = None
+    """Bring images of many sizes to this side, or HEIGHTxWIDTH."""
+    channels: int | None = None
+    """Of the images, where a folder does not say."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Generation:
+    """How a generator is asked for images."""
+
+    checkpoint: str = "last"
+    """Of a run: last, best, all, or the images seen of a state that it keeps."""
+    labels: Literal["reference", "balanced", "uniform"] | None = None
+    """Classes of generated images: as often as in the reference, balanced, or drawn uniformly."""
+    statistics: Literal["moving", "batch", "standing"] | None = None
+    """Of batch norms: moving averages, of the batch, or standing."""
+    truncation: float | None = None
+    """Largest absolute value of the latent."""
+    psi: float | None = None
+    """Draws styles towards their mean."""
+    psi_layers: int | None = None
+    """With --psi: in the first so many layers."""
+    seed: int = 0
+    """Of the first image."""
+
+
+def evaluate(
+    subject: str,
+    *,
+    measures: Measures = Measures(),
+    generation: Generation = Generation(),
+    set_: Annotated[
+        tuple[str, ...], Parameter(name="--set", consume_multiple=True, show_default=False)
+    ] = (),
+    out: Path | None = None,
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    quiet: bool = False,
+) -> int:
+    """Score a generator, or any folder of images, against real images.
+
+    Each score is written with its protocol to scores.jsonl: in the run's folder, or in --out.
+    "reacgan report" makes tables and a page of them.
+
+    Examples: reacgan evaluate runs/photos | reacgan evaluate runs/photos --extractor domain |
+    reacgan evaluate samples/ --reference photos/ --metrics fid,kid,prdc
+
+    Parameters
+    ----------
+    subject:
+        A run, a model folder, a folder of images (in class folders or not), or a packed file.
+    measures:
+        What is measured, against what.
+    generation:
+        How a generator is asked for images.
+    set_:
+        Options of metrics and extractor: --set prdc.k=3 extractor.epochs=5.
+    out:
+        Where scores and pictures go; for what is no run evaluations/<name>.
+    device:
+        auto takes CUDA, then MPS, then the CPU.
+    quiet:
+        Print the table alone.
+    """
+    from reacgan import distributed  # noqa: PLC0415
+    from reacgan.evaluation.output import Output, folder_for  # noqa: PLC0415
+    from reacgan.evaluation.scoring import score  # noqa: PLC0415
+
+    join_processes(device)
+    request = _request(measures, generation, set_, device)
+    output = Output(folder_for(subject, out))
+    main = distributed.is_main()
+    talk = Talk(quiet=quiet or not main)
+    found: list[Score] = []
+    for named, result in score(subject, request, progress=talk.progress, say=talk.say):
+        talk.end()
+        if main:
+            found += result.scores
+            output.write(result, named.name)
+            if not quiet:
+                _print_skipped(result)
+    if main:
+        _print(found, output.folder, quiet=quiet)
+    distributed.leave()
+    return 0
+
+
+def _request(
+    measures: Measures, generation: Generation, assignments: tuple[str, ...], device: str
+) -> Request:
+    from reacgan.evaluation.scoring import Request  # noqa: PLC0415
+
+    metrics, options = _options(measures.metrics, assignments)
+    given = {"resizer": measures.resizer, "weights": measures.weights}
+    options |= {key: value for key, value in given.items() if value is not None}
+    return Request(
+        reference=measures.reference,
+        split=measures.split,
+        metrics=metrics,
+        extractor=measures.extractor,
+        extractor_options=options,
+        num=measures.num,
+        labels=generation.labels,
+        statistics=generation.statistics,
+        truncation=generation.truncation,
+        psi=generation.psi,
+        layers=generation.psi_layers,
+        seed=generation.seed,
+        checkpoint=generation.checkpoint,
+        resolution=_resolution(measures.resolution),
+        channels=measures.channels,
+        training=measures.training,
+        held_out=measures.held_out,
+        protocol=measures.protocol,
+        device=device,  # type: ignore[arg-type]
+    )
+
+
+def join_processes(device: str) -> None:
+    """Join the process group that a launcher has prepared, if there is one."""
+    import os  # noqa: PLC0415
+
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from reacgan.training.engine import start_processes  # noqa: PLC0415
+
+        start_processes(device)  # type: ignore[arg-type]
+
+
+def _options(metrics: str | None, assignments: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:
+    """Metrics with their options, and the extractor's."""
+    from reacgan.config import ConfigError, parse_assignments  # noqa: PLC0415
+    from reacgan.config.sections import named_options  # noqa: PLC0415
+    from reacgan.evaluation.choosing import STANDARD  # noqa: PLC0415
+    from reacgan.metrics import METRICS  # noqa: PLC0415
+
+    extractor: dict[str, Any] = {}
+    held: dict[str, dict[str, Any]] = {}
+    for key, value in parse_assignments(assignments).items():
+        owner, separator, name = key.partition(".")
+        if not separator:
+            raise ConfigError(f"--set {key}: needed: METRIC.OPTION or extractor.OPTION")
+        target = extractor if owner == "extractor" else held.setdefault(owner, {})
+        target[name] = value
+    if not held:
+        return metrics, extractor
+    names = {None: list(STANDARD), "all": list(METRICS)}.get(metrics, metrics)
+    chosen = named_options(names)
+    foreign = [name for name in held if name not in chosen]
+    if foreign:
+        raise ConfigError(
+            f"--set {foreign[0]}...: {foreign[0]} is not measured; it would be: {', '.join(chosen)}"
+        )
+    return {name: held.get(name, {}) for name in chosen}, extractor
+
+
+def _resolution(text: str | None) -> Any:
+    from reacgan.config import ConfigError  # noqa: PLC0415
+
+    if text is None:
+        return None
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.strip().isdigit() for part in parts):
+        raise ConfigError(f"resolution is {text!r}; needed: a side such as 64, or HEIGHTxWIDTH")
+    sides = tuple(int(part) for part in parts)
+    return sides[0] if len(sides) == 1 or sides[0] == sides[1] else sides
+
+
+class Talk:
+    """Stages and a moving count on standard error."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.quiet = quiet
+        self.moving = sys.stderr.isatty()
+        self._shown = False
+
+    def say(self, text: str) -> None:
+        """A stage begins."""
+        if not self.quiet:
+            self.end()
+            print(text, file=sys.stderr, flush=True)
+
+    def progress(self, done: int, total: int | None) -> None:
+        """So many images have been looked at."""
+        if not self.quiet and self.moving:
+            of = f" of {total:,}" if total is not None else ""
+            print(f"\r\x1b[2K{done:,}{of} images", end="", file=sys.stderr, flush=True)
+            self._shown = True
+
+    def end(self) -> None:
+        """Close the moving line."""
+        if self._shown:
+            print(file=sys.stderr, flush=True)
+            self._shown = False
+
+
+def _print_skipped(result: Evaluation) -> None:
+    for name, reason in result.skipped.items():
+        print(f"not measured: {name}: {reason}", file=sys.stderr)
+
+
+def _print(scores: list[Score], folder: Path, *, quiet: bool) -> None:
+    from reacgan.evaluation.listing import listing  # noqa: PLC0415
+    from reacgan.evaluation.tables import score_table  # noqa: PLC0415
+
+    one = len({(score.subject, score.images_seen) for score in scores}) == 1
+    print(listing(scores) if one else score_table(scores))
+    if not quiet:
+        print(f"\nscores in {folder / 'scores.jsonl'}; page: reacgan report {folder}")

@@ -1,0 +1,66 @@
+"""The sections of an experiment that say what a run tells of itself, and what it is watched for."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from reacgan.config.sections import (
+    Component,
+    Components,
+    PositiveFloat,
+    PositiveInt,
+    Schema,
+    named_options,
+)
+
+
+class ReportConfig(Schema):
+    """What is written while a run goes on, in images seen."""
+
+    journal_every: PositiveInt = 10_000
+    """A line of losses and speed."""
+    samples_every: PositiveInt = 100_000
+    """A sheet of generated images."""
+    checkpoint_every: PositiveInt = 100_000
+    """A resumable state."""
+    checkpoint_minutes: PositiveFloat = 10
+    """A state at least this often, by the clock, so that a crash of a slow run costs little."""
+    keep_checkpoints: PositiveInt = 2
+    """How many of the latest states stay on disk."""
+
+
+class WatchConfig(Schema):
+    """Collapse and divergence: how often a run is looked at, and what follows from what is seen."""
+
+    every: PositiveInt = 10_000
+    """Images seen between two looks; one costs about as much as training on 50 images."""
+    action: Literal["warn", "stop", "roll_back", "off"] = "warn"
+    """warn says what it sees; stop also saves and ends the run; roll_back goes back to the last state
+    from before it and goes on with lower learning rates, also after a loss that is not finite."""
+    patience: PositiveInt = 2
+    """Looks in a row that must see it."""
+    lr_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Each time it goes back both learning rates are multiplied by this."""
+    most_rollbacks: PositiveInt = 3
+    """How often a run goes back before it stops instead."""
+
+
+class ScoresConfig(Schema):
+    """Scores while a run goes on, in images seen, and the best state by one of them."""
+
+    every: PositiveInt | None = None
+    """Images seen between two scores of the averaged generator; None for none."""
+    metrics: Components = Field(default_factory=lambda: named_options("fid, prdc"))
+    """What is measured; see docs/evaluation.md."""
+    by: str = "fid"
+    """The score that the best state is chosen by: fid, ifid, recall, top1, ..."""
+    extractor: Component = Component(name="domain")
+    """What looks at the images: domain, inception, ..."""
+    num: PositiveInt | None = None
+    """Generated images of each score; None for as many as the reference has, 10,000 at most."""
+    statistics: Literal["moving", "batch", "standing"] = "moving"
+    """Of batch norms, while images are made for a score."""
+    selection: Literal["split", "published"] = "split"
+    """split chooses on other images than are reported; published on the same ones, and says so."""

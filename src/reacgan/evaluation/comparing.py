@@ -1,0 +1,285 @@
+"""From images and a reference to the comparison that metrics look at: each set is seen once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from reacgan.config import ConfigError
+from reacgan.data import ImageData
+from reacgan.evaluation.cache import FeatureCache
+from reacgan.evaluation.choosing import match_classes, needs_of, place_labels, sort_out
+from reacgan.evaluation.looking import Look, Looked, Progress, look
+from reacgan.evaluation.reference import Reference
+from reacgan.evaluation.sources import Images
+from reacgan.evaluation.together import agreed, kept_together
+from reacgan.extractors import Extractor, build_extractor
+from reacgan.metrics import Comparison, FeatureSet, Judgement, Metric
+from reacgan.metrics.base import Keep, Need
+from reacgan.sampling import class_folder
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """A comparison and what its scores' protocols say of it."""
+
+    comparison: Comparison
+    metrics: Mapping[str, Metric]
+    extractor: Mapping[str, Any]
+    reference: Mapping[str, Any]
+    beside: Mapping[Need, Mapping[str, Any]]
+    """What else a metric depends on that has such a need: training and held-out images, the judge."""
+    notes: tuple[str, ...]
+    device: torch.device
+
+    def settings_for(self, metric: Metric) -> dict[str, Any]:
+        """What a metric depends on beside its own options."""
+        return {
+            need.replace(" ", "_"): dict(self.beside[need])
+            for need in sorted(metric.needs)
+            if need in self.beside
+        }
+
+
+@dataclass(eq=False)
+class Plan:
+    """Which sets are needed, and looking at them."""
+
+    reference: Reference
+    metrics: Mapping[str, Metric]
+    all_wanted: bool
+    training: ImageData | None
+    held_out: ImageData | None
+    seed: int
+    device: torch.device
+    cache: FeatureCache
+    say: Callable[[str], None]
+    skipped: dict[str, str] = field(default_factory=dict)
+    _seen: dict[str, FeatureSet] = field(default_factory=dict)
+
+    @cached_property
+    def training_data(self) -> ImageData | None:
+        """What the generator learned from; opened when first asked for."""
+        return self.training if self.training is not None else self.reference.training
+
+    @cached_property
+    def held_out_data(self) -> ImageData | None:
+        """Real images that it did not learn from."""
+        return self.held_out if self.held_out is not None else self.reference.held_out
+
+    def compare(
+        self,
+        images: Images,
+        network: Extractor,
+        *,
+        num: int | None,
+        class_names: tuple[str, ...],
+        progress: Progress | None,
+    ) -> Compared | None:
+        """Look at everything that the metrics need.
+
+        Returns:
+            On the main process; None on others.
+        """
+        names = class_names or getattr(images, "class_names", ()) or self._reference_names()
+        remap, differ = self._matched(names)
+        lacking = self._lacking(differ)
+        self._leave_out(lacking)
+        real = self.real_set(network)
+        if self.reference.data is not None and real is not None and real.logits is None:
+            lacking["logits"] = f"the extractor {network.name} gives no class scores"
+        self._leave_out(agreed(lacking, self.device))
+        needs = needs_of(self.metrics)
+        judge = self._judge(network) if "judge" in needs else None
+        beside = judge if judge is not None and judge is not network else None
+        self.say("looking at the images to score")
+        looked = look(
+            images,
+            [network, *([beside] if beside is not None else [])],
+            device=self.device,
+            keep_images="images" in needs,
+            limit=num,
+            class_names=names,
+            progress=progress,
+        )
+        others = self._others(network, needs)
+        if looked is None or real is None:
+            return None
+        return self._compared(looked, real, others, network=network, judge=judge, remap=remap)
+
+    def _compared(
+        self,
+        looked: Looked,
+        real: FeatureSet,
+        others: Mapping[Need, FeatureSet],
+        *,
+        network: Extractor,
+        judge: Any,
+        remap: list[int] | None,
+    ) -> Compared:
+        labels, notes = place_labels(looked.labels, remap, self._reference_names())
+        if labels is None:
+            self._leave_out(
+                {"labels": "the images have no labels", "judge": "the images have no labels"}
+            )
+        fake = _set_of(looked.looks[0], labels, self._reference_names(), None)
+        if fake.logits is None:
+            self._leave_out({"logits": f"the extractor {network.name} gives no class scores"})
+        described = self.reference.describe()
+        known = replace(looked, labels=labels, class_names=self._reference_names())
+        return Compared(
+            Comparison(
+                fake=fake,
+                real=real,
+                training=others.get("training"),
+                held_out=others.get("held out"),
+                judgement=_judgement(judge, looked.looks[-1]) if judge is not None else None,
+                fake_data=known.data("generated images"),
+                real_data=self.reference.data,
+                training_data=self.training_data if "training" in others else None,
+                held_out_data=self.held_out_data if "held out" in others else None,
+                seed=self.seed,
+            ),
+            metrics=self.metrics,
+            extractor=network.describe(),
+            reference=described,
+            beside=self._beside(others, judge),
+            notes=(*notes, *getattr(network, "notes", ())),
+            device=self.device,
+        )
+
+    def _reference_names(self) -> tuple[str, ...]:
+        data = self.reference.data
+        return data.class_names if data is not None and self.reference.labelled else ()
+
+    def _matched(self, names: tuple[str, ...]) -> tuple[list[int] | None, str]:
+        reference = self._reference_names()
+        if not reference:
+            return None, "the reference has no classes"
+        alike = {class_folder(name, label): label for label, name in enumerate(reference)}
+        return match_classes(names, reference, alike=alike)
+
+    def _lacking(self, classes_differ: str) -> dict[Need, str]:
+        """Needs that are not met, as far as that is known before any image is looked at."""
+        lacking: dict[Need, str] = {}
+        if self.reference.data is None:
+            lacking["real features"] = (
+                "the reference is a file of statistics, which serves fid alone"
+            )
+        if classes_differ:
+            lacking["labels"] = lacking["judge"] = classes_differ
+        needs = needs_of(self.metrics)
+        remedy = "give --training or a reference with a train split"
+        if needs & {"training", "judge"} and self.training_data is None:
+            lacking["training"] = lacking["judge"] = f"no training images are known; {remedy}"
+        elif "judge" in needs and self.training_data is not None:
+            if self.training_data.num_classes < 2:
+                lacking["judge"] = "there is one class only"
+            elif self.training_data.class_names != self._reference_names():
+                lacking["judge"] = "the training images have other classes than the reference"
+        if "held out" in needs and self.held_out_data is None:
+            lacking["held out"] = (
+                "no held-out real images are known; give a reference with a test split"
+            )
+        return lacking
+
+    def _leave_out(self, lacking: Mapping[Need, str]) -> None:
+        self.metrics, skipped = sort_out(self.metrics, lacking, all_wanted=self.all_wanted)
+        self.skipped.update(skipped)
+
+    def _judge(self, network: Extractor) -> Any:
+        """A classifier of the training images: the extractor itself where it is one."""
+        training = self.training_data
+        if training is None:
+            raise ConfigError("a judge needs training images")
+        if network.name == "domain" and getattr(network, "data_digest", None) == training.digest:
+            return network
+        self.say("training the classifier that judges labels, or reading it from the cache")
+        judge = build_extractor(
+            "domain", {}, train=training, held_out=self.held_out_data, device=self.device
+        )
+        judge.to(self.device)
+        return judge
+
+    def real_set(self, network: Extractor) -> FeatureSet | None:
+        """The reference as the extractor sees it; None on processes other than the main one."""
+        if self.reference.data is None:
+            moments = self.reference.known_moments
+            width = moments.mean.shape[0] if moments is not None else 0
+            if width != network.features_dim:
+                raise ConfigError(
+                    f"the statistics are of {width} features, the extractor {network.name} gives "
+                    f"{network.features_dim}; they were made with another extractor"
+                )
+            return FeatureSet(None, known_moments=moments)
+        return self._look_once(self.reference.data, network, "the reference")
+
+    def _others(self, network: Extractor, needs: frozenset[Need]) -> dict[Need, FeatureSet]:
+        found: dict[Need, FeatureSet] = {}
+        wanted: tuple[tuple[Need, ImageData | None], ...] = (
+            ("training", self.training_data if "training" in needs else None),
+            ("held out", self.held_out_data if "held out" in needs else None),
+        )
+        for need, data in wanted:
+            if data is not None:
+                seen = self._look_once(data, network, f"the {need} images")
+                if seen is not None:
+                    found[need] = seen
+        return found
+
+    def _look_once(self, data: ImageData, network: Extractor, named: str) -> FeatureSet | None:
+        """Features of real images, from the cache or made now by all processes together."""
+        if data.digest not in self._seen:
+            self.say(f"looking at {named}: {len(data):,} images")
+            keep = self.cache.keep(
+                {"images": data.digest, "extractor": network.describe()}, data.source
+            )
+
+            def make() -> dict[str, Tensor]:
+                looked = look(data, [network], device=self.device)
+                return looked.looks[0].tensors() if looked is not None else {}
+
+            tensors = kept_together(keep, "features", make, self.device)
+            if tensors is None:
+                return None
+            labelled = data is not self.reference.data or self.reference.labelled
+            labels = torch.tensor(data.labels) if labelled else None
+            seen = Look(tensors["features"], tensors.get("logits"))
+            self._seen[data.digest] = _set_of(
+                seen, labels, data.class_names if labelled else (), keep
+            )
+        return self._seen[data.digest]
+
+    def _beside(
+        self, others: Mapping[Need, FeatureSet], judge: Any
+    ) -> dict[Need, Mapping[str, Any]]:
+        told: dict[Need, Mapping[str, Any]] = {}
+        sets: tuple[tuple[Need, ImageData | None], ...] = (
+            ("training", self.training_data),
+            ("held out", self.held_out_data),
+        )
+        for need, data in sets:
+            if need in others and data is not None:
+                told[need] = {"images": len(data), "digest": data.digest[:16]}
+        if judge is not None:
+            told["judge"] = judge.describe()
+        return told
+
+
+def _set_of(
+    seen: Look, labels: Tensor | None, class_names: tuple[str, ...], keep: Keep | None
+) -> FeatureSet:
+    return FeatureSet(
+        seen.features, logits=seen.logits, labels=labels, class_names=class_names, keep_in=keep
+    )
+
+
+def _judgement(judge: Any, seen: Look) -> Judgement:
+    if seen.logits is None:
+        raise ConfigError("the judge gives no class scores")
+    return Judgement(seen.logits, judge.held_out_top1, judge.held_out_top5, judge.describe())

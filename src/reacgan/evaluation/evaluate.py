@@ -1,0 +1,206 @@
+"""Scores of any images against any reference: one pass, every metric, each score with its protocol."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from reacgan import distributed
+from reacgan.config import ConfigError, DataConfig, Device
+from reacgan.data import ImageData
+from reacgan.evaluation.cache import FeatureCache
+from reacgan.evaluation.choosing import build_metrics
+from reacgan.evaluation.comparing import Compared, Plan
+from reacgan.evaluation.looking import Progress
+from reacgan.evaluation.reference import Reference, open_reference
+from reacgan.evaluation.results import Score
+from reacgan.evaluation.software import describe_software
+from reacgan.evaluation.sources import Images
+from reacgan.extractors import Extractor, build_extractor
+from reacgan.hub.folder import find_device
+from reacgan.metrics import Comparison, Metric, Value
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of one subject."""
+
+    scores: tuple[Score, ...]
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    """Metrics that could not be measured, and why."""
+    comparison: Comparison | None = None
+    """What was compared, for pictures; on the main process only."""
+
+    def __getitem__(self, metric: str) -> float:
+        """The value of a metric by its name, such as ``fid`` or ``recall``."""
+        for score in self.scores:
+            if score.metric == metric:
+                return score.value
+        known = ", ".join(score.metric for score in self.scores)
+        raise KeyError(f"{metric!r} was not measured; there are: {known}")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the caller knows of the images: part of the protocol of every score."""
+
+    subject: str = ""
+    images_seen: int | None = None
+    generator: Mapping[str, Any] | None = None
+    selection: Mapping[str, Any] | None = None
+    labels: str = "as given"
+    seed: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def evaluate(
+    images: Images,
+    reference: str | Path | ImageData | DataConfig | Reference,
+    *,
+    metrics: Any = None,
+    extractor: str | Extractor = "inception",
+    extractor_options: Mapping[str, Any] | None = None,
+    training: ImageData | None = None,
+    held_out: ImageData | None = None,
+    num: int | None = None,
+    class_names: Sequence[str] = (),
+    facts: Facts | None = None,
+    seed: int = 0,
+    device: Device = "auto",
+    cache: FeatureCache | None = None,
+    progress: Progress | None = None,
+    say: Say | None = None,
+) -> Evaluation:
+    """Score images against a reference.
+
+    Args:
+        images: an iterable of uint8 batches ``[N, C, H, W]`` (alone, or as pairs with int64 labels
+            ``[N]``), a data set, or a source by place. Under several processes each gives the same.
+        reference: real images: a data set, a folder, a registered name, or an .npz file of statistics.
+        metrics: names, ``all``, or names with options, such as ``{"prdc": {"k": 3}}``. None measures
+            the standard ones that can be measured here.
+        extractor: a name of :data:`reacgan.extractors.EXTRACTORS`, a file, or an extractor.
+        extractor_options: of its constructor, such as ``{"resizer": "legacy"}``.
+        training: what the generator learned from, for memorisation, accuracy and the domain
+            classifier; by default the reference's training split.
+        held_out: real images that it did not learn from; by default the reference's test split.
+        num: only the first so many images.
+        class_names: of the labels in ``images``; by default the reference's.
+        facts: what else is known of the images.
+        seed: of subsets and repeats inside metrics.
+        device: ``auto`` takes CUDA, then MPS, then the CPU.
+        cache: of what depends on real images alone; by default the one of the package.
+        progress: called with (images done, images in all or None).
+        say: called with each stage in words.
+
+    Returns:
+        The scores, on every process; what was compared, on the main process.
+
+    Raises:
+        ConfigError: images or a reference that cannot be used, a metric that a person named and that
+            cannot be measured here; the message says why and what to do.
+    """
+    place, told = find_device(device), facts or Facts()
+    found = open_reference(reference)
+    chosen = build_metrics(metrics)
+    plan = Plan(
+        reference=found,
+        metrics=chosen,
+        all_wanted=metrics is not None and metrics != "all",
+        training=training,
+        held_out=held_out,
+        seed=seed,
+        device=place,
+        cache=cache if cache is not None else FeatureCache(),
+        say=say or (lambda text: None),
+    )
+    network = (
+        build_extractor(
+            extractor,
+            dict(extractor_options or {}),
+            train=plan.training_data if extractor == "domain" else None,
+            held_out=plan.held_out_data if extractor == "domain" else None,
+            device=place,
+        )
+        if isinstance(extractor, str)
+        else extractor
+    )
+    network.to(place)
+    with exact_numbers():
+        compared = plan.compare(
+            images, network, num=num, class_names=tuple(class_names), progress=progress
+        )
+        scores = _measure(compared, told, plan)
+    return Evaluation(scores, plan.skipped, compared.comparison if compared is not None else None)
+
+
+class exact_numbers:  # noqa: N801 - a context manager
+    """Within the block float32 means float32: no TF32, no autocast."""
+
+    def __enter__(self) -> None:
+        self._held = (torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision())
+        torch.backends.cudnn.allow_tf32 = False
+        torch.set_float32_matmul_precision("highest")
+
+    def __exit__(self, *error: object) -> None:
+        torch.backends.cudnn.allow_tf32 = self._held[0]
+        torch.set_float32_matmul_precision(self._held[1])
+
+
+def _measure(compared: Compared | None, facts: Facts, plan: Plan) -> tuple[Score, ...]:
+    """On the main process; the others are told the result."""
+    problem, scores = "", []
+    if compared is not None:
+        try:
+            for name, metric in compared.metrics.items():
+                plan.say(f"measuring {name}")
+                values = metric.measure(compared.comparison)
+                scores += [_score(one, metric, compared, facts) for one in values]
+        except ConfigError as error:
+            if distributed.world_size() == 1:
+                raise
+            problem = str(error)
+    if distributed.world_size() == 1:
+        return tuple(scores)
+    text = json.dumps([problem, [score.to_line() for score in scores]])
+    problem, lines = json.loads(distributed.share_text(text, plan.device))
+    if problem:
+        raise ConfigError(problem)
+    return tuple(Score.from_line(line) for line in lines)
+
+
+def _score(value: Value, metric: Metric, compared: Compared, facts: Facts) -> Score:
+    """A value with all that it depends on."""
+    fake: dict[str, Any] = {"images": len(compared.comparison.fake), "labels": facts.labels}
+    if facts.seed is not None:
+        fake["seed"] = facts.seed
+    protocol = {
+        "extractor": compared.extractor,
+        "fake": fake,
+        "reference": compared.reference,
+        **({"generator": dict(facts.generator)} if facts.generator else {}),
+        **({"selection": dict(facts.selection)} if facts.selection else {}),
+        "metric": {**compared.settings_for(metric), **value.settings},
+        "software": describe_software(compared.device),
+    }
+    return Score(
+        metric=value.name,
+        value=value.value,
+        better=value.better,
+        protocol=protocol,
+        low=value.low,
+        high=value.high,
+        details=value.details,
+        notes=(*facts.notes, *compared.notes, *value.notes),
+        subject=facts.subject,
+        images_seen=facts.images_seen,
+        time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )

@@ -1,0 +1,80 @@
+"""The scores of one subject, one below another, with what they depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from reacgan.evaluation.protocols import describe, name_of
+from reacgan.evaluation.results import Score
+from reacgan.evaluation.text import Cell, aligned, one_line
+
+_ARROWS = {"lower": "↓", "higher": "↑", "neither": ""}
+
+
+def listing(scores: Sequence[Score]) -> str:
+    """Lines for a terminal: a row a score, its interval, the worst classes, then the protocol.
+
+    All scores are of one subject and one pass, so what they share is said once.
+    """
+    if not scores:
+        return "no scores"
+    rows = [
+        [
+            Cell(f"{score.metric} {_ARROWS[score.better]}".strip()),
+            Cell(_number(score.value)),
+            Cell(_interval(score)),
+            Cell(_detail(score)),
+        ]
+        for score in scores
+    ]
+    head = ["score", "value", "interval", ""]
+    protocol = {
+        key: value for key, value in scores[0].protocol.items() if key not in ("metric", "software")
+    }
+    named = {name_of(score.protocol) for score in scores}
+    lines = [one_line(scores[0].subject or "images"), "", *aligned(head, rows), ""]
+    if len(named) == 1 and None not in named:
+        lines.append(f"protocol {named.pop()}:")
+    lines += [f"  {one_line(text)}" for text in describe(protocol)]
+    notes: dict[str, list[str]] = {}
+    for score in scores:
+        for note in score.notes:
+            notes.setdefault(note, []).append(score.metric)
+    everywhere = len(scores)
+    for note, metrics in notes.items():
+        owner = "" if len(metrics) == everywhere and everywhere > 1 else f"{', '.join(metrics)}: "
+        lines.append(f"note: {owner}{one_line(note)}")
+    return "\n".join(lines)
+
+
+def _number(value: float) -> str:
+    size = abs(value)
+    if size == 0 or 1e-4 <= size < 1e6:
+        return f"{value:,.4f}" if size < 10 else f"{value:,.2f}"
+    return f"{value:.3g}"
+
+
+def _interval(score: Score) -> str:
+    if score.low is None or score.high is None:
+        return ""
+    return f"{_number(score.low)} to {_number(score.high)}"
+
+
+def _detail(score: Score) -> str:
+    worst: Any = score.details.get("worst")
+    if isinstance(worst, dict):
+        worst = list(worst)
+    if isinstance(worst, list) and worst:
+        names = [
+            one if isinstance(one, str) else str(one[0]) if isinstance(one, list) else ""
+            for one in worst
+        ]
+        return "worst: " + ", ".join(name for name in names[:4] if name)
+    held = score.protocol.get("metric", {})
+    settings = [
+        f"{key.replace('_', ' ')} {value}"
+        for key, value in held.items()
+        if isinstance(value, int | float | str) and not isinstance(value, bool)
+    ]
+    return ", ".join(settings[:3])

@@ -1,0 +1,231 @@
+"""Protocols that published scores were measured under, as data; and protocols in plain words.
+
+What is known of them, and what is not:
+
+``paper``      the tables of Kang et al., NeurIPS 2021, and of the authors' package of that year. That
+               generated images are as many as the held-out ones, the bilinear resizing without
+               antialiasing, statistics of the batch and averaged weights follow from that package.
+               Unsure: the size of those batches, and batch norms at the final ImageNet scores.
+               Published values are the best over many checkpoints, chosen on the same reference.
+``benchmark``  the tables of Kang, Shin, Park, TPAMI 2023: the training images are the reference.
+               Unsure: how many passes made the standing statistics (there the last few decide, see
+               :func:`reacgan.sampling.standing_statistics`), and whether networks ran in float16.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+INCEPTION = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+"""SHA-256 of the published weights of the Inception network of FID."""
+
+AVERAGED = ("average", "averaged", True)
+"""What ``generator.weights`` says of the exponential moving average."""
+
+_NEIGHBOURS = ("prdc", "precision", "recall", "density", "coverage")
+
+
+@dataclass(frozen=True)
+class NamedProtocol:
+    """The settings of an evaluation, and the facts by which its scores are recognised."""
+
+    name: str
+    description: str
+    split: str
+    """Of the data set: the reference."""
+    batch_norm: str
+    resizer: str
+    num: int | None = None
+    """Generated images; None for as many as the reference holds, ``most`` at most."""
+    most: int = 50_000
+    extractor: str = "inception"
+    weights_digest: str = INCEPTION
+    labels: str = "uniform"
+    truncation: float | None = None
+    metric_options: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=lambda: MappingProxyType(
+            {"is": {"splits": 1}, **{name: {"k": 5} for name in _NEIGHBOURS}}
+        )
+    )
+    """Options by the name of the metric or of its values."""
+
+    def images(self, reference: int) -> int:
+        """How many images to generate against a reference of so many."""
+        return min(reference, self.most) if self.num is None else self.num
+
+    def holds(self, protocol: Mapping[str, Any]) -> bool:
+        """Whether a score with this protocol was measured so; only facts count.
+
+        Which checkpoint was chosen is not looked at, nor ``software``. A generator without batch
+        norm makes the same images under any ``batch_norm``, which is then left out.
+        """
+        extractor, fake, reference, generator, metric = (
+            _part(protocol, name)
+            for name in ("extractor", "fake", "reference", "generator", "metric")
+        )
+        options = {key: one for held in self.metric_options.values() for key, one in held.items()}
+        count = reference.get("images")
+        return (
+            extractor.get("name") == self.extractor
+            and extractor.get("weights") == self.weights_digest
+            and extractor.get("resizer") == self.resizer
+            and reference.get("split") == self.split
+            and reference.get("part") == "whole"
+            and isinstance(count, int)
+            and fake.get("images") == self.images(count)
+            and fake.get("labels") == self.labels
+            and generator.get("weights") in AVERAGED
+            and generator.get("batch_norm") in (self.batch_norm, None)
+            and generator.get("truncation") == self.truncation
+            and all(generator.get(name) is None for name in ("psi", "layers", "langevin"))
+            and all(metric.get(key, value) == value for key, value in options.items())
+        )
+
+
+PROTOCOLS: Mapping[str, NamedProtocol] = MappingProxyType(
+    {
+        one.name: one
+        for one in (
+            NamedProtocol(
+                name="paper",
+                description=(
+                    "ReACGAN paper (NeurIPS 2021): as many generated images as the whole held-out "
+                    "split has (10,000 for CIFAR-10), batch statistics, averaged weights, bilinear "
+                    "resizing without antialiasing, one split for the Inception Score"
+                ),
+                split="test",
+                batch_norm="batch",
+                resizer="legacy",
+            ),
+            NamedProtocol(
+                name="benchmark",
+                description=(
+                    "StudioGAN benchmark (TPAMI 2023): 50,000 generated images (fewer where the "
+                    "training split has fewer) against the whole training split, standing statistics, "
+                    "averaged weights, antialiased bilinear resizing, k = 5"
+                ),
+                split="train",
+                batch_norm="standing",
+                resizer="friendly",
+            ),
+        )
+    }
+)
+
+
+def name_of(protocol: Mapping[str, Any]) -> str | None:
+    """The published protocol that a score was measured under, or None; decided by facts alone."""
+    return next((name for name, one in PROTOCOLS.items() if one.holds(protocol)), None)
+
+
+def describe(protocol: Mapping[str, Any]) -> list[str]:
+    """A protocol in short phrases for a person; what has no phrase is given as ``key: value``."""
+    said = [
+        *_fakes(_part(protocol, "fake"), _part(protocol, "reference")),
+        *_looked_at(_part(protocol, "extractor")),
+        *_generator(_part(protocol, "generator")),
+        *_selection(protocol.get("selection")),
+    ]
+    known = {"extractor", "fake", "reference", "generator", "selection", "software"}
+    rest = {key: value for key, value in protocol.items() if key not in known}
+    return said + [f"{key}: {value}" for key, value in flatten(rest).items()]
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as dotted keys, in their order."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _part(protocol: Mapping[str, Any], name: str) -> dict[str, Any]:
+    held = protocol.get(name)
+    return dict(held) if isinstance(held, Mapping) else {}
+
+
+def _fakes(fake: dict[str, Any], reference: dict[str, Any]) -> Iterator[str]:
+    split, part = reference.pop("split", None), reference.pop("part", None)
+    source = reference.pop("source", None) or reference.pop("name", None)
+    against = "the whole" if part in ("whole", None) else f"{part} of the"
+    against = f"{against} {split} split" if split else f"{against} reference"
+    known = [
+        f"{_count(reference.pop('images', None))} images",
+        *([f"of {source}"] if source else []),
+        *([f"digest {str(reference.pop('digest'))[:8]}"] if reference.get("digest") else []),
+    ]
+    yield f"{_count(fake.pop('images', None))} fakes against {against} ({', '.join(known)})"
+    labels, seed = fake.pop("labels", None), fake.pop("seed", None)
+    if labels is not None:
+        yield {
+            "uniform": "classes drawn uniformly",
+            "balanced": "equally many of each class",
+            "reference": "classes as often as in the reference",
+        }.get(str(labels), f"classes: {labels}")
+    if seed is not None:
+        yield f"seed {seed}"
+    yield from _rest("fakes", fake)
+    yield from _rest("reference", reference)
+
+
+def _looked_at(extractor: dict[str, Any]) -> Iterator[str]:
+    if not extractor:
+        return
+    name, digest = extractor.pop("name", "extractor"), str(extractor.pop("weights", "") or "")
+    official = name == "inception" and digest == INCEPTION
+    weights = "published weights" if official else f"weights {digest[:8]}" if digest else ""
+    known = [weights] if weights else []
+    accuracy, held_out = (extractor.pop(key, None) for key in ("held_out_top1", "held_out"))
+    if isinstance(accuracy, int | float):
+        count = held_out.get("images") if isinstance(held_out, Mapping) else None
+        known.append(f"{accuracy:.1%} right on {_count(count)} held-out images")
+    resizer, kind = extractor.pop("resizer", None), extractor.pop("type", None)
+    known += [f"{resizer} resizing"] if resizer else []
+    known += [str(kind)] if kind else []
+    known += list(_rest("", extractor))
+    yield f"{name} extractor" + (f" ({', '.join(known)})" if known else "")
+
+
+def _generator(generator: dict[str, Any]) -> Iterator[str]:
+    if "weights" in generator:
+        weights = generator.pop("weights")
+        yield "averaged weights" if weights in AVERAGED else f"weights: {word(weights)}"
+    if generator.get("batch_norm"):
+        yield f"{generator.pop('batch_norm')} statistics"
+    if generator.get("precision"):
+        yield f"generator in {generator.pop('precision')}"
+    yield from _rest("", generator)
+
+
+def _selection(selection: Any) -> Iterator[str]:
+    if isinstance(selection, Mapping):
+        yield f"checkpoint: {', '.join(_rest('', dict(selection)))}"
+    elif selection is not None:
+        yield "the last checkpoint" if selection == "last" else f"checkpoint: {selection}"
+
+
+def _rest(prefix: str, held: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in flatten(held).items():
+        if value is not None:
+            yield f"{prefix} {key.replace('_', ' ')} {word(value)}".strip()
+
+
+def word(value: Any) -> str:
+    """One value of a protocol for a person; a digest by its first 8 digits."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(word, value))
+    text = str(value)
+    long = len(text) >= 40 and all(one in "0123456789abcdef" for one in text)
+    return text[:8] if long else text
+
+
+def _count(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else "an unknown number of"

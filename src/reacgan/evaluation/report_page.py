@@ -1,0 +1,120 @@
+"""The parts of a report as HTML: one file, nothing fetched, everything that people named escaped."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Mapping, Sequence
+
+from reacgan.evaluation.tables import Table
+from reacgan.evaluation.text import Cell, one_line
+
+_STYLE = """
+:root { color-scheme: light dark; --text: #1a202c; --soft: #5a6577; --line: #d9dee7;
+  --ground: #ffffff; --raised: #f5f7fa; --best: #22543d; }
+@media (prefers-color-scheme: dark) { :root { --text: #e6e9ef; --soft: #a3adbd; --line: #3a4252;
+  --ground: #14171d; --raised: #1e232c; --best: #9ae6b4; } }
+body { margin: 0 auto; max-width: 62rem; padding: 1.5rem 1rem 4rem; color: var(--text);
+  background: var(--ground); font: 15px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; } h3 { font-size: 1rem; }
+h2 { border-bottom: 1px solid var(--line); padding-bottom: .2rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; margin: .6rem 0; font-variant-numeric: tabular-nums; }
+th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: left;
+  vertical-align: top; }
+th { color: var(--soft); font-weight: 600; } td.number, th.number { text-align: right;
+  white-space: nowrap; overflow-wrap: normal; }
+td.best { font-weight: 700; color: var(--best); }
+ul.protocol { color: var(--soft); margin: .2rem 0 .6rem; padding-left: 1.2rem; }
+.note { background: var(--raised); border-left: 3px solid #dd8a2f; margin: .5rem 0;
+  padding: .4rem .8rem; white-space: pre-wrap; }
+figure { margin: 1rem 0; } figcaption { color: var(--soft); }
+img { max-width: 100%; height: auto; background: #ffffff; }
+img.pixels { image-rendering: pixelated; }
+"""
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+def escape(text: object) -> str:
+    """Text for a page; lines stay, other control characters become spaces."""
+    lines = (one_line(line) for line in str(text).split("\n"))
+    return html.escape("\n".join(lines), quote=True)
+
+
+def page(title: str, parts: Sequence[str]) -> str:
+    """A whole document; ``parts`` are HTML."""
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<h1>{escape(title)}</h1>\n" + "\n".join(parts) + "\n</body>\n</html>\n"
+    )
+
+
+def heading(text: str, level: int = 2) -> str:
+    """``<h2>``."""
+    return f"<h{level}>{escape(text)}</h{level}>"
+
+
+def paragraph(text: str) -> str:
+    """``<p>``."""
+    return f"<p>{escape(text)}</p>"
+
+
+def note(text: str) -> str:
+    """A warning, as it was written."""
+    return f'<div class="note">{escape(text)}</div>'
+
+
+def facts(held: Mapping[str, object]) -> str:
+    """Names and values, one a line."""
+    rows = (
+        f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in held.items()
+    )
+    return f'<div class="wide"><table>{"".join(rows)}</table></div>'
+
+
+def rows(head: Sequence[str], body: Sequence[Sequence[Cell]], numbers: int) -> str:
+    """A table whose last ``numbers`` columns are flush right."""
+    from_place = len(head) - numbers
+    top = "".join(
+        f"<th{_kind(place >= from_place)}>{escape(text)}</th>" for place, text in enumerate(head)
+    )
+    lines = "".join(
+        "<tr>"
+        + "".join(
+            f"<td{_kind(place >= from_place, cell.best)}>{escape(cell.text)}</td>"
+            for place, cell in enumerate(row)
+        )
+        + "</tr>"
+        for row in body
+    )
+    return f'<div class="wide"><table><tr>{top}</tr>{lines}</table></div>'
+
+
+def _kind(number: bool, best: bool = False) -> str:
+    names = ["number"] * number + ["best"] * best
+    return f' class="{" ".join(names)}"' if names else ""
+
+
+def picture(png: bytes, caption: str, *, pixels: bool = False) -> str:
+    """An image that the page carries; ``pixels`` for small ones that are shown larger."""
+    data = base64.b64encode(png).decode()
+    kind = ' class="pixels"' if pixels else ""
+    return (
+        f'<figure><img{kind} src="data:image/png;base64,{data}" alt="{escape(caption)}">'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
+
+
+def scores(table: Table) -> list[str]:
+    """Each block with its protocol, then what keeps the blocks apart."""
+    parts = []
+    for block in table.blocks:
+        parts.append(heading(block.title, 3))
+        lines = "".join(f"<li>{escape(line)}</li>" for line in block.lines)
+        parts.append(f'<ul class="protocol">{lines}</ul>')
+        parts.append(rows(block.head(), block.body(), len(block.columns)))
+        parts += [note(text) for text in block.notes]
+    return parts + [paragraph(text) for text in table.differences()]

@@ -1,0 +1,192 @@
+"""Images to be scored: anything that gives uint8 batches, best by place so that processes share it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reacgan.config import ConfigError
+from reacgan.data import ImageData
+from reacgan.models.trained import TrainedGenerator
+from reacgan.sampling import Langevin, generate, latents_for
+
+Batch: TypeAlias = tuple[Tensor, Tensor | None]
+"""uint8 ``[N, C, H, W]``, and int64 labels ``[N]`` where classes are known."""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Images by place: each process makes only what it looks at."""
+
+    class_names: tuple[str, ...]
+    """Empty where no class is known."""
+
+    def __len__(self) -> int:
+        """How many images."""
+        ...
+
+    def part(self, start: int, stop: int) -> Batch:
+        """Images ``start`` to ``stop - 1``; the same whoever asks and however often."""
+        ...
+
+
+Images: TypeAlias = Source | ImageData | Iterable[Any]
+
+
+class DataSource:
+    """A data set; ``labelled`` is False where its classes mean nothing."""
+
+    def __init__(self, data: ImageData, *, labelled: bool = True) -> None:
+        self.data = data
+        self.labelled = labelled
+        self.class_names = data.class_names if labelled else ()
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def part(self, start: int, stop: int) -> Batch:
+        """A slice."""
+        images = torch.tensor(np.ascontiguousarray(self.data.images[start:stop]))
+        return images, torch.tensor(self.data.labels[start:stop]) if self.labelled else None
+
+
+class GeneratorSource:
+    """Image k of a generator: class ``labels[k]``, seed ``seed + k``.
+
+    Args:
+        model: from :func:`reacgan.load`, with the statistics of batch norms that are wanted.
+        labels: int64 ``[N]``.
+        seed: of the first image.
+        truncation: of z, see :func:`reacgan.sampling.latents_for`.
+        psi: of styles w, see :func:`reacgan.sample`; ``layers`` with it.
+        layers: in the first so many layers only.
+        langevin: moves z first.
+    """
+
+    def __init__(
+        self,
+        model: TrainedGenerator,
+        labels: Tensor,
+        *,
+        seed: int = 0,
+        truncation: float | None = None,
+        psi: float | None = None,
+        layers: int | None = None,
+        langevin: Langevin | None = None,
+    ) -> None:
+        if seed < 0:
+            raise ConfigError(f"seed is {seed}; allowed: 0 or more")
+        self.model = model
+        self.labels = labels
+        self.seed = seed
+        self.truncation = truncation
+        self.psi = psi
+        self.layers = layers
+        self.langevin = langevin
+        self.class_names = model.class_names
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def part(self, start: int, stop: int) -> Batch:
+        """Generated now."""
+        labels = self.labels[start:stop]
+        seeds = range(self.seed + start, self.seed + start + len(labels))
+        z = latents_for(seeds, self.model.latent_dim, self.truncation)
+        if self.langevin is not None:
+            z = self.langevin.move(self.model.generator, z, labels, seeds)
+        images = generate(self.model.generator, z, labels, psi=self.psi, layers=self.layers)
+        return images, labels
+
+
+def choose_labels(rule: str, count: int, frequencies: Sequence[int], *, seed: int = 0) -> Tensor:
+    """Which classes to generate: int64 ``[count]``.
+
+    Args:
+        rule: ``reference`` follows the reference's frequencies (largest remainders, so that equal
+            numbers give equal counts), spread evenly over the sequence; ``balanced`` takes classes in
+            turn; ``uniform`` draws them.
+        count: how many.
+        frequencies: images of each class in the reference.
+        seed: of the draw.
+    """
+    classes = len(frequencies)
+    if rule == "uniform":
+        from reacgan.randomness import Draws  # noqa: PLC0415
+
+        return Draws(seed, "evaluation/labels", 0).integers(count, high=classes)
+    if rule == "balanced":
+        return torch.arange(count) % classes
+    if rule != "reference":
+        raise ConfigError(f"labels is {rule!r}; allowed: reference, balanced, uniform")
+    shares = np.asarray(frequencies, dtype=np.float64) * count / max(sum(frequencies), 1)
+    counts = np.floor(shares).astype(np.int64)
+    rest = np.argsort(-(shares - counts), kind="stable")[: count - int(counts.sum())]
+    counts[rest] += 1
+    # Class c's images stand at the middles of equal stretches: any beginning has all classes.
+    places = np.concatenate([(np.arange(n) + 0.5) / n for n in counts])
+    labels = np.repeat(np.arange(classes), counts)
+    return torch.tensor(labels[np.argsort(places, kind="stable")])
+
+
+def as_batch(item: Any) -> Batch:
+    """A batch as a person gives it: a tensor, an array, or a pair with labels.
+
+    Raises:
+        ConfigError: not uint8 [N, C, H, W], or labels of another length.
+    """
+    images, labels = item if isinstance(item, tuple | list) and len(item) == 2 else (item, None)
+    images = torch.as_tensor(images)
+    if images.dtype != torch.uint8 or images.dim() != 4:
+        raise ConfigError(
+            f"a batch is {str(images.dtype).removeprefix('torch.')} {list(images.shape)}; needed: "
+            "uint8 [N, C, H, W], values 0 to 255 (or a pair of that and labels [N])"
+        )
+    if labels is None:
+        return images, None
+    labels = torch.as_tensor(labels).to(torch.int64)
+    if labels.shape != images.shape[:1]:
+        raise ConfigError(
+            f"{len(images)} images have labels {list(labels.shape)}; needed: one each"
+        )
+    return images, labels
+
+
+def in_chunks(images: Images, size: int) -> Iterator[tuple[int, Batch]]:
+    """Batches of any sizes as chunks of ``size`` with their first image's place; the last is shorter."""
+    place = 0
+    held: list[Batch] = []
+    waiting = 0
+    shape: tuple[int, ...] | None = None
+    for item in images:  # type: ignore[union-attr]
+        batch = as_batch(item)
+        if shape not in (None, batch[0].shape[1:]):
+            raise ConfigError(
+                f"images of different shapes: {list(shape or ())} and {list(batch[0].shape[1:])}; "
+                "needed: one channel count and size"
+            )
+        shape = tuple(batch[0].shape[1:])
+        held.append(batch)
+        waiting += len(batch[0])
+        while waiting >= size:
+            chunk, held = _take(held, size)
+            waiting -= size
+            yield place, chunk
+            place += size
+    if waiting:
+        yield place, _take(held, waiting)[0]
+
+
+def _take(held: list[Batch], count: int) -> tuple[Batch, list[Batch]]:
+    images = torch.cat([one for one, _ in held])
+    known = [labels for _, labels in held if labels is not None]
+    if known and len(known) < len(held):
+        raise ConfigError("some batches have labels and some have none; needed: all or none")
+    labels = torch.cat(known) if known else None
+    first = images[:count], labels[:count] if labels is not None else None
+    rest = images[count:], labels[count:] if labels is not None else None
+    return first, [rest] if len(rest[0]) else []

@@ -1,0 +1,261 @@
+"""What is scored, as a person names it: a run, a model, a folder of images, a packed set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reacgan import hub
+from reacgan.config import ConfigError, DataConfig, Device
+from reacgan.data import DataError, ImageData, find_dataset, open_dataset
+from reacgan.data.flat import is_flat, list_flat
+from reacgan.data.folder import list_folder
+from reacgan.data.pack import open_listings, scan_listings
+from reacgan.evaluation.reference import Reference, part_of
+from reacgan.evaluation.sources import DataSource, GeneratorSource, Source, choose_labels
+from reacgan.models.trained import TrainedGenerator
+from reacgan.sampling import Langevin, with_statistics
+
+BEST = "best"
+"""The folder of a run with the best state of its periodic scores."""
+
+_OF_PROTOCOL = ("checkpoint", "rule", "selected_on", "metric")
+
+HALVES = ("every second image from the first", "every second image from the second")
+"""Parts of a reference, where states are chosen on one half and reported on the other."""
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a generator is asked for images; part of a score's protocol."""
+
+    labels: str = "reference"
+    """Which classes: as the reference has them, balanced, or uniformly drawn."""
+    statistics: str = "moving"
+    """Of batch norms: moving averages, of the batch, or standing."""
+    truncation: float | None = None
+    psi: float | None = None
+    layers: int | None = None
+    seed: int = 0
+    langevin: Langevin | None = None
+
+    def facts(self, weights: str) -> dict[str, Any]:
+        """For a protocol."""
+        told: dict[str, Any] = {"weights": weights, "batch_norm": self.statistics}
+        for name in ("truncation", "psi", "layers"):
+            if getattr(self, name) is not None:
+                told[name] = getattr(self, name)
+        if self.langevin is not None:
+            chain = self.langevin
+            told["langevin"] = {
+                name: getattr(chain, name) for name in ("steps", "rate", "noise", "decay")
+            }
+        return told
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """Images to score and what is known of them.
+
+    Args:
+        name: for people.
+        model: a generator, or None.
+        images: a set that is there already, or None.
+        labelled: whether its classes mean anything.
+        config: where a generator's own data is.
+    """
+
+    name: str
+    model: TrainedGenerator | None = None
+    images: ImageData | None = None
+    labelled: bool = True
+    config: DataConfig | None = None
+    selection: Mapping[str, Any] = field(default_factory=lambda: {"checkpoint": "last"})
+    notes: tuple[str, ...] = ()
+
+    @property
+    def images_seen(self) -> int | None:
+        """Of a generator."""
+        return self.model.images_seen if self.model is not None else None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        if self.images is not None:
+            return self.images.size
+        if self.config is None:
+            raise ConfigError(f"{self.name}: neither images nor a generator")
+        resolution = self.config.resolution
+        return resolution if isinstance(resolution, tuple) else (resolution, resolution)
+
+    @property
+    def channels(self) -> int:
+        """Of its images."""
+        if self.images is not None:
+            return self.images.channels
+        return self.config.channels if self.config is not None else 3
+
+    def source(self, manner: Manner, num: int, counts: np.ndarray[Any, Any] | None) -> Source:
+        """Its images; ``counts`` are the reference's images of each class, None without classes."""
+        if self.images is not None:
+            return DataSource(self.images, labelled=self.labelled)
+        if self.model is None:
+            raise ConfigError(f"{self.name}: neither images nor a generator")
+        classes = len(self.model.class_names)
+        usual = counts if counts is not None and len(counts) == classes else np.ones(classes)
+        rule = manner.labels
+        labels = choose_labels(rule, num, [int(one) for one in usual], seed=manner.seed)
+        model = with_statistics(self.model, manner.statistics)  # type: ignore[arg-type]
+        return GeneratorSource(
+            model,
+            labels,
+            seed=manner.seed,
+            truncation=manner.truncation,
+            psi=manner.psi,
+            layers=manner.layers,
+            langevin=manner.langevin,
+        )
+
+
+def find_subjects(
+    path: str | Path,
+    *,
+    checkpoint: str = "last",
+    resolution: Any = None,
+    channels: int | None = None,
+    device: Device = "auto",
+) -> list[Subject]:
+    """What a path names.
+
+    Args:
+        path: a run, a model folder, a folder of images (class folders or loose ones), a packed file.
+        checkpoint: of a run: ``last`` (its saved generator), ``best`` (of its periodic scores), the
+            images seen of a state it keeps, or ``all`` those states.
+        resolution: images of a folder are brought to it; None if all have one size.
+        channels: of a folder's images; None as they are.
+        device: where generators go.
+
+    Returns:
+        One subject, or with ``all`` one a state.
+
+    Raises:
+        ConfigError: nothing there, or images of many sizes.
+    """
+    place = Path(path)
+    holds_model = any((place / name).exists() for name in ("config.json", "experiment.json"))
+    if holds_model or (place / "model" / "config.json").exists():
+        return _generators(place, checkpoint, device)
+    if checkpoint != "last":
+        raise ConfigError(f"checkpoint is {checkpoint!r}, which only a run has; {place} is none")
+    return [_folder(str(path), resolution, channels)]
+
+
+def _generators(place: Path, checkpoint: str, device: Device) -> list[Subject]:
+    if checkpoint == "last":
+        return [_generator(place, hub.load(place, device=device), {"checkpoint": "last"})]
+    if checkpoint == "best":
+        if not (place / BEST / "config.json").exists():
+            raise ConfigError(
+                f"{place}: has no best/ state; train with --set scores.every=N to select one"
+            )
+        chosen, notes = told_apart(read_selection(place))
+        model = hub.load(place / BEST, device=device)
+        return [replace(_generator(place, model, chosen), notes=notes)]
+    states = hub.list_states(place)
+    if checkpoint != "all":
+        if not checkpoint.replace("_", "").replace(",", "").isdigit():
+            raise ConfigError(
+                f"checkpoint is {checkpoint!r}; allowed: last, best, all, or the images seen of a state"
+            )
+        states = [int(checkpoint.replace(",", ""))]
+    found = []
+    for seen in states:
+        model = hub.load_state(place, seen, device=device)
+        found.append(_generator(place, model, {"checkpoint": "by number"}))
+    if not found:
+        raise ConfigError(f"{place}: keeps no states; leave --checkpoint at last")
+    return found
+
+
+def read_selection(run: Path) -> dict[str, Any]:
+    """How the best state was chosen, as the run wrote it.
+
+    Raises:
+        ConfigError: not there, or damaged.
+    """
+    file = run / BEST / "selection.json"
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file}: not readable ({error})") from None
+
+
+def told_apart(selection: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What of a selection belongs in a protocol, and what beside the score in words."""
+    kept = {key: selection[key] for key in _OF_PROTOCOL if key in selection}
+    if "value" not in selection:
+        return kept, ()
+    on = selection.get("selected_on", {})
+    where = f"the {on.get('split')} images ({on.get('part')}, {on.get('images')} of them)"
+    return kept, (
+        f"the state at {selection['images_seen']:,} images was chosen of {selection['states']} by "
+        f"{selection['metric']} {selection['value']:.4g} on {where}",
+    )
+
+
+def _generator(place: Path, model: TrainedGenerator, selection: Mapping[str, Any]) -> Subject:
+    name = place.resolve().name if place.resolve().name != "model" else place.resolve().parent.name
+    return Subject(name, model=model, config=model.experiment.data, selection=selection)
+
+
+def _folder(path: str, resolution: Any, channels: int | None) -> Subject:
+    """A folder's or file's images at one size, their own if they share one."""
+    place = Path(path)
+    name = place.resolve().name
+    if place.is_file():
+        return Subject(name, images=open_dataset(_at(find_dataset(path), resolution, channels)))
+    flat = is_flat(place)
+    if not place.is_dir():
+        raise DataError(
+            f"{place}: no such folder; give a run, a model folder, or a folder of images"
+        )
+    listings = [list_flat(place)] if flat else list_folder(place, split="train")
+    scan = scan_listings(listings)
+    sizes = sorted(set(scan.sizes))
+    if resolution is None and len(sizes) > 1:
+        shown = ", ".join(f"{width} x {height}" for width, height in sizes[:3])
+        raise ConfigError(
+            f"{place}: images of {len(sizes)} sizes ({shown}{' ...' if len(sizes) > 3 else ''}); give "
+            "--resolution, to which all are cropped and resized"
+        )
+    width, height = sizes[0]
+    wanted = (
+        resolution if resolution is not None else (height if height == width else (height, width))
+    )
+    images = open_listings(
+        listings, resolution=wanted, channels=channels if channels is not None else scan.channels
+    )
+    return Subject(name, images=images, labelled=not flat)
+
+
+def _at(config: DataConfig, resolution: Any, channels: int | None) -> DataConfig:
+    changes = {"resolution": resolution, "channels": channels}
+    return config.model_copy(
+        update={key: held for key, held in changes.items() if held is not None}
+    )
+
+
+def half_of(reference: Reference, half: int) -> Reference:
+    """Every second image of each class: half 0 begins with the first, half 1 with the second."""
+    if reference.data is None:
+        raise ConfigError("a file of statistics cannot be divided; name the images instead")
+    labels = reference.data.labels
+    order = np.argsort(labels, kind="stable")
+    counts = np.bincount(labels)
+    place = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return part_of(reference, HALVES[half], np.sort(order[place % 2 == half]))

@@ -1,0 +1,294 @@
+"""What the numbers of a run say about it: collapse, divergence, a discriminator that knows by heart.
+
+Pure functions of numbers and images. A *look* is what is known at one moment: the signals of a few
+generated images and the journal's means since the look before. :func:`judge` reads a run's looks and
+names what is wrong at the last. The thresholds of a mode collapse were set by hand, on the one run
+that is known to have collapsed and some that have not; those of the other kinds are bounds that no
+run has been seen to cross.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Numbers = Mapping[str, float]
+
+LEAST_VARIETY = 0.4
+SHARE_OF_BEST_VARIETY = 0.6
+AS_DISTINCT = 0.8
+NO_VARIETY = 0.1
+NO_CONTRAST = 0.03
+CONTRAST_ONCE = 0.3
+SHARE_OF_BEST_CONTRAST = 0.35
+MOST_PIXELS = 0.5
+RECALL_ONCE = 0.1
+SHARE_OF_BEST_RECALL = 0.4
+TIMES_BEST_FID = 2.5
+DISCRIMINATOR_WINS = 0.05
+SURE_OF_REAL = 0.95
+PASSES = 20
+TIMES_MEDIAN = {"adversarial": 10.0, "conditioning": 3.0}
+TIMES_HIGHEST = {"adversarial": 3.0, "conditioning": 2.0}
+DEVIATIONS = 10.0
+_FLOOR = 1.0
+_WARM_UP_STEPS = 1_000
+_EARLIER_LOOKS = 3
+_SIDE = 8
+
+SIGN_AT = {"hinge": 0.0, "non_saturating": 0.0, "least_squares": 0.5}
+"""The score at which D is undecided, of the losses that have one; scores of the others drift."""
+
+ADVICE = {
+    "mode_collapse": (
+        "go back to a state from before it; lower the learning rates, or add an augmentation "
+        "(augment.name=diffaug), or take a head without a classifier (d2dce)"
+    ),
+    "scores_fell": "take the best state (best/), or go back and lower the learning rates",
+    "class_collapse": (
+        "lower g_optimizer.lr, raise loss.conditioning_weight, or see that the folders' labels are right"
+    ),
+    "discriminator_overfit": (
+        "take an adaptive augmentation (augment.name=ada), more images, or a penalty such as r1"
+    ),
+    "divergence": "lower the learning rates (d_optimizer.lr, g_optimizer.lr), or add a penalty such as r1",
+    "conditioning_explosion": "lower loss.conditioning_weight or d_optimizer.lr, or take the head d2dce",
+    "not_finite": "lower the learning rates, or take training.precision=float32",
+}
+"""What may help, for each kind of finding."""
+
+
+@dataclass(frozen=True)
+class Nature:
+    """What judging needs to know of an experiment and its data."""
+
+    chance: float
+    """D's adversarial loss where all scores are 0; 0 for losses without such a level."""
+    undecided: float | None
+    """The score at which D is undecided; None where scores drift."""
+    conditional: bool
+    """Whether training tells G to follow the labels."""
+    cycle_images: int
+    num_classes: int
+    images: int
+    """In the data set."""
+    labels_from: float = 0
+    """Images seen from which labels have their full influence."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was known at one moment: signals by name, and means of journal names (``d/...``)."""
+
+    images_seen: int
+    numbers: Numbers
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong, and the numbers that show it."""
+
+    kind: str
+    evidence: dict[str, float]
+
+
+def image_signals(fake: Tensor, real: Tensor) -> dict[str, float]:
+    """Compare a few generated images with as many real ones, as pictures of 8 x 8.
+
+    ``variety`` is the product of two ratios, fake to real, within classes: ``nearest``, the mean
+    distance of an image to its nearest neighbour, and ``directions``, the effective number of
+    directions in which images differ (the exponential of the spectrum's entropy; Roy, Vetterli
+    2007). A collapsed class may differ still, but in one way only, such as in brightness.
+    ``contrast`` is the mean distance between images of one latent and two classes, to that of real
+    images of two classes; 0 where labels change nothing. ``flat`` is the share of pixels at the ends
+    of the range beyond the real share, or of images of one colour, whichever is larger.
+
+    Args:
+        fake: uint8 ``[classes, seeds, C, H, W]``, the same latents for each class.
+        real: uint8 likewise.
+    """
+    made, held = _small(fake), _small(real)
+    found = {
+        "flat": max(_excess(_at_ends(fake), _at_ends(real)), _excess(*map(_blank, (fake, real))))
+    }
+    if fake.shape[1] > 2:
+        nearest, directions = _nearest(held), _directions(held)
+        if nearest > 0:
+            found["nearest"] = _nearest(made) / nearest
+            found["directions"] = _directions(made) / directions
+            found["variety"] = found["nearest"] * found["directions"]
+    if fake.shape[0] > 1 and (between := _between(held)) > 0:
+        found["contrast"] = _between(made) / between
+    return found
+
+
+def _small(images: Tensor) -> Tensor:
+    """``[A, B, D]`` of 0 to 1: averages over at most 8 x 8 fields."""
+    classes, seeds, _, height, width = images.shape
+    size = (min(height, _SIDE), min(width, _SIDE))
+    pooled = F.adaptive_avg_pool2d(images.flatten(0, 1).double() / 255, size)
+    return pooled.flatten(1).unflatten(0, (classes, seeds))
+
+
+def _nearest(points: Tensor) -> float:
+    distances = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
+    itself = torch.eye(points.shape[1], dtype=torch.bool)
+    return float(distances.masked_fill(itself, torch.inf).amin(2).mean())
+
+
+def _directions(points: Tensor) -> float:
+    """Mean over classes of exp(entropy of the normalised spectrum); 1 where all images are equal."""
+    centred = points - points.mean(1, keepdim=True)
+    spectrum = torch.linalg.eigvalsh(centred @ centred.transpose(1, 2)).clamp(min=0)
+    share = spectrum / spectrum.sum(1, keepdim=True).clamp(min=1e-12)
+    return float(torch.special.entr(share).sum(1).exp().mean())
+
+
+def _between(points: Tensor) -> float:
+    """Mean distance between images of one column and two rows."""
+    columns, rows = points.transpose(0, 1), points.shape[0]
+    distances = torch.cdist(columns, columns, compute_mode="donot_use_mm_for_euclid_dist")
+    return float(distances.sum((1, 2)).mean()) / (rows * (rows - 1))
+
+
+def _at_ends(images: Tensor) -> float:
+    return float(((images == 0) | (images == 255)).double().mean())
+
+
+def _blank(images: Tensor) -> float:
+    return float((images.double().flatten(3).std(-1).mean(-1) < 2).double().mean())
+
+
+def _excess(fake: float, real: float) -> float:
+    return max(fake - real, 0.0) / max(1 - real, 1e-12)
+
+
+def judge(looks: Sequence[Look], nature: Nature) -> list[Finding]:
+    """What is wrong at the last of a run's looks, given the earlier ones."""
+    if not looks:
+        return []
+    found = [
+        _mode_collapse(looks, nature) or _recall_fell(looks),
+        _scores_fell(looks),
+        _class_collapse(looks, nature),
+        _discriminator_overfit(looks[-1], nature),
+        _divergence(looks, nature),
+        _conditioning_explosion(looks),
+    ]
+    return [finding for finding in found if finding is not None]
+
+
+def _mode_collapse(looks: Sequence[Look], nature: Nature) -> Finding | None:
+    """Variety is low, and far below what it was when classes were as distinct as they are now.
+
+    While classes still separate, variety within them falls in healthy runs, too.
+    """
+    now, best = _now_and_best(_as_distinct(looks, nature), "variety")
+    if now is None:
+        return None
+    steps = looks[-1].images_seen / nature.cycle_images
+    gone = steps >= _WARM_UP_STEPS and now < NO_VARIETY
+    fell = best >= LEAST_VARIETY > now and now < SHARE_OF_BEST_VARIETY * best
+    if gone or fell:
+        return Finding("mode_collapse", {"variety": now, "best": best})
+    return None
+
+
+def _recall_fell(looks: Sequence[Look]) -> Finding | None:
+    """Where recall is scored: real images that the fakes once reached are out of reach."""
+    now, best = _now_and_best(looks, "score/recall")
+    if now is not None and best >= RECALL_ONCE and now < SHARE_OF_BEST_RECALL * best:
+        return Finding("mode_collapse", {"recall": now, "best": best})
+    return None
+
+
+def _scores_fell(looks: Sequence[Look]) -> Finding | None:
+    """Where FID is scored: far above its lowest, as published runs are after their best point."""
+    held = [look.numbers["score/fid"] for look in looks if "score/fid" in look.numbers]
+    now = looks[-1].numbers.get("score/fid")
+    if now is not None and now > TIMES_BEST_FID * min(held):
+        return Finding("scores_fell", {"fid": now, "best": min(held)})
+    return None
+
+
+def _as_distinct(looks: Sequence[Look], nature: Nature) -> Sequence[Look]:
+    """The looks at which classes were about as distinct as ever; all of a run without labels."""
+    if not nature.conditional or "contrast" not in looks[-1].numbers:
+        return looks
+    highest = max(look.numbers.get("contrast", 0.0) for look in looks)
+    kept = [
+        look for look in looks[:-1] if look.numbers.get("contrast", 0.0) >= AS_DISTINCT * highest
+    ]
+    return [*kept, looks[-1]]
+
+
+def _class_collapse(looks: Sequence[Look], nature: Nature) -> Finding | None:
+    now, best = _now_and_best(looks, "contrast")
+    seen = looks[-1].images_seen
+    if now is None or not nature.conditional or seen < nature.labels_from:
+        return None
+    fell = best >= CONTRAST_ONCE and now < SHARE_OF_BEST_CONTRAST * best
+    shown = seen - nature.labels_from
+    enough = shown >= max(2 * _WARM_UP_STEPS * nature.cycle_images, 500 * nature.num_classes)
+    if fell or (enough and now < NO_CONTRAST):
+        return Finding("class_collapse", {"contrast": now, "best": best})
+    return None
+
+
+def _discriminator_overfit(look: Look, nature: Nature) -> Finding | None:
+    sure, passes = look.numbers.get("real_sign"), look.images_seen / nature.images
+    if sure is None or sure < SURE_OF_REAL or passes < PASSES:
+        return None
+    return Finding("discriminator_overfit", {"real_sign": sure, "passes": passes})
+
+
+def _divergence(looks: Sequence[Look], nature: Nature) -> Finding | None:
+    numbers, steps = looks[-1].numbers, looks[-1].images_seen / nature.cycle_images
+    loss = numbers.get("d/adversarial")
+    if loss is not None and nature.chance > 0 and loss < DISCRIMINATOR_WINS * nature.chance:
+        return Finding("divergence", {"d/adversarial": loss, "chance": nature.chance})
+    if steps >= _WARM_UP_STEPS and numbers.get("flat", 0.0) > MOST_PIXELS:
+        return Finding("divergence", {"flat": numbers["flat"]})
+    drifting = ("g/adversarial", "d/score_real", "d/score_fake")
+    names = ("d/adversarial", *(() if nature.undecided is None else drifting))
+    return _first(_explosion(looks, name, "divergence") for name in names)
+
+
+def _conditioning_explosion(looks: Sequence[Look]) -> Finding | None:
+    names = ("d/conditioning", "g/conditioning")
+    return _first(_explosion(looks, name, "conditioning_explosion") for name in names)
+
+
+def _explosion(looks: Sequence[Look], name: str, kind: str) -> Finding | None:
+    """Far above its own median, in deviations and in times, and above all that was before.
+
+    The first look does not count: losses fall from anywhere there.
+    """
+    levels = [abs(look.numbers[name]) for look in looks[1:] if name in look.numbers]
+    if len(levels) <= _EARLIER_LOOKS or name not in looks[-1].numbers:
+        return None
+    *earlier, now = levels
+    family = "conditioning" if name.endswith("conditioning") else "adversarial"
+    median = statistics.median(earlier)
+    deviation = 1.4826 * statistics.median(abs(level - median) for level in earlier)
+    usual = max(median, _FLOOR)
+    if (
+        now > TIMES_MEDIAN[family] * usual
+        and now > TIMES_HIGHEST[family] * max(*earlier, _FLOOR)
+        and now > median + DEVIATIONS * deviation
+    ):
+        return Finding(kind, {name: looks[-1].numbers[name], "median": median})
+    return None
+
+
+def _now_and_best(looks: Sequence[Look], name: str) -> tuple[float | None, float]:
+    return looks[-1].numbers.get(name), max(look.numbers.get(name, 0.0) for look in looks)
+
+
+def _first(findings: Iterable[Finding | None]) -> Finding | None:
+    return next((finding for finding in findings if finding is not None), None)

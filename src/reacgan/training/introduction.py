@@ -1,0 +1,68 @@
+"""What a run says of itself before it begins, and the sheet of real images that it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from reacgan.config import Experiment
+from reacgan.data import ImageData
+from reacgan.models import count_parameters
+from reacgan.sampling import sheet
+from reacgan.sampling.grids import rows_for
+from reacgan.training.engine import Engine
+from reacgan.training.progress import Progress
+from reacgan.training.state import TrainState
+
+
+def introduce(
+    progress: Progress,
+    experiment: Experiment,
+    state: TrainState,
+    data: ImageData,
+    engine: Engine,
+    resumed: Path | None,
+) -> None:
+    """Say what is trained on what, with which means, and from where on."""
+    training = experiment.training
+    progress.say(
+        f"{experiment.name}: {len(data):,} images of {data.num_classes} classes, "
+        f"{data.size[0]} x {data.size[1]} x {data.channels}, from {data.source}"
+    )
+    progress.say(
+        f"G {count_parameters(state.generator):,} and D {count_parameters(state.discriminator):,} "
+        f"parameters, {engine.device.type}, {engine.precision}, {engine.world} process(es), "
+        f"batch {training.batch} x {training.d_steps}, {training.images:,} images to see"
+    )
+    for warning in _warnings(experiment, state, data):
+        progress.say(f"note: {warning}")
+    if resumed is not None:
+        progress.say(f"resuming at {state.images_seen:,} images from {resumed}")
+    if state.images_seen + experiment.cycle_images > training.images:
+        progress.say("nothing is left to train; a larger --images goes on")
+
+
+def _warnings(experiment: Experiment, state: TrainState, data: ImageData) -> Iterator[str]:
+    """What can be trained, but is hardly meant."""
+    training, head = experiment.training, experiment.model.head.name
+    if training.freeze_d and training.start_from is None:
+        yield "training.freeze_d keeps random weights as they are without training.start_from"
+    alone = "one class" if data.num_classes == 1 else "batch 1" if training.batch == 1 else ""
+    if alone and state.discriminator.head.couples_samples:
+        yield f"with {alone} the head {head} has nothing to compare, and its loss is constant"
+
+
+def real_sheet(data: ImageData, columns: int = 10) -> Image.Image:
+    """A sheet of real images: the classes of :func:`rows_for`, the first of each."""
+    rows = rows_for(data.num_classes)
+    picked = []
+    for label in rows:
+        members = (data.labels == label).nonzero()[0]
+        picked.append([members[column % len(members)] for column in range(columns)])
+    images = torch.stack(
+        [torch.stack([torch.tensor(data.images[index]) for index in row]) for row in picked]
+    )
+    return sheet(images, [data.class_names[label] for label in rows])

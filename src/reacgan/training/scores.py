@@ -1,0 +1,261 @@
+"""Scores while a run goes on, and the best state by one of them, chosen on images of its own.
+
+``scores.selection``:
+
+split       states are chosen on one set of real images and reported on another: on the training
+            images (or, where nothing is held out, on every second one of them), and reported on the
+            held-out images (or on the others).
+published   as many published tables are: chosen on the reference that is reported, which favours
+            whatever suits that set by chance; every such score says so.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reacgan import distributed, hub
+from reacgan.config import ConfigError, Experiment
+from reacgan.data import ImageData
+from reacgan.evaluation import (
+    Evaluation,
+    Facts,
+    FeatureCache,
+    Score,
+    append_scores,
+    evaluate,
+    read_scores,
+)
+from reacgan.evaluation.reference import Reference, open_held_out, part_of
+from reacgan.evaluation.sources import GeneratorSource, choose_labels
+from reacgan.evaluation.subjects import (
+    BEST,
+    Manner,
+    half_of,
+    read_selection,
+    told_apart,
+)
+from reacgan.extractors import Extractor, build_extractor
+from reacgan.files import write_text
+from reacgan.models.trained import TrainedGenerator
+from reacgan.sampling import with_statistics
+from reacgan.training.loop import Trainer
+
+MOST = 10_000
+"""Images of a periodic score, where nothing is said."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best state so far, as ``best/selection.json`` has it."""
+
+    images_seen: int
+    value: float
+    better: str
+
+    def beaten_by(self, score: Score) -> bool:
+        """Whether a score is strictly better; the earlier of equal ones stays."""
+        sign = 1 if self.better == "higher" else -1
+        return sign * score.value > sign * self.value
+
+
+def periodic_scores(trainer: Trainer, data: ImageData, folder: Path) -> PeriodicScores | None:
+    """What ``scores.every`` asks for, or None; scores after the state at hand are forgotten."""
+    if trainer.experiment.scores.every is None:
+        return None
+    found = PeriodicScores(trainer.experiment, data, folder, trainer.engine.device)
+    found.back_to(trainer.state.images_seen)
+    return found
+
+
+def _is_later(line: str, images_seen: int) -> bool:
+    try:
+        score = Score.from_line(line)
+    except ConfigError:
+        return False
+    periodic = score.protocol.get("selection", {}).get("during") == "training"
+    return periodic and (score.images_seen or 0) > images_seen
+
+
+class PeriodicScores:
+    """Scores the averaged generator; every process calls each method.
+
+    Args:
+        experiment: its ``scores`` say how often, what, and how states are chosen.
+        data: the training images.
+        folder: the run's; ``best/`` and ``scores.jsonl`` are written below it.
+        device: where the generator is.
+    """
+
+    def __init__(self, experiment: Experiment, data: ImageData, folder: Path, device: Any) -> None:
+        self.config = experiment.scores
+        self.experiment = experiment
+        self.data = data
+        self.folder = folder
+        self.device = device
+        self.cache = FeatureCache()
+        self.measured_at: int | None = None
+        """Images seen of the state that was measured last."""
+
+    @cached_property
+    def held_out(self) -> ImageData | None:
+        """The test split, where there is one."""
+        return open_held_out(self.experiment.data)
+
+    @cached_property
+    def report_reference(self) -> Reference:
+        """What scores are reported on."""
+        if self.held_out is not None:
+            return self._reference(self.held_out, "test")
+        whole = self._reference(self.data, "train")
+        return whole if self.config.selection == "published" else half_of(whole, 1)
+
+    @cached_property
+    def selection_reference(self) -> Reference:
+        """What states are chosen on."""
+        if self.config.selection == "published":
+            return self.report_reference
+        whole = self._reference(self.data, "train")
+        if self.held_out is None:
+            return half_of(whole, 0)
+        count = min(len(self.data), self.config.num or MOST)
+        if count == len(self.data):
+            return whole
+        spread = np.linspace(0, len(self.data) - 1, count).round().astype(np.int64)
+        return part_of(whole, f"{count:,} evenly spaced images", spread)
+
+    @cached_property
+    def extractor(self) -> Extractor:
+        """Built once a run."""
+        named = self.config.extractor
+        domain = named.name == "domain"
+        return build_extractor(
+            named.name,
+            named.options,
+            train=self.data if domain else None,
+            held_out=self.held_out if domain else None,
+            device=self.device,
+        )
+
+    def back_to(self, images_seen: int) -> None:
+        """Forget periodic scores of later moments, which will be measured anew; others stay."""
+        path = self.folder / "scores.jsonl"
+        if not distributed.is_main() or not path.exists():
+            return
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        kept = [line for line in lines if not _is_later(line, images_seen)]
+        if len(kept) < len(lines):
+            write_text(path, "".join(f"{line}\n" for line in kept))
+
+    def measure(self, model: TrainedGenerator) -> tuple[Score, ...]:
+        """Score a state on the selection images; record it, and keep it if it is the best."""
+        reference = self.selection_reference
+        how = {"checkpoint": "each", "during": "training", **self._told()}
+        scores = self._evaluate(model, reference, how).scores
+        self.measured_at = model.images_seen
+        chosen = next((score for score in scores if score.metric == self.config.by), None)
+        if chosen is None:
+            known = ", ".join(score.metric for score in scores)
+            raise ConfigError(
+                f"scores.by is {self.config.by!r}, which is not measured; it is: {known}"
+            )
+        if distributed.is_main():
+            append_scores(self.folder / "scores.jsonl", scores)
+            best = self.best()
+            if best is None or best.beaten_by(chosen):
+                self._keep(model, chosen)
+        return scores
+
+    def best(self) -> Best | None:
+        """The best state so far; None where there is none."""
+        try:
+            held = read_selection(self.folder)
+            return Best(held["images_seen"], held["value"], held["better"])
+        except (ConfigError, KeyError):
+            return None
+
+    def final(self) -> tuple[Score, ...]:
+        """Score the best state on the images that scores are reported on."""
+        model = hub.load(self.folder / BEST, device=self.device.type)
+        chosen, notes = told_apart(read_selection(self.folder))
+        scores = self._evaluate(model, self.report_reference, chosen, notes).scores
+        if distributed.is_main():
+            append_scores(self.folder / "scores.jsonl", scores)
+        return scores
+
+    def _evaluate(
+        self,
+        model: TrainedGenerator,
+        reference: Reference,
+        selection: dict[str, Any],
+        notes: tuple[str, ...] = (),
+    ) -> Evaluation:
+        data = reference.data
+        if data is None:
+            raise ConfigError("periodic scores need images")
+        count = self.config.num or min(len(data), MOST)
+        manner = Manner(statistics=self.config.statistics)
+        labels = choose_labels(manner.labels, count, [int(one) for one in data.counts])
+        model = replace(model, generator=model.generator.eval())
+        return evaluate(
+            GeneratorSource(with_statistics(model, self.config.statistics), labels),
+            reference,
+            metrics=self.config.metrics,
+            extractor=self.extractor,
+            facts=Facts(
+                subject=self.folder.resolve().name,
+                images_seen=model.images_seen,
+                generator=manner.facts("average"),
+                selection=selection,
+                labels=manner.labels,
+                seed=manner.seed,
+                notes=notes,
+            ),
+            device=self.device.type,
+            cache=self.cache,
+        )
+
+    def _keep(self, model: TrainedGenerator, chosen: Score) -> None:
+        held = len(self._states())
+        told = {
+            "checkpoint": "best",
+            **self._told(),
+            "metric": chosen.metric,
+            "value": chosen.value,
+            "better": chosen.better,
+            "images_seen": model.images_seen,
+            "states": held,
+        }
+        beside = {"selection.json": json.dumps(told, indent=2) + "\n"}
+        hub.save(model, self.folder / BEST, beside=beside)
+
+    def _told(self) -> dict[str, Any]:
+        """For protocols: on what states are chosen, and how that was decided."""
+        reference = self.selection_reference.describe()
+        same = self.config.selection == "published"
+        return {
+            "rule": "published: chosen on the reference that is reported" if same else "split",
+            "selected_on": {key: reference[key] for key in ("split", "part", "images", "digest")},
+        }
+
+    def _states(self) -> set[int]:
+        """States scored so far."""
+        return {
+            score.images_seen
+            for score in read_scores(self.folder / "scores.jsonl")
+            if score.images_seen is not None
+            and score.protocol.get("selection", {}).get("during") == "training"
+        }
+
+    def _reference(self, data: ImageData, split: str) -> Reference:
+        return Reference(
+            data,
+            facts={"name": self.experiment.data.name, "split": split, "part": "whole"},
+            known_training=self.data,
+            known_held_out=self.held_out,
+        )

@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from PIL import Image
+
+from reacgan.config import ConfigError
+from reacgan.evaluation import plots
+from reacgan.evaluation.report import read_run, report_html, table_of, write_report
+from reacgan.evaluation.results import Score, append_scores
+
+EVIL = "<script>alert('&\"')</script>\x00"
+ESCAPED = "&lt;script&gt;alert(&#x27;&amp;&quot;&#x27;)&lt;/script&gt;"
+EXPERIMENT = {
+    "name": "digits/reacgan",
+    "data": {"name": "digits", "resolution": 8, "path": "/home/me/secret"},
+    "model": {"head": {"name": "d2dce"}},
+    "training": {"images": 1_000_000, "batch": 16},
+}
+
+
+def protocol(split="test"):
+    return {
+        "extractor": {"name": "domain"},
+        "fake": {"images": 100, "seed": 0},
+        "reference": {"images": 100, "split": split, "name": EVIL, "part": "whole"},
+    }
+
+
+def png(colour):
+    held = io.BytesIO()
+    Image.new("RGB", (8, 8), colour).save(held, "PNG")
+    return held.getvalue()
+
+
+def make_run(folder, factor=1.0):
+    (folder / "samples").mkdir(parents=True)
+    (folder / "scores").mkdir()
+    (folder / "experiment.json").write_text(json.dumps(EXPERIMENT))
+    (folder / "environment.json").write_text(json.dumps({"torch": "2.0", "command": ["x"]}))
+    lines = [
+        {"images_seen": at, "images_per_second": 9.0, "d/adversarial": 1.0, "g/adversarial": 2.0}
+        for at in (1000, 2000)
+    ]
+    event = {"kind": "mode_collapse", "at": 2000, "evidence": {"variety": 0.1}, "advice": EVIL}
+    lines += [{"images_seen": 2000, "event": event}, {"images_seen": 2000, "event": EVIL}]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (folder / "journal.jsonl").write_text(text + '[1]\n{"odd": 1}\n{"images_seen": NaN}\n{"torn')
+    for name, colour in (("000001000", "red"), ("000002000", "lime"), ("real", "blue")):
+        (folder / "samples" / f"{name}.png").write_bytes(png(colour))
+    (folder / "scores" / "pairs-000002000.png").write_bytes(png("yellow"))
+    classes = {EVIL: 9.0, **{f"class {place}": place / 9 for place in range(20)}}
+    scores = [
+        Score("fid", factor * 5000 / at, "lower", protocol(), images_seen=at, notes=(EVIL,))
+        for at in (1000, 2000)
+    ]
+    scores.append(
+        Score("ifid", 2.0, "lower", protocol(), details={"classes": classes}, images_seen=2000)
+    )
+    scores.append(Score("fid", 7.0, "lower", protocol("train"), images_seen=2000))
+    append_scores(folder / "scores.jsonl", scores)
+    with (folder / "scores.jsonl").open("a") as file:
+        file.write('{"figures": {"fid": 3}, "protocol": {}}\n')
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_plots(request, monkeypatch):
+    """They take time; where they are the point of a test it says so."""
+    if "plotted" not in request.fixturenames:
+        monkeypatch.setattr(plots, "have_plots", lambda: False)
+
+
+@pytest.fixture
+def plotted():
+    pytest.importorskip("matplotlib")
+
+
+@pytest.fixture
+def run(tmp_path):
+    return make_run(tmp_path / "run")
+
+
+class Page(HTMLParser):
+    """Tags, addresses of images, and text; an unclosed tag fails."""
+
+    VOID = frozenset({"meta", "img", "br"})
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.open, self.sources, self.words = [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+        self.text = " ".join(self.words)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.sources += [value for name, value in attributes if name in ("src", "href")]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def colours(self):
+        """Of the embedded images that are one colour."""
+        found = []
+        for source in self.sources:
+            data = base64.b64decode(source.removeprefix("data:image/png;base64,"))
+            shades = Image.open(io.BytesIO(data)).convert("RGB").getcolors(8)
+            found += [shades[0][1]] if shades and len(shades) == 1 else []
+        return found
+
+
+def test_what_the_page_says(run):
+    page = Page(report_html([read_run(run)]))
+    for words in (
+        "digits/reacgan", "d2dce", "1,000,000", "2,000", "torch 2.0",
+        "100 fakes against the whole test split", "100 fakes against the whole train split",
+        "is not comparable with", "reference.split train, not test", "worst 10 of 21 classes",
+        "mode collapse", "evidence.variety 0.1", "samples/000002000.png",
+    ):  # fmt: skip
+        assert words in page.text, words
+    assert "secret" not in page.text
+    assert page.colours() == [(0, 255, 0), (0, 0, 255), (255, 255, 0)]  # the newest sheet alone
+
+
+def test_the_page_is_whole_by_itself(run, plotted):
+    text = report_html([read_run(run)])
+    page = Page(text)
+    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
+    assert not {"script", "link", "iframe"} & set(page.tags)
+    assert "url(" not in text and "@import" not in text and "http://" not in text
+    assert "default-src 'none'" in text and "prefers-color-scheme: dark" in text
+
+
+def test_everything_that_people_named_is_escaped(run):
+    text = report_html([read_run(run)])
+    assert "<script" not in text and "\x00" not in text
+    # a note, a class, the name of the data in two protocols, two events
+    assert text.count(ESCAPED) >= 6
+
+
+def test_worst_classes_first(run):
+    page = report_html([read_run(run)])
+    rows = re.findall(r'<tr><td>([^<]*)</td><td class="number">([\d.]+)</td></tr>', page)
+    assert [float(value) for _, value in rows] == sorted((float(v) for _, v in rows), reverse=True)
+    assert rows[0][0].startswith("&lt;script") and rows[1][0] == "class 19" and len(rows) == 10
+
+
+def test_pictures(run, plotted, monkeypatch):
+    pictures = re.findall(r"<figcaption>([^<]*)</figcaption>", report_html([read_run(run)]))
+    titles = [one.split(";")[0].split(",")[0] for one in pictures]
+    assert titles == [
+        "fid ↓", "ifid: classes", "discriminator losses", "generator losses", "speed",
+        "samples/000002000.png", "samples/real.png", "scores/pairs-000002000.png",
+    ]  # fmt: skip
+    monkeypatch.setattr(plots, "have_plots", lambda: False)
+    page = report_html([read_run(run)])
+    assert page.count("<figcaption>") == 3 and "pip install &#x27;reacgan[plots]&#x27;" in page
+
+
+def test_several_runs_share_tables(run, tmp_path, reacgan, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    other = make_run(tmp_path / "other", 2.0)
+    table = table_of([read_run(run), read_run(other)])
+    assert [len(block.rows) for block in table.blocks] == [4, 2]
+    assert {row.subject for row in table.blocks[0].rows} == {"run", "other"}
+    code, out, _ = reacgan("report", run, other, run)
+    assert code == 0 and out == "report: report.html\n"
+    page = Page((tmp_path / "report.html").read_text("utf-8"))
+    assert page.text.count("Run run") == page.text.count("Run other") == 1
+    twin = make_run(tmp_path / "deep" / "run")
+    subjects = {row.subject for row in table_of([read_run(run), read_run(twin)]).blocks[0].rows}
+    assert subjects == {str(run), str(twin)}
+
+
+def test_subjects_keep_their_own_names(run):
+    append_scores(run / "scores.jsonl", [Score("fid", 1.0, "lower", {}, subject="photos")])
+    both = [read_run(run), read_run(make_run(run.parent / "other"))]
+    named = {row.subject for block in table_of(both).blocks for row in block.rows}
+    assert named == {"run", "other", "run: photos"}
+
+
+def test_commands(run, reacgan, tmp_path):
+    assert reacgan("report", run)[1] == f"report: {run / 'report.html'}\n"
+    assert (run / "report.html").is_file()
+    code, out, _ = reacgan("report", run, "--out", tmp_path / "new" / "page.html")
+    assert code == 0 and (tmp_path / "new" / "page.html").is_file()
+    code, out, _ = reacgan("report", run, "--markdown")
+    assert code == 0 and out.count("| subject | images seen |") == 2 and "<script" not in out
+    code, _, _ = reacgan("report", run, "--markdown", "--out", tmp_path / "scores.md")
+    assert (tmp_path / "scores.md").read_text("utf-8") == out
+
+
+def test_what_is_no_run(run, reacgan, tmp_path):
+    for path, words in (
+        (tmp_path / "nowhere", "no such folder"),
+        (run / "journal.jsonl", "no such folder"),
+        (tmp_path, "it has no experiment.json; needed: a folder that `reacgan train --out` wrote"),
+    ):
+        code, _, err = reacgan("report", path)
+        assert code == 1 and words in err and str(path) in err
+    assert reacgan("report")[0] == 1
+    for text in ("{", "[]"):
+        (run / "experiment.json").write_text(text)
+        with pytest.raises(ConfigError, match=r"experiment.json: damaged"):
+            write_report([run])
+    assert not (run / "report.html").exists()
+
+
+def test_a_run_that_has_just_begun(tmp_path):
+    (tmp_path / "experiment.json").write_text("{}")
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "samples" / "000000001.png").write_bytes(b"<b>no picture")
+    page = Page(write_report([tmp_path]).read_text("utf-8"))
+    assert "None yet." in page.text and "is no PNG" in page.text and page.sources == []
+
+
+def test_many_pictures_are_cut(run, plotted):
+    details = {"fid": [3.0], "images": [10]}
+    scores = [
+        Score(f"m{place}", 1.0, "lower", protocol("all"), details=details) for place in range(30)
+    ]
+    record = read_run(run)
+    record.scores[:], record.journal[:] = scores, []
+    drawn = []
+    plain, plots.extrapolation = plots.extrapolation, lambda score: drawn.append(score) or b"x"
+    try:
+        page = report_html([record])
+    finally:
+        plots.extrapolation = plain
+    assert len(drawn) == 25
+    assert page.count("extrapolation to infinitely many images;") == 2 * 24
+    assert "Only the first 24 pictures are drawn." in page
