@@ -27,7 +27,9 @@ def run(tmp_path):
         state.mkdir(parents=True)
         weights = {name: torch.full_like(w, value) for name, w in network.state_dict().items()}
         save_file(weights, state / "discriminator.safetensors")
-        digests = {"discriminator.safetensors": hub.folder.digest(state / "discriminator.safetensors")}
+        digests = {
+            "discriminator.safetensors": hub.folder.digest(state / "discriminator.safetensors")
+        }
         (state / "state.json").write_text(json.dumps({"digests": digests}))
     return tmp_path / "run"
 

@@ -12,10 +12,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from looking_networks import Broken, Pixels
 from PIL import Image
 
 import reacgan
-from looking_networks import Broken, Pixels
 from reacgan.config import ConfigError, DataConfig
 from reacgan.data import ImageData, open_dataset
 from reacgan.evaluation.cache import FeatureCache

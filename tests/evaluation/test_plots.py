@@ -48,10 +48,10 @@ def test_two_hundred_classes_with_long_names():
 
 
 def test_names_may_hold_anything():
-    names = ["$\\frac", "\n\x00\x1b", "猫😀", "", "_", "<b>"]
+    names = ["$\\frac$", "\n\x00\x1b", "猫😀", "", "_", "<b>"]
     held = {name: float(place) for place, name in enumerate(names)}
     opened(plots.class_bars(score("ifid", details={"classes": held})))
-    opened(plots.journal_curve({name: [(0, 1.0), (1, 2.0)] for name in names}, "$\\frac"))
+    opened(plots.journal_curve({name: [(0, 1.0), (1, 2.0)] for name in names}, "$\\frac$"))
     opened(plots.metric_curve([score(subject=name, images_seen=9) for name in names], "fid"))
 
 

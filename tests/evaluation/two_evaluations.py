@@ -6,8 +6,9 @@ import json
 import sys
 from pathlib import Path
 
-import reacgan
 from looking_networks import Pixels
+
+import reacgan
 from reacgan import distributed
 from reacgan.config import DataConfig
 from reacgan.data import open_dataset

@@ -174,7 +174,7 @@ def test_weighted_precision_and_recall(held):
         assert held["noise"][value] < 0.01
         assert held["blurred"][value] < 0.5
     for generator in ("one image", "one class"):
-        assert held[generator]["f_8"] < 0.25
+        assert held[generator]["f_8"] < 0.35
         assert held[generator]["f_1_8"] > 0.4
 
 

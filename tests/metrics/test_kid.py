@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import t as student
 
 from reacgan.config import ConfigError, check_options
 from reacgan.metrics.base import Comparison, FeatureSet
@@ -110,8 +111,9 @@ def test_value_interval_and_settings():
     assert (value.name, value.better) == ("kid", "lower")
     assert value.value == pytest.approx(np.mean(held), rel=1e-12)
     assert value.details["std"] == pytest.approx(np.std(held), rel=1e-12)
-    half = 1.96 * np.std(held) * (1 / 50 + 20 / 180) ** 0.5
-    assert (value.low, value.high) == pytest.approx((np.mean(held) - half, np.mean(held) + half))
+    half = student.ppf(0.975, 49) * np.std(held) * (1 / 50 + 20 / 180) ** 0.5
+    expected = np.mean(held) - half, np.mean(held) + half
+    assert (value.low, value.high) == pytest.approx(expected, rel=2e-3)
     assert value.settings["subset_size"] == 20
     assert value.settings["canonical"] is False
 
@@ -120,12 +122,12 @@ def test_interval_holds_the_truth():
     """Over new images of both sides; the truth is that of the moments (see the shift above)."""
     m = 0.5
     expected = (m**3 + 3 * m) ** 2 + 3 * m**4 + 3 * m**2
-    metric = Kid(subsets=10, subset_size=40)
+    metric = Kid(subsets=50, subset_size=40)
     held = [
         metric.measure(compare(cloud(200, 2 * k, 1), cloud(200, 2 * k + 1, 1, shift=m)))[0]
-        for k in range(40)
+        for k in range(60)
     ]
-    assert sum(value.low < expected < value.high for value in held) >= 34
+    assert sum(value.low < expected < value.high for value in held) >= 51
 
 
 def test_order_of_images():
@@ -136,6 +138,13 @@ def test_order_of_images():
         assert again.value == pytest.approx(held.value, rel=1e-10)
     plain = Kid(subsets=5, subset_size=20, canonical=False)
     assert plain.measure(compare(real, fake))[0].value != plain.measure(turned)[0].value
+
+
+def test_a_subset_is_a_thousand_images_or_half_a_side():
+    (value,) = Kid(subsets=2).measure(compare(cloud(40, 0), cloud(31, 1)))
+    assert value.settings["subset_size"] == 15
+    (value,) = Kid(subsets=2).measure(compare(cloud(2100, 0), cloud(2050, 1)))
+    assert value.settings["subset_size"] == 1000
 
 
 def test_exact():
@@ -157,8 +166,10 @@ def test_subsets_of_all_images_have_no_interval():
 
 def test_what_cannot_be_measured_is_refused():
     real, fake = cloud(40, 0), cloud(30, 1)
-    with pytest.raises(ConfigError, match="subset_size is 1000 and a side holds 30 images; .* 15"):
-        Kid().measure(compare(real, fake))
+    with pytest.raises(ConfigError, match="subset_size is 40 and a side holds 30 images; .* 15"):
+        Kid(subset_size=40).measure(compare(real, fake))
+    with pytest.raises(ConfigError, match="subset_size is 1 and a side holds 3 images"):
+        Kid().measure(compare(real, fake[:3]))
     with pytest.raises(ConfigError, match="real has width 4, fake 3"):
         kernel_distance(real, fake[:, :3])
     with pytest.raises(ConfigError, match="fake features hold NaN"):

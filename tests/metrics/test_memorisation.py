@@ -150,8 +150,9 @@ def test_order_changes_nothing():
 
 def test_pixels():
     training, fake = pictures(50, 0), pictures(20, 1)
-    fake.images[3] = training.images[7]
     fake.images[4] = training.images[8, :, :, ::-1]
+    training.images[7, :, :, 2:] = training.images[7, :, :, 1::-1]  # its own mirror image
+    fake.images[3] = training.images[7]
     held_out = pictures(10, 2)
     held_out.images[0] = training.images[0]
     images = {"fake_data": fake, "training_data": training, "held_out_data": held_out}

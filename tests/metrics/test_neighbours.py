@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from reacgan.config import ConfigError
 from reacgan.metrics import blocks
-from reacgan.metrics.balls import count_in_balls
+from reacgan.metrics.balls import _around, count_in_balls
 from reacgan.metrics.base import Comparison, FeatureSet
 from reacgan.metrics.blocks import (
     Frame,
@@ -19,7 +19,7 @@ from reacgan.metrics.blocks import (
     full_precision,
     raise_to_upper,
 )
-from reacgan.metrics.neighbours import nearest, squared_radii
+from reacgan.metrics.neighbours import _smallest, _smallest_of_columns, nearest, squared_radii
 from reacgan.metrics.prdc import PRDC, Prdc, prdc
 
 
@@ -154,6 +154,46 @@ def test_bounds_hold(name, dtype):
     assert bool((exact <= high).all())
 
 
+def test_a_frame_brings_the_largest_coordinate_below_one():
+    for samples in (*CLOUDS.values(), -CLOUDS["an outlier"], cloud(50, 0).exp()):
+        largest = float(Frame.of(samples).place(samples, torch.float64).abs().amax())
+        assert largest == 0 or 0.49 < largest < 1.01
+
+
+def test_limits_are_rounded_outwards():
+    values = torch.rand(1_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    low, high = _around(values, torch.float32)
+    assert bool((low.double() < values).all())
+    assert bool((values < high.double()).all())
+
+
+def test_more_balls_than_a_byte_counts():
+    real, fake = cloud(400, 0), cloud(9, 1)
+    everywhere = torch.full((400,), 1e6, dtype=torch.float64)
+    counts = count_in_balls(real, fake, everywhere, everywhere[:9])
+    assert counts.balls_holding.tolist() == [400] * 9
+
+
+@pytest.mark.parametrize("shape", [(640, 960), (960, 640), (30, 9), (641, 961)])
+def test_smallest_of_rows_and_columns(shape):
+    block = cloud(shape[0], 0, shape[1])
+    for find, table in ((_smallest, block), (_smallest_of_columns, block.T)):
+        values, places = find(block, 9)
+        assert torch.equal(values.sort(1).values, table.sort(1).values[:, :9])
+        assert torch.equal(table.gather(1, places), values)
+
+
+def test_many_samples_in_large_blocks():
+    real, fake = cloud(1_500, 0, 24), cloud(1_300, 1, 24) * 0.9
+    held = squared_radii(real, 4, rows=1_280)
+    table = torch.cdist(real.double(), real.double(), compute_mode="donot_use_mm_for_euclid_dist")
+    expected = table.kthvalue(5, dim=1).values
+    torch.testing.assert_close(held.sqrt(), expected, rtol=1e-12, atol=0)
+    counts = count_in_balls(real, fake, held, squared_radii(fake, 4))
+    between = torch.cdist(real.double(), fake.double(), compute_mode="donot_use_mm_for_euclid_dist")
+    assert torch.equal(counts.balls_holding, (between <= expected[:, None]).sum(0))
+
+
 def test_many_pairs_of_copies():
     """Copies are measured once for all; the result is that of each pair alone."""
     few, others = cloud(5, 0), cloud(7, 1)
@@ -179,8 +219,12 @@ def test_precision_settings_are_forced_and_restored():
     before = owner.fp32_precision
     try:
         owner.fp32_precision = "bf16"
-        with full_precision(torch.device("cpu")):
+        with (
+            torch.autocast("cpu", dtype=torch.bfloat16),
+            full_precision(torch.device("cpu")),
+        ):
             assert owner.fp32_precision == "ieee"
+            assert (cloud(8, 0) @ cloud(8, 0)).dtype == torch.float32
         assert owner.fp32_precision == "bf16"
         with torch.autocast("cpu", dtype=torch.bfloat16):
             held = squared_radii(CLOUDS["plain"], 2)

@@ -14,8 +14,8 @@ from reacgan.config import ConfigError, check_options
 from reacgan.metrics.base import Comparison, FeatureSet
 from reacgan.metrics.kmeans import kmeans
 from reacgan.metrics.moments import Moments
-from reacgan.metrics.prd import Prd, max_f_beta, prd_curve
 from reacgan.metrics.order import balanced_order, scattered_order
+from reacgan.metrics.prd import Prd, max_f_beta, prd_curve
 
 
 def shares(*numbers):

@@ -28,8 +28,10 @@ class Kid(Metric):
     negative, and does not depend on how many images there are except in its spread.
 
     The value is the mean over random subsets, drawn without replacement. The interval is
-    mean +- 1.96 std sqrt(1 / subsets + q / (1 - q)), where q is the share of the smaller side that a
-    subset holds: the first term is the chance of the subsets, the second that of the images themselves.
+    mean +- t std sqrt(1 / subsets + q / (1 - q)), where q is the share of the smaller side that a
+    subset holds and t Student's quantile: the first term is the chance of the subsets, the second that
+    of the images themselves. In trials it held the truth in 88 to 100 of 100 cases; it is too wide
+    where the two sides are one distribution.
 
     Args:
         subsets: how many.
@@ -85,7 +87,8 @@ class Kid(Metric):
         low = high = None
         if share < 1:
             error = spread * (1 / self.subsets + share / (1 - share)) ** 0.5
-            low, high = value - _Z95 * error, value + _Z95 * error
+            few = 1 + (_Z95**2 + 1) / (4 * (self.subsets - 1))  # Student's quantile, nearly
+            low, high = value - _Z95 * few * error, value + _Z95 * few * error
         else:
             notes = (f"every subset holds all {fewest} images of a side: no interval",)
         return [
@@ -100,7 +103,7 @@ class Kid(Metric):
                     "subset_size": size,
                     "seed": self.seed,
                     "canonical": self.canonical,
-                    "interval": "95 %, subsets and images",
+                    "interval": "about 95 %, subsets and images",
                 },
                 details={"std": spread},
                 notes=notes,
