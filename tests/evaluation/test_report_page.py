@@ -206,7 +206,7 @@ def test_what_is_no_run(run, reacgan, tmp_path):
     for path, words in (
         (tmp_path / "nowhere", "no such folder"),
         (run / "journal.jsonl", "no such folder"),
-        (tmp_path, "it has no experiment.json; needed: a folder that `reacgan train --out` wrote"),
+        (tmp_path, "it has no experiment.json and no scores.jsonl; needed: what `reacgan train`"),
     ):
         code, _, err = reacgan("report", path)
         assert code == 1 and words in err and str(path) in err
@@ -216,6 +216,14 @@ def test_what_is_no_run(run, reacgan, tmp_path):
         with pytest.raises(ConfigError, match=r"experiment.json: damaged"):
             write_report([run])
     assert not (run / "report.html").exists()
+
+
+def test_an_evaluation_of_what_is_no_run(run, tmp_path):
+    folder = tmp_path / "folder-of-samples"
+    folder.mkdir()
+    (folder / "scores.jsonl").write_text((run / "scores.jsonl").read_text())
+    page = write_report([folder]).read_text()
+    assert "Evaluation folder-of-samples" in page and "images to see" not in page
 
 
 def test_a_run_that_has_just_begun(tmp_path):

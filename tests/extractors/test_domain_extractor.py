@@ -395,6 +395,12 @@ def test_files_that_are_no_extractor_are_refused(tmp_path, domain):
     domain.save(file)
     with pytest.raises(ConfigError, match=r"extractor.seed: unknown option"):
         build_extractor(str(file), {"seed": 1})
+    foreign = tmp_path / "weights.pth"
+    foreign.write_text("x")
+    with pytest.raises(ConfigError, match=r"extractor.weights: unknown option"):
+        build_extractor(str(foreign), {"weights": "other.pth"})
+    with pytest.raises(ConfigError, match=f"{foreign}: cannot be read as tensors alone"):
+        build_extractor(str(foreign))
     with pytest.raises(ConfigError, match="saved as .safetensors"):
         domain.save(tmp_path / "mine.pth")
     with pytest.raises(ConfigError, match="cannot be written"):

@@ -63,20 +63,20 @@ class RunRecord:
 
 
 def read_run(path: Path) -> RunRecord:
-    """Read a run's folder; only ``experiment.json`` must be there.
+    """Read a run's folder, or that of an evaluation; one of experiment.json and scores.jsonl is there.
 
     Raises:
         ConfigError: no such folder, or not that of a run.
     """
     if not path.is_dir():
         raise ConfigError(f"{path}: no such folder; needed: the folder of a run")
-    file = path / "experiment.json"
-    if not file.is_file():
+    file, scored = path / "experiment.json", path / "scores.jsonl"
+    if not file.is_file() and not scored.is_file():
         raise ConfigError(
-            f"{path}: not the folder of a run, it has no experiment.json; needed: a folder that "
-            "`reacgan train --out` wrote"
+            f"{path}: not the folder of a run or an evaluation, it has no experiment.json and no "
+            "scores.jsonl; needed: what `reacgan train` or `reacgan evaluate` wrote"
         )
-    experiment = _json(file)
+    experiment = _json(file) if file.is_file() else {}
     if experiment is None:
         raise ConfigError(f"{file}: damaged; write it anew from model/config.json")
     journal = [
@@ -85,7 +85,7 @@ def read_run(path: Path) -> RunRecord:
     name = path.name or path.resolve().name
     scores = [
         score if score.subject else replace(score, subject=name)
-        for score in read_scores(path / "scores.jsonl")
+        for score in read_scores(scored)
     ]
     return RunRecord(
         path, name, experiment, _json(path / "environment.json") or {}, journal, scores
@@ -197,9 +197,10 @@ def _run(run: RunRecord, drawing: bool) -> list[str]:
     machine = [f"{key} {run.environment[key]}" for key in _MACHINE if key in run.environment]
     if isinstance(flat.get("training.images"), int):
         known["images to see"] = f"{flat['training.images']:,}"
-    known |= {"images seen": f"{run.images_seen:,}"}
+    known |= {"images seen": f"{run.images_seen:,}"} if run.experiment else {}
     known |= {"with": ", ".join(machine)} if machine else {}
-    parts = [report_page.heading(f"Run {run.name}"), report_page.facts(known)]
+    title = f"Run {run.name}" if run.experiment else f"Evaluation {run.name}"
+    parts = [report_page.heading(title), report_page.facts(known)]
     if drawing:
         parts += _journal_curves(run)
     parts += _events(run)

@@ -144,7 +144,8 @@ def _fetched(published: Published) -> Path:
         hint = ", or name it as the extractor's weights" if reason.endswith(_DATA_HINT) else ""
         raise DataError(
             f"the extractor {published.extractor!r} needs its published weights "
-            f"({published.size:,} bytes): {reason.removesuffix(_DATA_HINT)}{hint}"
+            f"({published.size:,} bytes): {reason.removesuffix(_DATA_HINT)}{hint}. The extractor "
+            "'domain' needs no download"
         ) from None
 
 

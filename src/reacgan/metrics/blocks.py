@@ -67,7 +67,7 @@ class Side:
     def norms(self) -> Tensor:
         """Squared lengths in the frame, float64 ``[N]``, of the rows as float32 has them."""
         return torch.cat(
-            [self._norms(slice(at, at + 2048), torch.float32) for at in range(0, len(self), 2048)]
+            [self._norms(slice(at, at + 256), torch.float32) for at in range(0, len(self), 256)]
         )
 
     def _norms(self, rows: slice | Tensor, dtype: torch.dtype) -> Tensor:

@@ -169,6 +169,7 @@ class PeriodicScores:
             best = self.best()
             if best is None or best.beaten_by(chosen):
                 self._keep(model, chosen)
+            self._count_states()
         return scores
 
     def best(self) -> Best | None:
@@ -221,7 +222,6 @@ class PeriodicScores:
         )
 
     def _keep(self, model: TrainedGenerator, chosen: Score) -> None:
-        held = len(self._states())
         told = {
             "checkpoint": "best",
             **self._told(),
@@ -229,10 +229,15 @@ class PeriodicScores:
             "value": chosen.value,
             "better": chosen.better,
             "images_seen": model.images_seen,
-            "states": held,
+            "states": 1,
         }
         beside = {"selection.json": json.dumps(told, indent=2) + "\n"}
         hub.save(model, self.folder / BEST, beside=beside)
+
+    def _count_states(self) -> None:
+        """How many states the best one was chosen of."""
+        told = {**read_selection(self.folder), "states": len(self._states())}
+        write_text(self.folder / BEST / "selection.json", json.dumps(told, indent=2) + "\n")
 
     def _told(self) -> dict[str, Any]:
         """For protocols: on what states are chosen, and how that was decided."""

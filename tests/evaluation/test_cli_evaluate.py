@@ -1,0 +1,163 @@
+"""``reacgan evaluate`` as a person uses it: runs, folders, statistics, and what it refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from reacgan.config import DataConfig
+from reacgan.data import open_dataset
+from reacgan.evaluation import read_scores
+
+QUICK = ["--set", "extractor.epochs=1", "extractor.width=8", "--device", "cpu"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _own_cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REACGAN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def digits():
+    config = DataConfig(name="digits", resolution=8, channels=1)
+    return open_dataset(config, "train"), open_dataset(config, "test")
+
+
+def write(data, folder, count, *, size=None, classes=True):
+    for place in range(count):
+        name = data.class_names[data.labels[place]] if classes else "."
+        image = Image.fromarray(data.images[place, 0])
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        image.resize(size or image.size).save(folder / name / f"{place:04}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folders(digits, tmp_path_factory):
+    """Real digits as train/ and test/ folders, and a folder to score."""
+    root = tmp_path_factory.mktemp("folders")
+    train, held_out = digits
+    write(train, root / "real" / "train", 400)
+    write(held_out, root / "real" / "test", 200)
+    write(held_out.subset(slice(200, 400)), root / "made", 200)
+    return root
+
+
+def test_a_run(reacgan, run_folder, tmp_path):
+    code, out, err = reacgan(
+        "evaluate", run_folder, "--extractor", "domain", "--out", tmp_path, *QUICK
+    )
+    assert code == 0, err
+    scores = {score.metric: score for score in read_scores(tmp_path / "scores.jsonl")}
+    assert {"fid", "kid", "is", "recall", "ifid", "top1", "memorised_share"} <= set(scores)
+    assert scores["fid"].images_seen == 256
+    protocol = scores["fid"].protocol
+    assert protocol["generator"] == {"weights": "average", "batch_norm": "moving"}
+    assert protocol["fake"] == {"images": 596, "labels": "reference", "seed": 0}
+    assert protocol["reference"]["split"] == "test"
+    assert protocol["selection"] == {"checkpoint": "last"}
+    assert "fid" in out and "596 fakes against the whole test split" in out
+    assert "looking at the reference: 596 images" in err
+    assert (tmp_path / "scores").is_dir() and list((tmp_path / "scores").glob("pairs-*.png"))
+
+
+def test_a_folder_against_a_folder(reacgan, folders, digits, tmp_path):
+    """What is measured from files is what is measured from arrays."""
+    import reacgan as package
+    from reacgan.extractors import build_extractor
+
+    code, _, err = reacgan(
+        "evaluate", folders / "made", "--reference", folders / "real", "--extractor", "domain",
+        "--metrics", "fid,prdc,accuracy", "--out", tmp_path, "--device", "cpu",
+        "--set", "extractor.epochs=12", "extractor.width=8",
+    )  # fmt: skip
+    assert code == 0, err
+    config = DataConfig(path=str(folders / "real"), resolution=8, channels=1)
+    train, held_out = open_dataset(config, "train"), open_dataset(config, "test")
+    network = build_extractor("domain", {"epochs": 12, "width": 8}, train=train, held_out=held_out)
+    result = package.evaluate(
+        digits[1].subset(slice(200, 400)), held_out, metrics="fid,prdc", extractor=network
+    )
+    found = {score.metric: score.value for score in read_scores(tmp_path / "scores.jsonl")}
+    assert found["fid"] == pytest.approx(result["fid"], rel=1e-9)
+    assert found["recall"] == result["recall"]
+    assert found["top1"] > 0.6
+
+
+def test_every_state_and_its_table(reacgan, run_folder, tmp_path):
+    code, _, err = reacgan(
+        "evaluate", run_folder, "--checkpoint", "all", "--metrics", "prdc", "--num", "50",
+        "--extractor", "domain", "--set", "prdc.k=3", "extractor.epochs=1", "extractor.width=8",
+        "--out", tmp_path, "--quiet",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    scores = read_scores(tmp_path / "scores.jsonl")
+    assert [score.protocol["metric"]["k"] for score in scores] == [3] * 4
+    assert scores[0].protocol["selection"] == {"checkpoint": "by number"}
+
+
+def test_images_of_many_sizes(reacgan, digits, folders, tmp_path):
+    mixed = write(digits[1], tmp_path / "mixed", 30)
+    write(digits[0], mixed, 5, size=(12, 10))
+    common = ["--reference", folders / "real", "--extractor", "domain", "--metrics", "fid"]
+    code, _, err = reacgan("evaluate", mixed, *common, *QUICK, "--out", tmp_path / "out")
+    assert code == 1
+    assert "images of 2 sizes (8 x 8, 12 x 10); give --resolution" in err
+    code, _, err = reacgan(
+        "evaluate", mixed, *common, *QUICK, "--out", tmp_path / "out", "--resolution", "8"
+    )
+    assert code == 0, err
+
+
+def test_what_is_refused(reacgan, run_folder, folders, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    made = folders / "made"
+    cases = [
+        ([tmp_path / "nowhere", "--reference", made], "no such folder"),
+        ([empty, "--reference", made], "no class folders; found nothing"),
+        ([made], "images need a reference: --reference"),
+        ([made, "--reference", made, "--checkpoint", "best"], "which only a run has"),
+        ([run_folder, "--checkpoint", "best"], "has no best/ state; train with --set scores.every"),
+        ([run_folder, "--checkpoint", "newest"], "allowed: last, best, all, or the images seen"),
+        ([run_folder, "--checkpoint", "77"], "keeps no state at 77 images; it keeps: 256"),
+        ([run_folder, "--num", "0"], "num is 0; allowed: 1 or more"),
+        ([made, "--reference", made, "--num", "900"], "num is 900, but made holds 200 images"),
+        ([run_folder, "--metrics", "fdi"], "did you mean 'fid'?"),
+        ([run_folder, "--set", "fid.k=3"], "metrics.fid.k: unknown option"),
+        ([run_folder, "--set", "cas.k=3"], "cas is not measured"),
+        ([run_folder, "--extractor", "incepton"], "did you mean 'inception'?"),
+        ([run_folder, "--resolution", "8x"], "needed: a side such as 64"),
+        ([run_folder, "--protocol", "paper", "--split", "train"], "'paper' has test"),
+        ([made, "--reference", made, "--extractor", "domain", "--metrics", "memorisation"], "held"),
+    ]
+    for arguments, words in cases:
+        code, _, err = reacgan("evaluate", *arguments, "--device", "cpu", "--out", tmp_path / "out")
+        assert code == 1, arguments
+        assert words in err, (arguments, err)
+    assert not (tmp_path / "out").exists()
+
+
+def test_weights_that_cannot_be_had(reacgan, run_folder, monkeypatch, tmp_path):
+    from reacgan.data import download as module
+
+    monkeypatch.setattr(module, "_ATTEMPTS", 1)
+    monkeypatch.setenv("REACGAN_CACHE", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    code, _, err = reacgan("evaluate", run_folder, "--metrics", "fid", "--out", tmp_path / "out")
+    assert code == 1
+    for words in ("pt_inception-2015-12-05-6726825d.pth", "95,628,359 bytes", "domain"):
+        assert words in err
+
+
+def test_statistics_as_reference(reacgan, folders, digits, tmp_path):
+    np.savez(tmp_path / "real.npz", mu=np.zeros(3), sigma=np.eye(3))
+    code, _, err = reacgan(
+        "evaluate", folders / "made", "--reference", tmp_path / "real.npz", "--extractor", "domain",
+        "--training", folders / "real", *QUICK, "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert code == 1
+    assert "statistics are of 3 features" in err
