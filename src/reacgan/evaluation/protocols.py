@@ -158,6 +158,7 @@ def _fakes(fake: dict[str, Any], reference: dict[str, Any]) -> Iterator[str]:
     known = [
         f"{_count(reference.pop('images', None))} images",
         *([f"of {source}"] if source else []),
+        *([f"{reference.pop('classes'):,} classes"] if reference.get("classes") else []),
         *([f"digest {str(reference.pop('digest'))[:8]}"] if reference.get("digest") else []),
     ]
     yield f"{_count(fake.pop('images', None))} fakes against {against} ({', '.join(known)})"
@@ -186,7 +187,7 @@ def _looked_at(extractor: dict[str, Any]) -> Iterator[str]:
         count = held_out.get("images") if isinstance(held_out, Mapping) else None
         known.append(f"{accuracy:.1%} right on {_count(count)} held-out images")
     resizer, kind = extractor.pop("resizer", None), extractor.pop("type", None)
-    known += [f"{resizer} resizing"] if resizer else []
+    known += [f"{resizer} resizing"] if resizer and resizer != "none" else []
     known += [str(kind)] if kind else []
     known += list(_rest("", extractor))
     yield f"{name} extractor" + (f" ({', '.join(known)})" if known else "")
@@ -205,9 +206,24 @@ def _generator(generator: dict[str, Any]) -> Iterator[str]:
 
 def _selection(selection: Any) -> Iterator[str]:
     if isinstance(selection, Mapping):
-        yield f"checkpoint: {', '.join(_rest('', dict(selection)))}"
+        yield from _chosen(dict(selection))
     elif selection is not None:
         yield "the last checkpoint" if selection == "last" else f"checkpoint: {selection}"
+
+
+def _chosen(selection: dict[str, Any]) -> Iterator[str]:
+    """How the state came to be the one that is scored."""
+    which, on = selection.pop("checkpoint", "unknown"), selection.pop("selected_on", None)
+    rule, metric = selection.pop("rule", None), selection.pop("metric", None)
+    if isinstance(on, Mapping):
+        where = f"{_count(on.get('images'))} {on.get('split')} images ({on.get('part')})"
+        by = f" by {metric}" if metric else ""
+        rest = f", {rule}" if rule else ""
+        yield f"the {which} state, chosen{by} on {where}{rest}"
+    else:
+        known = {"last": "the last state", "by number": "a state by its number"}
+        yield known.get(str(which), f"checkpoint: {which}")
+    yield from _rest("checkpoint", selection)
 
 
 def _rest(prefix: str, held: Mapping[str, Any]) -> Iterator[str]:
@@ -222,6 +238,8 @@ def word(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
         return ", ".join(map(word, value))
+    if isinstance(value, float):
+        return f"{value:.6g}"
     text = str(value)
     long = len(text) >= 40 and all(one in "0123456789abcdef" for one in text)
     return text[:8] if long else text

@@ -84,8 +84,7 @@ def read_run(path: Path) -> RunRecord:
     ]
     name = path.name or path.resolve().name
     scores = [
-        score if score.subject else replace(score, subject=name)
-        for score in read_scores(scored)
+        score if score.subject else replace(score, subject=name) for score in read_scores(scored)
     ]
     return RunRecord(
         path, name, experiment, _json(path / "environment.json") or {}, journal, scores
