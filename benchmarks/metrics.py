@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import sys
 from datetime import datetime, timezone
@@ -28,12 +29,17 @@ from benchmarks.metric_cases import fid, neighbours, one_pass
 def main() -> None:
     """Run the cases and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--count", type=int, default=10_000, help="real and fake images for neighbours")
-    parser.add_argument("--large", type=int, default=50_000, help="for FID, and for memory; 0 for none")
+    parser.add_argument(
+        "--count", type=int, default=10_000, help="real and fake images for neighbours"
+    )
+    parser.add_argument(
+        "--large", type=int, default=50_000, help="for FID, and for memory; 0 for none"
+    )
     parser.add_argument("--width", type=int, default=2048, help="length of the features")
     parser.add_argument("--peers", default=sys.executable, help="a python that has prdc")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
+    os.environ.setdefault("PRDC_PYTHON", given.peers)
     found: dict[str, Any] = {
         "date": datetime.now(timezone.utc).date().isoformat(),
         "torch": torch.__version__,
@@ -41,13 +47,17 @@ def main() -> None:
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "fid": fid.run(given.large or given.count, given.width),
-        "neighbours": neighbours.run(given.count, given.width, large=given.large, python=given.peers),
+        "neighbours": neighbours.run(given.count, given.width, large=given.large),
         "one_pass": one_pass.run(),
     }
     if given.out is not None:
         given.out.parent.mkdir(parents=True, exist_ok=True)
         given.out.write_text(json.dumps(found, indent=2) + "\n")
-    for line in [*fid.lines(found["fid"]), *neighbours.lines(found["neighbours"]), *one_pass.lines(found["one_pass"])]:
+    for line in [
+        *fid.lines(found["fid"]),
+        *neighbours.lines(found["neighbours"]),
+        *one_pass.lines(found["one_pass"]),
+    ]:
         print(line)
 
 

@@ -64,6 +64,19 @@ def run(count: int = 50_000, width: int = 2048, *, repeats: int = 5) -> dict[str
     }
 
 
+def lines(found: dict[str, Any]) -> list[str]:
+    """For a terminal."""
+    shown = [f"FID of {found['count']:,} x {found['width']} features, from moments on:"]
+    for way, seconds in found["seconds"].items():
+        busy = found["processor_seconds"][way]
+        ratio = found["times_faster_than_scipy_in_processor_seconds"][way]
+        apart = found["relative_difference_to_scipy"][way]
+        shown.append(
+            f"  {way:28}{busy:7.2f} s ({seconds:.2f} by the clock) {ratio:6.1f} x   {apart:.0e} apart"
+        )
+    return shown
+
+
 def _ratios(seconds: dict[str, float]) -> dict[str, float]:
     return {name: seconds["scipy sqrtm"] / own for name, own in seconds.items()}
 

@@ -132,7 +132,7 @@ def test_what_is_refused(reacgan, run_folder, folders, tmp_path):
         ([run_folder, "--extractor", "incepton"], "did you mean 'inception'?"),
         ([run_folder, "--resolution", "8x"], "needed: a side such as 64"),
         ([run_folder, "--protocol", "paper", "--split", "train"], "'paper' has test"),
-        ([made, "--reference", made, "--extractor", "domain", "--metrics", "memorisation"], "held"),
+        ([made, "--reference", made, "--extractor", "domain", "--metrics", "cas"], "no held-out"),
     ]
     for arguments, words in cases:
         code, _, err = reacgan("evaluate", *arguments, "--device", "cpu", "--out", tmp_path / "out")

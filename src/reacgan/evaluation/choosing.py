@@ -47,6 +47,11 @@ def needs_of(metrics: Mapping[str, Metric]) -> frozenset[Need]:
     return frozenset().union(*(metric.needs for metric in metrics.values()))
 
 
+def uses_of(metrics: Mapping[str, Metric]) -> frozenset[Need]:
+    """All that they look at, needed or not."""
+    return needs_of(metrics).union(*(metric.wants for metric in metrics.values()))
+
+
 def sort_out(
     metrics: Mapping[str, Metric], lacking: Mapping[Need, str], *, all_wanted: bool
 ) -> tuple[dict[str, Metric], dict[str, str]]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from reacgan.config import ConfigError
 from reacgan.data import ImageData
 from reacgan.evaluation.cache import FeatureCache
-from reacgan.evaluation.choosing import match_classes, needs_of, place_labels, sort_out
+from reacgan.evaluation.choosing import match_classes, needs_of, place_labels, sort_out, uses_of
 from reacgan.evaluation.looking import Look, Looked, Progress, look
 from reacgan.evaluation.reference import Reference
 from reacgan.evaluation.sources import Images
@@ -41,7 +41,7 @@ class Compared:
         """What a metric depends on beside its own options."""
         return {
             need.replace(" ", "_"): dict(self.beside[need])
-            for need in sorted(metric.needs)
+            for need in sorted(metric.needs | metric.wants)
             if need in self.beside
         }
 
@@ -107,7 +107,7 @@ class Plan:
             class_names=names,
             progress=progress,
         )
-        others = self._others(network, needs)
+        others = self._others(network, uses_of(self.metrics))
         if looked is None or real is None:
             return None
         return self._compared(looked, real, others, network=network, judge=judge, remap=remap)
@@ -219,11 +219,11 @@ class Plan:
             return FeatureSet(None, known_moments=moments)
         return self._look_once(self.reference.data, network, "the reference")
 
-    def _others(self, network: Extractor, needs: frozenset[Need]) -> dict[Need, FeatureSet]:
+    def _others(self, network: Extractor, uses: frozenset[Need]) -> dict[Need, FeatureSet]:
         found: dict[Need, FeatureSet] = {}
         wanted: tuple[tuple[Need, ImageData | None], ...] = (
-            ("training", self.training_data if "training" in needs else None),
-            ("held out", self.held_out_data if "held out" in needs else None),
+            ("training", self.training_data if "training" in uses else None),
+            ("held out", self.held_out_data if "held out" in uses else None),
         )
         for need, data in wanted:
             if data is not None:

@@ -50,11 +50,16 @@ class Looked:
     class_names: tuple[str, ...]
 
     def data(self, source: str) -> ImageData | None:
-        """The images as a set, where they and their classes are known."""
-        if self.images is None or self.labels is None or not self.class_names:
+        """The images as a set, where they were kept; without classes they are all of one."""
+        if self.images is None:
             return None
+        known = self.labels is not None and bool(self.class_names)
+        labels = self.labels if known and self.labels is not None else torch.zeros(len(self.images))
         return ImageData(
-            self.images.numpy(), self.labels.numpy().astype(np.int64), self.class_names, source
+            self.images.numpy(),
+            labels.numpy().astype(np.int64),
+            self.class_names if known else ("images",),
+            source,
         )
 
 

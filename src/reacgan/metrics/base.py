@@ -135,6 +135,8 @@ class Metric(ABC):
     """A metric; its options are the keyword-only, annotated parameters of the constructor."""
 
     needs: ClassVar[frozenset[Need]] = frozenset()
+    wants: ClassVar[frozenset[Need]] = frozenset()
+    """What it looks at where it is there, and does without where it is not."""
 
     @abstractmethod
     def measure(self, comparison: Comparison) -> list[Value]:

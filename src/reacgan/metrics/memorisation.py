@@ -44,7 +44,8 @@ class Memorisation(Metric):
         pairs: how many of the closest pairs to list.
     """
 
-    needs = frozenset({"training", "held out", "images"})
+    needs = frozenset({"training", "images"})
+    wants = frozenset({"held out"})
 
     def __init__(
         self,
