@@ -17,9 +17,11 @@ from torch import nn
 import reacgan
 from reacgan.augment import Augment
 from reacgan.config import ConfigError, PositiveInt, entry_points, load_plugins
+from reacgan.extractors import Extractor
 from reacgan.heads import HEADS, Head, ProjectionHead
 from reacgan.losses import ADVERSARIAL, Adversarial, Term
 from reacgan.losses.adversarial import hinge_d, hinge_g
+from reacgan.metrics import Metric
 from reacgan.models import GENERATORS, Backbone, Generator
 from reacgan.plugins import FAMILIES
 
@@ -61,14 +63,18 @@ def lacking(family, member):
 
 def test_the_page_runs_to_the_letter(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REACGAN_CACHE", str(tmp_path / "cache"))
     code = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), flags=re.S)
-    assert len(code) == 5
+    assert len(code) == 6
     module = types.ModuleType("members")
     monkeypatch.setitem(sys.modules, "members", module)
     source = "from __future__ import annotations\n" + "\n".join(code)
     exec(compile(source, str(PAGE), "exec"), module.__dict__)
     assert module.result.complete
     assert module.sample.class_name == "down"
+    assert [score.metric for score in module.result_of_tint.scores] == ["tint", "fid"]
+    assert module.result_of_tint["tint"] == 0
+    assert module.result_of_tint.scores[0].protocol["metric"] == {"scale": 255}
     assert module.sample.image.shape[-1] == 8
     reacgan.register("experiment", "stripes", module.experiment)
     assert reacgan.experiment("stripes") is module.experiment
@@ -109,6 +115,8 @@ def test_an_unknown_family_and_an_unusable_name():
         ("penalty", Term),
         ("consistency", Term),
         ("augment", Augment),
+        ("extractor", Extractor),
+        ("metric", Metric),
     ],
 )
 def test_a_class_of_another_kind_is_refused(family, base):

@@ -59,6 +59,10 @@ FAMILIES: dict[str, Family] = {
     "consistency": Family("reacgan.losses:CONSISTENCY", "reacgan.losses:Term", (), _TERM),
     "augment": Family("reacgan.augment:AUGMENTS", "reacgan.augment:Augment", (), ("forward",)),
     "dataset": Family("reacgan.data:DATASETS", None, ("split", *_SHAPE)),
+    "extractor": Family(
+        "reacgan.extractors:EXTRACTORS", "reacgan.extractors:Extractor", (), ("__call__",)
+    ),
+    "metric": Family("reacgan.metrics:METRICS", "reacgan.metrics:Metric", (), ("measure",)),
     "experiment": Family("reacgan.experiments:EXPERIMENTS", "reacgan.config:Experiment"),
 }
 
@@ -67,8 +71,8 @@ def register(family: str, name: str, member: Member, *, replace: bool = False) -
     """Add a member to a family, so that a configuration can name it.
 
     Args:
-        family: head, generator, backbone, adversarial, penalty, consistency, augment, dataset or
-            experiment.
+        family: head, generator, backbone, adversarial, penalty, consistency, augment, dataset,
+            extractor, metric or experiment.
         name: what a configuration calls it: lower-case letters, digits and ``_``; an experiment's
             may also hold ``/``, ``-`` and ``.``.
         member: a class that extends the family's (see docs/extending.md), whose constructor takes

@@ -34,6 +34,9 @@ class Extractor(ABC):
     class_names: tuple[str, ...] | None = None
     """The classes of the logits, where they have names that a data set may share."""
 
+    def __init__(self) -> None:
+        """No options, unless an extractor has some."""
+
     @abstractmethod
     def to(self, device: torch.device) -> None:
         """Move the network."""

@@ -138,6 +138,9 @@ class Metric(ABC):
     wants: ClassVar[frozenset[Need]] = frozenset()
     """What it looks at where it is there, and does without where it is not."""
 
+    def __init__(self) -> None:
+        """No options, unless a metric has some."""
+
     @abstractmethod
     def measure(self, comparison: Comparison) -> list[Value]:
         """Measure; every result depends on the arguments alone, not on the order of the images.
