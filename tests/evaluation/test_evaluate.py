@@ -130,6 +130,16 @@ def test_what_cannot_be_measured_is_said_or_refused(digits, cache):
         reacgan.evaluate(held_out, train, metrics="is,fid", extractor=Pixels(), cache=cache)
 
 
+def test_a_metric_that_fails_does_not_cost_the_others(digits, cache):
+    train, held_out = digits
+    few = held_out.subset(slice(0, 4))
+    found = reacgan.evaluate(few, train, metrics="prdc,fid", extractor=Pixels(), cache=cache)
+    assert list(values(found)) == ["fid"]
+    assert "4" in found.skipped["prdc"] and "k = 5" in found.skipped["prdc"]
+    with pytest.raises(ConfigError, match=r"cannot be measured here:\n  prdc: "):
+        reacgan.evaluate(few, train, metrics="prdc", extractor=Pixels(), cache=cache)
+
+
 def relabelled(data: ImageData, names: tuple[str, ...], labels=None) -> ImageData:
     return ImageData(data.images, data.labels if labels is None else labels, names, "other")
 

@@ -85,7 +85,8 @@ def evaluate(
     """Score a generator, or any folder of images, against real images.
 
     Each score is written with its protocol to scores.jsonl: in the run's folder, or in --out.
-    "reacgan report" makes tables and a page of them.
+    "reacgan report" makes tables and a page of them. Ends with 1 where a metric that was named
+    could not be measured.
 
     Examples: reacgan evaluate runs/photos | reacgan evaluate runs/photos --extractor domain |
     reacgan evaluate samples/ --reference photos/ --metrics fid,kid,prdc
@@ -117,17 +118,19 @@ def evaluate(
     main = distributed.is_main()
     talk = Talk(quiet=quiet or not main)
     found: list[Score] = []
+    lacking = False
     for named, result in score(subject, request, progress=talk.progress, say=talk.say):
         talk.end()
         if main:
             found += result.scores
             output.write(result, named.name)
-            if not quiet:
+            lacking = lacking or bool(measures.metrics and result.skipped)
+            if lacking or not quiet:
                 _print_skipped(result)
     if main:
         _print(found, output.folder, quiet=quiet)
     distributed.leave()
-    return 0
+    return 1 if lacking else 0
 
 
 def _request(

@@ -138,8 +138,9 @@ def evaluate(
         compared = plan.compare(
             images, network, num=num, class_names=tuple(class_names), progress=progress
         )
-        scores = _measure(compared, told, plan)
-    return Evaluation(scores, plan.skipped, compared.comparison if compared is not None else None)
+        scores, failed = _measure(compared, told, plan)
+    comparison = compared.comparison if compared is not None else None
+    return Evaluation(scores, {**plan.skipped, **failed}, comparison)
 
 
 class exact_numbers:  # noqa: N801 - a context manager
@@ -155,26 +156,34 @@ class exact_numbers:  # noqa: N801 - a context manager
         torch.set_float32_matmul_precision(self._held[1])
 
 
-def _measure(compared: Compared | None, facts: Facts, plan: Plan) -> tuple[Score, ...]:
-    """On the main process; the others are told the result."""
-    problem, scores = "", []
-    if compared is not None:
+def _measure(
+    compared: Compared | None, facts: Facts, plan: Plan
+) -> tuple[tuple[Score, ...], dict[str, str]]:
+    """On the main process; the others are told the scores, and what could not be measured."""
+    scores, failed = _scores(compared, facts, plan.say) if compared is not None else ([], {})
+    if distributed.world_size() > 1:
+        text = json.dumps([failed, [score.to_line() for score in scores]])
+        failed, lines = json.loads(distributed.share_text(text, plan.device))
+        scores = [Score.from_line(line) for line in lines]
+    if failed and not scores:
+        told = "\n".join(f"  {name}: {reason}" for name, reason in failed.items())
+        raise ConfigError(f"cannot be measured here:\n{told}")
+    return tuple(scores), failed
+
+
+def _scores(compared: Compared, facts: Facts, say: Say) -> tuple[list[Score], dict[str, str]]:
+    """What each metric gives; the pass is made, so one that fails does not cost the others."""
+    scores: list[Score] = []
+    failed: dict[str, str] = {}
+    for name, metric in compared.metrics.items():
+        say(f"measuring {name}")
         try:
-            for name, metric in compared.metrics.items():
-                plan.say(f"measuring {name}")
-                values = metric.measure(compared.comparison)
-                scores += [_score(one, metric, compared, facts) for one in values]
+            values = metric.measure(compared.comparison)
         except ConfigError as error:
-            if distributed.world_size() == 1:
-                raise
-            problem = str(error)
-    if distributed.world_size() == 1:
-        return tuple(scores)
-    text = json.dumps([problem, [score.to_line() for score in scores]])
-    problem, lines = json.loads(distributed.share_text(text, plan.device))
-    if problem:
-        raise ConfigError(problem)
-    return tuple(Score.from_line(line) for line in lines)
+            failed[name] = str(error)
+            continue
+        scores += [_score(one, metric, compared, facts) for one in values]
+    return scores, failed
 
 
 def _score(value: Value, metric: Metric, compared: Compared, facts: Facts) -> Score:

@@ -34,7 +34,7 @@ class Extractor(ABC):
     class_names: tuple[str, ...] | None = None
     """The classes of the logits, where they have names that a data set may share."""
 
-    def __init__(self) -> None:
+    def __init__(self) -> None:  # noqa: B027 - a signature to read options from
         """No options, unless an extractor has some."""
 
     @abstractmethod

@@ -138,7 +138,7 @@ class Metric(ABC):
     wants: ClassVar[frozenset[Need]] = frozenset()
     """What it looks at where it is there, and does without where it is not."""
 
-    def __init__(self) -> None:
+    def __init__(self) -> None:  # noqa: B027 - a signature to read options from
         """No options, unless a metric has some."""
 
     @abstractmethod
