@@ -99,6 +99,17 @@ def test_every_state_and_its_table(reacgan, run_folder, tmp_path):
     assert scores[0].protocol["selection"] == {"checkpoint": "by number"}
 
 
+def test_some_images_of_a_folder_are_of_all_classes(reacgan, folders, tmp_path):
+    code, _, err = reacgan(
+        "evaluate", folders / "made", "--reference", folders / "real", "--extractor", "domain",
+        "--metrics", "fid", "--num", "60", "--out", tmp_path, *QUICK,
+    )  # fmt: skip
+    assert code == 0, err
+    (score,) = read_scores(tmp_path / "scores.jsonl")
+    assert score.protocol["fake"]["images"] == 60
+    assert not any("no image of" in note for note in score.notes)
+
+
 def test_images_of_many_sizes(reacgan, digits, folders, tmp_path):
     mixed = write(digits[1], tmp_path / "mixed", 30)
     write(digits[0], mixed, 5, size=(12, 10))

@@ -101,9 +101,15 @@ class Subject:
         return self.config.channels if self.config is not None else 3
 
     def source(self, manner: Manner, num: int, counts: np.ndarray[Any, Any] | None) -> Source:
-        """Its images; ``counts`` are the reference's images of each class, None without classes."""
+        """``num`` images: of a set evenly spaced ones, so that all classes are among them.
+
+        ``counts`` are the reference's images of each class, None without classes.
+        """
         if self.images is not None:
-            return DataSource(self.images, labelled=self.labelled)
+            held = len(self.images)
+            spread = np.linspace(0, held - 1, num).round().astype(np.int64)
+            chosen = self.images if num == held else self.images.subset(spread)
+            return DataSource(chosen, labelled=self.labelled)
         if self.model is None:
             raise ConfigError(f"{self.name}: neither images nor a generator")
         classes = len(self.model.class_names)
