@@ -3,9 +3,9 @@
     python examples/compare_methods.py --data cifar10/ --images 32000 --out runs/methods
 
 Each method is an experiment of one group (--group, by default cifar10-small) and trains in a folder of
-its own below --out; what is there already is taken up or skipped. The judge is a classifier trained on
-the real images, as in judge_images.py. Writes methods.md, methods.json and methods.png to --out: a row
-of pictures a method, the classes side by side, the same seeds for all.
+its own below --out; what is there already is taken up or skipped. All are scored by one protocol, with a
+classifier trained on the real images. Writes scores.jsonl, methods.md and methods.png to --out: a row of
+pictures a method, the classes side by side, the same seeds for all.
 """
 
 from __future__ import annotations
@@ -15,16 +15,14 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import torch
-from judge_images import figures, of_real
 
 import reacgan
 from reacgan.config import ConfigError
 from reacgan.data import ImageData, open_dataset
-from reacgan.metrics import train_judge
-from reacgan.models import count_parameters
+from reacgan.evaluation import Score, append_scores, score_table
+from reacgan.evaluation.scoring import Request, score
 from reacgan.sampling import generate, latents_for, save_png, sheet
 
 METHODS = (
@@ -41,13 +39,12 @@ METHODS = (
     "reacgan-diffaug",
     "stylegan2-d2dce",
 )
-COLUMNS = ("label_accuracy", "frechet", "precision", "recall", "density", "coverage")
+METRICS = {"accuracy": {}, "fid": {}, "prdc": {}, "ifid": {}}
 PER_CLASS = 2
 
 
-def train_all(given: argparse.Namespace, data: ImageData) -> dict[str, float]:
-    """Minutes of training of each method, in this call or an earlier one."""
-    minutes = {}
+def train_all(given: argparse.Namespace, data: ImageData) -> None:
+    """Train each method, and note the minutes it took in this call and earlier ones."""
     for method in given.methods:
         out = given.out / method
         record = out / "minutes.json"
@@ -62,50 +59,29 @@ def train_all(given: argparse.Namespace, data: ImageData) -> dict[str, float]:
         )
         began = time.perf_counter()
         result = reacgan.train(experiment, out, data=data, device=given.device)
-        minutes[method] = before + (time.perf_counter() - began) / 60
-        record.write_text(json.dumps(minutes[method]))
+        record.write_text(json.dumps(before + (time.perf_counter() - began) / 60))
         if not result.complete:
             sys.exit(f"stopped during {method}; the same command goes on")
-    return minutes
 
 
-def judge_all(
-    given: argparse.Namespace, data: ImageData, held_out: ImageData, minutes: dict[str, float]
-) -> list[dict[str, Any]]:
-    """One row a method and one of real images."""
-    judge = train_judge(data, held_out, epochs=given.epochs, cache=given.cache)
-    stride = max(1, len(data) // 10_000)
-    real = judge.features(torch.tensor(data.images[::stride]))
-    rows: list[dict[str, Any]] = []
+def score_all(given: argparse.Namespace) -> list[Score]:
+    """Every method, and as many real training images, against the held-out images."""
+    request = Request(
+        reference=given.data,
+        extractor="domain",
+        metrics=METRICS,
+        num=given.samples,
+        device=given.device,
+    )
+    recorded = given.out / "scores.jsonl"
+    recorded.unlink(missing_ok=True)
+    found: list[Score] = []
     for method in given.methods:
-        model = reacgan.load(given.out / method, device="cpu")
-        found = figures(judge, model, real, held_out, given.samples)
-        rows.append(
-            {
-                "method": method,
-                "generator": count_parameters(model.generator),
-                "minutes": round(minutes[method], 1),
-                **found,
-            }
-        )
-        print(method, {key: round(found[key], 3) for key in COLUMNS}, flush=True)
-    return [{"method": "held-out real images", **of_real(rows[0], judge)}, *rows]
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as Markdown."""
-    lines = [
-        "| | G parameters | minutes | label asked for | Fréchet distance | precision | recall "
-        "| density | coverage |",
-        "|---" * 9 + "|",
-    ]
-    for row in rows:
-        size = f"{row['generator']:,}" if "generator" in row else ""
-        cells = [f"{row[key]:.3f}" for key in COLUMNS]
-        lines.append(
-            f"| {row['method']} | {size} | {row.get('minutes', '')} | {' | '.join(cells)} |"
-        )
-    return "\n".join(lines) + "\n"
+        for _, result in score(given.out / method, request):
+            found += result.scores
+            append_scores(recorded, result.scores)
+            print(method, {one.metric: round(one.value, 3) for one in result.scores}, flush=True)
+    return found
 
 
 def picture(given: argparse.Namespace, data: ImageData) -> torch.Tensor:
@@ -127,7 +103,7 @@ def picture(given: argparse.Namespace, data: ImageData) -> torch.Tensor:
 
 
 def main() -> None:
-    """Train what is not trained, judge, write."""
+    """Train what is not trained, score, write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", required=True, help="the real images")
     parser.add_argument("--group", default="cifar10-small")
@@ -135,35 +111,19 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=32_000, help="real images each one sees")
     parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--samples", type=int, default=1000)
-    parser.add_argument("--epochs", type=float, default=6.0, help="of the classifier")
-    parser.add_argument("--cache", type=Path, default=Path("runs/judges"))
+    parser.add_argument("--samples", type=int, default=10_000)
     parser.add_argument("--out", type=Path, default=Path("runs/methods"))
     given = parser.parse_args()
 
     config = reacgan.experiment(f"{given.group}/{given.methods[0]}").data
     config = config.model_copy(update={"path": given.data})
-    data, held_out = open_dataset(config, "train"), open_dataset(config, "test")
+    data = open_dataset(config, "train")
     given.out.mkdir(parents=True, exist_ok=True)
-    rows = judge_all(given, data, held_out, train_all(given, data))
-    protocol = {
-        "images_seen": given.images,
-        "precision": given.precision,
-        "samples": given.samples,
-        "judge": f"reacgan Classifier, {given.epochs:g} epochs",
-        "judge_held_out_accuracy": rows[0]["label_accuracy"],
-        "neighbours": "k = 5, features of the judge, against 10,000 training images",
-        "data_digest": data.digest,
-        "averaged_weights": True,
-        "batch_norm": "moving statistics",
-        "seeds": "0 upwards",
-        "torch": torch.__version__,
-    }
-    record = {"protocol": protocol, "rows": rows}
-    (given.out / "methods.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-    (given.out / "methods.md").write_text(table(rows), encoding="utf-8")
+    train_all(given, data)
+    table = score_table(score_all(given))
+    (given.out / "methods.md").write_text(table.markdown(), encoding="utf-8")
     save_png(picture(given, data), given.out / "methods.png")
-    print(table(rows))
+    print(table)
 
 
 if __name__ == "__main__":

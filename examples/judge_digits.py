@@ -73,7 +73,7 @@ def main() -> None:
     run: Path = parser.parse_args().run
     model = reacgan.load(run, device="cpu")
     if model.experiment.data.name != "digits":
-        parser.error(f"{run} was trained on {model.experiment.data.name}: use judge_images.py")
+        parser.error(f"{run} was trained on {model.experiment.data.name}: use reacgan evaluate")
     figures = judge(model)
     protocol = {
         "judge": "scikit-learn SVC(gamma=0.7) on pixels, fitted on the training digits",

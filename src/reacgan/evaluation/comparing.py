@@ -72,6 +72,17 @@ class Plan:
         """Real images that it did not learn from."""
         return self.held_out if self.held_out is not None else self.reference.held_out
 
+    def build(self, name: str, options: Mapping[str, Any]) -> Extractor:
+        """The extractor of a name or file; ``domain`` learns from the training images."""
+        learns = name == "domain"
+        return build_extractor(
+            name,
+            options,
+            train=self.training_data if learns else None,
+            held_out=self.held_out_data if learns else None,
+            device=self.device,
+        )
+
     def compare(
         self,
         images: Images,
@@ -200,9 +211,7 @@ class Plan:
         if network.name == "domain" and getattr(network, "data_digest", None) == training.digest:
             return network
         self.say("training the classifier that judges labels, or reading it from the cache")
-        judge = build_extractor(
-            "domain", {}, train=training, held_out=self.held_out_data, device=self.device
-        )
+        judge = self.build("domain", {})
         judge.to(self.device)
         return judge
 

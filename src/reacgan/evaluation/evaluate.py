@@ -22,7 +22,7 @@ from reacgan.evaluation.reference import Reference, open_reference
 from reacgan.evaluation.results import Score
 from reacgan.evaluation.software import describe_software
 from reacgan.evaluation.sources import Images
-from reacgan.extractors import Extractor, build_extractor
+from reacgan.extractors import Extractor
 from reacgan.hub.folder import find_device
 from reacgan.metrics import Comparison, Metric, Value
 
@@ -122,17 +122,9 @@ def evaluate(
         cache=cache if cache is not None else FeatureCache(),
         say=say or (lambda text: None),
     )
-    network = (
-        build_extractor(
-            extractor,
-            dict(extractor_options or {}),
-            train=plan.training_data if extractor == "domain" else None,
-            held_out=plan.held_out_data if extractor == "domain" else None,
-            device=place,
-        )
-        if isinstance(extractor, str)
-        else extractor
-    )
+    network = extractor
+    if isinstance(network, str):
+        network = plan.build(network, dict(extractor_options or {}))
     network.to(place)
     with exact_numbers():
         compared = plan.compare(

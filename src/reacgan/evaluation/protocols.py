@@ -134,6 +134,22 @@ def describe(protocol: Mapping[str, Any]) -> list[str]:
     return said + [f"{key}: {value}" for key, value in flatten(rest).items()]
 
 
+def describe_settings(settings: Mapping[str, Any]) -> str:
+    """What a metric depends on, in few words: nested facts by what matters of them."""
+    told = []
+    for key, value in settings.items():
+        name = key.replace("_", " ")
+        if not isinstance(value, Mapping):
+            told.append(f"{name} {word(value)}")
+        elif isinstance(value.get("held_out_top1"), int | float):
+            told.append(f"{name} {value['held_out_top1']:.1%} right on held-out images")
+        elif "images" in value:
+            told.append(f"{_count(value['images'])} {name} images")
+        else:
+            told += _rest(name, value)
+    return ", ".join(told)
+
+
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as dotted keys, in their order."""
     flat: dict[str, Any] = {}

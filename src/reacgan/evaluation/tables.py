@@ -9,7 +9,14 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from reacgan.config import ConfigError
-from reacgan.evaluation.protocols import PROTOCOLS, describe, flatten, name_of, word
+from reacgan.evaluation.protocols import (
+    PROTOCOLS,
+    describe,
+    describe_settings,
+    flatten,
+    name_of,
+    word,
+)
 from reacgan.evaluation.results import Score, canonical, comparable, protocol_id
 from reacgan.evaluation.text import Cell, aligned, markdown_rows, one_line, safe
 
@@ -107,10 +114,7 @@ class Block:
         named = [PROTOCOLS[self.name].description] if self.name else []
         metrics: dict[str, dict[str, None]] = {}
         for one in self.columns:
-            settings = flatten(_settings(next(iter(one.scores.values()))))
-            told = ", ".join(
-                f"{key.replace('_', ' ')} {word(held)}" for key, held in settings.items()
-            )
+            told = describe_settings(_settings(next(iter(one.scores.values()))))
             metrics.setdefault(told, {})[one.metric] = None
         own = [f"{', '.join(names)}: {told}" for told, names in metrics.items() if told]
         return [*named, *describe(self.protocol), *own]

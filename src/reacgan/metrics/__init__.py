@@ -1,6 +1,5 @@
 """Metrics by name, and the functions behind them: features of two sets in, numbers out."""
 
-from reacgan.metrics.accuracy import Classifier, Judge, train_judge
 from reacgan.metrics.agreement import Agreement
 from reacgan.metrics.base import Comparison, FeatureSet, Judgement, Metric, Value
 from reacgan.metrics.cas import Cas
@@ -31,10 +30,8 @@ METRICS: dict[str, type[Metric]] = {
 __all__ = [
     "METRICS",
     "PRDC",
-    "Classifier",
     "Comparison",
     "FeatureSet",
-    "Judge",
     "Judgement",
     "Metric",
     "Moments",
@@ -42,5 +39,4 @@ __all__ = [
     "frechet_distance",
     "nearest_distances",
     "prdc",
-    "train_judge",
 ]
