@@ -218,3 +218,19 @@ def test_text_is_aligned():
     body = [line for line in lines if line.startswith(("a ", "longer"))]
     assert head == "subject    fid ↓"
     assert body == ["a        100.00", "longer     7.50*"]
+
+
+def test_many_scores_of_few_rows_lie_down():
+    """A line a score: a table of twenty columns is one that nobody reads."""
+    scores = [
+        score(place + factor, f"metric_{place}", subject=name)
+        for place in range(12)
+        for name, factor in (("one", 0.5), ("two", 0.25))
+    ]
+    (block,) = score_table(scores).blocks
+    assert block.head() == ["score", "one", "two"]
+    assert [cell.text for cell in block.body()[3]] == ["metric_3 ↓", "3.500", "3.250"]
+    assert [cell.best for cell in block.body()[3]] == [False, False, True]
+    assert block.numbers == 2
+    (upright,) = score_table(scores[:8]).blocks
+    assert upright.head()[0] == "subject" and upright.numbers == 4

@@ -12,9 +12,10 @@ from typing import Any
 
 from reacgan.config import ConfigError
 from reacgan.evaluation import plots, report_page
+from reacgan.evaluation.blocks import Block, Column, Row
 from reacgan.evaluation.protocols import flatten, word
 from reacgan.evaluation.results import Score, read_scores
-from reacgan.evaluation.tables import Block, Column, Row, Table, score_table
+from reacgan.evaluation.tables import Table, score_table
 from reacgan.evaluation.text import Cell
 from reacgan.files import write_text
 

@@ -21,7 +21,7 @@ h2 { border-bottom: 1px solid var(--line); padding-bottom: .2rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; margin: .6rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: left;
-  vertical-align: top; }
+  vertical-align: top; min-width: 5rem; }
 th { color: var(--soft); font-weight: 600; } td.number, th.number { text-align: right;
   white-space: nowrap; overflow-wrap: normal; }
 td.best { font-weight: 700; color: var(--best); }
@@ -115,6 +115,6 @@ def scores(table: Table) -> list[str]:
         parts.append(heading(block.title, 3))
         lines = "".join(f"<li>{escape(line)}</li>" for line in block.lines)
         parts.append(f'<ul class="protocol">{lines}</ul>')
-        parts.append(rows(block.head(), block.body(), len(block.columns)))
+        parts.append(rows(block.head(), block.body(), block.numbers))
         parts += [note(text) for text in block.notes]
     return parts + [paragraph(text) for text in table.differences()]

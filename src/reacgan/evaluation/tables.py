@@ -2,146 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 from reacgan.config import ConfigError
-from reacgan.evaluation.protocols import (
-    PROTOCOLS,
-    describe,
-    describe_settings,
-    flatten,
-    name_of,
-    word,
-)
-from reacgan.evaluation.results import Score, canonical, comparable, protocol_id
-from reacgan.evaluation.text import Cell, aligned, markdown_rows, one_line, safe
+from reacgan.evaluation.blocks import Block, Column, Row, settings_of
+from reacgan.evaluation.protocols import flatten, name_of, word
+from reacgan.evaluation.results import Score, canonical, comparable
+from reacgan.evaluation.text import aligned, markdown_rows, one_line, safe
 
 _ARROWS = {"lower": "↓", "higher": "↑", "neither": ""}
 _ABSENT = "absent"
-
-
-class Row(NamedTuple):
-    """What was scored."""
-
-    subject: str
-    images_seen: int | None
-    seed: int | None
-
-
-@dataclass(frozen=True)
-class Column:
-    """Scores of one metric under one protocol, by row; of several for one row the newest."""
-
-    metric: str
-    title: str
-    """Metric, settings where two columns differ in them, and which way is better."""
-    scores: Mapping[Row, Score]
-
-    @cached_property
-    def best(self) -> frozenset[Row]:
-        """Rows with the best value, where values differ and there is a better way."""
-        better = {score.better for score in self.scores.values()}
-        if len(self.scores) < 2 or better not in ({"lower"}, {"higher"}):
-            return frozenset()
-        choose = min if better == {"lower"} else max
-        value = choose(score.value for score in self.scores.values())
-        rows = frozenset(row for row, score in self.scores.items() if score.value == value)
-        return rows if len(rows) < len(self.scores) else frozenset()
-
-    def cell(self, row: Row) -> str:
-        """``12.34 [11.90, 12.78]``, or nothing."""
-        score = self.scores.get(row)
-        if score is None:
-            return ""
-        text = self._number(score.value)
-        if score.low is None and score.high is None:
-            return text
-        ends = ("…" if end is None else self._number(end) for end in (score.low, score.high))
-        return f"{text} [{', '.join(ends)}]"
-
-    @cached_property
-    def _decimals(self) -> int:
-        """Four digits of the largest value, one more where the smallest needs it."""
-        sizes = [abs(score.value) for score in self.scores.values() if score.value]
-        if not sizes:
-            return 0
-        large, small = (max(0, 3 - math.floor(math.log10(end(sizes)))) for end in (max, min))
-        return min(small, large + 1)
-
-    def _number(self, value: float) -> str:
-        if isinstance(value, int):
-            return f"{value:,}"
-        return f"{value:,.{self._decimals}f}" if self._decimals <= 7 else f"{value:.3g}"
-
-
-@dataclass(frozen=True)
-class Block:
-    """Scores of one protocol, which several metrics share but for their own settings."""
-
-    protocol: Mapping[str, Any]
-    """What the scores have in common; seeds are in the rows."""
-    name: str | None
-    """Of a published protocol."""
-    columns: tuple[Column, ...]
-    notes: tuple[str, ...] = ()
-    """Of the scores, each once, with what it belongs to."""
-
-    @cached_property
-    def rows(self) -> tuple[Row, ...]:
-        """In the order in which the scores came, states of one subject by images seen."""
-        found = dict.fromkeys(row for column in self.columns for row in column.scores)
-        subjects = list(dict.fromkeys(row.subject for row in found))
-        places = {subject: place for place, subject in enumerate(subjects)}
-        return tuple(
-            sorted(
-                found, key=lambda row: (places[row.subject], row.images_seen or 0, row.seed or 0)
-            )
-        )
-
-    @property
-    def title(self) -> str:
-        """The protocol's digest, and its name where it has one."""
-        digest = protocol_id(self.protocol)
-        return f"protocol {digest}" + (f": {self.name}" if self.name else "")
-
-    @property
-    def lines(self) -> list[str]:
-        """The protocol in words."""
-        named = [PROTOCOLS[self.name].description] if self.name else []
-        metrics: dict[str, dict[str, None]] = {}
-        for one in self.columns:
-            told = describe_settings(_settings(next(iter(one.scores.values()))))
-            metrics.setdefault(told, {})[one.metric] = None
-        own = [f"{', '.join(names)}: {told}" for told, names in metrics.items() if told]
-        return [*named, *describe(self.protocol), *own]
-
-    def head(self) -> list[str]:
-        """Titles of :meth:`body`'s columns."""
-        return [*self._keys(), *(column.title for column in self.columns)]
-
-    def body(self) -> list[list[Cell]]:
-        """A line of cells for each of the rows."""
-        keys = self._keys()
-        lines = []
-        for row in self.rows:
-            held = {
-                "subject": row.subject,
-                "images seen": "" if row.images_seen is None else f"{row.images_seen:,}",
-                "seed": "" if row.seed is None else str(row.seed),
-            }
-            cells = [Cell(column.cell(row), row in column.best) for column in self.columns]
-            lines.append([*(Cell(held[key]) for key in keys), *cells])
-        return lines
-
-    def _keys(self) -> list[str]:
-        keys = ["subject"]
-        if any(row.images_seen is not None for row in self.rows):
-            keys.append("images seen")
-        return [*keys, "seed"] if len({row.seed for row in self.rows}) > 1 else keys
 
 
 @dataclass(frozen=True)
@@ -176,7 +48,7 @@ class Table:
         parts = []
         for block in self.blocks:
             lines = [f"**{safe(block.title)}**", "", *(f"- {safe(line)}" for line in block.lines)]
-            lines += ["", *markdown_rows(block.head(), block.body(), len(block.columns))]
+            lines += ["", *markdown_rows(block.head(), block.body(), block.numbers)]
             lines += [f"\nNote: {safe(note)}" for note in block.notes]
             parts.append("\n".join(lines))
         return "\n\n".join([*parts, *map(safe, self.differences())]) + "\n"
@@ -229,7 +101,7 @@ def _block(group: Sequence[Score]) -> Block:
     found: dict[str, dict[str, dict[Row, Score]]] = {}
     for score in group:
         row = Row(score.subject, score.images_seen, _seed(score))
-        settings = canonical(_settings(score))
+        settings = canonical(settings_of(score))
         held = found.setdefault(score.metric, {}).setdefault(settings, {})
         if row not in held or score.time >= held[row].time:
             held[row] = score
@@ -261,15 +133,10 @@ def _seed(score: Score) -> int | None:
     return seed if isinstance(seed, int) else None
 
 
-def _settings(score: Score) -> Mapping[str, Any]:
-    held = comparable(score.protocol).get("metric", {})
-    return held if isinstance(held, Mapping) else {"settings": held}
-
-
 def _told_apart(score: Score, alike: Sequence[Score]) -> str:
     """The settings in which columns of one metric differ: `` (k 3)``."""
-    facts = _differing([_settings(one) for one in alike])
-    own = flatten(_settings(score))
+    facts = _differing([settings_of(one) for one in alike])
+    own = flatten(settings_of(score))
     told = [f"{key} {word(own.get(key, _ABSENT))}" for key, _ in facts]
     return f" ({', '.join(told)})" if told else ""
 
