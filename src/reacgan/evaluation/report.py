@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -141,7 +142,8 @@ def write_report(paths: Sequence[Path], out: Path | None = None) -> Path:
 def _metric_curves(table: Table) -> Iterator[str]:
     for block in table.blocks:
         for column in block.columns:
-            if len({row.images_seen for row in column.scores} - {None}) > 1:
+            moments = Counter(row.subject for row in column.scores if row.images_seen is not None)
+            if max(moments.values(), default=0) > 1:
                 seeds = len({row.seed for row in column.scores}) > 1
                 scores = [
                     replace(
