@@ -11,6 +11,7 @@ class Pixels(Extractor):
     """Means of blocks of 2 x 2 pixels as features; counts its calls."""
 
     name = "pixels"
+    digest = "0123456789abcdef"
 
     def __init__(self, width: int = 16, *, classes: int = 0) -> None:
         self.features_dim = width
@@ -29,7 +30,7 @@ class Pixels(Extractor):
         return Extracted(features, features[:, : self.classes] * 10 if self.classes else None)
 
     def describe(self):
-        return {"name": self.name, "weights": "none", "width": self.features_dim}
+        return {"name": self.name, "weights": self.digest, "width": self.features_dim}
 
 
 class Broken(Pixels):

@@ -58,7 +58,7 @@ def test_a_run(reacgan, run_folder, tmp_path):
     assert protocol["generator"] == {"weights": "average", "batch_norm": "moving"}
     assert protocol["fake"] == {"images": 596, "labels": "reference", "seed": 0}
     assert protocol["reference"]["split"] == "test"
-    assert protocol["selection"] == {"checkpoint": "last"}
+    assert protocol["selection"] == {"checkpoint": "as it is"}
     assert "fid" in out and "596 fakes against the whole test split" in out
     assert "looking at the reference: 596 images" in err
     assert (tmp_path / "scores").is_dir() and list((tmp_path / "scores").glob("pairs-*.png"))
@@ -96,7 +96,7 @@ def test_every_state_and_its_table(reacgan, run_folder, tmp_path):
     assert (code, err) == (0, "")
     scores = read_scores(tmp_path / "scores.jsonl")
     assert [score.protocol["metric"]["k"] for score in scores] == [3] * 4
-    assert scores[0].protocol["selection"] == {"checkpoint": "by number"}
+    assert scores[0].protocol["selection"] == {"checkpoint": "as it is"}
 
 
 def test_some_images_of_a_folder_are_of_all_classes(reacgan, folders, tmp_path):
@@ -121,6 +121,57 @@ def test_images_of_many_sizes(reacgan, digits, folders, tmp_path):
         "evaluate", mixed, *common, *QUICK, "--out", tmp_path / "out", "--resolution", "8"
     )
     assert code == 0, err
+
+
+def test_a_run_learned_from_its_own_images(reacgan, run_folder, folders, tmp_path):
+    """Another reference does not change what the generator may have copied."""
+    code, _, err = reacgan(
+        "evaluate", run_folder, "--reference", folders / "real", "--extractor", "domain",
+        "--metrics", "memorisation,accuracy", "--out", tmp_path, *QUICK,
+    )  # fmt: skip
+    assert code == 0, err
+    metric = {one.metric: one.protocol["metric"] for one in read_scores(tmp_path / "scores.jsonl")}
+    assert metric["memorised_share"]["training"] == 1201  # not the 400 beside the reference
+    assert (
+        metric["top1"]["judge"]["held_out"]["images"] == 200
+    )  # which knows the reference's classes
+
+
+def test_real_images_for_scale(reacgan, run_folder, tmp_path):
+    code, out, err = reacgan(
+        "evaluate", run_folder, "--extractor", "domain", "--metrics", "fid,prdc", "--real",
+        "--out", tmp_path, *QUICK,
+    )  # fmt: skip
+    assert code == 0, err
+    fid = {
+        one.subject: one.value
+        for one in read_scores(tmp_path / "scores.jsonl")
+        if one.metric == "fid"
+    }
+    assert fid["real images (training)"] < 0.1 * fid["run"]
+    assert "real images (training)" in out
+
+
+def test_seeds_share_no_image(reacgan, run_folder, tmp_path):
+    for seed in ("0", "1"):
+        code, _, err = reacgan(
+            "evaluate", run_folder, "--extractor", "domain", "--metrics", "fid", "--seed", seed,
+            "--num", "50", "--out", tmp_path, *QUICK,
+        )  # fmt: skip
+        assert code == 0, err
+    one, other = read_scores(tmp_path / "scores.jsonl")
+    assert (one.protocol["fake"]["seed"], other.protocol["fake"]["seed"]) == (0, 1)
+    assert one.value != other.value
+
+
+def test_a_reference_that_was_learned_by_heart_is_noted(reacgan, folders, tmp_path):
+    code, _, err = reacgan(
+        "evaluate", folders / "made", "--reference", folders / "real", "--split", "train",
+        "--extractor", "domain", "--metrics", "fid", "--out", tmp_path, *QUICK,
+    )  # fmt: skip
+    assert code == 0, err
+    (score,) = read_scores(tmp_path / "scores.jsonl")
+    assert any("was trained on 100% of the reference" in note for note in score.notes)
 
 
 def test_what_is_refused(reacgan, run_folder, folders, tmp_path):

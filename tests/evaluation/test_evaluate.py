@@ -78,7 +78,7 @@ def test_every_score_says_what_it_depends_on(digits, cache):
     train, held_out = digits
     result = reacgan.evaluate(held_out, train, metrics="prdc", extractor=Pixels(), cache=cache)
     protocol = result.scores[0].protocol
-    assert protocol["extractor"] == {"name": "pixels", "weights": "none", "width": 16}
+    assert protocol["extractor"] == {"name": "pixels", "weights": Pixels.digest, "width": 16}
     assert protocol["fake"] == {"images": len(held_out), "labels": "as given"}
     assert protocol["reference"]["digest"] == train.digest[:16]
     assert protocol["reference"]["images"] == len(train)
@@ -104,6 +104,37 @@ def test_the_reference_is_looked_at_once(digits, cache):
     other = ImageData(changed, train.labels, train.class_names, train.source)
     reacgan.evaluate(few, other, metrics="fid", extractor=network, cache=cache)
     assert network.calls == 2 + -(-len(train) // 64)
+
+
+def test_what_has_no_digest_is_not_kept(digits, cache):
+    """An extractor that does not say when it changes would be served stale features."""
+    network = Pixels()
+    network.digest = "version 1"
+    for _ in range(2):
+        network.calls = 0
+        reacgan.evaluate(digits[1], digits[0], metrics="fid", extractor=network, cache=cache)
+        assert network.calls == -(-len(digits[0]) // 64) + -(-len(digits[1]) // 64)
+    assert not cache.entries()
+
+
+def test_extractors_that_are_none(digits, cache):
+    class Bare(Pixels):
+        name = "bare"
+
+        def __call__(self, images):
+            return super().__call__(images).features
+
+    with pytest.raises(ConfigError, match="extractor bare gives Tensor; needed: Extracted"):
+        reacgan.evaluate(digits[1], digits[0], metrics="fid", extractor=Bare(), cache=cache)
+
+    class Wide(Pixels):
+        def __call__(self, images):
+            return Pixels(16)(images)
+
+    with pytest.raises(ConfigError, match=r"features \[64, 16\]; needed: \[64, 12\]"):
+        reacgan.evaluate(digits[1], digits[0], metrics="fid", extractor=Wide(12), cache=cache)
+    with pytest.raises(ConfigError, match="images are 'samples/'; needed: batches"):
+        reacgan.evaluate("samples/", digits[0])
 
 
 def test_statistics_in_a_file_give_the_same_fid(digits, cache, tmp_path):

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 _OTHERS = {
     "packs": "folders of images, packed",
     "downloads": "data sets and weights, downloaded",
-    "judges": "classifiers, trained",
+    "extractors": "classifiers, trained, and weights, converted",
 }
 
 
@@ -36,9 +36,11 @@ def show() -> int:
     rows = []
     for entry in cache.entries():
         extractor = entry.key.get("extractor")
-        name = extractor.get("name", "") if isinstance(extractor, dict) else ""
+        facts = extractor if isinstance(extractor, dict) else {}
+        told = (str(facts.get("name") or ""), str(facts.get("weights") or "")[:8])
+        name = " ".join(filter(None, told))
         used = datetime.fromtimestamp(entry.used).astimezone().strftime("%Y-%m-%d %H:%M")
-        three = (str(entry.key.get("result", "")), str(name), entry.source)
+        three = (str(entry.key.get("result", "")), name, entry.source)
         rows.append([*map(Cell, three), Cell(_megabytes(entry.size)), Cell(used)])
     if rows:
         head = ["what", "extractor", "of", "MB", "last used"]

@@ -43,6 +43,8 @@ class Measures:
     """What the generator learned from, if not the reference's train split."""
     held_out: str | None = None
     """Real images that it did not learn from, if not the reference's test split."""
+    real: bool = False
+    """Also score as many real images (training, or held out), for scale."""
     resolution: str | None = None
     """Bring images of many sizes to this side, or HEIGHTxWIDTH."""
     channels: int | None = None
@@ -66,8 +68,8 @@ class Generation:
     """Draws styles towards their mean."""
     psi_layers: int | None = None
     """With --psi: in the first so many layers."""
-    seed: int = 0
-    """Of the first image."""
+    seed: int | None = None
+    """Of all images; two seeds share none. 0 by default, and 1 for a state chosen by its scores."""
 
 
 def evaluate(
@@ -159,6 +161,7 @@ def _request(
         channels=measures.channels,
         training=measures.training,
         held_out=measures.held_out,
+        real=measures.real,
         protocol=measures.protocol,
         device=device,  # type: ignore[arg-type]
     )

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from reacgan.evaluation.protocols import PROTOCOLS, describe, describe_settings
 from reacgan.evaluation.results import Score, comparable, protocol_id
-from reacgan.evaluation.text import Cell
+from reacgan.evaluation.text import TINY, Cell
 
 _DIGITS = 4
 _MOST_COLUMNS = 9
@@ -59,7 +59,8 @@ class Column:
     @cached_property
     def _decimals(self) -> int:
         """Four digits of the largest value, one more where the smallest needs it."""
-        sizes = [abs(score.value) for score in self.scores.values() if score.value]
+        sizes = [abs(score.value) for score in self.scores.values()]
+        sizes = [size for size in sizes if size >= TINY]
         if not sizes:
             return 0
         large, small = (max(0, 3 - math.floor(math.log10(end(sizes)))) for end in (max, min))
@@ -68,7 +69,7 @@ class Column:
     def _number(self, value: float) -> str:
         if isinstance(value, int):
             return f"{value:,}"
-        return f"{value:,.{self._decimals}f}" if self._decimals <= 7 else f"{value:.3g}"
+        return f"{value:.3g}" if abs(value) < TINY else f"{value:,.{self._decimals}f}"
 
 
 @dataclass(frozen=True)
@@ -97,9 +98,9 @@ class Block:
 
     @property
     def title(self) -> str:
-        """The protocol's digest, and its name where it has one."""
-        digest = protocol_id(self.protocol)
-        return f"protocol {digest}" + (f": {self.name}" if self.name else "")
+        """The protocol's name, or in a few words what it is; then its digest."""
+        told = f"protocol {self.name}" if self.name else _phrase(self.protocol)
+        return f"{told} [{protocol_id(self.protocol)}]"
 
     @property
     def lines(self) -> list[str]:
@@ -158,6 +159,23 @@ class Block:
         if any(row.images_seen is not None for row in self.rows):
             keys.append("images seen")
         return [*keys, "seed"] if len({row.seed for row in self.rows}) > 1 else keys
+
+
+def _phrase(protocol: Mapping[str, Any]) -> str:
+    fake, reference, extractor, selection = (
+        held if isinstance(held, Mapping) else {}
+        for held in map(protocol.get, ("fake", "reference", "extractor", "selection"))
+    )
+    count, split = fake.get("images"), reference.get("split")
+    part = "" if reference.get("part") in (None, "whole") else "part of the "
+    state = selection.get("checkpoint")
+    told = [
+        f"{count:,} fakes" if isinstance(count, int) else "",
+        f"{part}{split} split" if split else "",
+        str(extractor.get("name") or ""),
+        {"best": "best state", "each": "states during training"}.get(str(state), ""),
+    ]
+    return ", ".join(filter(None, told)) or "protocol"
 
 
 def settings_of(score: Score) -> Mapping[str, Any]:

@@ -14,8 +14,11 @@ from reacgan.config import ConfigError
 from reacgan.data import ImageData
 from reacgan.evaluation.cache import FeatureCache
 from reacgan.evaluation.choosing import match_classes, needs_of, place_labels, sort_out, uses_of
+from reacgan.evaluation.compared import Compared
 from reacgan.evaluation.looking import Look, Looked, Progress, look
+from reacgan.evaluation.origins import Origin, known_share
 from reacgan.evaluation.reference import Reference
+from reacgan.evaluation.results import is_digest
 from reacgan.evaluation.sources import Images
 from reacgan.evaluation.together import agreed, kept_together
 from reacgan.extractors import Extractor, build_extractor
@@ -23,27 +26,7 @@ from reacgan.metrics import Comparison, FeatureSet, Judgement, Metric
 from reacgan.metrics.base import Keep, Need
 from reacgan.sampling import class_folder
 
-
-@dataclass(frozen=True, eq=False)
-class Compared:
-    """A comparison and what its scores' protocols say of it."""
-
-    comparison: Comparison
-    metrics: Mapping[str, Metric]
-    extractor: Mapping[str, Any]
-    reference: Mapping[str, Any]
-    beside: Mapping[Need, Mapping[str, Any]]
-    """What else a metric depends on that has such a need: training and held-out images, the judge."""
-    notes: tuple[str, ...]
-    device: torch.device
-
-    def settings_for(self, metric: Metric) -> dict[str, Any]:
-        """What a metric depends on beside its own options."""
-        return {
-            need.replace(" ", "_"): dict(self.beside[need])
-            for need in sorted(metric.needs | metric.wants)
-            if need in self.beside
-        }
+_KNOWN = 0.05  # share of the reference that a classifier may have learned without a word
 
 
 @dataclass(eq=False)
@@ -53,9 +36,8 @@ class Plan:
     reference: Reference
     metrics: Mapping[str, Metric]
     all_wanted: bool
-    training: ImageData | None
-    held_out: ImageData | None
-    seed: int
+    origin: Origin
+    """Where the generator learned from."""
     device: torch.device
     cache: FeatureCache
     say: Callable[[str], None]
@@ -65,21 +47,28 @@ class Plan:
     @cached_property
     def training_data(self) -> ImageData | None:
         """What the generator learned from; opened when first asked for."""
-        return self.training if self.training is not None else self.reference.training
+        return self.origin.training
 
     @cached_property
     def held_out_data(self) -> ImageData | None:
         """Real images that it did not learn from."""
-        return self.held_out if self.held_out is not None else self.reference.held_out
+        return self.origin.held_out
+
+    @cached_property
+    def judged_by(self) -> Origin:
+        """What a classifier of the reference's classes learns from: beside the reference, if there."""
+        return self.reference if self.reference.training is not None else self.origin
 
     def build(self, name: str, options: Mapping[str, Any]) -> Extractor:
-        """The extractor of a name or file; ``domain`` learns from the training images."""
+        """The extractor of a name or file; ``domain`` learns from real images now."""
         learns = name == "domain"
+        if learns:
+            self.say("training a classifier of the real images, or reading it from the cache")
         return build_extractor(
             name,
             options,
-            train=self.training_data if learns else None,
-            held_out=self.held_out_data if learns else None,
+            train=self.judged_by.training if learns else None,
+            held_out=self.judged_by.held_out if learns else None,
             device=self.device,
         )
 
@@ -154,13 +143,12 @@ class Plan:
                 real_data=self.reference.data,
                 training_data=self.training_data if "training" in others else None,
                 held_out_data=self.held_out_data if "held out" in others else None,
-                seed=self.seed,
             ),
             metrics=self.metrics,
             extractor=network.describe(),
             reference=described,
             beside=self._beside(others, judge),
-            notes=(*notes, *getattr(network, "notes", ())),
+            notes=(*notes, *getattr(network, "notes", ()), *self._known_by_heart(network)),
             device=self.device,
         )
 
@@ -186,16 +174,19 @@ class Plan:
             lacking["labels"] = lacking["judge"] = classes_differ
         needs = needs_of(self.metrics)
         remedy = "give --training or a reference with a train split"
-        if needs & {"training", "judge"} and self.training_data is None:
-            lacking["training"] = lacking["judge"] = f"no training images are known; {remedy}"
-        elif "judge" in needs and self.training_data is not None:
-            if self.training_data.num_classes < 2:
+        if "training" in needs and self.training_data is None:
+            lacking["training"] = f"no training images are known; {remedy}"
+        if "judge" in needs and not classes_differ:
+            learned = self.judged_by.training
+            if learned is None:
+                lacking["judge"] = f"no training images are known; {remedy}"
+            elif learned.num_classes < 2:
                 lacking["judge"] = "there is one class only"
-            elif self.training_data.class_names != self._reference_names():
+            elif learned.class_names != self._reference_names():
                 lacking["judge"] = "the training images have other classes than the reference"
         if "held out" in needs and self.held_out_data is None:
             lacking["held out"] = (
-                "no held-out real images are known; give a reference with a test split"
+                "no held-out real images are known; give --held-out, or a reference with a test split"
             )
         return lacking
 
@@ -204,13 +195,12 @@ class Plan:
         self.skipped.update(skipped)
 
     def _judge(self, network: Extractor) -> Any:
-        """A classifier of the training images: the extractor itself where it is one."""
-        training = self.training_data
-        if training is None:
+        """A classifier of the reference's classes: the extractor itself where it is one."""
+        learned = self.judged_by.training
+        if learned is None:
             raise ConfigError("a judge needs training images")
-        if network.name == "domain" and getattr(network, "data_digest", None) == training.digest:
+        if network.name == "domain" and getattr(network, "data_digest", None) == learned.digest:
             return network
-        self.say("training the classifier that judges labels, or reading it from the cache")
         judge = self.build("domain", {})
         judge.to(self.device)
         return judge
@@ -245,8 +235,11 @@ class Plan:
         """Features of real images, from the cache or made now by all processes together."""
         if data.digest not in self._seen:
             self.say(f"looking at {named}: {len(data):,} images")
-            keep = self.cache.keep(
-                {"images": data.digest, "extractor": network.describe()}, data.source
+            said = network.describe()
+            keep = (
+                self.cache.keep({"images": data.digest, "extractor": said}, data.source)
+                if is_digest(said.get("weights"))
+                else None
             )
 
             def make() -> dict[str, Tensor]:
@@ -263,6 +256,19 @@ class Plan:
                 seen, labels, data.class_names if labelled else (), keep
             )
         return self._seen[data.digest]
+
+    def _known_by_heart(self, network: Extractor) -> tuple[str, ...]:
+        """Whether a classifier that looks at the images was trained on the very reference."""
+        learned, data = self.judged_by.training, self.reference.data
+        if network.name != "domain" or learned is None or data is None:
+            return ()
+        share = known_share(learned, data)
+        if share < _KNOWN:
+            return ()
+        return (
+            f"the classifier that looks at the images was trained on {share:.0%} of the reference: "
+            "to its features those are unlike any new image; take held-out images as reference",
+        )
 
     def _beside(
         self, others: Mapping[Need, FeatureSet], judge: Any

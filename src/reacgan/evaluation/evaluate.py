@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ from reacgan.config import ConfigError, DataConfig, Device
 from reacgan.data import ImageData
 from reacgan.evaluation.cache import FeatureCache
 from reacgan.evaluation.choosing import build_metrics
-from reacgan.evaluation.comparing import Compared, Plan
+from reacgan.evaluation.compared import Compared
+from reacgan.evaluation.comparing import Plan
 from reacgan.evaluation.looking import Progress
+from reacgan.evaluation.origins import Origin
 from reacgan.evaluation.reference import Reference, open_reference
 from reacgan.evaluation.results import Score
 from reacgan.evaluation.software import describe_software
@@ -36,7 +38,7 @@ class Evaluation:
     scores: tuple[Score, ...]
     skipped: Mapping[str, str] = field(default_factory=dict)
     """Metrics that could not be measured, and why."""
-    comparison: Comparison | None = None
+    comparison: Comparison | None = field(default=None, repr=False)
     """What was compared, for pictures; on the main process only."""
 
     def __getitem__(self, metric: str) -> float:
@@ -73,7 +75,7 @@ def evaluate(
     num: int | None = None,
     class_names: Sequence[str] = (),
     facts: Facts | None = None,
-    seed: int = 0,
+    origin: Origin | None = None,
     device: Device = "auto",
     cache: FeatureCache | None = None,
     progress: Progress | None = None,
@@ -89,13 +91,12 @@ def evaluate(
             the standard ones that can be measured here.
         extractor: a name of :data:`reacgan.extractors.EXTRACTORS`, a file, or an extractor.
         extractor_options: of its constructor, such as ``{"resizer": "legacy"}``.
-        training: what the generator learned from, for memorisation, accuracy and the domain
-            classifier; by default the reference's training split.
+        training: what the generator learned from; by default the reference's training split.
         held_out: real images that it did not learn from; by default the reference's test split.
         num: only the first so many images.
         class_names: of the labels in ``images``; by default the reference's.
         facts: what else is known of the images.
-        seed: of subsets and repeats inside metrics.
+        origin: where training and held-out images are, instead of these two.
         device: ``auto`` takes CUDA, then MPS, then the CPU.
         cache: of what depends on real images alone; by default the one of the package.
         progress: called with (images done, images in all or None).
@@ -108,6 +109,11 @@ def evaluate(
         ConfigError: images or a reference that cannot be used, a metric that a person named and that
             cannot be measured here; the message says why and what to do.
     """
+    if isinstance(images, str | Path | Mapping):
+        raise ConfigError(
+            f"images are {images!r:.60}; needed: batches, a data set or a source. Folders and runs are "
+            "scored by `reacgan evaluate`, or reacgan.evaluation.scoring.score"
+        )
     place, told = find_device(device), facts or Facts()
     found = open_reference(reference)
     chosen = build_metrics(metrics)
@@ -115,9 +121,7 @@ def evaluate(
         reference=found,
         metrics=chosen,
         all_wanted=metrics is not None and metrics != "all",
-        training=training,
-        held_out=held_out,
-        seed=seed,
+        origin=origin or replace(found, known_training=training, known_held_out=held_out),
         device=place,
         cache=cache if cache is not None else FeatureCache(),
         say=say or (lambda text: None),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reacgan.evaluation.protocols import describe, name_of
 from reacgan.evaluation.results import Score
-from reacgan.evaluation.text import Cell, aligned, one_line
+from reacgan.evaluation.text import TINY, Cell, aligned, one_line
 
 _ARROWS = {"lower": "↓", "higher": "↑", "neither": ""}
+_FIRST = ("chance", "percentile", "judge_held_out_top1")
+"""Settings without which a value is not understood."""
+_MOST_SETTINGS = 3
+_MOST_CLASSES = 4
 
 
 def listing(scores: Sequence[Score]) -> str:
@@ -28,7 +32,7 @@ def listing(scores: Sequence[Score]) -> str:
         ]
         for score in scores
     ]
-    head = ["score", "value", "interval", ""]
+    head = ["score", "value", "interval", "what with"]
     protocol = {
         key: value for key, value in scores[0].protocol.items() if key not in ("metric", "software")
     }
@@ -50,8 +54,8 @@ def listing(scores: Sequence[Score]) -> str:
 
 def _number(value: float) -> str:
     size = abs(value)
-    if size == 0 or 1e-4 <= size < 1e6:
-        return f"{value:,.4f}" if size < 10 else f"{value:,.2f}"
+    if size == 0 or TINY <= size < 1e6:
+        return "0" if size == 0 else f"{value:,.4f}" if size < 10 else f"{value:,.2f}"
     return f"{value:.3g}"
 
 
@@ -62,19 +66,29 @@ def _interval(score: Score) -> str:
 
 
 def _detail(score: Score) -> str:
+    """The worst classes with their values, or the settings that matter most."""
     worst: Any = score.details.get("worst")
-    if isinstance(worst, dict):
+    if isinstance(worst, Mapping):
         worst = list(worst)
     if isinstance(worst, list) and worst:
-        names = [
-            one if isinstance(one, str) else str(one[0]) if isinstance(one, list) else ""
-            for one in worst
-        ]
-        return "worst: " + ", ".join(name for name in names[:4] if name)
-    held = score.protocol.get("metric", {})
-    settings = [
-        f"{key.replace('_', ' ')} {value}"
-        for key, value in held.items()
-        if isinstance(value, int | float | str) and not isinstance(value, bool)
-    ]
-    return ", ".join(settings[:3])
+        held = score.details.get("classes")
+        values = held if isinstance(held, Mapping) else {}
+        names = [one[0] if isinstance(one, list) and one else one for one in worst[:_MOST_CLASSES]]
+        return "worst: " + ", ".join(_class(str(name), values.get(name)) for name in names)
+    held = score.protocol.get("metric")
+    settings = held if isinstance(held, Mapping) else {}
+    keys = [*(key for key in _FIRST if key in settings), *(key for key in settings)]
+    told = {
+        key: f"{key.replace('_', ' ')} {_setting(settings[key])}"
+        for key in keys
+        if isinstance(settings[key], int | float | str) and not isinstance(settings[key], bool)
+    }
+    return ", ".join(list(told.values())[:_MOST_SETTINGS])
+
+
+def _class(name: str, value: object) -> str:
+    return f"{name} {value:.3g}" if isinstance(value, int | float) else name
+
+
+def _setting(value: float | str) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

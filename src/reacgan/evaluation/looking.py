@@ -101,7 +101,7 @@ def look(
     try:
         for place, (batch, labels) in _my_chunks(source, total, limit):
             filled = _filled(batch.to(device))
-            seen = [_cut(extractor(filled), len(batch)) for extractor in extractors]
+            seen = [_cut(extractor, filled, len(batch)) for extractor in extractors]
             mine.add(seen, labels, batch if keep_images else None)
             if progress is not None:
                 progress(place + len(batch), total)
@@ -136,7 +136,19 @@ def _filled(images: Tensor) -> Tensor:
     return images if len(images) == CHUNK else images[torch.arange(CHUNK) % len(images)]
 
 
-def _cut(seen: Extracted, count: int) -> Look:
+def _cut(extractor: Extractor, images: Tensor, count: int) -> Look:
+    seen = extractor(images)
+    if not isinstance(seen, Extracted):
+        raise ConfigError(
+            f"the extractor {extractor.name} gives {type(seen).__name__}; needed: "
+            "Extracted(features, logits)"
+        )
+    wanted = [len(images), extractor.features_dim]
+    if list(seen.features.shape) != wanted:
+        raise ConfigError(
+            f"the extractor {extractor.name} gives features {list(seen.features.shape)}; needed: "
+            f"{wanted}, as its features_dim says"
+        )
     logits = seen.logits
     return Look(
         seen.features[:count].float().cpu(),

@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 _MOST_BARS = 30
 _MOST_LETTERS = 36
 _WIDTH = 7.0
-_ACCENT, _SOFT = "#2b6cb0", "#a0aec0"
+_ACCENT, _SOFT, _SECOND = "#2b6cb0", "#a0aec0", "#c05621"
 
 Points = Sequence[tuple[float, float]]
 
 
 def class_bars(score: Score) -> bytes:
     """One bar a class of ``details["classes"]``, the worst on top, the worst 30 of many.
+
+    Dashed: the median of all classes, and where the settings hold it the judge's own accuracy.
 
     Raises:
         ConfigError: no matplotlib, or no values of classes in the score.
@@ -39,16 +41,23 @@ def class_bars(score: Score) -> bytes:
         raise ConfigError(f"{score.metric}: no class has a value; there is nothing to draw")
     ranked = sorted(values.items(), key=lambda one: one[1], reverse=score.better == "lower")
     shown = ranked[:_MOST_BARS]
-    figure, axes = _figure(0.9 + 0.22 * len(shown))
+    figure, axes = _figure(1.1 + 0.22 * len(shown))
     places = range(len(shown))
     axes.barh(places, [value for _, value in shown], color=_ACCENT, height=0.75)
     axes.set_yticks(places, [_short(name) for name, _ in shown], parse_math=False, fontsize=8)
     axes.set_ylim(len(shown) - 0.4, -0.6)
     median = statistics.median(values.values())
-    axes.axvline(median, color=_SOFT, linestyle="--", linewidth=1)
+    marks = [(f"median of the classes {median:.4g}", median, _SOFT)]
+    settings = score.protocol.get("metric")
+    own = settings.get(f"judge_held_out_{score.metric}") if isinstance(settings, Mapping) else None
+    if isinstance(own, int | float):
+        marks.append((f"the judge itself on held-out real images {own:.4g}", own, _SECOND))
+    for label, value, colour in marks:
+        axes.axvline(value, color=colour, linestyle="--", linewidth=1, label=label)
     few = f"worst {len(shown)} of {len(values)} classes" if len(shown) < len(values) else "by class"
-    _title(axes, f"{score.metric}, {few} (dashed: median {median:.4g})")
+    _title(axes, f"{score.metric}, {few}")
     axes.grid(axis="x", alpha=0.3)
+    figure.legend(loc="outside lower left", ncols=2, fontsize=8, frameon=False)
     return _png(figure)
 
 
@@ -104,10 +113,9 @@ def extrapolation(score: Score) -> bytes:
     error = None
     if score.low is not None and score.high is not None:
         error = [[max(score.value - score.low, 0)], [max(score.high - score.value, 0)]]
-    axes.errorbar(
-        [0], [score.value], yerr=error, fmt="s", color="#c05621", label=_key(score.metric)
-    )
+    axes.errorbar([0], [score.value], yerr=error, fmt="s", color=_SECOND, label=_key(score.metric))
     axes.set_xlim(left=-0.03 * max(inverse))
+    axes.set_ylabel("FID")
     return _finish(figure, axes, f"{score.metric}: {score.value:.4g}", "1 / N", True)
 
 

@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from reacgan.evaluation.extractor_words import unusual
+
 INCEPTION = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 """SHA-256 of the published weights of the Inception network of FID."""
 
@@ -137,8 +139,11 @@ def describe(protocol: Mapping[str, Any]) -> list[str]:
 def describe_settings(settings: Mapping[str, Any]) -> str:
     """What a metric depends on, in few words: nested facts by what matters of them."""
     told = []
+    judged = _part(settings, "judge").get("held_out_top1") is not None
     for key, value in settings.items():
         name = key.replace("_", " ")
+        if judged and key.startswith("judge_held_out_"):
+            continue  # said with the judge
         if not isinstance(value, Mapping):
             told.append(f"{name} {word(value)}")
         elif isinstance(value.get("held_out_top1"), int | float):
@@ -171,8 +176,13 @@ def _fakes(fake: dict[str, Any], reference: dict[str, Any]) -> Iterator[str]:
     source = reference.pop("source", None) or reference.pop("name", None)
     against = "the whole" if part in ("whole", None) else f"{part} of the"
     against = f"{against} {split} split" if split else f"{against} reference"
+    size = reference.pop("size", None)
+    sides = [*size] if isinstance(size, list | tuple) else [] if size is None else [size]
+    if sides and reference.get("channels") is not None:
+        sides.append(reference.pop("channels"))
     known = [
         f"{_count(reference.pop('images', None))} images",
+        *([" x ".join(map(word, sides))] if sides else []),
         *([f"of {source}"] if source else []),
         *([f"{reference.pop('classes'):,} classes"] if reference.get("classes") else []),
         *([f"digest {str(reference.pop('digest'))[:8]}"] if reference.get("digest") else []),
@@ -205,7 +215,7 @@ def _looked_at(extractor: dict[str, Any]) -> Iterator[str]:
     resizer, kind = extractor.pop("resizer", None), extractor.pop("type", None)
     known += [f"{resizer} resizing"] if resizer and resizer != "none" else []
     known += [str(kind)] if kind else []
-    known += list(_rest("", extractor))
+    known += list(_rest("", unusual(extractor) if digest else extractor))
     yield f"{name} extractor" + (f" ({', '.join(known)})" if known else "")
 
 
@@ -231,13 +241,20 @@ def _chosen(selection: dict[str, Any]) -> Iterator[str]:
     """How the state came to be the one that is scored."""
     which, on = selection.pop("checkpoint", "unknown"), selection.pop("selected_on", None)
     rule, metric = selection.pop("rule", None), selection.pop("metric", None)
+    during = which == "each" and selection.pop("during", None) is not None
     if isinstance(on, Mapping):
         where = f"{_count(on.get('images'))} {on.get('split')} images ({on.get('part')})"
         by = f" by {metric}" if metric else ""
         rest = f", {rule}" if rule else ""
-        yield f"the {which} state, chosen{by} on {where}{rest}"
+        chosen = "states during training, of which one is" if during else f"the {which} state,"
+        yield f"{chosen} chosen{by} on {where}{rest}"
     else:
-        known = {"last": "the last state", "by number": "a state by its number"}
+        known = {
+            "as it is": "the state as it is, not chosen by a score",
+            "last": "the last state",
+            "by number": "a state by its number",
+            "each": "states during training" if during else "checkpoint: each",
+        }
         yield known.get(str(which), f"checkpoint: {which}")
     yield from _rest("checkpoint", selection)
 
@@ -253,7 +270,8 @@ def word(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
-        return ", ".join(map(word, value))
+        sides = len(value) in (2, 3) and all(type(one) is int for one in value)
+        return (" x " if sides else ", ").join(map(word, value))
     if isinstance(value, float):
         return f"{value:.6g}"
     text = str(value)

@@ -56,7 +56,12 @@ class Reference:
     def describe(self) -> dict[str, Any]:
         """For a protocol: count, digest, and which part it is."""
         if self.data is not None:
-            told = {"images": len(self.data), "digest": self.data.digest[:16]}
+            told: dict[str, Any] = {
+                "images": len(self.data),
+                "digest": self.data.digest[:16],
+                "size": list(self.data.size),
+                "channels": self.data.channels,
+            }
             if self.labelled:
                 told["classes"] = self.data.num_classes
             return {**told, **self.facts}

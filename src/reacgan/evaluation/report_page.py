@@ -14,7 +14,7 @@ _STYLE = """
   --ground: #ffffff; --raised: #f5f7fa; --best: #22543d; }
 @media (prefers-color-scheme: dark) { :root { --text: #e6e9ef; --soft: #a3adbd; --line: #3a4252;
   --ground: #14171d; --raised: #1e232c; --best: #9ae6b4; } }
-body { margin: 0 auto; max-width: 62rem; padding: 1.5rem 1rem 4rem; color: var(--text);
+body { margin: 0 auto; max-width: 78rem; padding: 1.5rem 1rem 4rem; color: var(--text);
   background: var(--ground); font: 15px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; } h3 { font-size: 1rem; }
 h2 { border-bottom: 1px solid var(--line); padding-bottom: .2rem; }
@@ -28,6 +28,8 @@ td.best { font-weight: 700; color: var(--best); }
 ul.protocol { color: var(--soft); margin: .2rem 0 .6rem; padding-left: 1.2rem; }
 .note { background: var(--raised); border-left: 3px solid #dd8a2f; margin: .5rem 0;
   padding: .4rem .8rem; white-space: pre-wrap; }
+.figures { display: grid; gap: 0 1.5rem; align-items: start;
+  grid-template-columns: repeat(auto-fit, minmax(min(31rem, 100%), 1fr)); }
 figure { margin: 1rem 0; } figcaption { color: var(--soft); }
 img { max-width: 100%; height: auto; background: #ffffff; }
 img.pixels { image-rendering: pixelated; }
@@ -106,6 +108,11 @@ def picture(png: bytes, caption: str, *, pixels: bool = False) -> str:
         f'<figure><img{kind} src="data:image/png;base64,{data}" alt="{escape(caption)}">'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
+
+
+def figures(pictures: Sequence[str]) -> list[str]:
+    """Pictures in one part, two beside each other where the page is wide enough; none for none."""
+    return [f'<div class="figures">{"".join(pictures)}</div>'] if pictures else []
 
 
 def scores(table: Table) -> list[str]:

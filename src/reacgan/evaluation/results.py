@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -109,6 +110,11 @@ _RIGHT = {
     "images_seen": lambda value: value is None or (_is_number(value) and int(value) == value),
     "time": lambda value: value is None or _is_text(value),
 }
+
+
+def is_digest(text: object) -> bool:
+    """Whether something is a digest: 16 hexadecimal digits or more."""
+    return isinstance(text, str) and re.fullmatch(r"[0-9a-f]{16,}", text) is not None
 
 
 def append_scores(path: Path, scores: Iterable[Score]) -> None:

@@ -8,14 +8,28 @@ from pathlib import Path
 from typing import Any
 
 from reacgan.config import ConfigError, Device, lookup
-from reacgan.data import ImageData
+from reacgan.data import DataError
+from reacgan.data.flat import is_flat
 from reacgan.evaluation.cache import FeatureCache
-from reacgan.evaluation.choosing import STANDARD
+from reacgan.evaluation.choosing import STANDARD, build_metrics
 from reacgan.evaluation.evaluate import Evaluation, Facts, Say, evaluate
 from reacgan.evaluation.looking import Progress
+from reacgan.evaluation.origins import Origin, OwnData
 from reacgan.evaluation.protocols import PROTOCOLS, NamedProtocol
 from reacgan.evaluation.reference import Reference, open_reference
-from reacgan.evaluation.subjects import HALVES, Manner, Subject, find_subjects, half_of
+from reacgan.evaluation.subjects import (
+    HALVES,
+    REPORT_SEED,
+    Manner,
+    Subject,
+    find_subjects,
+    half_of,
+)
+from reacgan.extractors import build_extractor
+from reacgan.hub.folder import find_device
+
+_NO_FILES = ("digits", "hub")
+_SCALE = ("fid", "kid", "is", "prdc", "ifid", "per_class")
 
 MOST = 50_000
 """Images that are generated where nothing is said: as many as the reference has, up to this."""
@@ -36,7 +50,10 @@ class Request:
     truncation: float | None = None
     psi: float | None = None
     layers: int | None = None
-    seed: int = 0
+    seed: int | None = None
+    """None for 0, and 1 for a state that was chosen by a score of seed 0."""
+    real: bool = False
+    """Also score as many real images, for scale."""
     checkpoint: str = "last"
     resolution: Any = None
     channels: int | None = None
@@ -96,107 +113,140 @@ def score(
         channels=request.channels,
         device=request.device,
     )
-    reference = _reference(subjects[0], request)
-    training, held_out = _beside(subjects[0], request)
+    first = subjects[0]
+    if request.reference is None and first.config is None:
+        raise ConfigError(
+            f"{first.name}: images need a reference: --reference DATA, FOLDER or STATISTICS.npz"
+        )
+    if request.num is not None and request.num < 1:
+        raise ConfigError(f"num is {request.num}; allowed: 1 or more")
+    build_metrics(_metrics(request))
+    name = request.extractor or "inception"
+    # What may not be there, such as weights, is asked for before anything is opened.
+    place = find_device(request.device)
+    built = (
+        None if name == "domain" else build_extractor(name, request.extractor_options, device=place)
+    )
+    reference = _reference(first, request)
+    origin = _origin(first, reference, request)
+    shared: dict[str, Any] = {
+        "extractor": built or name,
+        "extractor_options": request.extractor_options,
+        "origin": origin,
+        "device": request.device,
+        "cache": cache,
+        "progress": progress,
+        "say": say,
+    }
     for subject in subjects:
         num = _count(subject, reference, request)
-        manner = _manner(request)
-        counts = (
-            reference.data.counts if reference.data is not None and reference.labelled else None
-        )
-        result = evaluate(
-            subject.source(manner, num, counts),
-            reference,
-            metrics=_metrics(request),
-            extractor=request.extractor or "inception",
-            extractor_options=request.extractor_options,
-            training=training,
-            held_out=held_out,
-            num=num,
-            facts=_facts(subject, manner),
-            seed=request.seed,
-            device=request.device,
-            cache=cache,
-            progress=progress,
-            say=say,
-        )
-        yield subject, result
+        manner = _manner(subject, request)
+        source = subject.source(manner, num, reference)
+        facts = _facts(subject, manner, reference)
+        wanted = _metrics(request)
+        yield subject, evaluate(source, reference, metrics=wanted, num=num, facts=facts, **shared)
+    if request.real:
+        yield _real(first, reference, origin, num=_count(first, reference, request), shared=shared)
 
 
-def _manner(request: Request) -> Manner:
+def _real(
+    subject: Subject, reference: Reference, origin: Origin, *, num: int, shared: Mapping[str, Any]
+) -> tuple[Subject, Evaluation]:
+    """Real images in the place of the generated ones: what can be reached."""
+    on_training = reference.facts.get("split") == "train"
+    data = origin.held_out if on_training else origin.training
+    if data is None:
+        raise ConfigError(
+            "there are no other real images than the reference to score for scale; leave --real out"
+        )
+    named = f"real images ({'held out' if on_training else 'training'})"
+    real = Subject(named, images=data)
+    count = min(num, len(data))
+    source = real.source(Manner(), count, reference)
+    facts = Facts(subject=named)
+    return real, evaluate(source, reference, metrics=_SCALE, num=count, facts=facts, **shared)
+
+
+def _manner(subject: Subject, request: Request) -> Manner:
+    chosen = subject.selection.get("checkpoint") == "best"
     return Manner(
         labels=request.labels or "reference",
         statistics=request.statistics or "moving",
         truncation=request.truncation,
         psi=request.psi,
         layers=request.layers,
-        seed=request.seed,
+        seed=request.seed if request.seed is not None else REPORT_SEED if chosen else 0,
     )
 
 
-def _facts(subject: Subject, manner: Manner) -> Facts:
+def _facts(subject: Subject, manner: Manner, reference: Reference) -> Facts:
     if subject.model is None:
-        return Facts(subject=subject.name)
+        return Facts(subject=subject.name, labels="as given" if subject.labelled else "none")
     return Facts(
         subject=subject.name,
         images_seen=subject.images_seen,
         generator=manner.facts("average"),
         selection=subject.selection,
-        labels=manner.labels,
+        labels=subject.rule(manner, reference),
         seed=manner.seed,
         notes=subject.notes,
     )
 
 
 def _reference(subject: Subject, request: Request) -> Reference:
-    if request.reference is None:
-        if subject.config is None:
-            raise ConfigError(
-                f"{subject.name}: images need a reference: --reference DATA, FOLDER or STATISTICS.npz"
-            )
+    if request.reference is None and subject.config is not None:
         return _other_half(open_reference(subject.config, split=request.split), subject)
-    size = subject.size
-    wanted = request.resolution or (size[0] if size[0] == size[1] else size)
+    named = str(request.reference)
+    shape = _shape(subject, request)
     own = subject.config
-    if own is not None and Path(request.reference).exists() and own.name not in ("digits", "hub"):
-        # The run's own data set, found at another place: its reader knows its layout.
-        moved = own.model_copy(update={"path": request.reference})
-        if not request.reference.endswith(".npz"):
-            return open_reference(moved, split=request.split)
-    return open_reference(
-        request.reference,
-        split=request.split,
-        resolution=wanted,
-        channels=request.channels or subject.channels,
-    )
+    if (
+        own is not None
+        and Path(named).is_dir()
+        and not is_flat(named)
+        and own.name not in _NO_FILES
+    ):
+        # The run's own data set at another place: its reader knows its layout.
+        try:
+            moved = own.model_copy(update={"path": named})
+            return _other_half(open_reference(moved, split=request.split), subject)
+        except DataError:
+            pass
+    return _other_half(open_reference(named, split=request.split, **shape), subject)
+
+
+def _shape(subject: Subject, request: Request) -> dict[str, Any]:
+    height, width = subject.size
+    return {
+        "resolution": request.resolution or (height if height == width else (height, width)),
+        "channels": request.channels or subject.channels,
+    }
 
 
 def _other_half(reference: Reference, subject: Subject) -> Reference:
     """Where the state was chosen on half of this very set, the other half."""
     chosen_on = subject.selection.get("selected_on", {})
-    if chosen_on.get("part") == HALVES[0] and reference.facts.get("split") == chosen_on.get(
-        "split"
-    ):
-        return half_of(reference, 1)
-    return reference
+    if chosen_on.get("part") != HALVES[0] or reference.data is None:
+        return reference
+    same = half_of(reference, 0).describe()["digest"] == chosen_on.get("digest")
+    return half_of(reference, 1) if same else reference
 
 
-def _beside(subject: Subject, request: Request) -> tuple[ImageData | None, ImageData | None]:
-    """Training and held-out images where a person names them."""
-    found: list[ImageData | None] = []
-    for named in (request.training, request.held_out):
-        if named is None:
-            found.append(None)
-            continue
-        size = subject.size
-        opened = open_reference(
-            named,
-            split="train",
-            resolution=request.resolution or (size[0] if size[0] == size[1] else size),
-            channels=request.channels or subject.channels,
-        )
-        found.append(opened.data)
-    return found[0], found[1]
+def _origin(subject: Subject, reference: Reference, request: Request) -> Origin:
+    """Training and held-out images: those that a person names, a run's own, or the reference's."""
+    if request.training is None and request.held_out is None:
+        elsewhere = request.reference is not None and subject.config is not None
+        return OwnData(subject.config, reference) if elsewhere and subject.config else reference
+    shape = _shape(subject, request)
+    training = held_out = None
+    if request.training is not None:
+        training = open_reference(request.training, split="train", **shape).data
+    if request.held_out is not None:
+        held_out = open_reference(request.held_out, **shape).data
+    return replace(
+        reference,
+        known_training=training if training is not None else reference.training,
+        known_held_out=held_out if held_out is not None else reference.held_out,
+    )
 
 
 def _count(subject: Subject, reference: Reference, request: Request) -> int:
@@ -206,8 +256,6 @@ def _count(subject: Subject, reference: Reference, request: Request) -> int:
             raise ConfigError(f"num is {request.num:,}, but {subject.name} holds {held:,} images")
         return request.num or held
     if request.num is not None:
-        if request.num < 1:
-            raise ConfigError(f"num is {request.num}; allowed: 1 or more")
         return request.num
     count = len(reference.data) if reference.data is not None else MOST
     if request.protocol is not None:

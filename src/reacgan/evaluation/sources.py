@@ -34,6 +34,9 @@ class Source(Protocol):
         ...
 
 
+SEEDS_APART = 10_000_000
+"""Latents between the first image of one seed and that of the next."""
+
 Images: TypeAlias = Source | ImageData | Iterable[Any]
 
 
@@ -55,12 +58,14 @@ class DataSource:
 
 
 class GeneratorSource:
-    """Image k of a generator: class ``labels[k]``, seed ``seed + k``.
+    """Image k of a generator: class ``labels[k]``, the latent of seed ``seed x 10^7 + k``.
+
+    So two seeds share no latent, and each image can be made again by :func:`reacgan.sample`.
 
     Args:
         model: from :func:`reacgan.load`, with the statistics of batch norms that are wanted.
         labels: int64 ``[N]``.
-        seed: of the first image.
+        seed: of the whole, 0 or more.
         truncation: of z, see :func:`reacgan.sampling.latents_for`.
         psi: of styles w, see :func:`reacgan.sample`; ``layers`` with it.
         layers: in the first so many layers only.
@@ -95,7 +100,8 @@ class GeneratorSource:
     def part(self, start: int, stop: int) -> Batch:
         """Generated now."""
         labels = self.labels[start:stop]
-        seeds = range(self.seed + start, self.seed + start + len(labels))
+        first = self.seed * SEEDS_APART + start
+        seeds = range(first, first + len(labels))
         z = latents_for(seeds, self.model.latent_dim, self.truncation)
         if self.langevin is not None:
             z = self.langevin.move(self.model.generator, z, labels, seeds)

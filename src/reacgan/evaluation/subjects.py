@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,13 @@ from reacgan.data.pack import open_listings, scan_listings
 from reacgan.evaluation.reference import Reference, part_of
 from reacgan.evaluation.sources import DataSource, GeneratorSource, Source, choose_labels
 from reacgan.models.trained import TrainedGenerator
-from reacgan.sampling import Langevin, with_statistics
+from reacgan.sampling import COUPLED_CHUNK, Langevin, with_statistics
+
+AS_IT_IS: Mapping[str, str] = {"checkpoint": "as it is"}
+"""A state that no score has chosen."""
+
+REPORT_SEED = 1
+"""Of the report of a state that was chosen by scores of seed 0: other latents, as other images."""
 
 BEST = "best"
 """The folder of a run with the best state of its periodic scores."""
@@ -47,6 +53,8 @@ class Manner:
     def facts(self, weights: str) -> dict[str, Any]:
         """For a protocol."""
         told: dict[str, Any] = {"weights": weights, "batch_norm": self.statistics}
+        if self.statistics == "batch":
+            told["batch"] = COUPLED_CHUNK
         for name in ("truncation", "psi", "layers"):
             if getattr(self, name) is not None:
                 told[name] = getattr(self, name)
@@ -75,7 +83,7 @@ class Subject:
     images: ImageData | None = None
     labelled: bool = True
     config: DataConfig | None = None
-    selection: Mapping[str, Any] = field(default_factory=lambda: {"checkpoint": "last"})
+    selection: Mapping[str, Any] = field(default_factory=lambda: dict(AS_IT_IS))
     notes: tuple[str, ...] = ()
 
     @property
@@ -100,11 +108,8 @@ class Subject:
             return self.images.channels
         return self.config.channels if self.config is not None else 3
 
-    def source(self, manner: Manner, num: int, counts: np.ndarray[Any, Any] | None) -> Source:
-        """``num`` images: of a set evenly spaced ones, so that all classes are among them.
-
-        ``counts`` are the reference's images of each class, None without classes.
-        """
+    def source(self, manner: Manner, num: int, reference: Reference) -> Source:
+        """``num`` images: of a set evenly spaced ones, so that all classes are among them."""
         if self.images is not None:
             held = len(self.images)
             spread = np.linspace(0, held - 1, num).round().astype(np.int64)
@@ -112,10 +117,8 @@ class Subject:
             return DataSource(chosen, labelled=self.labelled)
         if self.model is None:
             raise ConfigError(f"{self.name}: neither images nor a generator")
-        classes = len(self.model.class_names)
-        usual = counts if counts is not None and len(counts) == classes else np.ones(classes)
-        rule = manner.labels
-        labels = choose_labels(rule, num, [int(one) for one in usual], seed=manner.seed)
+        counts = _frequencies(self.model.class_names, reference)
+        labels = choose_labels(self.rule(manner, reference), num, counts, seed=manner.seed)
         model = with_statistics(self.model, manner.statistics)  # type: ignore[arg-type]
         return GeneratorSource(
             model,
@@ -126,6 +129,24 @@ class Subject:
             layers=manner.layers,
             langevin=manner.langevin,
         )
+
+    def rule(self, manner: Manner, reference: Reference) -> str:
+        """How classes are chosen: ``balanced`` where the reference has none of the generator's."""
+        names = self.model.class_names if self.model is not None else ()
+        follows = manner.labels == "reference" and any(_frequencies(names, reference, missing=0))
+        return "balanced" if manner.labels == "reference" and not follows else manner.labels
+
+
+def _frequencies(
+    names: Sequence[str], reference: Reference, *, missing: int | None = None
+) -> list[int]:
+    """Images of each of the generator's classes in the reference; 1 each where it has none of them."""
+    data = reference.data if reference.labelled else None
+    known = (
+        dict(zip(data.class_names, data.counts.tolist(), strict=True)) if data is not None else {}
+    )
+    found = [int(known.get(name, 0)) for name in names]
+    return found if any(found) or missing is not None else [1] * len(names)
 
 
 def find_subjects(
@@ -163,7 +184,7 @@ def find_subjects(
 
 def _generators(place: Path, checkpoint: str, device: Device) -> list[Subject]:
     if checkpoint == "last":
-        return [_generator(place, hub.load(place, device=device), {"checkpoint": "last"})]
+        return [_generator(place, hub.load(place, device=device), AS_IT_IS)]
     if checkpoint == "best":
         if not (place / BEST / "config.json").exists():
             raise ConfigError(
@@ -182,7 +203,7 @@ def _generators(place: Path, checkpoint: str, device: Device) -> list[Subject]:
     found = []
     for seen in states:
         model = hub.load_state(place, seen, device=device)
-        found.append(_generator(place, model, {"checkpoint": "by number"}))
+        found.append(_generator(place, model, AS_IT_IS))
     if not found:
         raise ConfigError(f"{place}: keeps no states; leave --checkpoint at last")
     return found

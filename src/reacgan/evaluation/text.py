@@ -7,6 +7,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 
+TINY = 1e-3
+"""Below it, a number is given by three significant digits."""
+
+
 class Cell(NamedTuple):
     """The text of a cell, and whether it is the best of its column."""
 

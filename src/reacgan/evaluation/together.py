@@ -13,9 +13,12 @@ from reacgan.metrics.base import Keep, Need
 
 
 def kept_together(
-    keep: Keep, name: str, make: Callable[[], dict[str, Tensor]], device: torch.device
+    keep: Keep | None, name: str, make: Callable[[], dict[str, Tensor]], device: torch.device
 ) -> Mapping[str, Tensor] | None:
     """What is kept, on the main process; where it is not there, all processes make it together."""
+    if keep is None:
+        made = make()
+        return made if distributed.is_main() else None
     if distributed.world_size() == 1:
         return keep(name, make)
     if distributed.is_main():

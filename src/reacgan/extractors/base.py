@@ -52,6 +52,8 @@ class Extractor(ABC):
     def describe(self) -> dict[str, Any]:
         """What features depend on, as plain JSON: it is part of every score and keys the cache.
 
-        At least ``name`` and ``weights`` (a digest); also the resizer, the scale of pixels, the type
-        of numbers, how channels were mapped, and how well it knows the data where that is measured.
+        At least ``name`` and ``weights``: a digest of 16 hexadecimal digits or more, which changes
+        whenever features do. Without one nothing is kept, and real images are looked at anew each
+        time. Also the resizer, the scale of pixels, the type of numbers, how channels were mapped,
+        and how well it knows the data where that is measured.
         """

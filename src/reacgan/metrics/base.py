@@ -109,7 +109,6 @@ class Comparison:
     real_data: ImageData | None = None
     training_data: ImageData | None = None
     held_out_data: ImageData | None = None
-    seed: int = 0
 
 
 @dataclass(frozen=True)

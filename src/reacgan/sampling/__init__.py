@@ -10,12 +10,13 @@ from reacgan.sampling.grids import (
     sheet,
 )
 from reacgan.sampling.langevin import Langevin, langevin
-from reacgan.sampling.latents import chunk_size, latents_for
+from reacgan.sampling.latents import COUPLED_CHUNK, chunk_size, latents_for
 from reacgan.sampling.sample import Sample, generate, sample, to_uint8
 from reacgan.sampling.statistics import batch_statistics, standing_statistics, with_statistics
 from reacgan.sampling.walks import interpolate, spherical, walk
 
 __all__ = [
+    "COUPLED_CHUNK",
     "Langevin",
     "Sample",
     "batch_statistics",

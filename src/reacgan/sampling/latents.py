@@ -11,6 +11,9 @@ from torch import Tensor
 from reacgan.config import ConfigError
 from reacgan.randomness import Draws
 
+COUPLED_CHUNK = 64
+"""Images in a pass whose images depend on one another (batch statistics), on every device."""
+
 
 def chunk_size(device: torch.device) -> int:
     """Images in a forward pass; fixed, since another batch shape may round differently."""

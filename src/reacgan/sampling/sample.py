@@ -16,7 +16,7 @@ from reacgan.models import Generator
 from reacgan.models.trained import TrainedGenerator
 from reacgan.randomness import Draws
 from reacgan.sampling.langevin import Langevin
-from reacgan.sampling.latents import chunk_size, latents_for
+from reacgan.sampling.latents import COUPLED_CHUNK, chunk_size, latents_for
 from reacgan.sampling.statistics import couples_samples
 
 
@@ -86,7 +86,8 @@ def _generate(
     langevin: Langevin | None,
     draw: Callable[[Tensor, Tensor], Tensor],
 ) -> Iterator[Sample]:
-    step = chunk_size(next(model.generator.parameters()).device)
+    coupled = couples_samples(model.generator)
+    step = COUPLED_CHUNK if coupled else chunk_size(next(model.generator.parameters()).device)
     while part := list(islice(wanted, step)):
         seeds = [seed for _, seed in part]
         z = latents_for(seeds, model.latent_dim, truncation)
@@ -125,7 +126,7 @@ def generate(
     """
     _check_psi(psi, layers)
     weight = next(generator.parameters())
-    step = chunk_size(weight.device)
+    step = COUPLED_CHUNK if couples_samples(generator) else chunk_size(weight.device)
     truncated = partial(generator.truncated, psi=psi, layers=layers) if psi is not None else None
     draw = truncated or generator
     fill = _with_company if couples_samples(generator) else _repeated

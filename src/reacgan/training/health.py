@@ -200,20 +200,26 @@ def _mode_collapse(looks: Sequence[Look], nature: Nature) -> Finding | None:
 
 
 def _recall_fell(looks: Sequence[Look]) -> Finding | None:
-    """Where recall is scored: real images that the fakes once reached are out of reach."""
-    now, best = _now_and_best(looks, "score/recall")
-    if now is not None and best >= RECALL_ONCE and now < SHARE_OF_BEST_RECALL * best:
-        return Finding("mode_collapse", {"recall": now, "best": best})
+    """Where recall is scored: real images that the fakes once reached are out of reach.
+
+    What was found holds until the next score, which may come only every few looks.
+    """
+    held = _scored(looks, "score/recall")
+    if held and max(held) >= RECALL_ONCE and held[-1] < SHARE_OF_BEST_RECALL * max(held):
+        return Finding("mode_collapse", {"recall": held[-1], "best": max(held)})
     return None
 
 
 def _scores_fell(looks: Sequence[Look]) -> Finding | None:
     """Where FID is scored: far above its lowest, as published runs are after their best point."""
-    held = [look.numbers["score/fid"] for look in looks if "score/fid" in look.numbers]
-    now = looks[-1].numbers.get("score/fid")
-    if now is not None and now > TIMES_BEST_FID * min(held):
-        return Finding("scores_fell", {"fid": now, "best": min(held)})
+    held = _scored(looks, "score/fid")
+    if held and held[-1] > TIMES_BEST_FID * min(held):
+        return Finding("scores_fell", {"fid": held[-1], "best": min(held)})
     return None
+
+
+def _scored(looks: Sequence[Look], name: str) -> list[float]:
+    return [look.numbers[name] for look in looks if name in look.numbers]
 
 
 def _as_distinct(looks: Sequence[Look], nature: Nature) -> Sequence[Look]:

@@ -11,6 +11,7 @@ published   as many published tables are: chosen on the reference that is report
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -35,6 +36,7 @@ from reacgan.evaluation.reference import Reference, open_held_out, part_of
 from reacgan.evaluation.sources import GeneratorSource, choose_labels
 from reacgan.evaluation.subjects import (
     BEST,
+    REPORT_SEED,
     Manner,
     half_of,
     read_selection,
@@ -134,10 +136,12 @@ class PeriodicScores:
         """Built once a run."""
         named = self.config.extractor
         domain = named.name == "domain"
+        # Without held-out images the classifier must not know the half that is reported.
+        learned = self.data if self.held_out is not None else self.selection_reference.data
         return build_extractor(
             named.name,
             named.options,
-            train=self.data if domain else None,
+            train=learned if domain else None,
             held_out=self.held_out if domain else None,
             device=self.device,
         )
@@ -151,6 +155,16 @@ class PeriodicScores:
         kept = [line for line in lines if not _is_later(line, images_seen)]
         if len(kept) < len(lines):
             write_text(path, "".join(f"{line}\n" for line in kept))
+
+    @cached_property
+    def chosen_by(self) -> str:
+        """What a choice depends on, as one word; two choices compare if it is the same."""
+        told = [
+            self.config.model_dump(exclude={"every"}),
+            self.extractor.describe(),
+            self.selection_reference.describe(),
+        ]
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
     def measure(self, model: TrainedGenerator) -> tuple[Score, ...]:
         """Score a state on the selection images; record it, and keep it if it is the best."""
@@ -176,6 +190,8 @@ class PeriodicScores:
         """The best state so far; None where there is none."""
         try:
             held = read_selection(self.folder)
+            if held["chosen_by"] != self.chosen_by:
+                return None  # by another score or on other images: states are chosen anew
             return Best(held["images_seen"], held["value"], held["better"])
         except (ConfigError, KeyError):
             return None
@@ -184,7 +200,9 @@ class PeriodicScores:
         """Score the best state on the images that scores are reported on."""
         model = hub.load(self.folder / BEST, device=self.device.type)
         chosen, notes = told_apart(read_selection(self.folder))
-        scores = self._evaluate(model, self.report_reference, chosen, notes).scores
+        scores = self._evaluate(
+            model, self.report_reference, chosen, seed=REPORT_SEED, notes=notes
+        ).scores
         if distributed.is_main():
             append_scores(self.folder / "scores.jsonl", scores)
         return scores
@@ -194,17 +212,19 @@ class PeriodicScores:
         model: TrainedGenerator,
         reference: Reference,
         selection: dict[str, Any],
+        *,
+        seed: int = 0,
         notes: tuple[str, ...] = (),
     ) -> Evaluation:
         data = reference.data
         if data is None:
             raise ConfigError("periodic scores need images")
         count = self.config.num or min(len(data), MOST)
-        manner = Manner(statistics=self.config.statistics)
+        manner = Manner(statistics=self.config.statistics, seed=seed)
         labels = choose_labels(manner.labels, count, [int(one) for one in data.counts])
         model = replace(model, generator=model.generator.eval())
         return evaluate(
-            GeneratorSource(with_statistics(model, self.config.statistics), labels),
+            GeneratorSource(with_statistics(model, self.config.statistics), labels, seed=seed),
             reference,
             metrics=self.config.metrics,
             extractor=self.extractor,
@@ -230,6 +250,7 @@ class PeriodicScores:
             "better": chosen.better,
             "images_seen": model.images_seen,
             "states": 1,
+            "chosen_by": self.chosen_by,
         }
         beside = {"selection.json": json.dumps(told, indent=2) + "\n"}
         hub.save(model, self.folder / BEST, beside=beside)
