@@ -37,8 +37,8 @@ def show() -> int:
     for entry in cache.entries():
         extractor = entry.key.get("extractor")
         facts = extractor if isinstance(extractor, dict) else {}
-        told = (str(facts.get("name") or ""), str(facts.get("weights") or "")[:8])
-        name = " ".join(filter(None, told))
+        named = (str(facts.get("name") or ""), str(facts.get("weights") or "")[:8])
+        name = " ".join(filter(None, named))
         used = datetime.fromtimestamp(entry.used).astimezone().strftime("%Y-%m-%d %H:%M")
         three = (str(entry.key.get("result", "")), name, entry.source)
         rows.append([*map(Cell, three), Cell(_megabytes(entry.size)), Cell(used)])

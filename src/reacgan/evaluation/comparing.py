@@ -42,7 +42,7 @@ class Plan:
     cache: FeatureCache
     say: Callable[[str], None]
     skipped: dict[str, str] = field(default_factory=dict)
-    _seen: dict[str, FeatureSet] = field(default_factory=dict)
+    _seen: dict[str, FeatureSet | None] = field(default_factory=dict)
 
     @cached_property
     def training_data(self) -> ImageData | None:
@@ -247,7 +247,8 @@ class Plan:
                 return looked.looks[0].tensors() if looked is not None else {}
 
             tensors = kept_together(keep, "features", make, self.device)
-            if tensors is None:
+            if tensors is None:  # another process has them
+                self._seen[data.digest] = None
                 return None
             labelled = data is not self.reference.data or self.reference.labelled
             labels = torch.tensor(data.labels) if labelled else None

@@ -32,7 +32,6 @@ _TRAINED = {
 _MACHINE = ("reacgan", "torch", "python", "device", "world")
 
 
-
 def run_parts(run: RunRecord, drawing: bool) -> list[str]:
     """What was trained, losses, what detectors saw, samples; HTML."""
     flat = flatten(run.experiment)

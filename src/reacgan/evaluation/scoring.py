@@ -118,8 +118,7 @@ def score(
         raise ConfigError(
             f"{first.name}: images need a reference: --reference DATA, FOLDER or STATISTICS.npz"
         )
-    if request.num is not None and request.num < 1:
-        raise ConfigError(f"num is {request.num}; allowed: 1 or more")
+    _check_num(first, request.num)
     build_metrics(_metrics(request))
     name = request.extractor or "inception"
     # What may not be there, such as weights, is asked for before anything is opened.
@@ -249,14 +248,22 @@ def _origin(subject: Subject, reference: Reference, request: Request) -> Origin:
     )
 
 
+def _check_num(subject: Subject, num: int | None) -> None:
+    if num is None:
+        return
+    if num < 1:
+        raise ConfigError(f"num is {num}; allowed: 1 or more")
+    if subject.images is not None and num > len(subject.images):
+        raise ConfigError(
+            f"num is {num:,}, but {subject.name} holds {len(subject.images):,} images"
+        )
+
+
 def _count(subject: Subject, reference: Reference, request: Request) -> int:
-    if subject.images is not None:
-        held = len(subject.images)
-        if request.num is not None and request.num > held:
-            raise ConfigError(f"num is {request.num:,}, but {subject.name} holds {held:,} images")
-        return request.num or held
     if request.num is not None:
         return request.num
+    if subject.images is not None:
+        return len(subject.images)
     count = len(reference.data) if reference.data is not None else MOST
     if request.protocol is not None:
         return PROTOCOLS[request.protocol].images(count)

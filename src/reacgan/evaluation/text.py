@@ -6,7 +6,6 @@ import html
 from collections.abc import Sequence
 from typing import NamedTuple
 
-
 TINY = 1e-3
 """Below it, a number is given by three significant digits."""
 
