@@ -110,6 +110,41 @@ def test_some_images_of_a_folder_are_of_all_classes(reacgan, folders, tmp_path):
     assert not any("no image of" in note for note in score.notes)
 
 
+def test_a_named_protocol_with_named_metrics(reacgan, run_folder, tmp_path):
+    """Its name is refused or taken for its facts; here weights are missing, but not the metric."""
+    code, _, err = reacgan("evaluate", run_folder, "--protocol", "paper", "--metrics", "fid,kid",
+                           "--extractor", "domain", "--out", tmp_path)  # fmt: skip
+    assert code == 1 and "'paper' has inception" in err
+    from reacgan.evaluation.scoring import Request, _metrics
+
+    request = Request(protocol="paper", metrics="fid,prdc")
+    assert _metrics(request) == {"fid": {}, "prdc": {"k": 5}}
+
+
+def test_two_folders_of_one_name(reacgan, folders, digits, tmp_path, monkeypatch):
+    for parent in ("x", "y"):
+        write(digits[1], tmp_path / parent / "samples", 40)
+    monkeypatch.chdir(tmp_path)
+    for parent in ("x", "y"):
+        code, _, err = reacgan(
+            "evaluate", f"{parent}/samples", "--reference", folders / "real", "--extractor", "domain",
+            "--metrics", "fid", *QUICK,
+        )  # fmt: skip
+        assert code == 0, err
+    subjects = [
+        score.subject
+        for folder in sorted((tmp_path / "evaluations").iterdir())
+        for score in read_scores(folder / "scores.jsonl")
+    ]
+    assert subjects == ["x/samples", "y/samples"]
+
+
+def test_what_cannot_be_written_is_said_first(reacgan, run_folder, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, _, err = reacgan("evaluate", run_folder, "--out", tmp_path / "file" / "below")
+    assert code == 1 and "cannot be written to; choose another --out" in err
+
+
 def test_images_of_many_sizes(reacgan, digits, folders, tmp_path):
     mixed = write(digits[1], tmp_path / "mixed", 30)
     write(digits[0], mixed, 5, size=(12, 10))
@@ -187,7 +222,7 @@ def test_what_is_refused(reacgan, run_folder, folders, tmp_path):
         ([run_folder, "--checkpoint", "newest"], "allowed: last, best, all, or the images seen"),
         ([run_folder, "--checkpoint", "77"], "keeps no state at 77 images; it keeps: 256"),
         ([run_folder, "--num", "0"], "num is 0; allowed: 1 or more"),
-        ([made, "--reference", made, "--num", "900"], "num is 900, but made holds 200 images"),
+        ([made, "--reference", made, "--num", "900"], "made holds 200 images"),
         ([run_folder, "--metrics", "fdi"], "did you mean 'fid'?"),
         ([run_folder, "--set", "fid.k=3"], "metrics.fid.k: unknown option"),
         ([run_folder, "--set", "cas.k=3"], "cas is not measured"),

@@ -210,12 +210,30 @@ def test_missing_classes_are_noted(digits, cache):
             "different shapes",
         ),
         ([(torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.full((4,), 10))], "0 to 9"),
+        ([(torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.rand(4))], "needed: an integer each"),
+        ([{"images": 1}], "a batch is or holds a dict"),
+        (None, "images are NoneType; needed: batches"),
         ([torch.zeros(1, 1, 8, 8, dtype=torch.uint8)], "2"),
     ],
 )
 def test_images_that_are_none(digits, cache, images, words):
     with pytest.raises(ConfigError, match=words):
         reacgan.evaluate(images, digits[0], metrics="fid", extractor=Pixels(), cache=cache)
+
+
+def test_a_folder_as_reference_has_the_size_of_the_images(digits, cache, tmp_path):
+    """Not 32 x 32 in colour, which is what a configuration would say."""
+    data = digits[1]
+    for place in range(60):
+        (tmp_path / data.class_names[data.labels[place]]).mkdir(exist_ok=True)
+        Image.fromarray(data.images[place, 0]).save(
+            tmp_path / data.class_names[data.labels[place]] / f"{place}.png"
+        )
+    same = reacgan.evaluate(
+        batches(data, 16, 60), tmp_path, metrics="fid", extractor=Pixels(), cache=cache
+    )
+    assert same["fid"] == pytest.approx(0, abs=1e-9)
+    assert same.scores[0].protocol["reference"]["size"] == [8, 8]
 
 
 def test_broken_features(digits, cache):

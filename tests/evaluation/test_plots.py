@@ -42,6 +42,28 @@ def test_the_worst_class_is_on_top(better, worst_first):
     assert lengths == sorted(lengths, reverse=worst_first) and len(set(lengths)) == 3
 
 
+def orange_line(png):
+    """Where an upright line of that colour is, as a share of the picture's width; None without one."""
+    shades = np.asarray(opened(png).convert("RGB")).astype(int)
+    orange = (shades[..., 0] - shades[..., 2] > 60).sum(0)
+    return orange.argmax() / len(orange) if orange.max() > 0.3 * len(shades) else None
+
+
+def test_accuracy_has_a_line_at_the_accuracy_of_the_judge_itself():
+    held = {"classes": {"a": 0.9, "b": 0.8, "c": 0.7}}
+    plain = plots.class_bars(score("top1", 0.8, "higher", held))
+    assert orange_line(plain) is None
+    drawn = []
+    for own in (0.3, 0.6):
+        settings = {"judge_held_out_top1": own, "judge_held_out_top5": 0.1}
+        one = Score("top1", 0.8, "higher", {"metric": settings}, details=held)
+        drawn.append(orange_line(plots.class_bars(one)))
+    assert drawn[1] - drawn[0] > 0.1
+    for settings in ({"judge_held_out_top1": None}, {"judge_held_out_top5": 0.5}, None):
+        one = Score("top1", 0.8, "higher", {"metric": settings}, details=held)
+        assert plots.class_bars(one) == plain
+
+
 def test_two_hundred_classes_with_long_names():
     names = {f"{place} $x^ a name that never ends, {'y' * 90}": place + 1 for place in range(200)}
     assert len(bars_in(plots.class_bars(score("ifid", 2.0, details={"classes": names})))) == 30
@@ -75,6 +97,14 @@ def test_extrapolation_and_precision_recall():
     for counts in ([1000], [1000, 2000, 4000], [500, 500]):
         held = {"images": counts, "fid": [10 + 1000 / count for count in counts]}
         opened(plots.extrapolation(score("fid_infinity", 10.0, details=held, low=9.0, high=11.0)))
+    named = []
+    finish, plots._finish = plots._finish, lambda *held: named.append(held) or b""
+    try:
+        plots.extrapolation(score("fid_infinity", 10.0, details={"images": [9], "fid": [1.0]}))
+    finally:
+        plots._finish = finish
+    axes = named[0][1]
+    assert axes.get_ylabel() == "FID"
     curve = [{"lambda": 1, "precision": 1 - x / 9, "recall": x / 9} for x in range(10)]
     for points in (curve, curve[:1]):
         opened(plots.precision_recall(score("f_8", details={"curve": points})))

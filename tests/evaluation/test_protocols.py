@@ -4,13 +4,16 @@ import copy
 
 import pytest
 
-from reacgan.evaluation.protocols import INCEPTION, PROTOCOLS, describe, name_of
+from reacgan.config import check_options
+from reacgan.evaluation.protocols import INCEPTION, PROTOCOLS, describe, describe_settings, name_of
+from reacgan.extractors.inception import Inception
 
 PAPER = {
     "extractor": {
         "name": "inception",
         "weights": INCEPTION,
         "resizer": "legacy",
+        "logits": "with bias",
         "type": "float32",
     },
     "fake": {"images": 10_000, "labels": "uniform", "seed": 3},
@@ -50,6 +53,8 @@ def test_published_protocols_are_recognised_by_facts():
         ("extractor.name", "domain"),
         ("extractor.weights", "0" * 64),
         ("extractor.resizer", "clean"),
+        ("extractor.logits", "without bias"),
+        ("extractor.logits", None),
         ("fake.images", 9_999),
         ("fake.labels", "reference"),
         ("reference.images", 9_999),
@@ -64,6 +69,7 @@ def test_published_protocols_are_recognised_by_facts():
         ("generator.langevin", {"steps": 3}),
         ("metric.splits", 10),
         ("metric.k", 3),
+        ("metric.num", 500),
     ],
 )
 def test_one_other_fact_and_it_is_another_protocol(path, value):
@@ -83,7 +89,15 @@ def test_what_may_differ():
     assert name_of(without) == "paper"
     assert name_of({**PAPER, "selection": {"checkpoint": "best", "of": 50}}) == "paper"
     assert name_of({**PAPER, "metric": {"interval": "95 %"}}) == "paper"
+    assert name_of({**PAPER, "metric": {"num": None}}) == "paper"
     assert name_of({key: held for key, held in PAPER.items() if key != "generator"}) is None
+
+
+def test_options_of_the_extractor():
+    assert PROTOCOLS["paper"].extractor_options == {"resizer": "legacy", "bias": True}
+    assert PROTOCOLS["benchmark"].extractor_options == {"resizer": "friendly", "bias": True}
+    for one in PROTOCOLS.values():
+        assert check_options(Inception, one.extractor_options, where="x")["bias"] is True
 
 
 @pytest.mark.parametrize(
@@ -142,6 +156,63 @@ def test_nothing_is_left_unsaid():
         assert fact in told
     assert describe({})[0].startswith("an unknown number of fakes")
     assert describe({"extractor": "x", "fake": 3, "selection": "last"})[-1] == "the last checkpoint"
+
+
+def test_how_the_state_was_chosen():
+    on = {"split": "test", "part": "half a", "images": 5000}
+    chosen = {"rule": "split", "selected_on": on}
+    for selection, words in (
+        ({"checkpoint": "as it is"}, "the state as it is, not chosen by a score"),
+        ({"checkpoint": "last"}, "the last state"),
+        ({"checkpoint": "by number"}, "a state by its number"),
+        ({"checkpoint": "each", "during": "training"}, "states during training"),
+        (
+            {"checkpoint": "each", "during": "training", **chosen},
+            "states during training, of which one is chosen on 5,000 test images (half a), split",
+        ),
+        (
+            {"checkpoint": "best", "metric": "fid", **chosen},
+            "the best state, chosen by fid on 5,000 test images (half a), split",
+        ),
+        ("last", "the last checkpoint"),
+    ):
+        assert describe({"selection": selection})[1:] == [words]
+
+
+def test_sizes_of_the_reference():
+    held = {"images": 50, "split": "test", "part": "whole", "size": [64, 48], "channels": 3}
+    for reference, words in (
+        (held, "the whole test split (50 images, 64 x 48 x 3)"),
+        ({**held, "channels": None}, "the whole test split (50 images, 64 x 48)"),
+    ):
+        told = describe({"fake": {"images": 9}, "reference": reference})
+        assert told == [f"9 fakes against {words}"]
+    told = describe({"fake": {"images": 9}, "reference": {"images": 50, "channels": 3}})
+    assert told[1:] == ["reference channels 3"]
+
+
+def test_of_an_extractor_only_what_is_unusual():
+    domain = {
+        "name": "domain", "weights": "c" * 64, "classes": 10, "channels": 3, "size": [32, 32],
+        "resizer": "none", "scale": "2 x / 255 - 1", "type": "float32", "data": "d" * 64,
+        "epochs": 10.0, "width": 32, "seed": 0, "flip": False, "held_out": {"images": 90},
+        "held_out_top1": 0.5, "held_out_top5": 0.9,
+    }  # fmt: skip
+    usual = "domain extractor (weights cccccccc, 50.0% right on 90 held-out images, float32"
+    assert describe({"extractor": domain})[1] == f"{usual})"
+    odd = {**domain, "scale": "x / 9", "channels": "red only", "crop": [8, 8], "tall": [1.5, 2]}
+    told = describe({"extractor": odd})[1]
+    assert told == f"{usual}, channels red only, scale x / 9, crop 8 x 8, tall 1.5, 2)"
+    unknown = {key: held for key, held in domain.items() if key != "weights"}
+    assert "size 32 x 32" in describe({"extractor": unknown})[1]
+
+
+def test_the_accuracy_of_the_judge_is_said_once():
+    judge = {"name": "domain", "weights": "c" * 64, "held_out_top1": 0.8}
+    settings = {"judge": judge, "images": 5, "judge_held_out_top1": 0.8, "judge_held_out_top5": 1.0}
+    assert describe_settings(settings) == "judge 80.0% right on held-out images, images 5"
+    del settings["judge"]
+    assert "judge held out top1 0.8" in describe_settings(settings)
 
 
 def test_describing_changes_nothing():

@@ -53,7 +53,7 @@ def make_run(folder, factor=1.0):
     (folder / "journal.jsonl").write_text(text + '[1]\n{"odd": 1}\n{"images_seen": NaN}\n{"torn')
     for name, colour in (("000001000", "red"), ("000002000", "lime"), ("real", "blue")):
         (folder / "samples" / f"{name}.png").write_bytes(png(colour))
-    (folder / "scores" / "pairs-000002000.png").write_bytes(png("yellow"))
+    (folder / "scores" / "pairs-run-1-000000002000.png").write_bytes(png("yellow"))
     classes = {EVIL: 9.0, **{f"class {place}": place / 9 for place in range(20)}}
     scores = [
         Score("fid", factor * 5000 / at, "lower", protocol(), images_seen=at, notes=(EVIL,))
@@ -127,7 +127,8 @@ def test_what_the_page_says(run):
         "digits/reacgan", "d2dce", "1,000,000", "2,000", "torch 2.0",
         "100 fakes against the whole test split", "100 fakes against the whole train split",
         "is not comparable with", "reference.split train, not test", "worst 10 of 21 classes",
-        "mode collapse", "evidence.variety 0.1", "samples/000002000.png",
+        "mode collapse", "evidence.variety 0.1", "generated images at 2,000 images seen",
+        "100 fakes, test split, domain [", "real images", "ordinary unless memorised_share",
     ):  # fmt: skip
         assert words in page.text, words
     assert "secret" not in page.text
@@ -159,11 +160,12 @@ def test_worst_classes_first(run):
 
 def test_pictures(run, plotted, monkeypatch):
     pictures = re.findall(r"<figcaption>([^<]*)</figcaption>", report_html([read_run(run)]))
-    titles = [one.split(";")[0].split(",")[0] for one in pictures]
+    titles = [re.split(r"[;:,] | images seen", one)[0] for one in pictures]
     assert titles == [
-        "fid ↓", "ifid: classes", "discriminator losses", "generator losses", "speed",
-        "samples/000002000.png", "samples/real.png", "scores/pairs-000002000.png",
+        "fid ↓", "ifid", "discriminator losses", "generator losses", "speed",
+        "generated images at 2,000", "real images", "closest pairs of run-1 at 2,000",
     ]  # fmt: skip
+    assert "ifid: classes; run at 2,000 images seen, 100 fakes, test split" in pictures[1]
     monkeypatch.setattr(plots, "have_plots", lambda: False)
     page = report_html([read_run(run)])
     assert page.count("<figcaption>") == 3 and "pip install &#x27;reacgan[plots]&#x27;" in page
@@ -223,7 +225,64 @@ def test_an_evaluation_of_what_is_no_run(run, tmp_path):
     folder.mkdir()
     (folder / "scores.jsonl").write_text((run / "scores.jsonl").read_text())
     page = write_report([folder]).read_text()
-    assert "Evaluation folder-of-samples" in page and "images to see" not in page
+    assert "<h1>folder-of-samples</h1>" in page and "images to see" not in page
+    assert "Evaluation folder" not in page and "<table></table>" not in page
+    (folder / "scores").mkdir()
+    (folder / "scores" / "pairs-photos-7.png").write_bytes(png("yellow"))
+    page = write_report([folder]).read_text()
+    assert "Evaluation folder-of-samples" in page and "<table></table>" not in page
+    assert "closest pairs of photos-7: generated" in page  # a name, no count of images
+
+
+def short(page):
+    """Lines of the first table, which is the short one, without its head."""
+    part = page.split("<h2>In short</h2>")[1].split("<h2>")[0]
+    lines = re.findall(r"<tr>(.*?)</tr>", part)
+    return [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", line) for line in lines]
+
+
+def test_in_short(tmp_path):
+    def one(metric, value, better="lower", seen=None, chosen="as it is", **more):
+        held = {**protocol(), "selection": {"checkpoint": chosen}, "metric": more}
+        return Score(metric, value, better, held, subject="x", images_seen=seen, low=0.0, high=9.0)
+
+    scores = [
+        one("fid", 3.0, seen=2000),
+        one("fid", 5.0, seen=1000),  # an older state, scored later
+        one("fid", 1.0, seen=9000, chosen="each"),
+        one("precision", 0.5, "higher", seen=2000),
+        one("memorised_share", 0.0, seen=2000, chance=0.009999),
+        one("recall", 0.25, "higher", seen=500, chosen="each"),
+    ]
+    append_scores(tmp_path / "scores.jsonl", scores)
+    head, *lines = short(report_html([read_run(tmp_path)]))
+    assert head == ["under", "subject", "images seen", "fid ↓", "recall ↑", "memorised_share ↓"]
+    assert [line[1:] for line in lines] == [
+        ["x", "2,000", "3.000", "", "0 (chance 0.01)"],
+        ["x", "500", "", "0.2500", ""],
+    ]
+    assert lines[0][0].startswith("100 fakes, test split, domain [")
+    assert lines[1][0].startswith("100 fakes, test split, domain, states during training [")
+    (tmp_path / "scores.jsonl").write_text("")
+    assert "In short" not in report_html([read_run(tmp_path)])
+
+
+def test_only_moments_of_training_make_a_curve(tmp_path, plotted, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plots, "metric_curve", lambda scores, metric: drawn.append(scores) or b"x")
+    for place, chosen in enumerate(("best", "as it is")):
+        held = {**protocol(), "selection": {"checkpoint": chosen}}
+        scores = [
+            Score("fid", 1.0, "lower", held, subject=subject, images_seen=at)
+            for subject, moments in (("many", (1, 2, 3)), ("one", (2,)), ("photos", (None,)))
+            for at in moments
+        ]
+        append_scores(tmp_path / "scores.jsonl", scores)
+        page = report_html([read_run(tmp_path)])
+        assert len(drawn) == page.count('class="figures"') == place
+    assert [(score.subject, score.images_seen) for score in drawn[0]] == [
+        ("many", 1), ("many", 2), ("many", 3),
+    ]  # fmt: skip
 
 
 def test_a_run_that_has_just_begun(tmp_path):

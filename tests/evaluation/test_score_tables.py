@@ -117,7 +117,10 @@ def test_settings_tell_columns_of_one_metric_apart():
 
 def test_published_names_are_printed_where_they_are_true():
     paper = {
-        "extractor": {"name": "inception", "weights": INCEPTION, "resizer": "legacy"},
+        "extractor": {
+            **{"name": "inception", "weights": INCEPTION},
+            **{"resizer": "legacy", "logits": "with bias"},
+        },
         "fake": {"images": 100, "labels": "uniform"},
         "reference": {"images": 100, "split": "test", "part": "whole"},
         "generator": {"weights": "average", "batch_norm": "batch"},
@@ -125,10 +128,27 @@ def test_published_names_are_printed_where_they_are_true():
     table = score_table(
         [score(held=paper), score(0.5, "recall", held={**paper, "metric": {"k": 3}})]
     )
-    assert table.blocks[0].title.endswith(": paper")
+    assert re.fullmatch(r"protocol paper \[[0-9a-f]{8}\]", table.blocks[0].title)
     assert table.blocks[0].head() == ["subject", "fid ↓", "recall (not as in paper) ↓"]
     assert "NeurIPS 2021" in str(table)
-    assert ": paper" not in str(score_table([score()]))
+    assert "paper" not in str(score_table([score()]))
+
+
+def test_a_title_says_in_few_words_what_the_protocol_is():
+    whole = {**protocol()["reference"], "images": 12_345}
+    best = {"checkpoint": "best"}
+    for held, words in (
+        (protocol(), "100 fakes, test split, domain"),
+        (protocol(fake={"images": 12_345}, reference=whole), "12,345 fakes, test split, domain"),
+        (protocol(reference={"split": "all", "part": "second half"}), "100 fakes, part of the all"),
+        (protocol(selection=best), "100 fakes, test split, domain, best state ["),
+        (protocol(selection={"checkpoint": "each"}), "domain, states during training ["),
+        ({}, "protocol ["),
+        ({"fake": 3, "extractor": None}, "protocol ["),
+    ):
+        title = score_table([score(held=held)]).blocks[0].title if held else None
+        title = title or score_table([Score("fid", 1.0, "lower", held)]).blocks[0].title
+        assert words in title and title.endswith(f" [{protocol_id(held)}]")
 
 
 def test_best_is_marked_in_its_column_only():
@@ -186,6 +206,8 @@ def test_rows_by_images_seen_and_seed_and_the_newest_of_one():
         ([0.0], ["0"]),
         ([-0.0012, 0.5], ["-0.00120", "0.50000"]),
         ([3e-12], ["3e-12"]),
+        ([-0.0000712345, 0.5], ["-7.12e-05", "0.5000"]),
+        ([0.0009876, 0.0], ["0.000988", "0"]),
         ([7], ["7"]),
     ],
 )

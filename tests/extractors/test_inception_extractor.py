@@ -176,6 +176,20 @@ def test_logits_are_without_bias(extractors, weights):
     torch.testing.assert_close(found.logits, expected, rtol=1e-5, atol=1e-5)
 
 
+def test_logits_with_bias(extractors, weights, weights_file):
+    """The whole last layer; features are the same, and what is described is not."""
+    extractor, images = Inception(weights=weights_file, bias=True), patterns(1)
+    found, plain = extractor(images), extractors["clean"](images)
+    layer = nn.functional.linear(plain.features, weights["fc.weight"], weights["fc.bias"])
+    torch.testing.assert_close(found.logits, layer, rtol=1e-5, atol=1e-5)
+    assert (found.logits - plain.logits).abs().max() > 1e-3
+    assert torch.equal(found.features, plain.features)
+    assert extractor.describe()["logits"] == "with bias"
+    assert extractors["clean"].describe() == {**extractor.describe(), "logits": "without bias"}
+    extractor.to(torch.device("meta"))
+    assert extractor._bias.device.type == "meta"
+
+
 def test_layout_fills_the_published_file():
     held = layout()
     assert len(held) == 94 * 5 + 2
@@ -197,6 +211,10 @@ def test_another_network_is_refused(weights, tmp_path):
 
 
 def test_options():
-    assert check_options(Inception, {}, where="extractor") == {"weights": None, "resizer": "clean"}
+    assert check_options(Inception, {}, where="extractor") == {
+        "weights": None,
+        "resizer": "clean",
+        "bias": False,
+    }
     with pytest.raises(ConfigError, match="extractor.resizer"):
         check_options(Inception, {"resizer": "lanczos"}, where="extractor")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,13 +17,13 @@ from reacgan.metrics.base import Comparison, FeatureSet, Judgement
 NAMES = tuple("abcdefgh")
 
 
-def compare(logits, labels, names=None, accuracy=0.9):
+def compare(logits, labels, names=None, accuracy=0.9, top5=0.99):
     fake = FeatureSet(
         torch.zeros(len(labels), 2),
         labels=torch.as_tensor(labels),
         class_names=NAMES[: logits.shape[-1]] if names is None else names,
     )
-    judgement = Judgement(logits, accuracy, 0.99, {"width": 8})
+    judgement = Judgement(logits, accuracy, top5, {"width": 8})
     return Comparison(fake=fake, real=FeatureSet(None), judgement=judgement)
 
 
@@ -111,6 +114,18 @@ def test_nobody_reads_it_without_the_judge():
         assert value.notes == ()
     for value in values(logits, labels, accuracy=0.499).values():
         assert "the judge itself is right on 49.9%" in value.notes[0]
+
+
+def test_a_judge_that_was_never_tried():
+    """No image could be held out: the accuracy is NaN, which no record can hold."""
+    logits, labels = drawn(30, 8, 0)
+    for value in values(logits, labels, accuracy=math.nan, top5=math.nan).values():
+        assert value.settings["judge_held_out_top1"] is None
+        assert value.settings["judge_held_out_top5"] is None
+        json.dumps(dict(value.settings), allow_nan=False)
+        assert value.notes == (
+            "no image was held out, so how often the judge itself is right is not known",
+        )
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.stats import t as student
 
 from reacgan.config import ConfigError, check_options
 from reacgan.metrics.base import Comparison, FeatureSet
 from reacgan.metrics.fid import Fid, FidInfinity, IntraFid, class_distances
-from reacgan.metrics.fid_pieces import Pieces, extrapolate
+from reacgan.metrics.fid_pieces import Pieces, bend, extrapolate
 from reacgan.metrics.frechet import frechet_distance
+from reacgan.metrics.intervals import student95
 from reacgan.metrics.moments import Moments
 from reacgan.metrics.order import content_order
 
@@ -82,7 +84,7 @@ def spread_of_the_generator(metric, runs, count, **fake):
 
 def test_interval_of_fid_is_as_wide_as_fakes_scatter():
     held, values = spread_of_the_generator(Fid(interval=True), 30, 400, shift=0.5)
-    width = np.mean([(value.high - value.low) / (2 * 1.96) for value in held])
+    width = np.mean([(value.high - value.low) / (2 * student.ppf(0.975, 11)) for value in held])
     assert width == pytest.approx(values.std(ddof=1), rel=0.3)
     assert all(value.low < value.value < value.high for value in held)
     middles = [(value.low + value.high) / 2 for value in held]
@@ -96,50 +98,93 @@ def test_infinity_has_no_bias_and_its_interval_holds_the_truth():
     error = values.std(ddof=1) / 5
     assert values.mean() == pytest.approx(0.32, abs=3 * error)
     assert plain.mean() > 0.32 + 3 * error
-    assert sum(value.low < 0.32 < value.high for value in held) >= 20
+    assert sum(value.low < 0.32 < value.high for value in held) >= 22
     errors = [value.details["standard_error"] for value in held]
     for value, own in zip(held, errors, strict=True):
-        ends = (value.value - 1.96 * own, value.value + 1.96 * own)
-        assert (value.low, value.high) == pytest.approx(ends, rel=1e-12)
+        ends = sorted([value.value, value.details["parabola"]])
+        reach = student.ppf(0.975, 11) * own
+        ends = (ends[0] - reach, ends[1] + reach)
+        assert (value.low, value.high) == pytest.approx(ends, abs=1e-5)
     width = np.mean(errors)
     assert width == pytest.approx(values.std(ddof=1), rel=0.4)
 
 
+@pytest.mark.parametrize(
+    ("width", "count", "smallest", "runs", "enough"),
+    [
+        (8, 72, 36, 25, 22),
+        (64, 520, 258, 20, 17),
+        (64, 800, 264, 20, 17),
+        (128, 1500, 750, 16, 14),
+        (128, 2500, 624, 30, 27),
+    ],
+)
+def test_infinity_where_pieces_are_small_against_the_dimension(
+    width, count, smallest, runs, enough
+):
+    """Fakes N(0.3, 1.44) against N(0, 1); the truth is D (0.3^2 + 0.2^2)."""
+    moments = Moments(10**6, torch.zeros(width).double(), torch.eye(width).double())
+    real, truth = FeatureSet(None, known_moments=moments), width * (0.09 + 0.04)
+    held = []
+    for run in range(runs):
+        fake = FeatureSet(cloud(count, run, width, scale=1.2, shift=0.3))
+        held.append(FidInfinity().measure(Comparison(fake, real))[0])
+    assert held[0].details["images"][0] == smallest
+    assert held[0].notes == ()
+    assert sum(value.low < truth < value.high for value in held) >= enough
+
+
 def test_infinity_of_a_curve_that_is_known():
     """The curve by hand: FID of disjoint runs of the seeded order, and a line over 1 / N."""
-    real, fake = cloud(500, 0), cloud(122, 1, shift=1.0)
-    (value,) = FidInfinity(points=4, seed=5).measure(compare(real, fake))
-    pieces = fake[content_order(fake, seed=5)][:120].split(30)
-
-    def fid(*chosen):
-        return frechet_distance(real, torch.cat([pieces[place] for place in chosen]))
-
+    real, fake = cloud(500, 0), cloud(245, 1, shift=1.0)
+    (value,) = FidInfinity(pieces=8, seed=5).measure(compare(real, fake))
+    order = fake[content_order(fake, seed=5)][:240]
+    counts = [30, 60, 120, 240]
     curve = [
-        (fid(0) + fid(1) + fid(2) + fid(3)) / 4,
-        (fid(0, 1) + fid(2, 3)) / 2,
-        fid(0, 1, 2),
-        fid(0, 1, 2, 3),
+        np.mean([frechet_distance(real, part) for part in order.split(count)]) for count in counts
     ]
     assert value.name == "fid_infinity"
-    assert value.details["images"] == [30, 60, 90, 120]
+    assert value.details["images"] == counts
     assert value.details["fid"] == pytest.approx(curve, rel=1e-9)
-    slope, limit = np.linalg.lstsq(
-        np.array([[1 / 30, 1], [1 / 60, 1], [1 / 90, 1], [1 / 120, 1]]), np.array(curve), rcond=None
-    )[0]
+    lines = np.array([[1 / count, 1] for count in counts])
+    slope, limit = np.linalg.lstsq(lines, np.array(curve), rcond=None)[0]
     assert value.value == pytest.approx(limit, rel=1e-9)
     assert slope > 0
-    assert value.settings["points"] == 4
+    # The parabola through 1/x, 2/x, 4/x at 0, by Lagrange.
+    bent = 8 / 3 * curve[3] - 2 * curve[2] + curve[1] / 3
+    assert value.details["parabola"] == pytest.approx(bent, rel=1e-9)
+    assert value.settings["pieces"] == 8
     assert value.settings["seed"] == 5
 
 
-def test_infinity_with_fewer_fakes_than_dimensions():
+def test_sizes_of_few_times_the_dimension_take_no_part():
+    real, fake = cloud(300, 0, 10), cloud(240, 1, 10)
+    (value,) = FidInfinity().measure(compare(real, fake))
+    assert value.details["images"] == [40, 60, 80, 120, 240]  # 20 = 2 * 10 does not
+    (value,) = FidInfinity().measure(compare(real, fake[:84]))
+    assert value.details["images"] == [42, 84]
+    assert value.low < value.value < value.high
+    assert value.notes == (
+        "300 reference images: FID depends on the count, compare at equal counts only",
+    )
+
+
+def test_infinity_with_too_few_fakes_has_no_interval():
     """Small sets go by their features, and give what their moments give."""
-    real, fake = cloud(300, 0, 40), cloud(60, 1, 40)
-    (value,) = FidInfinity(points=4).measure(compare(real, fake))
-    pieces = fake[content_order(fake)].split(15)
-    by_moments = [frechet_distance(real, Moments.of(torch.cat(pieces[: k + 1]))) for k in (2, 3)]
-    assert value.details["fid"][2:] == pytest.approx(by_moments, rel=1e-6)
-    assert "smallest sets hold 15 fakes for features of length 40" in value.notes[-1]
+    real, fake = cloud(300, 0, 40), cloud(64, 1, 40)
+    (value,) = FidInfinity(pieces=8).measure(compare(real, fake))
+    order = fake[content_order(fake)]
+    parts = (order[:32], order[32:])
+    half = np.mean([frechet_distance(real, Moments.of(part)) for part in parts])
+    whole = frechet_distance(real, Moments.of(order))
+    assert value.details == {"images": [32, 64], "fid": pytest.approx([half, whole], rel=1e-6)}
+    assert value.value == pytest.approx(2 * whole - half, rel=1e-6)
+    assert (value.low, value.high) == (None, None)
+    assert value.settings == {"pieces": 8, "seed": 0}
+    assert value.notes[-1] == (
+        "64 fakes for features of length 40: FID is no straight line over 1 / N there, so the value "
+        "is rough and has no interval; judge 320 fakes or more"
+    )
 
 
 def test_another_seed_cuts_other_pieces():
@@ -153,21 +198,27 @@ def test_another_seed_cuts_other_pieces():
 
 def test_halves_are_of_half_of_the_pieces():
     real, fake = FeatureSet(cloud(300, 0)), cloud(80, 1, shift=1.0)
-    pieces = Pieces.of(real, fake, points=4, seed=0)
+    pieces = Pieces.of(real, fake, count=4, seed=0)
     held = pieces.halves(6, seed=0)
     pairs = [(first, second) for first in range(4) for second in range(first)]
-    allowed = [pieces.distance([first, second]) for first, second in pairs]
+    allowed = [pieces.distance(pair) for pair in pairs]
     for half in held:
-        place = int(np.argmin([abs(half.distance - value) for value in allowed]))
-        assert half.distance == pytest.approx(allowed[place], rel=1e-9)
-        single = sum(pieces.distance([piece]) for piece in pairs[place]) / 2
-        assert half.limit == pytest.approx(2 * half.distance - single, rel=1e-9)
-    assert len({half.distance for half in held}) > 1
+        assert min(abs(half - value) for value in allowed) < 1e-9
+    assert len(set(held)) > 1
+
+
+@pytest.mark.parametrize("freedom", [3, 7, 9, 11, 49, 1000])
+def test_students_quantile(freedom):
+    assert student95(freedom) == pytest.approx(student.ppf(0.975, freedom), rel=2e-3)
+    if freedom >= 7:
+        assert student95(freedom) == pytest.approx(student.ppf(0.975, freedom), rel=3e-5)
 
 
 def test_extrapolation_of_an_exact_line():
     counts = [10, 20, 50, 100]
     assert extrapolate(counts, [3 + 7 / count for count in counts]) == pytest.approx(3, rel=1e-12)
+    curved = [3 + 7 / count - 4 / count**2 for count in counts]
+    assert bend(counts[1:], curved[1:]) == pytest.approx(3, rel=1e-12)
 
 
 def labelled(counts, seed, width=6, **options):
@@ -244,8 +295,8 @@ def test_what_cannot_be_measured_is_refused():
         IntraFid().measure(
             compare(real, fake, real={"labels": labels}, fake={"labels": labels + 1})
         )
-    with pytest.raises(ConfigError, match="15 fakes in 10 pieces; needed: two in a piece"):
-        FidInfinity().measure(compare(real, fake[:15]))
+    with pytest.raises(ConfigError, match="23 fakes in 12 pieces; needed: two in a piece"):
+        FidInfinity().measure(compare(real, fake[:23]))
     with pytest.raises(ConfigError, match="fake features hold NaN"):
         FidInfinity().measure(compare(real, fake / 0))
     with pytest.raises(ConfigError, match="file of statistics"):
@@ -255,10 +306,11 @@ def test_what_cannot_be_measured_is_refused():
 
 
 def test_options_are_checked():
-    assert check_options(FidInfinity, {}, where="m") == {"points": 10, "resamples": 20, "seed": 0}
+    assert check_options(FidInfinity, {}, where="m") == {"pieces": 12, "resamples": 20, "seed": 0}
     assert check_options(Fid, {}, where="m") == {"interval": False}
-    with pytest.raises(ConfigError, match="m.points"):
-        check_options(FidInfinity, {"points": 3}, where="m")
+    for pieces in (4, 10, 52):
+        with pytest.raises(ConfigError, match="m.pieces"):
+            check_options(FidInfinity, {"pieces": pieces}, where="m")
     with pytest.raises(ConfigError, match="m.resamples"):
         check_options(FidInfinity, {"resamples": 1}, where="m")
 

@@ -88,7 +88,10 @@ def test_the_value():
     assert value.value == inception_score(logits)
     assert value.low is None
     assert value.settings == {"splits": 1, "images": 50, "classes": 10}
-    assert "not comparable" in value.notes[0]
+    for classes in (10, 1000, 1007, 1009):  # a network of 1000 classes is another one, too
+        (value,) = InceptionScore().measure(comparison(scores(20, classes)))
+        assert f"in the {classes} classes" in value.notes[0]
+        assert "not comparable with scores in the 1008" in value.notes[0]
     (value,) = InceptionScore().measure(comparison(scores(50, 1008)))
     assert value.notes == ()
 

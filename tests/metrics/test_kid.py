@@ -112,7 +112,7 @@ def test_value_interval_and_settings():
     assert value.value == pytest.approx(np.mean(held), rel=1e-12)
     assert value.details["std"] == pytest.approx(np.std(held), rel=1e-12)
     half = student.ppf(0.975, 49) * np.std(held) * (1 / 50 + 20 / 180) ** 0.5
-    assert (value.high - value.low) / 2 == pytest.approx(half, rel=5e-3)
+    assert (value.high - value.low) / 2 == pytest.approx(half, rel=1e-6)
     assert (value.high + value.low) / 2 == pytest.approx(value.value)
     assert value.settings["subset_size"] == 20
     assert value.settings["canonical"] is False
@@ -159,9 +159,21 @@ def test_subsets_of_all_images_have_no_interval():
     (value,) = Kid(subsets=3, subset_size=30).measure(compare(real, fake))
     assert (value.low, value.high) == (None, None)
     assert value.notes == ("every subset holds all 30 images of a side: no interval",)
-    (value,) = Kid(subsets=3, subset_size=29).measure(compare(real, fake))
+    assert "interval" not in value.settings
+    (value,) = Kid(subsets=10, subset_size=29).measure(compare(real, fake))
     assert value.low < value.value < value.high
     assert value.notes == ()
+
+
+def test_few_subsets_have_no_interval():
+    real, fake = cloud(40, 0), cloud(30, 1)
+    (value,) = Kid(subsets=9).measure(compare(real, fake))
+    assert (value.low, value.high) == (None, None)
+    assert value.notes == ("9 subsets: no interval; it needs 10 or more",)
+    assert "interval" not in value.settings
+    (value,) = Kid(subsets=10).measure(compare(real, fake))
+    half = student.ppf(0.975, 9) * value.details["std"] * (1 / 10 + 1) ** 0.5
+    assert (value.high - value.low) / 2 == pytest.approx(half, rel=2e-5)
 
 
 def test_what_cannot_be_measured_is_refused():

@@ -75,7 +75,7 @@ def fidelity(weights_file, pictures):
     )
     network = FeatureExtractorInceptionV3(
         "inception-v3-compat",
-        ["2048", "logits_unbiased"],
+        ["2048", "logits_unbiased", "logits"],
         feature_extractor_weights_path=weights_file,
     )
     return scores, network
@@ -84,7 +84,7 @@ def fidelity(weights_file, pictures):
 def test_torch_fidelity_features(fidelity, ours, pictures):
     _, network = fidelity
     for side in ("real", "fake"):
-        features, logits = network(pictures[side][:8])
+        features, logits, _ = network(pictures[side][:8])
         assert_close(ours("legacy_tensorflow", side)[0][:8], features)
         assert_close(ours("legacy_tensorflow", side)[1][:8], logits)
 
@@ -96,9 +96,11 @@ def test_torch_fidelity_features_of_other_sizes(fidelity, weights_file, height, 
 
     images = patterns(2, size=max(height, width), seed=3)[..., :height, :width].contiguous()
     found = Inception(weights=weights_file, resizer="legacy_tensorflow")(images)
-    features, logits = fidelity[1](images)
+    features, logits, whole = fidelity[1](images)
     assert_close(found.features, features)
     assert_close(found.logits, logits)
+    biased = Inception(weights=weights_file, resizer="legacy_tensorflow", bias=True)(images)
+    assert_close(biased.logits, whole)
 
 
 def test_torch_fidelity_fid(fidelity, compare):

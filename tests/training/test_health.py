@@ -177,3 +177,18 @@ def test_a_loss_that_always_swings_is_none_that_explodes():
     assert kinds(swings) == []
     assert kinds(looks(4, **{"d/adversarial": 40.0})) == []  # too young to know what is usual
     assert kinds(looks(5, **{"d/adversarial": 40.0})) == ["divergence"]
+
+
+def test_scores_that_come_more_rarely_than_looks_are_not_forgotten():
+    """FID and recall of every second look: what was found holds until the next score."""
+    fids, recalls = [10.0, None, 8.0, None, 100.0, None], [0.5, None, 0.5, None, 0.02, None]
+    looks = [
+        Look(
+            10_000 * (place + 1),
+            {"variety": 1.0} | ({"score/fid": fid, "score/recall": recall} if fid else {}),
+        )
+        for place, (fid, recall) in enumerate(zip(fids, recalls, strict=True))
+    ]
+    kinds = [[one.kind for one in judge(looks[:count], NATURE)] for count in range(1, 7)]
+    assert kinds[:4] == [[], [], [], []]
+    assert kinds[4] == kinds[5] == ["mode_collapse", "scores_fell"]

@@ -131,6 +131,39 @@ def test_what_is_not_measured_cannot_choose(data, tmp_path):
         train(tmp_path / "run", data, **SCORED, **{"scores.by": "recall"})
 
 
+def test_another_choice_begins_anew(data, tmp_path):
+    """A recall is never held against an FID."""
+    train(tmp_path / "run", data, **SCORED)
+    other = {
+        **SCORED, "training.images": 224,
+        "scores.metrics": {"fid": {}, "prdc": {}}, "scores.by": "recall",
+    }  # fmt: skip
+    train(tmp_path / "run", data, **other)
+    told = read_selection(tmp_path / "run")
+    assert (told["metric"], told["better"]) == ("recall", "higher")
+    assert told["images_seen"] > 160
+
+
+def test_a_report_that_was_cut_off_is_made_up_for(data, tmp_path):
+    train(tmp_path / "run", data, **SCORED)
+    path = tmp_path / "run" / "scores.jsonl"
+    whole = path.read_text().splitlines()
+    path.write_text("".join(f"{line}\n" for line in whole if '"checkpoint": "best"' not in line))
+    train(tmp_path / "run", data, **SCORED)
+    assert len(path.read_text().splitlines()) == len(whole)
+    train(tmp_path / "run", data, **SCORED)
+    assert len(path.read_text().splitlines()) == len(whole)
+
+
+def test_other_latents_report_than_chose(data, tmp_path):
+    train(tmp_path / "run", data, **SCORED)
+    seeds = {
+        one.protocol["selection"]["checkpoint"]: one.protocol["fake"]["seed"]
+        for one in read_scores(tmp_path / "run" / "scores.jsonl")
+    }
+    assert seeds == {"each": 0, "best": 1}
+
+
 def test_halves_share_no_image_and_have_all_classes(data: ImageData):
     halves = [half_of(Reference(data), half).data for half in (0, 1)]
     pixels = [{image.tobytes() for image in half.images} for half in halves]

@@ -31,8 +31,9 @@ class Measures:
     protocol: Literal["paper", "benchmark"] | None = None
     """A published one: paper (as many fakes as held-out images, batch statistics) or benchmark (50,000
     against the training images, standing statistics)."""
-    num: int | None = None
-    """Images to score; by default as many as the reference has, up to 50,000."""
+    num: Annotated[int | None, Parameter(name=["--num", "--count"])] = None
+    """Images to score; by default as many as the reference has, up to 50,000. Under torchrun, which
+    takes --num for its own, write --count."""
     split: Literal["train", "test"] | None = None
     """Which part of the reference; by default test where there is one."""
     resizer: Literal["clean", "legacy", "legacy_tensorflow", "friendly"] | None = None
@@ -117,6 +118,7 @@ def evaluate(
     join_processes(device)
     request = _request(measures, generation, set_, device)
     output = Output(folder_for(subject, out))
+    output.check()
     main = distributed.is_main()
     talk = Talk(quiet=quiet or not main)
     found: list[Score] = []
@@ -213,6 +215,8 @@ def _resolution(text: str | None) -> Any:
     if len(parts) > 2 or not all(part.strip().isdigit() for part in parts):
         raise ConfigError(f"resolution is {text!r}; needed: a side such as 64, or HEIGHTxWIDTH")
     sides = tuple(int(part) for part in parts)
+    if min(sides) < 1:
+        raise ConfigError(f"resolution is {text!r}; allowed: 1 pixel or more")
     return sides[0] if len(sides) == 1 or sides[0] == sides[1] else sides
 
 

@@ -46,7 +46,7 @@ def train(
     images:
         Stop when this many real images have been seen (training.images).
     minutes:
-        Stop after this many minutes of training in this call.
+        Stop after this many minutes in this call, scores and saving included.
     device:
         auto takes CUDA, then MPS, then the CPU.
     dry_run:

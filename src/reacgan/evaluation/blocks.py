@@ -50,10 +50,10 @@ class Column:
         score = self.scores.get(row)
         if score is None:
             return ""
-        text = self._number(score.value)
+        text = self.number(score.value)
         if score.low is None and score.high is None:
             return text
-        ends = ("…" if end is None else self._number(end) for end in (score.low, score.high))
+        ends = ("…" if end is None else self.number(end) for end in (score.low, score.high))
         return f"{text} [{', '.join(ends)}]"
 
     @cached_property
@@ -66,7 +66,8 @@ class Column:
         large, small = (max(0, 3 - math.floor(math.log10(end(sizes)))) for end in (max, min))
         return min(small, large + 1)
 
-    def _number(self, value: float) -> str:
+    def number(self, value: float) -> str:
+        """With as many digits as the column needs."""
         if isinstance(value, int):
             return f"{value:,}"
         return f"{value:.3g}" if abs(value) < TINY else f"{value:,.{self._decimals}f}"

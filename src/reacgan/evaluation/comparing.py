@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from reacgan import distributed
 from reacgan.config import ConfigError
 from reacgan.data import ImageData
 from reacgan.evaluation.cache import FeatureCache
 from reacgan.evaluation.choosing import match_classes, needs_of, place_labels, sort_out, uses_of
 from reacgan.evaluation.compared import Compared
 from reacgan.evaluation.looking import Look, Looked, Progress, look
-from reacgan.evaluation.origins import Origin, known_share
+from reacgan.evaluation.origins import Origin, known_by_heart
 from reacgan.evaluation.reference import Reference
 from reacgan.evaluation.results import is_digest
 from reacgan.evaluation.sources import Images
@@ -25,8 +26,6 @@ from reacgan.extractors import Extractor, build_extractor
 from reacgan.metrics import Comparison, FeatureSet, Judgement, Metric
 from reacgan.metrics.base import Keep, Need
 from reacgan.sampling import class_folder
-
-_KNOWN = 0.05  # share of the reference that a classifier may have learned without a word
 
 
 @dataclass(eq=False)
@@ -108,9 +107,17 @@ class Plan:
             progress=progress,
         )
         others = self._others(network, uses_of(self.metrics))
-        if looked is None or real is None:
-            return None
-        return self._compared(looked, real, others, network=network, judge=judge, remap=remap)
+        compared, problem = None, ""
+        if looked is not None and real is not None:
+            try:
+                compared = self._compared(
+                    looked, real, others, network=network, judge=judge, remap=remap
+                )
+            except ConfigError as error:
+                problem = str(error)
+        if problem := distributed.share_text(problem, self.device):
+            raise ConfigError(problem)
+        return compared
 
     def _compared(
         self,
@@ -148,7 +155,11 @@ class Plan:
             extractor=network.describe(),
             reference=described,
             beside=self._beside(others, judge),
-            notes=(*notes, *getattr(network, "notes", ()), *self._known_by_heart(network)),
+            notes=(
+                *notes,
+                *getattr(network, "notes", ()),
+                *known_by_heart(network, self.judged_by.training, self.reference.data),
+            ),
             device=self.device,
         )
 
@@ -257,19 +268,6 @@ class Plan:
                 seen, labels, data.class_names if labelled else (), keep
             )
         return self._seen[data.digest]
-
-    def _known_by_heart(self, network: Extractor) -> tuple[str, ...]:
-        """Whether a classifier that looks at the images was trained on the very reference."""
-        learned, data = self.judged_by.training, self.reference.data
-        if network.name != "domain" or learned is None or data is None:
-            return ()
-        share = known_share(learned, data)
-        if share < _KNOWN:
-            return ()
-        return (
-            f"the classifier that looks at the images was trained on {share:.0%} of the reference: "
-            "to its features those are unlike any new image; take held-out images as reference",
-        )
 
     def _beside(
         self, others: Mapping[Need, FeatureSet], judge: Any

@@ -23,7 +23,7 @@ from reacgan.evaluation.origins import Origin
 from reacgan.evaluation.reference import Reference, open_reference
 from reacgan.evaluation.results import Score
 from reacgan.evaluation.software import describe_software
-from reacgan.evaluation.sources import Images
+from reacgan.evaluation.sources import Images, peek
 from reacgan.extractors import Extractor
 from reacgan.hub.folder import find_device
 from reacgan.metrics import Comparison, Metric, Value
@@ -86,7 +86,8 @@ def evaluate(
     Args:
         images: an iterable of uint8 batches ``[N, C, H, W]`` (alone, or as pairs with int64 labels
             ``[N]``), a data set, or a source by place. Under several processes each gives the same.
-        reference: real images: a data set, a folder, a registered name, or an .npz file of statistics.
+        reference: real images: a data set, a folder, a registered name (brought to the size and channels
+            of the images), or an .npz file of statistics.
         metrics: names, ``all``, or names with options, such as ``{"prdc": {"k": 3}}``. None measures
             the standard ones that can be measured here.
         extractor: a name of :data:`reacgan.extractors.EXTRACTORS`, a file, or an extractor.
@@ -115,7 +116,11 @@ def evaluate(
             "scored by `reacgan evaluate`, or reacgan.evaluation.scoring.score"
         )
     place, told = find_device(device), facts or Facts()
-    found = open_reference(reference)
+    if num is not None and num < 1:
+        raise ConfigError(f"num is {num}; allowed: 1 or more")
+    (channels, *size), images = peek(images)
+    wanted = size[0] if size[0] == size[1] else tuple(size)
+    found = open_reference(reference, resolution=wanted, channels=channels)
     chosen = build_metrics(metrics)
     plan = Plan(
         reference=found,
@@ -128,7 +133,7 @@ def evaluate(
     )
     network = extractor
     if isinstance(network, str):
-        network = plan.build(network, dict(extractor_options or {}))
+        network = plan.build(network, extractor_options or {})
     network.to(place)
     with exact_numbers():
         compared = plan.compare(

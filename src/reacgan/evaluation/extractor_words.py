@@ -7,8 +7,10 @@ from types import MappingProxyType
 from typing import Any
 
 _IMPLIED = frozenset(
-    ("classes", "data", "epochs", "width", "seed", "flip", "held_out_top5")
-    + ("features", "filter", "model", "revision")
+    {
+        *("classes", "data", "epochs", "width", "seed", "flip", "held_out_top5"),
+        *("features", "filter", "model", "revision"),
+    }
 )
 """Facts that the name, the digest of the weights and the resizer stand for."""
 

@@ -10,8 +10,6 @@ from reacgan.evaluation.results import Score
 from reacgan.evaluation.text import TINY, Cell, aligned, one_line
 
 _ARROWS = {"lower": "↓", "higher": "↑", "neither": ""}
-_FIRST = ("chance", "percentile", "judge_held_out_top1")
-"""Settings without which a value is not understood."""
 _MOST_SETTINGS = 3
 _MOST_CLASSES = 4
 
@@ -77,7 +75,8 @@ def _detail(score: Score) -> str:
         return "worst: " + ", ".join(_class(str(name), values.get(name)) for name in names)
     held = score.protocol.get("metric")
     settings = held if isinstance(held, Mapping) else {}
-    keys = [*(key for key in _FIRST if key in settings), *(key for key in settings)]
+    needed = ("chance", "percentile", f"judge_held_out_{score.metric}")  # to understand the value
+    keys = [*(key for key in needed if key in settings), *settings]
     told = {
         key: f"{key.replace('_', ' ')} {_setting(settings[key])}"
         for key in keys
@@ -91,4 +90,4 @@ def _class(name: str, value: object) -> str:
 
 
 def _setting(value: float | str) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -123,6 +123,7 @@ def _my_chunks(source: Images, total: int | None, limit: int | None) -> Iterator
         for place in range(rank * CHUNK, total, world * CHUNK):
             yield place, source.part(place, min(place + CHUNK, total))
         return
+    place = 0
     for place, (batch, labels) in in_chunks(source, CHUNK):
         if limit is not None and place >= limit:
             return

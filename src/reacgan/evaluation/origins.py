@@ -9,6 +9,9 @@ from typing import Protocol
 from reacgan.config import DataConfig
 from reacgan.data import DataError, ImageData, open_dataset
 from reacgan.evaluation.reference import Reference, open_held_out
+from reacgan.extractors import Extractor
+
+_KNOWN = 0.05  # share of the reference that a classifier may have learned without a word
 
 
 class Origin(Protocol):
@@ -55,4 +58,19 @@ def known_share(learned: ImageData, images: ImageData) -> float:
     known = {hashlib.blake2b(image.tobytes()).digest() for image in learned.images}
     return sum(hashlib.blake2b(image.tobytes()).digest() in known for image in images.images) / len(
         images
+    )
+
+
+def known_by_heart(
+    network: Extractor, learned: ImageData | None, reference: ImageData | None
+) -> tuple[str, ...]:
+    """What is to be said where a classifier that looks at images was trained on the reference."""
+    if network.name != "domain" or learned is None or reference is None:
+        return ()
+    share = known_share(learned, reference)
+    if share < _KNOWN:
+        return ()
+    return (
+        f"the classifier that looks at the images was trained on {share:.0%} of the reference: "
+        "to its features those are unlike any new image; take held-out images as reference",
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from reacgan.config import ConfigError
 from reacgan.data import ImageData
 from reacgan.evaluation.evaluate import Evaluation
 from reacgan.evaluation.plots import have_plots, pictures_of
@@ -29,7 +31,9 @@ def folder_for(subject: str | Path, out: Path | None) -> Path:
         return place
     if place.name == "model" and (place.parent / "experiment.json").exists():
         return place.parent
-    return Path("evaluations") / place.resolve().name
+    if place.name == "best" and (place.parent / "experiment.json").exists():
+        return place.parent
+    return Path("evaluations") / _slug(str(subject))
 
 
 class Output:
@@ -37,6 +41,18 @@ class Output:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    def check(self) -> None:
+        """See that scores can be written, before they are worked out; changes no file.
+
+        Raises:
+            ConfigError: they cannot.
+        """
+        there = next(one for one in (self.folder, *self.folder.resolve().parents) if one.exists())
+        target = self.folder / SCORES
+        place = target if target.exists() else there
+        if not there.is_dir() or not os.access(place, os.W_OK):
+            raise ConfigError(f"{self.folder}: cannot be written to; choose another --out")
 
     def write(self, result: Evaluation, name: str) -> None:
         """Append the scores, and draw what can be drawn."""
@@ -86,4 +102,4 @@ def _stem(name: str, scores: tuple[Score, ...]) -> str:
 def _slug(text: str) -> str:
     """As part of a file's name."""
     marks = "".join(mark if mark.isalnum() or mark in "-_." else " " for mark in text)
-    return "-".join(marks.split())
+    return "-".join(marks.split())[:80]

@@ -40,6 +40,8 @@ class NamedProtocol:
     """Of the data set: the reference."""
     batch_norm: str
     resizer: str
+    bias: bool = True
+    """Whether the class scores hold the bias of the last layer: so did those authors' package."""
     num: int | None = None
     """Generated images; None for as many as the reference holds, ``most`` at most."""
     most: int = 50_000
@@ -54,6 +56,11 @@ class NamedProtocol:
     )
     """Options by the name of the metric or of its values."""
 
+    @property
+    def extractor_options(self) -> dict[str, Any]:
+        """Options of the extractor."""
+        return {"resizer": self.resizer, "bias": self.bias}
+
     def images(self, reference: int) -> int:
         """How many images to generate against a reference of so many."""
         return min(reference, self.most) if self.num is None else self.num
@@ -62,7 +69,8 @@ class NamedProtocol:
         """Whether a score with this protocol was measured so; only facts count.
 
         Which checkpoint was chosen is not looked at, nor ``software``. A generator without batch
-        norm makes the same images under any ``batch_norm``, which is then left out.
+        norm makes the same images under any ``batch_norm``, which is then left out. A metric that
+        looked at a draw of the images (``num``) was not measured so.
         """
         extractor, fake, reference, generator, metric = (
             _part(protocol, name)
@@ -74,6 +82,7 @@ class NamedProtocol:
             extractor.get("name") == self.extractor
             and extractor.get("weights") == self.weights_digest
             and extractor.get("resizer") == self.resizer
+            and extractor.get("logits") == ("with bias" if self.bias else "without bias")
             and reference.get("split") == self.split
             and reference.get("part") == "whole"
             and isinstance(count, int)
@@ -83,6 +92,7 @@ class NamedProtocol:
             and generator.get("batch_norm") in (self.batch_norm, None)
             and generator.get("truncation") == self.truncation
             and all(generator.get(name) is None for name in ("psi", "layers", "langevin"))
+            and metric.get("num") is None
             and all(metric.get(key, value) == value for key, value in options.items())
         )
 

@@ -21,7 +21,7 @@ h2 { border-bottom: 1px solid var(--line); padding-bottom: .2rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; margin: .6rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: left;
-  vertical-align: top; min-width: 5rem; }
+  vertical-align: top; min-width: 5rem; overflow-wrap: break-word; }
 th { color: var(--soft); font-weight: 600; } td.number, th.number { text-align: right;
   white-space: nowrap; overflow-wrap: normal; }
 td.best { font-weight: 700; color: var(--best); }

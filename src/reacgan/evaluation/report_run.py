@@ -104,11 +104,10 @@ def _caption(stem: str) -> str:
     if stem == "real":
         return "real images"
     name, _, last = stem.rpartition("-")
-    at = f" at {int(last):,} images seen" if re.fullmatch(r"[0-9]+", last) else ""
     if not stem.startswith("pairs-"):
-        return f"generated images{at}"
-    of = (name if at else stem).removeprefix("pairs").removeprefix("-")
-    told = f" of {of}" if of else ""
+        return f"generated images at {int(stem):,} images seen" if stem.isdecimal() else stem
+    at = f" at {int(last):,} images seen" if re.fullmatch(r"[0-9]{12,}", last) else ""
+    told = f" of {(name if at else stem).removeprefix('pairs-')}"
     return (
         f"closest pairs{told}{at}: generated images above the training images nearest to them; "
         "ordinary unless memorised_share is above chance"

@@ -27,7 +27,7 @@ def in_short(table: Table) -> list[str]:
             found = [one for one in _scores(table, metric) if one[2].subject == subject]
             if found:
                 place, column, row = max(found, key=lambda one: _age(one[1].scores[one[2]]))
-                lines.setdefault((place, row), {})[metric] = Cell(column.cell(row))
+                lines.setdefault((place, row), {})[metric] = _cell(column, row)
                 better[metric] = column.scores[row].better
     if not lines:
         return []
@@ -54,6 +54,15 @@ def _age(score: Score) -> tuple[bool, int, str]:
     selection = score.protocol.get("selection")
     during = isinstance(selection, Mapping) and selection.get("checkpoint") == "each"
     return not during, score.images_seen or 0, score.time
+
+
+def _cell(column: Column, row: Row) -> Cell:
+    """The value; its interval stands in the table. A share of copies means nothing without chance."""
+    score = column.scores[row]
+    settings = score.protocol.get("metric")
+    chance = settings.get("chance") if isinstance(settings, Mapping) else None
+    beside = f" (chance {chance:.2g})" if isinstance(chance, int | float) else ""
+    return Cell(f"{column.number(score.value)}{beside}")
 
 
 def _where(block: Block, row: Row, seen: bool) -> list[Cell]:

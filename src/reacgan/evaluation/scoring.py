@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from reacgan.config import ConfigError, Device, lookup
-from reacgan.data import DataError
+from reacgan.config.sections import named_options
+from reacgan.data import DataError, ImageData
 from reacgan.data.flat import is_flat
 from reacgan.evaluation.cache import FeatureCache
 from reacgan.evaluation.choosing import STANDARD, build_metrics
@@ -27,6 +28,8 @@ from reacgan.evaluation.subjects import (
 )
 from reacgan.extractors import build_extractor
 from reacgan.hub.folder import find_device
+from reacgan.metrics import METRICS
+from reacgan.sampling import latents_for
 
 _NO_FILES = ("digits", "hub")
 _SCALE = ("fid", "kid", "is", "prdc", "ifid", "per_class")
@@ -119,6 +122,7 @@ def score(
             f"{first.name}: images need a reference: --reference DATA, FOLDER or STATISTICS.npz"
         )
     _check_num(first, request.num)
+    latents_for([0], 1, request.truncation)
     build_metrics(_metrics(request))
     name = request.extractor or "inception"
     # What may not be there, such as weights, is asked for before anything is opened.
@@ -238,14 +242,20 @@ def _origin(subject: Subject, reference: Reference, request: Request) -> Origin:
     shape = _shape(subject, request)
     training = held_out = None
     if request.training is not None:
-        training = open_reference(request.training, split="train", **shape).data
+        training = _images_of(open_reference(request.training, split="train", **shape))
     if request.held_out is not None:
-        held_out = open_reference(request.held_out, **shape).data
+        held_out = _images_of(open_reference(request.held_out, **shape))
     return replace(
         reference,
         known_training=training if training is not None else reference.training,
         known_held_out=held_out if held_out is not None else reference.held_out,
     )
+
+
+def _images_of(reference: Reference) -> ImageData:
+    if reference.data is None:
+        raise ConfigError("training and held-out images are needed as images, not as statistics")
+    return reference.data
 
 
 def _check_num(subject: Subject, num: int | None) -> None:
@@ -278,6 +288,6 @@ def _metrics(request: Request) -> Any:
     wanted = request.metrics
     if wanted is None:
         wanted = [name for name in STANDARD if name in ("fid", "is", "prdc", "ifid")]
-    if isinstance(wanted, Mapping):
-        return {name: {**options.get(name, {}), **held} for name, held in wanted.items()}
-    return {name: dict(options.get(name, {})) for name in wanted}
+    chosen = list(METRICS) if wanted == "all" else wanted
+    named = named_options(chosen)
+    return {name: {**options.get(name, {}), **held} for name, held in named.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -146,7 +147,7 @@ def as_batch(item: Any) -> Batch:
         ConfigError: not uint8 [N, C, H, W], or labels of another length.
     """
     images, labels = item if isinstance(item, tuple | list) and len(item) == 2 else (item, None)
-    images = torch.as_tensor(images)
+    images = _tensor(images)
     if images.dtype != torch.uint8 or images.dim() != 4:
         raise ConfigError(
             f"a batch is {str(images.dtype).removeprefix('torch.')} {list(images.shape)}; needed: "
@@ -154,12 +155,46 @@ def as_batch(item: Any) -> Batch:
         )
     if labels is None:
         return images, None
-    labels = torch.as_tensor(labels).to(torch.int64)
-    if labels.shape != images.shape[:1]:
+    labels = _tensor(labels)
+    whole = not labels.dtype.is_floating_point and labels.dtype != torch.bool
+    if labels.shape != images.shape[:1] or not whole:
         raise ConfigError(
-            f"{len(images)} images have labels {list(labels.shape)}; needed: one each"
+            f"{len(images)} images have labels {str(labels.dtype).removeprefix('torch.')} "
+            f"{list(labels.shape)}; needed: an integer each"
         )
-    return images, labels
+    return images, labels.to(torch.int64)
+
+
+def _tensor(value: Any) -> Tensor:
+    try:
+        return torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise ConfigError(
+            f"a batch is or holds a {type(value).__name__}; needed: a tensor or array uint8 "
+            "[N, C, H, W], or a pair of that and labels [N]"
+        ) from None
+
+
+def peek(images: Images) -> tuple[tuple[int, ...], Images]:
+    """The shape [C, H, W] of the first image, and the images with none taken away.
+
+    Raises:
+        ConfigError: there is no image.
+    """
+    if isinstance(images, ImageData):
+        return tuple(images.images.shape[1:]), images
+    if isinstance(images, Source):
+        return tuple(images.part(0, 1)[0].shape[1:]), images
+    try:
+        rest = iter(images)
+    except TypeError:
+        raise ConfigError(
+            f"images are {type(images).__name__}; needed: batches, a data set or a source"
+        ) from None
+    first = next(rest, None)
+    if first is None:
+        raise ConfigError("there is no image to look at")
+    return tuple(as_batch(first)[0].shape[1:]), chain([first], rest)
 
 
 def in_chunks(images: Images, size: int) -> Iterator[tuple[int, Batch]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -183,6 +184,8 @@ def find_subjects(
 
 
 def _generators(place: Path, checkpoint: str, device: Device) -> list[Subject]:
+    if place.name == BEST and (place / "selection.json").exists():
+        place, checkpoint = place.parent, BEST
     if checkpoint == "last":
         return [_generator(place, hub.load(place, device=device), AS_IT_IS)]
     if checkpoint == "best":
@@ -195,11 +198,11 @@ def _generators(place: Path, checkpoint: str, device: Device) -> list[Subject]:
         return [replace(_generator(place, model, chosen), notes=notes)]
     states = hub.list_states(place)
     if checkpoint != "all":
-        if not checkpoint.replace("_", "").replace(",", "").isdigit():
+        if not re.fullmatch(r"[0-9][0-9_,]*", checkpoint):
             raise ConfigError(
                 f"checkpoint is {checkpoint!r}; allowed: last, best, all, or the images seen of a state"
             )
-        states = [int(checkpoint.replace(",", ""))]
+        states = [int(re.sub("[_,]", "", checkpoint))]
     found = []
     for seen in states:
         model = hub.load_state(place, seen, device=device)
@@ -217,9 +220,12 @@ def read_selection(run: Path) -> dict[str, Any]:
     """
     file = run / BEST / "selection.json"
     try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
+        held = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file}: not readable ({error})") from None
+    if not isinstance(held, dict):
+        raise ConfigError(f"{file}: not readable (it holds no mapping)")
+    return held
 
 
 def told_apart(selection: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -243,7 +249,7 @@ def _generator(place: Path, model: TrainedGenerator, selection: Mapping[str, Any
 def _folder(path: str, resolution: Any, channels: int | None) -> Subject:
     """A folder's or file's images at one size, their own if they share one."""
     place = Path(path)
-    name = place.resolve().name
+    name = str(place)  # two folders may have one name
     if place.is_file():
         return Subject(name, images=open_dataset(_at(find_dataset(path), resolution, channels)))
     flat = is_flat(place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +33,8 @@ EXTRACTORS: dict[str, type[Extractor]] = {
     "clip": Clip,
 }
 """Each is built from the options of its constructor; none loads anything before that."""
+
+logger = logging.getLogger("reacgan.extractors")
 
 _ENDINGS = (".safetensors", ".pth", ".pt")
 _GIVEN = ("train", "held_out", "cache", "device")
@@ -80,12 +83,25 @@ def build_extractor(
     given = {
         "train": train,
         "held_out": held_out,
-        "cache": cache or cache_root() / "extractors",
+        "cache": cache or _usual_cache(),
         "device": device,
     }
     made: Extractor = member(**checked, **{key: given[key] for key in given if key in wanted})
     made.to(torch.device(device))
     return made
+
+
+def _usual_cache() -> Path | None:
+    """Where classifiers are kept; None, with a warning, where nothing can be written."""
+    place = cache_root() / "extractors"
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        usable = os.access(place, os.W_OK)
+    except OSError:
+        usable = False
+    if not usable:
+        logger.warning("%s: not writable, so classifiers are not kept; set REACGAN_CACHE", place)
+    return place if usable else None
 
 
 def _is_path(text: str) -> bool:

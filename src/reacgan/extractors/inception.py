@@ -215,6 +215,8 @@ class Inception(Extractor):
         resizer: the convention by which images reach 299 x 299: ``clean`` as in clean-fid,
             ``legacy`` as in pytorch-fid, ``legacy_tensorflow`` as in the first FID and in
             torch-fidelity, ``friendly`` with the antialiased bilinear filter.
+        bias: add the bias of the last layer to the logits. TensorFlow's Inception Score and
+            torch-fidelity's leave it out, some packages keep it; features are the same.
 
     Raises:
         ConfigError: weights that cannot be had or are of another network.
@@ -228,16 +230,20 @@ class Inception(Extractor):
         *,
         weights: str | None = None,
         resizer: Literal["clean", "legacy", "legacy_tensorflow", "friendly"] = "clean",
+        bias: bool = False,
     ) -> None:
         loaded = load_weights(weights, PUBLISHED, layout())
         self._digest = loaded.known_as(PUBLISHED)
         self._resizer = resizer
         self._network = InceptionNetwork.of(loaded.tensors)
+        self._bias = loaded.tensors["fc.bias"].float() if bias else None
         self._device = torch.device("cpu")
 
     def to(self, device: torch.device) -> None:
         """Move the network."""
         self._network.to(device)
+        if self._bias is not None:
+            self._bias = self._bias.to(device)
         self._device = device
 
     @torch.no_grad()
@@ -250,6 +256,8 @@ class Inception(Extractor):
         )
         with exact, torch.autocast(self._device.type, enabled=False):
             features, logits = self._network(scaled)
+            if self._bias is not None:
+                logits = logits + self._bias
         return Extracted(features, logits)
 
     def describe(self) -> dict[str, Any]:
@@ -262,7 +270,7 @@ class Inception(Extractor):
             "shape": "stretched to a square",
             "scale": "2 x / 255 - 1" if self._centred() else "(x - 128) / 128",
             "channels": "grey repeated three times, RGBA on white",
-            "logits": "without bias",
+            "logits": "without bias" if self._bias is None else "with bias",
             "type": "float32",
         }
 

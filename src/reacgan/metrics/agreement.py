@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -55,8 +56,8 @@ class Agreement(Metric):
             "images": len(labels),
             "classes": logits.shape[1],
             "judge": dict(judgement.facts),
-            "judge_held_out_top1": judgement.held_out_accuracy,
-            "judge_held_out_top5": judgement.held_out_top5,
+            "judge_held_out_top1": _known(judgement.held_out_accuracy),
+            "judge_held_out_top5": _known(judgement.held_out_top5),
         }
         notes = _notes(judgement)
         values = []
@@ -120,7 +121,14 @@ def _check(logits: Tensor, labels: Tensor, names: tuple[str, ...]) -> None:
         raise ConfigError("the judge's scores hold NaN or infinity; look at how it was trained")
 
 
+def _known(share: float) -> float | None:
+    """None for a share of no images, which is NaN."""
+    return None if math.isnan(share) else share
+
+
 def _notes(judgement: Judgement) -> tuple[str, ...]:
+    if math.isnan(judgement.held_out_accuracy):
+        return ("no image was held out, so how often the judge itself is right is not known",)
     if judgement.held_out_accuracy >= _LOW:
         return ()
     return (

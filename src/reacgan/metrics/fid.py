@@ -12,26 +12,30 @@ from torch import Tensor
 
 from reacgan.config import ConfigError
 from reacgan.metrics.base import Comparison, FeatureSet, Metric, Value
-from reacgan.metrics.fid_pieces import Pieces, extrapolate
+from reacgan.metrics.fid_pieces import Pieces, bend, extrapolate
 from reacgan.metrics.frechet import covariance_factor, distance_of_sets, frechet_distance
+from reacgan.metrics.intervals import student95
 from reacgan.metrics.moments import Moments
 
 Resamples = Annotated[int, Field(ge=2, le=1000)]
-Points = Annotated[int, Field(ge=4, le=50)]
+Parts = Annotated[int, Field(ge=8, le=48, multiple_of=4)]
 Seed = Annotated[int, Field(ge=0)]
 
 FEW = 10_000
 """Below so many images FID is far from its limit in the features of FID's own network."""
 _WORST = 10
-_Z95 = 1.96
+_PARTS = 12
+_STRAIGHT = 4
+"""FID is straight over 1 / N from so many times the length of the features on."""
 
 
 class Fid(Metric):
     """Fréchet distance of all fakes to the reference (Heusel et al. 2017).
 
     Args:
-        interval: also give value +- 1.96 standard errors: the spread of the distance over 20 random
-            halves of the fakes. It says how far other fakes of this generator would move the value; the
+        interval: also give value +- t standard errors: the spread of the distance over 20 random
+            halves of the fakes, t Student's quantile for the 12 pieces that
+            these are made of. It says how far other fakes of this generator would move the value; the
             reference stays as it is.
     """
 
@@ -45,15 +49,15 @@ class Fid(Metric):
         notes = _notes(real, fake)
         if not self.interval:
             return [Value("fid", value, "lower", notes=notes)]
-        pieces = Pieces.of(real, fake.all_features(), points=10, seed=0)
-        error = float(np.std([half.distance for half in pieces.halves(20, seed=0)], ddof=1))
+        pieces = Pieces.of(real, fake.all_features(), count=_PARTS, seed=0)
+        reach = student95(_PARTS - 1) * float(np.std(pieces.halves(20, seed=0), ddof=1))
         return [
             Value(
                 "fid",
                 value,
                 "lower",
-                low=max(value - _Z95 * error, 0.0),
-                high=value + _Z95 * error,
+                low=max(value - reach, 0.0),
+                high=value + reach,
                 settings={"interval": "95 %, fakes only, from 20 random halves"},
                 notes=notes,
             )
@@ -63,23 +67,29 @@ class Fid(Metric):
 class FidInfinity(Metric):
     """FID of infinitely many fakes, extrapolated (Chong, Forsyth 2020).
 
-    FID of N fakes is about FID of infinitely many + c / N. The fakes are cut into ``points`` random
-    pieces of one size; FID is taken at 1, 2, ... pieces, averaged over as many disjoint choices as there
-    are, and a line over 1 / N is fitted by least squares and read at 0. The reference is used as it is:
-    the bias of its own number of images stays, equal for every generator.
+    FID of N fakes is about FID of infinitely many + c / N. The fakes are cut into random pieces of one
+    size; FID is taken of sets of 1, 2, ... pieces, all divisors of their number, averaged over disjoint
+    sets that hold every fake once. A line over 1 / N is fitted by least squares and read at 0. The
+    reference is used as it is: the bias of its own number of images stays, equal for every generator.
 
-    The interval is value +- 1.96 standard errors. The error is the spread over random halves of the
-    pieces, each extrapolated by the line through the half itself and its pieces: halves of a set
-    scatter about it as the set does about the generator, and hold no image twice, as a bootstrap would.
+    The next term grows as (D / N)^2, D the length of the features, and would bend the line: sizes
+    under 4 D take no part. With fewer than 8 D fakes the line goes through a half and all of them, and
+    there is no interval.
+
+    The interval reaches from t standard errors below the line's value to t above it. The error is the
+    spread of FID over random halves of the pieces (halves of a set scatter about it as the set does
+    about the generator), t Student's quantile for their number. It is made longer on one side to take in
+    where the parabola through a quarter, a half and all of the fakes ends: what bend is left. In
+    trials with Gaussians of 8 to 512 dimensions it held the truth in 90 of 100 cases or more.
 
     Args:
-        points: sizes at which FID is taken; the smallest share of the fakes is 1 / points.
+        pieces: into which the fakes are cut, a multiple of 4.
         resamples: random halves.
         seed: of pieces and halves; an image's piece depends on its features, not on its place.
     """
 
-    def __init__(self, *, points: Points = 10, resamples: Resamples = 20, seed: Seed = 0) -> None:
-        self.points = points
+    def __init__(self, *, pieces: Parts = 12, resamples: Resamples = 20, seed: Seed = 0) -> None:
+        self.pieces = pieces
         self.resamples = resamples
         self.seed = seed
 
@@ -90,35 +100,41 @@ class FidInfinity(Metric):
             ConfigError: too few fakes to cut up, or their features are not there.
         """
         features = comparison.fake.all_features()
-        pieces = Pieces.of(comparison.real, features, points=self.points, seed=self.seed)
-        counts, distances = pieces.curve()
+        pieces = Pieces.of(comparison.real, features, count=self.pieces, seed=self.seed)
+        count, width = features.shape
+        wide = [size for size in pieces.sizes() if pieces.images(size) >= _STRAIGHT * width]
+        straight = len(wide) >= 2
+        sizes = wide if straight else pieces.sizes()[-2:]
+        counts = [pieces.images(size) for size in sizes]
+        distances = [pieces.mean_distance(size) for size in sizes]
         value = extrapolate(counts, distances)
-        halves = [half.limit for half in pieces.halves(self.resamples, seed=self.seed)]
-        error = float(np.std(halves, ddof=1))
-        smallest = len(features) // self.points
+        settings: dict[str, Any] = {"pieces": self.pieces, "seed": self.seed}
+        details: dict[str, Any] = {"images": counts, "fid": distances}
+        low = high = None
         notes = _notes(comparison.real, None)
-        if smallest <= features.shape[1]:
+        if straight:
+            error, bent = self._doubts(pieces)
+            reach = student95(self.pieces - 1) * error
+            low, high = min(value, bent) - reach, max(value, bent) + reach
+            details |= {"standard_error": error, "parabola": bent}
+            settings |= {
+                "resamples": self.resamples,
+                "interval": "95 %, fakes only, from random halves and the bend of the line",
+            }
+        else:
             notes += (
-                f"the smallest sets hold {smallest} fakes for features of length {features.shape[1]}: "
-                "FID bends there and the line fits badly; judge more fakes",
+                f"{count} fakes for features of length {width}: FID is no straight line over 1 / N "
+                f"there, so the value is rough and has no interval; judge {2 * _STRAIGHT * width} "
+                "fakes or more",
             )
-        return [
-            Value(
-                "fid_infinity",
-                value,
-                "lower",
-                low=value - _Z95 * error,
-                high=value + _Z95 * error,
-                settings={
-                    "points": self.points,
-                    "resamples": self.resamples,
-                    "seed": self.seed,
-                    "interval": "95 %, fakes only, from random halves",
-                },
-                details={"images": counts, "fid": distances, "standard_error": error},
-                notes=notes,
-            )
-        ]
+        return [Value("fid_infinity", value, "lower", low, high, settings, details, notes=notes)]
+
+    def _doubts(self, pieces: Pieces) -> tuple[float, float]:
+        """The standard error, and the limit of the parabola."""
+        error = float(np.std(pieces.halves(self.resamples, seed=self.seed), ddof=1))
+        sizes = [self.pieces // 4, self.pieces // 2, self.pieces]
+        counts = [pieces.images(size) for size in sizes]
+        return error, bend(counts, [pieces.mean_distance(size) for size in sizes])
 
 
 class IntraFid(Metric):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -24,14 +23,10 @@ def extrapolate(counts: Sequence[float], distances: Sequence[float]) -> float:
     return float(intercept)
 
 
-@dataclass(frozen=True)
-class Half:
-    """What half of the pieces gives."""
-
-    distance: float
-    """FID of half of the fakes."""
-    limit: float
-    """Extrapolated from the half and its pieces."""
+def bend(counts: Sequence[float], distances: Sequence[float]) -> float:
+    """Where the parabola over 1 / count through three points meets 1 / count = 0."""
+    inverse = 1 / np.asarray(counts, dtype=np.float64)
+    return float(np.polyfit(inverse, np.asarray(distances, dtype=np.float64), 2)[-1])
 
 
 class Pieces:
@@ -42,60 +37,60 @@ class Pieces:
         self.moments = [Moments.of(piece) for piece in pieces]
         self.width = pieces[0].shape[1]
         self._pieces = pieces
-        self._single: dict[int, float] = {}
+        self._means: dict[int, float] = {}
         few = len(pieces[0]) * len(pieces) <= self.width
         self._factor = None if few else reference_factor(real)
 
     @classmethod
-    def of(cls, real: FeatureSet, features: Tensor, *, points: int, seed: int) -> Pieces:
-        """Cut features into ``points`` pieces by a seeded hash of each; up to points - 1 are left over.
+    def of(cls, real: FeatureSet, features: Tensor, *, count: int, seed: int) -> Pieces:
+        """Cut features into ``count`` pieces by a seeded hash of each; up to count - 1 are left over.
 
         Raises:
             ConfigError: fewer than two for a piece, or values that are not finite.
         """
         check_features(features, "fake features")
-        size = len(features) // points
+        size = len(features) // count
         if size < 2:
             raise ConfigError(
-                f"{len(features)} fakes in {points} pieces; needed: two in a piece. Judge more fakes"
+                f"{len(features)} fakes in {count} pieces; needed: two in a piece. Judge more fakes"
             )
-        order = content_order(features, seed=seed)[: size * points]
+        order = content_order(features, seed=seed)[: size * count]
         return cls(real, [features[part] for part in order.split(size)])
 
     def distance(self, chosen: Sequence[int]) -> float:
         """FID of the fakes of these pieces."""
-        if len(chosen) == 1 and chosen[0] in self._single:
-            return self._single[chosen[0]]
         if sum(len(self._pieces[place]) for place in chosen) <= self.width:
             fake: Tensor | Moments = torch.cat([self._pieces[place] for place in chosen])
         else:
             fake = Moments.merge(self.moments[place] for place in chosen)
-        value = frechet_distance(self.real.moments, fake, factor=self._factor)
-        if len(chosen) == 1:
-            self._single[chosen[0]] = value
-        return value
+        return frechet_distance(self.real.moments, fake, factor=self._factor)
 
-    def curve(self) -> tuple[list[int], list[float]]:
-        """Numbers of fakes, and FID at each: the mean over disjoint choices of pieces."""
-        total, start = len(self._pieces), 0
-        counts, distances = [], []
-        for size in range(1, total + 1):
-            held = []
-            for _ in range(total // size):
-                held.append(self.distance([(start + step) % total for step in range(size)]))
-                start += size  # the next choice begins where this one ends: none is used more
-            counts.append(size * len(self._pieces[0]))
-            distances.append(float(np.mean(held)))
-        return counts, distances
+    def sizes(self) -> list[int]:
+        """Numbers of pieces that divide all of them."""
+        total = len(self._pieces)
+        return [size for size in range(1, total + 1) if total % size == 0]
 
-    def halves(self, resamples: int, *, seed: int) -> list[Half]:
-        """Random halves of the pieces."""
+    def images(self, size: int) -> int:
+        """How many fakes so many pieces hold."""
+        return size * len(self._pieces[0])
+
+    def mean_distance(self, size: int) -> float:
+        """Mean FID of disjoint sets of ``size`` pieces, every piece in one of them.
+
+        All fakes are in the mean, whatever the size: what is special to these fakes moves all points of
+        the curve alike, and the slope is of the number of fakes alone.
+        """
+        if size not in self._means:
+            starts = range(0, len(self._pieces), size)
+            held = [self.distance(range(start, start + size)) for start in starts]
+            self._means[size] = float(np.mean(held))
+        return self._means[size]
+
+    def halves(self, resamples: int, *, seed: int) -> list[float]:
+        """FID of random halves of the pieces."""
         random = np.random.default_rng(derive_seed(seed, "fid halves", 0))
-        total, size = len(self._pieces), len(self._pieces) // 2
-        held = []
-        for _ in range(resamples):
-            chosen = sorted(random.choice(total, size, replace=False).tolist())
-            distance = self.distance(chosen)
-            single = float(np.mean([self.distance([place]) for place in chosen]))
-            held.append(Half(distance, extrapolate([size, 1], [distance, single])))
-        return held
+        total = len(self._pieces)
+        return [
+            self.distance(sorted(random.choice(total, total // 2, replace=False).tolist()))
+            for _ in range(resamples)
+        ]

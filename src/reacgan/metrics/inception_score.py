@@ -15,7 +15,7 @@ from reacgan.metrics.base import Comparison, Metric, Value
 
 SHUFFLE_SEED = 2020
 _ROWS = 4096
-_INCEPTION_CLASSES = 1000
+_INCEPTION_CLASSES = 1008
 
 
 def inception_score(logits: Tensor) -> float:
@@ -104,9 +104,9 @@ class InceptionScore(Metric):
 
 
 def _notes(classes: int) -> tuple[str, ...]:
-    if classes >= _INCEPTION_CLASSES:
+    if classes == _INCEPTION_CLASSES:
         return ()
     return (
         f"measured in the {classes} classes of this extractor ({classes} is the highest it can be), "
-        "so not comparable with scores of the Inception network's 1000",
+        f"so not comparable with scores in the {_INCEPTION_CLASSES} of FID's Inception network",
     )

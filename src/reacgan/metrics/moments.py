@@ -106,6 +106,8 @@ class Moments:
                 f"{path}: cannot be read as statistics ({error}); needed: a .npz file with mu and sigma"
             ) from None
         _check_arrays(path, mean, covariance)
+        if count < 0:
+            raise ConfigError(f"{path}: count is {count}; needed: 0 (unknown) or more")
         return cls(count, torch.from_numpy(mean).double(), torch.from_numpy(covariance).double())
 
 
@@ -207,3 +209,8 @@ def _check_arrays(path: Path, mean: np.ndarray, covariance: np.ndarray) -> None:
     scale = float(np.abs(covariance).max(initial=0))
     if not np.allclose(covariance, covariance.T, rtol=0, atol=1e-5 * scale):
         raise ConfigError(f"{path}: sigma is not symmetric, so it is no covariance")
+    lowest = float(np.linalg.eigvalsh(covariance).min(initial=0))
+    if lowest < -1e-5 * scale * len(mean):
+        raise ConfigError(
+            f"{path}: sigma has an eigenvalue of {lowest:.3g}, so it is no covariance"
+        )

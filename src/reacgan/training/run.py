@@ -225,10 +225,13 @@ class _Tasks:
     def final_scores(self) -> None:
         """The best state on the images that are reported, after a run that went on."""
         seen = self.trainer.state.images_seen
-        if self.scores is None or seen == self.began_at:
+        if self.scores is None:
             return
-        if self.scores.measured_at != seen:
+        if seen not in (self.began_at, self.scores.measured_at):
             self.score()
+        # A process that was ended in the middle has left the report undone.
+        if self.scores.best() is None or self.scores.reported():
+            return
         for score in self.scores.final():
             self.progress.say(f"best state  {score.metric} {score.value:.4g}")
 

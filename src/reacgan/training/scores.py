@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -46,24 +46,11 @@ from reacgan.extractors import Extractor, build_extractor
 from reacgan.files import write_text
 from reacgan.models.trained import TrainedGenerator
 from reacgan.sampling import with_statistics
+from reacgan.training.best import Best, is_later, is_periodic, selection_of
 from reacgan.training.loop import Trainer
 
 MOST = 10_000
 """Images of a periodic score, where nothing is said."""
-
-
-@dataclass(frozen=True)
-class Best:
-    """The best state so far, as ``best/selection.json`` has it."""
-
-    images_seen: int
-    value: float
-    better: str
-
-    def beaten_by(self, score: Score) -> bool:
-        """Whether a score is strictly better; the earlier of equal ones stays."""
-        sign = 1 if self.better == "higher" else -1
-        return sign * score.value > sign * self.value
 
 
 def periodic_scores(trainer: Trainer, data: ImageData, folder: Path) -> PeriodicScores | None:
@@ -73,15 +60,6 @@ def periodic_scores(trainer: Trainer, data: ImageData, folder: Path) -> Periodic
     found = PeriodicScores(trainer.experiment, data, folder, trainer.engine.device)
     found.back_to(trainer.state.images_seen)
     return found
-
-
-def _is_later(line: str, images_seen: int) -> bool:
-    try:
-        score = Score.from_line(line)
-    except ConfigError:
-        return False
-    periodic = score.protocol.get("selection", {}).get("during") == "training"
-    return periodic and (score.images_seen or 0) > images_seen
 
 
 class PeriodicScores:
@@ -152,7 +130,7 @@ class PeriodicScores:
         if not distributed.is_main() or not path.exists():
             return
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        kept = [line for line in lines if not _is_later(line, images_seen)]
+        kept = [line for line in lines if not is_later(line, images_seen)]
         if len(kept) < len(lines):
             write_text(path, "".join(f"{line}\n" for line in kept))
 
@@ -195,6 +173,17 @@ class PeriodicScores:
             return Best(held["images_seen"], held["value"], held["better"])
         except (ConfigError, KeyError):
             return None
+
+    def reported(self) -> bool:
+        """Whether the best state is on record with the images that scores are reported on."""
+        best = self.best()
+        digest = self.report_reference.describe()["digest"]
+        return best is not None and any(
+            selection_of(score).get("checkpoint") == "best"
+            and score.images_seen == best.images_seen
+            and score.protocol["reference"].get("digest") == digest
+            for score in read_scores(self.folder / "scores.jsonl")
+        )
 
     def final(self) -> tuple[Score, ...]:
         """Score the best state on the images that scores are reported on."""
@@ -274,8 +263,7 @@ class PeriodicScores:
         return {
             score.images_seen
             for score in read_scores(self.folder / "scores.jsonl")
-            if score.images_seen is not None
-            and score.protocol.get("selection", {}).get("during") == "training"
+            if score.images_seen is not None and is_periodic(score)
         }
 
     def _reference(self, data: ImageData, split: str) -> Reference:
