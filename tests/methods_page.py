@@ -9,13 +9,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from reacgan.evaluation import read_scores
 from reacgan.experiments.methods import METHODS, Method
 from reacgan.experiments.published import PROTOCOLS, Published, published_for
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "methods.md"
 COSTS = ROOT / "benchmarks" / "results" / "methods.json"
-REACHED = ROOT / "docs" / "results" / "methods.json"
+REACHED = ROOT / "docs" / "results" / "methods.jsonl"
 
 HEAD = """# Methods
 
@@ -35,9 +36,9 @@ CIFAR-10.
 
 - **Cost**: time of a training cycle (one D step, one G step) beside BigGAN's in the same process, at the
   size of `cifar10-small`{machine}.
-- **Here**: share of labels that a classifier of real images finds in the images asked for, and Fréchet
-  distance in that classifier's features (not an FID), after {images} images of `cifar10-small` on a CPU;
-  see [results](results.md). Held-out real images: {real}. Empty: not trained here yet.
+- **Here**: share of labels that a classifier of real images finds in the images asked for, and FID in
+  that classifier's features (not Inception's), after {images} images of `cifar10-small` on a CPU; see
+  [results](results.md). Empty: not trained here yet.
 - **Published**: FID (IS) of the authors' code for `{group}`, by protocol. A: {paper}. B: {train}. The two
   never compare. An asterisk: the published run differs from the experiment here (D2D-CE in its released
   form, above all) or collapsed after its best checkpoint; `reacgan experiments show` says what.
@@ -55,17 +56,15 @@ def main() -> None:
 
 def page() -> str:
     """The whole page as Markdown."""
-    costs, reached = read(COSTS), read(REACHED)
+    costs = read(COSTS)
     machine = costs.get("machine", {})
     where = f" (CPU, threads: {machine['threads']}, torch {machine['torch']})" if machine else ""
-    rows = {row["method"]: row for row in reached.get("rows", ())}
-    real = rows.get("held-out real images")
+    rows: dict[str, dict[str, Any]] = {}
+    for held in read_scores(REACHED):
+        rows.setdefault(held.subject, {"images_seen": held.images_seen})[held.metric] = held.value
+    seen = {row["images_seen"] for row in rows.values()}
     head = HEAD.format(
-        machine=where,
-        images=f"{reached.get('protocol', {}).get('images_seen', 0):,}",
-        real=reach(real) if real else "not measured",
-        group="cifar10",
-        **PROTOCOLS,
+        machine=where, images=f"{max(seen, default=0):,}", group="cifar10", **PROTOCOLS
     )
     return head + "".join(line(method, costs.get("methods", {}), rows) for method in METHODS)
 
@@ -93,7 +92,7 @@ def line(method: Method, costs: dict[str, Any], rows: dict[str, Any]) -> str:
 
 def reach(row: dict[str, Any]) -> str:
     """Labels and distance."""
-    return f"{row['label_accuracy']:.2f}, {row['frechet']:.2f}"
+    return f"{row['top1']:.2f}, {row['fid']:.2f}"
 
 
 def score(held: Published) -> str:

@@ -369,8 +369,13 @@ def test_commands(reacgan, tmp_path, monkeypatch):
     assert code == 0
     lines = out.split("\n")
     assert lines[0].split() == ["what", "extractor", "of", "MB", "last", "used"]
-    assert lines[1].split()[:3] == ["x1", "domain", "1.2"]
-    assert [line.split()[0] for line in lines[5:9]] == ["features", "packs", "downloads", "judges"]
+    assert lines[1].split()[:4] == ["x1", "domain", "cdcdcdcd", "1.2"]
+    assert [line.split()[0] for line in lines[5:9]] == [
+        "features",
+        "packs",
+        "downloads",
+        "extractors",
+    ]
     assert " 2.4 " in lines[5] and " 2.5 " in lines[6] and str(tmp_path / "packs") in lines[6]
     assert reacgan("cache", "clear", "--older-than", "9.5")[1].startswith("freed 1.2 MB")
     assert kept(cache) == ["x1"]

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -248,7 +249,7 @@ def test_in_short(tmp_path):
 
     scores = [
         one("fid", 3.0, seen=2000),
-        one("fid", 5.0, seen=1000),  # an older state, scored later
+        replace(one("fid", 5.0, seen=1000), time="2026"),  # an older state, scored later
         one("fid", 1.0, seen=9000, chosen="each"),
         one("precision", 0.5, "higher", seen=2000),
         one("memorised_share", 0.0, seen=2000, chance=0.009999),

@@ -187,6 +187,14 @@ def test_infinity_with_too_few_fakes_has_no_interval():
     )
 
 
+def test_as_many_fakes_as_are_asked_for_are_enough():
+    real, fake = cloud(300, 0, 10), cloud(84, 1, 10)
+    (value,) = FidInfinity().measure(compare(real, fake[:83]))
+    assert value.low is None
+    assert "judge 84 fakes or more" in value.notes[-1]
+    assert FidInfinity().measure(compare(real, fake))[0].low is not None
+
+
 def test_another_seed_cuts_other_pieces():
     real, fake = cloud(300, 0), cloud(200, 1, shift=1.0)
     first, second = (

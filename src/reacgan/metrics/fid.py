@@ -122,10 +122,11 @@ class FidInfinity(Metric):
                 "interval": "95 %, fakes only, from random halves and the bend of the line",
             }
         else:
+            enough = -(-2 * _STRAIGHT * width // self.pieces) * self.pieces
             notes += (
                 f"{count} fakes for features of length {width}: FID is no straight line over 1 / N "
-                f"there, so the value is rough and has no interval; judge {2 * _STRAIGHT * width} "
-                "fakes or more",
+                f"there, so the value is rough and has no interval; judge {enough} fakes "
+                "or more",
             )
         return [Value("fid_infinity", value, "lower", low, high, settings, details, notes=notes)]
 
