@@ -75,23 +75,20 @@ def under(request: Request) -> Request:
     if request.protocol is None:
         return request
     named: NamedProtocol = lookup("protocol", PROTOCOLS, request.protocol)
-    options = {"resizer": named.resizer, **request.extractor_options}
+    options = {**named.extractor_options, **request.extractor_options}
     values: dict[str, Any] = {
         "split": named.split,
         "extractor": named.extractor,
         "labels": named.labels,
         "statistics": named.batch_norm,
     }
-    for name, value in values.items():
-        given = getattr(request, name)
+    asked = {name: getattr(request, name) for name in values}
+    for name, value in {**values, **named.extractor_options}.items():
+        given = options.get(name, asked.get(name))
         if given not in (None, value):
             raise ConfigError(
                 f"{name} is {given}, but the protocol {named.name!r} has {value}; leave one of them out"
             )
-    if options["resizer"] != named.resizer:
-        raise ConfigError(
-            f"resizer is {options['resizer']}, but the protocol {named.name!r} has {named.resizer}"
-        )
     return replace(request, **values, extractor_options=options)
 
 
