@@ -21,8 +21,9 @@ import torch
 import reacgan
 from reacgan.config import ConfigError
 from reacgan.data import ImageData, open_dataset
-from reacgan.evaluation import Score, append_scores, score_table
+from reacgan.evaluation import Score, append_scores
 from reacgan.evaluation.scoring import Request, score
+from reacgan.reports import score_table
 from reacgan.sampling import generate, latents_for, save_png, sheet
 
 METHODS = (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from methods_page import COSTS, PAGE, REACHED, page, read
 from reacgan.evaluation import read_scores
-from reacgan.evaluation.tables import column
 from reacgan.experiments.methods import METHODS
 from reacgan.experiments.published import published_for
+from reacgan.reports.tables import column
 
 
 def test_the_page_is_up_to_date():

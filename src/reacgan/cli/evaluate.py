@@ -112,8 +112,8 @@ def evaluate(
         Print the table alone.
     """
     from reacgan import distributed  # noqa: PLC0415
-    from reacgan.evaluation.output import Output, folder_for  # noqa: PLC0415
     from reacgan.evaluation.scoring import score  # noqa: PLC0415
+    from reacgan.reports.output import Output, folder_for  # noqa: PLC0415
 
     join_processes(device)
     request = _request(measures, generation, set_, device)
@@ -254,8 +254,8 @@ def _print_skipped(result: Evaluation) -> None:
 
 
 def _print(scores: list[Score], folder: Path, *, quiet: bool) -> None:
-    from reacgan.evaluation.listing import listing  # noqa: PLC0415
-    from reacgan.evaluation.tables import score_table  # noqa: PLC0415
+    from reacgan.reports.listing import listing  # noqa: PLC0415
+    from reacgan.reports.tables import score_table  # noqa: PLC0415
 
     one = len({(score.subject, score.images_seen) for score in scores}) == 1
     print(listing(scores) if one else score_table(scores))

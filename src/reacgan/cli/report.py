@@ -20,9 +20,9 @@ def report(*runs: Path, out: Path | None = None, markdown: bool = False) -> int:
         Only the tables of scores, as Markdown; printed where no --out is given.
     """
     from reacgan.config import ConfigError  # noqa: PLC0415
-    from reacgan.evaluation import report as reports  # noqa: PLC0415
-    from reacgan.evaluation.run_record import read_run  # noqa: PLC0415
     from reacgan.files import write_text  # noqa: PLC0415
+    from reacgan.reports import report as reports  # noqa: PLC0415
+    from reacgan.reports.record import read_run  # noqa: PLC0415
 
     if not runs:
         raise ConfigError("no run is named; needed: one or several folders of runs or evaluations")

@@ -3,7 +3,6 @@
 from reacgan.evaluation.cache import FeatureCache
 from reacgan.evaluation.evaluate import Evaluation, Facts, evaluate
 from reacgan.evaluation.results import Score, append_scores, read_scores
-from reacgan.evaluation.tables import score_table
 
 __all__ = [
     "Evaluation",
@@ -13,5 +12,4 @@ __all__ = [
     "append_scores",
     "evaluate",
     "read_scores",
-    "score_table",
 ]

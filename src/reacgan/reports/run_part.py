@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from reacgan.evaluation import plots, report_page
 from reacgan.evaluation.protocols import flatten, word
-from reacgan.evaluation.run_record import RunRecord
-from reacgan.evaluation.text import Cell
+from reacgan.reports import page, plots
+from reacgan.reports.record import RunRecord
+from reacgan.reports.text import Cell
 
 _MOST_POINTS = 1000
 _MOST_BYTES = 16 * 2**20
@@ -42,15 +42,15 @@ def run_parts(run: RunRecord, drawing: bool) -> list[str]:
     known |= {"images seen": f"{run.images_seen:,}"} if run.experiment else {}
     known |= {"with": ", ".join(machine)} if machine else {}
     title = f"Run {run.name}" if run.experiment else f"Evaluation {run.name}"
-    parts = [report_page.facts(known)] if known else []
-    parts += report_page.figures(_journal_curves(run) if drawing else [])
+    parts = [page.facts(known)] if known else []
+    parts += page.figures(_journal_curves(run) if drawing else [])
     parts += _events(run)
     samples, pairs = run.path / "samples", run.path / "scores"
     sheets = [*sorted(samples.glob("[0-9]*.png"))[-1:], samples / "real.png"]
-    parts += report_page.figures([part for one in sheets for part in _sheet(run, one)])
+    parts += page.figures([part for one in sheets for part in _sheet(run, one)])
     for one in sorted(pairs.glob("pairs-*.png")):
         parts += _sheet(run, one)
-    return [report_page.heading(title), *parts] if parts else []
+    return [page.heading(title), *parts] if parts else []
 
 
 def _journal_curves(run: RunRecord) -> list[str]:
@@ -64,11 +64,11 @@ def _journal_curves(run: RunRecord) -> list[str]:
     for title, prefix in (("discriminator", "d/"), ("generator", "g/")):
         chosen = {key: points for key, points in series.items() if key.startswith(prefix)}
         if chosen:
-            parts.append(report_page.picture(plots.journal_curve(chosen, title), f"{title} losses"))
+            parts.append(page.picture(plots.journal_curve(chosen, title), f"{title} losses"))
     if "images_per_second" in series:
         speed = {"images per second": series["images_per_second"]}
         drawn = plots.journal_curve(speed, "images per second", from_zero=True)
-        parts.append(report_page.picture(drawn, "speed"))
+        parts.append(page.picture(drawn, "speed"))
     return parts
 
 
@@ -84,7 +84,7 @@ def _events(run: RunRecord) -> list[str]:
         told = "; ".join(f"{key} {word(one)}" for key, one in flatten(more).items())
         body.append([Cell(f"{line['images_seen']:,}"), Cell(kind), Cell(told)])
     head = ["images seen", "what", "more"]
-    return [report_page.heading("What detectors saw", 3), report_page.rows(head, body, 0)]
+    return [page.heading("What detectors saw", 3), page.rows(head, body, 0)]
 
 
 def _sheet(run: RunRecord, path: Path) -> list[str]:
@@ -92,11 +92,11 @@ def _sheet(run: RunRecord, path: Path) -> list[str]:
         return []
     name = path.relative_to(run.path).as_posix()
     if path.stat().st_size > _MOST_BYTES:
-        return [report_page.paragraph(f"{name} is too large for this page; see the file.")]
+        return [page.paragraph(f"{name} is too large for this page; see the file.")]
     png = path.read_bytes()
     if not png.startswith(b"\x89PNG\r\n\x1a\n"):
-        return [report_page.note(f"{name} is no PNG; it is left out.")]
-    return [report_page.picture(png, _caption(path.stem), pixels=True)]
+        return [page.note(f"{name} is no PNG; it is left out.")]
+    return [page.picture(png, _caption(path.stem), pixels=True)]
 
 
 def _caption(stem: str) -> str:

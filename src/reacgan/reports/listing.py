@@ -7,7 +7,7 @@ from typing import Any
 
 from reacgan.evaluation.protocols import describe, name_of
 from reacgan.evaluation.results import Score
-from reacgan.evaluation.text import TINY, Cell, aligned, one_line
+from reacgan.reports.text import TINY, Cell, aligned, one_line
 
 _ARROWS = {"lower": "↓", "higher": "↑", "neither": ""}
 _MOST_SETTINGS = 3

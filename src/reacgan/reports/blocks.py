@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from reacgan.evaluation.protocols import PROTOCOLS, describe, describe_settings
 from reacgan.evaluation.results import Score, comparable, protocol_id
-from reacgan.evaluation.text import TINY, Cell
+from reacgan.reports.text import TINY, Cell
 
 _DIGITS = 4
 _MOST_COLUMNS = 9

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from reacgan.config import ConfigError
-from reacgan.evaluation import plots
 from reacgan.evaluation.results import Score
+from reacgan.reports import plots
 
 pytest.importorskip("matplotlib")
 
@@ -138,7 +138,7 @@ def test_what_details_allow():
 def test_no_global_state_and_the_same_bytes():
     code = """
 import sys
-from reacgan.evaluation import plots
+from reacgan.reports import plots
 assert "matplotlib" not in sys.modules
 first = plots.journal_curve({"a": [(0, 1.0)]}, "t")
 assert "matplotlib.pyplot" not in sys.modules

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from reacgan.config import ConfigError
 from reacgan.evaluation.results import Score
-from reacgan.evaluation.tables import column
-from reacgan.evaluation.text import one_line
+from reacgan.reports.tables import column
+from reacgan.reports.text import one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reacgan.config import ConfigError
-from reacgan.evaluation.blocks import Block, Column, Row, settings_of
 from reacgan.evaluation.protocols import flatten, name_of, word
 from reacgan.evaluation.results import Score, canonical, comparable
-from reacgan.evaluation.text import aligned, markdown_rows, one_line, safe
+from reacgan.reports.blocks import Block, Column, Row, settings_of
+from reacgan.reports.text import aligned, markdown_rows, one_line, safe
 
 _ARROWS = {"lower": "↓", "higher": "↑", "neither": ""}
 _ABSENT = "absent"

@@ -8,15 +8,15 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from reacgan.evaluation import plots, report_page
-from reacgan.evaluation.blocks import Block, Column, Row
-from reacgan.evaluation.report_run import run_parts
-from reacgan.evaluation.report_short import in_short
 from reacgan.evaluation.results import Score
-from reacgan.evaluation.run_record import RunRecord, read_run
-from reacgan.evaluation.tables import Table, score_table
-from reacgan.evaluation.text import Cell
 from reacgan.files import write_text
+from reacgan.reports import page, plots
+from reacgan.reports.blocks import Block, Column, Row
+from reacgan.reports.record import RunRecord, read_run
+from reacgan.reports.run_part import run_parts
+from reacgan.reports.short import in_short
+from reacgan.reports.tables import Table, score_table
+from reacgan.reports.text import Cell
 
 __all__ = ["RunRecord", "read_run", "report_html", "table_of", "write_report"]
 
@@ -47,16 +47,16 @@ def report_html(runs: Sequence[RunRecord]) -> str:
     table = table_of(runs)
     parts = []
     if not drawing:
-        parts.append(report_page.note("No plots: pip install 'reacgan[plots]' adds them."))
+        parts.append(page.note("No plots: pip install 'reacgan[plots]' adds them."))
     parts += in_short(table)
-    parts.append(report_page.heading("Scores"))
-    parts += report_page.scores(table) or [report_page.paragraph("None yet.")]
+    parts.append(page.heading("Scores"))
+    parts += page.scores(table) or [page.paragraph("None yet.")]
     if drawing:
-        parts += report_page.figures(list(_metric_curves(table)))
+        parts += page.figures(list(_metric_curves(table)))
     parts += _classes(table, drawing)
     for run in runs:
         parts += run_parts(run, drawing)
-    return report_page.page(", ".join(run.name for run in runs), parts)
+    return page.page(", ".join(run.name for run in runs), parts)
 
 
 def write_report(paths: Sequence[Path], out: Path | None = None) -> Path:
@@ -84,7 +84,7 @@ def _metric_curves(table: Table) -> Iterator[str]:
             ]
             if scores:
                 drawn = plots.metric_curve(scores, column.metric)
-                yield report_page.picture(drawn, f"{column.title}, {block.title}")
+                yield page.picture(drawn, f"{column.title}, {block.title}")
 
 
 def _of_training(row: Row, score: Score) -> bool:
@@ -106,12 +106,10 @@ def _classes(table: Table, drawing: bool) -> list[str]:
         for caption, png in plots.pictures_of(column.scores[row]).items()
     )
     drawn = list(islice(pictures, _MOST_PICTURES + 1)) if drawing else []
-    parts += report_page.figures(
-        [report_page.picture(png, caption) for caption, png in drawn[:_MOST_PICTURES]]
-    )
+    parts += page.figures([page.picture(png, caption) for caption, png in drawn[:_MOST_PICTURES]])
     if len(drawn) > _MOST_PICTURES:
-        parts.append(report_page.paragraph(f"Only the first {_MOST_PICTURES} pictures are drawn."))
-    return [report_page.heading("Behind the scores"), *parts] if parts else []
+        parts.append(page.paragraph(f"Only the first {_MOST_PICTURES} pictures are drawn."))
+    return [page.heading("Behind the scores"), *parts] if parts else []
 
 
 def _state(row: Row) -> str:
@@ -136,7 +134,7 @@ def _worst(score: Score, where: str) -> list[str]:
     ranked = sorted(numbers, key=lambda one: one[0], reverse=score.better == "lower")
     body = [[Cell(name), Cell(f"{value:.4g}")] for value, name in ranked[:_MOST_CLASSES]]
     head = f"{score.metric}: worst {len(body)} of {len(numbers)} classes; {where}"
-    return [report_page.heading(head, 3), report_page.rows(["class", score.metric], body, 1)]
+    return [page.heading(head, 3), page.rows(["class", score.metric], body, 1)]
 
 
 def _of_run(subject: str, run: str, name: str) -> str:

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from reacgan.config import ConfigError
-from reacgan.evaluation import plots
-from reacgan.evaluation.report import read_run, report_html, table_of, write_report
 from reacgan.evaluation.results import Score, append_scores
+from reacgan.reports import plots
+from reacgan.reports.report import read_run, report_html, table_of, write_report
 
 EVIL = "<script>alert('&\"')</script>\x00"
 ESCAPED = "&lt;script&gt;alert(&#x27;&amp;&quot;&#x27;)&lt;/script&gt;"

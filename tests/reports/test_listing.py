@@ -3,8 +3,8 @@ from __future__ import annotations
 import torch
 
 from reacgan.evaluation.cache import FeatureCache
-from reacgan.evaluation.listing import listing
 from reacgan.evaluation.results import Score
+from reacgan.reports.listing import listing
 
 
 def score(metric="fid", value=1.0, better="lower", settings=None, details=None, **changes):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from reacgan.config import ConfigError
 from reacgan.evaluation.protocols import INCEPTION
 from reacgan.evaluation.results import Score, protocol_id
-from reacgan.evaluation.tables import column, require_same_protocol, score_table
+from reacgan.reports.tables import column, require_same_protocol, score_table
 
 
 def protocol(split="test", *, seed=0, **changes):

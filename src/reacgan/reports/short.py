@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from reacgan.evaluation import report_page
-from reacgan.evaluation.blocks import Block, Column, Row
 from reacgan.evaluation.results import Score
-from reacgan.evaluation.tables import Table
-from reacgan.evaluation.text import Cell
+from reacgan.reports import page
+from reacgan.reports.blocks import Block, Column, Row
+from reacgan.reports.tables import Table
+from reacgan.reports.text import Cell
 
 _METRICS = ("fid", "kid", "recall", "coverage", "top1", "memorised_share")
 _ARROWS = {"lower": " ↓", "higher": " ↑"}
@@ -39,7 +39,7 @@ def in_short(table: Table) -> list[str]:
         for (place, row), held in lines.items()
     ]
     head += [f"{metric}{_ARROWS.get(better[metric], '')}" for metric in shown]
-    return [report_page.heading("In short"), report_page.rows(head, body, len(shown))]
+    return [page.heading("In short"), page.rows(head, body, len(shown))]
 
 
 def _scores(table: Table, metric: str) -> Iterator[tuple[int, Column, Row]]:

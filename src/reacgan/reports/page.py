@@ -6,8 +6,8 @@ import base64
 import html
 from collections.abc import Mapping, Sequence
 
-from reacgan.evaluation.tables import Table
-from reacgan.evaluation.text import Cell, one_line
+from reacgan.reports.tables import Table
+from reacgan.reports.text import Cell, one_line
 
 _STYLE = """
 :root { color-scheme: light dark; --text: #1a202c; --soft: #5a6577; --line: #d9dee7;

@@ -11,10 +11,10 @@ import torch
 from reacgan.config import ConfigError
 from reacgan.data import ImageData
 from reacgan.evaluation.evaluate import Evaluation
-from reacgan.evaluation.plots import have_plots, pictures_of
 from reacgan.evaluation.results import Score, append_scores
 from reacgan.files import replacing
 from reacgan.metrics import Comparison
+from reacgan.reports.plots import have_plots, pictures_of
 from reacgan.sampling import save_png, sheet
 
 SCORES = "scores.jsonl"
