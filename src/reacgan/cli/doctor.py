@@ -7,6 +7,13 @@ from importlib import metadata
 # What each optional package is for, and the extra that brings it.
 _OPTIONAL = {
     "sklearn": ("scikit-learn", "judging the digits run", "demo"),
+    "matplotlib": ("matplotlib", "plots in reports", "plots"),
+    "transformers": (
+        "transformers",
+        "the extractors dino, dinov2, clip and resnet50",
+        "extractors",
+    ),
+    "datasets": ("datasets", "data sets of the Hugging Face hub", "hub"),
 }
 _CORE = ("pillow", "pydantic", "cyclopts", "safetensors", "accelerate")
 
@@ -33,7 +40,18 @@ def doctor() -> int:
             print(f"{package:14} missing: needed for {purpose}; pip install 'reacgan[{extra}]'")
         else:
             print(f"{package:14} {metadata.version(package)}")
+    print(f"{'inception':14} {_inception()}")
     return 0
+
+
+def _inception() -> str:
+    from reacgan.extractors.inception import PUBLISHED  # noqa: PLC0415
+    from reacgan.extractors.weights import kept_at  # noqa: PLC0415
+
+    kept = kept_at(PUBLISHED)
+    if kept.is_file():
+        return f"weights in {kept}"
+    return f"weights not here yet: fetched when first needed ({PUBLISHED.size / 1e6:.0f} MB)"
 
 
 def _cuda(usable: bool) -> str:

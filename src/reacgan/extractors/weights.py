@@ -72,7 +72,7 @@ def load_weights(path: str | None, published: Published, layout: Layout) -> Weig
     """
     if path is not None:
         return read_weights(Path(path).expanduser(), published.extractor, layout)
-    kept = cache_root() / "extractors" / f"{_file_name(published)}.safetensors"
+    kept = kept_at(published)
     found = _read_kept(kept, published.extractor, layout)
     if found is not None:
         return found
@@ -85,6 +85,11 @@ def load_weights(path: str | None, published: Published, layout: Layout) -> Weig
         raise ConfigError(
             f"{kept}: cannot be made: {error}. Set REACGAN_CACHE to a folder that can be written"
         ) from None
+
+
+def kept_at(published: Published) -> Path:
+    """Where published weights are kept once they were fetched and converted."""
+    return cache_root() / "extractors" / f"{_file_name(published)}.safetensors"
 
 
 def read_weights(path: Path, extractor: str, layout: Layout) -> Weights:
