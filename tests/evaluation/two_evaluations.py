@@ -6,12 +6,13 @@ import json
 import sys
 from pathlib import Path
 
+import torch
 from looking_networks import Pixels
 
 import reacgan
 from reacgan import distributed
-from reacgan.config import DataConfig
-from reacgan.data import open_dataset
+from reacgan.config import ConfigError, DataConfig
+from reacgan.data import ImageData, open_dataset
 from reacgan.evaluation.cache import FeatureCache
 from reacgan.training.engine import start_processes
 
@@ -23,6 +24,17 @@ METRICS = {
     "is": {},
     "memorisation": {},  # its held-out images are the reference: one pass serves both
 }
+
+
+def unequal(config: DataConfig, held_out: ImageData) -> bool:
+    """Whether processes that are given different numbers of images are refused; alone, none is."""
+    count = 100 * (distributed.rank() + 1)
+    images = iter(torch.tensor(held_out.images[:count]).split(50))
+    try:
+        reacgan.evaluate(images, config, metrics="fid", extractor=Pixels(), device="cpu")
+    except ConfigError:
+        return True
+    return distributed.world_size() == 1
 
 
 def main() -> None:
@@ -41,6 +53,7 @@ def main() -> None:
             device="cpu",
         )
         found += [[score.metric, score.value] for score in result.scores]
+    found.append(["refused", unequal(config, held_out)])
     (folder / f"{distributed.rank()}.json").write_text(json.dumps(found))
     distributed.leave()
 

@@ -6,8 +6,9 @@ batches come in and however many processes share the work.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,14 @@ from torch import Tensor
 from reacgan import distributed
 from reacgan.config import ConfigError
 from reacgan.data import ImageData
-from reacgan.evaluation.sources import Batch, DataSource, Images, Source, in_chunks
+from reacgan.evaluation.sources import (
+    Batch,
+    DataSource,
+    Images,
+    Source,
+    as_batch,
+    in_chunks,
+)
 from reacgan.extractors import Extracted, Extractor
 
 CHUNK = 64
@@ -93,6 +101,7 @@ def look(
         ConfigError: no image, batches that are none, shapes that change, features not finite.
     """
     source = DataSource(images) if isinstance(images, ImageData) else images
+    source = source if isinstance(source, Source) else _Counted(source)
     total = len(source) if isinstance(source, Source) else None
     if limit is not None and total is not None:
         total = min(total, limit)
@@ -108,12 +117,39 @@ def look(
         mine.check(extractors)
     except ConfigError as error:
         problem = error
+    if isinstance(source, _Counted):  # asked for in any case, since the others ask
+        differ = source.disagreement(device)
+        problem = problem or differ
     if distributed.any_process(problem is not None, device):
         raise problem or ConfigError(
             "another process could not look at its images; see its message"
         )
     names = class_names or (source.class_names if isinstance(source, Source) else ())
     return mine.gathered(device, len(extractors), names)
+
+
+class _Counted:
+    """An iterable of batches that counts its images, since every process must be given the same."""
+
+    def __init__(self, images: Iterable[Any]) -> None:
+        self.images = images
+        self.count = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        for item in self.images:
+            batch = as_batch(item)
+            self.count += len(batch[0])
+            yield batch
+
+    def disagreement(self, device: torch.device) -> ConfigError | None:
+        """Whether the main process was given another number of images."""
+        others = distributed.share_text(str(self.count), device)
+        if others == str(self.count):
+            return None
+        return ConfigError(
+            f"process {distributed.rank()} was given {self.count} images, the main one {others}; give "
+            "all processes the same, of which each looks at its share (no distributed sampler)"
+        )
 
 
 def _my_chunks(source: Images, total: int | None, limit: int | None) -> Iterator[tuple[int, Batch]]:
