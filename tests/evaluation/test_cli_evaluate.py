@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from reacgan import hub, sample
 from reacgan.config import DataConfig
 from reacgan.data import open_dataset
 from reacgan.evaluation import read_scores
+from reacgan.evaluation.sources import GeneratorSource
 
 QUICK = ["--set", "extractor.epochs=1", "extractor.width=8", "--device", "cpu"]
 
@@ -194,6 +197,15 @@ def test_seeds_share_no_image(reacgan, run_folder, tmp_path):
             "--num", "50", "--out", tmp_path, *QUICK,
         )  # fmt: skip
         assert code == 0, err
+    model = hub.load(run_folder, device="cpu")
+    labels = torch.arange(40) % 10
+    made = [GeneratorSource(model, labels, seed=seed).part(0, 40)[0] for seed in (0, 1)]
+    shared = {image.tobytes() for image in made[0].numpy()} & {
+        image.tobytes() for image in made[1].numpy()
+    }
+    assert not shared
+    (again,) = sample(model, "4", num=1, seed=10_000_004)  # image 4 of seed 1 is of class 4
+    assert torch.equal(again.image, made[1][4])
     one, other = read_scores(tmp_path / "scores.jsonl")
     assert (one.protocol["fake"]["seed"], other.protocol["fake"]["seed"]) == (0, 1)
     assert one.value != other.value
