@@ -93,8 +93,9 @@ def match_classes(
     """
     places = {**(alike or {}), **{name: label for label, name in enumerate(reference)}}
     foreign = [name for name in names if name not in places]
-    missing = [name for name in reference if name not in set(names) and alike is None]
     if foreign:
+        held = {places[name] for name in names if name in places}
+        missing = [name for label, name in enumerate(reference) if label not in held]
         return None, (
             f"classes differ: the reference has none called {_listed(foreign)}"
             + (f", the generated images none called {_listed(missing)}" if missing else "")

@@ -135,26 +135,13 @@ def evaluate(
     if isinstance(network, str):
         network = plan.build(network, extractor_options or {})
     network.to(place)
-    with exact_numbers():
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # G's too
         compared = plan.compare(
             images, network, num=num, class_names=tuple(class_names), progress=progress
         )
         scores, failed = _measure(compared, told, plan)
     comparison = compared.comparison if compared is not None else None
     return Evaluation(scores, {**plan.skipped, **failed}, comparison)
-
-
-class exact_numbers:  # noqa: N801 - a context manager
-    """Within the block float32 means float32: no TF32, no autocast."""
-
-    def __enter__(self) -> None:
-        self._held = (torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision())
-        torch.backends.cudnn.allow_tf32 = False
-        torch.set_float32_matmul_precision("highest")
-
-    def __exit__(self, *error: object) -> None:
-        torch.backends.cudnn.allow_tf32 = self._held[0]
-        torch.set_float32_matmul_precision(self._held[1])
 
 
 def _measure(
