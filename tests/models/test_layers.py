@@ -10,10 +10,6 @@ from torch.nn.utils import spectral_norm
 
 from reacgan.models.attention import SelfAttention
 from reacgan.models.layers import (
-    BATCH_NORM_EPS,
-    SPECTRAL_NORM_EPS,
-    BatchNorm,
-    ConditionalBatchNorm,
     SpectralConv2d,
     SpectralEmbedding,
     SpectralLinear,
@@ -22,9 +18,10 @@ from reacgan.models.layers import (
     conv4x4,
     initialise_orthogonal,
     linear,
-    statistics_frozen,
-    weight_of,
 )
+from reacgan.models.norms import BATCH_NORM_EPS, BatchNorm, ConditionalBatchNorm
+from reacgan.models.spectral import SPECTRAL_NORM_EPS, weight_of
+from reacgan.models.switches import statistics_frozen
 
 LAYERS = {
     "conv3x3": (lambda: conv3x3(3, 5, spectral=True), lambda: nn.Conv2d(3, 5, 3, padding=1)),

@@ -11,7 +11,7 @@ from torch import nn
 
 from reacgan.config import ConfigError
 from reacgan.models import power_iteration_frozen, statistics_frozen
-from reacgan.models.layers import BatchNorm
+from reacgan.models.norms import BatchNorm
 from reacgan.randomness import Draws
 from reacgan.sampling import (
     batch_statistics,

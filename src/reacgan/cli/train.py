@@ -23,6 +23,7 @@ def train(
     images: int | None = None,
     minutes: float | None = None,
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    speed: Literal["auto", "plain"] | None = None,
     dry_run: bool = False,
     quiet: bool = False,
 ) -> int:
@@ -49,6 +50,9 @@ def train(
         Stop after this many minutes in this call, scores and saving included.
     device:
         auto takes CUDA, then MPS, then the CPU.
+    speed:
+        auto takes what pays on the device at hand, plain computes everything the textbook's way; the
+        same results but for rounding (speed.mode; one by one: --set speed.channels_last=false).
     dry_run:
         Print the resolved configuration and stop.
     quiet:
@@ -60,6 +64,8 @@ def train(
     changes = parse_assignments(set_)
     if images is not None:
         changes["training.images"] = images
+    if speed is not None:
+        changes["speed.mode"] = speed
     experiment = _resolve(name, data, device, changes=None if quiet or dry_run else changes)
     experiment = complete(experiment.replace(**changes))
     folder = out or Path("runs") / experiment.name.replace("/", "-")

@@ -35,6 +35,7 @@ from reacgan.config.sections import (
     UnitFloat,
     component,
 )
+from reacgan.config.speed import SpeedConfig
 
 __all__ = [
     "ApaConfig",
@@ -59,6 +60,7 @@ __all__ = [
     "Resolution",
     "Schema",
     "ScoresConfig",
+    "SpeedConfig",
     "TopKConfig",
     "TrainingConfig",
     "TransitionConfig",

@@ -34,6 +34,7 @@ from reacgan.config.sections import (
     TrainingConfig,
     named_options,
 )
+from reacgan.config.speed import SpeedConfig
 
 
 class Experiment(Schema):
@@ -58,6 +59,7 @@ class Experiment(Schema):
     report: ReportConfig = ReportConfig()
     watch: WatchConfig = WatchConfig()
     scores: ScoresConfig = ScoresConfig()
+    speed: SpeedConfig = SpeedConfig()
 
     @model_validator(mode="after")
     def _one_batch_at_least(self) -> Experiment:

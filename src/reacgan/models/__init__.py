@@ -25,11 +25,11 @@ from reacgan.models.biggan_deep import BigGANDeepBackbone, BigGANDeepGenerator
 from reacgan.models.codes import CodedGenerator
 from reacgan.models.dcgan import DCGANBackbone, DCGANGenerator
 from reacgan.models.discriminator import Discriminator
-from reacgan.models.layers import power_iteration_frozen, statistics_frozen
 from reacgan.models.r3gan import R3GANBackbone, R3GANGenerator
 from reacgan.models.resnet import ResNetBackbone, ResNetGenerator
 from reacgan.models.stylegan2 import StyleGAN2Generator
 from reacgan.models.stylegan2_backbone import StyleGAN2Backbone
+from reacgan.models.switches import power_iteration_frozen, set_switches, statistics_frozen
 
 GENERATORS: dict[str, type[Generator]] = {
     "biggan": BigGANGenerator,
@@ -60,6 +60,7 @@ __all__ = [
     "complete",
     "count_parameters",
     "power_iteration_frozen",
+    "set_switches",
     "statistics_frozen",
 ]
 

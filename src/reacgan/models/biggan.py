@@ -13,9 +13,11 @@ from torch.nn import functional as F
 from reacgan.config import ConfigError, PositiveInt, Resolution, grid_of
 from reacgan.models.attention import attended, attention_layers
 from reacgan.models.base import Generator
-from reacgan.models.layers import BatchNorm, conv3x3, initialise_orthogonal, linear, weight_of
+from reacgan.models.layers import conv3x3, initialise_orthogonal, linear
+from reacgan.models.norms import BatchNorm
 from reacgan.models.residual import GENERATOR_STAGES, GeneratorBlock, stages_of
 from reacgan.models.resnet import ResNetBackbone
+from reacgan.models.spectral import weight_of
 from reacgan.randomness import Draws
 
 

@@ -19,16 +19,15 @@ from reacgan.models.attention import attended, attention_layers, stages_with
 from reacgan.models.base import Backbone, Generator
 from reacgan.models.layers import (
     SPECTRAL_LAYERS,
-    BatchNorm,
-    ConditionalBatchNorm,
     Resample,
     conv1x1,
     conv3x3,
     initialise_orthogonal,
     linear,
-    weight_of,
 )
+from reacgan.models.norms import BatchNorm, ConditionalBatchNorm
 from reacgan.models.residual import GENERATOR_STAGES, stages_of
+from reacgan.models.spectral import weight_of
 from reacgan.randomness import Draws
 
 Shortcut = Literal["drop", "learned"]

@@ -16,17 +16,10 @@ from torch.nn import functional as F
 from reacgan.config import Grid, PositiveInt, Resolution, UnitFloat, grid_of
 from reacgan.heads import PLAIN_LAYERS
 from reacgan.models.base import Backbone, Generator
-from reacgan.models.layers import (
-    SPECTRAL_LAYERS,
-    BatchNorm,
-    ConditionalBatchNorm,
-    conv3x3,
-    conv4x4,
-    initialise_orthogonal,
-    linear,
-    weight_of,
-)
+from reacgan.models.layers import SPECTRAL_LAYERS, conv3x3, conv4x4, initialise_orthogonal, linear
+from reacgan.models.norms import BatchNorm, ConditionalBatchNorm
 from reacgan.models.residual import Norm
+from reacgan.models.spectral import weight_of
 from reacgan.randomness import Draws
 
 WIDEST = 8

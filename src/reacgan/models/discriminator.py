@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from reacgan.heads import Head, HeadOutput
 from reacgan.models.base import Backbone
-from reacgan.models.layers import power_iteration_frozen
+from reacgan.models.switches import power_iteration_frozen
 
 
 class Discriminator(nn.Module):
@@ -17,6 +17,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, backbone: Backbone, head: Head) -> None:
         super().__init__()
+        self.merged_passes = True
         self.backbone = backbone
         self.head = head
 
@@ -29,8 +30,11 @@ class Discriminator(nn.Module):
     def compare(
         self, real: tuple[Tensor, Tensor], fake: tuple[Tensor, Tensor]
     ) -> tuple[HeadOutput, HeadOutput]:
-        """Judge real and fake (images, labels): in one pass, unless the backbone couples samples."""
-        if self.backbone.couples_samples:
+        """Judge real and fake (images, labels): in one pass, unless the backbone couples samples.
+
+        ``merged_passes = False`` makes it two in any case.
+        """
+        if self.backbone.couples_samples or not self.merged_passes:
             on_real = self(*real)
             with power_iteration_frozen(self):  # the step's iteration is done
                 return on_real, self(*fake)

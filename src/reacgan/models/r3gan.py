@@ -19,8 +19,9 @@ from torch.nn import functional as F
 from reacgan.config import Grid, NonNegativeFloat, PositiveInt, Resolution, grid_of
 from reacgan.heads import PLAIN_LAYERS
 from reacgan.models.base import Backbone, Generator
-from reacgan.models.layers import conv1x1, weight_of
+from reacgan.models.layers import conv1x1
 from reacgan.models.resample import Resampling, doubled, halved
+from reacgan.models.spectral import weight_of
 from reacgan.randomness import Draws
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)

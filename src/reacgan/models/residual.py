@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reacgan.config import ConfigError, Grid
-from reacgan.models.layers import BatchNorm, ConditionalBatchNorm, Resample, conv1x1, conv3x3
+from reacgan.models.layers import Resample, conv1x1, conv3x3
+from reacgan.models.norms import BatchNorm, ConditionalBatchNorm
 
 Norm = Literal["spectral", "batch", "none"]
 """Of a backbone: spectral norm of the weights, batch norm of the features, or neither."""
@@ -58,6 +59,7 @@ class GeneratorBlock(nn.Module):
         self, in_channels: int, out_channels: int, condition_dim: int, *, spectral: bool
     ) -> None:
         super().__init__()
+        self.merged_convolutions = True
         self.norm1 = ConditionalBatchNorm(in_channels, condition_dim, spectral=spectral)
         self.conv1 = conv3x3(in_channels, out_channels, spectral=spectral, resample="up")
         self.norm2 = ConditionalBatchNorm(out_channels, condition_dim, spectral=spectral)
@@ -69,6 +71,8 @@ class GeneratorBlock(nn.Module):
         hidden = F.relu(self.norm1(images, condition), inplace=True)
         hidden = self.conv1(hidden)
         hidden = self.conv2(F.relu(self.norm2(hidden, condition), inplace=True))
+        if not self.merged_convolutions:
+            return hidden + self.shortcut(F.interpolate(images, scale_factor=2))
         # A 1x1 convolution and nearest upsampling commute; this order costs a quarter.
         return hidden + F.interpolate(self.shortcut(images), scale_factor=2)
 
@@ -98,6 +102,7 @@ class BackboneBlock(nn.Module):
         preactivated_shortcut: bool,
     ) -> None:
         super().__init__()
+        self.merged_convolutions = True
         self.down = down
         self.first = first
         self.preactivated_shortcut = preactivated_shortcut and norm != "batch"
@@ -122,12 +127,13 @@ class BackboneBlock(nn.Module):
         active = images if self.first else F.relu(self.norm1(images))
         hidden = self.conv2(F.relu(self.norm2(self.conv1(active)), inplace=True))
         kept = active if self.preactivated_shortcut else images
-        # Averaging and a 1x1 convolution commute; this order costs a quarter.
         if self.first:
-            kept = self.shortcut_norm(self._halved(kept))
-        else:
-            kept = self._halved(self.shortcut_norm(kept))
-        return hidden + self.shortcut(kept)
+            return hidden + self.shortcut(self.shortcut_norm(self._halved(kept)))
+        kept = self.shortcut_norm(kept)
+        if not self.merged_convolutions:
+            return hidden + self._halved(self.shortcut(kept))
+        # Averaging and a 1x1 convolution commute; this order costs a quarter.
+        return hidden + self.shortcut(self._halved(kept))
 
     def _halved(self, images: Tensor) -> Tensor:
         return F.avg_pool2d(images, 2) if self.down else images

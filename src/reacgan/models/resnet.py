@@ -16,14 +16,8 @@ from reacgan.config import PositiveInt, Resolution, grid_of
 from reacgan.heads import PLAIN_LAYERS
 from reacgan.models.attention import attended, attention_layers, stages_with
 from reacgan.models.base import Backbone, Generator
-from reacgan.models.layers import (
-    SPECTRAL_LAYERS,
-    BatchNorm,
-    conv3x3,
-    initialise_orthogonal,
-    linear,
-    weight_of,
-)
+from reacgan.models.layers import SPECTRAL_LAYERS, conv3x3, initialise_orthogonal, linear
+from reacgan.models.norms import BatchNorm
 from reacgan.models.residual import (
     BACKBONE_STAGES,
     GENERATOR_STAGES,
@@ -32,6 +26,7 @@ from reacgan.models.residual import (
     Norm,
     stages_of,
 )
+from reacgan.models.spectral import weight_of
 from reacgan.randomness import Draws
 
 

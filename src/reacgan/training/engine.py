@@ -14,7 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from reacgan import distributed
-from reacgan.config import ConfigError, Device, Precision
+from reacgan.config import ConfigError, Device, Precision, SpeedConfig
+from reacgan.models import set_switches
+from reacgan.training.speed import choose
 
 
 class Engine:
@@ -23,13 +25,20 @@ class Engine:
     Args:
         device: ``auto`` takes CUDA, then MPS, then the CPU.
         precision: of the convolutions; ``bfloat16`` is autocast around the networks only.
+        speed: how steps are computed; None takes what pays here.
 
     Raises:
         ConfigError: the device is not there, or cannot compute in this precision.
     """
 
-    def __init__(self, device: Device = "auto", precision: Precision = "float32") -> None:
+    def __init__(
+        self,
+        device: Device = "auto",
+        precision: Precision = "float32",
+        speed: SpeedConfig | None = None,
+    ) -> None:
         self.device = start_processes(device)
+        self.speed = choose(speed or SpeedConfig(), self.device)
         self.precision = precision
         self.rank = distributed.rank()
         self.world = distributed.world_size()
@@ -37,14 +46,25 @@ class Engine:
             raise ConfigError("training.precision is float64, which MPS lacks; use float32 or cpu")
 
     @property
+    def memory_format(self) -> torch.memory_format:
+        """Order of images, features and weights in memory."""
+        return torch.channels_last if self.speed.channels_last else torch.contiguous_format
+
+    @property
     def dtype(self) -> torch.dtype:
         """Type of weights and images."""
         return torch.float64 if self.precision == "float64" else torch.float32
 
     def place(self, module: nn.Module) -> nn.Module:
-        """Move a network here, channels last."""
+        """Move a network here, with the speed's switches set and in its order of memory."""
         module.to(device=self.device, dtype=self.dtype)
-        return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        set_switches(
+            module,
+            merged_convolutions=self.speed.merged_convolutions,
+            merged_passes=self.speed.merged_passes,
+            fused_layers=self.speed.fused_layers,
+        )
+        return module.to(memory_format=self.memory_format)  # type: ignore[call-overload]
 
     def autocast(self) -> AbstractContextManager[None]:
         """The context that the networks run in."""
@@ -53,13 +73,9 @@ class Engine:
         return nullcontext()
 
     def scale(self, images: Tensor) -> Tensor:
-        """uint8 [N, C, H, W] -> [-1, 1] in the run's type, channels last."""
-        return (
-            images.to(self.dtype)
-            .mul_(2 / 255)
-            .sub_(1)
-            .contiguous(memory_format=torch.channels_last)
-        )
+        """uint8 [N, C, H, W] -> [-1, 1] in the run's type and order of memory."""
+        scaled = images.to(self.dtype).mul_(2 / 255).sub_(1)
+        return scaled.contiguous(memory_format=self.memory_format)
 
     def describe(self) -> dict[str, Any]:
         """What results depend on beside versions and machine."""

@@ -64,6 +64,7 @@ class Trainer:
             flip=experiment.data.flip,
             crop=experiment.data.crop,
             balanced=experiment.data.balanced,
+            resident_limit_bytes=None if engine.speed.resident else 0,
         )
         self.objective = Objective(
             adversarial(experiment.loss.adversarial),
@@ -136,7 +137,8 @@ class Trainer:
             self.discriminator_step(journal)
         self.generator_step(journal)
         decay = ema_decay(self.experiment.ema, self.state.images_seen, self.experiment.cycle_images)
-        update_average(self.state.average, self.state.generator, decay)
+        fused = self.engine.speed.fused_optimizer
+        update_average(self.state.average, self.state.generator, decay, fused=fused)
 
     def discriminator_step(self, journal: Journal) -> None:
         """Show D one batch; moves the clock."""

@@ -83,7 +83,7 @@ def train(
     """
     if minutes is not None and not 0 < minutes < math.inf:
         raise ConfigError(f"minutes is {minutes:g}; allowed: a positive number")
-    engine = Engine(device, experiment.training.precision)
+    engine = Engine(device, experiment.training.precision, experiment.speed)
     experiment = complete(experiment)
     folder = RunFolder(Path(out))
     main = distributed.is_main()

@@ -16,9 +16,10 @@ from reacgan import __version__
 from reacgan.config import ConfigError, Experiment, load_experiment
 from reacgan.files import write_text
 
-# What may differ when a run is taken up again: its length, what it reports, what is watched for.
+# What may differ when a run is taken up again: its length, what it reports, how it computes, what is
+# watched for.
 _WATCH = ("watch.every", "watch.action", "watch.patience", "watch.most_rollbacks")
-_MAY_CHANGE = ("training.images", "report.", "scores.", "data.path", *_WATCH)
+_MAY_CHANGE = ("training.images", "report.", "scores.", "speed.", "data.path", *_WATCH)
 
 
 class RunFolder:

@@ -74,8 +74,8 @@ class TrainState:
             discriminator,
             average,
             Adaptive(experiment).to(engine.device),
-            _adam(generator, experiment.g_optimizer),
-            _adam(discriminator, experiment.d_optimizer),
+            _adam(generator, experiment.g_optimizer, fused=engine.speed.fused_optimizer),
+            _adam(discriminator, experiment.d_optimizer, fused=engine.speed.fused_optimizer),
         )
 
     @property
@@ -145,11 +145,14 @@ def trained_parameters(module: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in module.parameters() if parameter.requires_grad]
 
 
-def _adam(module: nn.Module, config: OptimizerConfig) -> torch.optim.Adam:
+def _adam(module: nn.Module, config: OptimizerConfig, *, fused: bool) -> torch.optim.Adam:
     parameters = trained_parameters(module)
-    fused = parameters[0].device.type in ("cpu", "cuda")
     betas = (config.beta1, config.beta2)
-    return torch.optim.Adam(parameters, lr=config.lr, betas=betas, eps=config.eps, fused=fused)
+    options: dict[str, Any] = {"lr": config.lr, "betas": betas, "eps": config.eps}
+    if not fused:
+        return torch.optim.Adam(parameters, foreach=False, **options)
+    fused = parameters[0].device.type in ("cpu", "cuda")
+    return torch.optim.Adam(parameters, fused=fused, **options)
 
 
 def _flatten(optimizer: torch.optim.Adam) -> dict[str, Tensor]:

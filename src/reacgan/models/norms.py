@@ -1,0 +1,92 @@
+"""Batch normalisation over all processes, plain and conditional."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reacgan import distributed
+from reacgan.models.layers import linear
+from reacgan.models.spectral import weight_of
+
+BATCH_NORM_EPS = 1e-4
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over all processes, with or without learned gain and bias.
+
+    ``F.batch_norm`` when alone; with several processes mean and variance are summed over them with
+    gradient (PyTorch's own synchronised layer refuses CPUs). ``track = False`` leaves the running
+    statistics as they are; see :func:`statistics_frozen`.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, num_features: int, *, affine: bool, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.track = True
+        self.gain = nn.Parameter(torch.ones(num_features)) if affine else None
+        self.bias = nn.Parameter(torch.zeros(num_features)) if affine else None
+        self.register_buffer("running_mean", torch.zeros(num_features))
+        self.register_buffer("running_var", torch.ones(num_features))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[N, C, H, W] -> the same shape."""
+        if self.training and distributed.world_size() > 1:
+            return self._over_processes(images)
+        tracked = self.track or not self.training
+        return F.batch_norm(
+            images,
+            self.running_mean if tracked else None,
+            self.running_var if tracked else None,
+            self.gain,
+            self.bias,
+            training=self.training,
+            momentum=self.momentum,
+            eps=BATCH_NORM_EPS,
+        )
+
+    def _over_processes(self, images: Tensor) -> Tensor:
+        wide = images.to(self.running_mean.dtype)
+        count = images.numel() // images.shape[1] * distributed.world_size()
+        mean = distributed.sum_over_processes(wide.sum((0, 2, 3))) / count
+        centred = wide - mean.view(1, -1, 1, 1)
+        variance = distributed.sum_over_processes(centred.square().sum((0, 2, 3))) / count
+        if self.track:
+            with torch.no_grad():
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
+        normalised = centred * (variance + BATCH_NORM_EPS).rsqrt().view(1, -1, 1, 1)
+        if self.gain is not None and self.bias is not None:
+            normalised = normalised * self.gain.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
+        return normalised.to(images.dtype)
+
+
+class ConditionalBatchNorm(nn.Module):
+    """Batch norm whose gain and bias depend on a condition: y = (1 + A c) BN(x) + B c (BigGAN).
+
+    A condition of length 0 stands for none: gain and bias are then learned as they are.
+    """
+
+    def __init__(self, num_features: int, condition_dim: int, *, spectral: bool) -> None:
+        super().__init__()
+        self.norm = BatchNorm(num_features, affine=condition_dim == 0)
+        if condition_dim:
+            self.gain = linear(condition_dim, num_features, spectral=spectral, bias=False)
+            self.bias = linear(condition_dim, num_features, spectral=spectral, bias=False)
+
+    def forward(self, images: Tensor, condition: Tensor | None) -> Tensor:
+        """Images [N, C, H, W], condition [N, condition_dim] or None -> [N, C, H, W]."""
+        normalised: Tensor = self.norm(images)
+        if condition is None:
+            return normalised
+        gain = (1 + self.gain(condition))[:, :, None, None]
+        bias = self.bias(condition)[:, :, None, None]
+        return torch.addcmul(bias.to(images.dtype), gain.to(images.dtype), normalised)
+
+    def condition_weight(self) -> Tensor:
+        """A above B, [2 C, condition_dim], without gradient."""
+        return torch.cat([weight_of(self.gain), weight_of(self.bias)])

@@ -1,0 +1,54 @@
+"""Spectral normalisation (Miyato et al. 2018)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reacgan.models.switches import power_iteration_frozen
+
+SPECTRAL_NORM_EPS = 1e-6
+
+
+class SpectralNorm(nn.Module):
+    """Mixin that divides ``weight`` by its largest singular value, estimated by power iteration.
+
+    With W the weight as a matrix [out, rest]: v = W^T u / |.|, u = W v / |.| (one iteration for each
+    forward pass in training mode, none in evaluation mode), sigma = u^T W v; u and v are constants
+    for the gradient. Kept in float32 (or float64) under autocast.
+    """
+
+    weight: Tensor
+    u: Tensor
+    v: Tensor
+    iterate: bool = True
+
+    def reset_parameters(self) -> None:
+        """Draw the weight as the layer does (its constructor ends here), then u and v."""
+        super().reset_parameters()  # type: ignore[misc]
+        matrix = self.weight.detach().flatten(1)
+        self.register_buffer("u", F.normalize(torch.randn(matrix.shape[0]), dim=0))
+        self.register_buffer("v", F.normalize(torch.randn(matrix.shape[1]), dim=0))
+
+    def normalised_weight(self) -> Tensor:
+        """``weight / sigma``, same shape as ``weight``."""
+        with torch.autocast(self.weight.device.type, enabled=False):
+            matrix = self.weight.flatten(1)
+            if self.training and self.iterate:
+                with torch.no_grad():
+                    held = matrix.detach()
+                    self.v.copy_(F.normalize(held.t().mv(self.u), dim=0, eps=SPECTRAL_NORM_EPS))
+                    self.u.copy_(F.normalize(held.mv(self.v), dim=0, eps=SPECTRAL_NORM_EPS))
+            # Clones: the next forward pass overwrites the buffers while this graph may still live.
+            u, v = self.u.clone(), self.v.clone()
+            return self.weight / torch.dot(u, matrix.mv(v))
+
+
+def weight_of(layer: nn.Module) -> Tensor:
+    """The weight that a layer works with at present, without gradient and without an iteration."""
+    with torch.no_grad(), power_iteration_frozen(layer):
+        weight: Any = layer.normalised_weight() if isinstance(layer, SpectralNorm) else layer.weight
+        return torch.as_tensor(weight).detach()
