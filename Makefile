@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PIP := $(BIN)/python $(INSTALL)
 PARITY := $(VENV)-parity
+PEERS := $(VENV)-peers
 RUN ?= runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow parity lint types bench docs clean
+.PHONY: help demo test test-slow parity lint types bench bench-quick bench-check bench-peers docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -58,11 +59,27 @@ lint: $(VENV)/.dev  ## style
 types: $(VENV)/.dev  ## strict types
 	$(BIN)/mypy
 
-bench: $(VENV)/.dev  ## time the training step
-	$(BIN)/python benchmarks/train_step.py
+bench: $(VENV)/.dev  ## all benchmarks (25 minutes), then docs/performance.md
+	$(BIN)/python benchmarks/all.py
+
+bench-quick: $(VENV)/.dev  ## the same with fewer cases and turns (5 minutes)
+	$(BIN)/python benchmarks/all.py --quick
+
+bench-check: $(VENV)/.dev  ## compare ratios of a quick run with the committed ones
+	$(BIN)/python benchmarks/check.py
+
+# Old packages that want tensorflow and torchvision: without what they ask for, and beside ours.
+$(PEERS)/.peers: constraints.txt benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python $(INSTALL) torch numpy
+	$(PEERS)/bin/python $(INSTALL) --no-deps -r benchmarks/peers/requirements.txt
+	touch $@
+
+bench-peers: $(PEERS)/.peers $(VENV)/.dev  ## other packages' training steps beside ours
+	$(BIN)/python benchmarks/peers/compare.py
 
 docs: $(VENV)/.dev  ## write docs/cli-help.txt anew
 	$(BIN)/python tests/cli_help.py
 
 clean:  ## remove the environment and caches
-	rm -rf $(VENV) $(PARITY) .pytest_cache .mypy_cache .ruff_cache .coverage*
+	rm -rf $(VENV) $(PARITY) $(PEERS) .pytest_cache .mypy_cache .ruff_cache .coverage*

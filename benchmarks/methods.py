@@ -13,49 +13,37 @@ import argparse
 import json
 import platform
 import statistics
-import time
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.harness import timed
+from benchmarks.workloads import cycle_of, pictures, trainer_of
 
 from reacgan.data import ImageData
 from reacgan.experiments import EXPERIMENTS
 from reacgan.experiments.methods import METHODS
 from reacgan.experiments.small import small
-from reacgan.models import complete, count_parameters
-from reacgan.training.engine import Engine
-from reacgan.training.journal import Journal
+from reacgan.models import count_parameters
 from reacgan.training.loop import Trainer
-from reacgan.training.state import TrainState
 
 BASELINE = "biggan"
 
 
-def pictures(count: int = 512) -> ImageData:
-    """Random images of ten classes: what they show does not change the time."""
-    generator = np.random.default_rng(0)
-    pixels = generator.integers(0, 256, (count, 3, 32, 32), dtype=np.uint8)
-    return ImageData(pixels, np.arange(count) % 10, tuple("0123456789"), "random pictures")
-
-
-def trainer_of(method: str, data: ImageData, device: str, precision: str) -> Trainer:
+def trainer_for(method: str, data: ImageData, device: str, precision: str) -> Trainer:
     """A trainer of ``cifar10-small/METHOD``, or of the published one at the small size."""
     named = small(EXPERIMENTS[f"cifar10/{method}"])
-    experiment = complete(named.replace(**{"training.precision": precision}))
-    engine = Engine(device, experiment.training.precision)
-    return Trainer(experiment, TrainState.build(experiment, 10, engine), data, engine)
+    return trainer_of(named.replace(**{"training.precision": precision}), data, device=device)
 
 
-def seconds_of(trainer: Trainer, journal: Journal, cycles: int) -> float:
+def seconds_of(cycle: Callable[[], None], cycles: int) -> float:
     """Mean time of a cycle."""
-    synchronise(trainer)
-    began = time.perf_counter()
-    for _ in range(cycles):
-        trainer.cycle(journal)
-    synchronise(trainer)
-    return (time.perf_counter() - began) / cycles
+    return statistics.mean(timed(cycle, cycles, warm=0)["seconds"])
 
 
 def turn_of(trainer: Trainer, cycles: int) -> int:
@@ -63,26 +51,20 @@ def turn_of(trainer: Trainer, cycles: int) -> int:
     return max(cycles, *(term.every for term in trainer.objective.terms.values()), 1)
 
 
-def synchronise(trainer: Trainer) -> None:
-    """Wait for the device."""
-    if trainer.engine.device.type == "cuda":
-        torch.cuda.synchronize()
-
-
 def measure(given: argparse.Namespace) -> dict[str, Any]:
     """Ratios to the baseline by method, with sizes."""
     data = pictures()
     trainers = {
-        name: trainer_of(name, data, given.device, given.precision)
+        name: trainer_for(name, data, given.device, given.precision)
         for name in (BASELINE, *(held for held in given.methods if held != BASELINE))
     }
-    journals = {name: Journal(None, 0) for name in trainers}
-    for name, trainer in trainers.items():  # warm up
-        seconds_of(trainer, journals[name], 2)
+    cycles = {name: cycle_of(trainer) for name, trainer in trainers.items()}
+    for cycle in cycles.values():  # warm up
+        seconds_of(cycle, 2)
     found: dict[str, list[float]] = {name: [] for name in trainers}
     for turn in range(given.turns):
         for name, trainer in trainers.items():
-            found[name].append(seconds_of(trainer, journals[name], turn_of(trainer, given.cycles)))
+            found[name].append(seconds_of(cycles[name], turn_of(trainer, given.cycles)))
         print(f"turn {turn + 1} of {given.turns}", flush=True)
     base = found[BASELINE]
     return {

@@ -23,61 +23,41 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parent / "results"
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks import harness
 
 
 def measure(
     name: str, batch: int, device: str, precision: str, repeats: int, d_steps: int
 ) -> dict[str, Any]:
     """One case, in this process."""
-    import numpy as np
-    import torch
+    from benchmarks.workloads import cycle_of, synchronise, trainer_of
 
     import reacgan
-    from reacgan.data import ImageData
-    from reacgan.models import complete
-    from reacgan.training.engine import Engine
-    from reacgan.training.journal import Journal
-    from reacgan.training.loop import Trainer
     from reacgan.training.run_folder import describe_environment
-    from reacgan.training.state import TrainState
 
     changes: dict[str, Any] = {"training.batch": batch, "training.precision": precision}
     if d_steps:
         changes["training.d_steps"] = d_steps
-    experiment = complete(reacgan.experiment(name).replace(**changes))
-    engine = Engine(device, precision)  # type: ignore[arg-type]
-    shape = (
-        2_000,
-        experiment.data.channels,
-        experiment.data.resolution,
-        experiment.data.resolution,
-    )
-    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    data = ImageData(pixels, np.arange(2_000) % 10, tuple("0123456789"), "random pictures")
-    state = TrainState.build(experiment, 10, engine)
-    trainer = Trainer(experiment, state, data, engine)
-    journal = Journal(None, 0)
-
-    def wait() -> None:
-        if engine.device.type == "cuda":
-            torch.cuda.synchronize()
-
-    def cycle() -> float:
-        wait()
-        began = time.perf_counter()
-        trainer.cycle(journal)
-        wait()
-        return time.perf_counter() - began
-
-    cycle()
-    seconds = [cycle() for _ in range(repeats)]
+    experiment = reacgan.experiment(name).replace(**changes)
+    trainer = trainer_of(experiment, device=device)
+    seconds = harness.timed(cycle_of(trainer), repeats, warm=2)["seconds"]
     median = statistics.median(seconds)
-    memory = engine.memory_bytes()
-    parts = time_parts(trainer, wait, lambda: trainer.cycle(journal), repeats=min(repeats, 3))
+    memory = trainer.engine.memory_bytes()
+    kind = trainer.engine.device.type
+    if kind == "cuda":  # a recorded step has no parts to time
+        trainer = trainer_of(experiment.replace(**{"speed.cuda_graphs": False}), device=device)
+        cycle_of(trainer)()
+    parts = time_parts(
+        trainer,
+        lambda: synchronise(trainer.engine.device),
+        cycle_of(trainer),
+        repeats=min(repeats, 3),
+    )
     return {
         "experiment": name,
-        "device": engine.device.type,
+        "device": kind,
         "precision": precision,
         "batch": batch,
         "d_steps": experiment.training.d_steps,
@@ -94,6 +74,8 @@ def time_parts(
     trainer: Any, wait: Callable[[], None], cycle: Callable[[], None], *, repeats: int
 ) -> dict[str, float]:
     """Seconds a cycle by room: data, generator, augment, backbone, head, backward, Adam, average."""
+    import torch
+
     from reacgan.training import loop
 
     spent: dict[str, float] = defaultdict(float)
@@ -118,11 +100,12 @@ def time_parts(
         "backbone forward", state.discriminator.backbone.forward
     )
     state.discriminator.head.forward = timed("head forward", state.discriminator.head.forward)
-    trainer.engine.backward = timed("backward", trainer.engine.backward)
     state.g_optimizer.step = timed("Adam", state.g_optimizer.step)
     state.d_optimizer.step = timed("Adam", state.d_optimizer.step)
     original = loop.update_average
+    backward = torch.Tensor.backward
     loop.update_average = timed("average", original)
+    torch.Tensor.backward = timed("backward", backward)  # type: ignore[method-assign]
     try:
         wait()
         began = time.perf_counter()
@@ -132,6 +115,7 @@ def time_parts(
         whole = time.perf_counter() - began
     finally:
         loop.update_average = original
+        torch.Tensor.backward = backward  # type: ignore[method-assign]
     spent["losses and the rest"] = whole - sum(spent.values())
     return {part: round(value / repeats, 4) for part, value in spent.items()}
 
@@ -178,7 +162,10 @@ def main() -> None:
     if not cases:
         sys.exit("no case could be measured; the reasons are above")
     found = cases[0]["device"]
-    out = given.out or RESULTS / f"train_step-{found}-{given.experiment.replace('/', '-')}.json"
+    out = (
+        given.out
+        or harness.RESULTS / f"train_step-{found}-{given.experiment.replace('/', '-')}.json"
+    )
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps({"date": date.today().isoformat(), "cases": cases}, indent=1) + "\n")
     show(cases)

@@ -13,9 +13,13 @@ from reacgan.heads import HEADS
 from reacgan.losses import ADVERSARIAL, CONSISTENCY, PENALTIES
 from reacgan.models import BACKBONES, GENERATORS, complete
 from reacgan.training.engine import Engine
-from reacgan.training.gradients import discriminator_gradients, generator_gradients
+from reacgan.training.gradients import (
+    discriminator_gradients,
+    forget_gradients,
+    generator_gradients,
+)
 from reacgan.training.journal import Journal
-from reacgan.training.loop import Trainer, forget_gradients
+from reacgan.training.loop import Trainer
 from reacgan.training.state import TrainState
 from toy import members, pictures
 from waiting import WAITING, Operations

@@ -28,7 +28,9 @@ python benchmarks/train_step.py --experiment "$NAME" --device "$DEVICE" --precis
 RUN="$OUT/run"
 python -m reacgan train "$NAME" --data "$DATA" --device "$DEVICE" --minutes "$MINUTES" --out "$RUN" \
   --set "training.precision=${TRAIN_PRECISION:-float32}" report.keep_checkpoints=1
-python examples/judge_images.py "$RUN" --data "$DATA" --cache "$OUT/judges" | tee "$OUT/scores.txt"
+# shellcheck disable=SC2086
+python -m reacgan evaluate "$RUN" --reference "$DATA" --extractor domain --device "$DEVICE" \
+  --metrics "${METRICS:-fid,kid,is,prdc,accuracy}" ${EVALUATE:-} | tee "$OUT/scores.txt"
 
 tar -C "$RUN" -cf - checkpoints experiment.json environment.json journal.jsonl |
   split -b 15m - "$OUT/state.tar."

@@ -21,6 +21,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from benchmarks.harness import peak_mib
+
 K = 5
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -78,22 +82,16 @@ def measure(way: str, folder: Path) -> dict[str, Any]:
 
     call = WAYS[way]()
     real, fake = np.load(folder / "real.npy"), np.load(folder / "fake.npy")
-    before = peak_megabytes()
+    before = peak_mib()
     began, busy = time.perf_counter(), time.process_time()
     values = call(real, fake)
     return {
         "seconds": time.perf_counter() - began,
         "processor_seconds": time.process_time() - busy,
-        "peak_megabytes": peak_megabytes(),
-        "beside_features_megabytes": peak_megabytes() - before,
+        "peak_megabytes": peak_mib(),
+        "beside_features_megabytes": peak_mib() - before,
         "values": {name: float(value) for name, value in values.items()},
     }
-
-
-def peak_megabytes() -> float:
-    """Of this program; getrusage would count what its parent held before it was started."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def ours() -> Any:

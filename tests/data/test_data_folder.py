@@ -148,7 +148,7 @@ def test_packed_once_then_mapped_and_anew_when_a_file_changes(
     packs = list((private_cache / "packs").iterdir())
     assert len(packs) == 1
     with monkeypatch.context() as patch:
-        patch.setattr("reacgan.data.pack.decode_file", None)
+        patch.setattr("reacgan.data.work.decode_file", None)
         moved = two_classes.rename(two_classes.with_name("moved"))
         assert open_dataset(config(moved)).digest == data.digest
     save(moved / "dog" / "new.png")

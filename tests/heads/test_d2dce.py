@@ -47,7 +47,11 @@ def test_golden_gradient_with_respect_to_the_normalised_features(case: dict[str,
     features, vectors, labels = golden_batch(case)
     on_sphere = unit(features).requires_grad_()
     loss = d2d_on_sphere(
-        on_sphere, unit(vectors), labels, temperature=case["temperature"], margin=case["margin"]
+        on_sphere,
+        unit(vectors)[labels],
+        labels,
+        temperature=case["temperature"],
+        margin=case["margin"],
     )
     loss.backward()
     assert on_sphere.grad is not None

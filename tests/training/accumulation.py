@@ -11,9 +11,13 @@ from torch import nn
 from reacgan import models
 from reacgan.models import Generator, complete
 from reacgan.training.engine import Engine
-from reacgan.training.gradients import discriminator_gradients, generator_gradients
+from reacgan.training.gradients import (
+    discriminator_gradients,
+    forget_gradients,
+    generator_gradients,
+)
 from reacgan.training.journal import Journal
-from reacgan.training.loop import Trainer, forget_gradients
+from reacgan.training.loop import Trainer
 from reacgan.training.state import TrainState
 
 DOUBLE = {"training.precision": "float64"}

@@ -14,9 +14,13 @@ from reacgan.config import TopKConfig, TransitionConfig
 from reacgan.models import complete, power_iteration_frozen
 from reacgan.training.checkpoint import list_checkpoints, read_part
 from reacgan.training.engine import Engine
-from reacgan.training.gradients import discriminator_gradients, generator_gradients
+from reacgan.training.gradients import (
+    discriminator_gradients,
+    forget_gradients,
+    generator_gradients,
+)
 from reacgan.training.journal import Journal
-from reacgan.training.loop import Trainer, forget_gradients
+from reacgan.training.loop import Trainer
 from reacgan.training.schedules import condition_strength, top_share
 from reacgan.training.state import TrainState
 from reacgan.training.steps import generator_loss_of

@@ -11,6 +11,8 @@ from cyclopts import Parameter
 if TYPE_CHECKING:
     from reacgan.config import Experiment
 
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
 
 def train(
     name: str | None = None,
@@ -22,7 +24,7 @@ def train(
     ] = (),
     images: int | None = None,
     minutes: float | None = None,
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    device: Device = "auto",
     speed: Literal["auto", "plain"] | None = None,
     dry_run: bool = False,
     quiet: bool = False,
@@ -70,7 +72,10 @@ def train(
     experiment = complete(experiment.replace(**changes))
     folder = out or Path("runs") / experiment.name.replace("/", "-")
     if dry_run:
-        print(json.dumps({"out": str(folder), **experiment.model_dump()}, indent=2))
+        needed = _memory(experiment, device)
+        print(
+            json.dumps({"out": str(folder), **experiment.model_dump(), "memory": needed}, indent=2)
+        )
         return 0
     from reacgan.distributed import leave  # noqa: PLC0415
     from reacgan.training import train as call  # noqa: PLC0415
@@ -80,6 +85,22 @@ def train(
     if result.stopped_by is not None:
         return 3
     return 128 + result.signal if result.signal else 0
+
+
+def _memory(experiment: Experiment, device: Device) -> dict[str, int] | None:
+    """Bytes by use, images left out; None where the classes depend on a folder."""
+    from reacgan.config import ConfigError  # noqa: PLC0415
+    from reacgan.experiments.describe import describe  # noqa: PLC0415
+    from reacgan.training.engine import Engine  # noqa: PLC0415
+    from reacgan.training.memory import estimate_of  # noqa: PLC0415
+
+    try:
+        classes = describe(experiment)["num_classes"]
+        engine = Engine(device, experiment.training.precision, experiment.speed)
+    except ConfigError:
+        return None
+    found = estimate_of(experiment, classes, engine)
+    return None if found is None else {**vars(found), "total": found.total}
 
 
 def _resolve(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from reacgan.randomness import derive_seed
+from reacgan.data.order import order_of, random_words
 
 LARGE_RATIO = 3.0
 """Largest class over smallest, from which on classes are better shown equally often."""
@@ -58,10 +58,10 @@ class BalancedOrder:
         """Which class has its turn, for several rounds at once: ``[rounds, classes]``."""
         if block not in self._blocks:
             self._blocks = {b: kept for b, kept in self._blocks.items() if b == block - 1}
-            words = np.random.Philox(derive_seed(self.seed, "data/classes", block))
             size = (self._rounds, len(self.classes))
-            drawn = words.random_raw(size[0] * size[1]).reshape(size)
-            self._blocks[block] = np.argsort(drawn, axis=1, kind="stable").astype(np.int64)
+            drawn = random_words(self.seed, "data/classes", block, count=size[0] * size[1])
+            order = np.argsort(drawn.reshape(size), axis=1, kind="stable")
+            self._blocks[block] = order.astype(np.int64, copy=False)
         return self._blocks[block]
 
     def _epoch(self, turn: int, epoch: int) -> npt.NDArray[np.int64]:
@@ -74,8 +74,8 @@ class BalancedOrder:
             for old in [e for e in held if e != epoch - 1]:
                 del held[old]
             stream = f"data/class/{self.classes[turn]}"
-            words = np.random.Philox(derive_seed(self.seed, stream, epoch))
-            held[epoch] = members[np.argsort(words.random_raw(len(members)), kind="stable")]
+            words = random_words(self.seed, stream, epoch, count=len(members))
+            held[epoch] = members[order_of(words)]
         return held[epoch]
 
 

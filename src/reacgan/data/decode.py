@@ -16,6 +16,9 @@ Arrays (``.npy``) of any number of channels go the same way in ``arrays.py``.
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,6 +28,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from reacgan.config import Resolution, size_of
 from reacgan.data.dataset import DataError
+from reacgan.data.plain_jpeg import open_plain
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 MAX_PIXELS = 64 * 10**6
@@ -72,6 +76,15 @@ def open_header(
     return image
 
 
+@contextmanager
+def pillow_warnings_off() -> Iterator[None]:
+    """Within the block Pillow does not warn: what is wrong with a file becomes its reason."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
+
+
 def size_problem(size: tuple[int, int], max_pixels: int) -> str:
     """Why an image of this (width, height) is refused, or nothing."""
     if size[0] * size[1] > max_pixels:
@@ -93,6 +106,12 @@ def decode_file(
     Raises:
         UnreadableImageError: what :func:`open_header` refuses, and damaged or truncated content.
     """
+    plain = open_plain(path) if content is None else None
+    if plain is not None and not size_problem(plain.size, max_pixels):
+        try:
+            return _lay_out(plain, _mode_of(channels), resolution=resolution, box=box)
+        except UnreadableImageError as error:
+            raise UnreadableImageError(path, error.reason) from None
     with open_header(path, content=content, max_pixels=max_pixels) as image:
         try:
             return to_array(image, resolution=resolution, channels=channels, box=box)
@@ -106,12 +125,29 @@ def decode_file(
 def to_array(
     image: Image.Image, *, resolution: Resolution, channels: int, box: Box | None = None
 ) -> npt.NDArray[np.uint8]:
-    """Crop, resize and lay out an open image: uint8 ``[channels, height, width]``."""
+    """Turn, crop, resize and lay out an open image: uint8 ``[channels, height, width]``.
+
+    The image is changed where its EXIF orientation turns it.
+    """
+    mode = _mode_of(channels)
+    ImageOps.exif_transpose(image, in_place=True)
+    return _lay_out(image, mode, resolution=resolution, box=box)
+
+
+def _mode_of(channels: int) -> str:
+    """Pillow's mode of so many channels."""
     if channels not in _MODES:
         raise UnreadableImageError("", f"a picture, which has no {channels} channels")
-    image = _to_mode(ImageOps.exif_transpose(image), _MODES[channels])
-    pixels = np.asarray(fit(image, resolution=resolution, box=box), dtype=np.uint8)
-    return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    return _MODES[channels]
+
+
+def _lay_out(
+    image: Image.Image, mode: str, *, resolution: Resolution, box: Box | None
+) -> npt.NDArray[np.uint8]:
+    image = _to_mode(image, mode)
+    image = fit(image, resolution=resolution, box=box)
+    pixels = np.frombuffer(image.tobytes(), np.uint8).reshape(image.height, image.width, -1)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
 def fit(image: Image.Image, *, resolution: Resolution, box: Box | None = None) -> Image.Image:

@@ -13,6 +13,7 @@ from reacgan.data.archive import is_archive, new_archive, read_archive
 from reacgan.data.dataset import DataError, ImageData, check_request, describe_shape
 from reacgan.data.decode import MAX_PIXELS
 from reacgan.data.pack import Decoder, describe, open_listings, scan_listings
+from reacgan.data.processes import workers_for
 from reacgan.data.scan import MAX_REFUSED, Scan, report_refused
 from reacgan.data.tiny_imagenet import is_official, list_official
 from reacgan.data.walk import Layout, Listing, find_layout, list_split
@@ -135,55 +136,39 @@ def prepare_data(
         raise DataError(f"{out}: a folder; give the name of the file to write")
     splits = ["train", "test"] if _has_test(path) else ["train"]
     for split in splits:
-        scan = scan_listings(list_folder(path, split=split), max_pixels=max_pixels)
-        if channels is None:
-            channels = scan.channels
-        _pack(
-            scan,
-            out if split == "train" else held_out_path(out),
-            source=path.resolve().name,
-            resolution=resolution,
-            channels=channels,
-            max_refused=max_refused,
-            max_pixels=max_pixels,
-            progress=progress,
-        )
+        listings = list_folder(path, split=split)
+        target = out if split == "train" else held_out_path(out)
+        with workers_for(listings[-1].entries) as workers:
+            scan = scan_listings(listings, max_pixels=max_pixels, workers=workers)
+            if channels is None:
+                channels = scan.channels
+            decoder = Decoder(
+                scan,
+                resolution=resolution,
+                channels=channels,
+                report=target.with_name(f"{target.name}.refused.txt"),
+                max_refused=max_refused,
+                max_pixels=max_pixels,
+                progress=progress,
+                workers=workers,
+            )
+            _pack(decoder, target, source=path.resolve().name)
     return read_archive(out)
 
 
-def _pack(
-    scan: Scan,
-    target: Path,
-    *,
-    source: str,
-    resolution: Resolution,
-    channels: int,
-    max_refused: float,
-    max_pixels: int,
-    progress: Callable[[int, int], None] | None,
-) -> None:
+def _pack(decoder: Decoder, target: Path, *, source: str) -> None:
     """Decode one split into its file, and list what was refused beside it."""
-    report = target.with_name(f"{target.name}.refused.txt")
-    decoder = Decoder(
-        scan,
-        resolution=resolution,
-        channels=channels,
-        report=report,
-        max_refused=max_refused,
-        max_pixels=max_pixels,
-        progress=progress,
-    )
     with new_archive(
         target,
-        shape=(channels, *size_of(resolution)),
-        capacity=len(scan.files),
-        class_names=scan.class_names,
-        metadata=describe(source, scan.split),
+        shape=(decoder.channels, *size_of(decoder.resolution)),
+        capacity=len(decoder.scan.files),
+        class_names=decoder.scan.class_names,
+        metadata=describe(source, decoder.scan.split),
     ) as writer:
         for images, labels in decoder:
             writer.add(images, labels)
     if decoder.refused:
-        report_refused(decoder.refused, report)
+        report_refused(decoder.refused, decoder.report)
 
 
 def held_out_path(path: Path) -> Path:

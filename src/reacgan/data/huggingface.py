@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from reacgan.config import Resolution, size_of, suggest
 from reacgan.data.dataset import DataError, ImageData, check_request
-from reacgan.data.decode import RESIZE, UnreadableImageError, decode_file
+from reacgan.data.decode import RESIZE, UnreadableImageError, decode_file, pillow_warnings_off
 from reacgan.data.pack import Batch, cache_folder, cache_key, read_cached, write_cached
-from reacgan.data.scan import MAX_REFUSED, Refused, check_share, pillow_warnings_off
+from reacgan.data.scan import MAX_REFUSED, Refused, check_share
 
 logger = logging.getLogger("reacgan.data")
 

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,21 +17,22 @@ import PIL
 
 from reacgan.config import Resolution, size_of
 from reacgan.data.archive import new_archive, read_archive
-from reacgan.data.arrays import decode_array, is_array
+from reacgan.data.arrays import is_array
 from reacgan.data.dataset import PICTURE_CHANNELS, DataError, ImageData, no_such_channels
-from reacgan.data.decode import MAX_PIXELS, RESIZE, Box, UnreadableImageError, decode_file
+from reacgan.data.decode import MAX_PIXELS, RESIZE, pillow_warnings_off
 from reacgan.data.download import cache_root
 from reacgan.data.parallel import ordered_map
+from reacgan.data.processes import Worker, workers_for
 from reacgan.data.scan import (
     MAX_REFUSED,
     Refused,
     Scan,
     check_share,
-    pillow_warnings_off,
     scan_listing,
     with_classes,
 )
 from reacgan.data.walk import Listing, readable_name
+from reacgan.data.work import Decode
 
 Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 Progress = Callable[[int, int], None]
@@ -60,6 +61,7 @@ class Decoder:
     max_refused: float = MAX_REFUSED
     max_pixels: int = MAX_PIXELS
     progress: Progress | None = None
+    workers: Sequence[Worker] = ()
     refused: list[Refused] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -69,12 +71,14 @@ class Decoder:
         self._check(total)
         if self.channels not in PICTURE_CHANNELS and not any(map(is_array, self.scan.files)):
             raise DataError(f"{self.scan.root}: {no_such_channels(self.channels)}")
+        height, width = size_of(self.resolution)
+        decode = Decode(str(self.scan.root), height, width, self.channels, self.max_pixels)
         boxes = self.scan.boxes or (None,) * len(self.scan.files)
         items = list(zip(self.scan.files, boxes, strict=True))
         images: list[npt.NDArray[np.uint8]] = []
         labels: list[int] = []
         with pillow_warnings_off():
-            decoded = ordered_map(self._decode, items, progress=self.progress)
+            decoded = ordered_map(decode, items, progress=self.progress, workers=self.workers)
             for name, label, result in zip(self.scan.files, self.scan.labels, decoded, strict=True):
                 if isinstance(result, str):
                     self.refused.append(Refused(readable_name(name), result))
@@ -89,16 +93,6 @@ class Decoder:
             yield np.stack(images), np.array(labels, dtype=np.int64)
         self._check(total)
         self._check_classes(counts)
-
-    def _decode(self, item: tuple[str, Box | None]) -> npt.NDArray[np.uint8] | str:
-        path, box = self.scan.root / item[0], item[1]
-        size, channels, most = self.resolution, self.channels, self.max_pixels
-        try:
-            if is_array(path):
-                return decode_array(path, resolution=size, channels=channels, max_pixels=most)
-            return decode_file(path, resolution=size, channels=channels, box=box, max_pixels=most)
-        except UnreadableImageError as error:
-            return error.reason
 
     def _check(self, total: int) -> None:
         check_share(
@@ -119,11 +113,23 @@ class Decoder:
             )
 
 
-def scan_listings(listings: list[Listing], *, max_pixels: int = MAX_PIXELS) -> Scan:
-    """Scan the last of the listings; one for train that comes before it decides on the classes."""
-    scan = scan_listing(listings[0], max_pixels=max_pixels)
+def scan_listings(
+    listings: list[Listing],
+    *,
+    max_pixels: int = MAX_PIXELS,
+    workers: Sequence[Worker] | None = None,
+) -> Scan:
+    """Scan the last of the listings; one for train that comes before it decides on the classes.
+
+    Processes of its own help where it pays; ``workers`` are taken instead where they are given.
+    """
+    if workers is None:
+        with workers_for(listings[-1].entries) as own:
+            return scan_listings(listings, max_pixels=max_pixels, workers=own)
+    scan = scan_listing(listings[0], max_pixels=max_pixels, workers=workers)
     for listing in listings[1:]:
-        scan = scan_listing(with_classes(listing, scan.class_names), max_pixels=max_pixels)
+        known = with_classes(listing, scan.class_names)
+        scan = scan_listing(known, max_pixels=max_pixels, workers=workers)
     return scan
 
 
@@ -141,25 +147,26 @@ def open_listings(listings: list[Listing], *, resolution: Resolution, channels: 
     source = f"{listings[-1].root} ({listings[-1].split})"
     if cached is not None:
         return replace(cached, source=source)
-    scan = scan_listings(listings)
-    for note in scan.notes:
-        logger.warning("%s: %s", scan.root, note)
-    report = _writable_folder() / f"{key}.refused.txt"
-    decoder = Decoder(
-        scan,
-        resolution=resolution,
-        channels=channels,
-        report=report,
-        progress=log_progress(source),
-    )
-    data = write_cached(
-        key,
-        decoder,
-        shape=(channels, *size_of(resolution)),
-        capacity=len(scan.files),
-        class_names=scan.class_names,
-        source=source,
-    )
+    with workers_for(listings[-1].entries) as workers:
+        scan = scan_listings(listings, workers=workers)
+        for note in scan.notes:
+            logger.warning("%s: %s", scan.root, note)
+        decoder = Decoder(
+            scan,
+            resolution=resolution,
+            channels=channels,
+            report=_writable_folder() / f"{key}.refused.txt",
+            progress=log_progress(source),
+            workers=workers,
+        )
+        data = write_cached(
+            key,
+            decoder,
+            shape=(channels, *size_of(resolution)),
+            capacity=len(scan.files),
+            class_names=scan.class_names,
+            source=source,
+        )
     if decoder.refused:
         reasons = replace(scan, refused=tuple(decoder.refused)).reasons
         listed = ", ".join(f"{number:,} {reason}" for reason, number in reasons.items())

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from reacgan.data.arrays import is_array, open_array
 from reacgan.data.dataset import DataError
-from reacgan.data.decode import MAX_PIXELS, Box, UnreadableImageError, is_grey, open_header
+from reacgan.data.decode import MAX_PIXELS, Box, pillow_warnings_off
 from reacgan.data.parallel import ordered_map
-from reacgan.data.walk import Entry, Listing, find_layout, list_split, readable_name
+from reacgan.data.processes import Worker
+from reacgan.data.walk import Listing, find_layout, list_split, readable_name
+from reacgan.data.work import ReadHeader
 
 MAX_REFUSED = 0.05
 
@@ -70,15 +68,6 @@ class Scan:
         return len(self.refused) / max(1, len(self.refused) + len(self.files))
 
 
-@dataclass(frozen=True)
-class _Header:
-    size: tuple[int, int] = (0, 0)
-    mode: str = ""
-    channels: int = 3
-    animated: bool = False
-    problem: str = ""
-
-
 def scan_folder(
     path: str | Path,
     *,
@@ -123,16 +112,13 @@ def scan_listing(
     *,
     max_pixels: int = MAX_PIXELS,
     progress: Callable[[int, int], None] | None = None,
+    workers: Sequence[Worker] = (),
 ) -> Scan:
     """Read the header of every file of a listing; nothing is decoded yet."""
-
-    def read(entry: Entry) -> _Header:
-        if entry.problem:
-            return _Header(problem=entry.problem)
-        return _read_header(listing.root / entry.relative, max_pixels)
-
+    read = ReadHeader(str(listing.root), max_pixels)
+    items = [(entry.relative, entry.problem) for entry in listing.entries]
     with pillow_warnings_off():
-        heads = list(ordered_map(read, listing.entries, progress=progress))
+        heads = list(ordered_map(read, items, progress=progress, workers=workers))
     headers = list(zip(listing.entries, heads, strict=True))
     usable = [(entry, head) for entry, head in headers if not head.problem]
     refused = tuple(
@@ -166,15 +152,6 @@ def scan_listing(
         ignored=listing.ignored,
         notes=listing.notes + notes,
     )
-
-
-@contextmanager
-def pillow_warnings_off() -> Iterator[None]:
-    """Within the block Pillow does not warn: what is wrong with a file becomes its reason."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        yield
 
 
 def report_refused(scan: Scan | Iterable[Refused], path: str | Path) -> Path:
@@ -221,21 +198,6 @@ def _drop_empty(
     places[kept] = np.arange(len(kept))
     note = f"{len(empty)} classes left out, they have no usable image: {shown}"
     return places[labels], tuple(listing.class_names[label] for label in kept), (note,)
-
-
-def _read_header(path: Path, max_pixels: int) -> _Header:
-    try:
-        if is_array(path):
-            array = open_array(path, max_pixels=max_pixels)
-            height, width, channels = array.shape
-            return _Header((width, height), f"{array.dtype} x {channels}", channels)
-        with open_header(path, max_pixels=max_pixels) as image:
-            animated = bool(getattr(image, "is_animated", False))
-            return _Header(image.size, image.mode, 1 if is_grey(image) else 3, animated)
-    except UnreadableImageError as error:
-        return _Header(problem=error.reason)
-    except Exception as error:  # reading further frames of a hostile file raises anything
-        return _Header(problem=f"not readable ({type(error).__name__})")
 
 
 def _reasons(refused: Iterable[Refused]) -> str:

@@ -89,8 +89,9 @@ def read_lines(path: Path) -> list[str]:
 
 def folders(path: Path) -> list[Path]:
     """Visible sub-folders, links followed, sorted by code point."""
-    found = [one for one in path.iterdir() if not is_hidden(one.name) and one.is_dir()]
-    return sorted(found, key=lambda one: one.name)
+    with os.scandir(path) as listed:
+        names = [one.name for one in listed if not is_hidden(one.name) and _is_folder(one)]
+    return [path / name for name in sorted(names)]
 
 
 def find_layout(path: str | Path) -> Layout:
@@ -112,7 +113,7 @@ def find_layout(path: str | Path) -> Layout:
         )
     try:
         below = folders(root)
-        nested = {one.name.casefold(): one for one in below if folders(one)}
+        nested = {one.name.casefold(): one for one in below if _holds_folders(one)}
     except OSError as error:
         raise DataError(f"{root}: not readable: {error.strerror}") from None
     train = next((nested[name] for name in TRAIN_NAMES if name in nested), None)
@@ -145,8 +146,9 @@ def list_split(layout: Layout, split: str) -> Listing:
         found, skipped = walk_folder(class_folder, folder, label=label)
         entries.extend(found)
         ignored += skipped
+    known = {one.name for one in class_folders}
     for loose in sorted(folder.iterdir(), key=lambda one: one.name):
-        if loose in class_folders or is_hidden(loose.name) or loose.is_dir():
+        if loose.name in known or is_hidden(loose.name) or loose.is_dir():
             continue
         if loose.suffix.lower() in IMAGE_SUFFIXES:
             entries.append(Entry(loose.name, label=-1, problem="outside the class folders"))
@@ -160,16 +162,26 @@ def describe_file(
     path: Path, relative: str, label: int, box: tuple[float, float, float, float] | None = None
 ) -> Entry:
     """Look a file up without opening it (a pipe would hang, a device would never end)."""
+    return _describe(path, relative, label, box)
+
+
+def _describe(
+    path: Path | os.DirEntry[str],
+    relative: str,
+    label: int,
+    box: tuple[float, float, float, float] | None = None,
+) -> Entry:
     try:
         status = path.stat()
     except OSError as error:
         broken = "broken link" if path.is_symlink() else f"not readable: {error.strerror}"
         return Entry(relative, label, problem=broken)
+    suffix = _suffix(path.name)
     problem = ""
     if not stat.S_ISREG(status.st_mode):
         problem = "not a regular file"
-    elif path.suffix.lower() not in IMAGE_SUFFIXES:
-        problem = f"not an image's extension ({path.suffix.lower() or 'none'})"
+    elif suffix not in IMAGE_SUFFIXES:
+        problem = f"not an image's extension ({suffix or 'none'})"
     elif status.st_size == 0:
         problem = "empty file"
     times = status.st_mtime_ns, status.st_ctime_ns
@@ -188,7 +200,8 @@ def walk_folder(class_folder: Path, root: Path, *, label: int) -> tuple[list[Ent
         folder = pending.pop()
         try:
             identity = _identity(folder)
-            names = os.listdir(folder)  # noqa: PTH208 - names, not paths: half the time
+            with os.scandir(folder) as listed:  # what is a folder is known without asking again
+                found = list(listed)
         except OSError as error:
             relative = folder.relative_to(root).as_posix()
             entries.append(Entry(relative, label, problem=f"not readable: {error.strerror}"))
@@ -198,16 +211,34 @@ def walk_folder(class_folder: Path, root: Path, *, label: int) -> tuple[list[Ent
             continue
         seen.add(identity)
         prefix = folder.relative_to(root).as_posix()
-        for name in names:
-            path = folder / name
-            if is_hidden(name):
+        for one in found:
+            if is_hidden(one.name):
                 ignored += 1
-            elif path.is_dir():
-                pending.append(path)
+            elif _is_folder(one):
+                pending.append(folder / one.name)
             else:
-                relative = name if prefix == "." else f"{prefix}/{name}"
-                entries.append(describe_file(path, relative, label))
+                relative = one.name if prefix == "." else f"{prefix}/{one.name}"
+                entries.append(_describe(one, relative, label))
     return sorted(entries, key=lambda entry: entry.relative), ignored
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder or a link to one; what cannot be looked up is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _holds_folders(path: Path) -> bool:
+    with os.scandir(path) as listed:
+        return any(_is_folder(one) and not is_hidden(one.name) for one in listed)
+
+
+def _suffix(name: str) -> str:
+    """The extension in lower case, with its dot; a dot at either end makes none."""
+    place = name.rfind(".")
+    return name[place:].lower() if 0 < place < len(name) - 1 else ""
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -12,12 +12,27 @@ from torch import Tensor
 
 @contextmanager
 def exact(device: torch.device) -> Iterator[None]:
-    """No gradient, no autocast, no TF32 in convolutions, and one algorithm for one shape."""
+    """No gradient, no autocast, no TF32, and one algorithm for one shape."""
     flags = torch.backends.cudnn.flags(
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False
     )
-    with torch.inference_mode(), flags, torch.autocast(device.type, enabled=False):
-        yield
+    products = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        with torch.inference_mode(), flags, torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = products
+
+
+def allow_tf32(on: bool) -> None:
+    """Whether products and convolutions of float32 may keep 10 bits of mantissa (CUDA).
+
+    It holds for the process. Both switches of the older interface, which PyTorch's own contexts
+    use too: the two interfaces must not be mixed.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = on
+    torch.backends.cudnn.allow_tf32 = on
 
 
 def tensors_digest(tensors: Mapping[str, Tensor], *, named: bool = True) -> str:

@@ -44,8 +44,8 @@ def conditional_contrastive(
     """
     check_batch(features, class_vectors, labels, temperature=temperature)
     with without_autocast(features):
-        features, class_vectors = unit(features), unit(class_vectors)
-        positive = (features * class_vectors[labels]).sum(dim=1) / temperature
+        features = unit(features)
+        positive = (features * unit(class_vectors[labels])).sum(dim=1) / temperature
         pairs = features @ features.T / temperature
         same = labels[:, None] == labels[None, :]
         itself = torch.eye(labels.shape[0], dtype=torch.bool, device=labels.device)

@@ -70,7 +70,7 @@ def d2d_cross_entropy(
     with without_autocast(features):
         return d2d_on_sphere(
             unit(features),
-            unit(class_vectors),
+            unit(class_vectors[labels]),
             labels,
             temperature=temperature,
             margin=margin,
@@ -80,15 +80,15 @@ def d2d_cross_entropy(
 
 def d2d_on_sphere(
     features: Tensor,
-    class_vectors: Tensor,
+    vectors: Tensor,
     labels: Tensor,
     *,
     temperature: float,
     margin: float,
     form: Form = "paper",
 ) -> Tensor:
-    """Compute the same of features and class vectors of length 1; nothing is checked."""
-    positive = (features * class_vectors[labels]).sum(dim=1)
+    """Compute the same of features [N, D] and the vectors of their classes [N, D], both of length 1."""
+    positive = (features * vectors).sum(dim=1)
     pairs = (features @ features.T - (1 - margin)) / temperature
     attraction = -F.relu((margin - positive) / temperature)  # p_i <= 0
     repulsion = F.relu(pairs)  # n_ij >= 0

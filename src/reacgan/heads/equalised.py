@@ -90,14 +90,24 @@ class LabelMapping(nn.Module):
         self.embedding = EqualisedLinear(num_classes, width)
         self.layers = nn.Sequential(*mapping_layers(width, width, layers))
 
-    def forward(self, labels: Tensor) -> Tensor:
-        """Labels int64 [...] or weights of classes [..., K], which mix them -> [..., width]."""
-        weights = labels
-        if not labels.is_floating_point():
-            # Not one_hot: that looks at the values, which would stop a GPU.
-            classes = torch.arange(self.num_classes, device=labels.device)
-            weights = (labels[..., None] == classes).to(self.embedding.weight.dtype)
-        output: Tensor = self.layers(normalised_second_moment(self.embedding(weights)))
+    def forward(self, labels: Tensor, strength: Tensor | None = None) -> Tensor:
+        """Labels int64 [...] or weights of classes [..., K], which mix them -> [..., width].
+
+        With ``strength`` s below 1, a label stands for s times itself and (1 - s) times the uniform
+        mixture of all classes. One-hot rows are never made: those of 10,000 labels of as many classes
+        would be 400 MB.
+        """
+        if labels.is_floating_point():
+            embedded = self.embedding(labels)
+        else:
+            rows = F.embedding(labels, self.embedding.weight.t())
+            if strength is not None:
+                uniform = self.embedding.weight.mean(dim=1)
+                rows = strength * rows + (1 - strength) * uniform
+            embedded = rows * self.embedding.scale
+            if self.embedding.bias is not None:
+                embedded = embedded + self.embedding.bias * self.embedding.lr_multiplier
+        output: Tensor = self.layers(normalised_second_moment(embedded))
         return output
 
 

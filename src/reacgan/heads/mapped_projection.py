@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Annotated
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -53,11 +52,6 @@ class MappedProjectionHead(Head):
         """Score ``[N]`` of features ``[N, F]`` under labels ``[N]``."""
         projected = self.projection(features)
         with without_autocast(features):
-            mapped = self.mapping(self._weights(labels))
+            mapped = self.mapping(labels, self.condition_strength)
             score = (projected.to(mapped.dtype) * mapped).sum(dim=1) * self.scale
         return HeadOutput(score=score, labels=labels)
-
-    def _weights(self, labels: Tensor) -> Tensor:
-        strength = self.condition_strength
-        chosen = labels[:, None] == torch.arange(self.num_classes, device=labels.device)
-        return chosen.to(strength.dtype) * strength + (1 - strength) / self.num_classes

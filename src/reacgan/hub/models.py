@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors.torch import save_file
+from torch import Tensor
 
 from reacgan import __version__
 from reacgan.config import ConfigError, Device, parse_experiment
@@ -34,11 +35,19 @@ from reacgan.models.trained import TrainedGenerator
 
 
 def save(
-    model: TrainedGenerator, folder: str | Path, *, beside: Mapping[str, str] | None = None
+    model: TrainedGenerator,
+    folder: str | Path,
+    *,
+    beside: Mapping[str, str] | None = None,
+    weights: Mapping[str, Tensor] | None = None,
 ) -> Path:
     """Write a model folder; an existing one is replaced as a whole.
 
-    ``beside`` are further text files by name.
+    Args:
+        model: whose weights, configuration and class names are written.
+        folder: where to.
+        beside: further text files by name.
+        weights: a copy of the generator's state to write, while that goes on changing.
 
     Raises:
         ConfigError: the folder exists and is something else than a model folder.
@@ -51,10 +60,8 @@ def save(
     writing = folder.with_name(f".writing-{folder.name}")
     shutil.rmtree(writing, ignore_errors=True)
     writing.mkdir()
-    tensors = {
-        name: value.detach().contiguous().cpu()
-        for name, value in model.generator.state_dict().items()
-    }
+    held = weights if weights is not None else model.generator.state_dict()
+    tensors = {name: value.detach().contiguous().cpu() for name, value in held.items()}
     save_file(tensors, writing / WEIGHTS)
     config = {
         "format": FORMAT,

@@ -25,6 +25,7 @@ from reacgan.models.biggan_deep import BigGANDeepBackbone, BigGANDeepGenerator
 from reacgan.models.codes import CodedGenerator
 from reacgan.models.dcgan import DCGANBackbone, DCGANGenerator
 from reacgan.models.discriminator import Discriminator
+from reacgan.models.layers import arrange
 from reacgan.models.r3gan import R3GANBackbone, R3GANGenerator
 from reacgan.models.resnet import ResNetBackbone, ResNetGenerator
 from reacgan.models.stylegan2 import StyleGAN2Generator
@@ -55,6 +56,7 @@ __all__ = [
     "Backbone",
     "Discriminator",
     "Generator",
+    "arrange",
     "build_discriminator",
     "build_generator",
     "complete",

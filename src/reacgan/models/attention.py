@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reacgan.config import ConfigError
+from reacgan.models.fused import attend
 from reacgan.models.layers import conv1x1
 
 
@@ -24,10 +25,13 @@ class SelfAttention(nn.Module):
         self.key = conv1x1(channels, self.keys, spectral=spectral, bias=False)
         self.value = conv1x1(channels, self.values, spectral=spectral, bias=False)
         self.out = conv1x1(self.values, channels, spectral=spectral, bias=False)
+        self.fused_layers = True
         self.gate = nn.Parameter(torch.zeros(1))
 
     def forward(self, images: Tensor) -> Tensor:
         """[N, C, H, W] -> the same shape; sides of 2 or more."""
+        if self.fused_layers:
+            return self._by_rows(images)
         n, _, height, width = images.shape
         query = self.query(images).reshape(n, self.keys, -1)  # [N, C/8, HW]
         key = F.max_pool2d(self.key(images), 2).reshape(n, self.keys, -1)  # [N, C/8, HW/4]
@@ -35,6 +39,20 @@ class SelfAttention(nn.Module):
         weights = torch.softmax(query.transpose(1, 2) @ key, dim=-1)  # [N, HW, HW/4]
         mixed = (value @ weights.transpose(1, 2)).reshape(n, self.values, height, width)
         return images + self.gate * self.out(mixed)
+
+    def _by_rows(self, images: Tensor) -> Tensor:
+        """The same, with a row a position: what lies channels last is not copied."""
+        height, width = images.shape[2:]
+        query = _rows(self.query(images))  # [N, HW, C/8]
+        key = _rows(F.max_pool2d(self.key(images), 2))  # [N, HW/4, C/8]
+        value = _rows(F.max_pool2d(self.value(images), 2))  # [N, HW/4, C/2]
+        mixed = attend(query, key, value).unflatten(1, (height, width)).permute(0, 3, 1, 2)
+        return torch.addcmul(images, self.gate, self.out(mixed))
+
+
+def _rows(images: Tensor) -> Tensor:
+    """[N, C, H, W] -> [N, HW, C]."""
+    return images.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 def attention_layers(

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reacgan.config import ConfigError, PositiveInt, Resolution, grid_of
-from reacgan.models.attention import attended, attention_layers
+from reacgan.models.attention import attention_layers
 from reacgan.models.base import Generator
 from reacgan.models.layers import conv3x3, initialise_orthogonal, linear
 from reacgan.models.norms import BatchNorm
+from reacgan.models.recompute import attended, block_output
 from reacgan.models.residual import GENERATOR_STAGES, GeneratorBlock, stages_of
 from reacgan.models.resnet import ResNetBackbone
 from reacgan.models.spectral import weight_of
@@ -48,6 +49,7 @@ class BigGANGenerator(Generator):
         spectral_norm: bool = True,
     ) -> None:
         super().__init__(num_classes)
+        self.recompute = False
         self.grid = grid_of(resolution)
         multiples = stages_of(GENERATOR_STAGES, self.grid, resolution)
         stages = [width * multiple for multiple in multiples]
@@ -84,9 +86,9 @@ class BigGANGenerator(Generator):
         hidden = self.input(first).view(-1, self.in_channels, self.grid.rows, self.grid.columns)
         hidden = hidden.contiguous(memory_format=torch.channels_last)
         for place, (block, chunk) in enumerate(zip(self.blocks, rest, strict=True), start=1):
-            hidden = block(hidden, torch.cat([shared, chunk], dim=1))
-            hidden = attended(self.attention, place, hidden)
-        return torch.tanh(self.output(F.relu(self.norm(hidden), inplace=True)))
+            hidden = block_output(self, block, hidden, torch.cat([shared, chunk], dim=1))
+            hidden = attended(self, place, hidden)
+        return torch.tanh(self.output(self.norm.activated(hidden)))
 
     def latent_weights(self) -> list[Tensor]:
         """The first layer's weight, then for each block what its chunk of z is multiplied with."""

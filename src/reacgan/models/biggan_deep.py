@@ -15,19 +15,14 @@ from torch.nn import functional as F
 
 from reacgan.config import PositiveInt, Resolution, grid_of
 from reacgan.heads import PLAIN_LAYERS
-from reacgan.models.attention import attended, attention_layers, stages_with
+from reacgan.models.attention import attention_layers, stages_with
 from reacgan.models.base import Backbone, Generator
-from reacgan.models.layers import (
-    SPECTRAL_LAYERS,
-    Resample,
-    conv1x1,
-    conv3x3,
-    initialise_orthogonal,
-    linear,
-)
+from reacgan.models.layers import SPECTRAL_LAYERS, conv1x1, conv3x3, initialise_orthogonal, linear
 from reacgan.models.norms import BatchNorm, ConditionalBatchNorm
+from reacgan.models.recompute import attended, chain_output
 from reacgan.models.residual import GENERATOR_STAGES, stages_of
 from reacgan.models.spectral import weight_of
+from reacgan.models.weights import Resample
 from reacgan.randomness import Draws
 
 Shortcut = Literal["drop", "learned"]
@@ -88,7 +83,7 @@ class DeepGeneratorBlock(nn.Module):
         """[N, C, H, W], condition [N, D] -> [N, C', 2H, 2W] or the same size; C' <= C if dropped."""
         hidden = images
         for norm, convolution in zip(self.norms, self.convolutions, strict=True):
-            hidden = convolution(F.relu(norm(hidden, condition), inplace=True))
+            hidden = convolution(norm.activated(hidden, condition))  # type: ignore[operator]
         kept = self.shortcut(images)[:, : self.out_channels]
         return hidden + (F.interpolate(kept, scale_factor=2) if self.up else kept)
 
@@ -129,6 +124,7 @@ class BigGANDeepGenerator(Generator):
         spectral_norm: bool = True,
     ) -> None:
         super().__init__(num_classes)
+        self.recompute = False
         self.grid = grid_of(resolution)
         multiples = stages_of(GENERATOR_STAGES, self.grid, resolution)
         stages = [width * multiple for multiple in multiples]
@@ -166,10 +162,9 @@ class BigGANDeepGenerator(Generator):
         hidden = hidden.view(-1, self.in_channels, self.grid.rows, self.grid.columns)
         hidden = hidden.contiguous(memory_format=torch.channels_last)
         for place, blocks in enumerate(self.blocks, start=1):
-            for block in blocks:  # type: ignore[attr-defined]
-                hidden = block(hidden, condition)
-            hidden = attended(self.attention, place, hidden)
-        return torch.tanh(self.output(F.relu(self.norm(hidden), inplace=True)))
+            hidden = chain_output(self, blocks, hidden, condition)  # type: ignore[arg-type]
+            hidden = attended(self, place, hidden)
+        return torch.tanh(self.output(self.norm.activated(hidden)))
 
     def latent_weights(self) -> list[Tensor]:
         """The first layer's weight, then for each resolution what its blocks multiply z with."""
@@ -255,6 +250,7 @@ class BigGANDeepBackbone(Backbone):
         preactivated_shortcut: bool = False,
     ) -> None:
         super().__init__()
+        self.recompute = False
         entry, multiples, halvings = stages_of(BACKBONE_STAGES, grid_of(resolution), resolution)
         stages = [
             width * entry[shortcut == "learned"],
@@ -288,7 +284,8 @@ class BigGANDeepBackbone(Backbone):
         """Images [N, channels, H, W] -> features [N, out_features]."""
         hidden = self.input(images)
         for place, blocks in enumerate(self.blocks, start=1):
-            hidden = attended(self.attention, place, blocks(hidden))
+            hidden = chain_output(self, blocks, hidden)  # type: ignore[arg-type]
+            hidden = attended(self, place, hidden)
         return F.relu(hidden).sum((2, 3))
 
     def stages(self) -> Sequence[nn.Module]:

@@ -8,6 +8,7 @@ halve with each doubling, down to the base; sizes above 32 repeat the widest, sm
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from reacgan.heads import PLAIN_LAYERS
 from reacgan.models.base import Backbone, Generator
 from reacgan.models.layers import SPECTRAL_LAYERS, conv3x3, conv4x4, initialise_orthogonal, linear
 from reacgan.models.norms import BatchNorm, ConditionalBatchNorm
+from reacgan.models.recompute import block_output, recomputed
 from reacgan.models.residual import Norm
 from reacgan.models.spectral import weight_of
 from reacgan.randomness import Draws
@@ -59,6 +61,7 @@ class DCGANGenerator(Generator):
         spectral_norm: bool = False,
     ) -> None:
         super().__init__(num_classes)
+        self.recompute = False
         self.grid = grid_of(resolution)
         self.latent_dim = latent_dim
         self.conditional = conditional
@@ -83,13 +86,21 @@ class DCGANGenerator(Generator):
         condition = self.class_weights(labels, z.dtype) if self.conditional else None
         hidden = self.input(z).view(-1, self.in_channels, self.grid.rows, self.grid.columns)
         hidden = hidden.contiguous(memory_format=torch.channels_last)
-        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            hidden = F.relu(norm(convolution(hidden), condition), inplace=True)
+        for stage in zip(self.convolutions, self.norms, strict=True):
+            hidden = recomputed(self, stage, partial(_doubled, stage), hidden, condition)
         return torch.tanh(self.output(hidden))
 
     def latent_weights(self) -> list[Tensor]:
         """The first layer's weight."""
         return [weight_of(self.input)]
+
+
+def _doubled(
+    stage: tuple[nn.Module, nn.Module], images: Tensor, condition: Tensor | None
+) -> Tensor:
+    convolution, norm = stage
+    result: Tensor = norm.activated(convolution(images), condition)  # type: ignore[operator]
+    return result
 
 
 class ConvolutionStage(nn.Module):
@@ -153,6 +164,7 @@ class DCGANBackbone(Backbone):
         first_norm: bool = False,
     ) -> None:
         super().__init__()
+        self.recompute = False
         grid = grid_of(resolution)
         multiples = multiples_of(grid)[:0:-1]  # the generator's stages from the image on
         widths = [channels, *(width * multiple for multiple in (*multiples, WIDEST))]
@@ -175,7 +187,7 @@ class DCGANBackbone(Backbone):
     def forward(self, images: Tensor) -> Tensor:
         """Images [N, channels, H, W] -> features [N, out_features]."""
         for stage in self.convolutions:
-            images = stage(images)
+            images = block_output(self, stage, images)
         return images.sum((2, 3))
 
     def stages(self) -> Sequence[nn.Module]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reacgan.heads import Layers
+from reacgan.models.fused import convolve, convolve_thinly, is_thin
 from reacgan.models.spectral import SpectralNorm
+from reacgan.models.weights import Resample, arranged, scaled
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
-
-Resample = Literal["none", "up", "down"]
 
 
 def widen_taps(weight: Tensor) -> Tensor:
@@ -51,30 +52,61 @@ class Conv2d(nn.Conv2d):
         super().__init__(in_channels, out_channels, size, padding=(size - 1) // 2, bias=bias)
         self.resample = resample
         self.merged_convolutions = True
+        self.fused_layers = True
 
     def effective_weight(self) -> Tensor:
         """The weight that the convolution uses."""
         return self.weight
 
+    def merged_weight(self) -> Tensor:
+        """The same with the halving built in, [O, I, 4, 4], or the doubling, [I, O, 4, 4]."""
+        if not self.fused_layers:
+            weight = self.effective_weight()
+            if self.resample == "down":
+                return widen_taps(weight) / 4
+            return widen_taps(weight.flip(2, 3)).transpose(0, 1)
+        with torch.autocast(self.weight.device.type, enabled=False):
+            return scaled(self.weight, self.norm_vectors(), order=self.resample, widen=True)
+
+    def arrange(self) -> None:
+        """Put the weight into the order of memory that its convolution takes."""
+        self.weight.data = arranged(self.weight.data, self.resample)
+
+    def norm_vectors(self) -> tuple[Tensor, Tensor, Tensor] | None:
+        """What the weight is divided by; None for nothing."""
+        return None
+
     def forward(self, input: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C', H, W], or twice or half the size."""
-        weight = self.effective_weight()
-        learned = self.kernel_size[0] == 4
-        if self.resample != "none" and not learned and not self.merged_convolutions:
-            return self._apart(input, weight)
-        if self.resample == "up":
-            taps = weight if learned else widen_taps(weight.flip(2, 3))
-            return F.conv_transpose2d(input, taps.transpose(0, 1), self.bias, stride=2, padding=1)
-        if self.resample == "down":
-            taps = weight if learned else widen_taps(weight) / 4
-            return F.conv2d(input, taps, self.bias, stride=2, padding=1)
-        return self._conv_forward(input, weight, self.bias)
+        if self.resample == "none":
+            return self._convolve(input, self.effective_weight())
+        if self.kernel_size[0] == 4:
+            weight = self.effective_weight()
+            weight = weight.transpose(0, 1) if self.resample == "up" else weight
+        elif self.merged_convolutions:
+            weight = self.merged_weight()
+        else:
+            return self._apart(input, self.effective_weight())
+        return self._convolve(input, weight, stride=2, transposed=self.resample == "up")
+
+    def _convolve(
+        self, input: Tensor, weight: Tensor, *, stride: int = 1, transposed: bool = False
+    ) -> Tensor:
+        padding = (self.kernel_size[0] - 1) // 2
+        if self.fused_layers and stride == 1 and is_thin(input, weight):
+            return convolve_thinly(input, weight, self.bias)
+        if self.fused_layers:
+            return convolve(
+                input, weight, self.bias, stride=stride, padding=padding, transposed=transposed
+            )
+        operation = F.conv_transpose2d if transposed else F.conv2d
+        return operation(input, weight, self.bias, stride=stride, padding=padding)
 
     def _apart(self, input: Tensor, weight: Tensor) -> Tensor:
         """Doubling, then convolution; or convolution, then halving."""
         if self.resample == "up":
-            return self._conv_forward(F.interpolate(input, scale_factor=2), weight, self.bias)
-        return F.avg_pool2d(self._conv_forward(input, weight, self.bias), 2)
+            return self._convolve(F.interpolate(input, scale_factor=2), weight)
+        return F.avg_pool2d(self._convolve(input, weight), 2)
 
 
 class SpectralConv2d(SpectralNorm, Conv2d):
@@ -139,3 +171,10 @@ def initialise_orthogonal(module: AnyModule) -> AnyModule:
             if bias is not None:
                 nn.init.zeros_(bias)
     return module
+
+
+def arrange(module: nn.Module) -> None:
+    """Put the weights of all convolutions into the order of memory that they are used in."""
+    for layer in module.modules():
+        if isinstance(layer, Conv2d):
+            layer.arrange()

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reacgan import distributed
+from reacgan.models.fused import modulated
 from reacgan.models.layers import linear
 from reacgan.models.spectral import weight_of
 
@@ -28,6 +29,7 @@ class BatchNorm(nn.Module):
         super().__init__()
         self.momentum = momentum
         self.track = True
+        self.fused_layers = True
         self.gain = nn.Parameter(torch.ones(num_features)) if affine else None
         self.bias = nn.Parameter(torch.zeros(num_features)) if affine else None
         self.register_buffer("running_mean", torch.zeros(num_features))
@@ -48,6 +50,34 @@ class BatchNorm(nn.Module):
             momentum=self.momentum,
             eps=BATCH_NORM_EPS,
         )
+
+    def activated(self, images: Tensor) -> Tensor:
+        """ReLU of the result, as one operation where it can be."""
+        if self.gain is None or self.bias is None or not self.fuses(images):
+            return F.relu(self(images), inplace=True)
+        return self.modulated(images, self.gain[None], self.bias[None])
+
+    def fuses(self, images: Tensor) -> bool:
+        """Whether norm, gain, bias and ReLU are one operation for these images."""
+        return (
+            self.fused_layers
+            and self.training
+            and distributed.world_size() == 1
+            and images.device.type in ("cpu", "cuda")
+        )
+
+    def modulated(self, images: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
+        """ReLU(gain x normalised + bias), gain and bias [N, C] or [1, C]; where :meth:`fuses`."""
+        mean, variance = self._statistics(images)
+        return modulated(images, mean, variance, gain, bias, eps=BATCH_NORM_EPS)
+
+    @torch.no_grad()
+    def _statistics(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and biased variance [C] of a batch, in the type of the running ones; tracked."""
+        held = self.running_mean, self.running_var
+        if not self.track:  # somewhere else to write to
+            held = torch.empty_like(held[0]).zero_(), torch.empty_like(held[1]).zero_()
+        return torch.batch_norm_update_stats(images.detach(), *held, self.momentum)
 
     def _over_processes(self, images: Tensor) -> Tensor:
         wide = images.to(self.running_mean.dtype)
@@ -86,6 +116,14 @@ class ConditionalBatchNorm(nn.Module):
         gain = (1 + self.gain(condition))[:, :, None, None]
         bias = self.bias(condition)[:, :, None, None]
         return torch.addcmul(bias.to(images.dtype), gain.to(images.dtype), normalised)
+
+    def activated(self, images: Tensor, condition: Tensor | None) -> Tensor:
+        """ReLU of the same, as one operation where it can be."""
+        if condition is None:
+            return self.norm.activated(images)
+        if not self.norm.fuses(images):
+            return F.relu(self(images, condition), inplace=True)
+        return self.norm.modulated(images, 1 + self.gain(condition), self.bias(condition))
 
     def condition_weight(self) -> Tensor:
         """A above B, [2 C, condition_dim], without gradient."""

@@ -20,6 +20,7 @@ from reacgan.config import Grid, NonNegativeFloat, PositiveInt, Resolution, grid
 from reacgan.heads import PLAIN_LAYERS
 from reacgan.models.base import Backbone, Generator
 from reacgan.models.layers import conv1x1
+from reacgan.models.recompute import chain_output
 from reacgan.models.resample import Resampling, doubled, halved
 from reacgan.models.spectral import weight_of
 from reacgan.randomness import Draws
@@ -98,6 +99,7 @@ class Stage(nn.Module):
         resampling: Resampling,
     ) -> None:
         super().__init__()
+        self.recompute = False
         self.change = change
         self.resampling: Resampling = resampling
         self.transition: nn.Module = nn.Identity()
@@ -114,8 +116,7 @@ class Stage(nn.Module):
         images = self.transition(images)
         if self.change == "up":
             images = doubled(images, self.resampling)
-        result: Tensor = self.blocks(images)
-        return result
+        return chain_output(self, self.blocks, images)
 
 
 def _stages(

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reacgan.config import ConfigError, Grid
-from reacgan.models.layers import Resample, conv1x1, conv3x3
+from reacgan.models.fused import add_doubled
+from reacgan.models.layers import conv1x1, conv3x3
 from reacgan.models.norms import BatchNorm, ConditionalBatchNorm
+from reacgan.models.weights import Resample
 
 Norm = Literal["spectral", "batch", "none"]
 """Of a backbone: spectral norm of the weights, batch norm of the features, or neither."""
@@ -60,6 +62,7 @@ class GeneratorBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.merged_convolutions = True
+        self.fused_layers = True
         self.norm1 = ConditionalBatchNorm(in_channels, condition_dim, spectral=spectral)
         self.conv1 = conv3x3(in_channels, out_channels, spectral=spectral, resample="up")
         self.norm2 = ConditionalBatchNorm(out_channels, condition_dim, spectral=spectral)
@@ -68,13 +71,15 @@ class GeneratorBlock(nn.Module):
 
     def forward(self, images: Tensor, condition: Tensor | None) -> Tensor:
         """[N, C, H, W], condition [N, D] or None -> [N, C', 2H, 2W]."""
-        hidden = F.relu(self.norm1(images, condition), inplace=True)
-        hidden = self.conv1(hidden)
-        hidden = self.conv2(F.relu(self.norm2(hidden, condition), inplace=True))
+        hidden = self.conv1(self.norm1.activated(images, condition))
+        hidden = self.conv2(self.norm2.activated(hidden, condition))
         if not self.merged_convolutions:
             return hidden + self.shortcut(F.interpolate(images, scale_factor=2))
         # A 1x1 convolution and nearest upsampling commute; this order costs a quarter.
-        return hidden + F.interpolate(self.shortcut(images), scale_factor=2)
+        shortcut = self.shortcut(images)
+        if self.fused_layers:
+            return add_doubled(hidden, shortcut)
+        return hidden + F.interpolate(shortcut, scale_factor=2)
 
     def condition_weight(self) -> Tensor:
         """What the condition is multiplied with, [2 C + 2 C', D]."""

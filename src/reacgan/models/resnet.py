@@ -14,10 +14,11 @@ from torch.nn import functional as F
 
 from reacgan.config import PositiveInt, Resolution, grid_of
 from reacgan.heads import PLAIN_LAYERS
-from reacgan.models.attention import attended, attention_layers, stages_with
+from reacgan.models.attention import attention_layers, stages_with
 from reacgan.models.base import Backbone, Generator
 from reacgan.models.layers import SPECTRAL_LAYERS, conv3x3, initialise_orthogonal, linear
 from reacgan.models.norms import BatchNorm
+from reacgan.models.recompute import attended, block_output
 from reacgan.models.residual import (
     BACKBONE_STAGES,
     GENERATOR_STAGES,
@@ -57,6 +58,7 @@ class ResNetGenerator(Generator):
         spectral_norm: bool = False,
     ) -> None:
         super().__init__(num_classes)
+        self.recompute = False
         self.grid = grid_of(resolution)
         multiples = stages_of(GENERATOR_STAGES, self.grid, resolution)
         stages = [width * multiple for multiple in multiples]
@@ -83,8 +85,8 @@ class ResNetGenerator(Generator):
         hidden = self.input(z).view(-1, self.in_channels, self.grid.rows, self.grid.columns)
         hidden = hidden.contiguous(memory_format=torch.channels_last)
         for place, block in enumerate(self.blocks, start=1):
-            hidden = attended(self.attention, place, block(hidden, condition))
-        return torch.tanh(self.output(F.relu(self.norm(hidden), inplace=True)))
+            hidden = attended(self, place, block_output(self, block, hidden, condition))
+        return torch.tanh(self.output(self.norm.activated(hidden)))
 
     def latent_weights(self) -> list[Tensor]:
         """The first layer's weight."""
@@ -115,6 +117,7 @@ class ResNetBackbone(Backbone):
         preactivated_shortcut: bool = False,
     ) -> None:
         super().__init__()
+        self.recompute = False
         multiples, halvings = stages_of(BACKBONE_STAGES, grid_of(resolution), resolution)
         stages = [channels, *(width * multiple for multiple in multiples)]
         spectral = norm == "spectral"
@@ -141,7 +144,7 @@ class ResNetBackbone(Backbone):
         """Images [N, channels, H, W] -> features [N, out_features]."""
         hidden = images
         for place, block in enumerate(self.blocks, start=1):
-            hidden = attended(self.attention, place, block(hidden))
+            hidden = attended(self, place, block_output(self, block, hidden))
         return F.relu(hidden).sum((2, 3))
 
     def stages(self) -> Sequence[nn.Module]:

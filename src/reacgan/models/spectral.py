@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reacgan.models.switches import power_iteration_frozen
+from reacgan.models.weights import Resample, as_matrix, in_memory_order, in_named_order, scaled
 
 SPECTRAL_NORM_EPS = 1e-6
 
@@ -25,6 +26,8 @@ class SpectralNorm(nn.Module):
     u: Tensor
     v: Tensor
     iterate: bool = True
+    fused_layers: bool = True
+    resample: Resample = "none"
 
     def reset_parameters(self) -> None:
         """Draw the weight as the layer does (its constructor ends here), then u and v."""
@@ -36,15 +39,36 @@ class SpectralNorm(nn.Module):
     def normalised_weight(self) -> Tensor:
         """``weight / sigma``, same shape as ``weight``."""
         with torch.autocast(self.weight.device.type, enabled=False):
-            matrix = self.weight.flatten(1)
-            if self.training and self.iterate:
-                with torch.no_grad():
-                    held = matrix.detach()
-                    self.v.copy_(F.normalize(held.t().mv(self.u), dim=0, eps=SPECTRAL_NORM_EPS))
-                    self.u.copy_(F.normalize(held.mv(self.v), dim=0, eps=SPECTRAL_NORM_EPS))
+            if self.fused_layers:
+                return scaled(self.weight, self.norm_vectors(), order=self.resample)
+            self._iterate(self.weight.detach().flatten(1))
             # Clones: the next forward pass overwrites the buffers while this graph may still live.
             u, v = self.u.clone(), self.v.clone()
-            return self.weight / torch.dot(u, matrix.mv(v))
+            return self.weight / torch.dot(u, self.weight.flatten(1).mv(v))
+
+    def _iterate(self, matrix: Tensor) -> None:
+        if self.training and self.iterate:
+            self.v.copy_(_unit(matrix.t().mv(self.u)))
+            self.u.copy_(_unit(matrix.mv(self.v)))
+
+    @torch.no_grad()
+    def norm_vectors(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Sigma, u and v after the iteration that is due; v as the weight lies in memory."""
+        shape, order = self.weight.shape, self.resample
+        matrix = as_matrix(self.weight.detach(), order)
+        if not (self.training and self.iterate):
+            u, v = self.u.clone(), in_memory_order(self.v, shape, order)
+            return torch.dot(u, matrix.mv(v)), u, v
+        v = _unit(matrix.t().mv(self.u))
+        image = matrix.mv(v)
+        u = _unit(image)
+        self.v.copy_(in_named_order(v, shape, order))
+        self.u.copy_(u)
+        return torch.dot(u, image), u, v
+
+
+def _unit(vector: Tensor) -> Tensor:
+    return F.normalize(vector, dim=0, eps=SPECTRAL_NORM_EPS)
 
 
 def weight_of(layer: nn.Module) -> Tensor:

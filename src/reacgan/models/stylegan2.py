@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +13,7 @@ from reacgan.heads.equalised import LabelMapping, mapping_layers, normalised_sec
 from reacgan.heads.hypersphere import without_autocast
 from reacgan.models.base import Generator
 from reacgan.models.filters import Resampler
+from reacgan.models.recompute import block_output
 from reacgan.models.stylegan2_layers import (
     RESIDUAL_GAIN,
     Architecture,
@@ -64,13 +67,15 @@ class SynthesisBlock(nn.Module):
         self.resampler = Resampler()
 
     def forward(
-        self, hidden: Tensor, images: Tensor | None, w: Tensor, draws: Draws | None
+        self, hidden: Tensor, images: Tensor | None, w: Tensor, *noises: Tensor
     ) -> tuple[Tensor, Tensor | None]:
-        """[N, C, H, W] and the sum of smaller images, w [N, layers, style_dim] -> both, doubled."""
+        """[N, C, H, W] and the sum of smaller images, w [N, layers, style_dim] -> both, doubled.
+
+        ``noises``: [N, 1, H', W'] for each convolution, or none for the layers' constant ones.
+        """
         kept = hidden
         for place, conv in enumerate(self.convs):
-            noise = None if draws is None else draws.normal(len(w), 1, *self.size)
-            hidden = conv(hidden, w[:, place], noise)
+            hidden = conv(hidden, w[:, place], noises[place] if noises else None)
         if self.shortcut is not None:
             hidden = hidden + self.shortcut(kept)
         if images is not None:
@@ -80,6 +85,13 @@ class SynthesisBlock(nn.Module):
             new = self.to_image(hidden, w[:, self.depth])
             images = new if images is None else images + new
         return hidden, images
+
+
+def _drawn(block: Any, draws: Draws | None, count: int) -> list[Tensor]:
+    """Noise for each convolution of a block, outside of it: a second computation draws nothing."""
+    if draws is None:
+        return []
+    return [draws.normal(count, 1, *block.size) for _ in block.convs]
 
 
 class StyleGAN2Generator(Generator):
@@ -123,6 +135,7 @@ class StyleGAN2Generator(Generator):
         architecture: Architecture = "skip",
     ) -> None:
         super().__init__(num_classes)
+        self.recompute = False
         grid = grid_of(resolution)
         self.latent_dim = latent_dim
         self.style_dim = style_dim
@@ -171,7 +184,8 @@ class StyleGAN2Generator(Generator):
         draws = draws if self.training else None
         for place, block in enumerate(self.blocks):
             first = max(2 * place - 1, 0)  # an image shares its w with the next convolution
-            hidden, images = block(hidden, images, w[:, first:], draws)
+            noises = _drawn(block, draws, len(w))
+            hidden, images = block_output(self, block, hidden, images, w[:, first:], *noises)
         if images is None:
             raise RuntimeError("no block makes an image")
         return images

@@ -11,6 +11,7 @@ from reacgan.heads.equalised import EQUALISED_LAYERS, EqualisedLinear
 from reacgan.heads.hypersphere import without_autocast
 from reacgan.models.base import AnyModule, Backbone
 from reacgan.models.filters import Resampler
+from reacgan.models.recompute import block_output
 from reacgan.models.stylegan2_layers import (
     RESIDUAL_GAIN,
     Architecture,
@@ -127,6 +128,7 @@ class StyleGAN2Backbone(Backbone):
         group: PositiveInt = 4,
     ) -> None:
         super().__init__()
+        self.recompute = False
         grid = grid_of(resolution)
         squares = [grid.square >> place for place in range(grid.doublings + 1)]
         widths = [channels_at(square, channel_base, channel_max) for square in squares]
@@ -155,8 +157,8 @@ class StyleGAN2Backbone(Backbone):
         """Images [N, channels, H, W] -> features [N, out_features], float32 at least."""
         hidden: Tensor | None = None
         for block in self.blocks:
-            hidden, images = block(hidden, images)
-        features: Tensor = self.end(hidden, images)
+            hidden, images = block_output(self, block, hidden, images)
+        features: Tensor = block_output(self, self.end, hidden, images)
         return features
 
     def initialise(self, module: AnyModule) -> AnyModule:

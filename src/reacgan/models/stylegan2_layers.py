@@ -18,7 +18,7 @@ from reacgan.heads.base import at_least_float32
 from reacgan.heads.equalised import EqualisedLinear, leaky_relu
 from reacgan.heads.hypersphere import without_autocast
 from reacgan.models.filters import Resampler
-from reacgan.models.layers import Resample
+from reacgan.models.weights import Resample
 
 Architecture = Literal["skip", "resnet", "orig"]
 """How images of several sizes are joined: sums of images, residual blocks, or only the last."""

@@ -34,10 +34,20 @@ def class_sheet(
     generator: Generator, class_names: tuple[str, ...], columns: int = 10
 ) -> Image.Image:
     """A sheet of the classes of :func:`rows_for` with seeds 0 to ``columns - 1``."""
-    rows = rows_for(len(class_names))
+    return draw_classes(class_images(generator, len(class_names), columns), class_names)
+
+
+def class_images(generator: Generator, num_classes: int, columns: int = 10) -> Tensor:
+    """uint8 ``[rows, columns, C, H, W]``: :func:`rows_for`, with seeds 0 to ``columns - 1``."""
+    rows = rows_for(num_classes)
     z = latents_for(list(range(columns)), generator.latent_dim).repeat(len(rows), 1)
     images = generate(generator, z, torch.tensor(rows).repeat_interleave(columns))
-    return sheet(images.unflatten(0, (len(rows), columns)), [class_names[row] for row in rows])
+    return images.unflatten(0, (len(rows), columns))
+
+
+def draw_classes(images: Tensor, class_names: tuple[str, ...]) -> Image.Image:
+    """The sheet of what :func:`class_images` gave."""
+    return sheet(images, [class_names[row] for row in rows_for(len(class_names))])
 
 
 def sheet(images: Tensor, names: list[str] | None = None, *, smallest: int = 48) -> Image.Image:

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from reacgan.config import ConfigError
 from reacgan.files import digest_of, flush_folder, flush_to_disk
+from reacgan.training.background import Saveable
 from reacgan.training.state import TrainState
 
 FORMAT = 2
@@ -33,12 +34,12 @@ class FormatError(CheckpointError):
 
 
 def save_checkpoint(
-    state: TrainState, folder: Path, *, keep: int, facts: dict[str, Any], good: int | None = None
+    state: Saveable, folder: Path, *, keep: int, facts: dict[str, Any], good: int | None = None
 ) -> Path:
     """Write the state below ``folder``, then remove all before it but the latest ``keep``.
 
     Args:
-        state: what to save.
+        state: what to save: the state itself, or a copy of it.
         folder: the run's ``checkpoints``.
         keep: how many of the latest stay, this one included.
         facts: plain values that must be equal when the state is loaded again.
@@ -74,7 +75,7 @@ def save_checkpoint(
     return final
 
 
-def _write(state: TrainState, writing: Path, facts: dict[str, Any]) -> None:
+def _write(state: Saveable, writing: Path, facts: dict[str, Any]) -> None:
     writing.mkdir()
     digests = {}
     for part, tensors in state.tensors().items():

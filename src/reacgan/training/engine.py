@@ -14,9 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from reacgan import distributed
-from reacgan.config import ConfigError, Device, Precision, SpeedConfig
-from reacgan.models import set_switches
-from reacgan.training.speed import choose
+from reacgan.config import ConfigError, Device, Experiment, Precision, SpeedConfig
+from reacgan.extractors.arithmetic import allow_tf32
+from reacgan.models import arrange, set_switches
+from reacgan.training.allocator import keep_freed_memory
+from reacgan.training.speed import choose, settle
 
 
 class Engine:
@@ -38,12 +40,23 @@ class Engine:
         speed: SpeedConfig | None = None,
     ) -> None:
         self.device = start_processes(device)
-        self.speed = choose(speed or SpeedConfig(), self.device)
+        self._asked = speed or SpeedConfig()
+        self.speed = choose(self._asked, self.device)
+        if self.speed.keep_memory:
+            keep_freed_memory()
+        # PyTorch's own default has TF32 in convolutions.
+        allow_tf32(self.speed.tf32)
         self.precision = precision
         self.rank = distributed.rank()
         self.world = distributed.world_size()
         if precision == "float64" and self.device.type == "mps":
             raise ConfigError("training.precision is float64, which MPS lacks; use float32 or cpu")
+
+    def settle(self, experiment: Experiment) -> None:
+        """Leave out what this experiment cannot have, or what cannot pay for it; may be called again."""
+        self.speed = settle(
+            self.speed, self._asked, experiment, device=self.device, world=self.world
+        )
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -64,7 +77,10 @@ class Engine:
             merged_passes=self.speed.merged_passes,
             fused_layers=self.speed.fused_layers,
         )
-        return module.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        module.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        if self.speed.channels_last:
+            arrange(module)
+        return module
 
     def autocast(self) -> AbstractContextManager[None]:
         """The context that the networks run in."""
@@ -79,7 +95,13 @@ class Engine:
 
     def describe(self) -> dict[str, Any]:
         """What results depend on beside versions and machine."""
-        return {"computes_on": self.device.type, "precision": self.precision, "world": self.world}
+        return {
+            "computes_on": self.device.type,
+            "precision": self.precision,
+            "float32_products": "tf32" if self.speed.tf32 else "float32",
+            "world": self.world,
+            "speed": self.speed.describe(),
+        }
 
     def memory_bytes(self) -> int:
         """Peak memory: of the device where it is counted, else of this process."""

@@ -15,8 +15,10 @@ iteration of each spectral norm, as it does for the whole batch.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -41,8 +43,62 @@ from reacgan.training.steps import (
 Autocast = Callable[[], AbstractContextManager[None]]
 Labelled = tuple[Tensor, Tensor]
 OutputGradients = list[dict[str, Tensor | None]]
+Given_contra = TypeVar("Given_contra", contravariant=True)
 
 
+class GradientStep(Protocol[Given_contra]):
+    """What works out the gradients of one network's step."""
+
+    def __call__(
+        self,
+        players: Sequence[Players],
+        real: Given_contra,
+        latents: Sequence[Latents],
+        *,
+        parameters: Sequence[nn.Parameter],
+        autocast: Autocast,
+    ) -> tuple[Parts, Outputs]:
+        """Add gradients to ``parameters``; parts of the loss, and what D said."""
+        ...
+
+
+def forget_gradients(parameters: Sequence[nn.Parameter]) -> None:
+    """No gradients are held."""
+    for parameter in parameters:
+        parameter.grad = None
+
+
+def _for_these_alone(step: GradientStep[Given_contra]) -> GradientStep[Given_contra]:
+    """While the step is worked out, no other parameter than its own builds a graph."""
+
+    @functools.wraps(step)
+    def alone(
+        players: Sequence[Players],
+        real: Given_contra,
+        latents: Sequence[Latents],
+        *,
+        parameters: Sequence[nn.Parameter],
+        autocast: Autocast,
+    ) -> tuple[Parts, Outputs]:
+        own = {id(parameter) for parameter in parameters}
+        others = [
+            parameter
+            for network in (players[0].generator, players[0].discriminator)
+            for parameter in network.parameters()
+            if parameter.requires_grad and id(parameter) not in own
+        ]
+        for parameter in others:
+            parameter.requires_grad_(False)
+        try:
+            return step(players, real, latents, parameters=parameters, autocast=autocast)
+        finally:
+            for parameter in others:
+                parameter.requires_grad_(True)
+
+    return alone
+
+
+@_for_these_alone
 def discriminator_gradients(
     players: Sequence[Players],
     real: Labelled,
@@ -90,6 +146,7 @@ def discriminator_gradients(
     )
 
 
+@_for_these_alone
 def generator_gradients(
     players: Sequence[Players],
     real: Labelled | None,

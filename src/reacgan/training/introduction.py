@@ -15,6 +15,7 @@ from reacgan.sampling import sheet
 from reacgan.sampling.grids import rows_for
 from reacgan.training.engine import Engine
 from reacgan.training.progress import Progress
+from reacgan.training.room import describe_memory
 from reacgan.training.state import TrainState
 
 
@@ -37,6 +38,8 @@ def introduce(
         f"parameters, {engine.device.type}, {engine.precision}, {engine.world} process(es), "
         f"batch {training.batch} x {training.d_steps}, {training.images:,} images to see"
     )
+    for line in () if progress.quiet else describe_memory(experiment, state, data, engine):
+        progress.say(line)
     for warning in _warnings(experiment, state, data):
         progress.say(f"note: {warning}")
     if resumed is not None:

@@ -41,6 +41,7 @@ class Journal:
         self.read_at = images_seen
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
+        self._marks: dict[str, Any] = {}
         self._clock = time.perf_counter()
         self._drop_later()
 
@@ -93,10 +94,19 @@ class Journal:
             "images_per_second": round((images_seen - self.read_at) / (now - self._clock), 2),
             **{name: round(value, 6) for name, value in means.items()},
             **facts,
+            **self._marks,
         }
+        self._marks.clear()
         self.read_at, self._clock = images_seen, now
         self._append(line)
         return line
+
+    def mark(self, name: str, value: Any) -> None:
+        """The next line tells this, unless it was told last time this name was (a resumed run)."""
+        lines = read_lines(self.path) if self.path is not None and self.path.exists() else []
+        told = [line[name] for line in lines if name in line]
+        if not told or told[-1] != value:
+            self._marks[name] = value
 
     def note(self, event: Mapping[str, Any]) -> None:
         """Append what happened at the moment of the last line, as a line with ``event``."""

@@ -16,6 +16,7 @@ from reacgan.data import ImageData
 from reacgan.data.loader import Loader
 from reacgan.losses import adversarial
 from reacgan.randomness import Draws
+from reacgan.training.captured import Work
 from reacgan.training.ema import update_average
 from reacgan.training.engine import Engine
 from reacgan.training.gradients import discriminator_gradients, generator_gradients
@@ -28,6 +29,7 @@ from reacgan.training.schedules import (
     learning_rate,
     top_share,
 )
+from reacgan.training.speed import Ways
 from reacgan.training.state import TrainState, trained_parameters
 
 # Processes agree on stopping only every so many cycles, since asking waits for the device.
@@ -46,6 +48,7 @@ class Trainer:
         self.experiment = experiment
         self.state = state
         self.engine = engine
+        engine.settle(experiment)
         self.num_classes = data.num_classes
         training, shares = experiment.training, engine.world * experiment.training.accumulate
         if training.batch % shares:
@@ -79,9 +82,13 @@ class Trainer:
         self.d_parameters = trained_parameters(state.discriminator)
         self.local_batch = experiment.training.batch // engine.world
         self.parts = experiment.training.accumulate
+        self.say: Callable[[str], None] = lambda line: None
+        """Told what a person should know of how steps are made."""
         self.lr_scale = 1.0
         """Both learning rates are multiplied by this; below 1 once a run has gone back."""
         self._held: tuple[int, tuple[Tensor, Tensor]] | None = None
+        networks = state.generator, state.discriminator
+        self.ways = Ways(engine.speed, networks, (*networks, state.adaptive), engine.precision)
 
     def draws(self, stream: str, part: int = 0) -> Draws:
         """Randomness of one purpose at this moment of the run, for one part of the batch."""
@@ -139,23 +146,26 @@ class Trainer:
         decay = ema_decay(self.experiment.ema, self.state.images_seen, self.experiment.cycle_images)
         fused = self.engine.speed.fused_optimizer
         update_average(self.state.average, self.state.generator, decay, fused=fused)
+        for line in self.ways.news():
+            journal.note({"kind": "speed", "message": line})
+            self.say(f"note: {line}")
 
     def discriminator_step(self, journal: Journal) -> None:
         """Show D one batch; moves the clock."""
         state, batch = self.state, self.experiment.training.batch
         self._set_strength()
-        forget_gradients(self.d_parameters)
-        parts, outputs = discriminator_gradients(
+        work = Work(
+            discriminator_gradients,
             self.players(batch),
             self.real(),
             self.latents("latents/d"),
-            parameters=self.d_parameters,
-            autocast=self.engine.autocast,
+            self.d_parameters,
+            self.engine.autocast,
         )
+        parts, real_scores = self.ways.run(work)
         self._move(state.d_optimizer, self.experiment.d_optimizer, self.d_parameters)
         for term in self.objective.terms.values():
             term.after_d_step(state.discriminator)
-        real_scores = outputs[1].score.detach()
         for name, adaptive in (("augment", self.objective.augment), ("apa", self.objective.apa)):
             if adaptive is not None:
                 adaptive.observe(real_scores, batch=batch)
@@ -167,14 +177,15 @@ class Trainer:
     def generator_step(self, journal: Journal) -> None:
         """Improve G against D as it is."""
         self._set_strength()
-        forget_gradients(self.g_parameters)
-        parts, _ = generator_gradients(
+        work = Work(
+            generator_gradients,
             self.players(self.experiment.cycle_images, shown=True),
             self.real() if self.objective.g_needs_real else None,
             self.latents("latents/g"),
-            parameters=self.g_parameters,
-            autocast=self.engine.autocast,
+            self.g_parameters,
+            self.engine.autocast,
         )
+        parts, _ = self.ways.run(work)
         self._move(self.state.g_optimizer, self.experiment.g_optimizer, self.g_parameters)
         journal.add(parts)
 
@@ -196,12 +207,6 @@ class Trainer:
         strength = condition_strength(transition, self.state.images_seen)
         self.state.generator.condition_strength.fill_(strength)
         self.state.discriminator.head.condition_strength.fill_(strength)
-
-
-def forget_gradients(parameters: list[nn.Parameter]) -> None:
-    """No gradients are held."""
-    for parameter in parameters:
-        parameter.grad = None
 
 
 class Alarm:

@@ -7,34 +7,26 @@ import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
 
-from reacgan import distributed, hub
+from reacgan import distributed
 from reacgan.config import ConfigError, Device, Experiment
 from reacgan.data import DataError, ImageData, open_dataset
 from reacgan.models import complete
-from reacgan.models.trained import TrainedGenerator
-from reacgan.sampling import class_sheet, save_png
-from reacgan.training.checkpoint import (
-    CheckpointError,
-    list_checkpoints,
-    load_latest,
-    save_checkpoint,
-)
+from reacgan.sampling import save_png
+from reacgan.training.checkpoint import list_checkpoints, load_latest
 from reacgan.training.engine import Engine
 from reacgan.training.introduction import introduce, real_sheet
-from reacgan.training.journal import Journal, NonFiniteError
-from reacgan.training.loop import Due, Trainer, run
+from reacgan.training.journal import Journal
+from reacgan.training.loop import Trainer, run
 from reacgan.training.progress import Progress
+from reacgan.training.room import memory_explained
 from reacgan.training.run_folder import RunFolder
-from reacgan.training.scores import periodic_scores
 from reacgan.training.signals import Interrupted, StopRequest
 from reacgan.training.state import TrainState
+from reacgan.training.tasks import Tasks
 from reacgan.training.transfer import take_up
-from reacgan.training.watch import Watch
 
 # Seconds in which a launcher's copy of a signal is not taken for a second one.
 _GRACE = 2.0
@@ -85,6 +77,7 @@ def train(
         raise ConfigError(f"minutes is {minutes:g}; allowed: a positive number")
     engine = Engine(device, experiment.training.precision, experiment.speed)
     experiment = complete(experiment)
+    engine.settle(experiment)
     folder = RunFolder(Path(out))
     main = distributed.is_main()
     with (
@@ -129,32 +122,37 @@ def _train_held(
         experiment.training.images, state.images_seen, deadline=seconds, quiet=quiet
     )
     introduce(progress, experiment, state, data, engine, resumed)
-    for line in told:
+    for line in (engine.speed.line(), *told):
         progress.say(line)
     journal = Journal(folder.journal if distributed.is_main() else None, state.images_seen)
+    journal.mark("speed", engine.speed.describe())
     trainer = Trainer(experiment, state, data, engine)
-    tasks = _Tasks(trainer, journal, progress, folder, data, facts)
+    trainer.say = progress.say
+    tasks = Tasks(trainer, journal, progress, folder, data, facts)
     if distributed.is_main() and resumed is None:
         save_png(real_sheet(data), folder.samples / "real.png")
-    try:
-        done = run(
-            trainer,
-            journal,
-            tasks.due(),
-            stop=lambda: request.set or tasks.watch.stops,
-            seconds=seconds,
-        )
-    finally:
-        progress.close()
-        trainer.loader.close()
-    return _conclude(tasks, request, done=done)
+    with tasks.writer:
+        try:
+            with memory_explained(experiment, state, data, engine):
+                done = run(
+                    trainer,
+                    journal,
+                    tasks.due(),
+                    stop=lambda: request.set or tasks.watch.stops,
+                    seconds=seconds,
+                )
+        finally:
+            progress.close()
+            trainer.loader.close()
+        return _conclude(tasks, request, done=done)
 
 
-def _conclude(tasks: _Tasks, request: StopRequest, *, done: bool) -> RunResult:
+def _conclude(tasks: Tasks, request: StopRequest, *, done: bool) -> RunResult:
     """Leave a sheet, say where things are, and why it ended."""
     progress, folder, seen = tasks.progress, tasks.folder, tasks.trainer.state.images_seen
     if distributed.is_main():
         tasks.samples()
+    tasks.finish()
     if done:
         progress.say(f"samples     {folder.samples}/{seen:012d}.png")
         progress.say(f"generator   {folder.model}")
@@ -183,116 +181,4 @@ def _check_classes(data: ImageData) -> None:
         raise DataError(
             f"{data.source}: no image of {', '.join(map(repr, empty[:10]))}"
             f"{' ...' if len(empty) > 10 else ''}; leave out classes without images"
-        )
-
-
-class _Tasks:
-    """What the loop calls when it is due."""
-
-    def __init__(
-        self,
-        trainer: Trainer,
-        journal: Journal,
-        progress: Progress,
-        folder: RunFolder,
-        data: ImageData,
-        facts: dict[str, Any],
-    ) -> None:
-        self.trainer = trainer
-        self.journal = journal
-        self.progress = progress
-        self.folder = folder
-        self.data = data
-        self.facts = facts
-        self.watch = Watch(trainer, journal, progress, folder, data)
-        self.scores = periodic_scores(trainer, data, folder.path)
-        self.began_at = trainer.state.images_seen
-        # What a resumed state was read from stays as it is.
-        self.saved_at: int | None = trainer.state.images_seen or None
-
-    def due(self) -> Due:
-        return Due(self.report, self.samples, self.checkpoint, self.look, self.score, self.settle)
-
-    def score(self) -> None:
-        if self.scores is None:
-            return
-        with self.journal.paused():
-            found = self.scores.measure(self.trained())
-        self.watch.scored(found)
-        told = "  ".join(f"{score.metric} {score.value:.4g}" for score in found)
-        self.progress.say(f"{self.trainer.state.images_seen:>11,} images scored: {told}")
-
-    def final_scores(self) -> None:
-        """The best state on the images that are reported, after a run that went on."""
-        seen = self.trainer.state.images_seen
-        if self.scores is None:
-            return
-        if seen not in (self.began_at, self.scores.measured_at):
-            self.score()
-        # A process that was ended in the middle has left the report undone.
-        if self.scores.best() is None or self.scores.reported():
-            return
-        for score in self.scores.final():
-            self.progress.say(f"best state  {score.metric} {score.value:.4g}")
-
-    def look(self) -> None:
-        self.watch.look()
-        self.report()
-        self.settle()
-
-    def settle(self) -> None:
-        if self.watch.settle(self.facts):
-            self.saved_at = self.trainer.state.images_seen
-            if self.scores is not None:
-                self.scores.back_to(self.trainer.state.images_seen)
-
-    def report(self) -> None:
-        seen = self.trainer.state.images_seen
-        if seen == self.journal.read_at:
-            return
-        if (means := self.watch.read(seen)) is None:
-            return
-        memory = self.trainer.engine.memory_bytes()
-        line = self.journal.write(seen, means, memory_bytes=memory, **self.watch.noted())
-        self.progress.report(line)
-        self.watch.take(line)
-
-    def samples(self) -> None:
-        if not distributed.is_main():
-            return
-        with self.journal.paused():
-            state = self.trainer.state
-            picture = class_sheet(state.average, self.data.class_names)
-            save_png(picture, self.folder.samples / f"{state.images_seen:012d}.png")
-
-    def checkpoint(self) -> None:
-        state = self.trainer.state
-        self.report()  # a state with a non-finite loss behind it is never saved
-        with self.journal.paused():
-            if wrong := state.non_finite():  # the losses before the last step were finite
-                self.watch.stumble(NonFiniteError(wrong[:3], f"by {state.images_seen:,}"))
-            self.settle()
-            if distributed.is_main():
-                self._save()
-            self.saved_at = state.images_seen
-            distributed.barrier()
-
-    def _save(self) -> None:
-        state = self.trainer.state
-        try:
-            if self.saved_at != state.images_seen:
-                keep = self.trainer.experiment.report.keep_checkpoints
-                where, good = self.folder.checkpoints, self.watch.good
-                save_checkpoint(state, where, keep=keep, facts=self.facts, good=good)
-            hub.save(self.trained(), self.folder.model)
-        except (OSError, SafetensorError) as error:
-            raise CheckpointError(
-                f"{self.folder.path}: the state at {state.images_seen:,} images cannot be written "
-                f"({error}); what was saved before is whole. Make room, and resume."
-            ) from error
-
-    def trained(self) -> TrainedGenerator:
-        state = self.trainer.state
-        return TrainedGenerator(
-            state.average, self.trainer.experiment, self.data.class_names, state.images_seen
         )

@@ -19,7 +19,15 @@ from reacgan.files import write_text
 # What may differ when a run is taken up again: its length, what it reports, how it computes, what is
 # watched for.
 _WATCH = ("watch.every", "watch.action", "watch.patience", "watch.most_rollbacks")
-_MAY_CHANGE = ("training.images", "report.", "scores.", "speed.", "data.path", *_WATCH)
+_MAY_CHANGE = (
+    "training.images",
+    "training.recompute",
+    "report.",
+    "scores.",
+    "speed.",
+    "data.path",
+    *_WATCH,
+)
 
 
 class RunFolder:

@@ -7,7 +7,7 @@ Looking changes nothing of the training: it draws no random number and moves no 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from reacgan import distributed
@@ -37,6 +37,7 @@ class Watch:
         progress: says what was seen.
         folder: the run's.
         data: the images.
+        finish_writing: waits until the states given to be saved are saved.
     """
 
     def __init__(
@@ -46,11 +47,14 @@ class Watch:
         progress: Progress,
         folder: RunFolder,
         data: ImageData,
+        *,
+        finish_writing: Callable[[], None] = lambda: None,
     ) -> None:
         self.trainer = trainer
         self.journal = journal
         self.progress = progress
         self.folder = folder
+        self.finish_writing = finish_writing
         self.config = trainer.experiment.watch
         self.nature = nature_of(trainer, data)
         self.stopped_by: str | None = None
@@ -180,6 +184,7 @@ class Watch:
             ["a loss of another process"], f"by {state.images_seen:,}"
         )
         event = self._event(error) if stumbled else self._wanted
+        self.finish_writing()  # the states are looked through
         text = json.dumps([event, self._target()]) if distributed.is_main() else None
         event, target = json.loads(distributed.share_text(text, device))
         self._error = self._wanted = None

@@ -1,0 +1,248 @@
+"""Operations that a step spends its time in, each with as few passes over memory as it takes.
+
+Every one is an ``autograd.Function`` that saves less than the operations it stands for, and can be
+differentiated twice: with ``create_graph`` its backward pass is made of ordinary operations.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def convolve(
+    images: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    *,
+    stride: int,
+    padding: int,
+    transposed: bool = False,
+) -> Tensor:
+    """``F.conv2d`` or ``F.conv_transpose2d``; on a CPU the gradient of the bias is a plain sum.
+
+    The library's own costs as much as a tenth of the convolution there.
+    """
+    if bias is None or images.device.type != "cpu":
+        operation = F.conv_transpose2d if transposed else F.conv2d
+        return operation(images, weight, bias, stride=stride, padding=padding)
+    if torch.is_autocast_enabled("cpu"):
+        kind = torch.get_autocast_dtype("cpu")
+        images, weight, bias = images.to(kind), weight.to(kind), bias.to(kind)
+    result: Tensor = _Convolution.apply(images, weight, bias, stride, padding, transposed)
+    return result
+
+
+class _Convolution(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        images: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        stride: int,
+        padding: int,
+        transposed: bool,
+    ) -> Tensor:
+        ctx.save_for_backward(images, weight)
+        ctx.how = ([stride] * 2, [padding] * 2, [1, 1], transposed, [0, 0], 1)
+        operation = F.conv_transpose2d if transposed else F.conv2d
+        return operation(images, weight, bias, stride=stride, padding=padding)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        images, weight = ctx.saved_tensors
+        of_images, of_weight, of_bias = ctx.needs_input_grad[:3]
+        first = second = None
+        if of_images or of_weight:
+            wanted = [of_images, of_weight, False]
+            first, second, _ = torch.ops.aten.convolution_backward(
+                gradient, images, weight, None, *ctx.how, wanted
+            )
+        third = gradient.sum((0, 2, 3)) if of_bias else None
+        return first, second, third, None, None, None
+
+
+def is_thin(images: Tensor, weight: Tensor) -> bool:
+    """Whether a 3x3 convolution gives so few channels that :func:`convolve_thinly` is quicker."""
+    taps = weight.shape[2] * weight.shape[3]
+    return images.device.type == "cpu" and taps == 9 and taps * len(weight) <= weight.shape[1]
+
+
+def convolve_thinly(images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """``F.conv2d`` of stride 1 for few output channels: all taps as one 1x1 convolution, then shifted sums.
+
+    Args:
+        images: [N, C, H, W].
+        weight: [O, C, k, k], k odd.
+        bias: [O] or None.
+
+    Returns:
+        [N, O, H, W], channels last in memory.
+    """
+    outer, inner, side = weight.shape[:3]
+    # out(y, x) takes images(y + a - 1, x + b - 1): folding adds what is at (y, x) to (y + 1 - a, ...).
+    taps = weight.flip(2, 3).permute(0, 2, 3, 1).reshape(-1, inner, 1, 1)
+    spread = F.conv2d(images, taps).flatten(2)
+    result = F.fold(spread, images.shape[2:], side, padding=side // 2)
+    if bias is not None:
+        result = result + bias.view(1, outer, 1, 1).to(result.dtype)
+    return result.contiguous(memory_format=torch.channels_last)
+
+
+def add_doubled(images: Tensor, small: Tensor) -> Tensor:
+    """``images + nearest doubling of small``, written over ``images``.
+
+    Args:
+        images: [N, C, 2H, 2W], needed by nobody else.
+        small: [N, C, H, W].
+    """
+    result: Tensor = _AddDoubled.apply(images, small)
+    return result
+
+
+class _AddDoubled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, small: Tensor) -> Tensor:
+        ctx.mark_dirty(images)
+        cells = images.unflatten(3, (-1, 2)).unflatten(2, (-1, 2))
+        cells.add_(small[:, :, :, None, :, None])
+        return images
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        small = F.avg_pool2d(gradient, 2) * 4 if ctx.needs_input_grad[1] else None
+        return gradient, small
+
+
+def modulated(
+    images: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    gain: Tensor,
+    bias: Tensor,
+    *,
+    eps: float,
+) -> Tensor:
+    """ReLU(gain x (images - mean) / sqrt(variance + eps) + bias) with statistics of ``images``.
+
+    Args:
+        images: [N, C, H, W].
+        mean: of ``images`` over N, H and W, [C].
+        variance: of the same, biased, [C].
+        gain: [N, C] or [1, C].
+        bias: [N, C] or [1, C].
+        eps: added to the variance.
+
+    Returns:
+        [N, C, H, W]. The gradient with respect to ``images`` runs through mean and variance too,
+        so those are constants here.
+    """
+    result: Tensor = _Modulated.apply(images, mean, variance, gain, bias, eps)
+    return result
+
+
+class _Modulated(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        images: Tensor,
+        mean: Tensor,
+        variance: Tensor,
+        gain: Tensor,
+        bias: Tensor,
+        eps: float,
+    ) -> Tensor:
+        inverse = (variance + eps).rsqrt()
+        scale = inverse * gain
+        shift = torch.addcmul(bias, mean, scale, value=-1)
+        result = torch.addcmul(_spread(shift, images), _spread(scale, images), images).relu_()
+        ctx.save_for_backward(images, result, mean, inverse, gain)
+        ctx.eps = eps
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        images, result, mean, inverse, gain = ctx.saved_tensors
+        if (
+            torch.is_grad_enabled()
+        ):  # mean and deviation are constants only for the first derivative
+            wide = images.to(mean.dtype)
+            mean = wide.mean((0, 2, 3))
+            centred = wide - mean.view(1, -1, 1, 1)
+            inverse = (centred.square().mean((0, 2, 3)) + ctx.eps).rsqrt()
+        passed = torch.ops.aten.threshold_backward(gradient, result, 0)
+        sums = passed.sum((2, 3), dtype=mean.dtype)  # [N, C]
+        products = (passed * images).sum((2, 3), dtype=mean.dtype)
+        # of the normalised images: sum over H and W of gradient x normalised
+        of_gain = (products - sums * mean) * inverse
+        of_images = None
+        if ctx.needs_input_grad[0]:
+            count = images.numel() // images.shape[1]
+            first = (gain * sums).sum(0) / count
+            second = (gain * of_gain).sum(0) / count
+            # inverse (gain g - first - normalised x second)
+            slope = -inverse.square() * second
+            level = -inverse * first - slope * mean
+            of_images = torch.addcmul(_spread(level, images), _spread(slope, images), images)
+            of_images = of_images.addcmul(_spread(inverse * gain, images), passed)
+        # For gain and bias [1, C] autograd sums these over N.
+        return of_images, None, None, of_gain.to(gain.dtype), sums.to(gain.dtype), None
+
+
+def _spread(values: Tensor, images: Tensor) -> Tensor:
+    """[C], [1, C] or [N, C] in the type of the images, to go with [N, C, H, W]."""
+    values = values if values.dim() == 2 else values[None]
+    return values[:, :, None, None].to(images.dtype)
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """softmax(query key^T) value, without 1/sqrt(d).
+
+    On CUDA by PyTorch's fused kernels, which keep no matrix of weights; those have no second derivative,
+    so a backward pass that is differentiated itself goes by the plain formula.
+
+    Args:
+        query: [N, L, E].
+        key: [N, S, E].
+        value: [N, S, V].
+
+    Returns:
+        [N, L, V].
+    """
+    if query.device.type != "cuda":
+        return attend_plainly(query, key, value)
+    result: Tensor = _Attention.apply(query, key, value)
+    return result
+
+
+def attend_plainly(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """The formula of :func:`attend`."""
+    return torch.softmax(query @ key.transpose(1, 2), dim=-1) @ value
+
+
+class _Attention(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        ctx.save_for_backward(query, key, value)
+        return _by_kernel(query, key, value)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        twice = torch.is_grad_enabled()
+        with torch.enable_grad():
+            if twice:
+                inputs = [tensor.view_as(tensor) for tensor in ctx.saved_tensors]
+                result = attend_plainly(*inputs)
+            else:
+                inputs = [tensor.detach().requires_grad_() for tensor in ctx.saved_tensors]
+                result = _by_kernel(*inputs)
+            return torch.autograd.grad(result, inputs, gradient, create_graph=twice)
+
+
+def _by_kernel(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    heads = (query[:, None], key[:, None], value[:, None])
+    return F.scaled_dot_product_attention(*heads, scale=1.0)[:, 0]

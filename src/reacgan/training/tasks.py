@@ -1,0 +1,164 @@
+"""What the loop calls when it is due: reports, sheets, states, scores, and what is done about trouble."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from safetensors import SafetensorError
+
+from reacgan import distributed, hub
+from reacgan.data import ImageData
+from reacgan.models.trained import TrainedGenerator
+from reacgan.sampling import save_png
+from reacgan.sampling.grids import class_images, draw_classes
+from reacgan.training.background import Copier, Saveable, Writer
+from reacgan.training.checkpoint import CheckpointError, save_checkpoint
+from reacgan.training.journal import Journal, NonFiniteError
+from reacgan.training.loop import Due, Trainer
+from reacgan.training.progress import Progress
+from reacgan.training.run_folder import RunFolder
+from reacgan.training.scores import periodic_scores
+from reacgan.training.watch import Watch
+
+
+class Tasks:
+    """What the loop calls when it is due."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        journal: Journal,
+        progress: Progress,
+        folder: RunFolder,
+        data: ImageData,
+        facts: dict[str, Any],
+    ) -> None:
+        self.trainer = trainer
+        self.journal = journal
+        self.progress = progress
+        self.folder = folder
+        self.data = data
+        self.facts = facts
+        self.writer = Writer(beside=trainer.engine.speed.background)
+        self.copier = Copier()
+        self.watch = Watch(
+            trainer, journal, progress, folder, data, finish_writing=self.writer.finish
+        )
+        self.scores = periodic_scores(trainer, data, folder.path)
+        self.began_at = trainer.state.images_seen
+        # What a resumed state was read from stays as it is.
+        self.saved_at: int | None = trainer.state.images_seen or None
+
+    def due(self) -> Due:
+        """For the loop."""
+        return Due(self.report, self.samples, self.checkpoint, self.look, self.score, self.settle)
+
+    def score(self) -> None:
+        """Measure the averaged generator, and keep it if it is the best."""
+        if self.scores is None:
+            return
+        with self.journal.paused():
+            found = self.scores.measure(self.trained())
+        self.watch.scored(found)
+        told = "  ".join(f"{score.metric} {score.value:.4g}" for score in found)
+        self.progress.say(f"{self.trainer.state.images_seen:>11,} images scored: {told}")
+
+    def final_scores(self) -> None:
+        """The best state on the images that are reported, after a run that went on."""
+        seen = self.trainer.state.images_seen
+        if self.scores is None:
+            return
+        if seen not in (self.began_at, self.scores.measured_at):
+            self.score()
+        # A process that was ended in the middle has left the report undone.
+        if self.scores.best() is None or self.scores.reported():
+            return
+        for score in self.scores.final():
+            self.progress.say(f"best state  {score.metric} {score.value:.4g}")
+
+    def look(self) -> None:
+        """Work out what the watch looks at, report, and act on it."""
+        self.watch.look()
+        self.report()
+        self.settle()
+
+    def settle(self) -> None:
+        """Raise what went wrong in writing; go back where the watch wants it."""
+        self.writer.check()
+        if self.watch.settle(self.facts):
+            self.saved_at = self.trainer.state.images_seen
+            if self.scores is not None:
+                self.scores.back_to(self.trainer.state.images_seen)
+
+    def report(self) -> None:
+        """A line of the journal."""
+        seen = self.trainer.state.images_seen
+        if seen == self.journal.read_at:
+            return
+        if (means := self.watch.read(seen)) is None:
+            return
+        memory = self.trainer.engine.memory_bytes()
+        line = self.journal.write(seen, means, memory_bytes=memory, **self.watch.noted())
+        self.progress.report(line)
+        self.watch.take(line)
+
+    def samples(self) -> None:
+        """A sheet of the averaged generator's images: made now, drawn and written by the writer."""
+        if not distributed.is_main():
+            return
+        with self.journal.paused():
+            state, names = self.trainer.state, self.data.class_names
+            images = class_images(state.average, len(names))
+            path = self.folder.samples / f"{state.images_seen:012d}.png"
+            self.writer.do(lambda: save_png(draw_classes(images, names), path))
+
+    def checkpoint(self) -> None:
+        """Save the state and the averaged generator, unless a number in them is not finite."""
+        state = self.trainer.state
+        self.report()  # a state with a non-finite loss behind it is never saved
+        with self.journal.paused():
+            if wrong := state.non_finite():  # the losses before the last step were finite
+                self.watch.stumble(NonFiniteError(wrong[:3], f"by {state.images_seen:,}"))
+            self.settle()
+            if distributed.is_main():
+                self._save()
+            self.saved_at = state.images_seen
+            if not self.writer.beside:
+                distributed.barrier()
+
+    def finish(self) -> None:
+        """Wait until all is written, on every process."""
+        self.writer.finish()
+        distributed.barrier()
+
+    def _save(self) -> None:
+        state: Saveable = self.trainer.state
+        if self.writer.beside:
+            self.writer.finish()  # there is memory for one copy
+            state = self.copier.copy(state)
+        new = self.saved_at != state.images_seen
+        self.writer.do(partial(self._write, state, self.trained(), new=new, good=self.watch.good))
+
+    def _write(
+        self, state: Saveable, model: TrainedGenerator, *, new: bool, good: int | None
+    ) -> None:
+        try:
+            if new:
+                keep = self.trainer.experiment.report.keep_checkpoints
+                save_checkpoint(
+                    state, self.folder.checkpoints, keep=keep, facts=self.facts, good=good
+                )
+            hub.save(model, self.folder.model, weights=state.tensors()["average"])
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(
+                f"{self.folder.path}: the state at {state.images_seen:,} images cannot be written "
+                f"({error}); what was saved before is whole. Make room, and resume."
+            ) from error
+
+    def trained(self) -> TrainedGenerator:
+        """The averaged generator at this moment."""
+        state = self.trainer.state
+        return TrainedGenerator(
+            state.average, self.trainer.experiment, self.data.class_names, state.images_seen
+        )

@@ -1,0 +1,390 @@
+"""The quick ways of the data give the same pixels, orders, batches and reasons as the plain ones."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import signal
+import threading
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from reacgan.data import DataError, ImageData, plain_jpeg, prepare_data
+from reacgan.data.archive import new_archive, read_archive
+from reacgan.data.decode import MAX_PIXELS, UnreadableImageError, decode_file, open_header, to_array
+from reacgan.data.loader import Loader, shift_images
+from reacgan.data.order import order_of
+from reacgan.data.parallel import ordered_map
+from reacgan.data.processes import Worker, workers_for
+from reacgan.data.walk import Entry, find_layout, list_split
+from reacgan.data.work import Decode, Header, ReadHeader, read_header
+
+BATCHES = {  # SHA-256 of 60 batches, computed before the quick ways were written
+    (False, 0, False): "c1bf7e584361",
+    (True, 0, False): "b89a03d3dbdd",
+    (False, 3, False): "2ba01528a380",
+    (True, 3, True): "a882c694c302",
+}
+
+
+def jpeg(seed=0, size=(40, 30), mode="RGB", **options):
+    """A photograph-like JPEG: smooth colours and some noise."""
+    rng = np.random.default_rng(seed)
+    small = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    picture = Image.fromarray(small).resize(size, Image.Resampling.BICUBIC).convert(mode)
+    file = io.BytesIO()
+    picture.save(file, "JPEG", **options)
+    return file.getvalue()
+
+
+def usual(path, **options):
+    """Pillow's usual way: its own reading of the header, then the rules."""
+    with open_header(path) as image:
+        return to_array(image, **options)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """300 JPEG, PNG and damaged files in three classes."""
+    root = tmp_path / "photos"
+    for number in range(300):
+        folder = root / f"class {number % 3}"
+        folder.mkdir(parents=True, exist_ok=True)
+        content = jpeg(number, (33 + number % 5, 32))
+        if number % 50 == 7:
+            content = content[: len(content) * 9 // 10]
+        (folder / f"{number:03}.jpg").write_bytes(content)
+        if number % 10 == 0:
+            Image.open(io.BytesIO(jpeg(number))).save(folder / f"{number:03}.png")
+    return root
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"mode": "L"},
+        {"progressive": True},
+        {"subsampling": 0, "quality": 97},
+        {"optimize": True, "quality": 30},
+        {"restart_marker_rows": 1},
+        {"comment": b"a comment"},
+        {"dpi": (300, 300)},
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_plain_jpegs_have_the_pixels_of_pillows_usual_way(tmp_path, options, channels):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(jpeg(1, **options))
+    assert plain_jpeg.open_plain(path) is not None
+    for resolution in (24, 30, (16, 40)):
+        quick = decode_file(path, resolution=resolution, channels=channels)
+        assert quick.flags.c_contiguous and quick.dtype == np.uint8
+        slow = usual(path, resolution=resolution, channels=channels)
+        assert quick.tobytes() == slow.tobytes() and quick.shape == slow.shape
+    with Image.open(path) as image:
+        known = Header(image.size, image.mode, 1 if image.mode == "L" else 3)
+    assert read_header(str(path), MAX_PIXELS) == known
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_photograph_is_not_plain_and_is_turned(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "a.jpg"
+    path.write_bytes(jpeg(2, exif=exif))
+    assert plain_jpeg.open_plain(path) is None and plain_jpeg.plain_header(path) is None
+    with Image.open(path) as image:
+        pixels = np.asarray(image)
+    turned = [
+        pixels, pixels[:, ::-1], pixels[::-1, ::-1], pixels[::-1], pixels.transpose(1, 0, 2),
+        pixels.transpose(1, 0, 2)[:, ::-1], pixels[::-1, ::-1].transpose(1, 0, 2),
+        pixels.transpose(1, 0, 2)[::-1],
+    ][orientation - 1]  # fmt: skip
+    found = decode_file(path, resolution=turned.shape[:2], channels=3)
+    assert (found == turned.transpose(2, 0, 1)).all()
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "RGB"])
+def test_what_is_unusual_goes_the_usual_way(tmp_path, mode):
+    path = tmp_path / "a.jpg"
+    options = {"icc_profile": b"x" * 200} if mode == "RGB" else {}
+    path.write_bytes(jpeg(3, mode=mode, **options))
+    assert plain_jpeg.open_plain(path) is None
+    found = decode_file(path, resolution=16, channels=3)
+    assert (found == usual(path, resolution=16, channels=3)).all()
+
+
+def outcome(work, path):
+    try:
+        return work(path).tobytes()
+    except UnreadableImageError as error:
+        return error.reason
+
+
+def test_damaged_files_give_the_same_pixels_or_the_same_reason(tmp_path, monkeypatch):
+    content = jpeg(4, (32, 32))
+    path = tmp_path / "a.jpg"
+    rng = np.random.default_rng(0)
+    cases = [content[:cut] for cut in range(0, len(content), 23)]
+    for place in range(0, len(content), 5):
+        changed = bytearray(content)
+        changed[place] = rng.integers(256)
+        cases.append(bytes(changed))
+    quick = []
+
+    def both(content):
+        path.write_bytes(content)
+        return read_header(str(path), MAX_PIXELS), outcome(decode, path)
+
+    def decode(path):
+        return decode_file(path, resolution=16, channels=3)
+
+    for content in cases:
+        quick.append(both(content))
+    monkeypatch.setattr(plain_jpeg, "parse_header", lambda content: None)
+    assert [both(content) for content in cases] == quick
+    assert len({reason for _, reason in quick if isinstance(reason, str)}) >= 2
+
+
+def test_too_many_pixels_are_refused_of_plain_files_too(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(jpeg(5, (40, 30)))
+    assert read_header(str(path), 1199).problem == "more than 1199 pixels"
+    with pytest.raises(UnreadableImageError, match="more than 1199 pixels"):
+        decode_file(path, resolution=16, channels=3, max_pixels=1199)
+    path.write_bytes(jpeg(5, (40, 7)))
+    assert read_header(str(path), MAX_PIXELS).problem == "a side below 8 pixels"
+
+
+@pytest.mark.parametrize("way", ["alone", "threads", "processes"])
+def test_every_way_of_working_gives_the_same_file(photos, tmp_path, monkeypatch, way):
+    alone = prepare_data(photos, tmp_path / "alone", resolution=16, channels=3)
+    monkeypatch.setattr("reacgan.data.parallel._SLOW_SECONDS", 0 if way == "threads" else 1e9)
+    started = []
+    if way == "processes":
+        monkeypatch.setattr("reacgan.data.processes._FEWEST_FILES", 1)
+        monkeypatch.setattr("reacgan.data.processes.usable_cores", lambda: 3)
+        plain = Worker.__init__
+
+        def wait_until_ready(self):
+            plain(self)
+            started.append(self)
+            while not self.has_room:
+                assert self._process.poll() is None
+
+        monkeypatch.setattr(Worker, "__init__", wait_until_ready)
+    data = prepare_data(photos, tmp_path / "other", resolution=16, channels=3)
+    assert data.digest == alone.digest and len(data) == 324
+    refused = [(tmp_path / f"{name}.refused.txt").read_bytes() for name in ("alone", "other")]
+    assert refused[0] == refused[1] and refused[0].count(b"truncated or damaged") == 6
+    assert len(started) == (2 if way == "processes" else 0)
+    assert all(worker._process.returncode is not None for worker in started)
+
+
+def test_a_process_that_dies_leaves_its_work_to_this_one(photos):
+    task = Decode(str(photos), 8, 8, 3, MAX_PIXELS)
+    layout = list_split(find_layout(photos), "train")
+    items = [(entry.relative, None) for entry in layout.entries] * 4
+    worker = Worker()
+    try:
+        while not worker.has_room:
+            assert worker._process.poll() is None
+        results = ordered_map(task, items, workers=[worker])
+        found = [next(results) for _ in range(200)]
+        worker._process.kill()
+        found += list(results)
+        assert not worker.has_room
+    finally:
+        worker.close()
+    expected = [task(item) for item in items]
+    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+class Watched(list):
+    """Remembers how far it was read."""
+
+    furthest = 0
+
+    def __getitem__(self, place):
+        self.furthest = max(self.furthest, place.stop)
+        return super().__getitem__(place)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs a system that stops processes")
+def test_a_process_that_hangs_is_waited_for_with_bounded_memory(photos):
+    task = ReadHeader(str(photos), MAX_PIXELS)
+    name = next(photos.rglob("*.jpg")).relative_to(photos).as_posix()
+    items = Watched([(name, "")] * 5000)
+    worker, found = Worker(), []
+    while not worker.has_room:
+        assert worker._process.poll() is None
+    os.kill(worker._process.pid, signal.SIGSTOP)
+    results = ordered_map(task, items, workers=[worker])
+    thread = threading.Thread(target=lambda: found.extend(results))
+    try:
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive() and items.furthest <= 16 + 12 * 32
+    finally:
+        os.kill(worker._process.pid, signal.SIGCONT)
+        thread.join(60)
+        worker.close()
+    assert found == [task((name, ""))] * 5000
+
+
+def test_two_frames_are_not_plain():
+    content = jpeg(6)
+    start = content.index(b"\xff\xc0")
+    frame = content[start : start + 19]
+    assert plain_jpeg.parse_header(content) == (40, 30, "RGB")
+    assert plain_jpeg.parse_header(content[:start] + frame + content[start:]) is None
+
+
+def test_results_survive_the_pipe(photos):
+    decode, read = Decode(str(photos), 8, 8, 3, MAX_PIXELS), ReadHeader(str(photos), MAX_PIXELS)
+    name = next(photos.rglob("*.jpg")).relative_to(photos).as_posix()
+    results = [decode((name, None)), "a reason", decode((name, (1.0, 2.0, 9.0, 9.0)))]
+    facts, content = decode.pack(results)
+    assert all(map(np.array_equal, decode.unpack(facts, content), results))
+    assert decode.unpack(["a reason"], b"") == ["a reason"]
+    worker = Worker()
+    odd = os.fsdecode(b"caf\xe9.jpg")
+    try:
+        heads = worker.submit(read, [(name, ""), (name, "known"), (odd, "")]).result(60)
+    finally:
+        worker.close()
+    assert heads == [read((name, "")), read((name, "known")), read((odd, ""))]
+    assert heads[1].problem == "known" and heads[2].problem.startswith("not readable")
+
+
+def test_processes_only_where_they_pay():
+    small = [Entry(str(number), 0, size=2000) for number in range(4000)]
+    for entries in (small[:-1], [Entry("a", 0, size=10**6)] * 4000):
+        with workers_for(entries) as workers:
+            assert workers == []
+
+
+def test_equal_words_keep_their_order():
+    words = np.random.Philox(1).random_raw(5000)
+    assert (order_of(words) == np.argsort(words, kind="stable")).all()
+    words = words % np.uint64(40)
+    assert (order_of(words) == np.argsort(words, kind="stable")).all()
+
+
+@pytest.mark.parametrize("limit", [None, 0])
+@pytest.mark.parametrize("case", list(BATCHES))
+def test_batches_are_those_of_before(case, limit):
+    flip, crop, balanced = case
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 256, (3000, 3, 16, 24), dtype=np.uint8)
+    labels = rng.integers(0, 17, 3000)
+    data = ImageData(images, labels, tuple(map(str, range(17))), "")
+    loader = Loader(
+        data, batch=64, seed=7, flip=flip, crop=crop, balanced=balanced, resident_limit_bytes=limit
+    )
+    seen = hashlib.sha256()
+    for moment in range(0, 64 * 60, 64):
+        pixels, classes = loader.at(moment)
+        seen.update(pixels.numpy().tobytes() + classes.numpy().tobytes())
+    loader.close()
+    assert seen.hexdigest()[:12] == BATCHES[case]
+
+
+def test_the_order_of_the_next_epoch_is_begun_before_it_is_asked_for(numbered, monkeypatch):
+    plain = [Loader(numbered, batch=8, seed=3)._order(epoch) for epoch in range(4)]
+    monkeypatch.setattr("reacgan.data.loader._LONG_ORDER", 1)
+    loader = Loader(numbered, batch=8, seed=3)
+    assert (loader._order(0) == plain[0]).all()
+    made = loader._new_order
+    monkeypatch.setattr(loader, "_new_order", lambda epoch: pytest.fail("computed in the step"))
+    assert (loader._next_order[1].result() == plain[1]).all()
+    loader._order_executor.submit(int).result()
+    order = loader._next_order[1].result()
+    monkeypatch.setattr(loader, "_new_order", made)
+    assert loader._order(1) is order
+    assert (loader._order(3) == plain[3]).all() and (loader._order(2) == plain[2]).all()
+    loader.close()
+
+
+def test_shifts_on_the_host_are_those_of_gathers():
+    images = torch.randint(0, 256, (9, 3, 12, 10), dtype=torch.uint8)
+    shift = torch.randint(-11, 12, (9, 2))
+    for moved in (shift, torch.zeros_like(shift), shift.clamp(-2, 2)):
+        rows = (torch.arange(12)[None] + moved[:, :1]).clamp(0, 11)
+        columns = (torch.arange(10)[None] + moved[:, 1:]).clamp(0, 9)
+        expected = torch.stack(
+            [image[:, r][:, :, c] for image, r, c in zip(images, rows, columns, strict=True)]
+        )
+        assert torch.equal(shift_images(images, moved), expected)
+
+
+def test_a_mapped_set_is_copied_whole(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (50, 3, 8, 8), dtype=np.uint8)
+    path = tmp_path / "set"
+    with new_archive(path, shape=(3, 8, 8), capacity=50, class_names=("a",), metadata={}) as writer:
+        writer.add(images, np.zeros(50, dtype=np.int64))
+    loader = Loader(read_archive(path), batch=50, seed=0)
+    assert loader.resident and loader._images.numpy().tobytes() == images.tobytes()
+    path.write_bytes(b"")  # what is resident needs no file
+
+
+def test_memory_does_not_grow_with_the_set(photos, tmp_path):
+    names = [one for one in sorted(photos.rglob("*.jpg")) if one.stat().st_size > 700][:4]
+    task = Decode("", 128, 128, 3, MAX_PIXELS)
+    items = [(str(names[number % 4]), None) for number in range(1200)]
+    tracemalloc.start()
+    for result in ordered_map(task, items):
+        assert isinstance(result, np.ndarray)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20 * 2**20 < 1200 * 128 * 128 * 3
+
+
+def test_preparing_does_not_load_torch(photos, tmp_path):
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from pathlib import Path; from reacgan.data import prepare_data; "
+        f"prepare_data({str(photos)!r}, Path({str(tmp_path / 'out')!r}), resolution=8); "
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_links_and_odd_names_are_found_as_before(tmp_path):
+    root, target = tmp_path / "set", tmp_path / "elsewhere"
+    (root / "cat").mkdir(parents=True)
+    target.mkdir()
+    for name in ("a.JPG", ".hidden.jpg", "b.", "c", "d.jpg"):
+        (target / name).write_bytes(jpeg())
+    (root / "dog").symlink_to(target)
+    (root / "cat" / "loop").symlink_to(root / "cat")
+    (root / "cat" / "gone.jpg").symlink_to(tmp_path / "nowhere")
+    (root / "cat" / "circle.jpg").symlink_to("circle.jpg")
+    (root / "cat" / "one.jpg").symlink_to(target / "d.jpg")
+    (root / "loose.jpg").write_bytes(jpeg())
+    listing = list_split(find_layout(root), "train")
+    assert listing.class_names == ("cat", "dog") and listing.ignored == 2
+    problems = {entry.relative: entry.problem for entry in listing.entries}
+    assert problems.pop("dog/b.") in (
+        "not an image's extension (none)", "not an image's extension (.)"
+    )  # fmt: skip
+    assert problems == {
+        "cat/circle.jpg": "broken link",
+        "cat/gone.jpg": "broken link",
+        "cat/one.jpg": "",
+        "dog/a.JPG": "",
+        "dog/c": "not an image's extension (none)",
+        "dog/d.jpg": "",
+        "loose.jpg": "outside the class folders",
+    }
+    with pytest.raises(DataError, match="no such folder"):
+        find_layout(Path(root / "fish"))

@@ -1,0 +1,332 @@
+"""What a step needs is what is told before it; where it is not there, the settings that fit are named."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import weakref
+
+import pytest
+import torch
+from test_resume import assert_same_bits, state_of
+from test_run import train
+from tiny import experiment, images
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from reacgan import models
+from reacgan.config import ConfigError, load_experiment
+from reacgan.models import complete
+from reacgan.training import memory
+from reacgan.training.engine import Engine
+from reacgan.training.gradients import forget_gradients
+from reacgan.training.journal import Journal
+from reacgan.training.loop import Trainer
+from reacgan.training.memory import bytes_of, estimate, estimate_of
+from reacgan.training.room import NotEnoughMemoryError, is_out_of_memory, settings_that_fit
+from reacgan.training.sized import Ledger
+from reacgan.training.state import TrainState
+
+WIDE = {"model.generator.width": 16, "model.backbone.width": 16}
+SMALL = {
+    "data.resolution": 16,
+    "model.generator.latent_dim": 9,
+    "augment.name": "identity",
+    "training.batch": 16,
+}
+PAIRS = {
+    "model.generator.name": "dcgan",
+    "model.generator.width": 16,
+    "model.backbone.name": "dcgan",
+    "augment.name": "identity",
+    "training.batch": 8,
+    "training.recompute": True,
+}
+CASES = {
+    "d2dce": {},
+    "plain": {"speed.mode": "plain"},
+    "again": {"training.recompute": True},
+    "bfloat16": {"training.precision": "bfloat16"},
+    "float64": {"training.precision": "float64"},
+    "penalty": {"penalties": ["r1"], "consistency": ["bcr"]},
+    "ADA": {"augment.name": "ada"},
+    "parts": {"training.accumulate": 2},
+    "moved latents": {"loss.latent_optimisation": {}},
+    "stylegan2": {
+        "model.generator.name": "stylegan2",
+        "model.generator.channel_base": 256,
+        "penalties": {"path_length": {"every": 1}},
+    },
+}
+
+
+def built(**changes):
+    wide = {} if "model.generator.name" in changes else WIDE
+    settings = complete(experiment(**{**wide, "training.batch": 32, **changes}))
+    engine = Engine("cpu", settings.training.precision, settings.speed)
+    return settings, TrainState.build(settings, 3, engine), engine
+
+
+class Living(TorchDispatchMode):
+    """Counts the bytes of all tensors that operations make and that live at the same time."""
+
+    def __init__(self):
+        super().__init__()
+        self.live = self.peak = 0
+        self.seen = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        for tensor in tree_leaves((args, kwargs)):
+            if isinstance(tensor, torch.Tensor):  # was there before
+                self.seen.add(tensor.untyped_storage()._cdata)
+        made = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(made):
+            if isinstance(tensor, torch.Tensor):
+                self.note(tensor.untyped_storage())
+        return made
+
+    def note(self, storage):
+        place, size = storage._cdata, storage.nbytes()
+        if place in self.seen:
+            return
+        self.seen.add(place)
+        self.live += size
+        self.peak = max(self.peak, self.live)
+
+        def gone():
+            self.seen.discard(place)
+            self.live -= size
+
+        weakref.finalize(storage, gone)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_estimate_is_what_a_real_step_holds(case):
+    """Tensor by tensor, for what both steps allocate; the host's factor left out."""
+    settings, state, engine = built(**CASES[case])
+    found = estimate(settings, state, engine)
+    assert found is not None
+    trainer = Trainer(settings, state, images(), engine)
+    peaks = {}
+    for name, parameters, step in (
+        ("d", trainer.d_parameters, trainer.discriminator_step),
+        ("g", trainer.g_parameters, trainer.generator_step),
+    ):
+        trainer.state.images_seen = 0
+        living = Living()
+        trainer._move = lambda *_: None
+        with living:
+            step(Journal(None, 0))
+        forget_gradients(parameters)
+        peaks[name] = living.peak
+    both = bytes_of(trainer.d_parameters), bytes_of(trainer.g_parameters)
+    expected = max(peaks["d"] + both[1], peaks["g"] + both[0]) - sum(both)
+    assert found.activations / memory._SCRATCH == pytest.approx(expected, rel=0.06)
+    assert found.learning == 3 * sum(both)
+
+
+def test_an_estimate_changes_nothing_and_needs_no_weights():
+    settings, state, engine = built(**{"penalties": ["r1"], "augment.name": "ada"})
+    before = {
+        f"{part}/{name}": value.clone()
+        for part, held in state.tensors().items()
+        for name, value in held.items()
+    }
+    told = estimate(settings, state, engine)
+    after = {
+        f"{part}/{name}": v for part, held in state.tensors().items() for name, v in held.items()
+    }
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert engine.speed == Engine("cpu", "float32", settings.speed).speed
+    assert estimate_of(settings, 3, engine) == told
+
+
+def test_what_lives_at_a_time_is_counted():
+    ledger = Ledger(torch.device("cpu"))
+    one = ledger.empty((4, 10), torch.float32)
+    view = one.t()[1:]
+    total = (one * 2).sum()  # the product lives until its sum is there
+    assert (ledger.live, ledger.peak) == (164, 324)
+    del one
+    assert ledger.live == 164  # the view is still there
+    view.add_(1)
+    assert ledger.peak == 324
+    del view, total
+    assert ledger.live == 0
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert (ledger.empty((2, 3), torch.float32) @ torch.ones(3, 2)).dtype == torch.bfloat16
+
+
+def test_parts_recomputation_and_fewer_samples_need_less():
+    settings, state, engine = built(**SMALL)
+    told = [
+        estimate(settings.replace(**changes), state, engine, image_bytes=size)
+        for changes, size in (
+            ({}, 2**40),
+            ({"training.recompute": True}, 77),
+            ({"training.accumulate": 8}, 77),
+        )
+    ]
+    assert [one.images for one in told] == [0, 77, 77]
+    most, again, parts = (one.activations for one in told)
+    assert most > again > parts
+    assert parts < most / 4
+    engine.world = 4
+    assert estimate(settings, state, engine).activations < most / 2
+
+
+def test_the_settings_named_fit_and_the_next_weaker_ones_do_not():
+    settings, state, engine = built(**PAIRS)
+
+    def needs(**changes):
+        return estimate(settings.replace(**changes), state, engine).total
+
+    room = int(1.1 * needs(**{"training.accumulate": 4})) + 1
+    (named,) = settings_that_fit(settings, state, engine, room, 0)
+    assert named.startswith("training.accumulate=4 (0.")
+    assert 1.1 * needs(**{"training.accumulate": 2}) > room
+    plain = settings.replace(**{"training.recompute": False})
+    assert settings_that_fit(plain, state, engine, 2**40, 0)[0].startswith(
+        "training.recompute=true "
+    )
+    assert settings_that_fit(settings, state, engine, 1000, 0) == []
+
+
+class Odd(models.GENERATORS["biggan"]):
+    """Looks at values, which a tensor without contents has not; and may ask for too much."""
+
+    asks = 0
+
+    def forward(self, z, labels, draws=None):
+        if float(z.mean()) < 9 and type(self).asks:
+            torch.empty(type(self).asks, dtype=torch.uint8)
+        return super().forward(z, labels, draws)
+
+
+@pytest.fixture
+def odd(monkeypatch):
+    monkeypatch.setitem(models.GENERATORS, "odd", Odd)
+    monkeypatch.setattr(Odd, "asks", 0)
+    names = ("width", "latent_dim", "shared_dim")
+    return {"model.generator": {"name": "odd", **dict.fromkeys(names, 4)}}
+
+
+def test_a_run_whose_needs_cannot_be_told_goes_on(odd, tmp_path, capsys):
+    settings, state, engine = built(**odd)
+    assert estimate(settings, state, engine) is None
+    assert train(tmp_path, images(), quiet=False, **odd).complete
+    assert "memory:" not in capsys.readouterr().err
+
+
+def test_an_allocation_that_fails_is_explained(odd, tmp_path):
+    """A real one, of more than any machine has."""
+    Odd.asks = 2**52
+    told = r"no memory is left on cpu: 4503599627370496 bytes was asked for with training.batch=8 "
+    with pytest.raises(ConfigError, match=told) as error:
+        train(tmp_path, images(), **odd)
+    assert isinstance(error.value, NotEnoughMemoryError)
+    assert "The last checkpoint is whole." in str(error.value)
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory():
+    assert is_out_of_memory(MemoryError())
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert not is_out_of_memory(RuntimeError("size mismatch"))
+    assert not is_out_of_memory(ValueError("out of memory"))
+
+
+def test_recomputation_may_change_within_a_run_and_parts_may_not(tmp_path):
+    data = images()
+    train(tmp_path / "whole", data)
+    train(tmp_path / "cut", data, **{"training.images": 80})
+    train(tmp_path / "cut", data, **{"training.recompute": True})
+    assert_same_bits(state_of(tmp_path / "whole"), state_of(tmp_path / "cut"))
+    with pytest.raises(ConfigError, match=r"training.accumulate: 1 -> 2"):
+        train(tmp_path / "cut", data, **{"training.accumulate": 2})
+
+
+def test_the_needs_are_told_before_the_start(tmp_path, capsys):
+    train(tmp_path, images(), quiet=False)
+    assert "memory: about 0.1" in capsys.readouterr().err
+
+
+def test_a_dry_run_tells_them_too(capsys, tmp_path):
+    from reacgan.cli.train import train as command
+
+    assert command("digits/reacgan", device="cpu", dry_run=True) == 0
+    printed = capsys.readouterr().out
+    told = json.loads(printed)["memory"]
+    assert told["total"] == sum(told.values()) - told["total"] > told["activations"] > 2**20
+    (tmp_path / "printed.json").write_text(printed)
+    assert load_experiment(tmp_path / "printed.json").name == "digits/reacgan"
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from reacgan.cli import main
+import torch, torch.utils.checkpoint, reacgan.training
+pages = int(Path("/proc/self/statm").read_text().split()[0])
+limit = pages * resource.getpagesize() + 700 * 2**20
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+def test_a_process_without_room_says_what_would_fit(tmp_path):
+    """Address space is limited, so that an allocation of the step fails."""
+    settings = ["training.batch=1024", "training.d_steps=1", "model.generator.width=64"]
+    command = ["train", "digits/reacgan", "--device", "cpu", "--images", "2048", "--set", *settings]
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, *command, "--out", str(tmp_path / "run")],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr[-2000:]
+    assert "note: that is more than there is; this would fit: --set training." in done.stderr
+    assert "reacgan: no memory is left on cpu: " in done.stderr
+    assert "bytes was asked for with training.batch=1024 training.accumulate=1" in done.stderr
+    assert "For less memory, this would fit: --set training." in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+MEASURED = """
+import numpy as np
+from reacgan import experiment
+from reacgan.data import ImageData
+from reacgan.models import complete
+from reacgan.training.engine import Engine
+from reacgan.training.journal import Journal
+from reacgan.training.loop import Trainer
+from reacgan.training.memory import estimate_of
+from reacgan.training.state import TrainState
+
+widths = {"model.generator.width": 32, "model.backbone.width": 32}
+settings = complete(experiment("cifar10/reacgan").replace(**widths, **{"training.batch": 32}))
+engine = Engine("cpu")
+pixels = np.zeros((50, 3, 32, 32), np.uint8)
+data = ImageData(pixels, np.arange(50) % 10, tuple("0123456789"), "nothing")
+def peak():
+    (line,) = (one for one in open("/proc/self/status") if one.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+before = peak()
+trainer = Trainer(settings, TrainState.build(settings, 10, engine), data, engine)
+trainer.cycle(Journal(None, 0))
+measured = peak() - before
+print(estimate_of(settings, 10, engine).total / measured)
+"""
+
+
+@pytest.mark.slow
+def test_the_estimate_is_near_what_a_process_takes():
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED], capture_output=True, text=True, timeout=200, check=True
+    )
+    assert 0.75 < float(done.stdout) < 1.25, done.stdout

@@ -1,0 +1,150 @@
+"""Which ways a run takes, why it leaves the others out, and where it says so."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from tiny import experiment, images
+
+import reacgan
+from reacgan.config import ConfigError, SpeedConfig
+from reacgan.extractors.arithmetic import allow_tf32, exact
+from reacgan.models import complete
+from reacgan.training.captured import Work
+from reacgan.training.engine import Engine
+from reacgan.training.journal import read_lines
+from reacgan.training.loop import Trainer
+from reacgan.training.speed import SWITCHES, Speed, choose, settle
+from reacgan.training.state import TrainState
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+def settled(device=CUDA, world=1, changes=None, **asked):
+    config = SpeedConfig(**asked)
+    settings = complete(experiment(**(changes or {})))
+    return settle(choose(config, device), config, settings, device=device, world=world)
+
+
+def products():
+    return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+
+@pytest.fixture
+def as_before():
+    held = products()
+    yield
+    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = held
+
+
+def test_every_switch_of_the_configuration_is_settled():
+    assert set(SWITCHES) | {"mode"} == set(SpeedConfig.model_fields)
+
+
+def test_plain_switches_everything_off():
+    assert settled(CUDA, tf32=False).reasons["tf32"] == "changes results, only when asked"
+    for device in (CPU, CUDA):
+        speed = settled(device, mode="plain")
+        assert not any(getattr(speed, name) for name in SWITCHES)
+        assert set(speed.describe()["off"]) == set(SWITCHES)
+    assert speed.line().startswith("speed: nothing; not: merged convolutions (plain), ")
+    one = settled(CPU, mode="plain", channels_last=True)
+    assert one.describe()["on"] == ["channels_last"]
+
+
+def test_automatic_takes_what_the_device_has_and_says_why_not():
+    here, there = settled(CPU), settled(CUDA)
+    assert (here.keep_memory, here.cuda_graphs) == (True, False)
+    assert (there.keep_memory, there.cuda_graphs) == (False, True)
+    for speed in (here, there):
+        assert not speed.compile
+        assert not speed.tf32
+    assert here.describe()["off"] == {
+        "cuda_graphs": "needs cuda",
+        "compile": "only when asked",
+        "tf32": "needs cuda",
+    }
+    assert there.describe()["off"]["tf32"] == "changes results, only when asked"
+    assert "; not: cuda graphs (needs cuda), " in here.line()
+    off = settled(CUDA, cuda_graphs=False).describe()["off"]
+    assert off["cuda_graphs"] == "switched off"
+
+
+def test_an_experiment_leaves_out_what_it_cannot_have():
+    for world, changes, why in (
+        (2, {}, "several processes"),
+        (1, {"training.accumulate": 2}, "in parts"),
+        (1, {"training.recompute": True}, "twice"),
+        (1, {"data.resolution": 128, "model.generator.attention_after": ()}, "128 x 128"),
+    ):
+        speed = settled(CUDA, world, changes)
+        assert not speed.cuda_graphs
+        assert why in speed.reasons["cuda_graphs"]
+    large = {"data.resolution": 128, "model.generator.attention_after": ()}
+    assert settled(CUDA, 1, large, cuda_graphs=True).cuda_graphs
+    assert settled(CUDA, 1, {"penalties": {"lecam": {}}}, compile=True).compile
+    assert not settled(CUDA, compile=True).fused_layers
+    assert settled(CUDA, compile=True, fused_layers=True).fused_layers
+    assert settled(CUDA, 1, {"penalties": {"r1": {}}}, compile=True).fused_layers
+    for changes in (
+        {"penalties": {"r1": {}}},
+        {"loss.latent_optimisation": {}},
+    ):
+        speed = settled(CPU, 1, changes, compile=True)
+        assert not speed.compile
+        assert "differentiates twice" in speed.reasons["compile"]
+        assert "compile (" in speed.line()
+
+
+@pytest.mark.parametrize("name", ["cuda_graphs", "tf32"])
+def test_what_a_device_lacks_cannot_be_asked_for(name):
+    with pytest.raises(ConfigError, match=rf"speed.{name} is true, which needs the device cuda"):
+        choose(SpeedConfig(**{name: True}), CPU)
+
+
+def test_a_float32_run_is_one_of_float32(as_before):
+    """PyTorch's default has 10 bits in convolutions."""
+    allow_tf32(True)
+    Engine("cpu")
+    assert products() == (False, False)
+    assert Engine("cpu").describe()["float32_products"] == "float32"
+    assert choose(SpeedConfig(tf32=True), CUDA).tf32
+
+
+def test_features_are_exact_whatever_training_does(as_before):
+    allow_tf32(True)
+    with exact(CPU):
+        assert products() == (False, False)
+    assert products() == (True, True)
+
+
+def test_a_run_says_its_ways_at_the_start_in_its_files_and_again_when_they_change(tmp_path, capfd):
+    def run(images_to_see, **changes):
+        settings = experiment("projection", **{"training.images": images_to_see, **changes})
+        reacgan.train(settings, tmp_path, device="cpu", data=images())
+        return capfd.readouterr().err
+
+    told = run(32)
+    assert "speed: merged convolutions, merged passes" in told
+    recorded = json.loads((tmp_path / "environment.json").read_text())["speed"]
+    assert "channels_last" in recorded["on"]
+    assert recorded["off"]["cuda_graphs"] == "needs cuda"
+    run(64)
+    assert "channels last (switched off)" in run(96, **{"speed.channels_last": False})
+    lines = [line for line in read_lines(tmp_path / "journal.jsonl") if "speed" in line]
+    assert [line["images_seen"] for line in lines] == [32, 96]
+    assert lines[0]["speed"] == recorded
+    assert "channels_last" in lines[1]["speed"]["off"]
+
+
+def test_a_trainer_settles_by_itself_and_steps_plainly_on_a_cpu():
+    settings = complete(experiment(**{"penalties": {"r1": {}}}))
+    engine, data = Engine("cpu", speed=SpeedConfig(compile=True)), images()
+    assert engine.speed.compile
+    trainer = Trainer(settings, TrainState.build(settings, 3, engine), data, engine)
+    assert not engine.speed.compile
+    assert trainer.ways._way == Work.run
+    assert trainer.ways.news() == []
+    assert Speed() == Speed(reasons={"compile": "why not"})
