@@ -18,6 +18,7 @@ from commands import TINY
 from reacgan.cli import main
 from reacgan.config import ConfigError, load_experiment
 from reacgan.experiments import EXPERIMENTS
+from reacgan.models import complete
 
 
 def test_help_is_as_documented():
@@ -125,6 +126,14 @@ def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
+def test_what_is_written_of_an_experiment_is_read_back(tmp_path, name):
+    wanted = complete(EXPERIMENTS[name])
+    (tmp_path / "one.json").write_text(wanted.to_json())
+    assert load_experiment(tmp_path / "one.json") == wanted
+
+
+# One of each network and some of each data set; the estimate of memory makes each of them slow.
+@pytest.mark.parametrize("name", [*list(EXPERIMENTS)[::25], "digits/reacgan", "cifar10/r3gan"])
 def test_dry_run_is_an_experiment(reacgan, tmp_path, name):
     code, out, _ = reacgan("train", name, "--dry-run", "--set", "training.seed=3")
     assert code == 0
