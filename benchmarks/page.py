@@ -206,9 +206,19 @@ def parts(seconds: dict[str, float]) -> str:
 
 
 def data(record: dict[str, Any]) -> str:
-    """Whatever ratios it holds."""
-    rows = [[name, f"{value:.2f} x"] for name, value in record.get("ratios", {}).items()]
-    return table(("what", "times as fast"), rows) + "\n" + measured(record)
+    """Ratios, then how sets of many sizes are served."""
+    rows = [[name, f"{value:.2f} x"] for name, value in record["ratios"].items()]
+    sets = [
+        [f"{int(size):,}", f"{held['start_seconds']:.3f}", f"{held['images_per_second']:,}"]
+        for size, held in record["sets"].items()
+    ]
+    return (
+        table(("what", "times as fast"), rows)
+        + "\n"
+        + table(("images in the set, mapped", "s to the first batch", "images/s"), sets)
+        + "\n"
+        + measured(record)
+    )
 
 
 TABLES: dict[str, tuple[Sequence[str], Callable[..., str]]] = {

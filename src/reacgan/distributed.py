@@ -11,7 +11,8 @@ as is common, scales the coupled loss by 1/processes.)
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import zip_longest
 from typing import Any
 
@@ -19,10 +20,25 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+_apart = False
+
 
 def world_size() -> int:
     """Number of processes; 1 when alone."""
+    if _apart:
+        return 1
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """Within the block this process is alone: nothing is sent, nothing waited for."""
+    global _apart  # noqa: PLW0603 - one process is in one group
+    held, _apart = _apart, True
+    try:
+        yield
+    finally:
+        _apart = held
 
 
 def rank() -> int:

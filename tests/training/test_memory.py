@@ -20,7 +20,7 @@ from reacgan import models
 from reacgan.config import ConfigError, load_experiment
 from reacgan.models import complete
 from reacgan.training import memory
-from reacgan.training.engine import Engine
+from reacgan.training.engine import Engine, peak_of_process
 from reacgan.training.gradients import forget_gradients
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer
@@ -301,7 +301,7 @@ import numpy as np
 from reacgan import experiment
 from reacgan.data import ImageData
 from reacgan.models import complete
-from reacgan.training.engine import Engine
+from reacgan.training.engine import Engine, peak_of_process
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer
 from reacgan.training.memory import estimate_of
@@ -330,3 +330,15 @@ def test_the_estimate_is_near_what_a_process_takes():
         [sys.executable, "-c", MEASURED], capture_output=True, text=True, timeout=200, check=True
     )
     assert 0.75 < float(done.stdout) < 1.25, done.stdout
+
+
+def test_the_peak_of_a_process_is_its_own():
+    """Not what the parent held before it was started, which getrusage takes over."""
+    held = bytearray(300 * 2**20)
+    held[::4096] = b"x" * len(held[::4096])
+    code = "from reacgan.training.engine import peak_of_process; print(peak_of_process())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    mine = peak_of_process()
+    assert mine > 300 * 2**20
+    if sys.platform == "linux":
+        assert int(done.stdout) < mine - 100 * 2**20

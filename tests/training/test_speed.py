@@ -88,13 +88,14 @@ def test_an_experiment_leaves_out_what_it_cannot_have():
     assert not settled(CUDA, compile=True).fused_layers
     assert settled(CUDA, compile=True, fused_layers=True).fused_layers
     assert settled(CUDA, 1, {"penalties": {"r1": {}}}, compile=True).fused_layers
-    for changes in (
-        {"penalties": {"r1": {}}},
-        {"loss.latent_optimisation": {}},
+    for changes, why in (
+        ({"penalties": {"r1": {}}}, "differentiates twice"),
+        ({"loss.latent_optimisation": {}}, "differentiates twice"),
+        ({"training.recompute": True}, "works out blocks again"),
     ):
         speed = settled(CPU, 1, changes, compile=True)
         assert not speed.compile
-        assert "differentiates twice" in speed.reasons["compile"]
+        assert why in speed.reasons["compile"]
         assert "compile (" in speed.line()
 
 

@@ -188,7 +188,7 @@ class _Modulated(torch.autograd.Function):
             slope = -inverse.square() * second
             level = -inverse * first - slope * mean
             of_images = torch.addcmul(_spread(level, images), _spread(slope, images), images)
-            of_images = of_images.addcmul(_spread(inverse * gain, images), passed)
+            of_images = of_images.addcmul_(_spread(inverse * gain, images), passed)
         # For gain and bias [1, C] autograd sums these over N.
         return of_images, None, None, of_gain.to(gain.dtype), sums.to(gain.dtype), None
 

@@ -23,6 +23,8 @@ def why_not(experiment: Experiment) -> str | None:
     twice = [name for name in terms if name not in _ONCE]
     if experiment.loss.latent_optimisation is not None:
         twice.append("latent_optimisation")
+    if experiment.training.recompute:
+        return "training.recompute works out blocks again, which compiled code does not"
     if twice:
         return f"{', '.join(twice)} differentiates twice, which compiled code cannot"
     return None

@@ -7,7 +7,9 @@ alike). Its ``prepare`` and accumulation are not used: gradients are averaged by
 
 from __future__ import annotations
 
+import sys
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -107,11 +109,23 @@ class Engine:
         """Peak memory: of the device where it is counted, else of this process."""
         if self.device.type == "cuda":
             return int(torch.cuda.max_memory_allocated(self.device))
-        import resource  # noqa: PLC0415 - not on Windows
-        import sys  # noqa: PLC0415
+        return peak_of_process()
 
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return int(peak if sys.platform == "darwin" else peak * 1024)
+
+def peak_of_process() -> int:
+    """Most bytes that this process has held in memory.
+
+    On Linux its own high-water mark: what getrusage says was taken over from the parent.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    import resource  # noqa: PLC0415 - not on Windows
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)
 
 
 def start_processes(device: Device) -> torch.device:

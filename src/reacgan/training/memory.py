@@ -7,8 +7,7 @@ The formulas of ``steps.py`` run once on tensors that have shapes and types but 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -78,7 +77,7 @@ def estimate(
         image_bytes: size of the set of images.
     """
     try:
-        with _alone():
+        with distributed.apart():
             return _estimate(experiment, state, engine, image_bytes)
     except Exception:
         return None
@@ -220,17 +219,6 @@ def _plainly(engine: Engine) -> Engine:
     made.rank, made.world = 0, 1
     made.speed = replace(engine.speed, compile=False, cuda_graphs=False)
     return made
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Shapes are not sent to other processes: within the block this one is alone."""
-    held = distributed.world_size
-    distributed.world_size = lambda: 1
-    try:
-        yield
-    finally:
-        distributed.world_size = held
 
 
 def _size(experiment: Experiment) -> tuple[int, int]:
