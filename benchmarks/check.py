@@ -78,7 +78,8 @@ def main() -> None:
         sys.exit(f"{len(slower)} of {len(rows)} fell by more than {given.tolerance:.0%}")
     if all(row[2] is None for row in rows):
         sys.exit("nothing was compared: no committed ratio was measured again")
-    print(f"none fell by more than {given.tolerance:.0%}")
+    compared = sum(row[-1] != "not measured" for row in rows)
+    print(f"none of {compared} compared ratios fell by more than {given.tolerance:.0%}")
 
 
 if __name__ == "__main__":

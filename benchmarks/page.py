@@ -83,11 +83,10 @@ def peers(record: dict[str, Any]) -> str:
                 f"{case['batch'] / ours['seconds']:.1f}",
                 f"{case['batch'] / theirs['seconds']:.1f}",
                 f"{ours['times']:.2f} x (aim {case['target']:g})",
-                f"{ours['memory']:.2f} x",
             ]
         )
     heads = (
-        "case", "weights of G, ours / theirs", "of D", "images/s, ours", "theirs", "times as fast", "memory"
+        "case", "weights of G, ours / theirs", "of D", "images/s, ours", "theirs", "times as fast"
     )  # fmt: skip
     told = "".join(
         f"- **{name}** ({held['package']}): {held['what']}. Widths: {held['widths']}. What differs: "

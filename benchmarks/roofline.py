@@ -6,7 +6,7 @@ First the machine: its rate of float32 multiplications in a large matrix product
 convolutions, and its rate of moving memory (copy and a + s b, arrays larger than the cache). Then each
 room of the step: counted multiplications and bytes (benchmarks/counting.py), median time, and two limits:
 
-- ``of_multiplications``: the time that the multiplications alone would take at the matrix rate;
+- ``of_multiplications``: the time that the multiplications alone would take at the better of the two rates;
 - ``of_limit``: for each operation the longer of its multiplications and its bytes, added up: what these
   very operations would take if each reached one of the two rates. Operations that find their input in
   the cache can be faster, so this is a guide, not a bound.

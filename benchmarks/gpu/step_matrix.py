@@ -31,6 +31,9 @@ EXPERIMENTS = {
 WAYS: dict[str, dict[str, Any]] = {
     "plain": {"speed.mode": "plain"},
     "eager": {"speed.cuda_graphs": False},
+    "no fused": {"speed.cuda_graphs": False, "speed.fused_layers": False},
+    "no channels_last": {"speed.cuda_graphs": False, "speed.channels_last": False},
+    "no merged": {"speed.cuda_graphs": False, "speed.merged_convolutions": False},
     "tf32": {"speed.cuda_graphs": False, "speed.tf32": True},
     "bf16": {"speed.cuda_graphs": False, "training.precision": "bfloat16"},
     "graphs": {"speed.cuda_graphs": True},
@@ -97,10 +100,12 @@ def measure(name: str, batch: int, way: str, device: str, repeats: int) -> dict[
         return time.perf_counter() - began
 
     began = time.perf_counter()
-    for _ in range(WARM_UP):
+    # A lazy term's course is met once a period; whole periods are timed.
+    period = max([term.every for term in trainer.objective.terms.values()], default=1)
+    for _ in range(max(WARM_UP, (WARM_UP - 2) * period)):
         cycle()
     start = time.perf_counter() - began
-    seconds = [cycle() for _ in range(repeats)]
+    seconds = [cycle() for _ in range(-(-repeats // period) * period)]
     memory = engine.memory_bytes()
     graphs = trainer.ways.graphs
     told = trainer.ways.news() + [
@@ -113,7 +118,7 @@ def measure(name: str, batch: int, way: str, device: str, repeats: int) -> dict[
         operations = counter.get_total_flops()
     else:
         operations = None  # counted in the eager case of the same experiment
-    median = statistics.median(seconds)
+    median = statistics.median(seconds) if period == 1 else statistics.fmean(seconds)
     return {
         "cycle_seconds": median,
         "slowest": max(seconds),

@@ -148,7 +148,11 @@ def test_a_ratio_that_fell_is_told():
 
 @pytest.mark.parametrize(
     ("committed", "code", "said"),
-    [(2.0, 0, "none fell"), (3.0, 1, "1 of 1 fell by more than 15%"), (None, 1, "nothing")],
+    [
+        (2.0, 0, "none of 1 compared ratios fell"),
+        (3.0, 1, "1 of 1 fell by more than 15%"),
+        (None, 1, "nothing"),
+    ],
 )
 def test_the_check_fails_on_a_doctored_file(committed, code, said, tmp_path):
     for name, value in (("committed", committed), ("fresh", 2.0)):

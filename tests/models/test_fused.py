@@ -318,3 +318,18 @@ def test_second_derivatives_of_a_weight(name):
     weight = layer.weight.detach().clone().requires_grad_()
     assert torch.autograd.gradcheck(call, (weight,))
     assert torch.autograd.gradgradcheck(call, (weight,))
+
+
+@pytest.mark.parametrize("offset", [0.0, 10.0])
+def test_in_bfloat16_norm_is_as_exact_as_the_plain_one(offset):
+    """A mean that is large beside the deviation costs no digits."""
+    torch.manual_seed(0)
+    layer = ConditionalBatchNorm(8, 4, spectral=False)
+    images = (torch.randn(16, 8, 8, 8) + offset).to(torch.bfloat16)
+    condition = torch.randn(16, 4)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        result = layer.activated(images, condition)
+    wide = ConditionalBatchNorm(8, 4, spectral=False).double()
+    wide.load_state_dict(layer.state_dict())
+    exact = F.relu(wide(images.double(), condition.double()))
+    assert (result.double() - exact).abs().mean() < 0.01 * exact.abs().mean() + 0.001

@@ -377,3 +377,33 @@ def test_a_second_signal_ends_it_at_once_and_what_was_saved_is_whole(data, tmp_p
     assert saved(tmp_path / "run") == [80]
     assert train(tmp_path / "run", data, **changes).complete
     assert_same_bits(state_of(tmp_path / "whole"), state_of(tmp_path / "run"))
+
+
+def test_without_a_further_thread_it_writes_at_once(monkeypatch):
+    """As where a limit of processes is reached."""
+
+    def refused(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    done = []
+    with Writer(beside=True) as writer:
+        for number in range(3):
+            writer.do(lambda number=number: done.append(number))
+    assert done == [0, 1, 2]
+    assert not writer.beside
+
+
+def test_a_sheet_that_cannot_be_written_ends_no_run(data, tmp_path, capsys):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    settings = experiment(**{"training.images": 64, "report.samples_every": 32})
+    reacgan.train(settings, folder, data=data, device="cpu", quiet=True)
+    for sheet in (folder / "samples").iterdir():
+        sheet.unlink()
+    (folder / "samples").rmdir()
+    (folder / "samples").write_text("in the way")
+    longer = settings.replace(**{"training.images": 128})
+    result = reacgan.train(longer, folder, data=data, device="cpu")
+    assert result.images_seen == 128
+    assert "cannot be written" in capsys.readouterr().err

@@ -15,6 +15,7 @@ from reacgan.training.engine import Engine
 from reacgan.training.graphs import Graphs
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer
+from reacgan.training.proof import TOLERANCE, _difference
 from reacgan.training.recorded import Recording
 from reacgan.training.state import TrainState
 
@@ -110,6 +111,17 @@ def test_a_recording_that_fails_is_given_up_without_a_trace(recorder, reason):
     assert trainer.ways.graphs.replayed == 0
     assert len(told) == 1
     assert "\n" not in told[0]
+
+
+@pytest.mark.parametrize("wrong", [None, 0.0, 1.01])
+def test_a_small_tensor_counts_as_much_as_a_large_one(wrong):
+    """Missing or 1 % off, it is seen beside others that are ten thousand times as long."""
+    expected = [torch.full((1000,), 10.0), torch.full((3,), 1e-1), torch.full((50,), 5.0)]
+    given = [tensor.clone() for tensor in expected]
+    if wrong is not None:
+        given[1] *= wrong
+    found = _difference({"gradients": (expected, given)}, TOLERANCE["float32"])
+    assert (found is None) == (wrong is None)
 
 
 def test_what_was_given_up_is_in_the_journal(tmp_path):

@@ -46,6 +46,8 @@ class Worker:
         self._waiting: deque[tuple[Task, Future[list[Any]]]] = deque()
         self._reader = threading.Thread(target=self._read, daemon=True, name="reacgan-worker")
         self._ready = False
+        self._ended = False
+        self._lock = threading.Lock()
         self._reader.start()
 
     @property
@@ -56,7 +58,11 @@ class Worker:
     def submit(self, task: Task, items: Sequence[Any]) -> Future[list[Any]]:
         """Ask for the results of some items; the future fails where the process does."""
         future: Future[list[Any]] = Future()
-        self._waiting.append((task, future))
+        with self._lock:
+            if self._ended:
+                future.set_exception(BrokenPipeError("the process has ended"))
+                return future
+            self._waiting.append((task, future))
         request = json.dumps([type(task).__name__, task.settings(), list(items)])
         try:
             write_frame(self._input, request.encode())
@@ -98,6 +104,8 @@ class Worker:
                 self._waiting.popleft()
         finally:
             self._ready = False
+            with self._lock:
+                self._ended = True
             while self._waiting:
                 self._waiting.popleft()[1].set_exception(BrokenPipeError("the process has ended"))
 

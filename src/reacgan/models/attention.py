@@ -38,7 +38,7 @@ class SelfAttention(nn.Module):
         value = F.max_pool2d(self.value(images), 2).reshape(n, self.values, -1)  # [N, C/2, HW/4]
         weights = torch.softmax(query.transpose(1, 2) @ key, dim=-1)  # [N, HW, HW/4]
         mixed = (value @ weights.transpose(1, 2)).reshape(n, self.values, height, width)
-        return images + self.gate * self.out(mixed)
+        return images + self.gate.to(images.dtype) * self.out(mixed)
 
     def _by_rows(self, images: Tensor) -> Tensor:
         """The same, with a row a position: what lies channels last is not copied."""
@@ -47,7 +47,7 @@ class SelfAttention(nn.Module):
         key = _rows(F.max_pool2d(self.key(images), 2))  # [N, HW/4, C/8]
         value = _rows(F.max_pool2d(self.value(images), 2))  # [N, HW/4, C/2]
         mixed = attend(query, key, value).unflatten(1, (height, width)).permute(0, 3, 1, 2)
-        return torch.addcmul(images, self.gate, self.out(mixed))
+        return torch.addcmul(images, self.gate.to(images.dtype), self.out(mixed))
 
 
 def _rows(images: Tensor) -> Tensor:

@@ -26,6 +26,8 @@ class Generator(nn.Module):
     latent_dim: int
     """Length of z, which is standard normal."""
     num_classes: int
+    channels_last: bool = True
+    """Whether features lie with their channels next to one another in memory."""
     condition_strength: Tensor
     """Influence of the class, 0 to 1; below 1 only during an unconditional-to-conditional run."""
 
@@ -43,6 +45,11 @@ class Generator(nn.Module):
             draws: randomness of training (noise, mixed styles); None for none of it.
         """
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
+
+    def ordered(self, hidden: Tensor) -> Tensor:
+        """``hidden`` [N, C, H, W] in the order of memory that all that follows takes over."""
+        last = torch.channels_last if self.channels_last else torch.contiguous_format
+        return hidden.contiguous(memory_format=last)
 
     def class_vectors(self, table: nn.Embedding, labels: Tensor) -> Tensor:
         """Rows of ``table`` for labels, or mixtures of rows, times the condition's strength."""

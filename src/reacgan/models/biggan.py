@@ -84,7 +84,7 @@ class BigGANGenerator(Generator):
         first, *rest = z.split(self.chunk, dim=1)
         shared = self.class_vectors(self.shared, labels)
         hidden = self.input(first).view(-1, self.in_channels, self.grid.rows, self.grid.columns)
-        hidden = hidden.contiguous(memory_format=torch.channels_last)
+        hidden = self.ordered(hidden)
         for place, (block, chunk) in enumerate(zip(self.blocks, rest, strict=True), start=1):
             hidden = block_output(self, block, hidden, torch.cat([shared, chunk], dim=1))
             hidden = attended(self, place, hidden)

@@ -160,7 +160,7 @@ class BigGANDeepGenerator(Generator):
         condition = torch.cat([self.class_vectors(self.shared, labels), z], dim=1)
         hidden = self.input(condition)
         hidden = hidden.view(-1, self.in_channels, self.grid.rows, self.grid.columns)
-        hidden = hidden.contiguous(memory_format=torch.channels_last)
+        hidden = self.ordered(hidden)
         for place, blocks in enumerate(self.blocks, start=1):
             hidden = chain_output(self, blocks, hidden, condition)  # type: ignore[arg-type]
             hidden = attended(self, place, hidden)

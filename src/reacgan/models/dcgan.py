@@ -85,7 +85,7 @@ class DCGANGenerator(Generator):
         """Latent z [N, latent_dim] and labels -> images [N, channels, H, W] in [-1, 1]."""
         condition = self.class_weights(labels, z.dtype) if self.conditional else None
         hidden = self.input(z).view(-1, self.in_channels, self.grid.rows, self.grid.columns)
-        hidden = hidden.contiguous(memory_format=torch.channels_last)
+        hidden = self.ordered(hidden)
         for stage in zip(self.convolutions, self.norms, strict=True):
             hidden = recomputed(self, stage, partial(_doubled, stage), hidden, condition)
         return torch.tanh(self.output(hidden))

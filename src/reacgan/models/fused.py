@@ -81,7 +81,7 @@ def convolve_thinly(images: Tensor, weight: Tensor, bias: Tensor | None) -> Tens
         bias: [O] or None.
 
     Returns:
-        [N, O, H, W], channels last in memory.
+        [N, O, H, W], in the order of memory of the images.
     """
     outer, inner, side = weight.shape[:3]
     # out(y, x) takes images(y + a - 1, x + b - 1): folding adds what is at (y, x) to (y + 1 - a, ...).
@@ -90,7 +90,8 @@ def convolve_thinly(images: Tensor, weight: Tensor, bias: Tensor | None) -> Tens
     result = F.fold(spread, images.shape[2:], side, padding=side // 2)
     if bias is not None:
         result = result + bias.view(1, outer, 1, 1).to(result.dtype)
-    return result.contiguous(memory_format=torch.channels_last)
+    last = images.is_contiguous(memory_format=torch.channels_last)
+    return result.contiguous(memory_format=torch.channels_last) if last else result
 
 
 def add_doubled(images: Tensor, small: Tensor) -> Tensor:

@@ -11,16 +11,9 @@ from torch.nn import functional as F
 from reacgan.heads import Layers
 from reacgan.models.fused import convolve, convolve_thinly, is_thin
 from reacgan.models.spectral import SpectralNorm
-from reacgan.models.weights import Resample, arranged, scaled
+from reacgan.models.weights import Resample, arranged, scaled, widened
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
-
-
-def widen_taps(weight: Tensor) -> Tensor:
-    """Kernel [O, I, 3, 3] convolved with a 2x2 kernel of ones: [O, I, 4, 4]."""
-    return sum(  # type: ignore[return-value]
-        F.pad(weight, (left, 1 - left, top, 1 - top)) for left in (0, 1) for top in (0, 1)
-    )
 
 
 class Conv2d(nn.Conv2d):
@@ -61,10 +54,8 @@ class Conv2d(nn.Conv2d):
     def merged_weight(self) -> Tensor:
         """The same with the halving built in, [O, I, 4, 4], or the doubling, [I, O, 4, 4]."""
         if not self.fused_layers:
-            weight = self.effective_weight()
-            if self.resample == "down":
-                return widen_taps(weight) / 4
-            return widen_taps(weight.flip(2, 3)).transpose(0, 1)
+            weight = widened(self.effective_weight(), self.resample)
+            return weight / 4 if self.resample == "down" else weight
         with torch.autocast(self.weight.device.type, enabled=False):
             return scaled(self.weight, self.norm_vectors(), order=self.resample, widen=True)
 

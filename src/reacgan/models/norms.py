@@ -58,9 +58,14 @@ class BatchNorm(nn.Module):
         return self.modulated(images, self.gain[None], self.bias[None])
 
     def fuses(self, images: Tensor) -> bool:
-        """Whether norm, gain, bias and ReLU are one operation for these images."""
+        """Whether norm, gain, bias and ReLU are one operation for these images.
+
+        Not in bfloat16, where a mean that is large beside the deviation would cost digits: the operation
+        adds and subtracts it in the type of the images.
+        """
         return (
             self.fused_layers
+            and images.dtype == self.running_mean.dtype
             and self.training
             and distributed.world_size() == 1
             and images.device.type in ("cpu", "cuda")
@@ -76,7 +81,7 @@ class BatchNorm(nn.Module):
         """Mean and biased variance [C] of a batch, in the type of the running ones; tracked."""
         held = self.running_mean, self.running_var
         if not self.track:  # somewhere else to write to
-            held = torch.empty_like(held[0]).zero_(), torch.empty_like(held[1]).zero_()
+            held = torch.zeros_like(held[0]), torch.zeros_like(held[1])
         return torch.batch_norm_update_stats(images.detach(), *held, self.momentum)
 
     def _over_processes(self, images: Tensor) -> Tensor:

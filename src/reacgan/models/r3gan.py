@@ -220,7 +220,7 @@ class R3GANGenerator(Generator):
         if self.conditional:
             joined = torch.cat([z, self.class_vectors(self.shared, labels)], dim=1)
         hidden = self.basis * self.input(joined)[:, :, None, None]
-        hidden = hidden.contiguous(memory_format=torch.channels_last)
+        hidden = self.ordered(hidden)
         for stage in self.blocks:
             hidden = stage(hidden)
         result: Tensor = self.output(hidden)

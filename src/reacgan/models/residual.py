@@ -129,8 +129,8 @@ class BackboneBlock(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C', H/2, W/2] or the same size."""
-        active = images if self.first else F.relu(self.norm1(images))
-        hidden = self.conv2(F.relu(self.norm2(self.conv1(active)), inplace=True))
+        active = images if self.first else _active(self.norm1, images)
+        hidden = self.conv2(_active(self.norm2, self.conv1(active), owned=True))
         kept = active if self.preactivated_shortcut else images
         if self.first:
             return hidden + self.shortcut(self.shortcut_norm(self._halved(kept)))
@@ -142,3 +142,10 @@ class BackboneBlock(nn.Module):
 
     def _halved(self, images: Tensor) -> Tensor:
         return F.avg_pool2d(images, 2) if self.down else images
+
+
+def _active(norm: nn.Module, images: Tensor, *, owned: bool = False) -> Tensor:
+    """ReLU of the normalised images, written over them where nobody else needs them (``owned``)."""
+    if isinstance(norm, BatchNorm):
+        return norm.activated(images)
+    return F.relu(images, inplace=owned)

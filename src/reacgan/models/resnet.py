@@ -83,7 +83,7 @@ class ResNetGenerator(Generator):
         """Latent z [N, latent_dim] and labels -> images [N, channels, H, W] in [-1, 1]."""
         condition = self.class_weights(labels, z.dtype) if self.conditional else None
         hidden = self.input(z).view(-1, self.in_channels, self.grid.rows, self.grid.columns)
-        hidden = hidden.contiguous(memory_format=torch.channels_last)
+        hidden = self.ordered(hidden)
         for place, block in enumerate(self.blocks, start=1):
             hidden = attended(self, place, block_output(self, block, hidden, condition))
         return torch.tanh(self.output(self.norm.activated(hidden)))

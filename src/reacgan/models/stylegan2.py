@@ -179,7 +179,7 @@ class StyleGAN2Generator(Generator):
         if w.dim() == 2:
             w = w[:, None].expand(-1, self.layers, -1)
         hidden = self.constant.expand(len(w), -1, -1, -1)
-        hidden = hidden.contiguous(memory_format=torch.channels_last)
+        hidden = self.ordered(hidden)
         images: Tensor | None = None
         draws = draws if self.training else None
         for place, block in enumerate(self.blocks):

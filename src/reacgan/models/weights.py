@@ -107,7 +107,7 @@ class _Scaled(torch.autograd.Function):
             weight = weight / (sigma * 4 if quarter else sigma)
         elif quarter:
             weight = weight / 4
-        return _widened(weight, order) if widen else weight
+        return widened(weight, order) if widen else weight
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -132,7 +132,7 @@ class _Scaled(torch.autograd.Function):
         return as_weight(held, weight.shape, order), None, None, None, None, None
 
 
-def _widened(weight: Tensor, order: Resample) -> Tensor:
+def widened(weight: Tensor, order: Resample) -> Tensor:
     """[O, I, 3, 3] convolved with a 2x2 kernel of ones.
 
     ``"down"``: [O, I, 4, 4], I last in memory. ``"up"``: of the mirrored kernel, [I, O, 4, 4], O last.
@@ -148,7 +148,7 @@ def _widened(weight: Tensor, order: Resample) -> Tensor:
 
 
 def _narrowed(gradient: Tensor, order: Resample) -> Tensor:
-    """What :func:`_widened` makes of its gradient: [O, I, 3, 3]."""
+    """What :func:`widened` makes of its gradient: [O, I, 3, 3]."""
     held = gradient.permute(0, 2, 3, 1)
     for dim in (2, 1):
         held = held.narrow(dim, 0, 3) + held.narrow(dim, 1, 3)

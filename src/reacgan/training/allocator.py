@@ -12,7 +12,7 @@ import ctypes
 # <malloc.h> of glibc
 _TRIM_THRESHOLD = -1
 _MMAP_MAX = -4
-_NEVER = 2**31 - 1
+_NEVER = -1  # as the largest size_t
 
 
 def keep_freed_memory() -> bool:

@@ -112,10 +112,12 @@ class Writer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._wait(0)
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
+        try:
+            self._wait(0)
+        finally:
+            with self._changed:
+                self._ended = True
+                self._changed.notify_all()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -131,12 +133,18 @@ class Writer:
             return
         self._wait(_MOST_WAITING)
         self.check()
+        if self._thread is None:
+            thread = threading.Thread(target=self._work, name="writer")
+            try:
+                thread.start()
+            except RuntimeError:  # no further thread can be had: from now on at once
+                self.beside = False
+                task()
+                return
+            self._thread = thread
         with self._changed:
             self._waiting.append(task)
             self._changed.notify_all()
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="writer")
-            self._thread.start()
 
     def finish(self) -> None:
         """Wait until all is written; raises what went wrong."""

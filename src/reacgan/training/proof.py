@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from reacgan.training.captured import Snapshot, Work
@@ -81,11 +82,19 @@ def _difference(pairs: dict[str, tuple[Tensors, Tensors]], tolerance: float) -> 
 
 
 def _distance(expected: Tensors, given: Tensors) -> float:
-    """Length of the difference of two lists of tensors, as a share of the first one's."""
-    size = off = 0.0
-    for one, other in zip(expected, given, strict=True):
-        if one is not None and other is not None:
-            wide = one.double()
-            size += float(wide.square().sum())
-            off += float((wide - other.double()).square().sum())
-    return float((off / max(size, 1e-12)) ** 0.5)
+    """Largest distance of two tensors of a place, as a share of the first one's length.
+
+    One that is tiny beside most of the others counts as if it were a hundredth of their median.
+    """
+    pairs = [
+        (one.double(), other.double())
+        for one, other in zip(expected, given, strict=True)
+        if one is not None and other is not None
+    ]
+    if not pairs:
+        return 0.0
+    sizes = torch.stack([one.norm() for one, _ in pairs])
+    off = torch.stack([(one - other).norm() for one, other in pairs])
+    floor = sizes[sizes > 0].median() / 100 if bool((sizes > 0).any()) else sizes.new_tensor(1e-6)
+    shares = off / sizes.clamp_min(floor)
+    return float(shares.max()) if bool(shares.isfinite().all()) else float("nan")

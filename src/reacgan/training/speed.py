@@ -1,7 +1,8 @@
 """Which of the faster ways a run takes: what was asked for, and what is known of device and experiment.
 
-What ``auto`` takes was measured (``docs/performance.md``) or is no more than another order of the same
-sums; what it leaves out has its reason beside it.
+What ``auto`` takes on a CPU was measured (``docs/performance.md``). On CUDA nothing has been yet, so there
+it is what is expected to pay (``docs/gpu-queue.md`` has the measurement). What it leaves out has its
+reason beside it.
 """
 
 from __future__ import annotations

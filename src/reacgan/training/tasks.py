@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
+from torch import Tensor
 
 from reacgan import distributed, hub
 from reacgan.data import ImageData
@@ -108,10 +110,16 @@ class Tasks:
         if not distributed.is_main():
             return
         with self.journal.paused():
-            state, names = self.trainer.state, self.data.class_names
-            images = class_images(state.average, len(names))
+            state = self.trainer.state
+            images = class_images(state.average, len(self.data.class_names))
             path = self.folder.samples / f"{state.images_seen:012d}.png"
-            self.writer.do(lambda: save_png(draw_classes(images, names), path))
+            self.writer.do(partial(self._draw, images, path))
+
+    def _draw(self, images: Tensor, path: Path) -> None:
+        try:
+            save_png(draw_classes(images, self.data.class_names), path)
+        except OSError as error:  # no sheet is worth a run
+            self.progress.say(f"note: {path} cannot be written ({error}); training goes on")
 
     def checkpoint(self) -> None:
         """Save the state and the averaged generator, unless a number in them is not finite."""
