@@ -223,11 +223,11 @@ def test_a_run_whose_needs_cannot_be_told_goes_on(odd, tmp_path, capsys):
 def test_an_allocation_that_fails_is_explained(odd, tmp_path):
     """A real one, of more than any machine has."""
     Odd.asks = 2**52
-    told = r"no memory is left on cpu: 4503599627370496 bytes was asked for with training.batch=8 "
+    told = r"no memory is left on cpu: 4194304.0 GiB was asked for with training.batch=8 "
     with pytest.raises(ConfigError, match=told) as error:
         train(tmp_path, images(), **odd)
     assert isinstance(error.value, NotEnoughMemoryError)
-    assert "The last checkpoint is whole." in str(error.value)
+    assert "What was saved before is whole." in str(error.value)
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory():
@@ -291,7 +291,7 @@ def test_a_process_without_room_says_what_would_fit(tmp_path):
     assert done.returncode == 1, done.stderr[-2000:]
     assert "note: that is more than there is; this would fit: --set training." in done.stderr
     assert "reacgan: no memory is left on cpu: " in done.stderr
-    assert "bytes was asked for with training.batch=1024 training.accumulate=1" in done.stderr
+    assert "GiB was asked for with training.batch=1024 training.accumulate=1" in done.stderr
     assert "For less memory, this would fit: --set training." in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -84,7 +84,7 @@ class Loader:
         self.flip = flip
         self.crop = crop
         if resident_limit_bytes is None:
-            resident_limit_bytes = _default_limit(self.device)
+            resident_limit_bytes = resident_limit(self.device)
         self.resident = data.images.nbytes <= resident_limit_bytes
         self._images = _as_tensor(data.images).to(self.device) if self.resident else None
         self._labels = _as_tensor(data.labels).to(self.device) if self.resident else None
@@ -242,7 +242,8 @@ def shift_images(images: Tensor, shift: Tensor) -> Tensor:
     return images.gather(3, columns.expand_as(images))
 
 
-def _default_limit(device: torch.device) -> int:
+def resident_limit(device: torch.device) -> int:
+    """The largest set, in bytes, that is kept on a device by itself."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] // 4
     return _CPU_LIMIT_BYTES

@@ -1,7 +1,7 @@
 """Operations that a step spends its time in, each with as few passes over memory as it takes.
 
-Every one is an ``autograd.Function`` that saves less than the operations it stands for, and can be
-differentiated twice: with ``create_graph`` its backward pass is made of ordinary operations.
+Most are an ``autograd.Function`` that saves less than the operations it stands for. All can be
+differentiated twice: with ``create_graph`` their backward passes are made of ordinary operations.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def convolve(
 ) -> Tensor:
     """``F.conv2d`` or ``F.conv_transpose2d``; on a CPU the gradient of the bias is a plain sum.
 
-    The library's own costs as much as a tenth of the convolution there.
+    The library's own costs up to a fifteenth of the convolution's backward pass there.
     """
     if bias is None or images.device.type != "cpu":
         operation = F.conv_transpose2d if transposed else F.conv2d
@@ -168,9 +168,8 @@ class _Modulated(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         images, result, mean, inverse, gain = ctx.saved_tensors
-        if (
-            torch.is_grad_enabled()
-        ):  # mean and deviation are constants only for the first derivative
+        # Mean and deviation are constants only for the first derivative.
+        if torch.is_grad_enabled():
             wide = images.to(mean.dtype)
             mean = wide.mean((0, 2, 3))
             centred = wide - mean.view(1, -1, 1, 1)

@@ -17,6 +17,7 @@ from torch import Tensor
 from reacgan import distributed
 from reacgan.config import Experiment
 from reacgan.data import ImageData
+from reacgan.data.loader import resident_limit
 from reacgan.models import build_discriminator, build_generator, set_switches
 from reacgan.randomness import Draws
 from reacgan.training.engine import Engine
@@ -31,8 +32,6 @@ GIB = 2**30
 # the allocator does not hand out again, as a multiple of all tensors that live at a time.
 _LIBRARIES = 120 * 2**20
 _SCRATCH = 1.2
-# A set of images that is larger than this stays on the disk (Loader).
-_RESIDENT_LIMIT = 2 * GIB
 
 
 @dataclass(frozen=True)
@@ -229,11 +228,6 @@ def _size(experiment: Experiment) -> tuple[int, int]:
 def bytes_of(tensors: Iterable[Tensor]) -> int:
     """Their size."""
     return sum(held.numel() * held.element_size() for held in tensors)
-
-
-def resident_limit(device: torch.device) -> int:
-    """The largest set of images that is kept on the device."""
-    return torch.cuda.mem_get_info(device)[0] // 4 if device.type == "cuda" else _RESIDENT_LIMIT
 
 
 def gib(size: float) -> str:

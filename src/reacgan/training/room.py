@@ -14,8 +14,9 @@ import torch
 from reacgan import distributed
 from reacgan.config import ConfigError, Experiment
 from reacgan.data import ImageData
+from reacgan.data.loader import resident_limit
 from reacgan.training.engine import Engine
-from reacgan.training.memory import bytes_of, estimate, gib, resident_limit
+from reacgan.training.memory import bytes_of, estimate, gib
 from reacgan.training.state import TrainState
 
 # Allocators keep more than they hand out, and libraries need room of their own.
@@ -42,7 +43,9 @@ def available_bytes(device: torch.device) -> int | None:
     group = Path("/sys/fs/cgroup")  # of a container
     with suppress(OSError, ValueError):
         limit, used = (int((group / f"memory.{name}").read_text()) for name in ("max", "current"))
-        found.append(limit - used)
+        told = (group / "memory.stat").read_text(encoding="ascii").splitlines()
+        cached = [int(line.split()[1]) for line in told if line.startswith("inactive_file ")]
+        found.append(limit - used + sum(cached))  # the system takes files out of memory first
     with suppress(ImportError, OSError, ValueError):
         import resource  # noqa: PLC0415 - not on Windows
 
@@ -147,16 +150,19 @@ def _what_happened(
 ) -> str:
     training = experiment.training
     asked = re.search(r"tried to allocate ([\d.]+ \w+)", error, re.IGNORECASE)
+    amount = "" if asked is None else asked[1]
+    if amount.endswith(" bytes"):
+        amount = f"{gib(int(amount.split()[0]))} GiB"
     needed = estimate(experiment, state, engine, image_bytes=image_bytes)
     fitting: list[str] = []
     if needed is not None:  # which was too much, whatever there seemed to be
         room = needed.total if room is None else min(room, needed.total)
         fitting = settings_that_fit(experiment, state, engine, room, image_bytes)
     return (
-        f"no memory is left on {engine.device.type}: {asked[1] if asked else 'more'} "
-        f"{'was' if asked else 'than there is was'} asked for with training.batch={training.batch} "
+        f"no memory is left on {engine.device.type}: {amount or 'more'} "
+        f"{'was' if amount else 'than there is was'} asked for with training.batch={training.batch} "
         f"training.accumulate={training.accumulate} "
-        f"training.recompute={str(training.recompute).lower()}. The last checkpoint is whole. "
+        f"training.recompute={str(training.recompute).lower()}. What was saved before is whole. "
         f"For less memory, {_advice(fitting)}."
     )
 
