@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from reacgan.evaluation.evaluate import evaluate
     from reacgan.experiments import EXPERIMENTS, experiment
     from reacgan.experiments.derive import derive_experiment
-    from reacgan.hub import load, save
+    from reacgan.hub import from_pretrained, load, pretrained, push_to_hub, save, save_pretrained
     from reacgan.plugins import register
     from reacgan.sampling.sample import sample
+    from reacgan.sharing import publish
     from reacgan.training import train
 
 __version__ = "0.1.0"
@@ -33,6 +34,11 @@ _PUBLIC = {
     "register": "reacgan.plugins",
     "load": "reacgan.hub",
     "save": "reacgan.hub",
+    "save_pretrained": "reacgan.hub",
+    "from_pretrained": "reacgan.hub",
+    "pretrained": "reacgan.hub",
+    "push_to_hub": "reacgan.hub",
+    "publish": "reacgan.sharing",
     "sample": "reacgan.sampling",
     "inspect_data": "reacgan.data",
     "prepare_data": "reacgan.data",
@@ -47,14 +53,19 @@ __all__ = [
     "derive_experiment",
     "evaluate",
     "experiment",
+    "from_pretrained",
     "inspect_data",
     "load",
     "load_experiment",
     "open_dataset",
     "prepare_data",
+    "pretrained",
+    "publish",
+    "push_to_hub",
     "register",
     "sample",
     "save",
+    "save_pretrained",
     "train",
 ]
 

@@ -12,7 +12,18 @@ from collections.abc import Sequence
 import cyclopts
 
 from reacgan import __version__
-from reacgan.cli import cache, data, doctor, evaluate, experiments, report, sample, train, walk
+from reacgan.cli import (
+    cache,
+    data,
+    doctor,
+    evaluate,
+    experiments,
+    report,
+    sample,
+    train,
+    walk,
+    weights,
+)
 
 
 def build_app() -> cyclopts.App:
@@ -34,6 +45,7 @@ def build_app() -> cyclopts.App:
     app.command(data.app())
     app.command(evaluate.evaluate)
     app.command(report.report)
+    app.command(weights.app())
     app.command(cache.app())
     app.command(doctor.doctor)
     return app

@@ -9,16 +9,24 @@ from typing import TYPE_CHECKING, Annotated
 import cyclopts
 from cyclopts import Parameter
 
+from reacgan.cli import suites
+
 if TYPE_CHECKING:
     from reacgan.config import Experiment
 
 
 def app() -> cyclopts.App:
     """The commands below ``experiments``."""
-    group = cyclopts.App(name="experiments", help="List the experiments, or show one.")
+    group = cyclopts.App(
+        name="experiments",
+        help="List or show experiments; run suites of them, such as the paper's.",
+    )
     group.command(list_experiments, name="list")
     group.command(list_methods, name="methods")
     group.command(show)
+    group.command(suites.list_suites, name="suites")
+    group.command(suites.run)
+    group.command(suites.report)
     return group
 
 

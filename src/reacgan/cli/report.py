@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Literal
 
 
-def report(*runs: Path, out: Path | None = None, markdown: bool = False) -> int:
+def report(
+    *runs: Path,
+    out: Path | None = None,
+    markdown: bool = False,
+    pictures: bool = False,
+    reference: str | None = None,
+    extractor: str | None = None,
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+) -> int:
     """Write a page about runs or evaluations: scores by protocol, curves, classes, samples.
 
-    Examples: reacgan report runs/mine | reacgan report runs/* evaluations/* --out all.html
+    Examples: reacgan report runs/mine | reacgan report runs/* evaluations/* --out all.html |
+    reacgan report runs/mine --pictures --extractor domain
 
     Parameters
     ----------
@@ -18,6 +28,16 @@ def report(*runs: Path, out: Path | None = None, markdown: bool = False) -> int:
         The file to write; by default report.html in the folder, or here for several folders.
     markdown:
         Only the tables of scores, as Markdown; printed where no --out is given.
+    pictures:
+        First draw each run into its pictures/, anew if they are there: a sheet, nearest training
+        images, interpolations, t-SNE of the discriminator's features, spectra; numbers in
+        pictures.json. The page shows what is there.
+    reference:
+        For --pictures: real images, as in evaluate. The run's own test split by default.
+    extractor:
+        For --pictures: nearest images by its features too, as in evaluate: domain, inception ...
+    device:
+        For --pictures: auto takes CUDA, then MPS, then the CPU.
     """
     from reacgan.config import ConfigError  # noqa: PLC0415
     from reacgan.files import write_text  # noqa: PLC0415
@@ -26,6 +46,11 @@ def report(*runs: Path, out: Path | None = None, markdown: bool = False) -> int:
 
     if not runs:
         raise ConfigError("no run is named; needed: one or several folders of runs or evaluations")
+    if pictures:
+        for path in dict.fromkeys(runs):
+            _draw(path, {"reference": reference, "extractor": extractor, "device": device})
+    elif reference or extractor:
+        raise ConfigError("--reference and --extractor go with --pictures, which is not given")
     if not markdown:
         print(f"report: {reports.write_report(runs, out)}")
         return 0
@@ -37,3 +62,16 @@ def report(*runs: Path, out: Path | None = None, markdown: bool = False) -> int:
         write_text(out, text)
         print(f"tables: {out}")
     return 0
+
+
+def _draw(path: Path, options: dict[str, Any]) -> None:
+    from reacgan.pictures import pictures  # noqa: PLC0415
+    from reacgan.reports.record import read_run  # noqa: PLC0415
+
+    if not read_run(path).experiment:
+        print(f"pictures: {path}: none, it is an evaluation and no run")
+        return
+    held = pictures(path, path / "pictures", **options)
+    print(f"pictures: {path / 'pictures'}: {', '.join(held['pictures'])}")
+    for name, reason in held["skipped"].items():
+        print(f"  {name}: not made: {reason}")

@@ -40,8 +40,8 @@ def train(
     name:
         An experiment ("reacgan experiments list"), or a JSON or YAML file of one.
     data:
-        Where the images are. Without a name: a folder with one sub-folder a class, and an experiment
-        is derived from what it holds.
+        Where the images are: a folder with one sub-folder a class, a file, or NAME:PATH such as
+        glyphs:50. Without a name an experiment is derived from what it holds.
     out:
         The run's folder; runs/<name> by default.
     set_:
@@ -119,10 +119,7 @@ def _resolve(
         found = load_experiment(name) if is_file else experiment(name)
         if data is None:
             return found
-        from reacgan.data.archive import is_archive  # noqa: PLC0415
-
-        packed = {"data.name": "archive"} if data.is_file() and is_archive(data) else {}
-        return found.replace(**{"data.path": str(data), **packed})
+        return found.replace(**_elsewhere(data))
     from reacgan.experiments.derive import derive_experiment  # noqa: PLC0415
 
     derived = derive_experiment(str(data), device=device)
@@ -131,3 +128,13 @@ def _resolve(
         value = changes[choice.key] if changes is not None and mine else choice.value
         print(f"{choice.key:24} {value!s:>10}   {'as you say' if mine else choice.reason}")
     return derived.experiment
+
+
+def _elsewhere(data: Path) -> dict[str, Any]:
+    """What ``--data`` changes of a named experiment: where, and of which kind if it says so."""
+    from reacgan.data import find_dataset  # noqa: PLC0415
+
+    found = find_dataset(str(data))
+    if found.name in ("folder", "csv", "jsonl"):  # the experiment's own set may be read from there
+        return {"data.path": str(data)}
+    return {"data.name": found.name, "data.path": found.path}

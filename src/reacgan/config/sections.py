@@ -91,13 +91,19 @@ def component(name: str, **options: Any) -> Component:
     return Component.model_validate({"name": name, **options})
 
 
+def _plain_path(value: Any) -> Any:
+    """``--set data.path=500`` reads a number where a word is meant."""
+    return str(value) if type(value) is int else value
+
+
 class DataConfig(Schema):
     """Which labelled images, and how they reach the model."""
 
     name: str = "folder"
     """Registered data set; ``reacgan data list`` names them."""
-    path: str | None = None
-    """Where the images are; None downloads (where the data set allows it) or uses the embedded copy."""
+    path: Annotated[str | None, BeforeValidator(_plain_path)] = None
+    """Where the images are, or what else the data set wants (glyphs: how many classes);
+    None downloads (where the data set allows it) or uses the embedded copy."""
     resolution: Resolution = 32
     """Side of the square images, or [height, width], pixels; images of any size are cropped and
     resized to it. With a shorter side of 4 x 2^k to 8 x 2^k both are multiples of 2^k."""

@@ -11,6 +11,7 @@ from reacgan.data.dataset import DataError, ImageData, Opener
 from reacgan.data.digits import open_digits
 from reacgan.data.faces import list_afhq, list_ffhq, open_afhq, open_ffhq
 from reacgan.data.folder import inspect_data, list_folder, open_archive, open_folder, prepare_data
+from reacgan.data.glyphs import open_glyphs
 from reacgan.data.huggingface import open_hub
 from reacgan.data.imagenet import list_imagenet, open_imagenet
 from reacgan.data.scan import Scan, report_refused
@@ -19,6 +20,7 @@ from reacgan.data.tiny_imagenet import list_tiny_imagenet, open_tiny_imagenet
 
 DATASETS: dict[str, Opener] = {
     "digits": open_digits,
+    "glyphs": open_glyphs,
     "folder": open_folder,
     "archive": open_archive,
     "csv": open_csv,

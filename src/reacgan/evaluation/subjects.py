@@ -161,7 +161,8 @@ def find_subjects(
     """What a path names.
 
     Args:
-        path: a run, a model folder, a folder of images (class folders or loose ones), a packed file.
+        path: a run, a model folder or the name of a model, a folder of images (class folders or loose
+            ones), a packed file.
         checkpoint: of a run: ``last`` (its saved generator), ``best`` (of its periodic scores), the
             images seen of a state it keeps, or ``all`` those states.
         resolution: images of a folder are brought to it; None if all have one size.
@@ -175,6 +176,8 @@ def find_subjects(
         ConfigError: nothing there, or images of many sizes.
     """
     place = Path(path)
+    if not place.exists() and (str(path) in hub.known_models() or str(path).startswith("hub:")):
+        place = hub.locate(path)
     holds_model = any((place / name).exists() for name in ("config.json", "experiment.json"))
     if holds_model or (place / "model" / "config.json").exists():
         return _generators(place, checkpoint, device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from reacgan.config import ConfigError, Experiment, lookup
 from reacgan.experiments import cifar
 from reacgan.experiments.digits import DIGITS
+from reacgan.experiments.glyphs import GLYPHS
 from reacgan.experiments.methods import METHODS
 from reacgan.experiments.photos import PHOTOS
 from reacgan.experiments.small import small_rows
@@ -15,6 +16,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     held.name: held
     for held in (
         *DIGITS,
+        *GLYPHS,
         *small_rows(_CIFAR10),
         *_CIFAR10,
         *cifar.rows("cifar100"),

@@ -148,6 +148,10 @@ class Head(nn.Module):
         """Return the scalar that G minimises beside the adversarial loss; zero by default."""
         return _zero(fake)
 
+    def class_logits(self, output: HeadOutput) -> Tensor | None:
+        """``[N, K]``: whose softmax is what this head believes of the class; None if nothing."""
+        return output.logits
+
 
 def _zero(output: HeadOutput) -> Tensor:
     return output.score.new_zeros((), dtype=at_least_float32(output.score.dtype))

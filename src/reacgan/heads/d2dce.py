@@ -20,6 +20,8 @@ from reacgan.heads.hypersphere import (
 )
 
 Form = Literal["paper", "released"]
+Negatives = Literal["data", "classes"]
+Suppressed = Literal["both", "positives", "negatives", "none"]
 
 
 def d2d_cross_entropy(
@@ -30,6 +32,9 @@ def d2d_cross_entropy(
     temperature: float,
     margin: float,
     form: Form = "paper",
+    suppress_easy: Suppressed = "both",
+    negatives: Negatives = "data",
+    false_negatives: bool = False,
 ) -> Tensor:
     """Data-to-data cross-entropy (Kang, Shim, Cho, Park, NeurIPS 2021, equation 6).
 
@@ -47,6 +52,11 @@ def d2d_cross_entropy(
     M_i = max_(j != i) (f_i . f_j - (1 - m)) / temperature over *all* other samples, and does not
     add it back. This lowers the weight of the negatives where a sample has a near neighbour.
 
+    The last three take the loss apart, for ablations: which easy pairs get no gradient (without
+    suppression min(., 0) or max(., 0) is left out), whether the negatives are the other samples or
+    the vectors of the other classes, and whether other samples of the same class are negatives too,
+    as in losses that do not look at labels.
+
     Args:
         features: ``[N, D]``, of any length other than zero; normalised here.
         class_vectors: ``[K, D]``, normalised here.
@@ -54,6 +64,9 @@ def d2d_cross_entropy(
         temperature: above 0.
         margin: 0 .. 1.
         form: ``"paper"`` or ``"released"``.
+        suppress_easy: ``"both"``, ``"positives"``, ``"negatives"`` or ``"none"``.
+        negatives: ``"data"`` or ``"classes"`` (in the paper's form alone).
+        false_negatives: whether samples of the same class are negatives.
 
     Returns:
         A scalar, float32 or float64. It and its gradient are finite for any finite batch; a sample
@@ -67,14 +80,26 @@ def d2d_cross_entropy(
         raise ConfigError(f"margin is {margin}; needed: 0 to 1")
     if form not in ("paper", "released"):
         raise ConfigError(f"form is {form!r}; needed: 'paper' or 'released'")
+    if negatives == "classes" and (form == "released" or false_negatives):
+        raise ConfigError(
+            "negatives is 'classes', which has no released form and no false negatives; leave "
+            "form='paper' and false_negatives=False"
+        )
     with without_autocast(features):
+        points, vectors = unit(features), unit(class_vectors)
+        if negatives == "classes":
+            return _against_classes(
+                points, vectors, labels, temperature=temperature, margin=margin, easy=suppress_easy
+            )
         return d2d_on_sphere(
-            unit(features),
-            unit(class_vectors[labels]),
+            points,
+            vectors[labels],
             labels,
             temperature=temperature,
             margin=margin,
             form=form,
+            suppress_easy=suppress_easy,
+            false_negatives=false_negatives,
         )
 
 
@@ -86,17 +111,50 @@ def d2d_on_sphere(
     temperature: float,
     margin: float,
     form: Form = "paper",
+    suppress_easy: Suppressed = "both",
+    false_negatives: bool = False,
 ) -> Tensor:
     """Compute the same of features [N, D] and the vectors of their classes [N, D], both of length 1."""
-    positive = (features * vectors).sum(dim=1)
     pairs = (features @ features.T - (1 - margin)) / temperature
-    attraction = -F.relu((margin - positive) / temperature)  # p_i <= 0
-    repulsion = F.relu(pairs)  # n_ij >= 0
+    attraction = _attraction((features * vectors).sum(dim=1), temperature, margin, suppress_easy)
+    repulsion = _repulsion(pairs, suppress_easy)  # n_ij >= 0
     if form == "released":
         repulsion = repulsion - _nearest(pairs)[:, None]
-    negatives = labels[:, None] != labels[None, :]
+    if false_negatives:
+        negatives = ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    else:
+        negatives = labels[:, None] != labels[None, :]
     # log(1 + sum_j exp(n_ij) / exp(p_i))
     return -F.logsigmoid(attraction - masked_logsumexp(repulsion, negatives)).mean()
+
+
+def _against_classes(
+    features: Tensor,
+    vectors: Tensor,
+    labels: Tensor,
+    *,
+    temperature: float,
+    margin: float,
+    easy: Suppressed,
+) -> Tensor:
+    """The same loss with the vectors [K, D] of the other classes as negatives."""
+    cosines = features @ vectors.T
+    own = cosines.gather(1, labels[:, None])[:, 0]
+    others = torch.arange(len(vectors), device=labels.device)[None, :] != labels[:, None]
+    repulsion = _repulsion((cosines - (1 - margin)) / temperature, easy)
+    attraction = _attraction(own, temperature, margin, easy)
+    return -F.logsigmoid(attraction - masked_logsumexp(repulsion, others)).mean()
+
+
+def _attraction(cosine: Tensor, temperature: float, margin: float, easy: Suppressed) -> Tensor:
+    """p_i: at most 0 where easy positives are suppressed."""
+    lacking = (margin - cosine) / temperature
+    return -F.relu(lacking) if easy in ("both", "positives") else -lacking
+
+
+def _repulsion(pairs: Tensor, easy: Suppressed) -> Tensor:
+    """n_ij: at least 0 where easy negatives are suppressed."""
+    return F.relu(pairs) if easy in ("both", "negatives") else pairs
 
 
 def _nearest(pairs: Tensor) -> Tensor:
@@ -114,6 +172,20 @@ class D2DCrossEntropyHead(EmbeddingHead):
 
     Shapes: features ``[N, F]``, score ``[N]``, embedding ``[N, E]``, class vectors ``[K, E]``.
     D minimises the loss of real samples, G that of fake samples with the labels it was given.
+
+    Args:
+        in_features: width F of the features.
+        num_classes: K.
+        layers: factories of layers.
+        embedding_dim: E.
+        temperature: of the loss, as are those below.
+        margin: of positives; that of negatives is 1 - margin.
+        form: of the paper or as released.
+        suppress_easy: which easy pairs get no gradient; for ablations, as are those below.
+        negatives: other samples, or the vectors of the other classes.
+        false_negatives: whether samples of the same class are negatives.
+        partners: the loss is the mean over groups of so many consecutive samples, which see only one
+            another; None for the whole batch. Published runs that accumulate gradients had such groups.
     """
 
     def __init__(
@@ -126,6 +198,10 @@ class D2DCrossEntropyHead(EmbeddingHead):
         temperature: PositiveFloat = 0.5,
         margin: UnitFloat = 0.98,
         form: Form = "paper",
+        suppress_easy: Suppressed = "both",
+        negatives: Negatives = "data",
+        false_negatives: bool = False,
+        partners: PositiveInt | None = None,
     ) -> None:
         super().__init__(
             in_features=in_features,
@@ -136,6 +212,10 @@ class D2DCrossEntropyHead(EmbeddingHead):
         self.temperature = temperature
         self.margin = margin
         self.form: Form = form
+        self.suppress_easy: Suppressed = suppress_easy
+        self.negatives: Negatives = negatives
+        self.false_negatives = false_negatives
+        self.partners = partners
 
     def d_loss(self, real: HeadOutput, fake: HeadOutput) -> Tensor:
         """D2D-CE of the real samples; fake ones are not classified."""
@@ -147,11 +227,23 @@ class D2DCrossEntropyHead(EmbeddingHead):
 
     def _loss(self, output: HeadOutput) -> Tensor:
         embedding, class_vectors, labels = global_batch(output)
-        return d2d_cross_entropy(
-            embedding,
-            class_vectors,
-            labels,
-            temperature=self.temperature,
-            margin=self.margin,
-            form=self.form,
-        )
+        size = self.partners or len(labels)
+        if len(labels) % size:
+            raise ConfigError(
+                f"model.head.partners is {size}, which does not divide the batch of {len(labels)}"
+            )
+        losses = [
+            d2d_cross_entropy(
+                points,
+                class_vectors,
+                names,
+                temperature=self.temperature,
+                margin=self.margin,
+                form=self.form,
+                suppress_easy=self.suppress_easy,
+                negatives=self.negatives,
+                false_negatives=self.false_negatives,
+            )
+            for points, names in zip(embedding.split(size), labels.split(size), strict=True)
+        ]
+        return losses[0] if len(losses) == 1 else torch.stack(losses).mean()

@@ -93,5 +93,10 @@ class DiscriminativeHead(OverHead):
         """Loss of fake samples as real ones of their class less that as fake ones."""
         return self._loss(fake, 0) - self._loss(fake, 1)
 
+    def class_logits(self, output: HeadOutput) -> Tensor | None:
+        """Of the real classes, every second one, ``[N, K]``."""
+        logits = self.inner.class_logits(output)
+        return None if logits is None else logits[:, 0::2]
+
     def _loss(self, output: HeadOutput, is_fake: int) -> Tensor:
         return self.inner.g_loss(replace(output, labels=2 * output.labels + is_fake))

@@ -93,6 +93,13 @@ class EmbeddingHead(Head):
             class_vectors=self.class_vectors(torch.arange(self.num_classes, device=labels.device)),
         )
 
+    def class_logits(self, output: HeadOutput) -> Tensor | None:
+        """Cosines with the class vectors over the temperature, ``[N, K]``."""
+        if output.embedding is None or output.class_vectors is None:
+            return None
+        temperature: float = getattr(self, "temperature", 1.0)
+        return unit(output.embedding) @ unit(output.class_vectors).T / temperature
+
 
 def global_batch(output: HeadOutput) -> tuple[Tensor, Tensor, Tensor]:
     """Embeddings ``[N, E]`` (with gradient), class vectors and labels of all processes' samples.

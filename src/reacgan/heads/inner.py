@@ -32,7 +32,8 @@ OPTIONS = (
     "normalize_features",
     "normalize_weights",
 )
-"""Options that are handed on; None stands for what the inner head has by itself."""
+"""Options that are handed on; None stands for what the inner head has by itself. Those that take a loss
+apart for ablations are not."""
 GIVEN = ("in_features", "num_classes", "layers")
 
 
@@ -44,14 +45,16 @@ def inner_options(over: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """
     member = INNER[over]
     chosen = {name: options[name] for name in OPTIONS if options.get(name) is not None}
-    known = check_options(member, {}, where="model.head", given=GIVEN)
+    own = check_options(member, {}, where="model.head", given=GIVEN)
+    known = [name for name in own if name in OPTIONS]
     unknown = [name for name in chosen if name not in known]
     if unknown:
         raise ConfigError(
             f"model.head.{unknown[0]} is {chosen[unknown[0]]!r}, but model.head.over is {over}, which "
             f"has no such option (it has: {', '.join(sorted(known)) or 'none'}); leave it out, or null"
         )
-    return check_options(member, chosen, where="model.head", given=GIVEN)
+    full = check_options(member, chosen, where="model.head", given=GIVEN)
+    return {name: value for name, value in full.items() if name in OPTIONS}
 
 
 def build_inner(

@@ -71,6 +71,10 @@ class MultiHingeHead(Head):
         """CS of fake samples under the labels they were given."""
         return self._loss(fake, fake.labels)
 
+    def class_logits(self, output: HeadOutput) -> Tensor | None:
+        """Of the K classes; that of fakes is left out."""
+        return None if output.logits is None else output.logits[:, : self.num_classes]
+
     def _loss(self, output: HeadOutput, targets: Tensor) -> Tensor:
         logits = output.logits
         if logits is None or logits.shape[1] != self.num_classes + 1:

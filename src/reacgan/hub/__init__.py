@@ -1,7 +1,25 @@
 """Sharing and loading generators: safetensors, a configuration, a card, and digests."""
 
+from reacgan.hub.by_name import from_pretrained, pretrained
 from reacgan.hub.card import card
 from reacgan.hub.models import load, save
+from reacgan.hub.places import known_models, locate
+from reacgan.hub.remote import push_to_hub
 from reacgan.hub.states import list_states, load_discriminator, load_state
 
-__all__ = ["card", "list_states", "load", "load_discriminator", "load_state", "save"]
+save_pretrained = save
+
+__all__ = [
+    "card",
+    "from_pretrained",
+    "known_models",
+    "list_states",
+    "load",
+    "load_discriminator",
+    "load_state",
+    "locate",
+    "pretrained",
+    "push_to_hub",
+    "save",
+    "save_pretrained",
+]

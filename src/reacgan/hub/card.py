@@ -1,41 +1,101 @@
-"""The card that goes with a shared generator."""
+"""The card that goes with a shared generator, made from facts alone.
+
+What needs scores and a run's journal is written by ``reacgan.sharing`` and handed in as sections.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from typing import Any
+
 from reacgan.config.resolution import describe
+from reacgan.hub.licences import Terms, terms_of
 from reacgan.models import count_parameters
 from reacgan.models.trained import TrainedGenerator
 
+_MOST_CLASSES = 20
 
-def card(model: TrainedGenerator) -> str:
-    """The model card: what it is, what it was trained on, how to use it."""
+
+def card(
+    model: TrainedGenerator,
+    *,
+    name: str | None = None,
+    licence: str | None = None,
+    sections: Mapping[str, str] | None = None,
+) -> str:
+    """The model card: what it is, how to use it, what it was trained on, and further sections.
+
+    Args:
+        model: whose card it is.
+        name: the title, and how it is called where it has a name; the experiment's by default.
+        licence: of the weights, as the Hugging Face hub spells it; by default what the terms of
+            the data allow.
+        sections: Markdown by heading; one whose heading is empty comes right below the title.
+    """
+    held = dict(sections or {})
+    terms = terms_of(model.experiment.data)
+    top = held.pop("", "")
+    parts = [
+        _front_matter(model, terms, licence),
+        f"# {name or model.experiment.name}",
+        _summary(model),
+        *([top] if top else []),
+        f"## Use\n\n{_use(model, name)}",
+        f"## Data\n\n{_data(model, terms, licence)}",
+        *(f"## {heading}\n\n{text}" for heading, text in held.items()),
+    ]
+    if "Scores" not in held:
+        parts.append("No score is given here: a score without its protocol says nothing.")
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _front_matter(model: TrainedGenerator, terms: Terms, licence: str | None) -> str:
     experiment = model.experiment
-    data = experiment.data
-    names = ", ".join(model.class_names[:20]) + (" ..." if len(model.class_names) > 20 else "")
-    first = model.class_names[0]
-    return f"""---
-library_name: reacgan
-tags: [gan, class-conditional, {experiment.model.head.name}]
----
-# {experiment.name}
+    facts: dict[str, Any] = {
+        "library_name": "reacgan",
+        "license": licence or terms.weights,
+        "pipeline_tag": "unconditional-image-generation",
+        "tags": ["gan", "class-conditional", "image-generation", experiment.model.head.name],
+        "datasets": list(terms.identifiers) or [experiment.data.name],
+    }
+    if facts["license"] == "other":
+        facts["license_name"] = terms.restriction or "see-card"
+    lines = [f"{key}: {json.dumps(value)}" for key, value in facts.items()]  # JSON is YAML
+    return "\n".join(["---", *lines, "---"])
 
-A class-conditional generator: {describe(data.resolution)} pixels,
-{data.channels} channel(s), {len(model.class_names)} classes,
-{count_parameters(model.generator):,} parameters, trained until {model.images_seen:,} real
-images had been seen (repeats counted; {data.name}; the images are not part of this model and keep
-their own licence).
 
-Classes: {names}
+def _summary(model: TrainedGenerator) -> str:
+    data, count = model.experiment.data, len(model.class_names)
+    names = ", ".join(model.class_names[:_MOST_CLASSES]) + (" ..." if count > _MOST_CLASSES else "")
+    return f"""A class-conditional generator: {describe(data.resolution)} pixels,
+{data.channels} channel(s), {count} classes, {count_parameters(model.generator):,} parameters,
+trained by `{model.experiment.name}` until {model.images_seen:,} real images had been seen (repeats
+counted). These weights are the exponential moving average of the generator's.
 
-```python
+Classes: {names}"""
+
+
+def _use(model: TrainedGenerator, name: str | None) -> str:
+    called = f"\n# or by its name: reacgan.load({name!r}); from the hub: " if name else "  # "
+    other = f'{called}reacgan.from_pretrained("OWNER/NAME")'
+    return f"""```python
 import reacgan
 
-model = reacgan.load(".")
-for sample in reacgan.sample(model, {first!r}, num=4, seed=0):
-    print(sample.class_name, sample.seed, sample.image.shape)
+model = reacgan.load("."){other}
+for sample in reacgan.sample(model, {model.class_names[0]!r}, num=4, seed=0):
+    print(sample.class_name, sample.seed, sample.image.shape)  # uint8 [channels, height, width]
 ```
 
-`config.json` holds the whole training configuration and the digest of the weights. These weights are
-the exponential moving average of the generator's. No score is given here unless its protocol is
-given with it.
-"""
+`config.json` holds the whole training configuration and the digests of the weights, which are checked
+on loading. All is safetensors, JSON and pictures: nothing is ever unpickled or run."""
+
+
+def _data(model: TrainedGenerator, terms: Terms, licence: str | None) -> str:
+    weights = licence or terms.weights
+    said = f"{weights} ({terms.restriction})" if weights == "other" else weights
+    return f"""| | |
+|---|---|
+| data set | `{model.experiment.data.name}`: {terms.title} |
+| its licence | {terms.licence} |
+| these weights | {said or "see the data's licence"} |"""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,12 +11,14 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from reacgan.config import ConfigError, Device
 from reacgan.files import digest_of
 
 FORMAT = 1
 WEIGHTS = "model.safetensors"
+DISCRIMINATOR = "discriminator.safetensors"
 CONFIG = "config.json"
 REMEDY = "copy the model again, or resume its run, which writes it anew"
 
@@ -76,7 +78,7 @@ def unfilled(build: Callable[[], AnyModule]) -> AnyModule:
 
     Constants that no file holds (buffers outside the state) are those of a module really built.
     """
-    with torch.device("meta"):
+    with torch.device("meta"), _Undrawn():
         module = build()
     if any(part._non_persistent_buffers_set for part in module.modules()):
         with torch.random.fork_rng(devices=[]):
@@ -84,10 +86,50 @@ def unfilled(build: Callable[[], AnyModule]) -> AnyModule:
     return module
 
 
+class _Undrawn(TorchFunctionMode):
+    """Within it nothing is drawn or scaled that has no memory, only shapes are kept.
+
+    torch has some operations on such tensors in Python alone, and the first of them imports its
+    compiler, which takes most of a second.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in (torch.randn, torch.rand) and kwargs.get("device") is None:
+            return torch.empty(*args, **kwargs)
+        target = args[0] if args else kwargs.get("tensor")
+        if isinstance(target, torch.Tensor) and target.is_meta and target.is_floating_point():
+            name = getattr(func, "__name__", "")
+            if name in _DRAWING:
+                return target
+            if name in _SCALING and not any(isinstance(one, torch.Tensor) for one in args[1:]):
+                return torch.empty(target.shape, dtype=target.dtype)
+        return func(*args, **kwargs)
+
+
+_DRAWING = {
+    *("normal_", "uniform_", "trunc_normal_", "orthogonal_"),
+    *("kaiming_uniform_", "kaiming_normal_", "xavier_uniform_", "xavier_normal_"),
+}
+_SCALING = {"normalize", "div", "__truediv__", "true_divide"}
+
+
 def fill(network: nn.Module, file: Path, described_in: str) -> None:
-    """Give a network without weights those of a file, under the same names."""
+    """Give a network without weights those of a file, under the same names.
+
+    What is stored in 16 bits becomes float32, which holds it exactly.
+    """
     try:
-        tensors = load_file(file)
+        tensors = {
+            name: value.float() if value.dtype in (torch.bfloat16, torch.float16) else value
+            for name, value in load_file(file).items()
+        }
         for name in network.state_dict():
             # What was saved before there was a strength of the condition has the whole of it.
             if name.split(".")[-1] == "condition_strength" and name not in tensors:
@@ -109,6 +151,30 @@ def find_device(device: Device) -> torch.device:
     if not available:
         raise ConfigError(f"device is {device}, which is not usable here; use auto or cpu")
     return torch.device(device)
+
+
+def check_digests(folder: Path, config: Mapping[str, Any]) -> list[str]:
+    """Compare every file that the configuration records with its digest; gives their names.
+
+    Raises:
+        ConfigError: one is missing or another than was saved.
+    """
+    recorded = {WEIGHTS: config["sha256"]}
+    if config.get("discriminator_sha256") is not None:
+        recorded[DISCRIMINATOR] = config["discriminator_sha256"]
+    further = config.get("files", {})
+    recorded.update(further if isinstance(further, Mapping) else {})
+    for name, expected in recorded.items():
+        if Path(name).name != name:
+            raise ConfigError(f"{folder / CONFIG}: names a file {name!r} outside its folder")
+        check_digest(folder / name, expected)
+    return list(recorded)
+
+
+def check_digest(file: Path, expected: object) -> None:
+    """Raises ConfigError where a file is not the one that was saved."""
+    if digest(file) != expected:
+        raise ConfigError(f"{file}: damaged (its digest is not the one in {CONFIG}); {REMEDY}")
 
 
 def digest(path: Path) -> str:

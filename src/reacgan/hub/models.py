@@ -1,7 +1,8 @@
 """Sharing a generator: safetensors, its configuration, a card, and digests. Never a pickle.
 
 A model folder holds ``model.safetensors`` (the averaged generator), ``config.json`` (the experiment,
-class names and images seen, and the digest of the weights) and ``README.md`` (the card).
+class names and images seen, and the digest of the weights), ``README.md`` (the card), and maybe
+``discriminator.safetensors`` and further files.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Literal, get_args
 
+import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from reacgan import __version__
 from reacgan.config import ConfigError, Device, parse_experiment
@@ -20,9 +23,10 @@ from reacgan.files import flush_folder
 from reacgan.hub.card import card
 from reacgan.hub.folder import (
     CONFIG,
+    DISCRIMINATOR,
     FORMAT,
-    REMEDY,
     WEIGHTS,
+    check_digest,
     digest,
     fill,
     find_device,
@@ -30,39 +34,50 @@ from reacgan.hub.folder import (
     read_config,
     unfilled,
 )
-from reacgan.models import build_generator
+from reacgan.hub.places import locate
+from reacgan.models import Discriminator, build_generator
 from reacgan.models.trained import TrainedGenerator
+
+Stored = Literal["float32", "bfloat16"]
+"""How weights are stored; buffers, such as moving averages and singular vectors, stay float32."""
 
 
 def save(
     model: TrainedGenerator,
     folder: str | Path,
     *,
-    beside: Mapping[str, str] | None = None,
+    beside: Mapping[str, str | bytes] | None = None,
     weights: Mapping[str, Tensor] | None = None,
+    dtype: Stored | None = None,
+    discriminator: Discriminator | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a model folder; an existing one is replaced as a whole.
 
     Args:
         model: whose weights, configuration and class names are written.
         folder: where to.
-        beside: further text files by name.
+        beside: further files by name, text or bytes; a ``README.md`` takes the place of the card.
         weights: a copy of the generator's state to write, while that goes on changing.
+        dtype: of the stored weights: float32, or bfloat16, half as large, which keeps 8 bits of each
+            number (buffers stay float32, and loading gives float32 again); None as they are.
+        discriminator: stored too, for :func:`load_discriminator`.
+        facts: further keys of ``config.json``, plain JSON.
 
     Raises:
-        ConfigError: the folder exists and is something else than a model folder.
+        ConfigError: the folder exists and is something else than a model folder; an unknown dtype.
     """
     folder = Path(folder).resolve()
     other = folder.exists() and not folder.is_dir()
     if other or (folder.exists() and any(folder.iterdir()) and not (folder / CONFIG).exists()):
         raise ConfigError(f"{folder}: exists and is not a model folder; choose another place")
+    if dtype not in (None, *get_args(Stored)):
+        raise ConfigError(f"dtype is {dtype!r}; allowed: {', '.join(get_args(Stored))}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     writing = folder.with_name(f".writing-{folder.name}")
     shutil.rmtree(writing, ignore_errors=True)
     writing.mkdir()
-    held = weights if weights is not None else model.generator.state_dict()
-    tensors = {name: value.detach().contiguous().cpu() for name, value in held.items()}
-    save_file(tensors, writing / WEIGHTS)
+    save_file(stored(model.generator, dtype, weights), writing / WEIGHTS)
     config = {
         "format": FORMAT,
         "reacgan": __version__,
@@ -71,12 +86,38 @@ def save(
         "images_seen": model.images_seen,
         "sha256": digest(writing / WEIGHTS),
     }
-    (writing / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    # A folder's name may hold bytes that are no UTF-8, and with it a class name.
-    (writing / "README.md").write_text(card(model), encoding="utf-8", errors="replace")
-    for name, text in (beside or {}).items():
-        (writing / name).write_text(text, encoding="utf-8")
+    if discriminator is not None:
+        save_file(stored(discriminator, dtype), writing / DISCRIMINATOR)
+        config["discriminator_sha256"] = digest(writing / DISCRIMINATOR)
+    held = {**(facts or {}), **config, **({"dtype": dtype} if dtype else {})}
+    files = {"README.md": card(model), **(beside or {})}
+    files[CONFIG] = json.dumps(held, indent=2) + "\n"
+    for name, content in files.items():
+        # A folder's name may hold bytes that are no UTF-8, and with it a class name.
+        text = content if isinstance(content, bytes) else content.encode(errors="replace")
+        (writing / name).write_bytes(text)
     flush_folder(writing)
+    _put_in_place(writing, folder)
+    return folder
+
+
+def stored(
+    network: nn.Module, dtype: Stored | None, held: Mapping[str, Tensor] | None = None
+) -> dict[str, Tensor]:
+    """A network's state (or ``held``, a copy of it) on the CPU as it goes into a file."""
+    kinds = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    learned = {name for name, _ in network.named_parameters()}
+    tensors = {}
+    for name, value in (network.state_dict() if held is None else held).items():
+        kind = value.dtype
+        if dtype is not None and value.is_floating_point():
+            kind = kinds[dtype] if name in learned else torch.float32
+        tensors[name] = value.detach().to("cpu", kind).contiguous()
+    return tensors
+
+
+def _put_in_place(writing: Path, folder: Path) -> None:
+    """Two renames: whenever this is cut off, the old or the new folder is whole."""
     old = folder.with_name(f".old-{folder.name}")
     if folder.exists():
         shutil.rmtree(old, ignore_errors=True)
@@ -88,26 +129,23 @@ def save(
             old.rename(folder)
         raise
     shutil.rmtree(old, ignore_errors=True)
-    return folder
 
 
 def load(path: str | Path, *, device: Device = "auto") -> TrainedGenerator:
-    """The generator of a run folder or model folder, in evaluation mode.
+    """The generator of a run folder, model folder or name, in evaluation mode.
 
     Args:
-        path: a run's folder, its ``model``, or any folder that :func:`save` wrote.
+        path: a run's folder, its ``model``, or any folder that :func:`save` wrote; a name of
+            :func:`reacgan.pretrained`; or ``hub:OWNER/NAME``, of the Hugging Face hub.
         device: ``auto`` takes CUDA, then MPS, then the CPU.
 
     Raises:
         ConfigError: nothing to load there, or a file that is damaged or of another version.
     """
     place = find_device(device)
-    folder = model_folder(Path(path).resolve())
+    folder = model_folder(locate(path))
     config = read_config(folder)
-    if digest(folder / WEIGHTS) != config["sha256"]:
-        raise ConfigError(
-            f"{folder / WEIGHTS}: damaged (its digest is not the one in {CONFIG}); {REMEDY}"
-        )
+    check_digest(folder / WEIGHTS, config["sha256"])
     names = tuple(config["class_names"])
     try:
         experiment = parse_experiment(config["experiment"])

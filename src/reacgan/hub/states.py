@@ -8,19 +8,28 @@ from pathlib import Path
 
 from reacgan.config import ConfigError, Device, parse_experiment
 from reacgan.files import digest_of
-from reacgan.hub.folder import CONFIG, fill, find_device, model_folder, read_config, unfilled
+from reacgan.hub.folder import (
+    CONFIG,
+    DISCRIMINATOR,
+    check_digest,
+    fill,
+    find_device,
+    model_folder,
+    read_config,
+    unfilled,
+)
 from reacgan.hub.models import load
+from reacgan.hub.places import locate
 from reacgan.models import Discriminator, build_discriminator
 from reacgan.models.trained import TrainedGenerator
 
 _STATES = "checkpoints"
 _AVERAGE = "average.safetensors"
-_DISCRIMINATOR = "discriminator.safetensors"
 
 
 def list_states(path: str | Path) -> list[int]:
     """Images seen of each state that a run keeps, the fewest first; none for a model folder."""
-    run = _run_of(Path(path).resolve())
+    run = _run_of(locate(path))
     states = run / _STATES
     if not states.is_dir():
         return []
@@ -38,7 +47,7 @@ def load_state(path: str | Path, images_seen: int, *, device: Device = "auto") -
     Raises:
         ConfigError: no such state (lists those there are), or a damaged one.
     """
-    run = _run_of(Path(path).resolve())
+    run = _run_of(locate(path))
     known = list_states(path)
     if images_seen not in known:
         listed = ", ".join(f"{one:,}" for one in known) or "none"
@@ -53,20 +62,26 @@ def load_state(path: str | Path, images_seen: int, *, device: Device = "auto") -
 
 
 def load_discriminator(path: str | Path, *, device: Device = "auto") -> Discriminator:
-    """The discriminator of a run, from its newest whole checkpoint, in evaluation mode.
+    """The discriminator of a run or model, in evaluation mode.
+
+    That stored beside a shared generator, or of a run that of its newest whole checkpoint.
 
     Args:
-        path: a run's folder, or its ``model``.
+        path: a run's folder, or its ``model``; a model folder, or a name, as in :func:`reacgan.load`.
         device: as in :func:`reacgan.load`.
 
     Raises:
-        ConfigError: nothing to load there, such as in a model folder on its own, or damaged files.
+        ConfigError: nothing to load there, such as in a model folder without it, or damaged files.
     """
     place = find_device(device)
-    given = Path(path).resolve()
+    given = locate(path)
     folder = model_folder(given)
     config = read_config(folder)
-    file = _newest_discriminator(_run_of(given))
+    if config.get("discriminator_sha256") is not None:
+        file = folder / DISCRIMINATOR
+        check_digest(file, config["discriminator_sha256"])
+    else:
+        file = _newest_discriminator(_run_of(given))
     try:
         experiment = parse_experiment(config["experiment"])
         model = experiment.model
@@ -89,12 +104,12 @@ def _run_of(given: Path) -> Path:
 
 def _newest_discriminator(run: Path) -> Path:
     for images_seen in reversed(list_states(run)):
-        file = _part(run / _STATES / f"{images_seen:012d}", _DISCRIMINATOR)
+        file = _part(run / _STATES / f"{images_seen:012d}", DISCRIMINATOR)
         if file is not None:  # torn or damaged: the one before it
             return file
     raise ConfigError(
         f"{run}: no whole checkpoint with a discriminator; give the folder of a run. "
-        "A model folder holds the generator alone"
+        "This model folder holds the generator alone"
     )
 
 

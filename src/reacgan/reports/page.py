@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from reacgan.reports.tables import Table
 from reacgan.reports.text import Cell, one_line
@@ -34,6 +35,7 @@ figure { margin: 1rem 0; } figcaption { color: var(--soft); }
 img { max-width: 100%; height: auto; background: #ffffff; }
 img.pixels { image-rendering: pixelated; }
 """
+_MOST_BYTES = 16 * 2**20
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
@@ -108,6 +110,24 @@ def picture(png: bytes, caption: str, *, pixels: bool = False) -> str:
         f'<figure><img{kind} src="data:image/png;base64,{data}" alt="{escape(caption)}">'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
+
+
+def picture_file(path: Path, below: Path, caption: str, *, pixels: bool = False) -> str:
+    """The picture of a file, or a line that says why the page does not hold it.
+
+    Args:
+        path: a file that is there.
+        below: the page names the file from here on.
+        caption: what it shows.
+        pixels: as in :func:`picture`.
+    """
+    name = path.relative_to(below).as_posix()
+    if path.stat().st_size > _MOST_BYTES:
+        return paragraph(f"{name} is too large for this page; see the file.")
+    png = path.read_bytes()
+    if not png.startswith(b"\x89PNG\r\n\x1a\n"):
+        return note(f"{name} is no PNG; it is left out.")
+    return picture(png, caption, pixels=pixels)
 
 
 def figures(pictures: Sequence[str]) -> list[str]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import statistics
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from reacgan.config import ConfigError
 from reacgan.evaluation.results import Score
+from reacgan.pictures.drawing import figure_png, new_figure
 from reacgan.reports.tables import column
 from reacgan.reports.text import one_line
 
@@ -58,7 +57,7 @@ def class_bars(score: Score) -> bytes:
     _title(axes, f"{score.metric}, {few}")
     axes.grid(axis="x", alpha=0.3)
     figure.legend(loc="outside lower left", ncols=2, fontsize=8, frameon=False)
-    return _png(figure)
+    return figure_png(figure)
 
 
 def metric_curve(scores: Sequence[Score], metric: str) -> bytes:
@@ -190,16 +189,7 @@ def _detail(score: Score, key: str, kind: Any) -> Any:
 
 
 def _figure(height: float, width: float = _WIDTH) -> tuple[Figure, Axes]:
-    """A figure that no global state knows of."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
-        from matplotlib.figure import Figure  # noqa: PLC0415
-    except ImportError:
-        raise ConfigError(
-            "plots need matplotlib, which is not installed: pip install 'reacgan[plots]'"
-        ) from None
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(height, width)
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
@@ -216,7 +206,7 @@ def _finish(figure: Figure, axes: Axes, title: str, along: str, legend: bool) ->
         box = figure.legend(loc="outside lower left", ncols=3, fontsize=8, frameon=False)
         for text in box.get_texts():
             text.set_parse_math(False)
-    return _png(figure)
+    return figure_png(figure)
 
 
 def _title(axes: Axes, text: str) -> None:
@@ -233,11 +223,3 @@ def _short(name: str) -> str:
 def _key(name: str) -> str:
     """For a legend, which leaves out what starts with an underscore."""
     return f" {_short(name)}" if name.startswith("_") else _short(name)
-
-
-def _png(figure: Figure) -> bytes:
-    held = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # letters that the font does not have
-        figure.savefig(held, format="png", dpi=110, metadata={"Software": None})
-    return held.getvalue()

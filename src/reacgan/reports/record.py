@@ -48,7 +48,7 @@ def read_run(path: Path) -> RunRecord:
             f"{path}: not the folder of a run or an evaluation, it has no experiment.json and no "
             "scores.jsonl; needed: what `reacgan train` or `reacgan evaluate` wrote"
         )
-    experiment = _json(file) if file.is_file() else {}
+    experiment = read_json(file) if file.is_file() else {}
     if experiment is None:
         raise ConfigError(f"{file}: damaged; write it anew from model/config.json")
     journal = [
@@ -59,11 +59,12 @@ def read_run(path: Path) -> RunRecord:
         score if score.subject else replace(score, subject=name) for score in read_scores(scored)
     ]
     return RunRecord(
-        path, name, experiment, _json(path / "environment.json") or {}, journal, scores
+        path, name, experiment, read_json(path / "environment.json") or {}, journal, scores
     )
 
 
-def _json(path: Path) -> dict[str, Any] | None:
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A mapping from a file; None where there is none, or a damaged one."""
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from reacgan.evaluation.protocols import flatten, word
 from reacgan.reports import page, plots
+from reacgan.reports.pictures_part import picture_parts
 from reacgan.reports.record import RunRecord
 from reacgan.reports.text import Cell
 
 _MOST_POINTS = 1000
-_MOST_BYTES = 16 * 2**20
 _TRAINED = {
     "name": "experiment",
     "data.name": "data",
@@ -50,6 +50,7 @@ def run_parts(run: RunRecord, drawing: bool) -> list[str]:
     parts += page.figures([part for one in sheets for part in _sheet(run, one)])
     for one in sorted(pairs.glob("pairs-*.png")):
         parts += _sheet(run, one)
+    parts += picture_parts(run.path / "pictures")
     return [page.heading(title), *parts] if parts else []
 
 
@@ -90,13 +91,7 @@ def _events(run: RunRecord) -> list[str]:
 def _sheet(run: RunRecord, path: Path) -> list[str]:
     if not path.is_file():
         return []
-    name = path.relative_to(run.path).as_posix()
-    if path.stat().st_size > _MOST_BYTES:
-        return [page.paragraph(f"{name} is too large for this page; see the file.")]
-    png = path.read_bytes()
-    if not png.startswith(b"\x89PNG\r\n\x1a\n"):
-        return [page.note(f"{name} is no PNG; it is left out.")]
-    return [page.picture(png, _caption(path.stem), pixels=True)]
+    return [page.picture_file(path, run.path, _caption(path.stem), pixels=True)]
 
 
 def _caption(stem: str) -> str:

@@ -16,6 +16,7 @@ from reacgan.data import ImageData
 from reacgan.data.loader import Loader
 from reacgan.losses import adversarial
 from reacgan.randomness import Draws
+from reacgan.training.alarm import Alarm
 from reacgan.training.captured import Work
 from reacgan.training.ema import update_average
 from reacgan.training.engine import Engine
@@ -209,22 +210,6 @@ class Trainer:
         self.state.discriminator.head.condition_strength.fill_(strength)
 
 
-class Alarm:
-    """Rings after ``first`` seconds, and then whenever ``every`` seconds have passed."""
-
-    def __init__(self, first: float, every: float) -> None:
-        self.every = every
-        self._at = time.monotonic() + first
-
-    def rings(self) -> bool:
-        """Whether the time has come; sets the next one."""
-        now = time.monotonic()
-        if now < self._at:
-            return False
-        self._at = now + self.every
-        return True
-
-
 def _nothing() -> None:
     """Not asked for."""
 
@@ -240,6 +225,8 @@ class Due:
     """Work out what the watch looks at, and report."""
     score: Callable[[], None] = _nothing
     """Measure the averaged generator (``scores.every``)."""
+    diagnose: Callable[[], None] = _nothing
+    """Measure what the conditioning loss does at the head (``report.diagnose_every``)."""
     settle: Callable[[], None] = _nothing
     """Act on what was found; may take the state back to an earlier moment."""
 
@@ -272,16 +259,7 @@ def run(
             before = state.images_seen
             trainer.cycle(journal)
             cycles += 1
-            if due(trainer.experiment.scores.every, before, state.images_seen):
-                tasks.score()
-            if due(trainer.experiment.watch.every, before, state.images_seen):
-                tasks.look()
-            if line.rings() or due(report.journal_every, before, state.images_seen):
-                tasks.report()
-            if due(report.samples_every, before, state.images_seen):
-                tasks.samples()
-            if due(report.checkpoint_every, before, state.images_seen):
-                tasks.checkpoint()
+            _call_what_is_due(trainer, tasks, before, said=line.rings())
             if trainer.engine.world == 1 or cycles % _CYCLES_BETWEEN_QUESTIONS == 0:
                 tasks.settle()
                 stopped = distributed.any_process(stop(), device)
@@ -294,3 +272,19 @@ def run(
         tasks.checkpoint()  # which may find that the run must go back
         if stopped or timed_out or state.images_seen > last:
             return not stopped or state.images_seen > last
+
+
+def _call_what_is_due(trainer: Trainer, tasks: Due, before: int, *, said: bool) -> None:
+    """What the images seen since ``before`` make due; ``said``: it is time for a line in any case."""
+    experiment, now = trainer.experiment, trainer.state.images_seen
+    report = experiment.report
+    for every, call in (
+        (experiment.scores.every, tasks.score),
+        (experiment.watch.every, tasks.look),
+        (report.diagnose_every, tasks.diagnose),
+        (report.journal_every, tasks.report),
+        (report.samples_every, tasks.samples),
+        (report.checkpoint_every, tasks.checkpoint),
+    ):
+        if due(every, before, now) or (said and call == tasks.report):
+            call()

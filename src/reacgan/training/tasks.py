@@ -16,6 +16,7 @@ from reacgan.sampling import save_png
 from reacgan.sampling.grids import class_images, draw_classes
 from reacgan.training.background import Copier, Saveable, Writer
 from reacgan.training.checkpoint import CheckpointError, save_checkpoint
+from reacgan.training.diagnosis import diagnose
 from reacgan.training.journal import Journal, NonFiniteError
 from reacgan.training.loop import Due, Trainer
 from reacgan.training.progress import Progress
@@ -48,13 +49,30 @@ class Tasks:
             trainer, journal, progress, folder, data, finish_writing=self.writer.finish
         )
         self.scores = periodic_scores(trainer, data, folder.path)
+        self.diagnosis: dict[str, float] = {}
+        """For the next line."""
         self.began_at = trainer.state.images_seen
         # What a resumed state was read from stays as it is.
         self.saved_at: int | None = trainer.state.images_seen or None
 
     def due(self) -> Due:
         """For the loop."""
-        return Due(self.report, self.samples, self.checkpoint, self.look, self.score, self.settle)
+        return Due(
+            self.report,
+            self.samples,
+            self.checkpoint,
+            look=self.look,
+            score=self.score,
+            diagnose=self.diagnose,
+            settle=self.settle,
+        )
+
+    def diagnose(self) -> None:
+        """A line with what the conditioning loss does at the head."""
+        with self.journal.paused():
+            found = diagnose(self.trainer)
+        self.diagnosis = {name: float(f"{value:.6g}") for name, value in found.items()}
+        self.report()
 
     def score(self) -> None:
         """Measure the averaged generator, and keep it if it is the best."""
@@ -101,9 +119,13 @@ class Tasks:
         if (means := self.watch.read(seen)) is None:
             return
         memory = self.trainer.engine.memory_bytes()
-        line = self.journal.write(seen, means, memory_bytes=memory, **self.watch.noted())
+        line = self.journal.write(seen, means, memory_bytes=memory, **self._noted())
         self.progress.report(line)
         self.watch.take(line)
+
+    def _noted(self) -> dict[str, Any]:
+        diagnosis, self.diagnosis = self.diagnosis, {}
+        return {**self.watch.noted(), **({"diagnosis": diagnosis} if diagnosis else {})}
 
     def samples(self) -> None:
         """A sheet of the averaged generator's images: made now, drawn and written by the writer."""

@@ -1,0 +1,213 @@
+"""``reacgan experiments suites | run | report``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from reacgan.config import Device
+    from reacgan.suites import Context, Suite
+else:
+    Device = Literal["auto", "cpu", "cuda", "mps"]
+Scale = Literal["toy", "cpu", "full"]
+
+_OUT = Path("runs/suites")
+_Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True, show_default=False)]
+
+
+def list_suites(*, scale: Scale | None = None) -> int:
+    """List the suites: the paper's experiments by their numbers, then our own.
+
+    Parameters
+    ----------
+    scale:
+        Also list each suite's trials at this scale.
+    """
+    from reacgan.suites import SCALES, SUITES  # noqa: PLC0415
+
+    width = max(map(len, SUITES))
+    for name, held in SUITES.items():
+        number = ", ".join(map(str, held.numbers)) or "ours"
+        counts = "  ".join(f"{one} {len(held.trials(one)):>2}" for one in SCALES)
+        print(f"{number:>4}  {name:{width}}  trials: {counts}  {held.title}")
+        for trial in held.trials(scale) if scale is not None else ():
+            print(f"{'':6}{trial.name}  ({trial.row.strip()})")
+    return 0
+
+
+def run(
+    suite: str,
+    /,
+    *,
+    scale: Scale = "toy",
+    seeds: int = 1,
+    first_seed: int = 0,
+    out: Path = _OUT,
+    data: _Words = (),
+    set_: Annotated[
+        tuple[str, ...], Parameter(name="--set", consume_multiple=True, show_default=False)
+    ] = (),
+    only: _Words = (),
+    launcher: Literal["local", "slurm", "print"] = "local",
+    slurm: _Words = (),
+    device: Device = "auto",
+    resume: Annotated[bool, Parameter(negative="--no-resume")] = True,
+    dry_run: bool = False,
+) -> int:
+    """Run a suite of experiments, each trial in a folder of its own, and write its report.
+
+    The same command goes on where it was: complete trials are passed over, interrupted ones taken
+    up, failed ones tried again. Suites share the trials they have in common.
+
+    Examples: reacgan experiments run collapse --scale cpu --seeds 3
+    reacgan experiments run main-cifar10 --scale full --data cifar10=/data/cifar --launcher slurm
+
+    Parameters
+    ----------
+    suite:
+        Its name, or the number of the paper's experiment ("reacgan experiments suites").
+    scale:
+        toy: seconds, on embedded digits, to see it work; cpu: minutes to hours on two cores;
+        full: as published, for a GPU.
+    seeds:
+        How many seeds each trial is run with.
+    first_seed:
+        The first of them.
+    out:
+        Where the runs and reports of all suites are.
+    data:
+        Where data sets are: --data cifar10=/data/cifar tiny_imagenet=/data/tiny-imagenet-200.
+    set_:
+        Change values of every experiment: --set training.precision=bfloat16.
+    only:
+        Trials, or rows, of the suite.
+    launcher:
+        local: one after another, here; slurm: one job each, through submitit; print: one command
+        each, for anything else.
+    slurm:
+        Settings of the jobs: --slurm timeout_min=600 slurm_partition=gpu gpus_per_node=1.
+    device:
+        auto takes CUDA, then MPS, then the CPU.
+    resume:
+        Go on in a folder that holds results of the suite; --no-resume refuses one.
+    dry_run:
+        Say what would be run, and stop.
+    """
+    from reacgan.suites import suite as named  # noqa: PLC0415
+    from reacgan.suites.report import write_suite_report  # noqa: PLC0415
+    from reacgan.suites.runner import is_complete, jobs_of, run_suite  # noqa: PLC0415
+
+    held = named(suite)
+    chosen = _seeds(seeds, first_seed)
+    context = _context(data, set_, device)
+    jobs = jobs_of(held, out, scale, seeds=chosen, only=only)
+    _refuse_nothing(held, scale, len(jobs))
+    if not resume:
+        _refuse_results(out, [job.folder for job in jobs])
+    if dry_run:
+        for job in jobs:
+            told = "complete" if is_complete(job, context) else "to run"
+            print(f"{job.trial.name}, seed {job.seed}: {told}, {job.folder}")
+        return 0
+    if launcher != "local":
+        return _hand_over(held, out, scale, chosen, only, context, launcher=launcher, slurm=slurm)
+    failed = run_suite(held, out, scale, seeds=chosen, only=only, context=context)
+    print(f"report: {write_suite_report(held, out, scale)}")
+    for line in failed:
+        print(f"failed: {line}")
+    return 1 if failed else 0
+
+
+def report(suite: str, /, *, scale: Scale = "toy", out: Path = _OUT, to: Path | None = None) -> int:
+    """Write the report of what a suite's trials have left: tables, figures, verdicts, commands, cost.
+
+    Parameters
+    ----------
+    suite:
+        Its name, or the number of the paper's experiment.
+    scale:
+        Of which scale.
+    out:
+        Where the runs are.
+    to:
+        The report's folder; OUT/SCALE/reports/SUITE by default.
+    """
+    from reacgan.suites import suite as named  # noqa: PLC0415
+    from reacgan.suites.report import write_suite_report  # noqa: PLC0415
+
+    print(write_suite_report(named(suite), out, scale, to=to))
+    return 0
+
+
+def _seeds(seeds: int, first: int) -> range:
+    from reacgan.config import ConfigError  # noqa: PLC0415
+
+    if seeds < 1 or first < 0:
+        raise ConfigError(
+            f"--seeds is {seeds} and --first-seed {first}; allowed: 1 or more, and 0 or more"
+        )
+    return range(first, first + seeds)
+
+
+def _context(data: tuple[str, ...], changes: tuple[str, ...], device: Device) -> Context:
+    from reacgan.config import ConfigError, parse_assignments  # noqa: PLC0415
+    from reacgan.data import DATASETS  # noqa: PLC0415
+    from reacgan.suites import Context  # noqa: PLC0415
+
+    places = {}
+    for text in data:
+        name, separator, place = text.partition("=")
+        if not separator or name not in DATASETS or not place:
+            raise ConfigError(
+                f"--data {text!r}: needed: NAME=PATH with a name of {', '.join(DATASETS)}"
+            )
+        places[name] = str(Path(place).resolve()) if Path(place).exists() else place
+    return Context(device=device, data=places, changes=parse_assignments(changes))
+
+
+def _refuse_nothing(held: Suite, scale: Scale, jobs: int) -> None:
+    from reacgan.config import ConfigError  # noqa: PLC0415
+
+    if jobs == 0:
+        told = held.notes.get(scale, "Take another scale.")
+        raise ConfigError(f"the suite {held.name} has no trial at scale {scale}. {told}")
+
+
+def _refuse_results(out: Path, folders: list[Path]) -> None:
+    from reacgan.config import ConfigError  # noqa: PLC0415
+
+    there = [folder for folder in folders if folder.exists()]
+    if there:
+        raise ConfigError(
+            f"{there[0]} is there already; leave --no-resume out to go on, or choose another --out"
+        )
+
+
+def _hand_over(
+    held: Suite,
+    out: Path,
+    scale: Scale,
+    seeds: range,
+    only: tuple[str, ...],
+    context: Context,
+    *,
+    launcher: str,
+    slurm: tuple[str, ...],
+) -> int:
+    from reacgan.config import parse_assignments  # noqa: PLC0415
+    from reacgan.suites.launch import as_text, commands, submit  # noqa: PLC0415
+
+    wanted = commands(held, out.resolve(), scale, seeds=seeds, only=only, context=context)
+    if launcher == "print":
+        print(as_text(wanted), end="")
+        return 0
+    jobs = submit(wanted, out / "jobs", parameters=parse_assignments(slurm))
+    for job, words in zip(jobs, wanted, strict=True):
+        trial = next(re.sub("^--only=", "", word) for word in words if word.startswith("--only="))
+        print(f"job {job.job_id}: {trial}")
+    print(f"then: reacgan experiments report {held.name} --scale {scale} --out {out}")
+    return 0

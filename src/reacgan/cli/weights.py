@@ -1,0 +1,127 @@
+"""``reacgan weights``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import cyclopts
+
+
+def app() -> cyclopts.App:
+    """The commands below ``weights``."""
+    group = cyclopts.App(name="weights", help="Trained models: list, check, publish, upload.")
+    group.command(list_models, name="list")
+    group.command(show)
+    group.command(check)
+    group.command(publish)
+    group.command(push)
+    return group
+
+
+def list_models() -> int:
+    """List the models that have a name here, which every command takes instead of a path.
+
+    Names are folders in weights/ of the package, of a checkout, and in the folder that
+    REACGAN_WEIGHTS names.
+    """
+    from reacgan.hub import pretrained  # noqa: PLC0415
+    from reacgan.reports.text import Cell, aligned  # noqa: PLC0415
+
+    rows = [[Cell(name), Cell(line)] for name, line in pretrained().items()]
+    print("\n".join(aligned(["name", "what"], rows)) if rows else "none")
+    return 0
+
+
+def show(model: str) -> int:
+    """Print the card of a model.
+
+    Parameters
+    ----------
+    model:
+        A name, a run's folder, a model folder, or hub:OWNER/NAME.
+    """
+    from reacgan.hub import locate  # noqa: PLC0415
+    from reacgan.hub.folder import model_folder  # noqa: PLC0415
+
+    folder = model_folder(locate(model))
+    print(f"{folder}\n")
+    print((folder / "README.md").read_text(encoding="utf-8", errors="replace"), end="")
+    return 0
+
+
+def check(model: str) -> int:
+    """See that a model is whole and described, and gives the samples that it was published with.
+
+    Ends with 1 where something is not as it should be.
+
+    Parameters
+    ----------
+    model:
+        A name, a model folder, or hub:OWNER/NAME.
+    """
+    from reacgan.reports.text import one_line  # noqa: PLC0415
+    from reacgan.sharing import check  # noqa: PLC0415
+
+    found = check(model)
+    for one in found:
+        print(f"{'ok    ' if one.good else 'FAILED'} {one.what:<14} {one_line(one.told)}")
+    return 0 if all(one.good for one in found) else 1
+
+
+def publish(
+    run: Path,
+    *,
+    out: Path,
+    name: str | None = None,
+    dtype: Literal["float32", "bfloat16"] = "float32",
+    scores_from: Path | None = None,
+    licence: str | None = None,
+) -> int:
+    """Make a folder to share of a run: weights, card, curve, samples, scores.
+
+    Example: reacgan weights publish runs/photos --out weights/photos-small
+
+    Parameters
+    ----------
+    run:
+        A run's folder, or its best/.
+    out:
+        Where to write; an existing model folder is replaced.
+    name:
+        What the model is called; by default as the folder.
+    dtype:
+        Of the stored weights; bfloat16 is half as large. Moving averages stay float32.
+    scores_from:
+        A scores.jsonl; by default that of the run. Evaluate a published folder and publish
+        again with its scores, and they are those of the stored weights.
+    licence:
+        Of the weights, such as mit; by default what the terms of the data allow.
+    """
+    from reacgan.sharing import publish  # noqa: PLC0415
+
+    folder = publish(run, out, name=name, scores=scores_from, dtype=dtype, licence=licence)
+    for file in sorted(folder.iterdir()):
+        print(f"{file.stat().st_size:>12,}  {file.name}")
+    print(folder)
+    return 0
+
+
+def push(model: str, repository: str, *, private: bool = False, revision: str | None = None) -> int:
+    """Upload a model folder to the Hugging Face hub; needs HF_TOKEN or "hf auth login".
+
+    Parameters
+    ----------
+    model:
+        A model folder or a name.
+    repository:
+        OWNER/NAME; made where there is none.
+    private:
+        Of a new repository.
+    revision:
+        A branch, made where there is none.
+    """
+    from reacgan.hub import push_to_hub  # noqa: PLC0415
+
+    print(push_to_hub(model, repository, private=private, revision=revision))
+    return 0

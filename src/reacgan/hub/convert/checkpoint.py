@@ -1,0 +1,211 @@
+"""A published checkpoint becomes a model folder: named, checked and saved as safetensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import torch
+from torch import Tensor
+
+from reacgan.config import ConfigError, Experiment
+from reacgan.files import digest_of
+from reacgan.hub.card import card
+from reacgan.hub.convert.advice import advice
+from reacgan.hub.convert.names import OURS_ALONE, Names, names_of
+from reacgan.hub.convert.reading import Published, find_files, read_published
+from reacgan.hub.folder import unfilled
+from reacgan.hub.models import save
+from reacgan.models import Discriminator, Generator, build_discriminator, build_generator, complete
+from reacgan.models.trained import TrainedGenerator
+
+InPlace = bool | Literal["auto"]
+
+MEMBERS = ("biggan", "resnet")
+HEADS = (
+    "unconditional",
+    "projection",
+    "auxiliary",
+    "contrastive",
+    "d2dce",
+    "multihinge",
+    "multilogit",
+    "twin",
+    "discriminative",
+)
+_LISTED = 12
+
+Network = TypeVar("Network", Generator, Discriminator)
+
+
+def convert_checkpoint(
+    path: str | Path,
+    experiment: Experiment,
+    *,
+    out: str | Path,
+    class_names: Sequence[str] | None = None,
+    discriminator: str | Path | None = None,
+    in_place_relu: InPlace = "auto",
+    use_average: bool = True,
+    unused: Sequence[str] = (),
+) -> Path:
+    """Convert the published weights of a BigGAN-type generator, and of its discriminator.
+
+    Files are read as tensors alone; nothing of them runs. Every tensor has to be known and to fit.
+
+    Args:
+        path: the generator's ``.pth``, or the folder that holds ``model=G_ema-best-...pth`` and, if
+            it is there, ``model=D-best-...pth``.
+        experiment: whose networks these are; its sizes and options have to be the file's.
+        out: the model folder to write.
+        class_names: one name a class, in the order of the labels; None numbers them.
+        discriminator: its ``.pth``; of a folder the one beside the generator if None.
+        in_place_relu: whether in the network that was trained ReLUs wrote over their inputs, so that
+            shortcuts of the discriminator see ReLU(x): option ``preactivated_shortcut`` of the
+            backbone. ``"auto"`` says yes, as published code does; batch norm makes it no difference.
+        use_average: of a folder, the averaged generator and not the one that learned.
+        unused: beginnings of names of tensors in the files that no output depends on, such as
+            layers that a version of the published code built and never ran.
+
+    Returns:
+        The model folder, for :func:`reacgan.load` and ``load_discriminator``. Its configuration
+        and card hold names and SHA-256 of the files.
+
+    Raises:
+        ConfigError: a file that is missing, damaged, holds code, or does not fit the experiment
+            (lists what is unknown, missing or of another shape), or a member without published
+            counterpart.
+    """
+    held = _with_shortcut(_supported(experiment), in_place_relu)
+    given, beside = find_files(Path(path).expanduser(), use_average=use_average)
+    judge = beside if discriminator is None else Path(discriminator).expanduser()
+    files = [read_published(file) for file in (given, judge) if file is not None]
+    names = _class_names(files[0], class_names)
+    generator = unfilled(lambda: build_generator(held.model.generator, held.data, len(names)))
+    faults = _fill(generator, files[0], unused)
+    critic = None
+    if judge is not None:
+        critic = unfilled(
+            lambda: build_discriminator(held.model.backbone, held.model.head, held.data, len(names))
+        )
+        faults += _fill(critic, files[1], unused)
+    if faults:
+        hint = advice(files[0].tensors, files[1].tensors if critic is not None else None, held)
+        raise ConfigError("\n".join([*faults, hint]))
+    model = TrainedGenerator(
+        generator.eval().requires_grad_(False), held, names, _images_seen(files, held)
+    )
+    sources = {file.path.name: digest_of(file.path) for file in files}
+    told = {"Source": _told(sources)}
+    return save(
+        model,
+        out,
+        beside={"README.md": card(model, sections=told)},
+        discriminator=critic,
+        facts={"converted": {"files": sources, "unused": list(unused)}},
+    )
+
+
+def _told(sources: Mapping[str, str]) -> str:
+    files = "\n".join(f"- `{name}`, SHA-256 `{digest}`" for name, digest in sources.items())
+    return (
+        "These weights were trained and published by others, as the files below, and converted to "
+        "this package's names. Their publisher's terms hold. The configuration is the one that they "
+        f"were converted with; which images they were trained on, the files do not tell.\n\n{files}"
+    )
+
+
+def _supported(experiment: Experiment) -> Experiment:
+    model = experiment.model
+    chosen = (
+        ("generator", model.generator.name, MEMBERS),
+        ("backbone", model.backbone.name, MEMBERS),
+        ("head", model.head.name, HEADS),
+    )
+    for part, name, known in chosen:
+        if name not in known:
+            raise ConfigError(
+                f"model.{part} is {name}, for which no published names are known; known: "
+                f"{', '.join(known)}"
+            )
+    return complete(experiment)
+
+
+def _with_shortcut(experiment: Experiment, in_place_relu: InPlace) -> Experiment:
+    if in_place_relu not in (True, False, "auto"):
+        raise ConfigError(f"in_place_relu is {in_place_relu!r}; allowed: True, False, 'auto'")
+    key = "model.backbone.preactivated_shortcut"
+    return experiment.replace(**{key: in_place_relu is True or in_place_relu == "auto"})
+
+
+def _class_names(file: Published, given: Sequence[str] | None) -> tuple[str, ...]:
+    """The names, as many as the generator has classes."""
+    count = _count_classes(file.tensors)
+    if count is None and not given:
+        raise ConfigError(f"{file.path}: does not tell its classes; give class_names")
+    if given is None:
+        return tuple(str(number) for number in range(count or 0))
+    if count is not None and len(given) != count:
+        raise ConfigError(
+            f"class_names are {len(given)}, but {file.path} is a generator of {count} classes; give "
+            "one name for each, in the order of its labels"
+        )
+    return tuple(given)
+
+
+def _count_classes(tensors: dict[str, Tensor]) -> int | None:
+    shared = tensors.get("shared.weight")
+    if shared is not None:
+        return len(shared)
+    # Without a table of classes they enter as one-hot rows.
+    for end in ("weight_orig", "weight"):
+        gain = tensors.get(f"blocks.0.0.bn1.gain.{end}")
+        if gain is not None and gain.dim() == 2:
+            return gain.shape[1]
+    return None
+
+
+def _images_seen(files: Sequence[Published], experiment: Experiment) -> int:
+    """Steps of the generator as images; 0 where no file tells them."""
+    steps = [file.step for file in files if file.step is not None]
+    images = experiment.training.batch * experiment.training.d_steps
+    return max(steps, default=0) * images
+
+
+def _fill(network: Network, file: Published, unused: Sequence[str]) -> list[str]:
+    """Give a network the tensors of a file; returns what does not fit, and then gives none."""
+    names: Names = names_of(network)
+    needed = {name: value.shape for name, value in network.state_dict().items()}
+    taken = {name: file.tensors.get(theirs) for name, theirs in names.of.items()}
+    known = {*names.of.values(), *names.passed_over}
+    missing, wrong, tensors = [], [], {}
+    for name, value in taken.items():
+        if value is None:
+            missing.append(names.of[name])
+        elif value.shape != needed[name]:
+            wrong.append(f"{names.of[name]} {list(value.shape)} (needed {list(needed[name])})")
+        elif not value.is_floating_point():
+            wrong.append(f"{names.of[name]} ({value.dtype}, needed floating point)")
+        elif not bool(value.isfinite().all()):
+            wrong.append(f"{names.of[name]} (NaN or infinity)")
+        else:
+            tensors[name] = value.float().contiguous().clone()
+    unknown = [
+        name for name in file.tensors if name not in known and not name.startswith(tuple(unused))
+    ]
+    kinds = (("missing", missing), ("wrong", wrong), ("unknown", unknown))
+    said = [f"{word}: {_some(found)}" for word, found in kinds if found]
+    if said:
+        role = "generator" if isinstance(network, Generator) else "discriminator"
+        return [f"{file.path}: not the experiment's {role}. " + "; ".join(said)]
+    for name, shape in needed.items():
+        if name.split(".")[-1] == OURS_ALONE:
+            tensors[name] = torch.ones(shape)
+    network.load_state_dict(tensors, assign=True)
+    return []
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _LISTED
+    return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,133 @@
+"""Published names of the tensors of BigGAN-type networks (POSTECH-CVLab/PyTorch-StudioGAN).
+
+There a network's blocks and attentions are one list in the order they run in, each in a list of its own;
+here attentions lie beside the blocks, named by the block before them. All else has another word for
+the same thing, and the same shape.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from reacgan.models import Discriminator, Generator
+from reacgan.models.norms import BatchNorm, ConditionalBatchNorm
+from reacgan.models.spectral import SpectralNorm
+
+TRACKED = "num_batches_tracked"
+"""A batch norm's count of batches, which a momentum makes useless."""
+OURS_ALONE = "condition_strength"
+"""What published networks have the whole of, and no tensor for."""
+
+_OF_GENERATOR = {"input": "linear0", "shared": "shared", "norm": "bn4", "output": "conv2d5"}
+_OF_HEAD = {
+    "score": "linear1",
+    "classes": "linear1",
+    "classifier": "linear2",
+    "embedding": "linear2",
+    "class_vectors": "embedding",
+}
+_OF_TWIN = {
+    "classifier": "linear_mi",
+    "embedding": "linear_mi",
+    "class_vectors": "embedding_mi",
+}
+_OF_BLOCK = {
+    "conv1": "conv2d1",
+    "conv2": "conv2d2",
+    "shortcut": "conv2d0",
+    "norm1": "bn1",
+    "norm2": "bn2",
+    "shortcut_norm": "bn0",
+}
+_OF_FIRST_BLOCK = {**_OF_BLOCK, "norm2": "bn1"}  # of a backbone: it has no norm before it
+_OF_ATTENTION = {
+    "": "",
+    "query": "conv1x1_theta",
+    "key": "conv1x1_phi",
+    "value": "conv1x1_g",
+    "out": "conv1x1_attn",
+}
+_OF_NORMALISED = {"weight": "weight_orig", "u": "weight_u", "v": "weight_v"}
+
+LINEAR, OUTPUT, LAST_NORM, SHARED, SCORE, EMBEDDED = (
+    "linear0",
+    "conv2d5",
+    "bn4",
+    "shared",
+    "linear1",
+    "linear2",
+)
+ATTENTION_GATE = "sigma"
+
+
+@dataclass(frozen=True)
+class Names:
+    """Ours to theirs, and theirs that nothing is read from."""
+
+    of: dict[str, str]
+    passed_over: frozenset[str]
+
+
+def names_of(network: Generator | Discriminator) -> Names:
+    """The published name of every tensor of a network of the table of supported members."""
+    found: dict[str, str] = {}
+    passed_over = set()
+    for path, module in network.named_modules():
+        own = [name for name, _ in module.named_parameters(recurse=False)]
+        own += [name for name, _ in module.named_buffers(recurse=False)]
+        kept = [name for name in own if name != OURS_ALONE]
+        if not kept:
+            continue
+        theirs = _published(network, path)
+        for name in kept:
+            found[f"{path}.{name}"] = f"{theirs}.{_leaf(module, name)}"
+        if isinstance(module, BatchNorm):
+            passed_over.add(f"{theirs}.{TRACKED}")
+    return Names(found, frozenset(passed_over))
+
+
+def _leaf(module: nn.Module, name: str) -> str:
+    if isinstance(module, SpectralNorm):
+        return _OF_NORMALISED.get(name, name)
+    if isinstance(module, BatchNorm) and name == "gain":
+        return "weight"
+    return ATTENTION_GATE if name == "gate" else name
+
+
+def _published(network: nn.Module, path: str) -> str:
+    if isinstance(network, Generator):
+        first, _, rest = path.partition(".")
+        if first in _OF_GENERATOR:
+            return _OF_GENERATOR[first]
+        return _in_list(network, first, rest, conditional=_is_conditional(network))
+    side, _, path = path.partition(".")
+    if side == "head":
+        if path.startswith("twin."):
+            return _OF_TWIN[path.removeprefix("twin.")]
+        return _OF_HEAD[path.removeprefix("inner.")]
+    first, _, rest = path.partition(".")
+    return _in_list(network.get_submodule(side), first, rest, conditional=None)
+
+
+def _is_conditional(generator: Generator) -> bool:
+    return any(
+        isinstance(module, ConditionalBatchNorm) and hasattr(module, "gain")
+        for module in generator.modules()
+    )
+
+
+def _in_list(network: nn.Module, kind: str, rest: str, *, conditional: bool | None) -> str:
+    """``blocks.<place>.0.<layer>``; ``conditional`` is None for a backbone."""
+    places = [int(place) for place in network.attention]  # type: ignore[union-attr]
+    number, _, layer = rest.partition(".")
+    if kind == "attention":
+        before = sum(place < int(number) for place in places)
+        return f"blocks.{int(number) + before}.0.{_OF_ATTENTION[layer]}".rstrip(".")
+    before = sum(place <= int(number) for place in places)
+    layer, _, part = layer.partition(".")
+    words = _OF_FIRST_BLOCK if conditional is None and number == "0" else _OF_BLOCK
+    if part == "norm":  # the plain norm inside a conditional one
+        part = "bn" if conditional else ""
+    return f"blocks.{int(number) + before}.0.{words[layer]}.{part}".rstrip(".")

@@ -1,0 +1,105 @@
+"""Terms of the data sets that a generator may have learned from, for its card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reacgan.config import DataConfig
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is known of a data set's licence; a card is no legal advice, it says where to look."""
+
+    title: str
+    """The data set, for people."""
+    licence: str
+    """One or two sentences: the terms of the images, and of whom."""
+    weights: str = "other"
+    """Proposed for weights, as the Hugging Face hub spells it; ``other`` where the terms bind them."""
+    restriction: str = ""
+    """In a few words, where ``weights`` is ``other``."""
+    identifiers: tuple[str, ...] = ()
+    """On the Hugging Face hub."""
+
+
+_RESEARCH = "non-commercial-research"
+_OWNER = Terms(
+    "images of whoever trained the model",
+    "The images belong to their owners; whoever shares this model is to say under which terms, and "
+    "whether people in them have agreed.",
+    restriction="that-of-the-images",
+)
+
+TERMS: dict[str, Terms] = {
+    "digits": Terms(
+        "Optical Recognition of Handwritten Digits (E. Alpaydin, C. Kaynak; UCI Machine Learning "
+        "Repository, 1998, doi 10.24432/C50P49)",
+        "CC BY 4.0: anyone may use and change them who names the authors, as is done here.",
+        weights="cc-by-4.0",
+    ),
+    "glyphs": Terms(
+        "glyphs, rendered by this package",
+        "Synthetic: drawn from the DejaVu fonts (Bitstream Vera licence and public domain) and the STIX "
+        "fonts (SIL Open Font Licence), which allow pictures of their letters for any use.",
+        weights="mit",
+    ),
+    "cifar10": Terms(
+        "CIFAR-10 (A. Krizhevsky, 2009)",
+        "No licence is stated by its authors, who collected the images on the web; it is commonly used "
+        "for research. The images are not part of this model.",
+        restriction="research-use",
+        identifiers=("uoft-cs/cifar10",),
+    ),
+    "cifar100": Terms(
+        "CIFAR-100 (A. Krizhevsky, 2009)",
+        "No licence is stated by its authors, who collected the images on the web; it is commonly used "
+        "for research. The images are not part of this model.",
+        restriction="research-use",
+        identifiers=("uoft-cs/cifar100",),
+    ),
+    "tiny_imagenet": Terms(
+        "Tiny ImageNet (Stanford CS231n, a part of ImageNet)",
+        "The terms of ImageNet: non-commercial research and education; the images belong to their "
+        "photographers and are not part of this model.",
+        restriction=_RESEARCH,
+    ),
+    "imagenet": Terms(
+        "ImageNet (ILSVRC 2012)",
+        "Non-commercial research and education, by the agreement that everyone signs who downloads it; "
+        "the images belong to their photographers and are not part of this model.",
+        restriction=_RESEARCH,
+        identifiers=("ILSVRC/imagenet-1k",),
+    ),
+    "cub200": Terms(
+        "CUB-200-2011 (C. Wah et al., Caltech)",
+        "Non-commercial research and education; the photographs belong to their photographers and are "
+        "not part of this model.",
+        restriction=_RESEARCH,
+    ),
+    "afhq": Terms(
+        "Animal Faces HQ (Y. Choi et al., 2020)",
+        "CC BY-NC 4.0: not for commercial use. The images are not part of this model.",
+        weights="cc-by-nc-4.0",
+    ),
+    "ffhq": Terms(
+        "Flickr-Faces-HQ (T. Karras et al., 2019)",
+        "The set is CC BY-NC-SA 4.0, each photograph has a licence of its own; not for commercial use, "
+        "and not for recognising people. The images are not part of this model.",
+        weights="cc-by-nc-sa-4.0",
+    ),
+}
+"""By the name of the data set; whatever is not here belongs to whoever trained."""
+
+
+def terms_of(data: DataConfig) -> Terms:
+    """The terms of a model's data."""
+    if data.name == "hub" and data.path:
+        name = data.path.removeprefix("hub:")
+        return Terms(
+            f"{name}, of the Hugging Face hub",
+            "See its own card there; the images are not part of this model.",
+            restriction="that-of-the-images",
+            identifiers=(name,),
+        )
+    return TERMS.get(data.name, _OWNER)

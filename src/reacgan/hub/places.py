@@ -1,0 +1,88 @@
+"""Where the model is that a person names: a path, a name, or a repository of the Hugging Face hub.
+
+Known names are model folders in ``weights/`` of the package, in ``weights/`` at the root of a checkout,
+and in the folder that the environment variable REACGAN_WEIGHTS names; the first place that has it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from importlib.resources import files
+from pathlib import Path
+
+from reacgan.config import ConfigError, suggest
+from reacgan.hub.folder import CONFIG
+
+HUB = "hub:"
+"""Before the name of a repository, wherever a path could be meant as well."""
+
+VARIABLE = "REACGAN_WEIGHTS"
+
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def weight_folders() -> list[Path]:
+    """The folders in which models have names, those that exist, in the order they are asked."""
+    package = Path(str(files("reacgan")))
+    places = [package / "weights"]
+    root = package.parent.parent
+    if package.parent.name == "src" and (root / "pyproject.toml").is_file():
+        places.append(root / "weights")
+    if os.environ.get(VARIABLE):
+        places.append(Path(os.environ[VARIABLE]).expanduser())
+    return [place for place in places if place.is_dir()]
+
+
+def known_models() -> dict[str, Path]:
+    """The folder of each model that has a name."""
+    found: dict[str, Path] = {}
+    for place in weight_folders():
+        for folder in sorted(place.iterdir()):
+            if not folder.name.startswith(".") and (folder / CONFIG).is_file():
+                found.setdefault(folder.name, folder)
+    return found
+
+
+def locate(named: str | Path, *, revision: str | None = None, ids: bool = False) -> Path:
+    """The path that is meant: an existing one, that of a known name, or a download from the hub.
+
+    Args:
+        named: a path, a name of :func:`known_models`, or ``hub:OWNER/NAME`` (``hub:OWNER/NAME@REVISION``).
+        revision: of a repository: a branch, tag or commit.
+        ids: whether ``OWNER/NAME`` alone, where no such path exists, is a repository too.
+
+    Returns:
+        A path that need not exist: what is wrong with it is said by who opens it.
+
+    Raises:
+        ConfigError: an unknown name, or a repository that cannot be had.
+    """
+    text = str(named)
+    path = Path(text).absolute()
+    # A save that was cut off between its two renames leaves the old model under its second name.
+    if path.exists() or path.with_name(f".old-{path.name}").exists():
+        if revision is not None:
+            raise ConfigError(f"revision is {revision!r}, but {text} is a path; leave it out")
+        return path.resolve()
+    if text.startswith(HUB) or (ids and _REPOSITORY.fullmatch(text)):
+        repository, _, marked = text.removeprefix(HUB).partition("@")
+        return _fetched(repository, revision or marked or None)
+    if "/" in text or os.sep in text or text in (".", ".."):
+        return path
+    known = known_models()
+    if text in known:
+        if revision is not None:
+            raise ConfigError(f"revision is {revision!r}, but {text} is here already; leave it out")
+        return known[text]
+    raise ConfigError(
+        f"{text}: no such folder, and no model of this name{suggest(text, known)} "
+        f"Known: {', '.join(known) or 'none'}; give a name, a run's folder or a model folder, or "
+        f"{HUB}OWNER/NAME for a model of the Hugging Face hub"
+    )
+
+
+def _fetched(repository: str, revision: str | None) -> Path:
+    from reacgan.hub.remote import fetch  # noqa: PLC0415 - slow to import
+
+    return fetch(repository, revision)

@@ -1,0 +1,109 @@
+"""Models of the Hugging Face hub: fetched into its cache, and put there; tensors and text alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from reacgan.config import ConfigError
+from reacgan.hub.folder import check_digests, model_folder, read_config
+from reacgan.hub.models import save
+from reacgan.hub.places import locate
+from reacgan.models.trained import TrainedGenerator
+
+KINDS = ("*.safetensors", "*.json", "*.jsonl", "*.md", "*.png")
+"""What is fetched and put there: nothing that could run."""
+
+
+def fetch(repository: str, revision: str | None = None) -> Path:
+    """The folder of a repository's files, downloaded where they are not in the cache yet.
+
+    Args:
+        repository: ``OWNER/NAME``.
+        revision: a branch, tag or commit; None for the newest.
+
+    Raises:
+        ConfigError: no such repository or revision, no network and nothing in the cache.
+    """
+    from huggingface_hub import snapshot_download  # noqa: PLC0415
+
+    try:
+        place = snapshot_download(
+            repository,
+            revision=revision,
+            allow_patterns=list(KINDS),
+            cache_dir=os.environ.get("HF_HUB_CACHE"),
+            endpoint=os.environ.get("HF_ENDPOINT"),
+            library_name="reacgan",
+        )
+    except Exception as error:  # of many kinds, which differ between versions
+        at = f" at {revision}" if revision else ""
+        raise ConfigError(
+            f"{repository}{at}: cannot be fetched from the Hugging Face hub ({_short(error)}); check the "
+            "name and the network (a private one needs HF_TOKEN), or fetch it where there is a "
+            "network and give the folder"
+        ) from error
+    return Path(place)
+
+
+def push_to_hub(
+    model: TrainedGenerator | str | Path,
+    repository: str,
+    *,
+    private: bool = False,
+    token: str | None = None,
+    revision: str | None = None,
+) -> str:
+    """Put a model on the Hugging Face hub; the repository is made where there is none.
+
+    Args:
+        model: a generator, or the folder or name of a model; a folder goes as it is, with its card.
+        repository: ``OWNER/NAME``.
+        private: of a new repository.
+        token: with the right to write; by default HF_TOKEN or that of ``hf auth login``.
+        revision: a branch, made where there is none; by default the main one.
+
+    Returns:
+        The address of the commit.
+
+    Raises:
+        ConfigError: a damaged model folder (a digest is not the recorded one), or the hub refuses.
+    """
+    if isinstance(model, TrainedGenerator):
+        with TemporaryDirectory() as temporary:
+            return push_to_hub(
+                save(model, Path(temporary) / "model"),
+                repository,
+                private=private,
+                token=token,
+                revision=revision,
+            )
+    folder = model_folder(locate(model))
+    check_digests(folder, read_config(folder))
+    from huggingface_hub import HfApi  # noqa: PLC0415
+
+    api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"), token=token, library_name="reacgan")
+    try:
+        api.create_repo(repository, private=private, exist_ok=True)
+        if revision is not None:
+            api.create_branch(repository, branch=revision, exist_ok=True)
+        done: Any = api.upload_folder(
+            repo_id=repository,
+            folder_path=folder,
+            allow_patterns=list(KINDS),
+            commit_message=f"Model of reacgan: {folder.name}",
+            revision=revision,
+        )
+    except Exception as error:  # of many kinds, which differ between versions
+        raise ConfigError(
+            f"{repository}: the Hugging Face hub did not take it ({_short(error)}); check the name, "
+            "the network, and that the token (HF_TOKEN, or `hf auth login`) may write there"
+        ) from error
+    return str(done.commit_url)
+
+
+def _short(error: Exception) -> str:
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {first}"[:300]

@@ -1,0 +1,96 @@
+"""The whole card of a shared model: sections from a run's journal, its scores and its samples."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from reacgan import hub
+from reacgan.evaluation.results import Score
+from reacgan.models.trained import TrainedGenerator
+from reacgan.reports.record import RunRecord
+from reacgan.reports.text import safe
+from reacgan.sharing import samples
+from reacgan.sharing.limits import intended_use, limits
+from reacgan.sharing.record import command_of, cost_of
+from reacgan.sharing.scores import is_real, scores_section
+
+HEADINGS = (
+    "Use",
+    "Data",
+    "Scores",
+    "Training",
+    "Same samples elsewhere",
+    "Intended use",
+    "Limits",
+)
+"""What a complete card has."""
+
+_KEYS = ("library_name", "license", "pipeline_tag", "tags", "datasets")
+
+
+def full_card(
+    model: TrainedGenerator,
+    record: RunRecord,
+    scores: Sequence[Score],
+    *,
+    name: str,
+    dtype: str,
+    licence: str | None,
+    files: Sequence[str],
+) -> str:
+    """The card of a published model; ``files`` are those that lie beside it."""
+    planned = record.experiment.get("training", {}).get("images")
+    sections = {
+        "": "![samples](samples.png)\n\n*Generated: a row a class, a column a seed (0 to 9).*",
+        "Scores": _scores(model, scores, name, dtype),
+        "Training": _training(model, record, curve="curve.png" in files),
+        "Same samples elsewhere": _same(name),
+        "Intended use": intended_use(model),
+        "Limits": limits(model, scores, planned if isinstance(planned, int) else None),
+    }
+    return hub.card(model, name=name, licence=licence, sections=sections)
+
+
+def missing(card: str) -> list[str]:
+    """What a complete card has and this one has not."""
+    parts = card.split("---\n")
+    front = parts[1] if card.startswith("---\n") and len(parts) > 2 else ""
+    lacking = [key for key in _KEYS if not re.search(rf"^{key}: \S", front, re.MULTILINE)]
+    found = dict(re.findall(r"^## (.+?)\n+(.*?)(?=^## |\Z)", card, flags=re.MULTILINE | re.DOTALL))
+    return lacking + [heading for heading in HEADINGS if not found.get(heading, "").strip()]
+
+
+def _scores(model: TrainedGenerator, scores: Sequence[Score], name: str, dtype: str) -> str:
+    own = [score for score in scores if not is_real(score)]
+    if not own:
+        return "None: this state was not evaluated. `reacgan evaluate` measures it."
+    parts = [scores_section(scores, name, model.experiment.data)]
+    if dtype != "float32" and not all(score.subject == name for score in own):
+        parts.append(f"They are of the weights before these were stored in {dtype}.")
+    return "\n\n".join(parts)
+
+
+def _training(model: TrainedGenerator, record: RunRecord, *, curve: bool) -> str:
+    command = command_of(record)
+    told = (
+        f"The command:\n\n```\n{command}\n```"
+        if command
+        else "Trained from Python by `reacgan.train`, with the configuration in `config.json`."
+    )
+    rows = [f"| {key} | {safe(value)} |" for key, value in cost_of(record, model.images_seen)]
+    table = "\n".join(["| cost | |", "|---|---|", *rows])
+    parts = [told, table, *(["![losses](curve.png)"] if curve else [])]
+    return "\n\n".join(parts)
+
+
+def _same(name: str) -> str:
+    return f"""A class and a seed are one image. `{samples.FILE}` holds {samples.COUNT} of them (seeds 0 to
+{samples.COUNT - 1} over the classes), made in float32 on a CPU. Another CPU gives the same pixels to within
+{samples.TOLERANCE} of 255; a GPU in lower precision may differ by more.
+
+```
+reacgan weights check {name}
+```
+
+compares them here, and every file with its digest."""

@@ -1,0 +1,117 @@
+"""From the folder of a run to one that can be shared as it is."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+
+from safetensors.torch import save as to_bytes
+
+from reacgan import hub
+from reacgan.config import ConfigError, parse_experiment
+from reacgan.evaluation.results import Score, read_scores
+from reacgan.hub.models import Stored, stored
+from reacgan.models import Discriminator
+from reacgan.models.trained import TrainedGenerator
+from reacgan.reports.record import RunRecord
+from reacgan.sampling import class_sheet
+from reacgan.sharing import samples
+from reacgan.sharing.card import full_card
+from reacgan.sharing.record import loss_curve, record_of, without_paths
+from reacgan.sharing.scores import scores_of
+
+SCORES, CURVE, SHEET = "scores.jsonl", "curve.png", "samples.png"
+
+
+def publish(
+    run: str | Path,
+    folder: str | Path,
+    *,
+    name: str | None = None,
+    scores: str | Path | Sequence[Score] | None = None,
+    dtype: Stored = "float32",
+    licence: str | None = None,
+) -> Path:
+    """Make a model folder with all that a stranger needs to use and judge it.
+
+    It holds the generator and, where the run has it at the same state, the discriminator; the card with
+    data, licence, scores and protocols, command, cost and limits; a curve of the losses, a sheet of
+    samples, the scores themselves, and 16 images to compare with on another machine. Absolute paths are
+    shortened to their last part. The same run gives the same folder.
+
+    Args:
+        run: the folder of a run, its ``model``, or its ``best``.
+        folder: where to; an existing model folder is replaced.
+        name: of the model; by default that of ``folder``.
+        scores: a file of scores or scores themselves; by default those in the run's folder. Those of
+            other states are left out.
+        dtype: of the stored weights, see :func:`reacgan.save`. The samples and the sheet are those of
+            the stored weights.
+        licence: of the weights, as the Hugging Face hub spells it; by default what the data allow.
+
+    Raises:
+        ConfigError: not the folder of a run, or nothing saved in it yet.
+    """
+    place = hub.locate(run)
+    record = record_of(place)
+    model = as_stored(hub.load(place, device="cpu"), dtype)
+    name = name or Path(folder).resolve().name
+    if scores is None or isinstance(scores, str | Path):
+        scores = _read(Path(scores) if scores is not None else record.path / SCORES, scores)
+    chosen = scores_of(scores, model.images_seen)
+    judge = _discriminator(record, model.images_seen)
+    kept = samples.fixed_samples(model)
+    sheet = io.BytesIO()
+    class_sheet(model.generator, model.class_names).save(sheet, format="PNG")
+    beside: dict[str, str | bytes] = {SHEET: sheet.getvalue(), samples.FILE: to_bytes(kept)}
+    curve = loss_curve(record)
+    if curve is not None:
+        beside[CURVE] = curve
+    if chosen:
+        beside[SCORES] = "".join(score.to_line() + "\n" for score in chosen)
+    text = full_card(
+        model, record, chosen, name=name, dtype=dtype, licence=licence, files=[*beside]
+    )
+    return hub.save(
+        model,
+        folder,
+        beside={**beside, "README.md": text},
+        dtype=dtype,
+        discriminator=judge,
+        facts={
+            "name": name,
+            "files": {one: _digest(held) for one, held in beside.items()},
+            "samples": {"file": samples.FILE, "tolerance": samples.TOLERANCE},
+        },
+    )
+
+
+def as_stored(model: TrainedGenerator, dtype: Stored) -> TrainedGenerator:
+    """The model that loading gives back: weights as they are after storing, float32, without paths."""
+    generator = deepcopy(model.generator).float()
+    generator.load_state_dict(stored(generator, dtype))  # copied into float32
+    experiment = parse_experiment(without_paths(model.experiment.model_dump()))
+    return replace(model, generator=generator, experiment=experiment)
+
+
+def _read(file: Path, named: str | Path | None) -> list[Score]:
+    if named is not None and not file.is_file():
+        raise ConfigError(f"{file}: no such file; give the scores.jsonl of `reacgan evaluate`")
+    return read_scores(file)
+
+
+def _discriminator(record: RunRecord, images_seen: int) -> Discriminator | None:
+    """That of the very state, which the run keeps as its newest, or none."""
+    states = hub.list_states(record.path)
+    if not states or states[-1] != images_seen:
+        return None
+    return hub.load_discriminator(record.path, device="cpu").float()
+
+
+def _digest(content: str | bytes) -> str:
+    held = content if isinstance(content, bytes) else content.encode(errors="replace")
+    return hashlib.sha256(held).hexdigest()

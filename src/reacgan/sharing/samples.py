@@ -1,0 +1,55 @@
+"""Images that a shared generator must give anywhere, to a stated tolerance."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from reacgan.config import ConfigError
+from reacgan.models.trained import TrainedGenerator
+from reacgan.sampling import latents_for
+from reacgan.sampling.sample import generate
+
+FILE = "samples.safetensors"
+COUNT = 16
+TOLERANCE = 2
+"""Of 255 grey values, for any pixel: processors add in another order, which may turn a rounding."""
+
+
+def fixed_samples(model: TrainedGenerator) -> dict[str, Tensor]:
+    """``images`` uint8 [16, C, H, W] with seeds 0 to 15, their ``labels`` spread over the classes.
+
+    Args:
+        model: float32 and on the CPU, so that the images are those of another such machine.
+
+    Raises:
+        ConfigError: it is elsewhere, or of another type.
+    """
+    weight = next(model.generator.parameters())
+    if (weight.device.type, weight.dtype) != ("cpu", torch.float32):
+        raise ConfigError(
+            f"the generator is {weight.dtype} on {weight.device}; needed: float32 on the CPU"
+        )
+    classes = len(model.class_names)
+    seeds = torch.arange(COUNT)
+    labels = seeds % classes if classes <= COUNT else seeds * classes // COUNT
+    images = generate(model.generator, latents_for(seeds.tolist(), model.latent_dim), labels)
+    return {"images": images, "labels": labels, "seeds": seeds}
+
+
+def difference(model: TrainedGenerator, kept: dict[str, Tensor]) -> tuple[int, float]:
+    """The largest difference of a pixel from what was kept, of 255, and the share that differ at all.
+
+    Raises:
+        ConfigError: what was kept is not of this model.
+    """
+    made = fixed_samples(model)
+    if kept.keys() != made.keys() or any(
+        kept[name].shape != made[name].shape or kept[name].dtype != made[name].dtype
+        for name in made
+    ):
+        raise ConfigError(f"{FILE} does not hold the samples of this model")
+    if any(not torch.equal(kept[name], made[name]) for name in ("labels", "seeds")):
+        raise ConfigError(f"{FILE} holds other classes or seeds than this version makes")
+    apart = (made["images"].int() - kept["images"].int()).abs()
+    return int(apart.max()), float((apart > 0).float().mean())

@@ -1,0 +1,37 @@
+"""The paper's experiments and ours as suites: run, score, and reported beside what is published."""
+
+from __future__ import annotations
+
+from reacgan.config import ConfigError, lookup
+from reacgan.suites.base import SCALES, Context, Scale, Suite
+from reacgan.suites.collapse import ABLATION, COLLAPSE, SENSITIVITY
+from reacgan.suites.known import METRICS
+from reacgan.suites.losses import LOSSES
+from reacgan.suites.ours import OURS
+from reacgan.suites.studies import STUDIES
+from reacgan.suites.tables import TABLES
+
+_PAPER = sorted(
+    (COLLAPSE, ABLATION, SENSITIVITY, METRICS, *TABLES, *LOSSES, *STUDIES),
+    key=lambda held: held.numbers,
+)
+SUITES: dict[str, Suite] = {held.name: held for held in (*_PAPER, *OURS)}
+"""Those of the paper in the order of its experiments, then ours."""
+
+__all__ = ["SCALES", "SUITES", "Context", "Scale", "Suite", "suite"]
+
+
+def suite(name: str) -> Suite:
+    """The suite called ``name``, or the one of that number in the paper's list.
+
+    Raises:
+        ConfigError: an unknown one; lists those there are.
+    """
+    by_number = {str(number): held for held in SUITES.values() for number in held.numbers}
+    if name in by_number:
+        return by_number[name]
+    if name.isdecimal():
+        raise ConfigError(
+            f"no experiment has the number {name}; there are: {', '.join(sorted(by_number, key=int))}"
+        )
+    return lookup("suite", SUITES, name)

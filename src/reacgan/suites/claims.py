@@ -1,0 +1,70 @@
+"""Whether what was measured supports what is claimed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from reacgan.suites.base import Claim, Suite
+from reacgan.suites.results import Difference, Result, difference, number
+
+Word = Literal["supported", "contradicted", "undecided", "points that way", "points the other way"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim and what became of it."""
+
+    claim: Claim
+    column: str
+    word: Word
+    evidence: str
+    seeds: tuple[int, int]
+
+
+def verdicts(suite: Suite, results: Sequence[Result]) -> list[Verdict]:
+    """Of every claim in every column that has both rows."""
+    return [found for claim in suite.claims for found in _of_claim(claim, results)]
+
+
+def _of_claim(claim: Claim, results: Sequence[Result]) -> Iterator[Verdict]:
+    complete = [one for one in results if one.complete]
+    places = dict.fromkeys((one.trial.column, one.trial.x) for one in complete)
+    for column, x in places:
+        if claim.columns and column not in claim.columns:
+            continue
+        samples = [
+            [
+                value
+                for one in complete
+                if (one.trial.column, one.trial.row, one.trial.x) == (column, row, x)
+                and (value := one.value(claim.metric)) is not None
+            ]
+            for row in claim.rows
+        ]
+        if all(samples):
+            place = column if x is None else f"{column} {number(x)}".strip()
+            yield _judge(claim, place, samples[0], samples[1])
+
+
+def _judge(claim: Claim, place: str, first: list[float], second: list[float]) -> Verdict:
+    gap = difference(first, second)
+    sign = -1.0 if claim.first == "below" else 1.0
+    means = [number(sum(held) / len(held)) for held in (first, second)]
+    evidence = f"{means[0]} against {means[1]}"
+    if gap.low is not None and gap.high is not None:
+        ends = f"[{number(gap.low)}, {number(gap.high)}]"
+        evidence += f", difference {number(gap.value)} {ends} (95 %, Welch)"
+    else:
+        evidence += f", difference {number(gap.value)}; one seed, so no interval"
+    return Verdict(claim, place, _word(gap, sign), evidence, (len(first), len(second)))
+
+
+def _word(gap: Difference, sign: float) -> Word:
+    if gap.low is None or gap.high is None:
+        return "points that way" if gap.value * sign > 0 else "points the other way"
+    low, high = sorted((gap.low * sign, gap.high * sign))
+    if low > 0:
+        return "supported"
+    return "contradicted" if high < 0 else "undecided"

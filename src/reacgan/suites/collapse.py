@@ -1,0 +1,190 @@
+"""Why ACGAN collapses, and which part of the cure does what (experiments 1, 11 and 15)."""
+
+from __future__ import annotations
+
+from reacgan.experiments.parts import Changes
+from reacgan.suites.base import Claim, Figure, Scale, Suite, Trial
+from reacgan.suites.rows import GLYPH_CLASSES, trial_of, variant
+
+_DIAGNOSIS = (
+    "diagnosis/classifier_gradient:growth",
+    "diagnosis/classifier_gradient:max",
+    "diagnosis/feature_norm:max",
+    "diagnosis/true_class:last",
+)
+_WHERE = (
+    f"at full scale on Tiny-ImageNet as published, on a CPU on {GLYPH_CLASSES} classes of signs"
+)
+_GRADIENT = "diagnosis/classifier_gradient:growth"
+
+_FEATURES: Changes = {"model.head.normalize_features": True}
+_WEIGHTS: Changes = {"model.head.normalize_weights": True}
+# Without a temperature cosines cannot tell 100 classes apart: the most probable has 7 %.
+_BOTH: Changes = {**_FEATURES, **_WEIGHTS, "model.head.temperature": 0.1}
+
+_CURES: dict[str, tuple[str, str, Changes]] = {
+    "acgan": ("ACGAN", "acgan", {}),
+    "acgan-features": ("ACGAN + normalised features", "acgan", _FEATURES),
+    "acgan-weights": ("ACGAN + normalised weights", "acgan", _WEIGHTS),
+    "acgan-both": ("ACGAN + both, temperature 0.1", "acgan", _BOTH),
+    "reacgan": ("ReACGAN (both, D2D-CE)", "reacgan", {}),
+}
+_PARTS: dict[str, tuple[str, str, Changes]] = {
+    "reacgan-classes": (
+        "  with class vectors as negatives",
+        "reacgan",
+        {"model.head.negatives": "classes"},
+    ),
+    "reacgan-easy-positives": (
+        "  without suppression of easy positives",
+        "reacgan",
+        {"model.head.suppress_easy": "negatives"},
+    ),
+    "reacgan-easy-negatives": (
+        "  without suppression of easy negatives",
+        "reacgan",
+        {"model.head.suppress_easy": "positives"},
+    ),
+    "reacgan-false-negatives": (
+        "  with false negatives",
+        "reacgan",
+        {"model.head.false_negatives": True},
+    ),
+    "reacgan-released": ("  in the released form", "reacgan", {"model.head.form": "released"}),
+}
+
+
+def _rows(table: dict[str, tuple[str, str, Changes]], scale: Scale) -> tuple[Trial, ...]:
+    return tuple(
+        trial_of(
+            variant(method, scale, data="tiny_imagenet", name=name, changes=changes), row, scale
+        )
+        for name, (row, method, changes) in table.items()
+    )
+
+
+COLLAPSE = Suite(
+    name="collapse",
+    numbers=(1,),
+    title="ACGAN's collapse diagnosed",
+    about=(
+        "The gradient of the classifier, the length of its input and the probability of the true class "
+        "over training, without cures, with each normalisation, with both, and with D2D-CE (the paper's "
+        f"figure 2). BigGAN's networks, spectral norm, hinge loss; {_WHERE}."
+    ),
+    trials=lambda scale: _rows(_CURES, scale),
+    metrics=(*_DIAGNOSIS, "fid", "recall", "coverage", "top1"),
+    claims=(
+        Claim(
+            "without a cure the classifier's gradient explodes",
+            _GRADIENT,
+            ("ACGAN", "ReACGAN (both, D2D-CE)"),
+            "above",
+        ),
+        Claim(
+            "normalised features keep it down",
+            _GRADIENT,
+            ("ACGAN + normalised features", "ACGAN"),
+        ),
+        Claim(
+            "ReACGAN ends nearer to the real images than ACGAN",
+            "fid",
+            ("ReACGAN (both, D2D-CE)", "ACGAN"),
+        ),
+    ),
+    figures=(
+        Figure(
+            "curves",
+            (
+                "diagnosis/classifier_gradient",
+                "diagnosis/feature_norm",
+                "diagnosis/true_class",
+                "watch/variety",
+            ),
+            "What the classifier is given and gives (thin: seeds; thick: their mean)",
+            log_y=True,
+        ),
+    ),
+)
+
+ABLATION = Suite(
+    name="ablation",
+    numbers=(11,),
+    title="What each part of ReACGAN does",
+    about=(
+        "One part changed at a time: normalisation of features and of class vectors, negatives from data "
+        "or from class vectors, suppression of easy pairs, removal of false negatives, the form of the "
+        f"paper or as released; {_WHERE}."
+    ),
+    trials=lambda scale: _rows({**_CURES, **_PARTS}, scale),
+    metrics=("fid", "recall", "coverage", "precision", "density", "top1", "ifid", _GRADIENT),
+    claims=(
+        Claim(
+            "normalising both helps ACGAN",
+            "fid",
+            ("ACGAN + both, temperature 0.1", "ACGAN"),
+        ),
+        Claim(
+            "D2D-CE is better than the normalised classifier",
+            "fid",
+            ("ReACGAN (both, D2D-CE)", "ACGAN + both, temperature 0.1"),
+        ),
+        Claim(
+            "negatives from data are better than class vectors",
+            "fid",
+            ("ReACGAN (both, D2D-CE)", "  with class vectors as negatives"),
+        ),
+        Claim(
+            "suppression of easy positives helps",
+            "fid",
+            ("ReACGAN (both, D2D-CE)", "  without suppression of easy positives"),
+        ),
+        Claim(
+            "suppression of easy negatives helps",
+            "fid",
+            ("ReACGAN (both, D2D-CE)", "  without suppression of easy negatives"),
+        ),
+        Claim(
+            "leaving out false negatives helps",
+            "fid",
+            ("ReACGAN (both, D2D-CE)", "  with false negatives"),
+        ),
+        Claim(
+            "the paper's form is better than the released one",
+            "fid",
+            ("ReACGAN (both, D2D-CE)", "  in the released form"),
+            source="ours",
+        ),
+    ),
+    figures=(Figure("bars", ("fid", "recall", "top1"), "Parts of ReACGAN"),),
+)
+
+_SWEEPS: dict[str, tuple[str, tuple[float, ...]]] = {
+    "temperature": ("model.head.temperature", (0.125, 0.25, 0.5, 0.75, 1.0)),
+    "margin": ("model.head.margin", (0.5, 0.75, 0.9, 0.95, 0.98, 1.0)),
+    "lambda": ("loss.conditioning_weight", (0.125, 0.25, 0.5, 1.0, 2.0)),
+}
+
+
+def _sensitivity(scale: Scale) -> tuple[Trial, ...]:
+    found = []
+    for row, (key, values) in _SWEEPS.items():
+        for value in values if scale != "toy" else values[:2]:
+            name = f"reacgan-{row}-{value:g}"
+            held = variant("reacgan", scale, data="cifar10", name=name, changes={key: value})
+            found.append(trial_of(held, row, scale, column=row, x=value))
+    return tuple(found)
+
+
+SENSITIVITY = Suite(
+    name="sensitivity",
+    numbers=(15,),
+    title="Temperature, margin and lambda",
+    about=(
+        "ReACGAN with one of its three hyper-parameters changed at a time, over the values that the "
+        "paper's search is remembered to have had. At full scale on CIFAR10, below it on signs."
+    ),
+    trials=_sensitivity,
+    metrics=("fid", "recall", "coverage", "top1", "ifid"),
+    figures=(Figure("lines", ("fid", "recall", "top1"), "Over one hyper-parameter", axis="value"),),
+)

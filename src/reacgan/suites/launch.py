@@ -1,0 +1,82 @@
+"""Handing trials to a cluster: jobs of SLURM through submitit, or a list of commands for any other."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from reacgan.config import ConfigError
+from reacgan.suites.base import Context, Scale, Suite
+from reacgan.suites.runner import is_complete, jobs_of
+
+
+def commands(
+    suite: Suite,
+    out: Path,
+    scale: Scale,
+    *,
+    seeds: Sequence[int],
+    only: Sequence[str] = (),
+    context: Context,
+) -> list[list[str]]:
+    """One command a trial and seed that is not complete; each can run anywhere that sees ``out``."""
+    return [
+        [
+            "experiments",
+            "run",
+            suite.name,
+            f"--scale={scale}",
+            f"--out={out}",
+            f"--only={job.trial.name}",
+            f"--first-seed={job.seed}",
+            "--seeds=1",
+            f"--device={context.device}",
+            *(f"--data={name}={place}" for name, place in context.data.items()),
+            *(f"--set={key}={value}" for key, value in context.changes.items()),
+        ]
+        for job in jobs_of(suite, out, scale, seeds=seeds, only=only)
+        if not is_complete(job, context)
+    ]
+
+
+def as_text(held: Sequence[Sequence[str]]) -> str:
+    """Lines for a shell, or for any queue."""
+    return "".join(f"reacgan {shlex.join(words)}\n" for words in held)
+
+
+def submit(
+    held: Sequence[Sequence[str]],
+    logs: Path,
+    *,
+    cluster: str = "slurm",
+    parameters: Mapping[str, Any] | None = None,
+) -> list[Any]:
+    """Give each command to the queue; what submitit says of each job is returned.
+
+    Args:
+        held: what :func:`commands` gave.
+        logs: where output and errors of the jobs go.
+        cluster: ``slurm``, or ``local`` for processes of this machine.
+        parameters: of submitit's executor, such as ``timeout_min=600, slurm_partition="gpu"``.
+
+    Raises:
+        ConfigError: submitit is not installed, or a parameter that it does not know.
+    """
+    try:
+        import submitit  # noqa: PLC0415
+    except ImportError:
+        raise ConfigError(
+            "the launcher slurm needs submitit: pip install 'reacgan[cluster]'; or take "
+            "--launcher print and give its lines to any queue"
+        ) from None
+    executor = submitit.AutoExecutor(folder=logs, cluster=cluster)
+    try:
+        executor.update_parameters(**(parameters or {}))
+    except Exception as error:  # each version names its own
+        raise ConfigError(f"the launcher does not take these settings: {error}") from None
+    call = [sys.executable, "-m", "reacgan"]
+    with executor.batch():
+        return [executor.submit(submitit.helpers.CommandFunction([*call, *one])) for one in held]

@@ -1,0 +1,236 @@
+"""A suite's report: tables beside what is published, figures, verdicts, commands, cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reacgan.config import ConfigError
+from reacgan.experiments.published import PROTOCOLS
+from reacgan.files import replacing, write_text
+from reacgan.reports import page as html
+from reacgan.reports.text import Cell, markdown_rows, safe
+from reacgan.suites.base import Scale, Suite
+from reacgan.suites.blocks import Block, blocks_of, label_of, published_of
+from reacgan.suites.claims import Verdict, verdicts
+from reacgan.suites.figures import draw
+from reacgan.suites.results import Result, folder_of, results_of
+
+
+def write_suite_report(
+    suite: Suite,
+    out: Path,
+    scale: Scale,
+    *,
+    to: Path | None = None,
+    seeds: Sequence[int] | None = None,
+) -> Path:
+    """Write ``report.md``, ``report.html``, ``results.json`` and the figures.
+
+    Args:
+        suite: whose trials.
+        out: the folder that :func:`reacgan.suites.runner.run_suite` was given.
+        scale: of which scale.
+        to: where to; ``out/<scale>/reports/<suite>`` by default.
+        seeds: which ones; all there are by default.
+
+    Returns:
+        The Markdown file.
+
+    Raises:
+        ConfigError: no trial was run.
+    """
+    results = results_of(suite, out, scale, seeds=seeds)
+    if not results:
+        raise ConfigError(
+            f"{out / scale}: nothing of the suite {suite.name} was run here at scale {scale}; run "
+            f"`reacgan experiments run {suite.name} --scale {scale} --out {out}` first"
+        )
+    folder = to or out / scale / "reports" / suite.name
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = _pictures(suite, results, out, scale, folder=folder)
+    found = verdicts(suite, results)
+    parts = _Parts(suite, scale, results, blocks_of(suite, results), found, pictures)
+    write_text(folder / "results.json", json.dumps(_machine(parts), indent=1) + "\n")
+    write_text(folder / "report.html", _html(parts, folder))
+    write_text(folder / "report.md", _markdown(parts))
+    return folder / "report.md"
+
+
+@dataclass(frozen=True)
+class _Parts:
+    suite: Suite
+    scale: Scale
+    results: Sequence[Result]
+    blocks: Sequence[Block]
+    verdicts: Sequence[Verdict]
+    pictures: Sequence[tuple[str, str]]
+    """File names and captions."""
+
+
+# -- figures
+
+
+def _pictures(
+    suite: Suite, results: Sequence[Result], out: Path, scale: Scale, *, folder: Path
+) -> list[tuple[str, str]]:
+    """Draw the figures, and copy the trials' own pictures of the first seed."""
+    written = []
+    for place, figure in enumerate(suite.figures, 1):
+        png = draw(figure, results)
+        if png is not None:
+            _write(folder / f"figure-{place}.png", png)
+            written.append((f"figure-{place}.png", figure.title))
+    first: dict[str, Result] = {}
+    for one in results:
+        if one.complete:
+            first.setdefault(one.trial.name, one)
+    for one in first.values():
+        place_of = folder_of(out, scale, one.trial, one.seed)
+        for name in one.held.get("pictures", ()):
+            source = place_of / name
+            if source.is_file():
+                target = f"{one.trial.name.replace('/', '-')}-{source.name}"
+                _write(folder / target, source.read_bytes())
+                caption = f"{label_of(one.trial)} {one.trial.column}".strip()
+                written.append((target, f"{caption}, seed {one.seed}: {source.stem}"))
+    return written
+
+
+def _write(path: Path, data: bytes) -> None:
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+# -- words
+
+
+def _machine(parts: _Parts) -> dict[str, Any]:
+    return {
+        "suite": parts.suite.name,
+        "scale": parts.scale,
+        "trials": [dict(one.held) for one in parts.results],
+        "verdicts": [
+            {
+                "claim": one.claim.text,
+                "source": one.claim.source,
+                "where": one.column,
+                "verdict": one.word,
+                "evidence": one.evidence,
+                "seeds": list(one.seeds),
+            }
+            for one in parts.verdicts
+        ],
+    }
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_flat(one)}" for key, one in value.items())
+    if isinstance(value, list):
+        return f"{len(value)} values" if len(value) > 12 else " ".join(map(_flat, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _verdict_rows(parts: _Parts) -> list[tuple[Cell, ...]]:
+    return [
+        (
+            Cell(one.claim.text),
+            Cell(one.claim.source),
+            Cell(one.column),
+            Cell(one.word),
+            Cell(one.evidence),
+            Cell(" / ".join(map(str, one.seeds))),
+        )
+        for one in parts.verdicts
+    ]
+
+
+_VERDICTS = ("claim", "whose", "where", "verdict", "evidence", "seeds")
+
+
+def _facts(parts: _Parts) -> dict[str, str]:
+    complete = [one for one in parts.results if one.complete]
+    seconds = sum(one.held.get("cost", {}).get("seconds", 0.0) for one in complete)
+    software: Mapping[str, str] = next((one.held.get("software", {}) for one in complete), {})
+    seeds = sorted({one.seed for one in complete})
+    return {
+        "experiment of the paper": ", ".join(map(str, parts.suite.numbers)) or "none: our own",
+        "scale": parts.scale,
+        "trials": f"{len({one.trial.name for one in complete})} x seeds {_flat(seeds)}",
+        "cost": f"{seconds / 3600:.2f} hours of {_devices(complete)}",
+        "versions": ", ".join(f"{name} {held}" for name, held in software.items()),
+        "command": f"reacgan experiments run {parts.suite.name} --scale {parts.scale} "
+        f"--seeds {len(seeds)}",
+    }
+
+
+def _devices(results: Sequence[Result]) -> str:
+    found = dict.fromkeys(str(one.held.get("software", {}).get("device", "")) for one in results)
+    return ", ".join(name for name in found if name) or "one device"
+
+
+def _failures(parts: _Parts) -> list[str]:
+    return [
+        f"{one.trial.name}, seed {one.seed}, failed: {one.held.get('error')}"
+        for one in parts.results
+        if not one.complete
+    ]
+
+
+def _commands(parts: _Parts) -> list[str]:
+    return list(dict.fromkeys(str(one.held["command"]) for one in parts.results if one.seed == 0))
+
+
+def _protocol_words(parts: _Parts) -> list[str]:
+    trials = {one.trial for one in parts.results}
+    used = {held.protocol for trial in trials for held in published_of(trial)}
+    notes = {held.note for trial in trials for held in published_of(trial) if held.note}
+    return [f"[{name}] {PROTOCOLS[name]}" for name in sorted(used)] + sorted(notes)
+
+
+def _markdown(parts: _Parts) -> str:
+    suite = parts.suite
+    lines = [f"# {suite.title}", "", suite.about, ""]
+    if suite.notes.get(parts.scale):
+        lines += [f"*{suite.notes[parts.scale]}*", ""]
+    for block in parts.blocks:
+        lines += [f"## {safe(block.title)}", ""]
+        lines += markdown_rows(block.head, block.rows, block.numbers)
+        lines += ["", *(f"- {safe(line)}" for line in block.lines), ""]
+    if parts.verdicts:
+        lines += ["## What is claimed, and what this says", ""]
+        lines += [*markdown_rows(_VERDICTS, _verdict_rows(parts), 0), ""]
+    for name, caption in parts.pictures:
+        lines += [f"![{safe(caption)}]({name})", "", f"*{safe(caption)}*", ""]
+    if words := _protocol_words(parts):
+        lines += ["## Published scores", "", *(f"- {safe(line)}" for line in words), ""]
+    lines += ["## How", "", *(f"- {name}: {safe(held)}" for name, held in _facts(parts).items())]
+    lines += [f"- {safe(line)}" for line in _failures(parts)]
+    lines += ["", "```", *_commands(parts), "```", ""]
+    return "\n".join(lines)
+
+
+def _html(parts: _Parts, folder: Path) -> str:
+    suite = parts.suite
+    held = [html.paragraph(suite.about)]
+    held += [html.note(suite.notes[parts.scale])] if suite.notes.get(parts.scale) else []
+    held += [html.note(line) for line in _failures(parts)]
+    for block in parts.blocks:
+        held += [html.heading(block.title), html.rows(block.head, block.rows, block.numbers)]
+        lines = "".join(f"<li>{html.escape(line)}</li>" for line in block.lines)
+        held.append(f'<ul class="protocol">{lines}</ul>')
+    if parts.verdicts:
+        held += [html.heading("What is claimed, and what this says")]
+        held += [html.rows(_VERDICTS, _verdict_rows(parts), 0)]
+    held += html.figures(
+        [html.picture((folder / name).read_bytes(), text) for name, text in parts.pictures]
+    )
+    if words := _protocol_words(parts):
+        held += [html.heading("Published scores"), *(html.paragraph(line) for line in words)]
+    held += [html.heading("How"), html.facts(_facts(parts))]
+    held += [html.note("\n".join(_commands(parts)))]
+    return html.page(suite.title, held)

@@ -1,0 +1,106 @@
+"""What the conditioning loss does at the head: the figures by which the paper diagnoses ACGAN.
+
+Kang, Shim, Cho, Park (NeurIPS 2021), section 3.1 and figure 2: early in training the classifier's gradient
+grows with the length of its input, while the probability of the true class is low. A diagnosis measures
+both on the batch that D sees next. It is a pure function of the state: it moves no weight, no statistic
+and no power iteration, and the batch and latents are those of that step anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from reacgan import distributed
+from reacgan.heads import Head, HeadOutput
+from reacgan.heads.base import at_least_float32
+from reacgan.training.loop import Trainer
+from reacgan.training.steps import images_for_discriminator
+
+
+def diagnose(trainer: Trainer) -> dict[str, float]:
+    """Measure this moment on the next batch of D (of this process).
+
+    - ``classifier_gradient``: length of the gradient of the conditioning loss with respect to all
+      parameters of the head that it depends on;
+    - ``feature_gradient``: mean length of its gradient with respect to a real image's features, times
+      the number of images, so that it does not depend on the batch;
+    - ``feature_norm``: mean length of a real image's features, before any normalisation;
+    - ``true_class``: mean probability that the head gives a real image's class
+      (:meth:`reacgan.heads.Head.class_logits`);
+    - ``right``: share of real images whose class is the most probable.
+
+    The last two are of heads that know classes; a head without a conditioning loss has
+    no gradient.
+    """
+    state, engine = trainer.state, trainer.engine
+    players = trainer.players(trainer.experiment.training.batch)[0]
+    part = trainer.local_batch // trainer.parts
+    images, labels = (held[:part] for held in trainer.real())
+    discriminator = state.discriminator
+    head = discriminator.head
+    with engine.autocast():
+        looked_at = images_for_discriminator(
+            players, images, labels, trainer.latents("latents/d")[0]
+        )
+    if looked_at.real is None or looked_at.labels is None:
+        raise RuntimeError("D's step needs real images")
+    discriminator.eval()
+    parameters = [held for held in head.parameters() if held.is_floating_point()]
+    required = [held.requires_grad for held in parameters]
+    try:
+        for held in parameters:
+            held.requires_grad_(True)
+        with torch.no_grad(), engine.autocast():
+            real = discriminator.backbone(looked_at.real).float()
+            fake = discriminator.backbone(looked_at.fake).float()
+        features = real.requires_grad_(True)
+        both = head(
+            torch.cat([features, fake]), torch.cat([looked_at.labels, looked_at.fake_labels])
+        )
+        on_real, on_fake = both.split([len(real), len(fake)])
+        loss = head.d_loss(on_real, on_fake)
+        found = _gradients(loss, features, parameters)
+    finally:
+        discriminator.train()
+        for held, before in zip(parameters, required, strict=True):
+            held.requires_grad_(before)
+    found["feature_norm"] = float(features.detach().norm(dim=1).mean())
+    found.update(_belief(head, on_real))
+    return {name: _over_processes(value, features.device) for name, value in found.items()}
+
+
+def _gradients(loss: Tensor, features: Tensor, parameters: Sequence[Tensor]) -> dict[str, float]:
+    if not loss.requires_grad:
+        return {}
+    wanted = [features, *parameters]
+    of_features, *of_parameters = torch.autograd.grad(loss, wanted, allow_unused=True)
+    squares = [held.float().square().sum() for held in of_parameters if held is not None]
+    found = {}
+    if squares:
+        found["classifier_gradient"] = float(torch.stack(squares).sum().sqrt())
+    if of_features is not None:
+        found["feature_gradient"] = float(of_features.norm(dim=1).mean()) * len(features)
+    return found
+
+
+@torch.no_grad()
+def _belief(head: Head, output: HeadOutput) -> dict[str, float]:
+    logits = head.class_logits(output)
+    if logits is None:
+        return {}
+    probability = F.softmax(logits.to(at_least_float32(logits.dtype)), dim=1)
+    of_own = probability.gather(1, output.labels[:, None])
+    return {
+        "true_class": float(of_own.mean()),
+        "right": float((logits.argmax(dim=1) == output.labels).float().mean()),
+    }
+
+
+def _over_processes(value: float, device: torch.device) -> float:
+    if distributed.world_size() == 1:
+        return value
+    return float(distributed.gather(torch.tensor([value], device=device)).mean())

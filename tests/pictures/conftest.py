@@ -1,0 +1,1 @@
+from sampling.conftest import untrained  # noqa: F401
