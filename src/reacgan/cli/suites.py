@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -55,6 +56,7 @@ def run(
     launcher: Literal["local", "slurm", "print"] = "local",
     slurm: _Words = (),
     device: Device = "auto",
+    by_domain: bool = False,
     resume: Annotated[bool, Parameter(negative="--no-resume")] = True,
     dry_run: bool = False,
 ) -> int:
@@ -92,6 +94,8 @@ def run(
         Settings of the jobs: --slurm timeout_min=600 slurm_partition=gpu gpus_per_node=1.
     device:
         auto takes CUDA, then MPS, then the CPU.
+    by_domain:
+        Score full scale by a classifier of the images, where Inception's weights cannot be had.
     resume:
         Go on in a folder that holds results of the suite; --no-resume refuses one.
     dry_run:
@@ -100,10 +104,11 @@ def run(
     from reacgan.suites import suite as named  # noqa: PLC0415
     from reacgan.suites.report import write_suite_report  # noqa: PLC0415
     from reacgan.suites.runner import is_complete, jobs_of, run_suite  # noqa: PLC0415
+    from reacgan.suites.work import StoppedError  # noqa: PLC0415
 
     held = named(suite)
     chosen = _seeds(seeds, first_seed)
-    context = _context(data, set_, device)
+    context = replace(_context(data, set_, device), by_domain=by_domain)
     jobs = jobs_of(held, out, scale, seeds=chosen, only=only)
     _refuse_nothing(held, scale, len(jobs))
     if not resume:
@@ -115,7 +120,11 @@ def run(
         return 0
     if launcher != "local":
         return _hand_over(held, out, scale, chosen, only, context, launcher=launcher, slurm=slurm)
-    failed = run_suite(held, out, scale, seeds=chosen, only=only, context=context)
+    try:
+        failed = run_suite(held, out, scale, seeds=chosen, only=only, context=context)
+    except StoppedError as stopped:
+        print(f"{stopped}; the same command goes on")
+        return 128 + stopped.signal if stopped.signal else 3
     print(f"report: {write_suite_report(held, out, scale)}")
     for line in failed:
         print(f"failed: {line}")

@@ -26,6 +26,8 @@ class Context:
     """Where data sets are, by their registered names."""
     changes: Mapping[str, Any] = field(default_factory=dict)
     """Dotted values that are changed in every experiment, such as the precision."""
+    by_domain: bool = False
+    """Score by a classifier of the images where the published protocol would need Inception."""
     quiet: bool = True
 
 

@@ -35,6 +35,7 @@ def commands(
             "--seeds=1",
             f"--device={context.device}",
             *(f"--data={name}={place}" for name, place in context.data.items()),
+            *(["--by-domain"] if context.by_domain else []),
             *(f"--set={key}={value}" for key, value in context.changes.items()),
         ]
         for job in jobs_of(suite, out, scale, seeds=seeds, only=only)

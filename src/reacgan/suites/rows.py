@@ -20,6 +20,7 @@ TOY_SCORING: dict[str, Any] = {
 CPU_SCORING: dict[str, Any] = {"metrics": "fid, prdc, ifid, accuracy"}
 FULL_SCORING: dict[str, Any] = {"metrics": "fid, is, f_beta, prdc", "protocol": "paper"}
 """By the protocol of the paper: needs the weights of Inception."""
+_CPU_COUNTS: dict[str, dict[str, Any]] = {"cifar10": {"num": 5_000}}
 GLYPH_IMAGES = 64_000
 GLYPH_CLASSES = 100
 
@@ -67,7 +68,7 @@ def published_rows(
             continue
         column = DATA_TITLES.get(data, data)
         held = scaled(name, scale)
-        own = scoring if scale == "full" else {}
+        own = {"toy": {}, "cpu": _CPU_COUNTS.get(data, {}), "full": scoring}[scale]
         found.append(trial_of(held, row, scale, column=column, published=name, scoring=own))
     return tuple(found)
 

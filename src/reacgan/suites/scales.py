@@ -27,7 +27,7 @@ SMALL: dict[str, Any] = {
 }
 _TOY_BATCH = 32
 _TOY_IMAGES = 640
-CPU_IMAGES = {"cifar10": 20_032, "tiny_imagenet": 30_016}
+CPU_IMAGES = {"cifar10": 16_000, "tiny_imagenet": 16_000}
 """How long a trial of a real data set is on a CPU, images seen."""
 
 

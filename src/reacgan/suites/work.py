@@ -18,12 +18,18 @@ from reacgan.evaluation.scoring import Request, score
 from reacgan.suites.base import Better, Context, Outcome
 from reacgan.training import train
 from reacgan.training.journal import read_lines
+from reacgan.training.run import RunResult
 
 STANDARD = "fid, prdc, ifid, accuracy"
 
 
 class StoppedError(Exception):
-    """A signal ended a run; the same command takes it up again."""
+    """A signal, or the watch, ended a run; the same command takes it up again."""
+
+    def __init__(self, folder: Path, images_seen: int, result: RunResult) -> None:
+        self.signal = result.signal
+        by = f"signal {result.signal}" if result.signal else f"the watch ({result.stopped_by})"
+        super().__init__(f"{folder}: stopped at {images_seen:,} images by {by}")
 
 
 @dataclass(frozen=True)
@@ -53,14 +59,17 @@ class Run:
         held = self.resolved(seed, context).model_dump(mode="json")
         if self.experiment.data.name in context.data:
             held["data"]["path"] = None
-        return {"experiment": held, **self._scoring()}
+        return {"experiment": held, **self._scoring(self._named(context))}
 
-    def _scoring(self) -> dict[str, Any]:
+    def _named(self, context: Context) -> str | None:
+        return None if context.by_domain else self.protocol
+
+    def _scoring(self, protocol: str | None) -> dict[str, Any]:
         named = {"extractor": self.extractor, "options": dict(self.extractor_options)}
         return {
             "metrics": self.metrics,
             "num": self.num,
-            **({"protocol": self.protocol} if self.protocol else named),
+            **({"protocol": protocol} if protocol else named),
         }
 
     def trained(self, folder: Path, seed: int, context: Context) -> int:
@@ -68,9 +77,7 @@ class Run:
         experiment = self.resolved(seed, context)
         result = train(experiment, folder, device=context.device, quiet=context.quiet)
         if not result.complete:
-            raise StoppedError(
-                f"{folder}: stopped at {result.images_seen:,} images by {_why(result)}"
-            )
+            raise StoppedError(folder, result.images_seen, result)
         return result.images_seen
 
     def run(self, folder: Path, seed: int, context: Context) -> Outcome:
@@ -92,12 +99,13 @@ class Run:
 
     def scored(self, folder: Path, context: Context) -> tuple[list[Score], dict[str, None]]:
         """Scores of the run in a folder, kept in its ``scores.jsonl``, and what could not be measured."""
+        protocol = self._named(context)
         request = Request(
             metrics=self.metrics,
-            extractor=None if self.protocol else self.extractor,
-            extractor_options={} if self.protocol else self.extractor_options,
+            extractor=None if protocol else self.extractor,
+            extractor_options={} if protocol else self.extractor_options,
             num=self.num,
-            protocol=self.protocol,
+            protocol=protocol,
             device=context.device,
         )
         scores: list[Score] = []
@@ -113,19 +121,14 @@ class Run:
     def command(self, folder: Path, seed: int, context: Context) -> str:
         """From the configuration that the run's folder keeps."""
         place = shlex.quote(str(folder))
-        scoring = (
-            f"--protocol {self.protocol}" if self.protocol else f"--extractor {self.extractor}"
-        )
+        protocol = self._named(context)
+        scoring = f"--protocol {protocol}" if protocol else f"--extractor {self.extractor}"
         count = f" --num {self.num}" if self.num else ""
         names = ",".join(named_options(self.metrics))
         return (
             f"reacgan train {place}/experiment.json --out {place} && "
             f"reacgan evaluate {place} {scoring} --metrics {names}{count}"
         )
-
-
-def _why(result: Any) -> str:
-    return f"signal {result.signal}" if result.signal else str(result.stopped_by)
 
 
 def _better(one: Score) -> Better:
