@@ -78,8 +78,9 @@ $(PEERS)/.peers: constraints.txt benchmarks/peers/requirements.txt
 bench-peers: $(PEERS)/.peers $(VENV)/.dev  ## other packages' training steps beside ours
 	$(BIN)/python benchmarks/peers/compare.py
 
-docs: $(VENV)/.dev  ## write docs/cli-help.txt anew
+docs: $(VENV)/.dev  ## write docs/cli-help.txt and docs/reproducing.md anew
 	$(BIN)/python tests/cli_help.py
+	$(BIN)/python tools/reproducing_page.py
 
 clean:  ## remove the environment and caches
 	rm -rf $(VENV) $(PARITY) $(PEERS) .pytest_cache .mypy_cache .ruff_cache .coverage*

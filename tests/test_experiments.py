@@ -52,6 +52,7 @@ def test_describe(name):
     described = json.loads(json.dumps(describe(experiment(name))))
     assert described.pop("parameters")["generator"] > 0
     classes = {"cifar100": 100, "tiny_imagenet": 200, "cub200": 200, "imagenet": 1000, "afhq": 3}
+    classes["glyphs"] = 100
     assert described.pop("num_classes") == classes.get(EXPERIMENTS[name].data.name, 10)
     assert parse_experiment(described) == complete(experiment(name))
 

@@ -51,7 +51,8 @@ def test_an_unknown_name_lists_the_known(own):
         with pytest.raises(ConfigError) as caught:
             reacgan.load(named)
         assert "did you mean 'digits-reacgan'? Known: digits-reacgan, " in str(caught.value)
-        assert "small-model; give a name, a run's folder or a model folder" in str(caught.value)
+        assert "digit-reacgan: no such folder; give a run's folder or a model" in str(caught.value)
+        assert str(caught.value).endswith(", small-model.")
 
 
 def test_a_revision_is_of_a_repository(own):

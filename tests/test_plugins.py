@@ -65,7 +65,7 @@ def test_the_page_runs_to_the_letter(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("REACGAN_CACHE", str(tmp_path / "cache"))
     code = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), flags=re.S)
-    assert len(code) == 6
+    assert len(code) == 7
     module = types.ModuleType("members")
     monkeypatch.setitem(sys.modules, "members", module)
     source = "from __future__ import annotations\n" + "\n".join(code)
@@ -76,6 +76,9 @@ def test_the_page_runs_to_the_letter(tmp_path, monkeypatch):
     assert module.result_of_tint["tint"] == 0
     assert module.result_of_tint.scores[0].protocol["metric"] == {"scale": 255}
     assert module.sample.image.shape[-1] == 8
+    assert module.failed == []
+    told = module.page_of_rates.read_text("utf-8")
+    assert re.search(r"\| fast \| 2 \| .* ± ", told) and "the fast one is better" in told
     reacgan.register("experiment", "stripes", module.experiment)
     assert reacgan.experiment("stripes") is module.experiment
     with pytest.raises(ConfigError, match=r"penalties.drift.weight: .* greater than 0"):

@@ -116,8 +116,8 @@ def _published(suite: Suite) -> str:
     for trial in suite.trials("full"):
         for one in published_for(trial.published) if trial.published else ():
             column = f" {trial.column}" if len({t.column for t in suite.trials("full")}) > 1 else ""
-            told.append(f"{trial.row}{column} {one.fid:g}")
-    return ", ".join(told)
+            told.append(f"{trial.row}{column} {one.fid:g} [{one.protocol}]")
+    return ", ".join(dict.fromkeys(told))
 
 
 def _ours(suite: Suite, held: dict[str, Any] | None) -> str:

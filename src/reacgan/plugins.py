@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, TypeVar, get_type_hints
 
-from reacgan.config import ConfigError, Experiment, suggest
+from reacgan.config import ConfigError, suggest
 
 __all__ = ["FAMILIES", "Family", "register"]
 
@@ -64,6 +64,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "metric": Family("reacgan.metrics:METRICS", "reacgan.metrics:Metric", (), ("measure",)),
     "experiment": Family("reacgan.experiments:EXPERIMENTS", "reacgan.config:Experiment"),
+    "suite": Family("reacgan.suites:SUITES", "reacgan.suites:Suite"),
 }
 
 
@@ -72,15 +73,15 @@ def register(family: str, name: str, member: Member, *, replace: bool = False) -
 
     Args:
         family: head, generator, backbone, adversarial, penalty, consistency, augment, dataset,
-            extractor, metric or experiment.
+            extractor, metric, experiment or suite.
         name: what a configuration calls it: lower-case letters, digits and ``_``; an experiment's
-            may also hold ``/``, ``-`` and ``.``.
+            and a suite's may also hold ``/``, ``-`` and ``.``.
         member: a class that extends the family's (see docs/extending.md), whose constructor takes
             everything by annotated keyword; for ``adversarial`` a pair
             :class:`reacgan.losses.Adversarial`, for ``dataset`` a function
             ``open(path, *, split, resolution, channels)`` that returns a
             :class:`reacgan.data.ImageData`, for ``experiment`` an
-            :class:`reacgan.config.Experiment` of the same name.
+            :class:`reacgan.config.Experiment` of the same name, and likewise for ``suite``.
         replace: let it take the place of another member of this name.
 
     Returns:
@@ -95,7 +96,7 @@ def register(family: str, name: str, member: Member, *, replace: bool = False) -
             f"unknown family {family!r}{suggest(family, FAMILIES)} Known: {', '.join(FAMILIES)}."
         )
     held = FAMILIES[family]
-    pattern = r"[a-z0-9_/.\-]+" if family == "experiment" else r"[a-z][a-z0-9_]*"
+    pattern = r"[a-z0-9_/.\-]+" if family in ("experiment", "suite") else r"[a-z][a-z0-9_]*"
     if not re.fullmatch(pattern, name):
         raise ConfigError(
             f"{family} {name!r}: not usable as a name; use lower-case letters, digits and _"
@@ -121,8 +122,8 @@ def _missing(family: Family, name: str, member: Any) -> Iterable[str]:
     elif not family.defines:
         if not isinstance(member, base):
             yield f"  it is {_described(member)}; needed: an object of {_described(base)}"
-        elif isinstance(member, Experiment) and member.name != name:
-            yield f"  the experiment calls itself {member.name!r}; needed: the same name"
+        elif getattr(member, "name", name) != name:
+            yield f"  it calls itself {getattr(member, 'name', None)!r}; needed: the same name"
     elif not (inspect.isclass(member) and issubclass(member, base)):
         yield f"  it is {_described(member)}; needed: a class that extends {_described(base)}"
     else:

@@ -109,6 +109,7 @@ def every_case() -> dict[str, dict[str, Any]]:
         **cases,
         **network_changes(),
         "balanced": {"data.balanced": True},
+        "partners": {"model.head.partners": 2},
         "apa": {"apa.every": 1, "apa.speed": 200},
         "accumulate": {"training.accumulate": 2, "model.generator.name": "plain"},
         "top_k": {"loss.top_k.every": 1, "loss.top_k.least": 0.4, "loss.top_k.gamma": 0.5},

@@ -51,7 +51,9 @@ def test_half_batches_equal_the_whole_batch(case, half_batches):
     mine, other = (load_file(half_batches / f"{case}-{rank}.safetensors") for rank in (0, 1))
     assert whole.keys() == mine.keys()
     for name, tensor in whole.items():
-        torch.testing.assert_close(mine[name], tensor, rtol=0, atol=1e-6, msg=name)
+        # What a diagnosis says may be large.
+        near = 1e-6 if name.startswith("diagnosis/") else 0
+        torch.testing.assert_close(mine[name], tensor, rtol=near, atol=1e-6, msg=name)
         assert torch.equal(mine[name], other[name]), f"ranks differ in {name}"
 
 

@@ -14,6 +14,7 @@ from tiny import experiment, images
 
 from reacgan import distributed
 from reacgan.models import complete
+from reacgan.training.diagnosis import diagnose
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer
@@ -23,7 +24,7 @@ CYCLES = 2
 
 
 def end_state(changes: dict[str, object]) -> dict[str, torch.Tensor]:
-    """Every tensor of the state after two cycles in float64."""
+    """Every tensor of the state after two cycles in float64, and what a diagnosis says of it."""
     with plain_generator():
         settings = complete(experiment(**{"training.precision": "float64", **changes}))
         engine = Engine("cpu", "float64")
@@ -34,9 +35,12 @@ def end_state(changes: dict[str, object]) -> dict[str, torch.Tensor]:
     journal = Journal(None, 0)
     for _ in range(CYCLES):
         trainer.cycle(journal)
+    told = {
+        name: torch.tensor(value, dtype=torch.float64) for name, value in diagnose(trainer).items()
+    }
     return {
         f"{part}/{name}": tensor.detach().clone().contiguous()
-        for part, tensors in state.tensors().items()
+        for part, tensors in {**state.tensors(), "diagnosis": told}.items()
         for name, tensor in tensors.items()
     }
 

@@ -28,8 +28,10 @@ def list_suites(*, scale: Scale | None = None) -> int:
     scale:
         Also list each suite's trials at this scale.
     """
+    from reacgan.config import load_plugins  # noqa: PLC0415
     from reacgan.suites import SCALES, SUITES  # noqa: PLC0415
 
+    load_plugins()
     width = max(map(len, SUITES))
     for name, held in SUITES.items():
         number = ", ".join(map(str, held.numbers)) or "ours"

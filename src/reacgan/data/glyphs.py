@@ -3,7 +3,8 @@
 The masters in ``glyphs.npz`` were drawn once (``tools/draw_glyphs.py``) from the DejaVu fonts (Bitstream
 Vera licence and public domain) and the STIX fonts (SIL Open Font Licence). Every image is a master, in one
 of the fonts that have the sign, that is turned, scaled, sheared, shifted, made bolder or lighter and given
-colours, all of it a function of (seed, split, number of the image). No two classes are one shape.
+colours, all of it a function of what is asked for: seed, split, numbers of images and classes, size. No two
+classes are one shape.
 """
 
 from __future__ import annotations
@@ -116,11 +117,6 @@ def _masters() -> Masters:
     )
 
 
-def _name(code: int) -> str:
-    """A sign of a keyboard is its own name; others are named by their place in Unicode, as ``U+0393``."""
-    return chr(code) if 32 < code < 127 else f"U+{code:04X}"
-
-
 def _draw(
     masters: Masters,
     labels: npt.NDArray[np.int64],
@@ -204,14 +200,10 @@ def _colours(chances: npt.NDArray[np.float64], channels: int) -> tuple[Floats, F
     if channels == 1:
         paper, pen = paper[:, :1], pen[:, :1]
     gap = pen.mean(axis=1, keepdims=True) - paper.mean(axis=1, keepdims=True)
-    lacking = np.maximum(_CONTRAST - np.abs(gap), 0) / 2
-    sign = np.where(gap < 0, -1, 1).astype(np.float32)
-    paper, pen = paper - sign * lacking, pen + sign * lacking
-    # Moved back into range together, so that the gap stays.
-    for held in (paper, pen):
-        over = np.maximum(held.max(axis=1, keepdims=True) - 1, 0)
-        out = over + np.minimum(held.min(axis=1, keepdims=True), 0)
-        paper, pen = paper - out, pen - out
+    # One towards white and the other towards black by the same share: the gap grows, the range stays.
+    share = np.maximum(_CONTRAST - np.abs(gap), 0) / (1 - np.minimum(np.abs(gap), _CONTRAST))
+    lighter = (gap >= 0).astype(np.float32)
+    paper, pen = paper + share * (1 - lighter - paper), pen + share * (lighter - pen)
     if channels == 4:
         opaque = np.ones((len(paper), 1), dtype=np.float32)
         paper, pen = np.hstack([paper, opaque]), np.hstack([pen, opaque])

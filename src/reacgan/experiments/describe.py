@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reacgan.config import ConfigError, Experiment
+from reacgan.config import ConfigError, DataConfig, Experiment
 
 _CLASSES = {
     "digits": 10,
@@ -16,6 +16,13 @@ _CLASSES = {
     "afhq": 3,
     "ffhq": 1,
 }
+
+
+def _classes(data: DataConfig) -> int | None:
+    if data.name == "glyphs":
+        path = data.path or "100"
+        return int(path) if path.isdecimal() else None
+    return _CLASSES.get(data.name)
 
 
 def describe(experiment: Experiment, num_classes: int | None = None) -> dict[str, Any]:
@@ -35,7 +42,7 @@ def describe(experiment: Experiment, num_classes: int | None = None) -> dict[str
     )
 
     full = complete(experiment)
-    classes = num_classes or _CLASSES.get(full.data.name)
+    classes = num_classes or _classes(full.data)
     if num_classes is not None and num_classes < 1:
         raise ConfigError(f"num_classes is {num_classes}; allowed: 1 or more")
     if classes is None:

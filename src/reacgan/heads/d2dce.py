@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -55,7 +55,8 @@ def d2d_cross_entropy(
     The last three take the loss apart, for ablations: which easy pairs get no gradient (without
     suppression min(., 0) or max(., 0) is left out), whether the negatives are the other samples or
     the vectors of the other classes, and whether other samples of the same class are negatives too,
-    as in losses that do not look at labels.
+    as in losses that do not look at labels. Against classes and without suppression it is the
+    cross-entropy of cosines / temperature, that of the own class raised by 1 - 2m.
 
     Args:
         features: ``[N, D]``, of any length other than zero; normalised here.
@@ -80,6 +81,11 @@ def d2d_cross_entropy(
         raise ConfigError(f"margin is {margin}; needed: 0 to 1")
     if form not in ("paper", "released"):
         raise ConfigError(f"form is {form!r}; needed: 'paper' or 'released'")
+    if suppress_easy not in get_args(Suppressed):
+        allowed = ", ".join(map(repr, get_args(Suppressed)))
+        raise ConfigError(f"suppress_easy is {suppress_easy!r}; needed: one of {allowed}")
+    if negatives not in ("data", "classes"):
+        raise ConfigError(f"negatives is {negatives!r}; needed: 'data' or 'classes'")
     if negatives == "classes" and (form == "released" or false_negatives):
         raise ConfigError(
             "negatives is 'classes', which has no released form and no false negatives; leave "

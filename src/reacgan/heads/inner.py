@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from torch import Tensor
+
 from reacgan.config import ConfigError, check_options
 from reacgan.heads.auxiliary import AuxiliaryHead
-from reacgan.heads.base import Head, Layers
+from reacgan.heads.base import Head, HeadOutput, Layers
 from reacgan.heads.contrastive import ContrastiveHead
 from reacgan.heads.d2dce import D2DCrossEntropyHead
 from reacgan.heads.projection import ProjectionHead
@@ -91,3 +93,7 @@ class OverHead(Head):
     def resolve(cls, options: dict[str, Any]) -> dict[str, Any]:
         """The options with those of the inner head written out."""
         return {**options, **inner_options(options["over"], options)}
+
+    def class_logits(self, output: HeadOutput) -> Tensor | None:
+        """What the inner head believes."""
+        return self.inner.class_logits(output)

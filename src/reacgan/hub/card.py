@@ -77,18 +77,26 @@ Classes: {names}"""
 
 
 def _use(model: TrainedGenerator, name: str | None) -> str:
-    called = f"\n# or by its name: reacgan.load({name!r}); from the hub: " if name else "  # "
+    called = (
+        f"\n# or by its name: reacgan.load({_quoted(name)}); from the hub: " if name else "  # "
+    )
     other = f'{called}reacgan.from_pretrained("OWNER/NAME")'
     return f"""```python
 import reacgan
 
 model = reacgan.load("."){other}
-for sample in reacgan.sample(model, {model.class_names[0]!r}, num=4, seed=0):
+for sample in reacgan.sample(model, {_quoted(model.class_names[0])}, num=4, seed=0):
     print(sample.class_name, sample.seed, sample.image.shape)  # uint8 [channels, height, width]
 ```
 
 `config.json` holds the whole training configuration and the digests of the weights, which are checked
 on loading. All is safetensors, JSON and pictures: nothing is ever unpickled or run."""
+
+
+def _quoted(text: str) -> str:
+    """As Python text, in the quotes that formatters like."""
+    plain = text.isprintable() and '"' not in text and "\\" not in text
+    return f'"{text}"' if plain else repr(text)
 
 
 def _data(model: TrainedGenerator, terms: Terms, licence: str | None) -> str:

@@ -76,9 +76,9 @@ def locate(named: str | Path, *, revision: str | None = None, ids: bool = False)
             raise ConfigError(f"revision is {revision!r}, but {text} is here already; leave it out")
         return known[text]
     raise ConfigError(
-        f"{text}: no such folder, and no model of this name{suggest(text, known)} "
-        f"Known: {', '.join(known) or 'none'}; give a name, a run's folder or a model folder, or "
-        f"{HUB}OWNER/NAME for a model of the Hugging Face hub"
+        f"{text}: no such folder; give a run's folder or a model folder, {HUB}OWNER/NAME for a model of "
+        f"the Hugging Face hub, or the name of a model{suggest(text, known)} "
+        f"Known: {', '.join(known) or 'none'}."
     )
 
 

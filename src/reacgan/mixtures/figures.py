@@ -89,7 +89,7 @@ def _plane_panel(axes: Axes, target: Mixture, points: Sequence[Any]) -> None:
 
     for label, colour in zip(range(target.num_classes), _cycle(target), strict=True):
         across, up = zip(*points[label], strict=True)
-        axes.scatter(across, up, s=3, color=colour, alpha=0.5, linewidths=0)
+        axes.scatter(across, up, s=5, color=colour, alpha=0.6, linewidths=0)
         for times in (1, 2):
             axes.add_patch(
                 Circle(

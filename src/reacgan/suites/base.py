@@ -131,5 +131,7 @@ class Suite:
     """Columns of the table, in their order."""
     claims: tuple[Claim, ...] = ()
     figures: tuple[Figure, ...] = ()
+    drawn: Callable[[Sequence[tuple[Trial, int, Path]]], Mapping[str, bytes]] | None = None
+    """Further figures, PNG by caption, from the folders of complete trials and their seeds."""
     notes: Mapping[Scale, str] = field(default_factory=dict)
     """What a scale leaves out."""

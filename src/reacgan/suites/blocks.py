@@ -12,6 +12,7 @@ from reacgan.experiments.published import Published, published_for
 from reacgan.reports.text import Cell
 from reacgan.suites.base import Suite, Trial
 from reacgan.suites.results import Mean, Result, number
+from reacgan.suites.words import in_words
 
 _ARROWS = {"lower": " ↓", "higher": " ↑", "neither": ""}
 
@@ -47,18 +48,23 @@ def _protocol(one: Result) -> Mapping[str, Any]:
     return held
 
 
+def _features(one: Result) -> str:
+    held = _protocol(one).get("extractor")
+    return str(held.get("name", "")) if isinstance(held, Mapping) else ""
+
+
 def _lines_of(shared: Mapping[str, Any], results: Sequence[Result]) -> tuple[str, ...]:
     """The protocol in words, and the metrics whose settings are not the same in all rows."""
     if "extractor" in shared:
         lines = describe(shared)
     else:
-        lines = [f"{key}: {value}" for key, value in flatten(shared).items()]
+        lines = [f"{key}: {value}" for key, value in flatten(shared).items() if value]
     settings: dict[str, dict[str, None]] = {}
     for one in results:
         for name, held in _protocol(one).get("metrics", {}).items():
             settings.setdefault(name, {})[describe_settings(held)] = None
     told = [
-        f"{name} is not measured alike in all rows: {'; '.join(held)}"
+        f"{in_words(name)} is not measured alike in all rows: {'; '.join(held)}"
         for name, held in settings.items()
         if len(held) > 1
     ]
@@ -90,9 +96,12 @@ def _block(suite: Suite, column: str, results: Sequence[Result], lines: tuple[st
         cells += [Cell(_told(published[trial])) for _ in extra]
         rows.append(tuple(cells))
     better: Mapping[str, str] = next((one.held.get("better", {}) for one in results), {})
-    heads = tuple(f"{name}{_ARROWS[better.get(name, 'neither')]}" for name in kept)
+    heads = tuple(
+        f"{in_words(name, _features(results[0]))}{_ARROWS[better.get(name, 'neither')]}"
+        for name in kept
+    )
     return Block(
-        column or suite.title,
+        column.replace("_", " ") or "Measured",
         ("", "seeds", *heads, *extra),
         tuple(rows),
         1 + len(heads) + len(extra),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -36,7 +37,7 @@ def commands(
             f"--device={context.device}",
             *(f"--data={name}={place}" for name, place in context.data.items()),
             *(["--by-domain"] if context.by_domain else []),
-            *(f"--set={key}={value}" for key, value in context.changes.items()),
+            *(f"--set={key}={json.dumps(value)}" for key, value in context.changes.items()),
         ]
         for job in jobs_of(suite, out, scale, seeds=seeds, only=only)
         if not is_complete(job, context)

@@ -12,10 +12,10 @@ _COUNTS: dict[Scale, tuple[int, ...]] = {
 }
 _GROUPS: dict[Scale, tuple[int, ...]] = {
     "toy": (8, 32),
-    "cpu": (8, 32, 128, 256),
+    "cpu": (4, 8, 16, 32, 64),
     "full": (8, 16, 32, 64, 128, 256, 512, 1024, 2048),
 }
-_BATCH: dict[Scale, int] = {"toy": 32, "cpu": 256, "full": 2048}
+_BATCH: dict[Scale, int] = {"toy": 32, "cpu": 64, "full": 2048}
 
 
 def _class_count(scale: Scale) -> tuple[Trial, ...]:
@@ -74,12 +74,12 @@ def _negatives(scale: Scale) -> tuple[Trial, ...]:
     batch = _BATCH[scale]
     found = []
     for size in _GROUPS[scale]:
-        held = signs(
-            "reacgan",
-            scale,
-            name=f"reacgan-{batch}-partners-{size}",
-            **{"training.batch": batch, "model.head.partners": size},
-        )
+        if size == batch == 64:  # the batch of the other suites
+            held = signs("reacgan", scale, name="reacgan")
+        else:
+            name = f"reacgan-{batch}-partners-{size}"
+            changes = {"training.batch": batch, "model.head.partners": size}
+            held = signs("reacgan", scale, name=name, **changes)
         found.append(trial_of(held, "ReACGAN", scale, x=float(size)))
     return tuple(found)
 

@@ -51,9 +51,10 @@ def write_suite_report(
         )
     folder = to or out / scale / "reports" / suite.name
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = _pictures(suite, results, out, scale, folder=folder)
+    figures = _figures(suite, results, folder) + _drawn(suite, results, out, scale, folder=folder)
+    pictures = figures + _copied(results, out, scale, folder=folder)
     found = verdicts(suite, results)
-    parts = _Parts(suite, scale, results, blocks_of(suite, results), found, pictures)
+    parts = _Parts(suite, scale, results, blocks_of(suite, results), found, pictures, len(figures))
     write_text(folder / "results.json", json.dumps(_machine(parts), indent=1) + "\n")
     write_text(folder / "report.html", _html(parts, folder))
     write_text(folder / "report.md", _markdown(parts))
@@ -69,21 +70,47 @@ class _Parts:
     verdicts: Sequence[Verdict]
     pictures: Sequence[tuple[str, str]]
     """File names and captions."""
+    drawn: int
+    """How many of them are the suite's figures; the others are the trials' own."""
 
 
 # -- figures
 
 
-def _pictures(
-    suite: Suite, results: Sequence[Result], out: Path, scale: Scale, *, folder: Path
-) -> list[tuple[str, str]]:
-    """Draw the figures, and copy the trials' own pictures of the first seed."""
+def _figures(suite: Suite, results: Sequence[Result], folder: Path) -> list[tuple[str, str]]:
+    """Draw the figures of which anything was measured."""
     written = []
     for place, figure in enumerate(suite.figures, 1):
         png = draw(figure, results)
         if png is not None:
             _write(folder / f"figure-{place}.png", png)
             written.append((f"figure-{place}.png", figure.title))
+    return written
+
+
+def _drawn(
+    suite: Suite, results: Sequence[Result], out: Path, scale: Scale, *, folder: Path
+) -> list[tuple[str, str]]:
+    """What the suite draws by itself, from the folders of its trials."""
+    places = [
+        (one.trial, one.seed, folder_of(out, scale, one.trial, one.seed))
+        for one in results
+        if one.complete
+    ]
+    if suite.drawn is None or not places:
+        return []
+    written = []
+    for place, (caption, png) in enumerate(suite.drawn(places).items(), 1):
+        _write(folder / f"drawn-{place}.png", png)
+        written.append((f"drawn-{place}.png", caption))
+    return written
+
+
+def _copied(
+    results: Sequence[Result], out: Path, scale: Scale, *, folder: Path
+) -> list[tuple[str, str]]:
+    """Copy the trials' own pictures of the first seed."""
+    written = []
     first: dict[str, Result] = {}
     for one in results:
         if one.complete:
@@ -95,9 +122,14 @@ def _pictures(
             if source.is_file():
                 target = f"{one.trial.name.replace('/', '-')}-{source.name}"
                 _write(folder / target, source.read_bytes())
-                caption = f"{label_of(one.trial)} {one.trial.column}".strip()
-                written.append((target, f"{caption}, seed {one.seed}: {source.stem}"))
+                caption = f"{label_of(one.trial).strip()}, {one.trial.column}".strip(", ")
+                written.append((target, f"{caption}, seed {one.seed}: {_told(source.stem)}"))
     return written
+
+
+def _told(stem: str) -> str:
+    """Sheets are named by the images seen."""
+    return f"after {int(stem):,} images" if stem.isdecimal() else stem.replace("-", " ")
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -149,6 +181,16 @@ def _verdict_rows(parts: _Parts) -> list[tuple[Cell, ...]]:
     ]
 
 
+_TOY = (
+    "Scale toy: some 20 steps on the embedded digits, whatever the suite is about. It shows that all "
+    "runs, and says nothing of the methods."
+)
+
+
+def _note(parts: _Parts) -> str:
+    return _TOY if parts.scale == "toy" else parts.suite.notes.get(parts.scale, "")
+
+
 _VERDICTS = ("claim", "whose", "where", "verdict", "evidence", "seeds")
 
 
@@ -164,7 +206,7 @@ def _facts(parts: _Parts) -> dict[str, str]:
         "cost": f"{seconds / 3600:.2f} hours of {_devices(complete)}",
         "versions": ", ".join(f"{name} {held}" for name, held in software.items()),
         "command": f"reacgan experiments run {parts.suite.name} --scale {parts.scale} "
-        f"--seeds {len(seeds)}",
+        f"--seeds {len(seeds)}" + (f" --first-seed {seeds[0]}" if seeds and seeds[0] else ""),
     }
 
 
@@ -182,7 +224,11 @@ def _failures(parts: _Parts) -> list[str]:
 
 
 def _commands(parts: _Parts) -> list[str]:
-    return list(dict.fromkeys(str(one.held["command"]) for one in parts.results if one.seed == 0))
+    """Of the first seed of each trial."""
+    first: dict[str, str] = {}
+    for one in parts.results:
+        first.setdefault(one.trial.name, str(one.held["command"]))
+    return list(dict.fromkeys(first.values()))
 
 
 def _protocol_words(parts: _Parts) -> list[str]:
@@ -195,8 +241,8 @@ def _protocol_words(parts: _Parts) -> list[str]:
 def _markdown(parts: _Parts) -> str:
     suite = parts.suite
     lines = [f"# {suite.title}", "", suite.about, ""]
-    if suite.notes.get(parts.scale):
-        lines += [f"*{suite.notes[parts.scale]}*", ""]
+    if told := _note(parts):
+        lines += [f"*{told}*", ""]
     for block in parts.blocks:
         lines += [f"## {safe(block.title)}", ""]
         lines += markdown_rows(block.head, block.rows, block.numbers)
@@ -214,10 +260,17 @@ def _markdown(parts: _Parts) -> str:
     return "\n".join(lines)
 
 
+# Heads of many words wrap, names of rows do not stand in a narrow column.
+_STYLE = (
+    "<style>th.number { white-space: normal; min-width: 4rem; vertical-align: bottom; }\n"
+    ".wide td:first-child:not(.number) { min-width: 11rem; }</style>"
+)
+
+
 def _html(parts: _Parts, folder: Path) -> str:
     suite = parts.suite
-    held = [html.paragraph(suite.about)]
-    held += [html.note(suite.notes[parts.scale])] if suite.notes.get(parts.scale) else []
+    held = [_STYLE, html.paragraph(suite.about)]
+    held += [html.note(told)] if (told := _note(parts)) else []
     held += [html.note(line) for line in _failures(parts)]
     for block in parts.blocks:
         held += [html.heading(block.title), html.rows(block.head, block.rows, block.numbers)]
@@ -226,9 +279,8 @@ def _html(parts: _Parts, folder: Path) -> str:
     if parts.verdicts:
         held += [html.heading("What is claimed, and what this says")]
         held += [html.rows(_VERDICTS, _verdict_rows(parts), 0)]
-    held += html.figures(
-        [html.picture((folder / name).read_bytes(), text) for name, text in parts.pictures]
-    )
+    shown = [html.picture((folder / name).read_bytes(), text) for name, text in parts.pictures]
+    held += shown[: parts.drawn] + html.figures(shown[parts.drawn :])
     if words := _protocol_words(parts):
         held += [html.heading("Published scores"), *(html.paragraph(line) for line in words)]
     held += [html.heading("How"), html.facts(_facts(parts))]

@@ -106,10 +106,18 @@ def signs(
 def variant(
     method: str, scale: Scale, *, data: str, name: str, changes: Mapping[str, Any]
 ) -> Experiment:
-    """A changed method: of a published experiment on ``data`` at full scale, of signs below it."""
+    """A changed method: of a published experiment on ``data`` at full scale, of signs below it.
+
+    At full scale it is diagnosed while it trains, which the published ones are not: in a group of its
+    own, even where nothing is changed.
+    """
     if scale != "full":
         return signs(method, scale, name=name, **changes)
     base = experiment(f"{data}/{method}")
     return base.replace(
-        **{"report.diagnose_every": 100 * base.cycle_images, **changes, "name": f"{data}/{name}"}
+        **{
+            "report.diagnose_every": 100 * base.cycle_images,
+            **changes,
+            "name": f"{data}-diagnosed/{name}",
+        }
     )

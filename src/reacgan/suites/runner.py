@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import platform
 import time
 import traceback
@@ -131,7 +132,7 @@ def _attempt(job: Job, context: Context) -> Exception | None:
     }
     began = time.perf_counter()
     try:
-        outcome = asdict(work.run(job.folder, job.seed, context))
+        outcome = _finite(asdict(work.run(job.folder, job.seed, context)))
     except (KeyboardInterrupt, StoppedError):
         raise
     except Exception as error:  # the next trial is not to blame
@@ -142,6 +143,25 @@ def _attempt(job: Job, context: Context) -> Exception | None:
     outcome["cost"] = {**outcome["cost"], "seconds": round(time.perf_counter() - began, 1)}
     write_result(job.folder, {**head, "status": "complete", **outcome})
     return None
+
+
+def _finite(outcome: dict[str, Any]) -> dict[str, Any]:
+    """Without the moments of curves that are no numbers, which it notes.
+
+    Raises:
+        ArithmeticError: a score that is not finite.
+    """
+    for name, value in outcome["values"].items():
+        if not math.isfinite(value):
+            raise ArithmeticError(f"{name} is {value}, which is no score")
+    notes = list(outcome["notes"])
+    series = {}
+    for name, points in outcome["series"].items():
+        series[name] = [pair for pair in points if math.isfinite(pair[1])]
+        lost = len(points) - len(series[name])
+        if lost:
+            notes.append(f"{name} was not finite at {lost} of {len(points)} moments")
+    return {**outcome, "series": series, "notes": notes}
 
 
 def digest_of_settings(settings: Any) -> str:

@@ -16,10 +16,8 @@ from reacgan.data import ImageData, open_dataset
 from reacgan.evaluation.evaluate import Facts, evaluate
 from reacgan.evaluation.protocols import flatten
 from reacgan.evaluation.results import append_scores
-from reacgan.files import replacing
-from reacgan.mixtures.figures import panels
-from reacgan.mixtures.results import COLUMNS, mixture_of
-from reacgan.mixtures.study import METHODS, run_trial
+from reacgan.mixtures.results import COLUMNS
+from reacgan.mixtures.study import run_trial
 from reacgan.pictures import pictures
 from reacgan.suites.base import Better, Context, Outcome, Trial
 from reacgan.suites.work import Run, protocol_of
@@ -115,19 +113,12 @@ class OfMixture:
         }
 
     def run(self, folder: Path, seed: int, context: Context) -> Outcome:
-        """Train and measure; the first seed's densities are drawn."""
+        """Train and measure; what the trial's file says is kept beside it."""
         held = run_trial(
             folder, self.method, self.target, seed=seed, steps=self.steps, judged=self.judged
         )
         values = {name: _measured(held, name) for name in COLUMNS}
         values["bayes"] = float(held["measures"]["bayes_accuracy"])
-        drawn = panels(
-            mixture_of(held["settings"]),
-            {self.method: held},
-            {self.method: METHODS[self.method].caption},
-        )
-        with replacing(folder / "densities.png") as path:
-            path.write_bytes(drawn)
         lower: Better = "lower"
         names = ("wasserstein", "variation", "mmd", "overall")
         return Outcome(
@@ -140,7 +131,6 @@ class OfMixture:
                 "values": "means over classes; overall: all classes together",
             },
             cost={"train_seconds": float(held["seconds"])},
-            pictures=("densities.png",) if seed == 0 else (),
         )
 
     def command(self, folder: Path, seed: int, context: Context) -> str:

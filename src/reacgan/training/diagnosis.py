@@ -9,6 +9,7 @@ and no power iteration, and the batch and latents are those of that step anyway.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -17,12 +18,14 @@ from torch.nn import functional as F
 from reacgan import distributed
 from reacgan.heads import Head, HeadOutput
 from reacgan.heads.base import at_least_float32
+from reacgan.models import power_iteration_frozen
+from reacgan.training.gradients import Labelled
 from reacgan.training.loop import Trainer
 from reacgan.training.steps import images_for_discriminator
 
 
 def diagnose(trainer: Trainer) -> dict[str, float]:
-    """Measure this moment on the next batch of D (of this process).
+    """Measure this moment on the next batch of D, all its parts and processes.
 
     - ``classifier_gradient``: length of the gradient of the conditioning loss with respect to all
       parameters of the head that it depends on;
@@ -36,41 +39,56 @@ def diagnose(trainer: Trainer) -> dict[str, float]:
     The last two are of heads that know classes; a head without a conditioning loss has
     no gradient.
     """
-    state, engine = trainer.state, trainer.engine
-    players = trainer.players(trainer.experiment.training.batch)[0]
-    part = trainer.local_batch // trainer.parts
-    images, labels = (held[:part] for held in trainer.real())
-    discriminator = state.discriminator
-    head = discriminator.head
-    with engine.autocast():
-        looked_at = images_for_discriminator(
-            players, images, labels, trainer.latents("latents/d")[0]
-        )
-    if looked_at.real is None or looked_at.labels is None:
-        raise RuntimeError("D's step needs real images")
-    discriminator.eval()
+    head = trainer.state.discriminator.head
+    on_real, on_fake, latents = _features(trainer)
     parameters = [held for held in head.parameters() if held.is_floating_point()]
     required = [held.requires_grad for held in parameters]
     try:
         for held in parameters:
             held.requires_grad_(True)
-        with torch.no_grad(), engine.autocast():
-            real = discriminator.backbone(looked_at.real).float()
-            fake = discriminator.backbone(looked_at.fake).float()
-        features = real.requires_grad_(True)
-        both = head(
-            torch.cat([features, fake]), torch.cat([looked_at.labels, looked_at.fake_labels])
-        )
-        on_real, on_fake = both.split([len(real), len(fake)])
-        loss = head.d_loss(on_real, on_fake)
+        head.eval()
+        features = on_real[0].requires_grad_(True)
+        pairs = zip(on_real, on_fake, strict=True)
+        both: HeadOutput = head(*(torch.cat(held) for held in pairs))
+        real, fake = both.split([len(features), len(on_fake[0])])
+        loss = head.d_loss(real, replace(fake, latents=latents))
         found = _gradients(loss, features, parameters)
     finally:
-        discriminator.train()
+        head.train()
         for held, before in zip(parameters, required, strict=True):
             held.requires_grad_(before)
     found["feature_norm"] = float(features.detach().norm(dim=1).mean())
-    found.update(_belief(head, on_real))
+    found.update(_belief(head, real))
     return {name: _over_processes(value, features.device) for name, value in found.items()}
+
+
+def _features(trainer: Trainer) -> tuple[Labelled, Labelled, Tensor]:
+    """Of all parts of the next batch: features [N, F] and labels of real and fake, and z."""
+    engine = trainer.engine
+    generator, discriminator = trainer.state.generator, trainer.state.discriminator
+    players = trainer.players(trainer.experiment.training.batch)
+    parts = zip(
+        players,
+        *(half.chunk(len(players)) for half in trainer.real()),
+        trainer.latents("latents/d"),
+        strict=True,
+    )
+    held: list[tuple[Tensor, ...]] = []
+    for player, images, labels, latents in parts:
+        with engine.autocast(), power_iteration_frozen(generator):
+            seen = images_for_discriminator(player, images, labels, latents)
+        if seen.real is None or seen.labels is None:
+            raise RuntimeError("D's step needs real images")
+        discriminator.eval()
+        try:
+            with torch.no_grad(), engine.autocast():
+                real = discriminator.backbone(seen.real).to(engine.dtype)
+                fake = discriminator.backbone(seen.fake).to(engine.dtype)
+        finally:
+            discriminator.train()
+        held.append((real, seen.labels, fake, seen.fake_labels, seen.z.detach()))
+    real, labels, fake, fake_labels, z = map(torch.cat, zip(*held, strict=True))
+    return (real, labels), (fake, fake_labels), z
 
 
 def _gradients(loss: Tensor, features: Tensor, parameters: Sequence[Tensor]) -> dict[str, float]:
@@ -78,10 +96,12 @@ def _gradients(loss: Tensor, features: Tensor, parameters: Sequence[Tensor]) -> 
         return {}
     wanted = [features, *parameters]
     of_features, *of_parameters = torch.autograd.grad(loss, wanted, allow_unused=True)
-    squares = [held.float().square().sum() for held in of_parameters if held is not None]
     found = {}
-    if squares:
-        found["classifier_gradient"] = float(torch.stack(squares).sum().sqrt())
+    reached = [held.flatten() for held in of_parameters if held is not None]
+    if reached:
+        # As of the step: the mean over processes.
+        total = distributed.sum_over_processes(torch.cat(reached)) / distributed.world_size()
+        found["classifier_gradient"] = float(total.norm())
     if of_features is not None:
         found["feature_gradient"] = float(of_features.norm(dim=1).mean()) * len(features)
     return found
@@ -103,4 +123,6 @@ def _belief(head: Head, output: HeadOutput) -> dict[str, float]:
 def _over_processes(value: float, device: torch.device) -> float:
     if distributed.world_size() == 1:
         return value
-    return float(distributed.gather(torch.tensor([value], device=device)).mean())
+    return float(
+        distributed.gather(torch.tensor([value], dtype=torch.float64, device=device)).mean()
+    )

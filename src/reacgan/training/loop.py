@@ -280,8 +280,9 @@ def _call_what_is_due(trainer: Trainer, tasks: Due, before: int, *, said: bool) 
     report = experiment.report
     for every, call in (
         (experiment.scores.every, tasks.score),
-        (experiment.watch.every, tasks.look),
         (report.diagnose_every, tasks.diagnose),
+        (experiment.watch.every, tasks.look),
+        (report.diagnose_every, tasks.report),
         (report.journal_every, tasks.report),
         (report.samples_every, tasks.samples),
         (report.checkpoint_every, tasks.checkpoint),

@@ -68,11 +68,10 @@ class Tasks:
         )
 
     def diagnose(self) -> None:
-        """A line with what the conditioning loss does at the head."""
+        """What the conditioning loss does at the head, for the line of this moment."""
         with self.journal.paused():
             found = diagnose(self.trainer)
         self.diagnosis = {name: float(f"{value:.6g}") for name, value in found.items()}
-        self.report()
 
     def score(self) -> None:
         """Measure the averaged generator, and keep it if it is the best."""

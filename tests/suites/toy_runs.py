@@ -1,0 +1,37 @@
+"""Suites at toy scale, each run once in a process: suites share the trials that they have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from reacgan.suites import SUITES, Context, Suite
+from reacgan.suites.report import write_suite_report
+from reacgan.suites.results import Result, results_of
+from reacgan.suites.runner import run_suite
+
+CPU = Context(device="cpu")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A suite that was run and reported."""
+
+    suite: Suite
+    out: Path
+    failed: list[str]
+    said: list[str]
+    report: Path
+
+    @property
+    def results(self) -> list[Result]:
+        return results_of(self.suite, self.out, "toy")
+
+
+@cache
+def ran(name: str, out: Path) -> Ran:
+    """The suite of that name, run in ``out``."""
+    suite, said = SUITES[name], []
+    failed = run_suite(suite, out, "toy", context=CPU, say=said.append)
+    return Ran(suite, out, failed, said, write_suite_report(suite, out, "toy"))
