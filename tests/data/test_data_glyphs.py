@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from reacgan.cli.train import _resolve
-from reacgan.config import ConfigError, Experiment
+from reacgan.config import ConfigError, Experiment, parse_assignments
 from reacgan.data import DataError, find_dataset, open_dataset
 from reacgan.data.glyphs import SIDE, _colours, _masters, open_glyphs
 from reacgan.experiments import experiment
@@ -51,8 +50,9 @@ def test_asked_for_again_they_are_the_same_and_another_seed_gives_others():
 def test_splits_share_no_image_and_one_is_a_quarter():
     train, test = (glyphs(split=split, images=402, colours=False) for split in ("train", "test"))
     assert (len(train), len(test)) == (402, 101)
-    held = {image.tobytes() for image in (*train.images, *test.images)}
-    assert len(held) == 503
+    # By more than the noise, which is 4 % of 255 either way.
+    near = np.abs(test.images[:, None].astype(int) - train.images[None]).max(axis=(2, 3, 4))
+    assert near.min() > 21
     assert train.class_names == test.class_names
 
 
@@ -182,12 +182,10 @@ def test_opened_by_a_configuration():
     assert len(open_dataset(changed)) == 60
 
 
-def test_named_on_the_command_line(reacgan):
-    arguments = ["train", "glyphs/reacgan", "--set", "data.path=50", "--dry-run"]
-    code, out, err = reacgan(*arguments)
-    assert code == 0, err
-    held = json.loads(out)["data"]
-    assert (held["path"], held["options"]) == ("50", {"colours": False})
+def test_a_number_set_on_the_command_line():
+    changes = parse_assignments(["data.path=50"])
+    held = experiment("glyphs/reacgan").replace(**changes).data
+    assert (held.path, held.options) == ("50", {"colours": False})
 
 
 @pytest.mark.parametrize(

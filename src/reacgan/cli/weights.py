@@ -7,15 +7,18 @@ from typing import Literal
 
 import cyclopts
 
+from reacgan.cli import convert
+
 
 def app() -> cyclopts.App:
     """The commands below ``weights``."""
-    group = cyclopts.App(name="weights", help="Trained models: list, check, publish, upload.")
+    group = cyclopts.App(name="weights", help="Trained models: list, check, publish, upload, convert.")
     group.command(list_models, name="list")
     group.command(show)
     group.command(check)
     group.command(publish)
     group.command(push)
+    group.command(convert.convert)
     return group
 
 

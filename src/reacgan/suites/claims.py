@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -24,28 +25,45 @@ class Verdict:
 
 
 def verdicts(suite: Suite, results: Sequence[Result]) -> list[Verdict]:
-    """Of every claim in every column that has both rows."""
+    """Of every claim in every column that has both rows, by the same features and reference."""
     return [found for claim in suite.claims for found in _of_claim(claim, results)]
 
 
 def _of_claim(claim: Claim, results: Sequence[Result]) -> Iterator[Verdict]:
     complete = [one for one in results if one.complete]
-    places = dict.fromkeys((one.trial.column, one.trial.x) for one in complete)
-    for column, x in places:
+    places = dict.fromkeys(_place(one, claim) for one in complete)
+    for place in places:
+        column, x, _ = place
         if claim.columns and column not in claim.columns:
             continue
         samples = [
             [
                 value
                 for one in complete
-                if (one.trial.column, one.trial.row, one.trial.x) == (column, row, x)
+                if one.trial.row == row
+                and _place(one, claim) == place
                 and (value := one.value(claim.metric)) is not None
             ]
             for row in claim.rows
         ]
         if all(samples):
-            place = column if x is None else f"{column} {number(x)}".strip()
-            yield _judge(claim, place, samples[0], samples[1])
+            where = column if x is None else f"{column} {number(x)}".strip()
+            yield _judge(claim, where, samples[0], samples[1])
+
+
+def _place(one: Result, claim: Claim) -> tuple[str, float | None, str]:
+    """Where rows may be compared: column, place on the axis, and by what was measured."""
+    protocol = one.held.get("protocol", {})
+    by = {} if _of_training(claim.metric) else {key: protocol.get(key) for key in _MEASURED_BY}
+    return one.trial.column, one.trial.x, json.dumps(by, sort_keys=True)
+
+
+_MEASURED_BY = ("extractor", "reference")
+
+
+def _of_training(metric: str) -> bool:
+    """Curves and costs are of the run itself, not of its scoring."""
+    return ":" in metric or metric.startswith("cost/")
 
 
 def _judge(claim: Claim, place: str, first: list[float], second: list[float]) -> Verdict:

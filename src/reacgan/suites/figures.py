@@ -248,7 +248,7 @@ def _legend(axes: Sequence[Axes], whole: Any) -> None:
         across = max(1, min(len(found), int(whole.get_figwidth() / 2.9)))
         whole.legend(
             list(found.values()),
-            list(found),
+            [name.replace("$", r"\$") for name in found],
             loc="outside lower left",
             ncols=across,
             fontsize=8,

@@ -68,9 +68,17 @@ def published_rows(
             continue
         column = DATA_TITLES.get(data, data)
         held = scaled(name, scale)
-        own = {"toy": {}, "cpu": _CPU_COUNTS.get(data, {}), "full": scoring}[scale]
+        own = {"toy": {}, "cpu": _CPU_COUNTS.get(data, {}), "full": {**_of_full(name), **scoring}}[
+            scale
+        ]
         found.append(trial_of(held, row, scale, column=column, published=name, scoring=own))
     return tuple(found)
+
+
+def _of_full(name: str) -> dict[str, Any]:
+    """One protocol for an experiment, whichever suite it is in: that of its published scores."""
+    modern = name.partition("/")[2].startswith(("stylegan2", "r3gan"))
+    return {"protocol": "benchmark"} if modern else {}
 
 
 def of_data(data: str, methods: Iterable[str], titles: Mapping[str, str]) -> dict[str, str]:
