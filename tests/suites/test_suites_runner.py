@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from small_works import Counted, suite_of
 
-from reacgan.config import ConfigError
+from reacgan.config import ConfigError, parse_assignments
 from reacgan.suites import SUITES, Context, suite
 from reacgan.suites.base import SCALES, Trial
 from reacgan.suites.launch import as_text, commands, submit
@@ -305,7 +305,10 @@ def test_printed_commands_keep_all_that_was_asked_for(tmp_path, reacgan):
     code, out, err = reacgan(*shlex.split(line)[1:], "--launcher", "print")
     assert code == 0, err
     assert out.splitlines() == [line]
-    assert "'cifar10=/with space/cifar'" in line or "'--data=cifar10=/with space/cifar'" in line
+    words = shlex.split(line)
+    assert "--data=cifar10=/with space/cifar" in words
+    changes = [word.removeprefix("--set=") for word in words if word.startswith("--set=")]
+    assert parse_assignments(changes) == context.changes
 
 
 @pytest.mark.slow

@@ -150,6 +150,30 @@ def test_every_head_is_diagnosed(name, precision):
         assert 0 < found["true_class"] < 1
 
 
+@pytest.mark.parametrize(
+    ("name", "weight", "rows"),
+    [
+        ("multihinge", "classes", slice(0, 3)),  # the last is that of fakes
+        ("discriminative-over-auxiliary", "inner.classifier", slice(0, None, 2)),  # real ones
+    ],
+)
+def test_what_a_head_believes_is_of_the_real_classes(name, weight, rows):
+    trainer = trainer_for(**{**every_head()[name], **PLAIN})
+    features, labels = seen_by_hand(trainer)
+    layer = trainer.state.discriminator.head.get_submodule(weight)
+    probability = layer(features)[:, rows].softmax(dim=1)
+    own = probability[range(len(labels)), labels].mean().item()
+    assert diagnose(trainer)["true_class"] == pytest.approx(own, rel=1e-12)
+
+
+def test_what_stands_still_in_the_head_goes_on_standing_still():
+    trainer = trainer_for("auxiliary")
+    trainer.state.discriminator.head.requires_grad_(False)
+    before = snapshot(trainer)
+    assert diagnose(trainer)["classifier_gradient"] > 0
+    assert_untouched(before, snapshot(trainer))
+
+
 TOUCHY = {
     "spectral norm in G": {"model.generator.name": "plain"},
     "batch norm in D": {"model.backbone": {"name": "dcgan", "norm": "batch", "width": 4}},

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -67,20 +68,33 @@ def _of_training(metric: str) -> bool:
 
 
 def _judge(claim: Claim, place: str, first: list[float], second: list[float]) -> Verdict:
-    gap = difference(first, second)
     sign = -1.0 if claim.first == "below" else 1.0
     means = [number(sum(held) / len(held)) for held in (first, second)]
-    evidence = f"{means[0]} against {means[1]}"
-    if gap.low is not None and gap.high is not None:
-        ends = f"[{number(gap.low)}, {number(gap.high)}]"
-        evidence += f", difference {number(gap.value)} {ends} (95 %, Welch)"
+    # What multiplies over a training (a gradient, a length) is compared by its logarithm.
+    ratios = claim.metric.endswith((":growth", ":max")) and min(*first, *second) > 0
+    if ratios:
+        gap = difference([math.log(one) for one in first], [math.log(one) for one in second])
+        found = _told(gap, "ratio", math.exp)
     else:
-        evidence += f", difference {number(gap.value)}; one seed, so no interval"
+        gap = difference(first, second)
+        found = _told(gap, "difference", float)
+    evidence = f"{means[0]} against {means[1]}, {found}"
     return Verdict(claim, place, _word(gap, sign), evidence, (len(first), len(second)))
+
+
+def _told(gap: Difference, what: str, scale: Callable[[float], float]) -> str:
+    """A difference and its interval, brought back from logarithms where it is a ratio."""
+    told = f"{what} {number(scale(gap.value))}"
+    if gap.low is None or gap.high is None:
+        return f"{told}; one seed, so no interval"
+    how = "Welch" if what == "difference" else "Welch, of logarithms"
+    return f"{told} [{number(scale(gap.low))}, {number(scale(gap.high))}] (95 %, {how})"
 
 
 def _word(gap: Difference, sign: float) -> Word:
     if gap.low is None or gap.high is None:
+        if gap.value == 0:
+            return "undecided"
         return "points that way" if gap.value * sign > 0 else "points the other way"
     low, high = sorted((gap.low * sign, gap.high * sign))
     if low > 0:
