@@ -47,7 +47,8 @@ ALLOWED: dict[str, set[str]] = {
     "__init__": GROUND | LEAVES | MIDDLE | {"sharing", "training", "experiments", "plugins"},
 }
 EXCEPTIONS = {"experiments.derive": {"data"}, "experiments.describe": {"models"}}
-READERS_OF_PTH = {"extractors.weights", "hub.convert.reading"}  # with weights_only=True, published weights alone
+# With weights_only=True, published weights alone.
+READERS_OF_PTH = {"extractors.weights", "hub.convert.reading"}
 OWNERS = {"accelerate": {"training.engine"}, "huggingface_hub": {"hub.remote"}}
 
 

@@ -145,3 +145,10 @@ def test_transparent_pictures_lie_on_white():
     assert (drawn[2, 5] == images[0, 0, :3, 2, 5].numpy()).all()
     white = (drawn == 255).all(2)
     assert white.sum() == 6 * 10 - 1 and not white[2, 5]
+
+
+def test_a_sign_that_the_font_may_lack_is_captioned_by_its_place_in_unicode():
+    images = torch.zeros(2, 1, 1, 8, 8, dtype=torch.uint8)
+    drawn, expected = sheet(images, ["Γ", "a"]), sheet(images, ["U+0393", "a"])
+    assert drawn.tobytes() == expected.tobytes()
+    assert drawn.size != sheet(images, ["a", "a"]).size

@@ -127,6 +127,8 @@ def _font(cell: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _caption(name: str) -> str:
+    if len(name) == 1 and not name.isascii():  # the font of captions may not have it
+        return f"U+{ord(name):04X}"
     return " ".join(name.split())[:24]  # one line: a class may be called anything
 
 
