@@ -479,6 +479,9 @@ def test_every_tensor_is_accounted_for(tmp_path):
             "bn4.bias": torch.ones(16).long()
         },
         "wrong: conv2d5.bias (NaN or infinity)": {"conv2d5.bias": torch.tensor([0, 0, torch.inf])},
+        "wrong: conv2d5.weight_orig (NaN or infinity)": {
+            "conv2d5.weight_orig": whole["conv2d5.weight_orig"].double() * 1e300
+        },
         "wrong: bn4.weight [5] (needed [16])": {"bn4.weight": torch.ones(5)},
         "unknown: blocks.9.0.bn1.bn.num_batches_tracked": {
             "blocks.9.0.bn1.bn.num_batches_tracked": torch.tensor(1)

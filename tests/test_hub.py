@@ -277,3 +277,7 @@ def test_bad_device(saved):
             continue
         with pytest.raises(ConfigError, match=f"device is {device}, which is not usable here"):
             hub.load(saved, device=device)
+
+
+def test_every_file_of_a_model_is_as_readable_as_the_others(saved):
+    assert len({file.stat().st_mode for file in saved.iterdir()}) == 1

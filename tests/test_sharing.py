@@ -334,3 +334,8 @@ def test_the_commands(run, tmp_path, reacgan, monkeypatch):
     assert code == 1 and "FAILED digests" in out
     code, _, err = reacgan("weights", "push", "w/mine", "me/mine")
     assert code == 1 and "scores.jsonl: not readable" in err
+
+
+def test_a_name_is_a_word(tmp_path):
+    with pytest.raises(ConfigError, match="name is '../x'; allowed: letters, digits"):
+        publish("digits-reacgan", tmp_path / "model", name="../x")

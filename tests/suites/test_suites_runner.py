@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_works import Counted, suite_of
+from small_works import Busy, Counted, suite_of
 
 from reacgan.config import ConfigError, parse_assignments
-from reacgan.suites import SUITES, Context, suite
+from reacgan.suites import SUITES, Context, runner, suite
 from reacgan.suites.base import SCALES, Trial
 from reacgan.suites.launch import as_text, commands, submit
 from reacgan.suites.report import write_suite_report
@@ -198,7 +198,10 @@ def test_names_and_numbers():
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--only", "mixture-line/none"], "mixtures has no trial 'mixture-line/none' at scale toy"),
+        (
+            ["--only", "mixture-line/none"],
+            "mixtures has no trial or row 'mixture-line/none' at scale",
+        ),
         (["--seeds", "0"], "--seeds is 0 and --first-seed 0; allowed: 1 or more"),
         (["--first-seed", "-1"], "--first-seed -1"),
         (["--data", "cifar10"], "--data 'cifar10': needed: NAME=PATH with a name of"),
@@ -244,8 +247,8 @@ def test_seeds_dry_run_and_no_resume(tmp_path, reacgan):
     assert code == 1
     assert "leave --no-resume out to go on" in " ".join(err.split())
     report = (tmp_path / "toy/reports/mixtures/report.md").read_text()
-    assert "--seeds 2 --first-seed 3" in report
-    assert "trials: 1 x seeds 3 4" in report
+    assert "--seeds=2 --first-seed=3" in report
+    assert "trials: 1 of 27 x seeds 3, 4" in report
     assert "seed=3" in report, "the command of the first seed"
 
 
@@ -293,9 +296,11 @@ def test_printed_commands_run(tmp_path, reacgan):
 
 
 def test_printed_commands_keep_all_that_was_asked_for(tmp_path, reacgan):
+    place = tmp_path / "with space"
+    place.mkdir()
     context = Context(
         device="cpu",
-        data={"cifar10": "/with space/cifar"},
+        data={"cifar10": str(place)},
         changes={"data.flip": True, "ema.ramp": None, "g_optimizer.lr": 1e-3},
         by_domain=True,
     )  # fmt: skip
@@ -306,7 +311,7 @@ def test_printed_commands_keep_all_that_was_asked_for(tmp_path, reacgan):
     assert code == 0, err
     assert out.splitlines() == [line]
     words = shlex.split(line)
-    assert "--data=cifar10=/with space/cifar" in words
+    assert f"--data=cifar10={place}" in words
     changes = [word.removeprefix("--set=") for word in words if word.startswith("--set=")]
     assert parse_assignments(changes) == context.changes
 
@@ -375,3 +380,44 @@ def test_suites_share_a_trial(tmp_path):
     assert said[1].endswith("complete")
     (one,) = results_of(SUITES["ablation"], tmp_path, "toy")
     assert one.complete
+
+
+def test_a_failed_attempt_binds_nobody_to_its_settings(tmp_path):
+    broken = tmp_path / "full"
+    broken.touch()
+    held = suite_of(Trial("a", "a", Counted(broken=broken)))
+    wrong = Context(changes={"ema.ramp": 1})
+    assert len(run_suite(held, tmp_path, "toy", context=wrong, say=lambda line: None)) == 1
+    broken.unlink()
+    assert run_suite(held, tmp_path, "toy", say=lambda line: None) == []
+    with pytest.raises(ConfigError, match=r"other settings \(changes"):
+        run_suite(held, tmp_path, "toy", context=wrong, say=lambda line: None)
+
+
+def test_a_trial_that_another_process_is_at_is_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "_BETWEEN_LOOKS", 0.01)
+    held = suite_of(Trial("a", "a", Busy()))
+    told = []
+    assert run_suite(held, tmp_path, "toy", say=told.append) == []
+    assert [line.split(": ")[1].split(" (")[0] for line in told] == [
+        "waits for another process that is at it",
+        "done",
+    ]
+
+
+def test_seeds_of_other_settings_are_no_seeds_of_one_trial(tmp_path):
+    held = suite_of(Trial("a", "a", Counted()))
+    run_suite(held, tmp_path, "toy", seeds=(0,), say=lambda line: None)
+    other = Context(changes={"ema.ramp": 1})
+    run_suite(held, tmp_path, "toy", seeds=(1,), context=other, say=lambda line: None)
+    with pytest.raises(ConfigError, match=r"seeds 0 and 1 were run with different settings"):
+        write_suite_report(held, tmp_path, "toy")
+    write_suite_report(held, tmp_path, "toy", seeds=(1,))
+
+
+def test_a_number_that_is_none_anywhere_costs_its_own_trial_alone(tmp_path):
+    odd = Counted(values={"fid": 1.0}, told={"width": float("inf")})
+    held = suite_of(Trial("odd", "odd", odd), Trial("even", "even", Counted()))
+    failed = run_suite(held, tmp_path, "toy", say=lambda line: None)
+    assert len(failed) == 1 and failed[0].startswith("odd, seed 0")
+    assert [one.complete for one in results_of(held, tmp_path, "toy")] == [False, True]

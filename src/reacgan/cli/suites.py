@@ -110,14 +110,16 @@ def run(
 
     held = named(suite)
     chosen = _seeds(seeds, first_seed)
-    context = replace(_context(data, set_, device), by_domain=by_domain)
+    context = replace(_context(data, set_, device), by_domain=by_domain, quiet=scale == "toy")
     jobs = jobs_of(held, out, scale, seeds=chosen, only=only)
     _refuse_nothing(held, scale, len(jobs))
     if not resume:
         _refuse_results(out, [job.folder for job in jobs])
     if dry_run:
         for job in jobs:
-            told = "complete" if is_complete(job, context) else "to run"
+            job.trial.work.settings(job.seed, context)  # raises what --set has wrong
+            begun = "to be taken up" if (job.folder / "journal.jsonl").exists() else "to run"
+            told = "complete" if is_complete(job, context) else begun
             print(f"{job.trial.name}, seed {job.seed}: {told}, {job.folder}")
         return 0
     if launcher != "local":
@@ -176,7 +178,9 @@ def _context(data: tuple[str, ...], changes: tuple[str, ...], device: Device) ->
             raise ConfigError(
                 f"--data {text!r}: needed: NAME=PATH with a name of {', '.join(DATASETS)}"
             )
-        places[name] = str(Path(place).resolve()) if Path(place).exists() else place
+        if not Path(place).exists():
+            raise ConfigError(f"--data {text!r}: there is no {place}")
+        places[name] = str(Path(place).resolve())
     return Context(device=device, data=places, changes=parse_assignments(changes))
 
 

@@ -12,7 +12,9 @@ from reacgan.cli import convert
 
 def app() -> cyclopts.App:
     """The commands below ``weights``."""
-    group = cyclopts.App(name="weights", help="Trained models: list, check, publish, upload, convert.")
+    group = cyclopts.App(
+        name="weights", help="Trained models: list, check, publish, upload, convert."
+    )
     group.command(list_models, name="list")
     group.command(show)
     group.command(check)
@@ -106,6 +108,8 @@ def publish(
     folder = publish(run, out, name=name, scores=scores_from, dtype=dtype, licence=licence)
     for file in sorted(folder.iterdir()):
         print(f"{file.stat().st_size:>12,}  {file.name}")
+    if not (folder / "curve.png").exists():
+        print("note: no curve of the losses: it needs matplotlib (pip install 'reacgan[plots]')")
     print(folder)
     return 0
 

@@ -32,6 +32,7 @@ _SIZES = {
     256: Size(8, 8, 140, ((5,), (2,))),
 }
 _SMALL_SET = 100_000
+_OF_FILES = ("folder", "archive", "csv", "jsonl")
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def derive(facts: Facts) -> Derived:
     choices = tuple(Choice(*row) for row in (*_data_choices(facts), *_run_choices(facts)))
     size = _size(facts)
     follows = {
-        "name": facts.dataset if facts.path is None else Path(facts.path).resolve().name,
+        "name": _name(facts),
         "data.name": facts.dataset,
         "data.path": facts.path,
         "model.generator.attention_after": size.attention[0],
@@ -101,6 +102,13 @@ def derive(facts: Facts) -> Derived:
     }
     changes = {**follows, **{choice.key: choice.value for choice in choices}}
     return Derived(experiment("cifar10-small/reacgan").replace(**changes), choices)
+
+
+def _name(facts: Facts) -> str:
+    if facts.path is None:
+        return facts.dataset
+    name = Path(facts.path).resolve().name
+    return name if facts.dataset in _OF_FILES else f"{facts.dataset}-{name}"
 
 
 def _resolution(facts: Facts) -> Resolution:

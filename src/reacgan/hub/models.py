@@ -96,6 +96,9 @@ def save(
         # A folder's name may hold bytes that are no UTF-8, and with it a class name.
         text = content if isinstance(content, bytes) else content.encode(errors="replace")
         (writing / name).write_bytes(text)
+    # What safetensors writes is for its owner alone; a model is as readable as its configuration.
+    for file in writing.glob("*.safetensors"):
+        file.chmod((writing / CONFIG).stat().st_mode)
     flush_folder(writing)
     _put_in_place(writing, folder)
     return folder

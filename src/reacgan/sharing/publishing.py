@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -56,10 +57,12 @@ def publish(
     Raises:
         ConfigError: not the folder of a run, or nothing saved in it yet.
     """
+    name = name or Path(folder).resolve().name
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise ConfigError(f"name is {name!r}; allowed: letters, digits, and . _ -")
     place = hub.locate(run)
     record = record_of(place)
     model = as_stored(hub.load(place, device="cpu"), dtype)
-    name = name or Path(folder).resolve().name
     if scores is None or isinstance(scores, str | Path):
         scores = _read(Path(scores) if scores is not None else record.path / SCORES, scores)
     chosen = scores_of(scores, model.images_seen)

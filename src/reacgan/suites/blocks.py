@@ -11,7 +11,7 @@ from reacgan.evaluation.protocols import describe, describe_settings, flatten
 from reacgan.experiments.published import Published, published_for
 from reacgan.reports.text import Cell
 from reacgan.suites.base import Suite, Trial
-from reacgan.suites.results import Mean, Result, number
+from reacgan.suites.results import Mean, Result
 from reacgan.suites.words import in_words
 
 _ARROWS = {"lower": " ↓", "higher": " ↑", "neither": ""}
@@ -111,7 +111,7 @@ def _block(suite: Suite, column: str, results: Sequence[Result], lines: tuple[st
 
 def label_of(trial: Trial) -> str:
     """What a trial is called where its place on the axis matters too."""
-    return trial.row if trial.x is None else f"{trial.row}, {number(trial.x)}"
+    return trial.row if trial.x is None else f"{trial.row}, {trial.x:g}"
 
 
 def _values(results: Sequence[Result], trial: Trial, name: str) -> list[float]:
@@ -127,7 +127,8 @@ def _best(
     if len(held) < 2 or better not in ({"lower"}, {"higher"}):
         return set()
     best = (min if better == {"lower"} else max)(held.values())
-    return {trial for trial, value in held.items() if value == best}
+    found = {trial for trial, value in held.items() if value == best}
+    return found if 2 * len(found) <= len(held) else set()
 
 
 def published_of(trial: Trial) -> tuple[Published, ...]:

@@ -48,7 +48,7 @@ def _of_claim(claim: Claim, results: Sequence[Result]) -> Iterator[Verdict]:
             for row in claim.rows
         ]
         if all(samples):
-            where = column if x is None else f"{column} {number(x)}".strip()
+            where = column if x is None else f"{column} {x:g}".strip()
             yield _judge(claim, where, samples[0], samples[1])
 
 
@@ -86,7 +86,7 @@ def _told(gap: Difference, what: str, scale: Callable[[float], float]) -> str:
     """A difference and its interval, brought back from logarithms where it is a ratio."""
     told = f"{what} {number(scale(gap.value))}"
     if gap.low is None or gap.high is None:
-        return f"{told}; one seed, so no interval"
+        return f"{told}; one seed or no spread, so no interval"
     how = "Welch" if what == "difference" else "Welch, of logarithms"
     return f"{told} [{number(scale(gap.low))}, {number(scale(gap.high))}] (95 %, {how})"
 

@@ -104,7 +104,7 @@ METRICS = Suite(
             source="ours",
         ),
         Claim(
-            "precision does not",
+            "precision ranks one image a class above noise",
             "precision",
             ("noise", "one image a class"),
             source="ours",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from reacgan.reports.text import Cell, markdown_rows, safe
 from reacgan.suites.base import Scale, Suite
 from reacgan.suites.blocks import Block, blocks_of, label_of, published_of
 from reacgan.suites.claims import Verdict, verdicts
+from reacgan.suites.facts import commands_of, facts_of, failures_of, refuse_mixed
 from reacgan.suites.figures import draw
 from reacgan.suites.results import Result, folder_of, results_of
 
@@ -49,12 +50,21 @@ def write_suite_report(
             f"{out / scale}: nothing of the suite {suite.name} was run here at scale {scale}; run "
             f"`reacgan experiments run {suite.name} --scale {scale} --out {out}` first"
         )
+    refuse_mixed(results)
     folder = to or out / scale / "reports" / suite.name
     folder.mkdir(parents=True, exist_ok=True)
-    figures = _figures(suite, results, folder) + _drawn(suite, results, out, scale, folder=folder)
+    figures: list[tuple[str, str]] = []
+    notes = []
+    try:
+        figures = _figures(suite, results, folder)
+        figures += _drawn(suite, results, out, scale, folder=folder)
+    except ConfigError as error:  # no matplotlib: the tables are there all the same
+        notes.append(f"No figures: {error}")
     pictures = figures + _copied(results, out, scale, folder=folder)
     found = verdicts(suite, results)
-    parts = _Parts(suite, scale, results, blocks_of(suite, results), found, pictures, len(figures))
+    parts = _Parts(
+        suite, scale, results, blocks_of(suite, results), found, pictures, len(figures), notes
+    )
     write_text(folder / "results.json", json.dumps(_machine(parts), indent=1) + "\n")
     write_text(folder / "report.html", _html(parts, folder))
     write_text(folder / "report.md", _markdown(parts))
@@ -72,6 +82,7 @@ class _Parts:
     """File names and captions."""
     drawn: int
     """How many of them are the suite's figures; the others are the trials' own."""
+    notes: Sequence[str]
 
 
 # -- figures
@@ -159,14 +170,6 @@ def _machine(parts: _Parts) -> dict[str, Any]:
     }
 
 
-def _flat(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_flat(one)}" for key, one in value.items())
-    if isinstance(value, list):
-        return f"{len(value)} values" if len(value) > 12 else " ".join(map(_flat, value))
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 def _verdict_rows(parts: _Parts) -> list[tuple[Cell, ...]]:
     return [
         (
@@ -182,8 +185,8 @@ def _verdict_rows(parts: _Parts) -> list[tuple[Cell, ...]]:
 
 
 _TOY = (
-    "Scale toy: some 20 steps on the embedded digits, whatever the suite is about. It shows that all "
-    "runs, and says nothing of the methods."
+    "Scale toy: the smallest thing that runs (20 steps on the embedded digits, or 40 on points), whatever "
+    "names say. It shows that everything works; tables and verdicts say nothing of the methods."
 )
 
 
@@ -192,43 +195,6 @@ def _note(parts: _Parts) -> str:
 
 
 _VERDICTS = ("claim", "whose", "where", "verdict", "evidence", "seeds")
-
-
-def _facts(parts: _Parts) -> dict[str, str]:
-    complete = [one for one in parts.results if one.complete]
-    seconds = sum(one.held.get("cost", {}).get("seconds", 0.0) for one in complete)
-    software: Mapping[str, str] = next((one.held.get("software", {}) for one in complete), {})
-    seeds = sorted({one.seed for one in complete})
-    return {
-        "experiment of the paper": ", ".join(map(str, parts.suite.numbers)) or "none: our own",
-        "scale": parts.scale,
-        "trials": f"{len({one.trial.name for one in complete})} x seeds {_flat(seeds)}",
-        "cost": f"{seconds / 3600:.2f} hours of {_devices(complete)}",
-        "versions": ", ".join(f"{name} {held}" for name, held in software.items()),
-        "command": f"reacgan experiments run {parts.suite.name} --scale {parts.scale} "
-        f"--seeds {len(seeds)}" + (f" --first-seed {seeds[0]}" if seeds and seeds[0] else ""),
-    }
-
-
-def _devices(results: Sequence[Result]) -> str:
-    found = dict.fromkeys(str(one.held.get("software", {}).get("device", "")) for one in results)
-    return ", ".join(name for name in found if name) or "one device"
-
-
-def _failures(parts: _Parts) -> list[str]:
-    return [
-        f"{one.trial.name}, seed {one.seed}, failed: {one.held.get('error')}"
-        for one in parts.results
-        if not one.complete
-    ]
-
-
-def _commands(parts: _Parts) -> list[str]:
-    """Of the first seed of each trial."""
-    first: dict[str, str] = {}
-    for one in parts.results:
-        first.setdefault(one.trial.name, str(one.held["command"]))
-    return list(dict.fromkeys(first.values()))
 
 
 def _protocol_words(parts: _Parts) -> list[str]:
@@ -254,9 +220,16 @@ def _markdown(parts: _Parts) -> str:
         lines += [f"![{safe(caption)}]({name})", "", f"*{safe(caption)}*", ""]
     if words := _protocol_words(parts):
         lines += ["## Published scores", "", *(f"- {safe(line)}" for line in words), ""]
-    lines += ["## How", "", *(f"- {name}: {safe(held)}" for name, held in _facts(parts).items())]
-    lines += [f"- {safe(line)}" for line in _failures(parts)]
-    lines += ["", "```", *_commands(parts), "```", ""]
+    lines += [
+        "## How",
+        "",
+        *(
+            f"- {name}: {safe(held)}"
+            for name, held in facts_of(parts.suite, parts.scale, parts.results).items()
+        ),
+    ]
+    lines += [f"- {safe(line)}" for line in (*parts.notes, *failures_of(parts.results))]
+    lines += ["", "```", *commands_of(parts.results), "```", ""]
     return "\n".join(lines)
 
 
@@ -271,7 +244,7 @@ def _html(parts: _Parts, folder: Path) -> str:
     suite = parts.suite
     held = [_STYLE, html.paragraph(suite.about)]
     held += [html.note(told)] if (told := _note(parts)) else []
-    held += [html.note(line) for line in _failures(parts)]
+    held += [html.note(line) for line in (*parts.notes, *failures_of(parts.results))]
     for block in parts.blocks:
         held += [html.heading(block.title), html.rows(block.head, block.rows, block.numbers)]
         lines = "".join(f"<li>{html.escape(line)}</li>" for line in block.lines)
@@ -283,6 +256,6 @@ def _html(parts: _Parts, folder: Path) -> str:
     held += shown[: parts.drawn] + html.figures(shown[parts.drawn :])
     if words := _protocol_words(parts):
         held += [html.heading("Published scores"), *(html.paragraph(line) for line in words)]
-    held += [html.heading("How"), html.facts(_facts(parts))]
-    held += [html.note("\n".join(_commands(parts)))]
+    held += [html.heading("How"), html.facts(facts_of(parts.suite, parts.scale, parts.results))]
+    held += [html.note("\n".join(commands_of(parts.results)))]
     return html.page(suite.title, held)

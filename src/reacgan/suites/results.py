@@ -45,10 +45,11 @@ class Result:
     def value(self, metric: str) -> float | None:
         """A metric, or what a curve's maximum, last value or growth is (``name:growth``)."""
         name, _, summary = metric.partition(":")
-        if not summary:
-            return self.values.get(metric)
-        points = [y for _, y in self.series(name)]
-        return _SUMMARIES[summary](points) if points else None
+        found = self.values.get(metric)
+        if summary:
+            points = [y for _, y in self.series(name)]
+            found = _SUMMARIES[summary](points) if points else None
+        return found if found is not None and math.isfinite(found) else None
 
 
 def _growth(points: Sequence[float]) -> float:
@@ -76,9 +77,11 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     """What a trial's folder says; None where nothing, or nothing that is readable."""
     try:
         held = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return held if isinstance(held, dict) and held.get("format") == _FORMAT else None
+    if not isinstance(held, dict) or held.get("format") != _FORMAT:
+        return None
+    return held if isinstance(held.get("command"), str) and "status" in held else None
 
 
 def folder_of(out: Path, scale: str, trial: Trial, seed: int) -> Path:
@@ -162,14 +165,14 @@ class Difference:
 
 
 def difference(first: Sequence[float], second: Sequence[float]) -> Difference:
-    """Of two samples of one number or more; no interval where either has a single one."""
+    """Of two samples of one number or more; no interval where one is single or nothing spreads."""
     value = statistics.fmean(first) - statistics.fmean(second)
     if min(len(first), len(second)) < 2:
         return Difference(value, None, None)
     parts = [statistics.variance(held) / len(held) for held in (first, second)]
     error = math.sqrt(sum(parts))
-    if error == 0:
-        return Difference(value, value, value)
+    if error <= 1e-9 * max(map(abs, (*first, *second))):  # no spread says nothing of the error
+        return Difference(value, None, None)
     squares = (part**2 / (len(held) - 1) for part, held in zip(parts, (first, second), strict=True))
     freedom = math.floor(sum(parts) ** 2 / sum(squares) + 1e-9)
     wide = error * (_QUANTILES.get(freedom) or student95(freedom))

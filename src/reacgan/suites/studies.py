@@ -233,7 +233,7 @@ COST = Suite(
     ),
     claims=(
         Claim(
-            "D2D-CE costs at most a little: ReACGAN is slower than BigGAN",
+            "D2D-CE costs time: ReACGAN is slower than BigGAN",
             "cost/images_per_second",
             ("ReACGAN", "BigGAN"),
             source="paper",

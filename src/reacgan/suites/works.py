@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from reacgan.config import DataConfig
+from reacgan.config import ConfigError, DataConfig
 from reacgan.data import ImageData, open_dataset
 from reacgan.evaluation.evaluate import Facts, evaluate
 from reacgan.evaluation.protocols import flatten
@@ -74,6 +74,9 @@ class Drawn:
         place = _of_base(self.base, folder)
         self._run.trained(place, seed, context)
         held = pictures(place, folder, num=self.num, device=context.device)
+        lacking = [why for why in held["skipped"].values() if "pip install" in why]
+        if lacking:  # a trial without them would count as complete for ever
+            raise ConfigError(lacking[0])
         values = {
             f"{name}/{key}": float(value)
             for name, picture in held["pictures"].items()

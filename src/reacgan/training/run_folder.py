@@ -30,6 +30,10 @@ _MAY_CHANGE = (
 )
 
 
+class BusyError(ConfigError):
+    """Another process holds the folder of a run."""
+
+
 class RunFolder:
     """Names of the files of a run."""
 
@@ -55,7 +59,7 @@ class RunFolder:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise ConfigError(
+            raise BusyError(
                 f"{self.path}: another process is training in this folder; wait for it, stop it, "
                 "or choose another --out"
             ) from None

@@ -139,11 +139,16 @@ def _with_shortcut(experiment: Experiment, in_place_relu: InPlace) -> Experiment
     return experiment.replace(**{key: in_place_relu is True or in_place_relu == "auto"})
 
 
+_MOST_CLASSES = 100_000
+
+
 def _class_names(file: Published, given: Sequence[str] | None) -> tuple[str, ...]:
     """The names, as many as the generator has classes."""
     count = _count_classes(file.tensors)
     if count is None and not given:
         raise ConfigError(f"{file.path}: does not tell its classes; give class_names")
+    if count is not None and count > _MOST_CLASSES:
+        raise ConfigError(f"{file.path}: {count:,} classes; allowed: {_MOST_CLASSES:,} at most")
     if given is None:
         return tuple(str(number) for number in range(count or 0))
     if count is not None and len(given) != count:
@@ -187,7 +192,7 @@ def _fill(network: Network, file: Published, unused: Sequence[str]) -> list[str]
             wrong.append(f"{names.of[name]} {list(value.shape)} (needed {list(needed[name])})")
         elif not value.is_floating_point():
             wrong.append(f"{names.of[name]} ({value.dtype}, needed floating point)")
-        elif not bool(value.isfinite().all()):
+        elif not bool(value.float().isfinite().all()):  # as it is stored
             wrong.append(f"{names.of[name]} (NaN or infinity)")
         else:
             tensors[name] = value.float().contiguous().clone()
