@@ -1,7 +1,8 @@
-"""One folder of toy runs for all tests of a process."""
+"""One folder of toy runs for all tests, and for all processes that share them."""
 
 from __future__ import annotations
 
+import os
 from functools import partial
 
 import pytest
@@ -10,7 +11,10 @@ from toy_runs import ran
 
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory):
-    """``toy(suite)``: that suite, run and reported at toy scale, at most once in this process."""
+    """``toy(suite)``: that suite, run and reported at toy scale, by one process and once."""
     pytest.importorskip("matplotlib", reason="reports of suites draw figures")
     pytest.importorskip("sklearn", reason="toy trials are of scikit-learn's digits")
-    return partial(ran, out=tmp_path_factory.mktemp("suites"))
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # the folder above is that of the whole session
+        shared = shared.parent
+    return partial(ran, out=shared / "toy-suites")

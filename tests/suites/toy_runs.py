@@ -1,10 +1,12 @@
-"""Suites at toy scale, each run once in a process: suites share the trials that they have in common."""
+"""Suites at toy scale, each run once: suites share the trials that they have in common."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from filelock import FileLock
 
 from reacgan.suites import SUITES, Context, Suite
 from reacgan.suites.report import write_suite_report
@@ -33,5 +35,8 @@ class Ran:
 def ran(name: str, out: Path) -> Ran:
     """The suite of that name, run in ``out``."""
     suite, said = SUITES[name], []
-    failed = run_suite(suite, out, "toy", context=CPU, say=said.append)
-    return Ran(suite, out, failed, said, write_suite_report(suite, out, "toy"))
+    out.mkdir(parents=True, exist_ok=True)
+    with FileLock(out / f".{name}.lock"):  # another process may be at the same suite
+        failed = run_suite(suite, out, "toy", context=CPU, say=said.append)
+        report = write_suite_report(suite, out, "toy")
+    return Ran(suite, out, failed, said, report)
