@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,29 +10,10 @@ import numpy as np
 from reacgan.config import Experiment, component, size_of
 from reacgan.data import ImageData
 from reacgan.models import BACKBONES, GENERATORS
+from reacgan.suites.scales import SMALL, shrink
 
-# Whatever option of this name a member has gets this value.
-SMALL: dict[str, Any] = {
-    "width": 8,
-    "latent_dim": 60,  # a chunk for up to six places of BigGAN's
-    "shared_dim": 8,
-    "style_dim": 16,
-    "mapping_layers": 2,
-    "channel_base": 128,
-    "channel_max": 16,
-    "group": 2,
-    "depth": 1,
-    "blocks": 1,
-    "embedding_dim": 16,
-}
-
-
-def shrink(table: dict[str, Any], name: str, options: dict[str, Any]) -> dict[str, Any]:
-    """The options of a member at toy size; what has no small value stays."""
-    known = inspect.signature(table[name].__init__).parameters
-    places = {} if "attention_after" not in options else {"attention_after": (1,)}
-    small = {key: value for key, value in SMALL.items() if key in known}
-    return {"name": name, **options, **small, **places}
+# Networks of 16 pixels have a place for attention, those of 8 have none.
+_small = partial(shrink, attention_after=(1,))
 
 
 def toy(experiment: Experiment, resolution: Any = 16, **changes: Any) -> Experiment:
@@ -43,8 +24,8 @@ def toy(experiment: Experiment, resolution: Any = 16, **changes: Any) -> Experim
         head = {**head, "embedding_dim": SMALL["embedding_dim"]}
     small = {
         "data.resolution": resolution,
-        "model.generator": shrink(GENERATORS, model.generator.name, model.generator.options),
-        "model.backbone": shrink(BACKBONES, model.backbone.name, model.backbone.options),
+        "model.generator": _small(GENERATORS, model.generator.name, model.generator.options),
+        "model.backbone": _small(BACKBONES, model.backbone.name, model.backbone.options),
         "model.head": {"name": model.head.name, **head},
         "training.batch": 8,
         "training.d_steps": 1,

@@ -10,8 +10,8 @@ from reacgan.augment import AUGMENTS
 from reacgan.heads import HEADS
 from reacgan.losses import ADVERSARIAL, CONSISTENCY, PENALTIES
 from reacgan.models import BACKBONES, GENERATORS
+from reacgan.suites.scales import shrink
 from reacgan.training.state import Adaptive
-from toy import shrink
 
 CODES = {"model.codes": {"discrete": (3,), "continuous": 2}}
 

@@ -31,10 +31,15 @@ CPU_IMAGES = {"cifar10": 16_000, "tiny_imagenet": 16_000}
 """How long a trial of a real data set is on a CPU, images seen."""
 
 
-def shrink(table: dict[str, Any], name: str, options: dict[str, Any]) -> dict[str, Any]:
+def shrink(
+    table: dict[str, Any],
+    name: str,
+    options: dict[str, Any],
+    attention_after: tuple[int, ...] = (),
+) -> dict[str, Any]:
     """The options of a generator or backbone at toy size; what has no small value stays."""
     known = inspect.signature(table[name].__init__).parameters
-    places = {} if "attention_after" not in options else {"attention_after": ()}
+    places = {} if "attention_after" not in options else {"attention_after": attention_after}
     small = {key: value for key, value in SMALL.items() if key in known}
     return {"name": name, **options, **small, **places}
 
