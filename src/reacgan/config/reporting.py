@@ -23,7 +23,8 @@ class ReportConfig(Schema):
     """A line of losses and speed."""
     diagnose_every: PositiveInt | None = None
     """A line of what the conditioning loss does at the head: its gradient, the length of the features,
-    the probability of the true class (the paper's figure 2); None for none. Costs half a D step."""
+    the probability of the true class (the paper's figure 2); None for none. A step of D without its
+    backbone's backward pass."""
     samples_every: PositiveInt = 100_000
     """A sheet of generated images."""
     checkpoint_every: PositiveInt = 100_000

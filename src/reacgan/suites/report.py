@@ -65,7 +65,7 @@ def write_suite_report(
     parts = _Parts(
         suite, scale, results, blocks_of(suite, results), found, pictures, len(figures), notes
     )
-    write_text(folder / "results.json", json.dumps(_machine(parts), indent=1) + "\n")
+    write_text(folder / "results.json", json.dumps(_machine(parts)) + "\n")
     write_text(folder / "report.html", _html(parts, folder))
     write_text(folder / "report.md", _markdown(parts))
     return folder / "report.md"
