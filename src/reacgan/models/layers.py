@@ -161,6 +161,8 @@ def initialise_orthogonal(module: AnyModule) -> AnyModule:
             bias = getattr(layer, "bias", None)
             if bias is not None:
                 nn.init.zeros_(bias)
+        if isinstance(layer, SpectralNorm):
+            layer.follow_weight()
     return module
 
 

@@ -34,7 +34,19 @@ class SpectralNorm(nn.Module):
         super().reset_parameters()  # type: ignore[misc]
         matrix = self.weight.detach().flatten(1)
         self.register_buffer("u", F.normalize(torch.randn(matrix.shape[0]), dim=0))
+        # Drawn as well, so that what is drawn after it stays the same.
         self.register_buffer("v", F.normalize(torch.randn(matrix.shape[1]), dim=0))
+        self.follow_weight()
+
+    @torch.no_grad()
+    def follow_weight(self) -> None:
+        """Make v that of u, v = W^T u / |.|, after the weight was drawn; u stays.
+
+        Of two independent random vectors u^T W v is near 0, and of any sign: the first pass in
+        evaluation mode would be of weights a hundred times too large. An iteration begins with u.
+        """
+        if not self.weight.is_meta:
+            self.v.copy_(_unit(self.weight.flatten(1).t().mv(self.u)))
 
     def normalised_weight(self) -> Tensor:
         """``weight / sigma``, same shape as ``weight``."""
