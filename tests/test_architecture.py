@@ -15,14 +15,15 @@ MODULES = {
     for path in sorted(SOURCE.rglob("*.py"))
 }
 
-GROUND = {"config", "distributed", "files", "randomness"}
+GROUND = {"config", "devices", "distributed", "files", "randomness", "tensors"}
 LEAVES = {"data", "heads", "losses", "augment"}
 MIDDLE = {"models", "hub", "sampling", "extractors", "metrics", "evaluation"}
 ALLOWED: dict[str, set[str]] = {
     **{part: set() for part in GROUND},
+    "devices": {"config"},
     **dict.fromkeys(LEAVES, GROUND),
     "models": GROUND | LEAVES,
-    "hub": {"config", "files", "models"},
+    "hub": {"config", "devices", "files", "models", "tensors"},
     "sampling": GROUND | {"data", "models"},
     "extractors": GROUND | {"data"},
     "metrics": GROUND | {"data", "extractors"},

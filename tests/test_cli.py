@@ -112,7 +112,7 @@ def test_a_device_that_is_not_there(reacgan, tmp_path):
     if torch.cuda.is_available():
         pytest.skip("this machine has CUDA")
     code, _, err = reacgan("train", "digits/reacgan", "--device", "cuda", "--out", tmp_path / "x")
-    assert code == 1 and "no CUDA device is usable here; use auto or cpu" in err
+    assert code == 1 and "device is cuda, which is not usable here; usable here: cpu" in err
     assert not (tmp_path / "x").exists()
 
 

@@ -110,7 +110,7 @@ def test_more_steps_continue_fewer(untrained):
     model = untrained()
     judge, z, labels = discriminator_of(model), latents_for([0, 1], 4), torch.tensor([0, 2])
     random = torch.random.get_rng_state()
-    options = {"seeds": [0, 1], "rate": 0.05, "noise": 0.0}
+    options = {"seeds": [0, 1], "rate": 0.001, "noise": 0.0}
     once = langevin(model.generator, judge, z, labels, steps=4, **options)
     first = langevin(model.generator, judge, z, labels, steps=3, **options)
     second = langevin(model.generator, judge, first, labels, steps=1, **options)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from reacgan.cli.device import Device
+
 if TYPE_CHECKING:
     from reacgan.evaluation import Evaluation, Score
     from reacgan.evaluation.scoring import Request
@@ -82,7 +84,7 @@ def evaluate(
         tuple[str, ...], Parameter(name="--set", consume_multiple=True, show_default=False)
     ] = (),
     out: Path | None = None,
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    device: Device = "auto",
     quiet: bool = False,
 ) -> int:
     """Score a generator, or any folder of images, against real images.
@@ -107,7 +109,7 @@ def evaluate(
     out:
         Where scores and pictures go; for what is no run evaluations/<name>.
     device:
-        auto takes CUDA, then MPS, then the CPU.
+        cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU.
     quiet:
         Print the table alone.
     """
@@ -165,7 +167,7 @@ def _request(
         held_out=measures.held_out,
         real=measures.real,
         protocol=measures.protocol,
-        device=device,  # type: ignore[arg-type]
+        device=device,
     )
 
 
@@ -176,7 +178,7 @@ def join_processes(device: str) -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         from reacgan.training.engine import start_processes  # noqa: PLC0415
 
-        start_processes(device)  # type: ignore[arg-type]
+        start_processes(device)
 
 
 def _options(metrics: str | None, assignments: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
+
+from reacgan.cli.device import Device
 
 
 def report(
@@ -13,7 +15,7 @@ def report(
     pictures: bool = False,
     reference: str | None = None,
     extractor: str | None = None,
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    device: Device = "auto",
 ) -> int:
     """Write a page about runs or evaluations: scores by protocol, curves, classes, samples.
 
@@ -37,7 +39,8 @@ def report(
     extractor:
         For --pictures: nearest images by its features too, as in evaluate: domain, inception ...
     device:
-        For --pictures: auto takes CUDA, then MPS, then the CPU.
+        For --pictures: cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the
+        CPU.
     """
     from reacgan.config import ConfigError  # noqa: PLC0415
     from reacgan.files import write_text  # noqa: PLC0415

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from reacgan.cli.device import Device
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -24,7 +26,7 @@ def sample(
     langevin_rate: float = 0.01,
     langevin_noise: float = 1.0,
     grid: bool = False,
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    device: Device = "auto",
 ) -> int:
     """Generate images: <out>/<class>/<seed>.png.
 
@@ -63,7 +65,7 @@ def sample(
     grid:
         Also write one sheet of all of them, grid.png, a row a class.
     device:
-        auto takes CUDA, then MPS, then the CPU.
+        cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU.
     """
     from reacgan.hub import load, load_discriminator  # noqa: PLC0415
     from reacgan.sampling import (  # noqa: PLC0415

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from reacgan.cli.device import Device
+
 if TYPE_CHECKING:
-    from reacgan.config import Device
     from reacgan.suites import Context, Suite
-else:
-    Device = Literal["auto", "cpu", "cuda", "mps"]
 Scale = Literal["toy", "cpu", "full"]
 
 _OUT = Path("runs/suites")
@@ -95,7 +94,7 @@ def run(
     slurm:
         Settings of the jobs: --slurm timeout_min=600 slurm_partition=gpu gpus_per_node=1.
     device:
-        auto takes CUDA, then MPS, then the CPU.
+        cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU.
     by_domain:
         Score full scale by a classifier of the images, where Inception's weights cannot be had.
     resume:

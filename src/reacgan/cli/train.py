@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from reacgan.cli.device import Device
+
 if TYPE_CHECKING:
     from reacgan.config import Experiment
-
-Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 def train(
@@ -51,7 +51,7 @@ def train(
     minutes:
         Stop after this many minutes in this call, scores and saving included.
     device:
-        auto takes CUDA, then MPS, then the CPU.
+        cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU.
     speed:
         auto takes what pays on the device at hand, plain computes everything the textbook's way; the
         same results but for rounding (speed.mode; one by one: --set speed.channels_last=false).

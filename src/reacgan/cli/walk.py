@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from reacgan.cli.device import Device
+
 if TYPE_CHECKING:
     from reacgan.models.trained import TrainedGenerator
 
@@ -25,7 +27,7 @@ def walk(
     truncation: float | None = None,
     psi: float | None = None,
     statistics: Literal["moving", "standing"] = "moving",
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    device: Device = "auto",
 ) -> int:
     """Draw sheets of what lies between two classes or seeds, or along directions of the latent.
 

@@ -13,6 +13,7 @@ from reacgan.config.schema import (
     with_overrides,
 )
 from reacgan.config.sections import (
+    DEVICES,
     ApaConfig,
     CodesConfig,
     Component,
@@ -38,6 +39,7 @@ from reacgan.config.sections import (
 from reacgan.config.speed import SpeedConfig
 
 __all__ = [
+    "DEVICES",
     "ApaConfig",
     "CodesConfig",
     "Component",

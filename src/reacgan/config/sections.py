@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from reacgan.config.resolution import Resolution, grid_of
+
+if TYPE_CHECKING:
+    import torch
 
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 UnitFloat = Annotated[float, Field(ge=0, le=1)]
 Precision = Literal["float32", "bfloat16", "float64"]
-Device = Literal["auto", "cpu", "cuda", "mps"]
+Device: TypeAlias = "str | torch.device"
+"""As :func:`reacgan.devices.find_device` takes it."""
+DEVICES = r"auto|(cpu|mps)(:0)?|cuda(:\d+)?"
+"""What a device may be called."""
 
 
 class Schema(BaseModel):

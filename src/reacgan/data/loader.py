@@ -12,10 +12,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from reacgan.config import ConfigError
+from reacgan.config import ConfigError, Device
 from reacgan.data.balance import BalancedOrder
 from reacgan.data.dataset import ImageData
 from reacgan.data.order import order_of, random_words
+from reacgan.devices import find_device
 from reacgan.randomness import Draws
 
 _CPU_LIMIT_BYTES = 2 * 2**30
@@ -59,7 +60,7 @@ class Loader:
         *,
         batch: int,
         seed: int,
-        device: torch.device | str = "cpu",
+        device: Device = "cpu",
         rank: int = 0,
         world: int = 1,
         flip: bool = False,
@@ -78,7 +79,7 @@ class Loader:
         self.data = data
         self.batch = batch
         self.seed = seed
-        self.device = torch.device(device)
+        self.device = find_device(device)
         self.rank = rank
         self.world = world
         self.flip = flip

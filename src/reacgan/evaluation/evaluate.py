@@ -14,6 +14,7 @@ import torch
 from reacgan import distributed
 from reacgan.config import ConfigError, DataConfig, Device
 from reacgan.data import ImageData
+from reacgan.devices import find_device
 from reacgan.evaluation.cache import FeatureCache
 from reacgan.evaluation.choosing import build_metrics
 from reacgan.evaluation.compared import Compared
@@ -25,7 +26,6 @@ from reacgan.evaluation.results import Score
 from reacgan.evaluation.software import describe_software
 from reacgan.evaluation.sources import Images, peek
 from reacgan.extractors import Extractor
-from reacgan.hub.folder import find_device
 from reacgan.metrics import Comparison, Metric, Value
 
 Say = Callable[[str], None]

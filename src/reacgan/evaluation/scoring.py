@@ -11,6 +11,7 @@ from reacgan.config import ConfigError, Device, lookup
 from reacgan.config.sections import named_options
 from reacgan.data import DataError, ImageData
 from reacgan.data.flat import is_flat
+from reacgan.devices import find_device
 from reacgan.evaluation.cache import FeatureCache
 from reacgan.evaluation.choosing import STANDARD, build_metrics
 from reacgan.evaluation.evaluate import Evaluation, Facts, Say, evaluate
@@ -27,7 +28,6 @@ from reacgan.evaluation.subjects import (
     half_of,
 )
 from reacgan.extractors import build_extractor
-from reacgan.hub.folder import find_device
 from reacgan.metrics import METRICS
 from reacgan.sampling import latents_for
 

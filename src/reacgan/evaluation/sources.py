@@ -106,7 +106,15 @@ class GeneratorSource:
         z = latents_for(seeds, self.model.latent_dim, self.truncation)
         if self.langevin is not None:
             z = self.langevin.move(self.model.generator, z, labels, seeds)
-        images = generate(self.model.generator, z, labels, psi=self.psi, layers=self.layers)
+        images = generate(
+            self.model.generator,
+            z,
+            labels,
+            psi=self.psi,
+            layers=self.layers,
+            seeds=seeds,
+            class_names=self.class_names,
+        )
         return images, labels
 
 

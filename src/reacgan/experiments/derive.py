@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from reacgan.config import Experiment, Resolution, grid_of, size_of
+from reacgan.config import Device, Experiment, Resolution, grid_of, size_of
 from reacgan.data import ImageData, find_dataset, survey_dataset
 from reacgan.experiments import experiment
 
@@ -74,7 +74,7 @@ class Derived:
     choices: tuple[Choice, ...]
 
 
-def derive_experiment(path: str | Path, *, device: str = "auto") -> Derived:
+def derive_experiment(path: str | Path, *, device: Device = "auto") -> Derived:
     """Look at a folder of labelled images (or a packed file) and choose an experiment for it.
 
     Args:
@@ -193,9 +193,9 @@ def find_facts(path: str, *, accelerator: bool) -> Facts:
     )
 
 
-def _has_accelerator(device: str) -> bool:
-    if device != "auto":
-        return device != "cpu"
+def _has_accelerator(device: Device) -> bool:
+    if str(device) != "auto":
+        return not str(device).startswith("cpu")
     import torch  # noqa: PLC0415
 
     return torch.cuda.is_available() or torch.backends.mps.is_available()

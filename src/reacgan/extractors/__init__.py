@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 
-from reacgan.config import ConfigError, check_options, lookup
+from reacgan.config import ConfigError, Device, check_options, lookup
 from reacgan.data import ImageData
 from reacgan.data.download import cache_root
+from reacgan.devices import find_device
 from reacgan.extractors.base import Extracted, Extractor
 from reacgan.extractors.classifier import Classifier, classify, train_classifier
 from reacgan.extractors.classifier_file import holds_classifier, load_classifier, save_classifier
@@ -51,7 +51,7 @@ def build_extractor(
     train: ImageData | None = None,
     held_out: ImageData | None = None,
     cache: Path | None = None,
-    device: torch.device | str = "cpu",
+    device: Device = "cpu",
 ) -> Extractor:
     """The extractor of a name in :data:`EXTRACTORS`, or of a file.
 
@@ -61,7 +61,7 @@ def build_extractor(
         train: the real images that ``domain`` learns from.
         held_out: real images that it does not.
         cache: where ``domain`` keeps classifiers; None takes ``extractors`` in the package's cache.
-        device: where the network goes.
+        device: where the network goes, as :func:`reacgan.devices.find_device` takes it.
 
     Raises:
         ConfigError: an unknown name or option, ``domain`` without images, a file of another kind, or
@@ -70,7 +70,7 @@ def build_extractor(
     options = dict(options or {})
     if name_or_path not in EXTRACTORS and _is_path(name_or_path):
         extractor = _of_file(Path(name_or_path).expanduser(), options)
-        extractor.to(torch.device(device))
+        extractor.to(find_device(device))
         return extractor
     member: Any = lookup("extractor", EXTRACTORS, name_or_path)
     checked = check_options(member, options, where="extractor", given=_GIVEN)
@@ -87,7 +87,7 @@ def build_extractor(
         "device": device,
     }
     made: Extractor = member(**checked, **{key: given[key] for key in given if key in wanted})
-    made.to(torch.device(device))
+    made.to(find_device(device))
     return made
 
 

@@ -14,9 +14,10 @@ from filelock import FileLock
 from torch import Tensor
 from torch.nn import functional as F
 
-from reacgan.config import ConfigError
+from reacgan.config import ConfigError, Device
 from reacgan.data import ImageData
 from reacgan.data.loader import Loader
+from reacgan.devices import find_device
 from reacgan.extractors.arithmetic import exact
 from reacgan.extractors.classifier_file import read_kept, save_classifier
 from reacgan.extractors.classifier_network import Classifier
@@ -55,7 +56,7 @@ def train_classifier(
     seed: int = 0,
     flip: bool = True,
     cache: Path | None = None,
-    device: torch.device | str = "cpu",
+    device: Device = "cpu",
 ) -> Classifier:
     """A classifier trained on real images, frozen; the same again for the same arguments on a CPU.
 
@@ -76,7 +77,7 @@ def train_classifier(
     Raises:
         ConfigError: a number is out of range, the training diverged, or the cache cannot be written.
     """
-    device = torch.device(device)
+    device = find_device(device)
     recipe = _Recipe(float(epochs), batch, width, seed, flip, device.type)
     recipe.check()
     if cache is None:

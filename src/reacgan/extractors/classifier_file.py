@@ -14,12 +14,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from reacgan.config import ConfigError
 from reacgan.extractors.arithmetic import tensors_digest
 from reacgan.extractors.classifier_network import Classifier
 from reacgan.files import replacing
+from reacgan.tensors import read_tensors
 
 KIND = "reacgan classifier 1"
 _KEY = "reacgan"
@@ -76,7 +77,7 @@ def load_classifier(path: Path) -> tuple[Classifier, dict[str, Any]]:
         raise ConfigError(f"{path}: holds no classifier of reacgan (its header lacks {KIND!r})")
     shape, facts = _described(path, header)
     try:
-        tensors = load_file(path)
+        tensors = read_tensors(path)
         with torch.device("meta"):
             classifier = Classifier(**shape)
         classifier.load_state_dict(tensors, assign=True)

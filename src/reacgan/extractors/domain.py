@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reacgan.config import ConfigError, PositiveFloat, PositiveInt
+from reacgan.config import ConfigError, Device, PositiveFloat, PositiveInt
 from reacgan.data import ImageData
 from reacgan.extractors.arithmetic import tensors_digest
 from reacgan.extractors.base import Extracted, Extractor
@@ -156,7 +156,7 @@ class Domain(ClassifierExtractor):
         train: ImageData,
         held_out: ImageData | None = None,
         cache: Path | None = None,
-        device: torch.device | str = "cpu",
+        device: Device = "cpu",
     ) -> None:
         learned, tried, which = train, held_out, "others"
         if held_out is None:

@@ -17,13 +17,14 @@ from typing import Any
 import torch
 from filelock import FileLock
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from reacgan.config import ConfigError
 from reacgan.data import DataError
 from reacgan.data.download import cache_root, download
 from reacgan.files import digest_of, flush_to_disk, replacing
+from reacgan.tensors import read_tensors
 
 Layout = Mapping[str, tuple[int, ...]]
 """Name and shape of every tensor that a network needs."""
@@ -168,7 +169,7 @@ def _read_kept(kept: Path, extractor: str, layout: Layout) -> Weights | None:
 
 def _read_safetensors(path: Path) -> dict[str, Any]:
     try:
-        return dict(load_file(path))
+        return dict(read_tensors(path))
     except (SafetensorError, OSError) as error:
         raise ConfigError(f"{path}: no whole safetensors file ({error}); fetch it anew") from None
 

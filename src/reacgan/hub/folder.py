@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from reacgan.config import ConfigError, Device
+from reacgan.config import ConfigError
 from reacgan.files import digest_of
+from reacgan.tensors import describe_non_finite, non_finite, read_tensors
 
 FORMAT = 1
 WEIGHTS = "model.safetensors"
@@ -123,12 +123,16 @@ _SCALING = {"normalize", "div", "__truediv__", "true_divide"}
 def fill(network: nn.Module, file: Path, described_in: str) -> None:
     """Give a network without weights those of a file, under the same names.
 
-    What is stored in 16 bits becomes float32, which holds it exactly.
+    What is stored in 16 bits becomes float32, which holds it exactly. The network keeps no tie to
+    the file.
+
+    Raises:
+        ConfigError: the file does not fit, or holds numbers that are not finite (names them).
     """
     try:
         tensors = {
             name: value.float() if value.dtype in (torch.bfloat16, torch.float16) else value
-            for name, value in load_file(file).items()
+            for name, value in read_tensors(file).items()
         }
         for name in network.state_dict():
             # What was saved before there was a strength of the condition has the whole of it.
@@ -137,20 +141,12 @@ def fill(network: nn.Module, file: Path, described_in: str) -> None:
         network.load_state_dict(tensors, assign=True)
     except (SafetensorError, OSError, StopIteration, RuntimeError) as error:
         raise ConfigError(f"{file}: does not fit its {described_in}; {REMEDY}: {error}") from None
-
-
-def find_device(device: Device) -> torch.device:
-    """The device that a word stands for; raises ConfigError where it is not usable here."""
-    if device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    available = {"cpu": True, "cuda": torch.cuda.is_available()}.get(
-        device, torch.backends.mps.is_available()
-    )
-    if not available:
-        raise ConfigError(f"device is {device}, which is not usable here; use auto or cpu")
-    return torch.device(device)
+    if wrong := non_finite(tensors):
+        raise ConfigError(
+            f"{file}: its weights are not finite (NaN or infinity): "
+            f"{describe_non_finite(tensors, wrong)}; what they make is no image. Take an earlier state "
+            "of the run (its checkpoints/ or best/), or another model"
+        )
 
 
 def check_digests(folder: Path, config: Mapping[str, Any]) -> list[str]:

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from reacgan import __version__
 from reacgan.config import ConfigError, Device, parse_experiment
+from reacgan.devices import find_device
 from reacgan.files import flush_folder
 from reacgan.hub.card import card
 from reacgan.hub.folder import (
@@ -29,7 +29,6 @@ from reacgan.hub.folder import (
     check_digest,
     digest,
     fill,
-    find_device,
     model_folder,
     read_config,
     unfilled,
@@ -37,6 +36,7 @@ from reacgan.hub.folder import (
 from reacgan.hub.places import locate
 from reacgan.models import Discriminator, build_generator
 from reacgan.models.trained import TrainedGenerator
+from reacgan.tensors import packed
 
 Stored = Literal["float32", "bfloat16"]
 """How weights are stored; buffers, such as moving averages and singular vectors, stay float32."""
@@ -77,7 +77,7 @@ def save(
     writing = folder.with_name(f".writing-{folder.name}")
     shutil.rmtree(writing, ignore_errors=True)
     writing.mkdir()
-    save_file(stored(model.generator, dtype, weights), writing / WEIGHTS)
+    (writing / WEIGHTS).write_bytes(packed(stored(model.generator, dtype, weights)))
     config = {
         "format": FORMAT,
         "reacgan": __version__,
@@ -87,7 +87,7 @@ def save(
         "sha256": digest(writing / WEIGHTS),
     }
     if discriminator is not None:
-        save_file(stored(discriminator, dtype), writing / DISCRIMINATOR)
+        (writing / DISCRIMINATOR).write_bytes(packed(stored(discriminator, dtype)))
         config["discriminator_sha256"] = digest(writing / DISCRIMINATOR)
     held = {**(facts or {}), **config, **({"dtype": dtype} if dtype else {})}
     files = {"README.md": card(model), **(beside or {})}
@@ -96,9 +96,6 @@ def save(
         # A folder's name may hold bytes that are no UTF-8, and with it a class name.
         text = content if isinstance(content, bytes) else content.encode(errors="replace")
         (writing / name).write_bytes(text)
-    # What safetensors writes is for its owner alone; a model is as readable as its configuration.
-    for file in writing.glob("*.safetensors"):
-        file.chmod((writing / CONFIG).stat().st_mode)
     flush_folder(writing)
     _put_in_place(writing, folder)
     return folder

@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from reacgan.config import ConfigError, Device, parse_experiment
+from reacgan.devices import find_device
 from reacgan.files import digest_of
 from reacgan.hub.folder import (
     CONFIG,
     DISCRIMINATOR,
     check_digest,
     fill,
-    find_device,
     model_folder,
     read_config,
     unfilled,

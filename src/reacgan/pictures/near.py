@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reacgan.config import ConfigError
+from reacgan.config import ConfigError, Device
 from reacgan.data import ImageData
+from reacgan.devices import find_device
 from reacgan.evaluation.cache import FeatureCache
 from reacgan.evaluation.looking import look
 from reacgan.evaluation.results import is_digest
@@ -47,7 +48,7 @@ def neighbours(
     num: int = 10,
     k: int = 8,
     seed: int = 0,
-    device: torch.device | str = "cpu",
+    device: Device = "cpu",
 ) -> Picture:
     """Generated images at the left, the nearest training images of each at the right.
 
@@ -100,7 +101,9 @@ def _generated(model: TrainedGenerator, num: int, seed: int) -> tuple[list[int],
     labels = spread(len(model.class_names), num)
     seeds = [seed + row // len(model.class_names) for row in range(num)]
     z = latents_for(seeds, model.latent_dim)
-    return labels, seeds, generate(model.generator, z, torch.tensor(labels))
+    names = model.class_names
+    images = generate(model.generator, z, torch.tensor(labels), seeds=seeds, class_names=names)
+    return labels, seeds, images
 
 
 def search(
@@ -110,7 +113,7 @@ def search(
     k: int,
     extractor: Extractor | None = None,
     mirror: bool = False,
-    device: torch.device | str = "cpu",
+    device: Device = "cpu",
 ) -> Found:
     """The k nearest images of a set for each of ``images``, uint8 ``[N, C, H, W]``.
 
@@ -141,10 +144,10 @@ def search(
         squared, index = _pixels(samples, data, k)
         squared = squared / images[0].numel()
     else:
-        looked = look([samples], [extractor], device=torch.device(device))
+        looked = look([samples], [extractor], device=find_device(device))
         if looked is None:
             raise ConfigError("pictures are drawn by one process; start them without torchrun")
-        theirs = _features(data, extractor, torch.device(device))
+        theirs = _features(data, extractor, find_device(device))
         close = nearest(looked.looks[0].features, theirs, k=k)
         squared, index = close.squared, close.index
     return _merged(squared.view(len(views), -1, k), index.view(len(views), -1, k), k)

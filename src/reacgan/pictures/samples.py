@@ -17,8 +17,10 @@ from reacgan.sampling.grids import draw_classes, rows_for
 def sheet(model: TrainedGenerator, *, columns: int = 10, seed: int = 0) -> Picture:
     """A row a class (25 evenly spaced ones of many), a column a seed from ``seed`` on."""
     rows = rows_for(len(model.class_names))
-    z = latents_for(range(seed, seed + columns), model.latent_dim).repeat(len(rows), 1)
-    images = generate(model.generator, z, torch.tensor(rows).repeat_interleave(columns))
+    seeds = [*range(seed, seed + columns)] * len(rows)
+    z = latents_for(seeds[:columns], model.latent_dim).repeat(len(rows), 1)
+    labels = torch.tensor(rows).repeat_interleave(columns)
+    images = generate(model.generator, z, labels, seeds=seeds, class_names=model.class_names)
     drawn = draw_classes(images.unflatten(0, (len(rows), columns)), model.class_names)
     shown = "" if len(rows) == len(model.class_names) else f" of {len(model.class_names)}"
     caption = f"generated images: {len(rows)}{shown} classes, seeds {seed} to {seed + columns - 1}"

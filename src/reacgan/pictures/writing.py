@@ -182,8 +182,7 @@ class _Studio:
             raise ConfigError(
                 "no discriminator: there is no checkpoint, and a model folder holds the generator alone"
             )
-        device: Device = self.place.type  # type: ignore[assignment]
-        return hub.load_discriminator(self.run, device=device)
+        return hub.load_discriminator(self.run, device=self.place)
 
     def protocol(self) -> dict[str, Any]:
         """What all pictures depend on."""

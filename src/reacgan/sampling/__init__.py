@@ -11,13 +11,15 @@ from reacgan.sampling.grids import (
 )
 from reacgan.sampling.langevin import Langevin, langevin
 from reacgan.sampling.latents import COUPLED_CHUNK, chunk_size, latents_for
-from reacgan.sampling.sample import Sample, generate, sample, to_uint8
+from reacgan.sampling.pixels import NonFiniteImageError, to_uint8
+from reacgan.sampling.sample import Sample, generate, sample
 from reacgan.sampling.statistics import batch_statistics, standing_statistics, with_statistics
 from reacgan.sampling.walks import interpolate, spherical, walk
 
 __all__ = [
     "COUPLED_CHUNK",
     "Langevin",
+    "NonFiniteImageError",
     "Sample",
     "batch_statistics",
     "chunk_size",

@@ -34,14 +34,16 @@ def class_sheet(
     generator: Generator, class_names: tuple[str, ...], columns: int = 10
 ) -> Image.Image:
     """A sheet of the classes of :func:`rows_for` with seeds 0 to ``columns - 1``."""
-    return draw_classes(class_images(generator, len(class_names), columns), class_names)
+    return draw_classes(class_images(generator, class_names, columns), class_names)
 
 
-def class_images(generator: Generator, num_classes: int, columns: int = 10) -> Tensor:
+def class_images(generator: Generator, class_names: tuple[str, ...], columns: int = 10) -> Tensor:
     """uint8 ``[rows, columns, C, H, W]``: :func:`rows_for`, with seeds 0 to ``columns - 1``."""
-    rows = rows_for(num_classes)
-    z = latents_for(list(range(columns)), generator.latent_dim).repeat(len(rows), 1)
-    images = generate(generator, z, torch.tensor(rows).repeat_interleave(columns))
+    rows = rows_for(len(class_names))
+    seeds = list(range(columns)) * len(rows)
+    z = latents_for(seeds[:columns], generator.latent_dim).repeat(len(rows), 1)
+    labels = torch.tensor(rows).repeat_interleave(columns)
+    images = generate(generator, z, labels, seeds=seeds, class_names=class_names)
     return images.unflatten(0, (len(rows), columns))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from reacgan.models.trained import TrainedGenerator
 from reacgan.randomness import Draws
 from reacgan.sampling.langevin import Langevin
 from reacgan.sampling.latents import COUPLED_CHUNK, chunk_size, latents_for
+from reacgan.sampling.pixels import image_name, to_uint8
 from reacgan.sampling.statistics import couples_samples
 
 
@@ -75,7 +77,7 @@ def sample(
     _check_psi(psi, layers)
     if psi is not None:
         _probe_styles(model.generator, psi, layers)
-    draw = partial(generate, model.generator, psi=psi, layers=layers)
+    draw = partial(generate, model.generator, psi=psi, layers=layers, class_names=model.class_names)
     return _generate(model, wanted, truncation, langevin, draw)
 
 
@@ -84,7 +86,7 @@ def _generate(
     wanted: Iterator[tuple[int, int]],
     truncation: float | None,
     langevin: Langevin | None,
-    draw: Callable[[Tensor, Tensor], Tensor],
+    draw: Callable[..., Tensor],
 ) -> Iterator[Sample]:
     coupled = couples_samples(model.generator)
     step = COUPLED_CHUNK if coupled else chunk_size(next(model.generator.parameters()).device)
@@ -94,7 +96,7 @@ def _generate(
         labels = torch.tensor([label for label, _ in part])
         if langevin is not None:
             z = langevin.move(model.generator, z, labels, seeds)
-        images = draw(z, labels)
+        images = draw(z, labels, seeds=seeds)
         for (label, seed), image in zip(part, images, strict=True):
             yield Sample(label, model.class_names[label], seed, image)
 
@@ -107,6 +109,8 @@ def generate(
     *,
     psi: float | None = None,
     layers: int | None = None,
+    seeds: Sequence[int | str] | None = None,
+    class_names: Sequence[str] | None = None,
 ) -> Tensor:
     """uint8 images [N, C, H, W] on the CPU, from z [N, latent_dim] and labels.
 
@@ -120,9 +124,12 @@ def generate(
         labels: int64 ``[N]``, or weights of classes ``[N, num_classes]``, which mix them.
         psi: truncation of styles, see :meth:`Generator.truncated`; None for none.
         layers: with psi: only in the first so many layers.
+        seeds: of each image, for messages alone.
+        class_names: for messages alone.
 
     Raises:
         ConfigError: psi for a generator without styles, or out of range.
+        NonFiniteImageError: NaN or infinity in an image; names its class and seed.
     """
     _check_psi(psi, layers)
     weight = next(generator.parameters())
@@ -136,8 +143,13 @@ def generate(
         filled, filled_names = fill(generator, part, names, step)
         given = filled.to(weight.device, weight.dtype), filled_names.to(weight.device)
         images = draw(*given)
-        made.append(to_uint8(images[: len(part)]).cpu())
+        which = partial(_name, labels, start, seeds=seeds, class_names=class_names)
+        made.append(to_uint8(images[: len(part)], which))
     return torch.cat(made)
+
+
+def _name(labels: Tensor, start: int, index: int, **names: Any) -> str:
+    return image_name(labels, start + index, **names)
 
 
 def _repeated(generator: Generator, z: Tensor, labels: Tensor, step: int) -> tuple[Tensor, Tensor]:
@@ -172,8 +184,3 @@ def _probe_styles(generator: Generator, psi: float, layers: int | None) -> None:
     z = weight.new_zeros(1, generator.latent_dim)
     labels = torch.zeros(1, dtype=torch.int64, device=weight.device)
     generator.truncated(z, labels, psi=psi, layers=layers)
-
-
-def to_uint8(images: Tensor) -> Tensor:
-    """[-1, 1] to 0..255, rounded to nearest."""
-    return ((images.float() + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8).contiguous()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -50,12 +51,21 @@ def interpolate(
     first, last = model.class_indices(list(classes))
     start, end = latents_for(seeds, model.latent_dim, truncation)
     z = torch.stack([spherical(start, end, share) for share in shares])
+    draw = partial(
+        generate,
+        model.generator,
+        z,
+        psi=psi,
+        layers=layers,
+        seeds=[f"{seeds[0]} to {seeds[1]} ({share:.0%} of the way)" for share in shares],
+        class_names=model.class_names,
+    )
     if first == last:
-        return generate(model.generator, z, torch.full((steps,), first), psi=psi, layers=layers)
+        return draw(torch.full((steps,), first))
     ends = F.one_hot(torch.tensor([first, last]), len(model.class_names)).float()
     weights = torch.tensor(shares)[:, None]
     labels = (1 - weights) * ends[0] + weights * ends[1]
-    return generate(model.generator, z, labels, psi=psi, layers=layers)
+    return draw(labels)
 
 
 def walk(
@@ -101,6 +111,8 @@ def walk(
         labels.repeat_interleave(steps),
         psi=psi,
         layers=layers,
+        seeds=[f"{seed} ({place:+.2g} along)" for place in places.tolist()] * len(labels),
+        class_names=model.class_names,
     )
     return images.unflatten(0, (len(labels), steps))
 

@@ -8,7 +8,6 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from reacgan import hub
 from reacgan.config import ConfigError
@@ -16,6 +15,7 @@ from reacgan.hub.folder import DISCRIMINATOR, check_digests, model_folder, read_
 from reacgan.hub.remote import KINDS
 from reacgan.sharing import samples
 from reacgan.sharing.card import missing
+from reacgan.tensors import read_tensors
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _samples(folder: Path) -> str:
         raise ConfigError(f"{samples.FILE} is not there to compare with; publish the run anew")
     model = hub.load(folder, device="cpu")
     model.generator.float()
-    largest, share = samples.difference(model, load_file(file))
+    largest, share = samples.difference(model, read_tensors(file))
     told = f"differ by at most {largest} of 255 in {share:.2%} of pixel values"
     if largest > samples.TOLERANCE:
         raise ConfigError(f"{told}; allowed: {samples.TOLERANCE}")

@@ -10,8 +10,6 @@ from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
-from safetensors.torch import save as to_bytes
-
 from reacgan import hub
 from reacgan.config import ConfigError, parse_experiment
 from reacgan.evaluation.results import Score, read_scores
@@ -24,6 +22,7 @@ from reacgan.sharing import samples
 from reacgan.sharing.card import full_card
 from reacgan.sharing.record import loss_curve, record_of, without_paths
 from reacgan.sharing.scores import scores_of
+from reacgan.tensors import packed
 
 SCORES, CURVE, SHEET = "scores.jsonl", "curve.png", "samples.png"
 
@@ -70,7 +69,7 @@ def publish(
     kept = samples.fixed_samples(model)
     sheet = io.BytesIO()
     class_sheet(model.generator, model.class_names).save(sheet, format="PNG")
-    beside: dict[str, str | bytes] = {SHEET: sheet.getvalue(), samples.FILE: to_bytes(kept)}
+    beside: dict[str, str | bytes] = {SHEET: sheet.getvalue(), samples.FILE: packed(kept)}
     curve = loss_curve(record)
     if curve is not None:
         beside[CURVE] = curve

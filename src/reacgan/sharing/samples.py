@@ -33,7 +33,13 @@ def fixed_samples(model: TrainedGenerator) -> dict[str, Tensor]:
     classes = len(model.class_names)
     seeds = torch.arange(COUNT)
     labels = seeds % classes if classes <= COUNT else seeds * classes // COUNT
-    images = generate(model.generator, latents_for(seeds.tolist(), model.latent_dim), labels)
+    images = generate(
+        model.generator,
+        latents_for(seeds.tolist(), model.latent_dim),
+        labels,
+        seeds=seeds.tolist(),
+        class_names=model.class_names,
+    )
     return {"images": images, "labels": labels, "seeds": seeds}
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from reacgan import __version__
 from reacgan.config import ConfigError
-from reacgan.hub.folder import find_device
+from reacgan.devices import find_device
 from reacgan.suites.base import Context, Scale, Suite, Trial
 from reacgan.suites.results import folder_of, read_result, write_result
 from reacgan.suites.work import StoppedError

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from reacgan import distributed
 from reacgan.config import ConfigError, Device, Experiment, Precision, SpeedConfig
+from reacgan.devices import find_device
 from reacgan.extractors.arithmetic import allow_tf32
 from reacgan.models import arrange, set_switches
 from reacgan.training.allocator import keep_freed_memory
@@ -27,7 +28,7 @@ class Engine:
     """Device, process group and precision of this process.
 
     Args:
-        device: ``auto`` takes CUDA, then MPS, then the CPU.
+        device: as :func:`reacgan.devices.find_device` takes it.
         precision: of the convolutions; ``bfloat16`` is autocast around the networks only.
         speed: how steps are computed; None takes what pays here.
 
@@ -133,15 +134,20 @@ def start_processes(device: Device) -> torch.device:
     """Join the process group if there is one, and return this process's device."""
     from accelerate import PartialState  # noqa: PLC0415 - 0.3 s, and only training needs it
 
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device is cuda, but no CUDA device is usable here; use auto or cpu")
-    if device == "mps" and not torch.backends.mps.is_available():
-        raise ConfigError("device is mps, but MPS is not usable here; use auto or cpu")
-    state = PartialState(cpu=device == "cpu")
+    wanted = find_device(device)
+    state = PartialState(cpu=wanted.type == "cpu")
     found = torch.device(state.device)
-    if device not in ("auto", found.type):
+    if str(device) != "auto" and wanted.type != found.type:
         raise ConfigError(
             f"device is {device}, but this process already computes on {found.type}; "
             "start a new process for another device"
         )
-    return found
+    if wanted.index is None or wanted == found:
+        return found
+    if state.num_processes > 1:
+        raise ConfigError(
+            f"device is {device}, but each of the {state.num_processes} processes has a device of its "
+            "own; use cuda, and choose which are seen with CUDA_VISIBLE_DEVICES"
+        )
+    torch.cuda.set_device(wanted)
+    return wanted

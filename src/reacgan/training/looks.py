@@ -67,9 +67,10 @@ def signals(trainer: Trainer, picked: tuple[Tensor, Tensor], nature: Nature) -> 
     """
     real, labels = picked
     state, engine = trainer.state, trainer.engine
-    z = latents_for(range(real.shape[1]), state.average.latent_dim).repeat(len(labels), 1)
+    seeds = [*range(real.shape[1])] * len(labels)
+    z = latents_for(seeds[: real.shape[1]], state.average.latent_dim).repeat(len(labels), 1)
     repeated = labels.repeat_interleave(real.shape[1])
-    fake = generate(state.average, z, repeated).unflatten(0, real.shape[:2])
+    fake = generate(state.average, z, repeated, seeds=seeds).unflatten(0, real.shape[:2])
     found = image_signals(fake, real)
     if nature.undecided is not None:
         size = max(trainer.local_batch // trainer.parts, 1)  # what the memory is known to hold

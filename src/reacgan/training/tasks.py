@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from torch import Tensor
 from reacgan import distributed, hub
 from reacgan.data import ImageData
 from reacgan.models.trained import TrainedGenerator
-from reacgan.sampling import save_png
+from reacgan.sampling import NonFiniteImageError, save_png
 from reacgan.sampling.grids import class_images, draw_classes
 from reacgan.training.background import Copier, Saveable, Writer
 from reacgan.training.checkpoint import CheckpointError, save_checkpoint
@@ -98,7 +100,8 @@ class Tasks:
 
     def look(self) -> None:
         """Work out what the watch looks at, report, and act on it."""
-        self.watch.look()
+        with self._images_are_finite():
+            self.watch.look()
         self.report()
         self.settle()
 
@@ -130,11 +133,23 @@ class Tasks:
         """A sheet of the averaged generator's images: made now, drawn and written by the writer."""
         if not distributed.is_main():
             return
-        with self.journal.paused():
+        with self.journal.paused(), self._images_are_finite():
             state = self.trainer.state
-            images = class_images(state.average, len(self.data.class_names))
+            images = class_images(state.average, self.data.class_names)
             path = self.folder.samples / f"{state.images_seen:012d}.png"
             self.writer.do(partial(self._draw, images, path))
+
+    @contextmanager
+    def _images_are_finite(self) -> Iterator[None]:
+        """Images without pixels are trouble of the run, like a loss that is not finite."""
+        try:
+            yield
+        except NonFiniteImageError as error:
+            wrong = NonFiniteError(
+                [f"images of the averaged generator ({error.which})"],
+                f"by {self.trainer.state.images_seen:,}",
+            )
+            self.watch.stumble(wrong)
 
     def _draw(self, images: Tensor, path: Path) -> None:
         try:

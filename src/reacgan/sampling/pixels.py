@@ -1,0 +1,78 @@
+"""From what a generator gives to pixels: the only way, so that none is black for want of a number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from reacgan.config import ConfigError
+
+
+class NonFiniteImageError(ConfigError):
+    """A generator gave NaN or infinity where a pixel should be."""
+
+    def __init__(self, which: str, others: int) -> None:
+        self.which = which
+        more = f" and {others} more of its batch" if others else ""
+        super().__init__(
+            f"{which}{more}: the generator gives NaN or infinity instead of pixels, though its weights "
+            "are finite: they have grown too large for its type of number. Take an earlier state of "
+            "the run, other statistics of batch norm, or float32"
+        )
+
+
+def to_uint8(images: Tensor, which: Callable[[int], str] | None = None) -> Tensor:
+    """[-1, 1] to 0..255, rounded to nearest: uint8 on the CPU.
+
+    Args:
+        images: ``[N, ...]`` on any device; what was found about finiteness travels in the one copy
+            that the pixels need.
+        which: what image k of them is, for the message; by default its number.
+
+    Raises:
+        NonFiniteImageError: one holds a number that is not finite; names it.
+    """
+    finite = images.reshape(len(images), -1).isfinite().all(1)
+    pixels = ((images.float() + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8).contiguous()
+    if images.device.type == "cpu":
+        checked = finite
+    else:
+        count = pixels.numel()
+        moved = torch.cat([pixels.flatten(), finite.to(torch.uint8)]).cpu()
+        pixels, checked = moved[:count].view(images.shape), moved[count:].bool()
+    if not checked.all():
+        wrong = (~checked).nonzero().flatten().tolist()
+        name = which or (lambda number: f"image {number} of {len(images)}")
+        raise NonFiniteImageError(name(wrong[0]), len(wrong) - 1)
+    return pixels
+
+
+def image_name(
+    labels: Tensor,
+    index: int,
+    *,
+    seeds: Sequence[int | str] | None = None,
+    class_names: Sequence[str] | None = None,
+) -> str:
+    """Image ``index`` in words: its class, or the shares of its classes, and its seed.
+
+    Args:
+        labels: int64 ``[N]``, or weights of classes ``[N, K]``.
+        index: which of them.
+        seeds: of each image, or what stands for one; None gives the number of the image.
+        class_names: None gives the numbers of the classes.
+    """
+
+    def named(label: int) -> str:
+        return repr(class_names[label]) if class_names is not None else str(label)
+
+    held = labels[index]
+    if held.dim() == 0:
+        kind = named(int(held))
+    else:
+        shares = [(float(share), label) for label, share in enumerate(held) if share]
+        kind = " + ".join(f"{share:.2g} x {named(label)}" for share, label in shares)
+    seed = f"seed {seeds[index]}" if seeds is not None else f"image {index} of {len(labels)}"
+    return f"class {kind}, {seed}"

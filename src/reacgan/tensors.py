@@ -1,0 +1,55 @@
+"""Tensors in files, read into memory of our own, and whether their numbers are finite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load as from_bytes
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+# Other libraries ask for it. One key alone: safetensors writes several in any order.
+_METADATA = {"format": "pt"}
+
+
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, copied: whatever becomes of the file, they stay.
+
+    A file that is mapped into memory ends the process (SIGBUS) when it is cut off later.
+
+    Raises:
+        OSError: it is not there or not readable.
+        SafetensorError: it is no whole safetensors file.
+    """
+    return from_bytes(file.read_bytes())
+
+
+def packed(tensors: Mapping[str, Tensor]) -> bytes:
+    """The content of a safetensors file; equal tensors give equal bytes."""
+    return to_bytes(dict(tensors), _METADATA)
+
+
+def non_finite(tensors: Mapping[str, Tensor]) -> dict[str, int]:
+    """How many numbers of each tensor are NaN or infinite; tensors that have none are left out.
+
+    One pass over each tensor, without a copy; those at fault alone are counted.
+    """
+    wrong = {}
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and tensor.numel():
+            low, high = torch.aminmax(tensor)  # NaN comes through
+            if not (low.isfinite() and high.isfinite()):
+                wrong[name] = int((~tensor.isfinite()).sum())
+    return wrong
+
+
+def describe_non_finite(tensors: Mapping[str, Tensor], wrong: Mapping[str, int]) -> str:
+    """In words: the first tensors at fault, how many numbers in each, and how many tensors more."""
+    shown = [f"{name} ({count:,} of {tensors[name].numel():,})" for name, count in wrong.items()]
+    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+    return ", ".join(shown[:_SHOWN]) + more
+
+
+_SHOWN = 3
