@@ -101,7 +101,8 @@ def publish(
         A scores.jsonl; by default that of the run. Evaluate a published folder and publish
         again with its scores, and they are those of the stored weights.
     licence:
-        Of the weights, such as mit; by default what the terms of the data allow.
+        Of the weights: one that the Hugging Face hub lists, such as mit, or other:NAME; by
+        default what the terms of the data allow.
     """
     from reacgan.sharing import publish  # noqa: PLC0415
 

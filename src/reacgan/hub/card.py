@@ -5,11 +5,11 @@ What needs scores and a run's journal is written by ``reacgan.sharing`` and hand
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from reacgan.config.resolution import describe
+from reacgan.hub.licence_names import licence_of
 from reacgan.hub.licences import Terms, terms_of
 from reacgan.models import count_parameters
 from reacgan.models.trained import TrainedGenerator
@@ -23,21 +23,26 @@ def card(
     name: str | None = None,
     licence: str | None = None,
     sections: Mapping[str, str] | None = None,
+    metadata: Mapping[str, Any] | None = None,
 ) -> str:
     """The model card: what it is, how to use it, what it was trained on, and further sections.
 
     Args:
         model: whose card it is.
         name: the title, and how it is called where it has a name; the experiment's by default.
-        licence: of the weights, as the Hugging Face hub spells it; by default what the terms of
-            the data allow.
+        licence: of the weights: an identifier of the Hugging Face hub, or ``other:NAME``; by
+            default what the terms of the data allow.
         sections: Markdown by heading; one whose heading is empty comes right below the title.
+        metadata: further keys of the YAML at the top, such as ``model-index``.
+
+    Raises:
+        ConfigError: a licence that is neither.
     """
     held = dict(sections or {})
     terms = terms_of(model.experiment.data)
     top = held.pop("", "")
     parts = [
-        _front_matter(model, terms, licence),
+        _front_matter(model, terms, licence, metadata or {}),
         f"# {name or model.experiment.name}",
         _summary(model),
         *([top] if top else []),
@@ -50,19 +55,24 @@ def card(
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
-def _front_matter(model: TrainedGenerator, terms: Terms, licence: str | None) -> str:
-    experiment = model.experiment
+def _front_matter(
+    model: TrainedGenerator, terms: Terms, licence: str | None, metadata: Mapping[str, Any]
+) -> str:
+    import yaml  # noqa: PLC0415
+
+    weights, own_name = licence_of(licence or terms.named)
     facts: dict[str, Any] = {
         "library_name": "reacgan",
-        "license": licence or terms.weights,
+        "license": weights,
+        **({"license_name": own_name} if own_name else {}),
         "pipeline_tag": "unconditional-image-generation",
-        "tags": ["gan", "class-conditional", "image-generation", experiment.model.head.name],
-        "datasets": list(terms.identifiers) or [experiment.data.name],
+        "tags": ["gan", "class-conditional", "image-generation", model.experiment.model.head.name],
+        # Repositories of the hub alone: what has another name would link to nothing, or to others'.
+        **({"datasets": list(terms.identifiers)} if terms.identifiers else {}),
+        **metadata,
     }
-    if facts["license"] == "other":
-        facts["license_name"] = terms.restriction or "see-card"
-    lines = [f"{key}: {json.dumps(value)}" for key, value in facts.items()]  # JSON is YAML
-    return "\n".join(["---", *lines, "---"])
+    text = yaml.safe_dump(facts, sort_keys=False, allow_unicode=True, width=100)
+    return f"---\n{text}---"
 
 
 def _summary(model: TrainedGenerator) -> str:
@@ -100,10 +110,10 @@ def _quoted(text: str) -> str:
 
 
 def _data(model: TrainedGenerator, terms: Terms, licence: str | None) -> str:
-    weights = licence or terms.weights
-    said = f"{weights} ({terms.restriction})" if weights == "other" else weights
+    weights, own_name = licence_of(licence or terms.named)
+    said = f"{weights} ({own_name})" if own_name else weights
     return f"""| | |
 |---|---|
 | data set | `{model.experiment.data.name}`: {terms.title} |
 | its licence | {terms.licence} |
-| these weights | {said or "see the data's licence"} |"""
+| these weights | {said} |"""

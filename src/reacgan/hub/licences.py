@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from reacgan.config import DataConfig
 
@@ -22,7 +24,13 @@ class Terms:
     identifiers: tuple[str, ...] = ()
     """On the Hugging Face hub."""
 
+    @property
+    def named(self) -> str:
+        """The licence of weights as :func:`reacgan.hub.licence_names.licence_of` takes it."""
+        return f"other:{self.restriction}" if self.weights == "other" else self.weights
 
+
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 _RESEARCH = "non-commercial-research"
 _OWNER = Terms(
     "images of whoever trained the model",
@@ -96,10 +104,12 @@ def terms_of(data: DataConfig) -> Terms:
     """The terms of a model's data."""
     if data.name == "hub" and data.path:
         name = data.path.removeprefix("hub:")
+        if Path(name).is_dir():  # saved to disk
+            return _OWNER
         return Terms(
             f"{name}, of the Hugging Face hub",
             "See its own card there; the images are not part of this model.",
             restriction="that-of-the-images",
-            identifiers=(name,),
+            identifiers=(name,) if _REPOSITORY.fullmatch(name) else (),
         )
     return TERMS.get(data.name, _OWNER)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from reacgan import hub
 from reacgan.evaluation.results import Score
+from reacgan.hub.licence_names import LICENCES
 from reacgan.models.trained import TrainedGenerator
 from reacgan.reports.record import RunRecord
 from reacgan.reports.text import safe
 from reacgan.sharing import samples
+from reacgan.sharing.index import model_index
 from reacgan.sharing.limits import intended_use, limits
 from reacgan.sharing.record import command_of, cost_of
 from reacgan.sharing.scores import is_real, scores_section
@@ -26,7 +29,7 @@ HEADINGS = (
 )
 """What a complete card has."""
 
-_KEYS = ("library_name", "license", "pipeline_tag", "tags", "datasets")
+_KEYS = ("library_name", "license", "pipeline_tag", "tags")
 
 
 def full_card(
@@ -49,16 +52,39 @@ def full_card(
         "Intended use": intended_use(model),
         "Limits": limits(model, scores, planned if isinstance(planned, int) else None),
     }
-    return hub.card(model, name=name, licence=licence, sections=sections)
+    index = model_index(scores, name, model.experiment.data)
+    return hub.card(
+        model,
+        name=name,
+        licence=licence,
+        sections=sections,
+        metadata={"model-index": index} if index else None,
+    )
 
 
 def missing(card: str) -> list[str]:
     """What a complete card has and this one has not."""
-    parts = card.split("---\n")
-    front = parts[1] if card.startswith("---\n") and len(parts) > 2 else ""
-    lacking = [key for key in _KEYS if not re.search(rf"^{key}: \S", front, re.MULTILINE)]
+    facts = _metadata(card)
+    lacking = [key for key in _KEYS if not facts.get(key)]
+    licence = facts.get("license")
+    if licence and licence not in LICENCES:
+        lacking.append(f"a license of the hub's list (it is {licence!r})")
+    if licence == "other" and not facts.get("license_name"):
+        lacking.append("license_name")
     found = dict(re.findall(r"^## (.+?)\n+(.*?)(?=^## |\Z)", card, flags=re.MULTILINE | re.DOTALL))
     return lacking + [heading for heading in HEADINGS if not found.get(heading, "").strip()]
+
+
+def _metadata(card: str) -> dict[str, Any]:
+    import yaml  # noqa: PLC0415
+
+    parts = card.split("---\n")
+    front = parts[1] if card.startswith("---\n") and len(parts) > 2 else ""
+    try:
+        held = yaml.safe_load(front)
+    except yaml.YAMLError:
+        return {}
+    return held if isinstance(held, dict) else {}
 
 
 def _scores(model: TrainedGenerator, scores: Sequence[Score], name: str, dtype: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from reacgan import hub
 from reacgan.config import ConfigError, parse_experiment
 from reacgan.evaluation.results import Score, read_scores
+from reacgan.hub.licence_names import licence_of
 from reacgan.hub.models import Stored, stored
 from reacgan.models import Discriminator
 from reacgan.models.trained import TrainedGenerator
@@ -51,14 +52,17 @@ def publish(
             other states are left out.
         dtype: of the stored weights, see :func:`reacgan.save`. The samples and the sheet are those of
             the stored weights.
-        licence: of the weights, as the Hugging Face hub spells it; by default what the data allow.
+        licence: of the weights: an identifier of the Hugging Face hub, or ``other:NAME``; by default
+            what the data allow.
 
     Raises:
-        ConfigError: not the folder of a run, or nothing saved in it yet.
+        ConfigError: not the folder of a run, nothing saved in it yet, or a licence that is neither.
     """
     name = name or Path(folder).resolve().name
     if not re.fullmatch(r"[\w.-]+", name):
         raise ConfigError(f"name is {name!r}; allowed: letters, digits, and . _ -")
+    if licence is not None:
+        licence_of(licence)
     place = hub.locate(run)
     record = record_of(place)
     model = as_stored(hub.load(place, device="cpu"), dtype)

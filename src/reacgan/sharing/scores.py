@@ -57,7 +57,7 @@ def scores_section(scores: Sequence[Score], name: str, data: DataConfig) -> str:
     groups: dict[str, list[Score]] = {}
     for score in scores:
         if not is_real(score):
-            groups.setdefault(canonical(_shared(score)), []).append(score)
+            groups.setdefault(canonical(shared_protocol(score)), []).append(score)
     return "\n\n".join(_block(group, scores, name, data) for group in groups.values())
 
 
@@ -111,9 +111,12 @@ def _block(group: list[Score], scores: Sequence[Score], name: str, data: DataCon
     for score in group:
         for note in score.notes:
             notes.setdefault(note, []).append(score.metric)
-    facts = [*describe(_shared(first)), f"seed {_part(first, 'fake').get('seed', 'unknown')}"]
+    facts = [
+        *describe(shared_protocol(first)),
+        f"seed {_part(first, 'fake').get('seed', 'unknown')}",
+    ]
     facts.append("with " + ", ".join(f"{key} {value}" for key, value in software.items()))
-    lines = [f"Protocol `{protocol_id(_shared(first))}`:", ""]
+    lines = [f"Protocol `{protocol_id(shared_protocol(first))}`:", ""]
     lines += [f"- {safe(fact)}" for fact in facts] + ["", *markdown_rows(head, rows, 0), ""]
     lines += [f"- {', '.join(metrics)}: {safe(note)}" for note, metrics in notes.items()]
     command = evaluate_command(first, name, data, real=real)
@@ -125,7 +128,8 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
-def _shared(score: Score) -> dict[str, Any]:
+def shared_protocol(score: Score) -> dict[str, Any]:
+    """What all metrics of one pass have in common."""
     return {key: held for key, held in comparable(score.protocol).items() if key != "metric"}
 
 
