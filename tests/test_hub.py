@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from reacgan import hub, sample
 from reacgan.config import ConfigError, Experiment
 from reacgan.models import build_generator
-from reacgan.models.trained import TrainedGenerator
+from reacgan.models.trained import NormStatistics, TrainedGenerator
 
 ODD_NAMES = (
     "a,b", "", " ", "über 猫", 'quote " and `tick`', "new\nline", "../up", "all", "\udcff", "---",
@@ -38,7 +38,10 @@ def make(names=("cat", "dog"), *, seed=0, dtype=torch.float32):
             for value in generator.state_dict().values():
                 value.add_((torch.rand_like(value) - 0.5) * 0.1)
     generator.to(dtype).to(memory_format=torch.channels_last)
-    return TrainedGenerator(generator.eval().requires_grad_(False), held, tuple(names), 12_345)
+    norms = NormStatistics("moving", 0.0)  # as if they had been checked
+    return TrainedGenerator(
+        generator.eval().requires_grad_(False), held, tuple(names), 12_345, norms
+    )
 
 
 def images_of(model):

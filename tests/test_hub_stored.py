@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -122,11 +123,11 @@ def test_every_recorded_digest_is_compared(tmp_path):
 
 def test_a_folder_of_the_version_before_loads(tmp_path):
     """With the keys that there were, and no others."""
-    folder = hub.save(make(), tmp_path / "m")
+    folder = hub.save(replace(make(), norms=None), tmp_path / "m")
     config = json.loads((folder / "config.json").read_text())
     old = ["format", "reacgan", "experiment", "class_names", "images_seen", "sha256"]
     assert list(config) == old
-    assert torch.equal(images_of(hub.load(folder)), images_of(make()))
+    assert torch.equal(images_of(hub.load(folder, check=False)), images_of(make()))
 
 
 @pytest.mark.parametrize("name", GENERATORS)

@@ -11,6 +11,7 @@ from torch import nn
 
 from reacgan.config import ConfigError
 from reacgan.models import power_iteration_frozen, statistics_frozen
+from reacgan.models.norm_statistics import normalises_by_batch
 from reacgan.models.norms import BatchNorm
 from reacgan.randomness import Draws
 from reacgan.sampling import (
@@ -22,7 +23,6 @@ from reacgan.sampling import (
     to_uint8,
     with_statistics,
 )
-from reacgan.sampling.statistics import couples_samples
 
 
 def norms(generator):
@@ -60,7 +60,7 @@ def test_equal_weights(generator):
             torch.testing.assert_close(held, expected, rtol=1e-4, atol=1e-5)
     assert all(torch.equal(state[key], held) for key, held in generator.state_dict().items())
     assert made is not generator and not made.training
-    assert not couples_samples(made)
+    assert not normalises_by_batch(made)
 
 
 def test_the_moving_form(generator):
@@ -94,7 +94,7 @@ def test_a_seed_decides(generator):
     assert not torch.equal(norms(one)[0].running_mean, norms(other)[0].running_mean)
     anew = standing_statistics(batch_statistics(generator), 3, seed=0, **options)
     assert torch.equal(norms(anew)[1].running_var, norms(one)[1].running_var)
-    assert not couples_samples(anew)
+    assert not normalises_by_batch(anew)
 
 
 def test_a_copy_can_still_be_differentiated(generator):
@@ -106,7 +106,7 @@ def test_a_copy_can_still_be_differentiated(generator):
 
 def test_batch_statistics_are_those_of_training(generator):
     made = batch_statistics(generator)
-    assert couples_samples(made) and not couples_samples(generator) and not made.training
+    assert normalises_by_batch(made) and not normalises_by_batch(generator) and not made.training
     z, labels = latents_for(list(range(70)), generator.latent_dim), torch.arange(70) % 3
     company = Draws(0, "company", 0).normal(58, generator.latent_dim)
     chunks = [  # of 64 on every device: the images depend on it
@@ -146,7 +146,7 @@ def test_kinds(untrained):
     expected = standing_statistics(model.generator, 3, seed=3)
     assert torch.equal(norms(standing.generator)[0].running_var, norms(expected)[0].running_var)
     with pytest.raises(
-        ConfigError, match="statistics is 'median'; allowed: moving, batch, standing"
+        ConfigError, match="statistics is 'median'; allowed: auto, own, moving, batch"
     ):
         with_statistics(model, "median")
 

@@ -6,15 +6,19 @@ import json
 import math
 import signal
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from test_resume import assert_same_bits, state_of
 from tiny import experiment, images
 
 import reacgan
 from reacgan.config import ConfigError
-from reacgan.sampling import class_sheet, save_png
+from reacgan.models.settled import statistics_in_words
+from reacgan.sampling import save_png
+from reacgan.sampling.grids import class_images, draw_classes
 from reacgan.training import run as run_module
 from reacgan.training.checkpoint import list_checkpoints
 from reacgan.training.engine import Engine
@@ -73,10 +77,18 @@ def test_a_run_folder_holds_what_is_promised(data, tmp_path, capfd):
     weights = load_file(tmp_path / "model" / "model.safetensors")
     average = state_of(tmp_path)["average"]
     assert weights.keys() == average.keys()
-    assert all(torch.equal(weights[name], average[name]) for name in average)
+    moving = load_file(tmp_path / "model" / "moving.safetensors")  # does not fit so early
+    assert {name.rpartition(".")[2] for name in moving} == {"running_mean", "running_var", "u", "v"}
+    assert all(torch.equal({**weights, **moving}[name], average[name]) for name in average)
+    assert [line.get("statistics") for line in lines] == [None] * 2 + ["own"] + [None] * 4
     shared = reacgan.load(tmp_path, device="cpu")
-    save_png(class_sheet(shared.generator, data.class_names), tmp_path / "again.png")
-    assert (tmp_path / "again.png").read_bytes() == (tmp_path / "samples" / names[2]).read_bytes()
+    rows = class_images(shared.generator, data.class_names)
+    told = f"160 images, {statistics_in_words(shared)}"
+    assert "its own statistics (the averages of training are" in told
+    save_png(draw_classes(rows, data.class_names, told), tmp_path / "again.png")
+    sheets = [tmp_path / "again.png", tmp_path / "samples" / names[2]]
+    again, first = (np.asarray(Image.open(path)).astype(int) for path in sheets)
+    assert again.shape == first.shape and abs(again - first).max() <= 1
     told = capfd.readouterr()
     assert told.out == ""
     for words in ("50 images of 3 classes, 8 x 8 x 3", "batch 8 x 2, 160 images to see", "100%"):

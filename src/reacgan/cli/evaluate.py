@@ -63,8 +63,8 @@ class Generation:
     """Of a run: last, best, all, or the images seen of a state that it keeps."""
     labels: Literal["reference", "balanced", "uniform"] | None = None
     """Classes of generated images: as often as in the reference, balanced, or drawn uniformly."""
-    statistics: Literal["moving", "batch", "standing"] | None = None
-    """Of batch norms: moving averages, of the batch, or standing."""
+    statistics: Literal["auto", "own", "moving", "batch", "standing"] | None = None
+    """Of batch norms: auto (those that fit the generator), own, moving averages, of the batch, standing."""
     truncation: float | None = None
     """Largest absolute value of the latent."""
     psi: float | None = None

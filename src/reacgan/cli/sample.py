@@ -21,7 +21,7 @@ def sample(
     truncation: float | None = None,
     psi: float | None = None,
     psi_layers: int | None = None,
-    statistics: Literal["moving", "batch", "standing"] = "moving",
+    statistics: Literal["auto", "own", "moving", "batch", "standing"] = "auto",
     langevin: int = 0,
     langevin_rate: float = 0.01,
     langevin_noise: float = 1.0,
@@ -54,8 +54,9 @@ def sample(
     psi_layers:
         With --psi: in the first so many layers only.
     statistics:
-        What batch norms use: moving averages of training, statistics of the batch (then a
-        class and a seed are not one image), or standing ones, collected anew.
+        What batch norms use: auto takes the averages of training where they fit the generator
+        and its own statistics where they do not; own, moving (the averages of training), batch
+        (then a class and a seed are not one image), standing (collected anew).
     langevin:
         Move each latent by so many steps towards what the run's discriminator holds for real.
     langevin_rate:
@@ -67,6 +68,7 @@ def sample(
     device:
         cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU.
     """
+    from reacgan.cli.statistics import tell_statistics  # noqa: PLC0415
     from reacgan.hub import load, load_discriminator  # noqa: PLC0415
     from reacgan.sampling import (  # noqa: PLC0415
         Langevin,
@@ -80,7 +82,8 @@ def sample(
     if langevin:
         judge = load_discriminator(model, device=device)
         chain = Langevin(judge, steps=langevin, rate=langevin_rate, noise=langevin_noise)
-    loaded = with_statistics(load(model, device=device), statistics)
+    loaded = with_statistics(load(model, device=device, check=False), statistics)
+    tell_statistics(loaded, statistics)
     options: dict[str, Any] = {"truncation": truncation, "psi": psi, "layers": psi_layers}
     made = {}
     labels = loaded.class_indices(classes)

@@ -26,7 +26,7 @@ def walk(
     span: float = 3.0,
     truncation: float | None = None,
     psi: float | None = None,
-    statistics: Literal["moving", "standing"] = "moving",
+    statistics: Literal["auto", "own", "moving", "standing"] = "auto",
     device: Device = "auto",
 ) -> int:
     """Draw sheets of what lies between two classes or seeds, or along directions of the latent.
@@ -70,6 +70,7 @@ def walk(
     """
     import torch  # noqa: PLC0415
 
+    from reacgan.cli.statistics import tell_statistics  # noqa: PLC0415
     from reacgan.config import ConfigError  # noqa: PLC0415
     from reacgan.hub import load  # noqa: PLC0415
     from reacgan.sampling import (  # noqa: PLC0415
@@ -83,7 +84,8 @@ def walk(
 
     if not (between or seeds or directions):
         raise ConfigError("nowhere to walk: give --between A,B, --seeds 0,1 or --directions 3")
-    loaded = with_statistics(load(model, device=device), statistics)
+    loaded = with_statistics(load(model, device=device, check=False), statistics)
+    tell_statistics(loaded, statistics)
     options: dict[str, Any] = {"steps": steps, "truncation": truncation, "psi": psi}
     drawn = {}
     if between or seeds:

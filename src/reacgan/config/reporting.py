@@ -38,8 +38,9 @@ class ReportConfig(Schema):
 class WatchConfig(Schema):
     """Collapse and divergence: how often a run is looked at, and what follows from what is seen."""
 
-    every: PositiveInt = 10_000
-    """Images seen between two looks; one costs about as much as training on 50 images."""
+    every: PositiveInt | None = None
+    """Images seen between two looks, which come earlier at first: at 500, 1,000, 2,000, ... images. None
+    for 10,000, or a 500th of the training where that is more."""
     action: Literal["warn", "stop", "roll_back", "off"] = "warn"
     """warn says what it sees; stop also saves and ends the run; roll_back goes back to the last state
     from before it and goes on with lower learning rates, also after a loss that is not finite."""
@@ -64,7 +65,8 @@ class ScoresConfig(Schema):
     """What looks at the images: domain, inception, ..."""
     num: PositiveInt | None = None
     """Generated images of each score; None for as many as the reference has, 10,000 at most."""
-    statistics: Literal["moving", "batch", "standing"] = "moving"
-    """Of batch norms, while images are made for a score."""
+    statistics: Literal["auto", "own", "moving", "batch", "standing"] = "auto"
+    """Of batch norms, while images are made for a score: those that fit the averaged generator, what its
+    own weights have, the averages of training, those of each batch, or standing ones."""
     selection: Literal["split", "published"] = "split"
     """split chooses on other images than are reported; published on the same ones, and says so."""

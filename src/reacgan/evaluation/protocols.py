@@ -229,12 +229,19 @@ def _looked_at(extractor: dict[str, Any]) -> Iterator[str]:
     yield f"{name} extractor" + (f" ({', '.join(known)})" if known else "")
 
 
+_STATISTICS = {
+    "auto": "statistics that fit the generator (its own where the averages of training do not)",
+    "own": "the generator's own statistics",
+}
+
+
 def _generator(generator: dict[str, Any]) -> Iterator[str]:
     if "weights" in generator:
         weights = generator.pop("weights")
         yield "averaged weights" if weights in AVERAGED else f"weights: {word(weights)}"
     if generator.get("batch_norm"):
-        yield f"{generator.pop('batch_norm')} statistics"
+        kind = str(generator.pop("batch_norm"))
+        yield _STATISTICS.get(kind, f"{kind} statistics")
     if generator.get("precision"):
         yield f"generator in {generator.pop('precision')}"
     yield from _rest("", generator)

@@ -30,6 +30,7 @@ from reacgan.evaluation.subjects import (
 from reacgan.extractors import build_extractor
 from reacgan.metrics import METRICS
 from reacgan.sampling import latents_for
+from reacgan.sampling.statistics import Statistics
 
 _NO_FILES = ("digits", "hub")
 _SCALE = ("fid", "kid", "is", "prdc", "ifid", "per_class")
@@ -49,7 +50,7 @@ class Request:
     extractor_options: Mapping[str, Any] = field(default_factory=dict)
     num: int | None = None
     labels: str | None = None
-    statistics: str | None = None
+    statistics: Statistics | None = None
     truncation: float | None = None
     psi: float | None = None
     layers: int | None = None
@@ -141,6 +142,7 @@ def score(
     for subject in subjects:
         num = _count(subject, reference, request)
         manner = _manner(subject, request)
+        subject = subject.settled(manner)  # noqa: PLW2901
         source = subject.source(manner, num, reference)
         facts = _facts(subject, manner, reference)
         wanted = _metrics(request)
@@ -171,7 +173,7 @@ def _manner(subject: Subject, request: Request) -> Manner:
     chosen = subject.selection.get("checkpoint") == "best"
     return Manner(
         labels=request.labels or "reference",
-        statistics=request.statistics or "moving",
+        statistics=request.statistics or "auto",
         truncation=request.truncation,
         psi=request.psi,
         layers=request.layers,

@@ -19,8 +19,10 @@ from reacgan.data.folder import list_folder
 from reacgan.data.pack import open_listings, scan_listings
 from reacgan.evaluation.reference import Reference, part_of
 from reacgan.evaluation.sources import DataSource, GeneratorSource, Source, choose_labels
+from reacgan.models.settled import BATCH, BATCHES, BOUND, statistics_in_words
 from reacgan.models.trained import TrainedGenerator
 from reacgan.sampling import COUPLED_CHUNK, Langevin, with_statistics
+from reacgan.sampling.statistics import Statistics
 
 AS_IT_IS: Mapping[str, str] = {"checkpoint": "as it is"}
 """A state that no score has chosen."""
@@ -43,8 +45,8 @@ class Manner:
 
     labels: str = "reference"
     """Which classes: as the reference has them, balanced, or uniformly drawn."""
-    statistics: str = "moving"
-    """Of batch norms: moving averages, of the batch, or standing."""
+    statistics: Statistics = "auto"
+    """Of batch norms; see :func:`reacgan.sampling.with_statistics`."""
     truncation: float | None = None
     psi: float | None = None
     layers: int | None = None
@@ -56,6 +58,10 @@ class Manner:
         told: dict[str, Any] = {"weights": weights, "batch_norm": self.statistics}
         if self.statistics == "batch":
             told["batch"] = COUPLED_CHUNK
+        if self.statistics == "auto":
+            told["auto"] = {"bound": BOUND, "images": BATCHES * BATCH}
+        if self.statistics == "own":
+            told["own"] = {"images": BATCHES * BATCH}
         for name in ("truncation", "psi", "layers"):
             if getattr(self, name) is not None:
                 told[name] = getattr(self, name)
@@ -109,6 +115,13 @@ class Subject:
             return self.images.channels
         return self.config.channels if self.config is not None else 3
 
+    def settled(self, manner: Manner) -> Subject:
+        """The subject with a generator of the statistics that are wanted, and what these are."""
+        if self.model is None:
+            return self
+        model = with_statistics(self.model, manner.statistics)
+        return replace(self, model=model, notes=(*self.notes, *notes_on(model, manner.statistics)))
+
     def source(self, manner: Manner, num: int, reference: Reference) -> Source:
         """``num`` images: of a set evenly spaced ones, so that all classes are among them."""
         if self.images is not None:
@@ -120,9 +133,8 @@ class Subject:
             raise ConfigError(f"{self.name}: neither images nor a generator")
         counts = _frequencies(self.model.class_names, reference)
         labels = choose_labels(self.rule(manner, reference), num, counts, seed=manner.seed)
-        model = with_statistics(self.model, manner.statistics)  # type: ignore[arg-type]
         return GeneratorSource(
-            model,
+            self.model,
             labels,
             seed=manner.seed,
             truncation=manner.truncation,
@@ -136,6 +148,12 @@ class Subject:
         names = self.model.class_names if self.model is not None else ()
         follows = manner.labels == "reference" and any(_frequencies(names, reference, missing=0))
         return "balanced" if manner.labels == "reference" and not follows else manner.labels
+
+
+def notes_on(model: TrainedGenerator, statistics: Statistics) -> tuple[str, ...]:
+    """What belongs beside a score, where the averages of training did not fit the generator."""
+    own = statistics == "auto" and model.norms is not None and model.norms.kind == "own"
+    return (f"made with {statistics_in_words(model)}",) if own else ()
 
 
 def _frequencies(
@@ -190,14 +208,14 @@ def _generators(place: Path, checkpoint: str, device: Device) -> list[Subject]:
     if place.name == BEST and (place / "selection.json").exists():
         place, checkpoint = place.parent, BEST
     if checkpoint == "last":
-        return [_generator(place, hub.load(place, device=device), AS_IT_IS)]
+        return [_generator(place, hub.load(place, device=device, check=False), AS_IT_IS)]
     if checkpoint == "best":
         if not (place / BEST / "config.json").exists():
             raise ConfigError(
                 f"{place}: has no best/ state; train with --set scores.every=N to select one"
             )
         chosen, notes = told_apart(read_selection(place))
-        model = hub.load(place / BEST, device=device)
+        model = hub.load(place / BEST, device=device, check=False)
         return [replace(_generator(place, model, chosen), notes=notes)]
     states = hub.list_states(place)
     if checkpoint != "all":
@@ -208,7 +226,7 @@ def _generators(place: Path, checkpoint: str, device: Device) -> list[Subject]:
         states = [int(re.sub("[_,]", "", checkpoint))]
     found = []
     for seen in states:
-        model = hub.load_state(place, seen, device=device)
+        model = hub.load_state(place, seen, device=device, check=False)
         found.append(_generator(place, model, AS_IT_IS))
     if not found:
         raise ConfigError(f"{place}: keeps no states; leave --checkpoint at last")

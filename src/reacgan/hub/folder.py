@@ -19,6 +19,8 @@ from reacgan.tensors import describe_non_finite, non_finite, read_tensors
 FORMAT = 1
 WEIGHTS = "model.safetensors"
 DISCRIMINATOR = "discriminator.safetensors"
+MOVING = "moving.safetensors"
+"""The averages of training of batch norms, where the weights hold the generator's own statistics."""
 CONFIG = "config.json"
 REMEDY = "copy the model again, or resume its run, which writes it anew"
 
@@ -64,12 +66,21 @@ def _are_names(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(name, str) for name in value)
 
 
+def _are_statistics(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.get("kind") in ("moving", "own")
+        and isinstance(value.get("distance"), int | float)
+    )
+
+
 # What the configuration holds, and whether a value can be it.
 _KEYS: dict[str, Callable[[Any], bool]] = {
     "experiment": lambda value: isinstance(value, dict),
     "class_names": _are_names,
     "images_seen": lambda value: type(value) is int and value >= 0,
     "sha256": lambda value: isinstance(value, str),
+    "statistics": lambda value: value is None or _are_statistics(value),
 }
 
 
@@ -156,8 +167,9 @@ def check_digests(folder: Path, config: Mapping[str, Any]) -> list[str]:
         ConfigError: one is missing or another than was saved.
     """
     recorded = {WEIGHTS: config["sha256"]}
-    if config.get("discriminator_sha256") is not None:
-        recorded[DISCRIMINATOR] = config["discriminator_sha256"]
+    for name, key in ((DISCRIMINATOR, "discriminator_sha256"), (MOVING, "moving_sha256")):
+        if config.get(key) is not None:
+            recorded[name] = config[key]
     further = config.get("files", {})
     recorded.update(further if isinstance(further, Mapping) else {})
     for name, expected in recorded.items():

@@ -1,8 +1,9 @@
 """Sharing a generator: safetensors, its configuration, a card, and digests. Never a pickle.
 
-A model folder holds ``model.safetensors`` (the averaged generator), ``config.json`` (the experiment,
-class names and images seen, and the digest of the weights), ``README.md`` (the card), and maybe
-``discriminator.safetensors`` and further files.
+A model folder holds ``model.safetensors`` (the averaged generator, with the statistics that fit it),
+``config.json`` (the experiment, class names and images seen, which statistics these are, and the digest
+of the weights), ``README.md`` (the card), and maybe ``moving.safetensors`` (the statistics that did not
+fit), ``discriminator.safetensors`` and further files.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from reacgan.hub.folder import (
     CONFIG,
     DISCRIMINATOR,
     FORMAT,
+    MOVING,
     WEIGHTS,
     check_digest,
     digest,
@@ -35,8 +37,9 @@ from reacgan.hub.folder import (
 )
 from reacgan.hub.places import locate
 from reacgan.models import Discriminator, build_generator
-from reacgan.models.trained import TrainedGenerator
-from reacgan.tensors import packed
+from reacgan.models.settled import settle
+from reacgan.models.trained import NormStatistics, TrainedGenerator
+from reacgan.tensors import packed, read_tensors
 
 Stored = Literal["float32", "bfloat16"]
 """How weights are stored; buffers, such as moving averages and singular vectors, stay float32."""
@@ -47,7 +50,6 @@ def save(
     folder: str | Path,
     *,
     beside: Mapping[str, str | bytes] | None = None,
-    weights: Mapping[str, Tensor] | None = None,
     dtype: Stored | None = None,
     discriminator: Discriminator | None = None,
     facts: Mapping[str, Any] | None = None,
@@ -55,10 +57,10 @@ def save(
     """Write a model folder; an existing one is replaced as a whole.
 
     Args:
-        model: whose weights, configuration and class names are written.
+        model: whose weights, configuration and class names are written, and whether the statistics of
+            its batch norms fit (``model.norms``); what was not checked is checked on loading.
         folder: where to.
         beside: further files by name, text or bytes; a ``README.md`` takes the place of the card.
-        weights: a copy of the generator's state to write, while that goes on changing.
         dtype: of the stored weights: float32, or bfloat16, half as large, which keeps 8 bits of each
             number (buffers stay float32, and loading gives float32 again); None as they are.
         discriminator: stored too, for :func:`load_discriminator`.
@@ -77,7 +79,7 @@ def save(
     writing = folder.with_name(f".writing-{folder.name}")
     shutil.rmtree(writing, ignore_errors=True)
     writing.mkdir()
-    (writing / WEIGHTS).write_bytes(packed(stored(model.generator, dtype, weights)))
+    (writing / WEIGHTS).write_bytes(packed(stored(model.generator, dtype)))
     config = {
         "format": FORMAT,
         "reacgan": __version__,
@@ -86,6 +88,14 @@ def save(
         "images_seen": model.images_seen,
         "sha256": digest(writing / WEIGHTS),
     }
+    if model.norms is not None:
+        kind, moving = model.norms.kind, model.norms.moving
+        config["statistics"] = {"kind": kind, "distance": round(model.norms.distance, 6)}
+        if kind == "own":
+            (writing / MOVING).write_bytes(
+                packed({name: value.cpu() for name, value in moving.items()})
+            )
+            config["moving_sha256"] = digest(writing / MOVING)
     if discriminator is not None:
         (writing / DISCRIMINATOR).write_bytes(packed(stored(discriminator, dtype)))
         config["discriminator_sha256"] = digest(writing / DISCRIMINATOR)
@@ -101,14 +111,12 @@ def save(
     return folder
 
 
-def stored(
-    network: nn.Module, dtype: Stored | None, held: Mapping[str, Tensor] | None = None
-) -> dict[str, Tensor]:
-    """A network's state (or ``held``, a copy of it) on the CPU as it goes into a file."""
+def stored(network: nn.Module, dtype: Stored | None) -> dict[str, Tensor]:
+    """A network's state on the CPU as it goes into a file."""
     kinds = {"float32": torch.float32, "bfloat16": torch.bfloat16}
     learned = {name for name, _ in network.named_parameters()}
     tensors = {}
-    for name, value in (network.state_dict() if held is None else held).items():
+    for name, value in network.state_dict().items():
         kind = value.dtype
         if dtype is not None and value.is_floating_point():
             kind = kinds[dtype] if name in learned else torch.float32
@@ -131,13 +139,17 @@ def _put_in_place(writing: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def load(path: str | Path, *, device: Device = "auto") -> TrainedGenerator:
+def load(path: str | Path, *, device: Device = "auto", check: bool = True) -> TrainedGenerator:
     """The generator of a run folder, model folder or name, in evaluation mode.
+
+    A folder of an earlier version does not say whether the statistics of its batch norms fit its
+    weights: that is checked here, by a thousand images, see :func:`reacgan.models.settled.settle`.
 
     Args:
         path: a run's folder, its ``model``, or any folder that :func:`save` wrote; a name of
             :func:`reacgan.pretrained`; or ``hub:OWNER/NAME``, of the Hugging Face hub.
         device: ``auto`` takes CUDA, then MPS, then the CPU.
+        check: False leaves an earlier version's statistics as they are stored.
 
     Raises:
         ConfigError: nothing to load there, or a file that is damaged or of another version.
@@ -157,4 +169,19 @@ def load(path: str | Path, *, device: Device = "auto") -> TrainedGenerator:
         raise ConfigError(f"{folder / CONFIG}: {error}") from None
     fill(generator, folder / WEIGHTS, CONFIG)
     generator.to(place).eval().requires_grad_(False)
-    return TrainedGenerator(generator, experiment, names, config["images_seen"])
+    loaded = TrainedGenerator(
+        generator, experiment, names, config["images_seen"], _norms(folder, config)
+    )
+    return settle(loaded) if check else loaded
+
+
+def _norms(folder: Path, config: Mapping[str, Any]) -> NormStatistics | None:
+    """What the folder says of its statistics; None in one of an earlier version."""
+    facts = config.get("statistics")
+    if facts is None:
+        return None
+    moving = {}
+    if facts["kind"] == "own":
+        check_digest(folder / MOVING, config.get("moving_sha256"))
+        moving = read_tensors(folder / MOVING)
+    return NormStatistics(facts["kind"], facts["distance"], moving)

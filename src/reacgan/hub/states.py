@@ -21,6 +21,7 @@ from reacgan.hub.folder import (
 from reacgan.hub.models import load
 from reacgan.hub.places import locate
 from reacgan.models import Discriminator, build_discriminator
+from reacgan.models.settled import settle
 from reacgan.models.trained import TrainedGenerator
 
 _STATES = "checkpoints"
@@ -36,13 +37,17 @@ def list_states(path: str | Path) -> list[int]:
     return sorted(int(one.name) for one in states.iterdir() if one.is_dir() and one.name.isdigit())
 
 
-def load_state(path: str | Path, images_seen: int, *, device: Device = "auto") -> TrainedGenerator:
+def load_state(
+    path: str | Path, images_seen: int, *, device: Device = "auto", check: bool = True
+) -> TrainedGenerator:
     """The averaged generator of one of a run's states, in evaluation mode.
 
     Args:
         path: a run's folder, or its ``model``.
         images_seen: which state; :func:`list_states` names them.
         device: as in :func:`reacgan.load`.
+        check: whether statistics that do not fit the weights give way to those that do, as in
+            :func:`reacgan.load`; a state stores the averages of training.
 
     Raises:
         ConfigError: no such state (lists those there are), or a damaged one.
@@ -55,10 +60,11 @@ def load_state(path: str | Path, images_seen: int, *, device: Device = "auto") -
     file = _part(run / _STATES / f"{images_seen:012d}", _AVERAGE)
     if file is None:
         raise ConfigError(f"{run}: its state at {images_seen:,} images is damaged; take another")
-    model = load(path, device=device)
+    model = load(path, device=device, check=False)
     fill(model.generator, file, CONFIG)
     model.generator.to(find_device(device)).eval().requires_grad_(False)
-    return replace(model, images_seen=images_seen)
+    loaded = replace(model, images_seen=images_seen, norms=None)
+    return settle(loaded) if check else loaded
 
 
 def load_discriminator(path: str | Path, *, device: Device = "auto") -> Discriminator:

@@ -48,6 +48,14 @@ class SpectralNorm(nn.Module):
         if not self.weight.is_meta:
             self.v.copy_(_unit(self.weight.flatten(1).t().mv(self.u)))
 
+    @torch.no_grad()
+    def converge(self, iterations: int) -> None:
+        """So many power iterations at once, for a weight that was not trained step by step."""
+        matrix = self.weight.flatten(1)
+        for _ in range(iterations):
+            self.v.copy_(_unit(matrix.t().mv(self.u)))
+            self.u.copy_(_unit(matrix.mv(self.v)))
+
     def normalised_weight(self) -> Tensor:
         """``weight / sigma``, same shape as ``weight``."""
         with torch.autocast(self.weight.device.type, enabled=False):

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from torch import Tensor
 
 from reacgan.config import ConfigError, Experiment, suggest
 from reacgan.models.base import Generator
+
+
+@dataclass(frozen=True)
+class NormStatistics:
+    """Which statistics the batch norms of a generator hold, and how that came."""
+
+    kind: Literal["moving", "own"]
+    """The averages of training, or what the generator's own weights have."""
+    distance: float
+    """From the averages of training to its own; see :func:`reacgan.models.settled.distance`."""
+    moving: Mapping[str, Tensor] = field(default_factory=dict)
+    """With ``own``: the averages of training, by their names in the state."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +32,8 @@ class TrainedGenerator:
     experiment: Experiment
     class_names: tuple[str, ...]
     images_seen: int
+    norms: NormStatistics | None = None
+    """None while nobody has checked whether the stored statistics fit the weights."""
 
     @property
     def latent_dim(self) -> int:

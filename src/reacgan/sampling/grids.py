@@ -19,6 +19,7 @@ from reacgan.sampling.latents import latents_for
 from reacgan.sampling.sample import generate
 
 MOST_ROWS = 25
+_CAPTION_HEIGHT = 18
 PICTURE_CHANNELS = (1, 3, 4)
 """What a PNG holds as a whole: grey, RGB, RGBA."""
 
@@ -47,29 +48,37 @@ def class_images(generator: Generator, class_names: tuple[str, ...], columns: in
     return images.unflatten(0, (len(rows), columns))
 
 
-def draw_classes(images: Tensor, class_names: tuple[str, ...]) -> Image.Image:
+def draw_classes(images: Tensor, class_names: tuple[str, ...], caption: str = "") -> Image.Image:
     """The sheet of what :func:`class_images` gave."""
-    return sheet(images, [class_names[row] for row in rows_for(len(class_names))])
+    return sheet(images, [class_names[row] for row in rows_for(len(class_names))], caption=caption)
 
 
-def sheet(images: Tensor, names: list[str] | None = None, *, smallest: int = 48) -> Image.Image:
+def sheet(
+    images: Tensor, names: list[str] | None = None, *, smallest: int = 48, caption: str = ""
+) -> Image.Image:
     """Draw uint8 images [rows, columns, C, H, W]; small ones are enlarged without smoothing.
 
     Args:
         images: the pictures; of more than four channels, or of two, a part is shown.
         names: a caption for each row.
         smallest: images are enlarged by a whole factor until their shorter side reaches this.
+        caption: a line below them all.
     """
     rows, columns, _, height, width = images.shape
     factor = max(1, -(-smallest // min(height, width)))
     cell_height, cell_width, gap = height * factor, width * factor, 2
     margin = _caption_width(names, cell_height) if names else 0
+    bottom = gap + rows * (cell_height + gap)
     canvas = Image.new(
         "RGB",
-        (margin + columns * (cell_width + gap) + gap, rows * (cell_height + gap) + gap),
+        (
+            margin + columns * (cell_width + gap) + gap,
+            bottom + (_CAPTION_HEIGHT if caption else 0),
+        ),
         "white",
     )
     draw = ImageDraw.Draw(canvas)
+    draw.text((4, bottom), caption, "dimgrey", ImageFont.load_default(size=12))
     for row in range(rows):
         top = gap + row * (cell_height + gap)
         if names:

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from reacgan.config import ConfigError
 from reacgan.models import Discriminator, Generator
+from reacgan.models.norm_statistics import normalises_by_batch
 from reacgan.randomness import Draws
 from reacgan.sampling.latents import chunk_size
-from reacgan.sampling.statistics import couples_samples
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def langevin(
     Langevin(discriminator, steps, rate, noise, decay, decay_every)  # checks the values
     if len(seeds) != len(z):
         raise ConfigError(f"langevin: {len(seeds)} seeds for {len(z)} latents; give one for each")
-    if couples_samples(generator):
+    if normalises_by_batch(generator):
         raise ConfigError("langevin moves each sample by itself: use moving or standing statistics")
     step = chunk_size(next(generator.parameters()).device)
     moved = []

@@ -14,12 +14,12 @@ from torch.nn import functional as F
 
 from reacgan.config import ConfigError
 from reacgan.models import Generator
+from reacgan.models.norm_statistics import normalises_by_batch
 from reacgan.models.trained import TrainedGenerator
 from reacgan.randomness import Draws
 from reacgan.sampling.langevin import Langevin
 from reacgan.sampling.latents import COUPLED_CHUNK, chunk_size, latents_for
 from reacgan.sampling.pixels import image_name, to_uint8
-from reacgan.sampling.statistics import couples_samples
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def sample(
         raise ConfigError(f"num is {num}; allowed: 1 or more")
     labels = model.class_indices(classes)
     seeds = range(seed, seed + num)
-    if couples_samples(model.generator):
+    if normalises_by_batch(model.generator):
         wanted = ((label, one) for one in seeds for label in labels)
     else:
         wanted = ((label, one) for label in labels for one in seeds)
@@ -88,7 +88,7 @@ def _generate(
     langevin: Langevin | None,
     draw: Callable[..., Tensor],
 ) -> Iterator[Sample]:
-    coupled = couples_samples(model.generator)
+    coupled = normalises_by_batch(model.generator)
     step = COUPLED_CHUNK if coupled else chunk_size(next(model.generator.parameters()).device)
     while part := list(islice(wanted, step)):
         seeds = [seed for _, seed in part]
@@ -133,10 +133,10 @@ def generate(
     """
     _check_psi(psi, layers)
     weight = next(generator.parameters())
-    step = COUPLED_CHUNK if couples_samples(generator) else chunk_size(weight.device)
+    step = COUPLED_CHUNK if normalises_by_batch(generator) else chunk_size(weight.device)
     truncated = partial(generator.truncated, psi=psi, layers=layers) if psi is not None else None
     draw = truncated or generator
-    fill = _with_company if couples_samples(generator) else _repeated
+    fill = _with_company if normalises_by_batch(generator) else _repeated
     made = []
     for start in range(0, len(z), step):
         part, names = z[start : start + step], labels[start : start + step]

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
-from torch import Tensor, nn
 
 from reacgan.config import ConfigError
 from reacgan.models import Generator
+from reacgan.models.norm_statistics import collecting, normalise_by_batch
+from reacgan.models.settled import settle, with_moving, with_own
 from reacgan.models.trained import TrainedGenerator
 from reacgan.randomness import Draws
 
-Statistics = Literal["moving", "batch", "standing"]
+Statistics = Literal["auto", "own", "moving", "batch", "standing"]
 
 
 def with_statistics(
@@ -24,7 +23,9 @@ def with_statistics(
 ) -> TrainedGenerator:
     """The model with a generator whose batch norms use statistics of this kind.
 
-    - ``moving``: the averages of training; the model as it is.
+    - ``auto``: those that fit its weights, see :func:`reacgan.models.settled.settle`.
+    - ``own``: what its own weights have, see :func:`reacgan.models.settled.own_statistics`.
+    - ``moving``: the averages of training.
     - ``batch``: those of the batch itself, see :func:`batch_statistics`.
     - ``standing``: collected anew, see :func:`standing_statistics`; ``seed`` is for these.
 
@@ -35,12 +36,17 @@ def with_statistics(
     """
     if kind not in get_args(Statistics):
         raise ConfigError(f"statistics is {kind!r}; allowed: {', '.join(get_args(Statistics))}")
+    if kind == "auto":
+        return settle(model)
+    if kind == "own":
+        return with_own(model)
+    moving = with_moving(model)
     if kind == "moving":
-        return model
+        return moving
     if kind == "batch":
-        return replace(model, generator=batch_statistics(model.generator))
-    collected = standing_statistics(model.generator, len(model.class_names), seed=seed)
-    return replace(model, generator=collected)
+        return replace(moving, generator=batch_statistics(moving.generator))
+    collected = standing_statistics(moving.generator, len(model.class_names), seed=seed)
+    return replace(moving, generator=collected)
 
 
 @torch.no_grad()
@@ -79,16 +85,18 @@ def standing_statistics(
         raise ConfigError(f"momentum is {momentum}; allowed: above 0 to 1, or None")
     copied = copy.deepcopy(generator).eval()
     weight = next(copied.parameters())
-    with _collecting(copied) as collectors:
+    with collecting(copied) as pairs:
         for index in range(batches):
             draws = Draws(seed, "standing statistics", index)
             size = batch if momentum is None else int(draws.integers(1, low=1, high=batch + 1))
             z = draws.normal(size, copied.latent_dim)
             labels = draws.integers(size, high=num_classes)
-            share = 1 / (index + 1) if momentum is None else momentum
-            for collector in collectors:
-                collector.share = share
+            for _, collector in pairs:
+                collector.share = 1 / (index + 1) if momentum is None else momentum
             copied(z.to(weight.device, weight.dtype), labels.to(weight.device))
+    for layer, collector in pairs:
+        layer.running_mean.copy_(collector.mean)
+        layer.running_var.copy_(collector.variance)
     return copied
 
 
@@ -97,71 +105,8 @@ def batch_statistics(generator: Generator) -> Generator:
 
     An image then depends on what is made along with it: a class and a seed are no longer one image,
     and a batch of one class differs from the mixed batches of training. Published scores on small
-    images were often measured so; ``standing`` is the better choice for anything else.
+    images were often measured so; ``auto`` is the better choice for anything else.
     """
     copied = copy.deepcopy(generator).eval()
-    for layer in _norms(copied):
-        layer.register_forward_pre_hook(_Collector(layer))
+    normalise_by_batch(copied)
     return copied
-
-
-def couples_samples(generator: nn.Module) -> bool:
-    """Whether an image depends on what is made along with it."""
-    return any(
-        layer.training or any(isinstance(hook, _Collector) for hook in _hooks(layer))
-        for layer in _norms(generator)
-    )
-
-
-class _Collector:
-    """Before a layer runs, its statistics become those of the batch; averages are kept here.
-
-    The layer stays in evaluation mode, so it sends no message to other processes.
-    """
-
-    def __init__(self, layer: Any) -> None:
-        self.mean = torch.zeros_like(layer.running_mean)
-        self.variance = torch.ones_like(layer.running_var)
-        self.share = 0.0
-
-    def __call__(self, layer: Any, given: tuple[Tensor, ...]) -> None:
-        images = given[0].detach().to(layer.running_mean.dtype)
-        places = [dimension for dimension in range(images.dim()) if dimension != 1]
-        variance, mean = torch.var_mean(images, places, correction=0)
-        layer.running_mean.copy_(mean)
-        layer.running_var.copy_(variance)
-        count = images.numel() // images.shape[1]
-        self.mean.lerp_(mean, self.share)
-        self.variance.lerp_(variance * (count / max(count - 1, 1)), self.share)
-
-
-@contextmanager
-def _collecting(generator: nn.Module) -> Iterator[list[_Collector]]:
-    """Within the block the layers normalise by the batch; afterwards they keep what was averaged."""
-    layers = _norms(generator)
-    collectors = [_Collector(layer) for layer in layers]
-    for layer in layers:
-        for key, hook in list(layer._forward_pre_hooks.items()):
-            if isinstance(hook, _Collector):  # a copy with batch statistics: not any more
-                del layer._forward_pre_hooks[key]
-    pairs = list(zip(layers, collectors, strict=True))
-    hooks = [layer.register_forward_pre_hook(collector) for layer, collector in pairs]
-    yield collectors
-    for (layer, collector), hook in zip(pairs, hooks, strict=True):
-        hook.remove()
-        layer.running_mean.copy_(collector.mean)
-        layer.running_var.copy_(collector.variance)
-
-
-def _norms(generator: nn.Module) -> list[Any]:
-    """Batch norms of any kind: layers with running statistics."""
-    return [
-        layer
-        for layer in generator.modules()
-        if isinstance(getattr(layer, "running_mean", None), Tensor)
-        and isinstance(getattr(layer, "running_var", None), Tensor)
-    ]
-
-
-def _hooks(layer: Any) -> list[Any]:
-    return list(layer._forward_pre_hooks.values())

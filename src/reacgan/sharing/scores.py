@@ -72,7 +72,7 @@ def evaluate_command(score: Score, name: str, data: DataConfig, *, real: bool) -
         "num": (fake.get("images"), reference.get("images")),
         "labels": (fake.get("labels"), "reference"),
         "seed": (fake.get("seed"), 0),
-        "statistics": (generator.get("batch_norm"), "moving"),
+        "statistics": (generator.get("batch_norm"), "auto"),
         "truncation": (generator.get("truncation"), None),
         "psi": (generator.get("psi"), None),
         "psi-layers": (generator.get("layers"), None),

@@ -31,6 +31,9 @@ RECALL_ONCE = 0.1
 SHARE_OF_BEST_RECALL = 0.4
 TIMES_BEST_FID = 2.5
 DISCRIMINATOR_WINS = 0.05
+TIMES_CHANCE = 100.0
+BEYOND_ALL = 1e4
+"""Of losses without a level of chance: further from 0 than any run that learned something."""
 SURE_OF_REAL = 0.95
 PASSES = 20
 TIMES_MEDIAN = {"adversarial": 10.0, "conditioning": 3.0}
@@ -223,10 +226,13 @@ def _scored(looks: Sequence[Look], name: str) -> list[float]:
 
 
 def _as_distinct(looks: Sequence[Look], nature: Nature) -> Sequence[Look]:
-    """The looks at which classes were about as distinct as ever; all of a run without labels."""
+    """The looks at which classes were about as distinct as ever; all of a run without labels.
+
+    As distinct as real classes is distinct enough: what has collapsed may be more so.
+    """
     if not nature.conditional or "contrast" not in looks[-1].numbers:
         return looks
-    highest = max(look.numbers.get("contrast", 0.0) for look in looks)
+    highest = min(max(look.numbers.get("contrast", 0.0) for look in looks), 1.0)
     kept = [
         look for look in looks[:-1] if look.numbers.get("contrast", 0.0) >= AS_DISTINCT * highest
     ]
@@ -258,6 +264,10 @@ def _divergence(looks: Sequence[Look], nature: Nature) -> Finding | None:
     loss = numbers.get("d/adversarial")
     if loss is not None and nature.chance > 0 and loss < DISCRIMINATOR_WINS * nature.chance:
         return Finding("divergence", {"d/adversarial": loss, "chance": nature.chance})
+    most = TIMES_CHANCE * nature.chance or BEYOND_ALL
+    for name in ("d/adversarial", "g/adversarial"):
+        if abs(numbers.get(name, 0.0)) > most:
+            return Finding("divergence", {name: numbers[name], "most": most})
     if steps >= _WARM_UP_STEPS and numbers.get("flat", 0.0) > MOST_PIXELS:
         return Finding("divergence", {"flat": numbers["flat"]})
     drifting = ("g/adversarial", "d/score_real", "d/score_fake")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from reacgan.data import ImageData
 from reacgan.losses import adversarial
+from reacgan.models.trained import TrainedGenerator
 from reacgan.sampling.latents import latents_for
 from reacgan.sampling.sample import generate
 from reacgan.training.health import SIGN_AT, Nature, image_signals
@@ -59,7 +60,9 @@ def _spaced(length: int, count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 
 @torch.no_grad()
-def signals(trainer: Trainer, picked: tuple[Tensor, Tensor], nature: Nature) -> dict[str, float]:
+def signals(
+    trainer: Trainer, model: TrainedGenerator, picked: tuple[Tensor, Tensor], nature: Nature
+) -> dict[str, float]:
     """The signals of this moment: of the averaged generator's images, and of D on real ones.
 
     ``real_sign`` is the mean sign of D's score on real images, r_t of Karras et al. (2020,
@@ -68,10 +71,12 @@ def signals(trainer: Trainer, picked: tuple[Tensor, Tensor], nature: Nature) -> 
     real, labels = picked
     state, engine = trainer.state, trainer.engine
     seeds = [*range(real.shape[1])] * len(labels)
-    z = latents_for(seeds[: real.shape[1]], state.average.latent_dim).repeat(len(labels), 1)
+    z = latents_for(seeds[: real.shape[1]], model.latent_dim).repeat(len(labels), 1)
     repeated = labels.repeat_interleave(real.shape[1])
-    fake = generate(state.average, z, repeated, seeds=seeds).unflatten(0, real.shape[:2])
+    fake = generate(model.generator, z, repeated, seeds=seeds).unflatten(0, real.shape[:2])
     found = image_signals(fake, real)
+    if model.norms is not None:
+        found["statistics_distance"] = model.norms.distance
     if nature.undecided is not None:
         size = max(trainer.local_batch // trainer.parts, 1)  # what the memory is known to hold
         state.discriminator.eval()

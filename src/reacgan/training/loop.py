@@ -28,6 +28,7 @@ from reacgan.training.schedules import (
     due,
     ema_decay,
     learning_rate,
+    look_due,
     top_share,
 )
 from reacgan.training.speed import Ways
@@ -278,14 +279,15 @@ def _call_what_is_due(trainer: Trainer, tasks: Due, before: int, *, said: bool) 
     """What the images seen since ``before`` make due; ``said``: it is time for a line in any case."""
     experiment, now = trainer.experiment, trainer.state.images_seen
     report = experiment.report
-    for every, call in (
-        (experiment.scores.every, tasks.score),
-        (report.diagnose_every, tasks.diagnose),
-        (experiment.watch.every, tasks.look),
-        (report.diagnose_every, tasks.report),
-        (report.journal_every, tasks.report),
-        (report.samples_every, tasks.samples),
-        (report.checkpoint_every, tasks.checkpoint),
+    looks = look_due(experiment.watch.every, before, now, experiment.training.images)
+    for is_due, call in (
+        (due(experiment.scores.every, before, now), tasks.score),
+        (due(report.diagnose_every, before, now), tasks.diagnose),
+        (looks, tasks.look),
+        (due(report.diagnose_every, before, now), tasks.report),
+        (due(report.journal_every, before, now) or said, tasks.report),
+        (due(report.samples_every, before, now), tasks.samples),
+        (due(report.checkpoint_every, before, now), tasks.checkpoint),
     ):
-        if due(every, before, now) or (said and call == tasks.report):
+        if is_due:
             call()

@@ -32,6 +32,28 @@ def due(every: int | None, before: int, now: int) -> bool:
     return every is not None and now // every > before // every
 
 
+FIRST_LOOK = 500
+"""Images seen at the first look of the watch."""
+
+
+def look_due(every: int | None, before: int, now: int, images: int) -> bool:
+    """Whether the watch looks now: at every doubling of 500 images, then every so many images.
+
+    Args:
+        every: ``watch.every``; None for 10,000, or a 500th of ``images`` where that is more.
+        before: images seen one cycle ago.
+        now: images seen.
+        images: of the whole training.
+    """
+    usual = every if every is not None else max(10_000, images // 500)
+    early = FIRST_LOOK
+    while early < usual:
+        if before < early <= now:
+            return True
+        early *= 2
+    return due(usual, before, now)
+
+
 def half_life_of(decay: float, images_per_update: int) -> float:
     """Half-life in images of a decay that published code applies at every generator step.
 

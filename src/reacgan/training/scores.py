@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -39,6 +38,7 @@ from reacgan.evaluation.subjects import (
     REPORT_SEED,
     Manner,
     half_of,
+    notes_on,
     read_selection,
     told_apart,
 )
@@ -211,9 +211,9 @@ class PeriodicScores:
         count = self.config.num or min(len(data), MOST)
         manner = Manner(statistics=self.config.statistics, seed=seed)
         labels = choose_labels(manner.labels, count, [int(one) for one in data.counts])
-        model = replace(model, generator=model.generator.eval())
+        made = with_statistics(model, self.config.statistics)
         return evaluate(
-            GeneratorSource(with_statistics(model, self.config.statistics), labels, seed=seed),
+            GeneratorSource(made, labels, seed=seed),
             reference,
             metrics=self.config.metrics,
             extractor=self.extractor,
@@ -224,7 +224,7 @@ class PeriodicScores:
                 selection=selection,
                 labels=manner.labels,
                 seed=manner.seed,
-                notes=notes,
+                notes=(*notes, *notes_on(made, self.config.statistics)),
             ),
             device=self.device.type,
             cache=self.cache,

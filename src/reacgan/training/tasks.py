@@ -13,6 +13,7 @@ from torch import Tensor
 
 from reacgan import distributed, hub
 from reacgan.data import ImageData
+from reacgan.models.settled import settle, statistics_in_words
 from reacgan.models.trained import TrainedGenerator
 from reacgan.sampling import NonFiniteImageError, save_png
 from reacgan.sampling.grids import class_images, draw_classes
@@ -53,6 +54,8 @@ class Tasks:
         self.scores = periodic_scores(trainer, data, folder.path)
         self.diagnosis: dict[str, float] = {}
         """For the next line."""
+        self._trained: TrainedGenerator | None = None
+        self._statistics: str | None = "moving"
         self.began_at = trainer.state.images_seen
         # What a resumed state was read from stays as it is.
         self.saved_at: int | None = trainer.state.images_seen or None
@@ -100,8 +103,8 @@ class Tasks:
 
     def look(self) -> None:
         """Work out what the watch looks at, report, and act on it."""
-        with self._images_are_finite():
-            self.watch.look()
+        with self.journal.paused(), self._images_are_finite():
+            self.watch.look(self.trained if distributed.is_main() else None)
         self.report()
         self.settle()
 
@@ -134,10 +137,11 @@ class Tasks:
         if not distributed.is_main():
             return
         with self.journal.paused(), self._images_are_finite():
-            state = self.trainer.state
-            images = class_images(state.average, self.data.class_names)
-            path = self.folder.samples / f"{state.images_seen:012d}.png"
-            self.writer.do(partial(self._draw, images, path))
+            model = self.trained()
+            images = class_images(model.generator, self.data.class_names)
+            path = self.folder.samples / f"{model.images_seen:012d}.png"
+            told = f"{model.images_seen:,} images, {statistics_in_words(model)}"
+            self.writer.do(partial(self._draw, images, told, path))
 
     @contextmanager
     def _images_are_finite(self) -> Iterator[None]:
@@ -151,9 +155,9 @@ class Tasks:
             )
             self.watch.stumble(wrong)
 
-    def _draw(self, images: Tensor, path: Path) -> None:
+    def _draw(self, images: Tensor, caption: str, path: Path) -> None:
         try:
-            save_png(draw_classes(images, self.data.class_names), path)
+            save_png(draw_classes(images, self.data.class_names, caption), path)
         except OSError as error:  # no sheet is worth a run
             self.progress.say(f"note: {path} cannot be written ({error}); training goes on")
 
@@ -193,7 +197,7 @@ class Tasks:
                 save_checkpoint(
                     state, self.folder.checkpoints, keep=keep, facts=self.facts, good=good
                 )
-            hub.save(model, self.folder.model, weights=state.tensors()["average"])
+            hub.save(model, self.folder.model)
         except (OSError, SafetensorError) as error:
             raise CheckpointError(
                 f"{self.folder.path}: the state at {state.images_seen:,} images cannot be written "
@@ -201,8 +205,21 @@ class Tasks:
             ) from error
 
     def trained(self) -> TrainedGenerator:
-        """The averaged generator at this moment."""
+        """A copy of the averaged generator at this moment, with statistics that fit it."""
         state = self.trainer.state
-        return TrainedGenerator(
-            state.average, self.trainer.experiment, self.data.class_names, state.images_seen
-        )
+        if self._trained is None or self._trained.images_seen != state.images_seen:
+            held = TrainedGenerator(
+                state.average, self.trainer.experiment, self.data.class_names, state.images_seen
+            )
+            self._trained = settle(held)
+            self._tell_statistics(self._trained)
+        return self._trained
+
+    def _tell_statistics(self, model: TrainedGenerator) -> None:
+        kind = model.norms.kind if model.norms is not None else None
+        if kind != self._statistics:
+            self._statistics = kind
+            self.journal.mark("statistics", kind)
+            self.progress.say(
+                f"statistics  of the averaged generator: {statistics_in_words(model)}"
+            )

@@ -13,6 +13,7 @@ from typing import Any
 from reacgan import distributed
 from reacgan.data import ImageData
 from reacgan.evaluation import Score
+from reacgan.models.trained import TrainedGenerator
 from reacgan.training.checkpoint import (
     CheckpointError,
     list_checkpoints,
@@ -92,12 +93,12 @@ class Watch:
         """Whether the run is to end."""
         return self.stopped_by is not None
 
-    def look(self) -> None:
-        """Work out the signals; the next line of the journal holds them."""
-        if self._picked is None:
+    def look(self, trained: Callable[[], TrainedGenerator] | None) -> None:
+        """Work out the signals of the averaged generator; the next line of the journal holds them."""
+        if self._picked is None or trained is None:
             return
-        with self.journal.paused():
-            self._numbers = {**signals(self.trainer, self._picked, self.nature), **self._scored}
+        found = signals(self.trainer, trained(), self._picked, self.nature)
+        self._numbers = {**found, **self._scored}
         self._scored = {}
 
     def scored(self, scores: Iterable[Score]) -> None:

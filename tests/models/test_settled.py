@@ -1,0 +1,248 @@
+"""The statistics that fit an averaged generator: closed forms, the bound, files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from reacgan import hub, sample
+from reacgan.config import ConfigError, Experiment
+from reacgan.hub.folder import check_digests, read_config
+from reacgan.models import build_generator
+from reacgan.models.norm_statistics import batch_norms
+from reacgan.models.norms import BATCH_NORM_EPS
+from reacgan.models.settled import (
+    BOUND,
+    distance,
+    own_statistics,
+    put_statistics,
+    settle,
+    statistics_in_words,
+    statistics_of,
+    with_moving,
+    with_own,
+)
+from reacgan.models.spectral import SpectralNorm
+from reacgan.models.trained import TrainedGenerator
+from reacgan.randomness import Draws
+from reacgan.sampling import with_statistics
+
+NAMES = ("cat", "dog", "owl")
+
+
+def make(name="biggan", *, dtype=torch.float32, lag=1.0):
+    """A generator whose stored statistics are its own but for a factor on every deviation."""
+    sized = {
+        "biggan": {"width": 4, "latent_dim": 4, "shared_dim": 4, "attention_after": (1,)},
+        "stylegan2": {"channel_base": 64, "channel_max": 8, "latent_dim": 8, "style_dim": 8},
+        "r3gan": {"width": 4},
+    }
+    held = Experiment(name="tiny").replace(
+        **{"data.name": "digits", "data.resolution": 8, "data.channels": 1},
+        **{"model.generator": {"name": name, **sized[name]}},
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        generator = build_generator(held.model.generator, held.data, len(NAMES)).to(dtype)
+        for parameter in generator.parameters():
+            parameter.data.add_(torch.randn_like(parameter) * 0.2)
+    generator.eval().requires_grad_(False)
+    put_statistics(generator, own_statistics(generator))
+    for layer in batch_norms(generator).values():
+        layer.running_var.mul_(lag**2)
+    return TrainedGenerator(generator, held, NAMES, 1_000)
+
+
+def images_of(model):
+    return torch.stack([one.image for one in sample(model, "all", 3)])
+
+
+def given_to(layer, generator, batches, batch):
+    """All that a layer is given in these passes, [N, C, ...]."""
+    given = []
+    hook = layer.register_forward_pre_hook(lambda _, images: given.append(images[0].clone()))
+    own_statistics_of_passes(generator, batches, batch)
+    hook.remove()
+    return torch.cat(given)
+
+
+def own_statistics_of_passes(generator, batches, batch):
+    for index in range(batches):
+        draws = Draws(0, "own statistics", index)
+        z, labels = draws.normal(batch, generator.latent_dim), draws.integers(batch, high=3)
+        generator(z.to(next(generator.parameters()).dtype), labels)
+
+
+def test_of_one_pass_they_are_those_of_training():
+    """Normalised with them, the images of the pass are those that its own batch gives in training."""
+    generator = make(dtype=torch.float64).generator
+    put_statistics(generator, own_statistics(generator, batches=1, batch=12))
+    draws = Draws(0, "own statistics", 0)
+    z, labels = draws.normal(12, 4).double(), draws.integers(12, high=3)
+    ours = generator(z, labels)
+    for layer in batch_norms(generator).values():
+        layer.train()
+    assert (ours - generator(z, labels)).abs().max() < 1e-9
+
+
+def test_of_many_passes_they_are_those_of_all_images_together():
+    """The first norm: what it is given depends on no other norm."""
+    generator = make(dtype=torch.float64).generator
+    own = own_statistics(generator, batches=5, batch=6)
+    name, first = next(iter(batch_norms(generator).items()))
+    put_statistics(generator, own)
+    images = given_to(first, generator, 5, 6)
+    variance, mean = torch.var_mean(images, (0, 2, 3), correction=0)
+    torch.testing.assert_close(own[f"{name}.running_mean"], mean)
+    torch.testing.assert_close(own[f"{name}.running_var"], variance)
+
+
+def test_singular_vectors_are_those_of_the_weight():
+    generator = make().generator
+    put_statistics(generator, own_statistics(generator, batches=1))
+    layers = [layer for layer in generator.modules() if isinstance(layer, SpectralNorm)]
+    assert len(layers) > 4
+    for layer in layers:
+        sigma = torch.linalg.svdvals(layer.weight.flatten(1).double())[0]
+        estimate = torch.dot(layer.u, layer.weight.flatten(1).mv(layer.v))
+        assert abs(float(estimate / sigma) - 1) < 2e-3
+
+
+def test_they_are_a_function_of_the_weights_alone():
+    generator = make().generator
+    before = {name: value.clone() for name, value in generator.state_dict().items()}
+    random = torch.random.get_rng_state()
+    first, again = own_statistics(generator), own_statistics(generator)
+    assert torch.equal(random, torch.random.get_rng_state())
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert all(torch.equal(before[name], held) for name, held in generator.state_dict().items())
+    for layer in batch_norms(generator).values():
+        layer.running_var.mul_(100)
+        layer.running_mean.add_(3)
+    third = own_statistics(generator)
+    assert all(torch.equal(first[name], third[name]) for name in first)
+    other = own_statistics(generator, seed=1)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_distance():
+    own = {
+        "a.running_mean": torch.zeros(4),
+        "a.running_var": torch.ones(4) - BATCH_NORM_EPS,
+        "b.running_mean": torch.tensor([1.0]),
+        "b.running_var": torch.tensor([4.0]) - BATCH_NORM_EPS,
+        "b.u": torch.ones(3),
+    }
+    assert distance(own, own) == 0
+    scaled = {**own, "a.running_var": torch.ones(4) * torch.e**2 - BATCH_NORM_EPS}
+    assert distance(scaled, own) == pytest.approx(1)  # e times the deviation in every channel
+    shifted = {**own, "b.running_mean": torch.tensor([2.0])}
+    assert distance(shifted, own) == pytest.approx(0.5)  # half a deviation
+    one = own["a.running_var"].clone()
+    one[0] = torch.e**4 - BATCH_NORM_EPS
+    assert distance({**own, "a.running_var": one}, own) == pytest.approx(1)  # sqrt(2^2 / 4)
+    assert distance({**scaled, **shifted, "a.running_var": one}, own) == pytest.approx(
+        1
+    )  # the largest
+    assert distance({**own, "b.u": torch.zeros(3)}, own) == 0
+
+
+@pytest.mark.parametrize("lag", [1 + BOUND / 2, 1 / (1 + BOUND / 2)])
+def test_what_is_near_stays(lag):
+    model = make(lag=lag)
+    settled = settle(model)
+    assert settled.norms.kind == "moving" and 0 < settled.norms.distance <= BOUND
+    assert torch.equal(images_of(settled), images_of(model))
+    assert settled.generator is not model.generator
+    assert settle(settled) is settled
+    assert "the averages of training as statistics (0.1" in statistics_in_words(settled)
+
+
+@pytest.mark.parametrize("lag", [3.0, 1 / 3.0])
+def test_what_is_far_gives_way(lag):
+    model = make(lag=lag)
+    settled = settle(model)
+    # The first norm is off by the factor alone.
+    assert settled.norms.kind == "own" and settled.norms.distance == pytest.approx(1.0986, rel=0.02)
+    assert torch.equal(images_of(settled), images_of(with_own(make())))
+    assert not torch.equal(images_of(settled), images_of(model))
+    assert torch.equal(images_of(with_moving(settled)), images_of(model))
+    assert settle(settled) is settled and with_own(settled) is settled
+    assert "its own statistics (the averages of training are 1.1" in statistics_in_words(settled)
+
+
+def test_with_statistics_takes_them(monkeypatch):
+    model = make(lag=3.0)
+    assert with_statistics(model, "auto").norms.kind == "own"
+    assert with_statistics(make(), "auto").norms.kind == "moving"
+    assert with_statistics(make(), "own").norms.kind == "own"
+    settled = settle(model)
+    for kind in ("moving", "batch", "standing"):
+        ours, before = with_statistics(settled, kind), with_statistics(model, kind)
+        assert torch.equal(images_of(ours), images_of(before)), kind
+
+
+@pytest.mark.parametrize("name", ["stylegan2", "r3gan"])
+def test_generators_without_batch_norm_are_as_they_are(name):
+    model = make(name)
+    settled = settle(model)
+    assert not batch_norms(model.generator)
+    assert settled.norms.kind == "moving" and settled.norms.distance == 0
+    assert torch.equal(images_of(settled), images_of(model))
+
+
+@pytest.mark.parametrize("dtype", [None, "bfloat16"])
+@pytest.mark.parametrize("lag", [1.0, 3.0])
+def test_a_folder_tells_which_they_are(tmp_path, lag, dtype):
+    settled = settle(make(lag=lag))
+    folder = hub.save(settled, tmp_path / "m", dtype=dtype)
+    told = read_config(folder)["statistics"]
+    assert told["kind"] == settled.norms.kind == ("own" if lag > 2 else "moving")
+    assert told["distance"] == pytest.approx(settled.norms.distance, abs=1e-6)
+    assert (folder / "moving.safetensors").exists() == (lag > 2)
+    loaded = hub.load(folder)
+    if dtype is None:
+        assert torch.equal(images_of(loaded), images_of(settled))
+    for name, value in statistics_of(with_moving(settled).generator).items():
+        assert torch.equal(statistics_of(with_moving(loaded).generator)[name], value)
+    again = hub.save(loaded, tmp_path / "again", dtype=dtype)
+    for file in sorted(one.name for one in folder.iterdir()):
+        assert (again / file).read_bytes() == (folder / file).read_bytes(), file
+
+
+def test_a_folder_that_does_not_tell_is_checked_on_loading(tmp_path):
+    model = make(lag=3.0)
+    folder = hub.save(model, tmp_path / "m")
+    assert "statistics" not in json.loads((folder / "config.json").read_text())
+    assert hub.load(folder).norms.kind == "own"
+    assert torch.equal(images_of(hub.load(folder)), images_of(settle(model)))
+    as_stored = hub.load(folder, check=False)
+    assert as_stored.norms is None and torch.equal(images_of(as_stored), images_of(model))
+
+
+def test_damaged_files_are_named(tmp_path):
+    folder = hub.save(settle(make(lag=3.0)), tmp_path / "m")
+    assert "moving.safetensors" in check_digests(folder, read_config(folder))
+    config = json.loads((folder / "config.json").read_text())
+    for wrong in ("own", {"kind": "standing", "distance": 1}, {"kind": "own"}):
+        text = json.dumps({**config, "statistics": wrong})
+        (folder / "config.json").write_text(text)
+        with pytest.raises(ConfigError, match="missing or wrong: statistics"):
+            hub.load(folder)
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "moving.safetensors").write_bytes(b"no")
+    with pytest.raises(ConfigError, match=r"moving.safetensors: damaged"):
+        hub.load(folder)
+    (folder / "moving.safetensors").unlink()
+    with pytest.raises(ConfigError, match=r"moving.safetensors: not readable"):
+        hub.load(folder)
+
+
+def test_numbers_that_are_not_finite_are_left_to_those_who_check_images():
+    model = make()
+    broken = replace(model, generator=make().generator)
+    next(broken.generator.parameters()).fill_(torch.nan)
+    assert settle(broken).norms is not None
