@@ -47,10 +47,24 @@ def test_moves_against_a_loop(steps: int, limit: float | None) -> None:
     before = z.clone()
     moved, cost = optimised_latents(config, bowl, z, draws_for()("z"))
     torch.testing.assert_close(moved, torch.tensor(expected, dtype=torch.float64))
-    length = (moved - z).square().sum(dim=1).mean()
-    torch.testing.assert_close(cost, length)
+    begin = z if limit is None else z.clamp(-limit, limit)
+    torch.testing.assert_close(cost, (moved - begin).square().sum(dim=1).mean())
     assert torch.equal(z, before)
     assert not z.requires_grad
+
+
+def test_clipping_what_began_outside_costs_nothing() -> None:
+    """A normal z has a third of its entries outside of [-1, 1]."""
+    z = torch.linspace(-3, 3, 24, dtype=torch.float64).view(8, LATENT)
+    still = LatentOptimisationConfig(rate=1e-9, limit=1.0)
+    moved, cost = optimised_latents(still, bowl, z, draws_for()("z"))
+    torch.testing.assert_close(moved, z.clamp(-1, 1))
+    assert cost.item() < 1e-12
+    # Where z is within the limit, as the paper draws it, the cost is that of the whole move.
+    within = z / 3
+    config = LatentOptimisationConfig(limit=1.0)
+    moved, cost = optimised_latents(config, bowl, within, draws_for()("z"))
+    torch.testing.assert_close(cost, (moved - within).square().sum(dim=1).mean())
 
 
 def test_share_and_direction() -> None:

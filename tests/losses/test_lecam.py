@@ -25,7 +25,7 @@ def step_of_scores(real: Tensor, fake: Tensor) -> Step:
 def test_golden_values(form: str, golden: float) -> None:
     term = LeCam(form=form)  # type: ignore[arg-type]
     term.averages.copy_(torch.tensor([0.4, -0.6]))
-    term.steps.fill_(2000)
+    term.counts.fill_(1)
     value = term.d_term(step_of_scores(REAL, FAKE))
     assert value.dtype == torch.float64
     assert value.item() == pytest.approx(golden, abs=1e-6)
@@ -38,7 +38,7 @@ def test_golden_values(form: str, golden: float) -> None:
 @pytest.mark.parametrize("form", ["paper", "released"])
 def test_a_run_against_a_loop(form: str) -> None:
     generator = torch.Generator().manual_seed(0)
-    term = LeCam(decay=0.9, start=3, form=form)  # type: ignore[arg-type]
+    term = LeCam(decay=0.9, start=15, form=form)  # type: ignore[arg-type]
     of_real = of_fake = 0.0
     for index in range(8):
         real, fake = torch.randn(2, 5, generator=generator, dtype=torch.float64)
@@ -70,8 +70,21 @@ def test_the_averages_are_constants_and_part_of_the_state() -> None:
     torch.testing.assert_close(gradients[1], -2 * (of_real - FAKE).relu() / 3)
     again = LeCam(start=0, form="released")
     again.load_state_dict(term.state_dict())
-    assert again.steps.item() == 3
+    assert again.images.item() == 9
     assert torch.equal(again.d_term(step_of_scores(real, fake)), value)
+
+
+@pytest.mark.parametrize("batch", [2, 6])
+def test_the_start_is_counted_in_images_seen(batch: int) -> None:
+    """One moment of the run whatever the batch, and so whatever the number of D's steps."""
+    term, seen = LeCam(start=24), 0
+    while seen <= 24:
+        real, fake = torch.randn(2, batch)
+        term.observe(Word(real), Word(fake))
+        assert term.d_term(step_of_scores(real, fake)).item() == 0, seen
+        seen += batch
+    term.observe(Word(real), Word(fake))
+    assert term.d_term(step_of_scores(real, fake)).item() > 0
 
 
 def test_before_the_start_nothing_is_learnt() -> None:

@@ -187,7 +187,7 @@ class LatentOptimisationConfig(Schema):
     share: Annotated[float, Field(gt=0, le=1)] = 0.8
     """Share of the entries of z that move."""
     cost: NonNegativeFloat = 0.1
-    """Weight of the squared length of the move in both losses."""
+    """Weight of the squared length of the move in both losses; clipping to ``limit`` is no move."""
     steps: PositiveInt = 1
     """How many steps."""
     limit: PositiveFloat | None = None

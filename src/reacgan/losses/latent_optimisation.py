@@ -28,8 +28,9 @@ def optimised_latents(
     and G learn through it what it depends on. It is worked out with autocast off, in float32 at least.
 
     The paper draws z uniformly on [-1, 1] and clips the moved z to this range; a normal z has no such
-    range and is not clipped, unless ``limit`` says so. The reference package clips to [-1, 1]
-    whatever z is (``limit=1``), lets whole samples move or rest instead of entries, and makes one step
+    range and is not clipped, unless ``limit`` says so. Clipping a z that began outside is no move and
+    costs nothing. The reference package clips to [-1, 1] whatever z is (``limit=1``), lets whole
+    samples move or rest instead of entries, counts the move of those that rest, and makes one step
     whatever the number of steps it was told.
 
     Args:
@@ -40,7 +41,8 @@ def optimised_latents(
 
     Returns:
         The moved z, with the graph of the move, and the mean over samples of the squared length of the
-        whole move. Without gradients being recorded, both are without a graph.
+        whole move, from the clipped z where there is a limit. Without gradients being recorded, both
+        are without a graph.
     """
     keeps_graph = torch.is_grad_enabled()
     start = widened(z)
@@ -53,4 +55,6 @@ def optimised_latents(
         moved = moved + move.masked_fill(rests, 0.0)
         if config.limit is not None:
             moved = moved.clamp(-config.limit, config.limit)
+    if config.limit is not None:
+        start = start.clamp(-config.limit, config.limit)
     return moved, (moved - start).square().sum(dim=1).mean()

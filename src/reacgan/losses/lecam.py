@@ -29,22 +29,25 @@ class LeCam(Term):
     Args:
         weight: lambda of the paper.
         decay: what an average keeps in a step, gamma of the paper.
-        start: steps of D before the term counts; until then the averages are the present means.
+        start: real images seen before the term counts; until then the averages are the present means.
+            Published code counts steps of G, each of which is training.batch x training.d_steps images.
         form: ``"paper"`` or ``"released"``.
         every: worked out in one of D's steps of so many, and counted as often the more.
     """
 
     averages: Tensor
     """``[2]``: of D's score on real images and on fakes."""
-    steps: Tensor
-    """How many steps of D were observed."""
+    images: Tensor
+    """How many real images D has seen, over all processes."""
+    counts: Tensor
+    """1 in a step in which the term counts, else 0."""
 
     def __init__(
         self,
         *,
         weight: PositiveFloat = 0.3,
         decay: Annotated[float, Field(ge=0, lt=1)] = 0.99,
-        start: Annotated[int, Field(ge=0)] = 1000,
+        start: Annotated[int, Field(ge=0)] = 64_000,
         form: Literal["paper", "released"] = "paper",
         every: PositiveInt = 1,
     ) -> None:
@@ -53,16 +56,17 @@ class LeCam(Term):
         self.start = start
         self.form: Literal["paper", "released"] = form
         self.register_buffer("averages", torch.zeros(2))
-        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("images", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("counts", torch.zeros(()))
 
     @torch.no_grad()
     def observe(self, on_real: Judged, on_fake: Judged) -> None:
         """Move the averages towards the mean scores of all processes' batches."""
         means = torch.stack([widened(on_real.score).mean(), widened(on_fake.score).mean()])
         means = distributed.sum_over_processes(means) / distributed.world_size()
-        late = (self.steps > self.start).to(self.averages.dtype)
-        self.averages.lerp_(means.to(self.averages.dtype), 1 - self.decay * late)
-        self.steps += 1
+        self.counts.copy_(self.images > self.start)
+        self.averages.lerp_(means.to(self.averages.dtype), 1 - self.decay * self.counts)
+        self.images += len(on_real.score) * distributed.world_size()
 
     def d_term(self, step: Step) -> Tensor:
         """Distance of scores from the other side's average; zero until ``start``."""
@@ -72,4 +76,4 @@ class LeCam(Term):
         if self.form == "released":
             above, below = above.relu(), below.relu()
         distance = above.square().mean() + below.square().mean()
-        return distance * (self.steps > self.start + 1)
+        return distance * self.counts.to(distance.dtype)
