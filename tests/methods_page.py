@@ -11,6 +11,7 @@ from typing import Any
 
 from reacgan.evaluation import read_scores
 from reacgan.experiments.methods import METHODS, Method
+from reacgan.experiments.notes import asterisk
 from reacgan.experiments.published import PROTOCOLS, Published, published_for
 
 ROOT = Path(__file__).parents[1]
@@ -40,9 +41,9 @@ CIFAR-10.
   that classifier's features (not Inception's), after {images} images of `cifar10-small` on a CPU; see
   [results](results.md). Empty: not trained here yet.
 - **Published**: FID (IS) of the authors' code for `{group}`, by protocol. A: {paper}. B: {train}. The two
-  never compare. An asterisk: the published run differs from the experiment here (D2D-CE in its released
-  form, above all) or collapsed after its best checkpoint; `reacgan experiments show` says what.
-  Empty: no score is published.
+  never compare. An asterisk: the published run differs from the experiment here (above all in D's
+  shortcuts, which saw ReLU(x), and in D2D-CE's released form) or collapsed after its best checkpoint;
+  `reacgan experiments show` says what. Empty: no score is published.
 
 | method | paper | D minimises | G minimises | experiment | cost | here | published |
 |---|---|---|---|---|---|---|---|
@@ -99,7 +100,7 @@ def score(held: Published) -> str:
     """``A 7.79 (9.97)``."""
     letter = "A" if held.protocol == "paper" else "B"
     inception = f" ({held.inception_score:.2f})" if held.inception_score is not None else ""
-    return f"{letter} {held.fid:.2f}{inception}{'*' if held.note else ''}"
+    return f"{letter} {held.fid:.2f}{inception}{asterisk(held)}"
 
 
 if __name__ == "__main__":

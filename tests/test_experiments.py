@@ -193,7 +193,8 @@ def test_losses_that_do_not_go_together():
 @pytest.mark.parametrize(
     ("name", "target", "flip"),
     [
-        ("cifar10/biggan-ada", 0.6, False),
+        ("cifar10/biggan-ada", 0.6, True),
+        ("cifar100/biggan-ada", 0.6, False),
         ("cifar10/reacgan-ada", 0.7, False),
         ("cifar10/stylegan2-ada", 0.6, True),
         ("cifar10/stylegan2-d2dce-ada", 0.8, True),
@@ -280,3 +281,46 @@ def test_what_cutting_squares_would_lose_is_said(aspect, said):
     if said is not None:
         size = said.split()[0]
         assert derive(facts()).experiment.replace(**{"data.resolution": size})
+
+
+@pytest.mark.parametrize("group", ["cifar10", "cifar100"])
+@pytest.mark.parametrize(("method", "batch"), [("biggan-lecam", 64), ("reacgan-lecam", 128)])
+def test_lecam_starts_after_a_thousand_steps_of_g_as_published(group, method, batch):
+    held = experiment(f"{group}/{method}")
+    lecam = held.penalties["lecam"]
+    assert lecam == {"weight": 0.3, "decay": 0.99, "start": 1_000 * 5 * batch, "form": "paper"}
+    assert lecam["start"] == 1_000 * held.cycle_images
+    assert held.training.images == 200 * lecam["start"]
+
+
+@pytest.mark.parametrize(
+    ("group", "steps", "flip"), [("cifar10", 200_000, True), ("cifar100", 400_000, False)]
+)
+def test_length_and_mirroring_of_biggan_with_ada_are_those_of_each_data_set(group, steps, flip):
+    held = experiment(f"{group}/biggan-ada")
+    assert (held.training.images, held.data.flip) == (steps * 5 * 64, flip)
+    assert (held.augment.options["target"], held.augment.options["speed"]) == (0.6, 500_000)
+
+
+@pytest.mark.parametrize(
+    ("group", "weight", "every"), [("cifar10", 0.08, 2), ("cifar100", 0.01, 16)]
+)
+def test_r1_of_the_revised_recipe_is_that_of_each_data_set(group, weight, every):
+    held = experiment(f"{group}/stylegan2-d2dce-diffaug-rev")
+    assert held.penalties["r1"] == {"weight": weight, "every": every}
+    assert held.d_optimizer.lr == pytest.approx(2.5e-3 * every / (every + 1))
+    assert held.d_optimizer.beta2 == pytest.approx(0.99 ** (every / (every + 1)))
+
+
+def test_path_lengths_let_the_gradient_through_their_mean_as_published():
+    found = {name: one.penalties["path_length"] for name, one in EXPERIMENTS.items()
+             if "path_length" in one.penalties}  # fmt: skip
+    assert {name.partition("/")[0] for name in found} == {"cub200", "imagenet", "afhq"}
+    for options in found.values():
+        assert options == {"weight": 2.0, "every": 4, "constant_mean": False}
+
+
+def test_tiny_imagenet_with_diffaug_is_as_long_as_the_runs_of_its_scores():
+    lengths = {"biggan": 200_000, "contragan": 200_000, "reacgan": 100_000}
+    for method, steps in lengths.items():
+        assert experiment(f"tiny_imagenet/{method}-diffaug").training.images == steps * 1024

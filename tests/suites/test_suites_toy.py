@@ -9,7 +9,9 @@ import re
 import pytest
 from PIL import Image
 
+from reacgan.experiments.notes import differences_of, fid_of
 from reacgan.experiments.published import published_for
+from reacgan.reports.text import safe
 from reacgan.suites import SUITES
 from reacgan.suites.base import SCALES
 from reacgan.suites.results import folder_of, read_result
@@ -95,7 +97,10 @@ def test_rows_are_trials_with_published_scores_beside(name, toy):
     shown = [row[-1] for table in scores if "published" in table[0][-1] for row in table[1:]]
     assert sum(cell.count("\\[") for cell in shown) == len(known)
     for one in known:
-        assert any(f"{one.fid:g}" in cell and one.protocol in cell for cell in shown), one
+        fid = safe(fid_of(one))
+        assert any(fid in cell and one.protocol in cell for cell in shown), one
+        told = held.report.read_text(encoding="utf-8").partition("## Published scores")[2]
+        assert all(safe(text) in told for text in differences_of(one)), one
     claims = [table for table in tables if table[0][0] == "claim"]
     assert bool(claims) == bool(held.suite.claims)
     texts = {row[0].replace("\\", "") for table in claims for row in table[1:]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import cyclopts
@@ -31,7 +32,7 @@ def app() -> cyclopts.App:
 
 
 def list_experiments(prefix: str = "", /) -> int:
-    """List the experiments by name, with what is special about each, and its length.
+    """List the experiments by name, with what is special about each, its length, and what is published.
 
     Parameters
     ----------
@@ -40,6 +41,8 @@ def list_experiments(prefix: str = "", /) -> int:
     """
     from reacgan.config import ConfigError, load_plugins, suggest  # noqa: PLC0415
     from reacgan.experiments import EXPERIMENTS  # noqa: PLC0415
+    from reacgan.experiments.notes import asterisk, fid_of  # noqa: PLC0415
+    from reacgan.experiments.published import published_for  # noqa: PLC0415
 
     load_plugins()
     chosen = {name: held for name, held in EXPERIMENTS.items() if name.startswith(prefix)}
@@ -52,11 +55,21 @@ def list_experiments(prefix: str = "", /) -> int:
     width = max(len(name) for name in chosen)
     for name, held in chosen.items():
         training = held.training
+        scores = [f"; published FID {fid_of(one)} [{one.protocol}]" for one in published_for(name)]
         print(
             f"{name:{width}}  {_what_is_special(held)}; "
-            f"batch {training.batch} x {training.d_steps}, {training.images:,} images"
+            f"batch {training.batch} x {training.d_steps}, {training.images:,} images{''.join(scores)}"
         )
+    if any(asterisk(one) for name in chosen for one in published_for(name)):
+        sys.stdout.flush()
+        print(_ASTERISK, file=sys.stderr)
     return 0
+
+
+_ASTERISK = (
+    "* The published run is not this experiment to the letter: "
+    "`reacgan experiments show NAME` says in what."
+)
 
 
 def _what_is_special(held: Experiment) -> str:
@@ -100,14 +113,18 @@ def show(
     from reacgan.config import load_experiment, parse_assignments  # noqa: PLC0415
     from reacgan.experiments import experiment  # noqa: PLC0415
     from reacgan.experiments.describe import describe  # noqa: PLC0415
+    from reacgan.experiments.notes import asterisk, notes  # noqa: PLC0415
     from reacgan.experiments.published import PROTOCOLS, published_for  # noqa: PLC0415
 
     is_file = name.endswith((".json", ".yaml", ".yml"))
     found = load_experiment(name) if is_file else experiment(name)
-    described = describe(found.replace(**parse_assignments(set_)), num_classes)
+    chosen = found.replace(**parse_assignments(set_))
+    described = describe(chosen, num_classes)
     published = [dataclasses.asdict(held) for held in published_for(found.name)]
+    told = notes(chosen)
     if json_:
-        described = {**described, "published": published}
+        held_notes = [dataclasses.asdict(note) for note in told]
+        described = {**described, "published": published, "notes": held_notes}
         print(json.dumps(described, indent=2))
         return 0
     for key, value in described.items():
@@ -119,8 +136,13 @@ def show(
             if isinstance(held, dict):
                 held = ", ".join(f"{part}={one}" for part, one in held.items())  # noqa: PLW2901
             print(f"  {inner}: {held:,}" if type(held) is int else f"  {inner}: {held}")
-    for score in published:
+    for score in published_for(found.name):
         print("published:")
-        for key, value in score.items():
-            print(f"  {key}: {PROTOCOLS[value] if key == 'protocol' else value}")
+        for key, value in dataclasses.asdict(score).items():
+            shown = PROTOCOLS[value] if key == "protocol" else value
+            print(f"  {key}: {shown}{asterisk(score) if key == 'fid' else ''}")
+    if told:
+        print("notes:")
+    for note in told:
+        print(f"  {'*' if note.differs else '-'} {note.text}")
     return 0

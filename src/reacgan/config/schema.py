@@ -120,7 +120,7 @@ def parse_experiment(values: Mapping[str, Any]) -> Experiment:
 
 
 _COMPONENTS = ("penalties", "consistency", "scores.metrics")
-_PRINTED_BESIDE = ("out", "num_classes", "parameters", "published", "memory")
+_PRINTED_BESIDE = ("out", "num_classes", "parameters", "published", "notes", "memory")
 
 
 def load_experiment(path: str | Path) -> Experiment:

@@ -2,9 +2,8 @@
 
 ``cifar10/...`` and ``cifar100/...`` are the published settings (ReACGAN, NeurIPS 2021, and the authors'
 configurations): a base for each backbone, and one line a method. Batch and D steps of the networks
-without labels follow from the speeds in their logs. Not published are ``reacgan-icr``,
-``reacgan-apa``, ``reacgan-released``, ``reacgan-relativistic``, ``biggan-topk`` and both ``r3gan``: the
-base's settings with that one change; ``infogan`` has two continuous codes beside the published one.
+without labels follow from the speeds in their logs. Where a value is not the published one, and what is
+not published at all, :mod:`reacgan.experiments.notes` says.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from reacgan.experiments.parts import (
     CR,
     DIFFAUG,
     ICR,
-    LECAM,
     MULTIHINGE,
     MULTILOGIT,
     PROJECTION,
@@ -27,6 +25,7 @@ from reacgan.experiments.parts import (
     classifier,
     contrastive,
     d2dce,
+    lecam,
     over,
     row,
     steps,
@@ -39,6 +38,10 @@ _CLASSIFIER = classifier(1.0)
 _2C = contrastive(512)
 _D2DCE = d2dce(512, weight=0.5, margin=0.98, temperature=0.5)
 _LOGAN: Changes = {"loss.latent_optimisation": {}}
+_RELEASED: Changes = {
+    "model.head.form": "released",
+    "model.backbone.preactivated_shortcut": True,
+}
 _LOGISTIC: Changes = {"loss.adversarial": "non_saturating"}
 
 
@@ -130,14 +133,17 @@ def biggan_base(start: Experiment, data: str) -> Experiment:
 
 def _biggan(start: Experiment, data: str) -> tuple[Experiment, ...]:
     base = biggan_base(start, data)
+    # Published configurations of the two data sets differ in these.
+    mirrored = ada(0.6, flip=data == "cifar10")
+    length = 200 * K if data == "cifar10" else 400 * K
     r1: Changes = {"penalties": {"r1": {"weight": 1.0}}}
     return (
         base,
         row(base, f"{data}/biggan-cr", CR),
         row(base, f"{data}/biggan-icr", ICR),
         row(base, f"{data}/biggan-diffaug", DIFFAUG, _small_batch(200 * K)),
-        row(base, f"{data}/biggan-ada", ada(0.6, flip=False), _LOGISTIC, _small_batch(400 * K)),
-        row(base, f"{data}/biggan-lecam", LECAM, _small_batch(200 * K)),
+        row(base, f"{data}/biggan-ada", mirrored, _LOGISTIC, _small_batch(length)),
+        row(base, f"{data}/biggan-lecam", lecam(batch=64, d_steps=5), _small_batch(200 * K)),
         row(base, f"{data}/biggan-logan", _LOGAN),
         row(base, f"{data}/biggan-topk", {"loss.top_k": {}}),
         row(base, f"{data}/acgan", _CLASSIFIER),
@@ -183,10 +189,10 @@ def _reacgan(start: Experiment, data: str) -> tuple[Experiment, ...]:
         row(base, f"{data}/reacgan-diffaug", DIFFAUG, _large_batch(200 * K)),
         row(base, f"{data}/reacgan-ada", ada(0.7, flip=False), _LOGISTIC, _large_batch(400 * K)),
         row(base, f"{data}/reacgan-apa", APA, _large_batch(200 * K)),
-        row(base, f"{data}/reacgan-lecam", LECAM, _large_batch(200 * K)),
+        row(base, f"{data}/reacgan-lecam", lecam(batch=128, d_steps=5), _large_batch(200 * K)),
         row(base, f"{data}/reacgan-tac", over("twin", _D2DCE)),
         row(base, f"{data}/reacgan-adc", over("discriminative", _D2DCE)),
-        row(base, f"{data}/reacgan-released", {"model.head.form": "released"}),
+        row(base, f"{data}/reacgan-released", _RELEASED),
         row(base, f"{data}/reacgan-relativistic", relativistic),
     )
 

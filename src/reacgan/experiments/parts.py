@@ -126,9 +126,14 @@ ICR: Changes = {
         "zcr": {"radius": 0.05, "d_weight": 20.0, "g_weight": 0.5},
     }
 }
-LECAM: Changes = {"penalties": {"lecam": {"weight": 0.3}}}
 DIFFAUG: Changes = {"augment.name": "diffaug"}
 APA: Changes = {"apa": {"target": 0.6, "speed": 500_000, "every": 4}}
+
+
+def lecam(*, batch: int, d_steps: int) -> Changes:
+    """LeCam in the form of the paper, from the 1,000th step of G on, as published."""
+    options = {"weight": 0.3, "decay": 0.99, "start": 1_000 * batch * d_steps, "form": "paper"}
+    return {"penalties": {"lecam": options}}
 
 
 def ada(target: float, *, speed: float = 500_000, flip: bool = True) -> Changes:

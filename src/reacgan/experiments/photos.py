@@ -1,7 +1,7 @@
 """Experiments on Tiny-ImageNet (64 px), CUB-200 and ImageNet (128 px), and AFHQ.
 
-The settings are the published ones; see :mod:`reacgan.experiments.published` for scores and for
-where a published run differs from its configuration.
+The settings are the published ones; :mod:`reacgan.experiments.notes` says where they are not, and
+:mod:`reacgan.experiments.published` has scores and what was special about their runs.
 """
 
 from __future__ import annotations

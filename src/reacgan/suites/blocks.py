@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from reacgan.evaluation.protocols import describe, describe_settings, flatten
+from reacgan.experiments.notes import differences_of, fid_of
 from reacgan.experiments.published import Published, published_for
 from reacgan.reports.text import Cell
 from reacgan.suites.base import Suite, Trial
@@ -136,9 +137,19 @@ def published_of(trial: Trial) -> tuple[Published, ...]:
     return published_for(trial.published) if trial.published else ()
 
 
+def differences_in(trials: Iterable[Trial]) -> tuple[str, ...]:
+    """What the asterisks beside published scores mean: each difference with the rows it is of."""
+    rows: dict[str, dict[str, None]] = {}
+    for trial in trials:
+        for score in published_of(trial):
+            for text in differences_of(score):
+                rows.setdefault(text, {})[trial.row.strip()] = None
+    return tuple(f"* {', '.join(names)}: {text}" for text, names in rows.items())
+
+
 def _told(held: tuple[Published, ...]) -> str:
     return "; ".join(
-        f"{one.fid:g}"
+        fid_of(one)
         + (f" ({one.inception_score:g})" if one.inception_score is not None else "")
         + f" [{one.protocol}]"
         for one in held

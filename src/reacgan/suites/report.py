@@ -14,7 +14,7 @@ from reacgan.files import replacing, write_text
 from reacgan.reports import page as html
 from reacgan.reports.text import Cell, markdown_rows, safe
 from reacgan.suites.base import Scale, Suite
-from reacgan.suites.blocks import Block, blocks_of, label_of, published_of
+from reacgan.suites.blocks import Block, blocks_of, differences_in, label_of, published_of
 from reacgan.suites.claims import Verdict, verdicts
 from reacgan.suites.facts import commands_of, facts_of, failures_of, refuse_mixed
 from reacgan.suites.figures import draw
@@ -198,10 +198,9 @@ _VERDICTS = ("claim", "whose", "where", "verdict", "evidence", "seeds")
 
 
 def _protocol_words(parts: _Parts) -> list[str]:
-    trials = {one.trial for one in parts.results}
+    trials = dict.fromkeys(one.trial for one in parts.results)
     used = {held.protocol for trial in trials for held in published_of(trial)}
-    notes = {held.note for trial in trials for held in published_of(trial) if held.note}
-    return [f"[{name}] {PROTOCOLS[name]}" for name in sorted(used)] + sorted(notes)
+    return [*(f"[{name}] {PROTOCOLS[name]}" for name in sorted(used)), *differences_in(trials)]
 
 
 def _markdown(parts: _Parts) -> str:
