@@ -120,7 +120,7 @@ def test_a_save_that_fails_loses_nothing(tmp_path, monkeypatch, fails):
             return fail()
 
         if fails == "weights":
-            patched.setattr(hub.models, "packed", fail)
+            patched.setattr(hub.models, "write_tensors", fail)
         elif fails == "card":
             patched.setattr(hub.models, "card", fail)
         else:

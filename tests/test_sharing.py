@@ -110,7 +110,7 @@ def test_the_card_says_what_is_known(shared):
     card = (shared / "README.md").read_text(encoding="utf-8")
     assert missing(card) == []
     for told in (
-        'license: "cc-by-4.0"',
+        "\nlicense: cc-by-4.0\n",
         "CC BY 4.0",
         "| recall ↑ | 0.75 | 0.7 to 0.8 | 0.95 | k 5 |",
         "596 fakes against the whole test split",
@@ -157,7 +157,11 @@ def test_a_run_that_was_not_evaluated(run, tmp_path):
     folder = publish(run, tmp_path / "bare", licence="mit")
     card = (folder / "README.md").read_text()
     assert "was not evaluated" in card and "Not evaluated: nothing is known" in card
-    assert 'license: "mit"' in card and not (folder / "discriminator.safetensors").exists()
+    assert (
+        "\nlicense: mit\n" in card
+        and "model-index" not in card
+        and not (folder / "discriminator.safetensors").exists()
+    )
     assert all(good(check(folder)).values())
 
 

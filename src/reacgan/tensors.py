@@ -31,6 +31,11 @@ def packed(tensors: Mapping[str, Tensor]) -> bytes:
     return to_bytes(dict(tensors), _METADATA)
 
 
+def write_tensors(tensors: Mapping[str, Tensor], file: Path) -> None:
+    """Write a safetensors file that is as readable as any other; safetensors' own is not."""
+    file.write_bytes(packed(tensors))
+
+
 def non_finite(tensors: Mapping[str, Tensor]) -> dict[str, int]:
     """How many numbers of each tensor are NaN or infinite; tensors that have none are left out.
 

@@ -62,6 +62,25 @@ def test_a_state_with_non_finite_weights_is_not_saved(data, tmp_path, monkeypatc
     assert not list((tmp_path / "checkpoints").glob(".*"))
 
 
+@pytest.mark.parametrize("what", ["sheet", "look"])
+def test_an_average_that_makes_no_images_stops_the_run(data, tmp_path, monkeypatch, what):
+    """Its weights are finite, and so are all losses, which are not made of it."""
+
+    def spoil(trainer):
+        with torch.no_grad():
+            trainer.state.average.norm.gain.fill_(3e38)
+            trainer.state.average.norm.bias.zero_()
+
+    at_clock(monkeypatch, 160, spoil)
+    due = {"sheet": {"report.samples_every": 160}, "look": {"watch.every": 160}}[what]
+    named = (
+        r"images of the averaged generator .class .*, seed \d+.* became non-finite by 160 images"
+    )
+    with pytest.raises(NonFiniteError, match=named):
+        train(tmp_path, data, **{"report.checkpoint_every": 80, **due})
+    assert saved(tmp_path) == [80] and not list((tmp_path / "samples").glob("*160.png"))
+
+
 @pytest.mark.parametrize("fails", ["average.safetensors", "state.json", "model.safetensors"])
 def test_a_full_disk_costs_nothing_that_was_saved(fails, data, tmp_path, monkeypatch):
     from reacgan import hub
@@ -85,7 +104,7 @@ def test_a_full_disk_costs_nothing_that_was_saved(fails, data, tmp_path, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint_module, "save_file", full)
         patch.setattr(checkpoint_module, "flush_folder", no_room)
-        patch.setattr(hub.models, "save_file", full)
+        patch.setattr(hub.models, "write_tensors", full)
         with pytest.raises(CheckpointError, match="at 160 images cannot be written .*No space"):
             train(tmp_path / "run", data)
     assert not list((tmp_path / "run" / "checkpoints").glob(".*"))

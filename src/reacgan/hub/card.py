@@ -60,7 +60,7 @@ def _front_matter(
 ) -> str:
     import yaml  # noqa: PLC0415
 
-    weights, own_name = licence_of(licence or terms.named)
+    weights, own_name = licence_of(terms.named if licence is None else licence)
     facts: dict[str, Any] = {
         "library_name": "reacgan",
         "license": weights,
@@ -110,7 +110,7 @@ def _quoted(text: str) -> str:
 
 
 def _data(model: TrainedGenerator, terms: Terms, licence: str | None) -> str:
-    weights, own_name = licence_of(licence or terms.named)
+    weights, own_name = licence_of(terms.named if licence is None else licence)
     said = f"{weights} ({own_name})" if own_name else weights
     return f"""| | |
 |---|---|

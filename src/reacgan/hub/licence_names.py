@@ -35,9 +35,9 @@ def licence_of(named: str) -> tuple[str, str | None]:
     if own is not None:
         return "other", own[1]
     if named not in LICENCES or named == "other":
-        hint = suggest(named, LICENCES).removesuffix(".")
         raise ConfigError(
-            f"licence is {named!r}; allowed: an identifier of the Hugging Face hub, such as mit or "
-            f"cc-by-nc-4.0{hint}, or other:NAME for other terms, NAME of a-z, 0-9, and . _ -"
+            f"licence is {named!r}{suggest(named, LICENCES)} Allowed: one that the Hugging Face hub "
+            "lists, such as mit or cc-by-nc-4.0, or other:NAME for other terms, NAME of a-z, 0-9, "
+            "and . _ -"
         )
     return named, None

@@ -39,7 +39,7 @@ from reacgan.hub.places import locate
 from reacgan.models import Discriminator, build_generator
 from reacgan.models.settled import settle
 from reacgan.models.trained import NormStatistics, TrainedGenerator
-from reacgan.tensors import packed, read_tensors
+from reacgan.tensors import read_tensors, write_tensors
 
 Stored = Literal["float32", "bfloat16"]
 """How weights are stored; buffers, such as moving averages and singular vectors, stay float32."""
@@ -79,7 +79,7 @@ def save(
     writing = folder.with_name(f".writing-{folder.name}")
     shutil.rmtree(writing, ignore_errors=True)
     writing.mkdir()
-    (writing / WEIGHTS).write_bytes(packed(stored(model.generator, dtype)))
+    write_tensors(stored(model.generator, dtype), writing / WEIGHTS)
     config = {
         "format": FORMAT,
         "reacgan": __version__,
@@ -92,12 +92,10 @@ def save(
         kind, moving = model.norms.kind, model.norms.moving
         config["statistics"] = {"kind": kind, "distance": round(model.norms.distance, 6)}
         if kind == "own":
-            (writing / MOVING).write_bytes(
-                packed({name: value.cpu() for name, value in moving.items()})
-            )
+            write_tensors({name: value.cpu() for name, value in moving.items()}, writing / MOVING)
             config["moving_sha256"] = digest(writing / MOVING)
     if discriminator is not None:
-        (writing / DISCRIMINATOR).write_bytes(packed(stored(discriminator, dtype)))
+        write_tensors(stored(discriminator, dtype), writing / DISCRIMINATOR)
         config["discriminator_sha256"] = digest(writing / DISCRIMINATOR)
     held = {**(facts or {}), **config, **({"dtype": dtype} if dtype else {})}
     files = {"README.md": card(model), **(beside or {})}

@@ -34,16 +34,12 @@ def to_uint8(images: Tensor, which: Callable[[int], str] | None = None) -> Tenso
     Raises:
         NonFiniteImageError: one holds a number that is not finite; names it.
     """
-    finite = images.reshape(len(images), -1).isfinite().all(1)
-    pixels = ((images.float() + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8).contiguous()
-    if images.device.type == "cpu":
-        checked = finite
-    else:
-        count = pixels.numel()
-        moved = torch.cat([pixels.flatten(), finite.to(torch.uint8)]).cpu()
-        pixels, checked = moved[:count].view(images.shape), moved[count:].bool()
-    if not checked.all():
-        wrong = (~checked).nonzero().flatten().tolist()
+    broken = ~images.reshape(len(images), -1).isfinite().all(1)
+    pixels = ((images.float() + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8)
+    moved = torch.cat([pixels.flatten(), broken.to(torch.uint8)]).cpu()
+    count = pixels.numel()
+    pixels, wrong = moved[:count].view(images.shape), moved[count:].nonzero().flatten().tolist()
+    if wrong:
         name = which or (lambda number: f"image {number} of {len(images)}")
         raise NonFiniteImageError(name(wrong[0]), len(wrong) - 1)
     return pixels
