@@ -49,7 +49,7 @@ def test_the_vectors_of_a_new_layer_belong_together(layer: SpectralNorm) -> None
 
 
 def test_training_begins_with_u_alone() -> None:
-    """So what v is before the first step changes no training."""
+    """So what v is before the first step changes no training but one that asks D before it (LOGAN)."""
     torch.manual_seed(0)
     layer = SpectralConv2d(5, 7, 3).train()
     u = layer.u.clone()
