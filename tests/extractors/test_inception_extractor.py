@@ -218,3 +218,13 @@ def test_options():
     }
     with pytest.raises(ConfigError, match="extractor.resizer"):
         check_options(Inception, {"resizer": "lanczos"}, where="extractor")
+
+
+def test_it_goes_where_a_name_says(extractors):
+    one = next(iter(extractors.values()))
+    images = patterns(1, size=24)
+    before = one(images).features
+    one.to("cpu:0")
+    assert torch.equal(one(images).features, before)
+    with pytest.raises(ConfigError, match="device is 'gpu'; allowed: auto, cpu"):
+        one.to("gpu")

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from reacgan.config import ConfigError, Device, PositiveFloat, PositiveInt
 from reacgan.data import ImageData
+from reacgan.devices import find_device
 from reacgan.extractors.arithmetic import tensors_digest
 from reacgan.extractors.base import Extracted, Extractor
 from reacgan.extractors.classifier import held_out_accuracy, look, train_classifier
@@ -87,9 +88,9 @@ class ClassifierExtractor(Extractor):
         """Share whose class is among the five highest; NaN if none was held out."""
         return _number(self._facts.get("held_out_top5"))
 
-    def to(self, device: torch.device) -> None:
+    def to(self, device: Device) -> None:
         """Move the network."""
-        self._classifier.to(device)
+        self._classifier.to(find_device(device))
 
     def __call__(self, images: Tensor) -> Extracted:
         """Features [N, 4 x width] and scores [N, K] of uint8 images of the size that it was trained on.

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from reacgan.config import Device
+from reacgan.devices import find_device
 from reacgan.extractors.base import Extracted, Extractor
 from reacgan.extractors.resize import RESIZERS, to_rgb
 from reacgan.extractors.weights import Layout, Published, load_weights
@@ -239,8 +241,9 @@ class Inception(Extractor):
         self._bias = loaded.tensors["fc.bias"].float() if bias else None
         self._device = torch.device("cpu")
 
-    def to(self, device: torch.device) -> None:
+    def to(self, device: Device) -> None:
         """Move the network."""
+        device = find_device(device)
         self._network.to(device)
         if self._bias is not None:
             self._bias = self._bias.to(device)

@@ -18,7 +18,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from reacgan.config import ConfigError
+from reacgan.config import ConfigError, Device
+from reacgan.devices import find_device
 from reacgan.extractors.arithmetic import exact, tensors_digest
 from reacgan.extractors.base import Extracted, Extractor
 from reacgan.extractors.resize import RESIZERS, Filter, friendly, to_rgb
@@ -76,8 +77,9 @@ class Pretrained(Extractor):
         self._size = int(self.input_size(self._network.config))
         self.features_dim = self.dimension(self._network.config)
 
-    def to(self, device: torch.device) -> None:
+    def to(self, device: Device) -> None:
         """Move the network."""
+        device = find_device(device)
         self._network.to(device)
         self._device = device
 
