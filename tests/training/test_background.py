@@ -228,7 +228,7 @@ def test_training_goes_on_while_a_state_is_written(data, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         come = held_until(patch, 144)
-        patch.setattr(hub_module, "save_file", save_model)
+        patch.setattr(hub_module, "write_tensors", save_model)
         train(tmp_path / "run", data, **BESIDE, **changes)
     assert come.is_set()
     for name, value in load_file(tmp_path / "whole" / "model" / "model.safetensors").items():
