@@ -86,7 +86,7 @@ def test_all_that_belongs_to_it_is_there(run, shared):
     names = {one.name for one in shared.iterdir()}
     wanted = {
         *("README.md", "config.json", "model.safetensors", "discriminator.safetensors"),
-        *("samples.png", "samples.safetensors", "scores.jsonl"),
+        *("samples.png", "samples.safetensors", "scores.jsonl", "moving.safetensors"),
     }
     assert wanted <= names <= wanted | {"curve.png"}
     assert all(good(check(shared)).values()), check(shared)
