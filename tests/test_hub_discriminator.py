@@ -70,7 +70,9 @@ def test_the_average_of_any_state(run_folder):
     for name, value in model.generator.state_dict().items():
         ours = held.generator.state_dict()[name]
         # Statistics are worked out anew from weights that lie otherwise in memory.
-        assert torch.equal(ours, value) if name in learned else torch.allclose(ours, value, atol=1e-3), name
+        assert (
+            torch.equal(ours, value) if name in learned else torch.allclose(ours, value, atol=1e-3)
+        ), name
     assert held.norms.kind == model.norms.kind == "own"
     as_stored = hub.load_state(run_folder, 256, device="cpu", check=False)
     moving = with_moving(model).generator.state_dict()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reacgan.training.health import ADVICE, Look, Nature, image_signals, judge
+from reacgan.training.health import ADVICE, Look, Nature, judge
+from reacgan.training.image_signals import image_signals
 
 NATURE = Nature(
     chance=2.0, undecided=0.0, conditional=True, cycle_images=64, num_classes=10, images=50_000
@@ -192,3 +194,21 @@ def test_scores_that_come_more_rarely_than_looks_are_not_forgotten():
     kinds = [[one.kind for one in judge(looks[:count], NATURE)] for count in range(1, 7)]
     assert kinds[:4] == [[], [], [], []]
     assert kinds[4] == kinds[5] == ["mode_collapse", "scores_fell"]
+
+
+@pytest.mark.parametrize("name", ["d/adversarial", "g/adversarial"])
+@pytest.mark.parametrize(("chance", "most"), [(2.0, 200), (0.0, 1e4)])
+def test_a_loss_beyond_all_is_divergence_at_any_look(name, chance, most):
+    """Also at the first, where there is no history; losses without a level of chance may be larger."""
+    nature = replace(NATURE, chance=chance, undecided=None)
+    first = [Look(500, {**HEALTHY, name: most * 1.01})]
+    (finding,) = judge(first, nature)
+    assert (finding.kind, finding.evidence) == ("divergence", {name: most * 1.01, "most": most})
+    assert kinds([Look(500, {**HEALTHY, name: -most * 1.01})], nature) == ["divergence"]
+    assert kinds([Look(500, {**HEALTHY, name: most * 0.99})], nature) == []
+
+
+def test_classes_more_distinct_than_real_ones_hide_no_collapse():
+    """What collapsed within its classes may be far more distinct between them than anything before."""
+    seen = looks(4, variety=0.01, contrast=9.0)
+    assert kinds(seen) == ["mode_collapse"]

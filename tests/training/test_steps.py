@@ -17,7 +17,7 @@ from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer
 from reacgan.training.players import Objective
-from reacgan.training.schedules import due, ema_decay, half_life_of, learning_rate
+from reacgan.training.schedules import due, ema_decay, half_life_of, learning_rate, look_due
 from reacgan.training.state import TrainState
 from reacgan.training.steps import discriminator_loss, generator_loss
 from waiting import WAITING, Operations
@@ -164,6 +164,13 @@ def test_schedules():
     assert [due(10, *span) for span in ((0, 9), (5, 10), (10, 19), (10, 20), (9, 31))] == [
         False, True, False, True, True,
     ]  # fmt: skip
+    early = [seen for seen in range(64, 40_001, 64) if look_due(None, seen - 64, seen, 150_000)]
+    assert early == [512, 1024, 2048, 4032, 8000, 10_048, 20_032, 30_016, 40_000]
+    long = [k for k in range(1, 600) if look_due(None, (k - 1) * 1000, k * 1000, 64_000_000)]
+    assert long == [1, 2, 4, 8, 16, 32, 64, 128, 256, 384, 512]  # every 128,000 in the end
+    often = [seen for seen in range(4, 1301, 4) if look_due(600, seen - 4, seen, 10**9)]
+    assert often == [500, 600, 1200]
+    assert [seen for seen in range(4, 33, 4) if look_due(16, seen - 4, seen, 10**9)] == [16, 32]
     assert ema_decay(EmaConfig(half_life=half_life_of(0.9999, 640), ramp=None), 1, 640) == (
         pytest.approx(0.9999)
     )

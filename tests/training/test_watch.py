@@ -243,3 +243,13 @@ def test_two_processes_go_back_together(tmp_path):
     assert all(torch.equal(tensor, other[name]) for name, tensor in mine.items())
     (event,) = events(tmp_path / "run")
     assert (event["kind"], event["rollbacks"]) == ("not_finite", 1)
+
+
+def test_divergence_is_said_after_a_thousand_images(tmp_path, capfd):
+    """With the usual settings of the watch, which looks at 500, 1,000, 2,000, ... images."""
+    hot = {"d_optimizer.lr": 1e6, "g_optimizer.lr": 1e6, "d_optimizer.decay_from": None}
+    more = {"d_optimizer.decay_to": None, "training.images": 1_100, "training.batch": 32}
+    assert train(tmp_path, images(), quiet=False, **hot, **more).complete
+    (event,) = events(tmp_path)
+    assert (event["kind"], event["since"], event["at"]) == ("divergence", 512, 1_024)
+    assert "warning: divergence since 512 images" in capfd.readouterr().err

@@ -13,7 +13,8 @@ from reacgan.losses import adversarial
 from reacgan.models.trained import TrainedGenerator
 from reacgan.sampling.latents import latents_for
 from reacgan.sampling.sample import generate
-from reacgan.training.health import SIGN_AT, Nature, image_signals
+from reacgan.training.health import SIGN_AT, Nature
+from reacgan.training.image_signals import image_signals
 from reacgan.training.loop import Trainer
 
 MOST_CLASSES = 12
