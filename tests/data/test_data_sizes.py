@@ -214,6 +214,34 @@ def test_arrays_that_are_refused(spectra, tmp_path):
         open_array(path, max_pixels=2000)
 
 
+def test_channels_come_last(tmp_path):
+    """What an earlier `sample` wrote, channels first, is named and never read the other way round."""
+    for shape, reason in (
+        ((5, 16, 16), r"below 8 pixels: \[5, 16, 16\] was read as .*If it is \[channels, height,"),
+        (
+            (16, 16, 16),
+            r"name of a sample, whose first dimension may be its channels.*asfortranarray",
+        ),
+        ((12, 16, 16), "whose first dimension may be its channels"),
+        ((12, 16, 24), "whose first dimension may be its channels"),
+    ):
+        np.save(tmp_path / "7.npy", np.zeros(shape, np.uint8))
+        with pytest.raises(UnreadableImageError, match=reason):
+            open_array(tmp_path / "7.npy")
+    for name, array in (
+        ("cube.npy", np.zeros((16, 16, 16), np.uint8)),
+        ("007.npy", np.zeros((16, 16, 16), np.uint8)),
+        ("7.npy", np.zeros((16, 16, 16), np.uint8, order="F")),
+        ("7.npy", np.zeros((24, 24, 16), np.uint8)),
+        ("7.npy", np.zeros((16, 24, 5), np.uint8)),
+    ):
+        np.save(tmp_path / name, array)
+        assert open_array(tmp_path / name).shape == array.shape
+    with pytest.raises(UnreadableImageError, match=r"16 channels, asked for: 24.*\[24, 24, 16\]"):
+        np.save(tmp_path / "wide.npy", np.zeros((24, 24, 16), np.uint8))
+        decode_array(tmp_path / "wide.npy", resolution=16, channels=24)
+
+
 def test_pictures_have_no_other_number_of_channels(two_classes):
     with pytest.raises(DataError, match=r"channels is 5; allowed.*\[height, width, 5\].*\.npy"):
         opened(two_classes, resolution=8, channels=5)

@@ -120,7 +120,8 @@ def test_any_number_of_channels(tmp_path, channels, mode, shown):
     else:
         assert path == tmp_path / "new" / "7.npy"
         array = np.load(path, allow_pickle=False)
-        assert array.dtype == np.uint8 and (array == image.numpy()).all()
+        assert array.dtype == np.uint8 and (array == image.permute(1, 2, 0).numpy()).all()
+        assert array.shape == (6, 10, channels)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 

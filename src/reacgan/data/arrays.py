@@ -1,13 +1,15 @@
 """Images with any number of channels, from ``.npy`` files: one array a file, never unpickled.
 
 An array is ``[height, width]`` or ``[height, width, channels]`` of uint8, or of uint16, which is
-divided by 257 and rounded. It is cropped and resized like a picture, each channel by itself. One of
-1, 3 or 4 channels is grey, RGB, or RGB and opacity, and is converted as pictures are; any other
-number is served as it is.
+divided by 257 and rounded. Channels always come last. Earlier versions of ``reacgan sample`` wrote them
+first; such a file is refused, also where its shape fits either order. An array is cropped and resized
+like a picture, each channel by itself. One of 1, 3 or 4 channels is grey, RGB, or RGB and opacity, and
+is converted as pictures are; any other number is served as it is.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,14 @@ from PIL import Image
 
 from reacgan.config import Resolution
 from reacgan.data.dataset import MAX_CHANNELS, PICTURE_CHANNELS
-from reacgan.data.decode import MAX_PIXELS, UnreadableImageError, fit, size_problem, to_array
+from reacgan.data.decode import (
+    MAX_PIXELS,
+    MIN_SIDE,
+    UnreadableImageError,
+    fit,
+    size_problem,
+    to_array,
+)
 
 ARRAY_SUFFIX = ".npy"
 
@@ -46,10 +55,49 @@ def open_array(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray
     height, width, channels = array.shape
     reason = size_problem((width, height), 4 * max_pixels // max(4, channels))
     if not 1 <= channels <= MAX_CHANNELS:
-        reason = f"an array of {channels} channels (the last dimension), allowed: 1 to 64"
+        reason = (
+            f"an array of {channels} channels (the last dimension), allowed: 1 to {MAX_CHANNELS}"
+        )
     if reason:
-        raise UnreadableImageError(path, reason)
+        raise UnreadableImageError(path, reason + _order_of(array.shape))
+    if _may_be_turned(Path(path), array):
+        raise UnreadableImageError(path, _EITHER_ORDER.format(shape=list(array.shape)))
     return array
+
+
+_TURN = (
+    "turn it: numpy.save(FILE, numpy.asfortranarray(numpy.moveaxis(numpy.load(FILE), 0, -1))), or "
+    "sample again"
+)
+_EITHER_ORDER = (
+    "an array {shape} with the name of a sample, whose first dimension may be its channels: earlier "
+    "versions of `reacgan sample` wrote [channels, height, width], needed: [height, width, channels]. If "
+    f"it is of theirs, {_TURN}; if its channels are last, give it a name that is not a number alone"
+)
+
+
+def _order_of(shape: tuple[int, ...]) -> str:
+    """What to say of a shape that would do if its first dimension were the channels."""
+    channels, *sides = shape
+    if not (1 <= channels <= MAX_CHANNELS and min(sides) >= MIN_SIDE):
+        return f": {list(shape)} was read as [height, width, channels]"
+    return (
+        f": {list(shape)} was read as [height, width, channels]. If it is [channels, height, width], as "
+        f"earlier versions of `reacgan sample` wrote, {_TURN}"
+    )
+
+
+def _may_be_turned(path: Path, array: npt.NDArray[np.generic]) -> bool:
+    """Whether a file may be a sample in the order [C, H, W] that we once wrote, and nothing tells.
+
+    Its name is a seed, its shape fits either order, and it is not stored as we store [H, W, C] today.
+    A square image of another number of channels than its side is taken for what it seems.
+    """
+    if re.fullmatch(r"0|[1-9][0-9]*", path.stem) is None or array.flags.f_contiguous:
+        return False
+    first, second, last = array.shape
+    fits = first <= MAX_CHANNELS and min(second, last) >= MIN_SIDE
+    return fits and not (first == second != last)
 
 
 def decode_array(
@@ -70,7 +118,9 @@ def decode_array(
         return to_array(picture, resolution=resolution, channels=channels)
     if found != channels:
         raise UnreadableImageError(
-            path, f"an array of {found} channels, asked for: {channels} (data.channels)"
+            path,
+            f"an array of {found} channels, asked for: {channels} (data.channels)"
+            + (_order_of(pixels.shape) if pixels.shape[0] == channels else ""),
         )
     planes = [Image.fromarray(np.ascontiguousarray(pixels[:, :, c])) for c in range(found)]
     return np.stack([np.asarray(fit(plane, resolution=resolution)) for plane in planes])

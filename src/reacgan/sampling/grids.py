@@ -1,7 +1,8 @@
 """Sheets of images: one row a class, one column a seed, as PNG; and images of any depth as files.
 
 One channel is grey, three are RGB, four are RGBA (sheets show them on white). Of any other number
-the first three are shown as RGB, of two the first as grey; all of them are kept in ``.npy`` files.
+the first three are shown as RGB, of two the first as grey; all of them are kept in ``.npy`` files,
+arrays [H, W, C].
 """
 
 from __future__ import annotations
@@ -103,7 +104,8 @@ def save_image(image: Tensor, folder: Path, stem: str) -> Path:
 
     Returns:
         ``<folder>/<stem>.png`` for 1, 3 or 4 channels, else ``<folder>/<stem>.npy``, which holds the
-        array [C, H, W].
+        array [H, W, C], as every reader of the package takes it. It is stored in Fortran's order, by
+        which it is told from the [C, H, W] that earlier versions wrote.
     """
     if image.shape[0] in PICTURE_CHANNELS:
         path = folder / f"{stem}.png"
@@ -111,7 +113,8 @@ def save_image(image: Tensor, folder: Path, stem: str) -> Path:
         return path
     path = folder / f"{stem}.npy"
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.save(file, image.contiguous().numpy(), allow_pickle=False)
+        pixels = np.asfortranarray(image.permute(1, 2, 0).numpy())
+        np.save(file, pixels, allow_pickle=False)
     return path
 
 
