@@ -180,8 +180,11 @@ def test_what_cannot_be_measured_is_refused():
     real, fake = cloud(40, 0), cloud(30, 1)
     with pytest.raises(ConfigError, match="subset_size is 40 and a side holds 30 images; .* 15"):
         Kid(subset_size=40).measure(compare(real, fake))
-    with pytest.raises(ConfigError, match="subset_size is 1 and a side holds 3 images"):
+    with pytest.raises(ConfigError, match="a side holds 3 images, too few .* from 2 to 3"):
         Kid().measure(compare(real, fake[:3]))
+    for options in ({}, {"subset_size": 2}, {"exact": True}):
+        with pytest.raises(ConfigError, match="1 generated and 40 real images; needed: 2 or more"):
+            Kid(**options).measure(compare(real, fake[:1]))
     with pytest.raises(ConfigError, match="real has width 4, fake 3"):
         kernel_distance(real, fake[:, :3])
     with pytest.raises(ConfigError, match="fake features hold NaN"):

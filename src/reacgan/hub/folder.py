@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -58,6 +59,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     if wrong:
         raise ConfigError(
             f"{folder / CONFIG}: damaged (missing or wrong: {', '.join(wrong)}); {REMEDY}"
+        )
+    twice = [name for name, often in Counter(config["class_names"]).items() if often > 1]
+    if twice:
+        raise ConfigError(
+            f"{folder / CONFIG}: class_names has {twice[0]!r} more than once, so a class cannot be asked "
+            "for by its name; give each its own name there"
         )
     return dict(config)
 

@@ -177,7 +177,7 @@ def _ratio(gan_train: Value, real: Value) -> Value:
     """Of the means; the interval is that of the ratios seed by seed."""
     if real.value == 0:
         raise ConfigError(
-            "cas: the classifier of real images is right on none of the held-out ones; "
+            "the classifier of real images is right on none of the held-out ones; "
             "raise epochs or width, or look at their labels"
         )
     ratios = [
@@ -207,12 +207,12 @@ def _check(fake: ImageData, others: Mapping[str, ImageData]) -> None:
             only = sorted(set(data.class_names) ^ set(fake.class_names))
             what = f"such as {only[0]!r}" if only else "in another order"
             raise ConfigError(
-                f"cas: the fakes have {fake.num_classes} classes, the {name} images "
+                f"the fakes have {fake.num_classes} classes, the {name} images "
                 f"{data.num_classes}, and the names differ ({what}); needed: the same classes"
             )
         if data.images.shape[1:] != fake.images.shape[1:]:
             raise ConfigError(
-                f"cas: fakes are {list(fake.images.shape[1:])}, the {name} images "
+                f"fakes are {list(fake.images.shape[1:])}, the {name} images "
                 f"{list(data.images.shape[1:])}; needed: the same channels and size"
             )
 

@@ -78,7 +78,7 @@ class InceptionScore(Metric):
         count, classes = logits.shape
         if count < self.splits:
             raise ConfigError(
-                f"is: {count} fakes in {self.splits} splits; needed: one each. Take fewer splits"
+                f"{count} fakes in {self.splits} splits; needed: one each. Take fewer splits"
             )
         settings: dict[str, Any] = {"splits": self.splits, "images": count, "classes": classes}
         notes = _notes(classes)

@@ -65,17 +65,26 @@ class Kid(Metric):
         """``kid``.
 
         Raises:
-            ConfigError: fewer images than a subset holds.
+            ConfigError: fewer than two images, or fewer than a subset holds.
         """
         real, fake = comparison.real.all_features(), comparison.fake.all_features()
+        fewest = min(len(real), len(fake))
+        if fewest < 2:
+            raise ConfigError(
+                f"there are {len(fake)} generated and {len(real)} real images; needed: 2 or more of each"
+            )
         if self.exact:
             return [Value("kid", kernel_distance(real, fake), "lower", settings={"exact": True})]
-        fewest = min(len(real), len(fake))
         size = self.subset_size or min(_USUAL_SIZE, fewest // 2)
-        if not 2 <= size <= fewest:
+        if size < 2:
+            raise ConfigError(
+                f"a side holds {fewest} images, too few for subsets of half of them; choose subset_size "
+                f"from 2 to {fewest}, or exact"
+            )
+        if size > fewest:
             raise ConfigError(
                 f"subset_size is {size} and a side holds {fewest} images; choose subset_size from 2 "
-                f"to {fewest // 2}, or exact"
+                f"to {max(2, fewest // 2)}, or exact"
             )
         if self.canonical:
             real, fake = real[content_order(real)], fake[content_order(fake)]
