@@ -48,8 +48,8 @@ ALLOWED: dict[str, set[str]] = {
     "__init__": GROUND | LEAVES | MIDDLE | {"sharing", "training", "experiments", "plugins"},
 }
 EXCEPTIONS = {"experiments.derive": {"data"}, "experiments.describe": {"models"}}
-# With weights_only=True, published weights alone.
-READERS_OF_PTH = {"extractors.weights", "hub.convert.reading"}
+# With weights_only=True: published weights, and tensors of images.
+READERS_OF_PTH = {"extractors.weights", "hub.convert.reading", "evaluation.sample_files"}
 OWNERS = {"accelerate": {"training.engine"}, "huggingface_hub": {"hub.remote"}}
 
 

@@ -203,7 +203,7 @@ def test_missing_classes_are_noted(digits, cache):
     [
         ([], "no image"),
         ([torch.zeros(4, 1, 8, 8)], "float32 .*; needed: uint8"),
-        ([torch.zeros(4, 8, 8, dtype=torch.uint8)], r"uint8 \[4, 8, 8\]; needed"),
+        ([torch.zeros(4, 8, 8, dtype=torch.uint8)], r"uint8 \[4, 8, 8\] \(one image\?.*; needed"),
         ([(torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.zeros(3))], "4 images have labels"),
         (
             [

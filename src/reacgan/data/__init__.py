@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from reacgan.config import DataConfig
 from reacgan.data.balance import Balance, balance_of
-from reacgan.data.catalogue import Lister, describe_opener, find_set, open_from, survey_from
+from reacgan.data.catalogue import (
+    Lister,
+    describe_opener,
+    find_set,
+    open_from,
+    own_shape_from,
+    survey_from,
+)
 from reacgan.data.cifar import open_cifar10, open_cifar100
 from reacgan.data.cub200 import list_cub200, open_cub200
 from reacgan.data.dataset import DataError, ImageData, Opener
@@ -14,6 +21,7 @@ from reacgan.data.folder import inspect_data, list_folder, open_archive, open_fo
 from reacgan.data.glyphs import open_glyphs
 from reacgan.data.huggingface import open_hub
 from reacgan.data.imagenet import list_imagenet, open_imagenet
+from reacgan.data.own_shape import OwnShape
 from reacgan.data.scan import Scan, report_refused
 from reacgan.data.table import list_csv, list_jsonl, open_csv, open_jsonl
 from reacgan.data.tiny_imagenet import list_tiny_imagenet, open_tiny_imagenet
@@ -55,12 +63,14 @@ __all__ = [
     "ImageData",
     "Lister",
     "Opener",
+    "OwnShape",
     "Scan",
     "balance_of",
     "describe_opener",
     "find_dataset",
     "inspect_data",
     "open_dataset",
+    "own_shape",
     "prepare_data",
     "report_refused",
     "survey_dataset",
@@ -87,6 +97,16 @@ def survey_dataset(config: DataConfig, split: str = "train") -> Scan | ImageData
         ConfigError: likewise.
     """
     return survey_from(DATASETS, LISTERS, config, split)
+
+
+def own_shape(config: DataConfig, split: str = "train") -> OwnShape | None:
+    """Sizes and channels of a set's images as they lie there; None where that is not known.
+
+    Raises:
+        DataError: as :func:`survey_dataset`.
+        ConfigError: likewise.
+    """
+    return own_shape_from(LISTERS, config, split)
 
 
 def find_dataset(text: str) -> DataConfig:

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 
 from reacgan.config import DataConfig, check_options, load_plugins, lookup
 from reacgan.data.archive import is_archive, read_archive
-from reacgan.data.dataset import ImageData, Opener, check_request
-from reacgan.data.folder import held_out_path
+from reacgan.data.dataset import DataError, ImageData, Opener, check_request
+from reacgan.data.folder import held_out_path, list_folder
+from reacgan.data.own_shape import OwnShape, own_shape
 from reacgan.data.pack import scan_listings
 from reacgan.data.scan import Scan
 from reacgan.data.walk import Listing
@@ -55,6 +56,46 @@ def survey_from(
         return open_from(table, config, split)
     options = check_options(lister, config.options, where="data.options", given=("split",))
     return scan_listings(lister(config.path, split=split, **options))
+
+
+PUBLISHED_SHAPES: Mapping[str, OwnShape] = {
+    "digits": OwnShape(((8, 8),), 1),
+    "cifar10": OwnShape(((32, 32),), 3),
+    "cifar100": OwnShape(((32, 32),), 3),
+    "glyphs": OwnShape((), 3),
+}
+"""Of the sets that have no files of pictures; glyphs are drawn at any size."""
+
+
+def own_shape_from(
+    listers: Mapping[str, Lister], config: DataConfig, split: str
+) -> OwnShape | None:
+    """What a set's images are before they are brought to the size that the configuration asks for.
+
+    Raises:
+        DataError: no usable image, or no such split.
+    """
+    path = config.path
+    if config.name in ("archive", "folder") and path is not None and is_archive(path):
+        file = Path(path)
+        data = read_archive(file if split == "train" else held_out_path(file))
+        return OwnShape((data.size,), data.channels)
+    if config.name in ("cifar10", "cifar100") and path is not None and Path(path).is_dir():
+        listings = _class_folders(path, split)
+        return PUBLISHED_SHAPES[config.name] if listings is None else own_shape(listings)
+    lister: Any = listers.get(config.name)
+    if lister is None:
+        return PUBLISHED_SHAPES.get(config.name)
+    options = check_options(lister, config.options, where="data.options", given=("split",))
+    return own_shape(lister(path, split=split, **options))
+
+
+def _class_folders(path: str, split: str) -> list[Listing] | None:
+    """Class folders in the place of a set's published files."""
+    try:
+        return list_folder(path, split=split)
+    except DataError:
+        return None
 
 
 def find_set(table: Mapping[str, Opener], text: str) -> DataConfig:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reacgan.config import ConfigError, Resolution, grid_of, size_of
+from reacgan.config.resolution import LARGEST, SMALLEST
 
 SPLITS = ("train", "test")
 MAX_CHANNELS = 64
@@ -166,18 +167,27 @@ def check_request(
 ) -> None:
     """Raise :class:`DataError` for a split, resolution or number of channels that is not served.
 
+    Whether a network can make images of that size is another question: :func:`check_grid`.
+
     ``pictures_only`` is for sets that hold no arrays, which have 1, 3 or 4 channels.
     """
     if split not in SPLITS:
         raise DataError(f"split is {split!r}; allowed: {', '.join(SPLITS)}")
-    try:
-        grid_of(resolution)
-    except ConfigError as error:
-        raise DataError(str(error)) from None
+    if not all(SMALLEST <= side <= LARGEST for side in size_of(resolution)):
+        asked = " x ".join(map(str, size_of(resolution)))
+        raise DataError(f"resolution is {asked}; allowed: sides of {SMALLEST} to {LARGEST} pixels")
     if not 1 <= channels <= MAX_CHANNELS:
         raise DataError(f"channels is {channels}; allowed: 1 to {MAX_CHANNELS}")
     if pictures_only and channels not in PICTURE_CHANNELS:
         raise DataError(no_such_channels(channels))
+
+
+def check_grid(resolution: Resolution) -> None:
+    """Raise :class:`DataError` for a size that no network here works with."""
+    try:
+        grid_of(resolution)
+    except ConfigError as error:
+        raise DataError(str(error)) from None
 
 
 def no_such_channels(channels: int) -> str:

@@ -10,7 +10,13 @@ import numpy as np
 
 from reacgan.config import Resolution, size_of
 from reacgan.data.archive import is_archive, new_archive, read_archive
-from reacgan.data.dataset import DataError, ImageData, check_request, describe_shape
+from reacgan.data.dataset import (
+    DataError,
+    ImageData,
+    check_grid,
+    check_request,
+    describe_shape,
+)
 from reacgan.data.decode import MAX_PIXELS
 from reacgan.data.pack import Decoder, describe, open_listings, scan_listings
 from reacgan.data.processes import workers_for
@@ -132,6 +138,7 @@ def prepare_data(
     check_request(
         split="train", resolution=resolution, channels=3 if channels is None else channels
     )
+    check_grid(resolution)
     if out.is_dir():
         raise DataError(f"{out}: a folder; give the name of the file to write")
     splits = ["train", "test"] if _has_test(path) else ["train"]

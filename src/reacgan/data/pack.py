@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -133,16 +134,15 @@ def scan_listings(
     return scan
 
 
-def open_listings(listings: list[Listing], *, resolution: Resolution, channels: int) -> ImageData:
+def open_listings(
+    listings: list[Listing],
+    *,
+    resolution: Resolution,
+    channels: int,
+    max_refused: float = MAX_REFUSED,
+) -> ImageData:
     """The images of the last listing from the cache of packed files, packed now if not there."""
-    stamps = [
-        [
-            one.class_names,
-            [(e.relative, e.label, e.size, e.mtime_ns, e.ctime_ns, e.box) for e in one.entries],
-        ]
-        for one in listings
-    ]
-    key = cache_key(RESIZE, size_of(resolution), channels, MAX_PIXELS, stamps)
+    key = cache_key(RESIZE, size_of(resolution), channels, MAX_PIXELS, stamps_of(listings))
     cached = read_cached(key)
     source = f"{listings[-1].root} ({listings[-1].split})"
     if cached is not None:
@@ -156,6 +156,7 @@ def open_listings(listings: list[Listing], *, resolution: Resolution, channels: 
             resolution=resolution,
             channels=channels,
             report=_writable_folder() / f"{key}.refused.txt",
+            max_refused=max_refused,
             progress=log_progress(source),
             workers=workers,
         )
@@ -172,6 +173,17 @@ def open_listings(listings: list[Listing], *, resolution: Resolution, channels: 
         listed = ", ".join(f"{number:,} {reason}" for reason, number in reasons.items())
         logger.warning("%s: %d files refused: %s", scan.root, len(decoder.refused), listed)
     return data
+
+
+def stamps_of(listings: list[Listing]) -> list[Any]:
+    """All that a listing's content depends on, without opening a file."""
+    return [
+        [
+            one.class_names,
+            [(e.relative, e.label, e.size, e.mtime_ns, e.ctime_ns, e.box) for e in one.entries],
+        ]
+        for one in listings
+    ]
 
 
 def describe(source: str, split: str) -> dict[str, str]:

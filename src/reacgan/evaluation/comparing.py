@@ -15,16 +15,23 @@ from reacgan.config import ConfigError
 from reacgan.data import ImageData
 from reacgan.evaluation.cache import FeatureCache
 from reacgan.evaluation.choosing import match_classes, needs_of, place_labels, sort_out, uses_of
-from reacgan.evaluation.compared import Compared
-from reacgan.evaluation.looking import Look, Looked, Progress, look
-from reacgan.evaluation.origins import Origin, known_by_heart
+from reacgan.evaluation.compared import Compared, beside_of, differing, judgement_of, set_of
+from reacgan.evaluation.looking import Look, Looked, Progress, look, seen_as
+from reacgan.evaluation.origins import (
+    Brought,
+    Origin,
+    judging,
+    known_by_heart,
+    usable_held_out,
+)
 from reacgan.evaluation.reference import Reference
 from reacgan.evaluation.results import is_digest
 from reacgan.evaluation.sources import Images
 from reacgan.evaluation.together import agreed, kept_together
 from reacgan.extractors import Extractor, build_extractor
-from reacgan.metrics import Comparison, FeatureSet, Judgement, Metric
-from reacgan.metrics.base import Keep, Need
+from reacgan.extractors.fitting import RULE, Shape
+from reacgan.metrics import Comparison, FeatureSet, Metric
+from reacgan.metrics.base import Need
 from reacgan.sampling import class_folder
 
 
@@ -37,6 +44,8 @@ class Plan:
     all_wanted: bool
     origin: Origin
     """Where the generator learned from."""
+    shape: Shape
+    """Of the images to score."""
     device: torch.device
     cache: FeatureCache
     say: Callable[[str], None]
@@ -44,19 +53,24 @@ class Plan:
     _seen: dict[str, FeatureSet | None] = field(default_factory=dict)
 
     @cached_property
-    def training_data(self) -> ImageData | None:
-        """What the generator learned from; opened when first asked for."""
-        return self.origin.training
-
-    @cached_property
-    def held_out_data(self) -> ImageData | None:
-        """Real images that it did not learn from."""
-        return self.origin.held_out
+    def beside(self) -> Origin:
+        """The same in the shape of the reference; opened when first asked for."""
+        return Brought(self.origin, self.reference.shape)
 
     @cached_property
     def judged_by(self) -> Origin:
-        """What a classifier of the reference's classes learns from: beside the reference, if there."""
-        return self.reference if self.reference.training is not None else self.origin
+        """What a classifier of the reference's classes learns from, likewise."""
+        return Brought(judging(self.origin, self.reference), self.reference.shape)
+
+    @property
+    def training_data(self) -> ImageData | None:
+        """What the generator learned from."""
+        return self.beside.training
+
+    @property
+    def held_out_data(self) -> ImageData | None:
+        """Real images that it did not learn from."""
+        return self.beside.held_out
 
     def build(self, name: str, options: Mapping[str, Any]) -> Extractor:
         """The extractor of a name or file; ``domain`` learns from real images now."""
@@ -67,7 +81,7 @@ class Plan:
             name,
             options,
             train=self.judged_by.training if learns else None,
-            held_out=self.judged_by.held_out if learns else None,
+            held_out=self._tried_on() if learns else None,
             device=self.device,
         )
 
@@ -104,6 +118,7 @@ class Plan:
             keep_images="images" in needs,
             limit=num,
             class_names=names,
+            shape=self.reference.shape,
             progress=progress,
         )
         others = self._others(network, uses_of(self.metrics))
@@ -134,10 +149,11 @@ class Plan:
             self._leave_out(
                 {"labels": "the images have no labels", "judge": "the images have no labels"}
             )
-        fake = _set_of(looked.looks[0], labels, self._reference_names(), None)
+        fake = set_of(looked.looks[0], labels, self._reference_names(), None)
         if fake.logits is None:
             self._leave_out({"logits": f"the extractor {network.name} gives no class scores"})
-        described = self.reference.describe()
+        own = self.reference.shape
+        differs, warnings = differing(self.shape, own, seen_as(network, own), network)
         known = replace(looked, labels=labels, class_names=self._reference_names())
         return Compared(
             Comparison(
@@ -145,7 +161,7 @@ class Plan:
                 real=real,
                 training=others.get("training"),
                 held_out=others.get("held out"),
-                judgement=_judgement(judge, looked.looks[-1]) if judge is not None else None,
+                judgement=judgement_of(judge, looked.looks[-1]) if judge is not None else None,
                 fake_data=known.data("generated images"),
                 real_data=self.reference.data,
                 training_data=self.training_data if "training" in others else None,
@@ -153,8 +169,12 @@ class Plan:
             ),
             metrics=self.metrics,
             extractor=network.describe(),
-            reference=described,
-            beside=self._beside(others, judge),
+            reference=self.reference.describe(),
+            beside=beside_of(
+                others, judge, training=self.training_data, held_out=self.held_out_data
+            ),
+            fake=differs,
+            warnings=(*self.reference.warnings, *warnings),
             notes=(
                 *notes,
                 *getattr(network, "notes", ()),
@@ -205,6 +225,9 @@ class Plan:
         self.metrics, skipped = sort_out(self.metrics, lacking, all_wanted=self.all_wanted)
         self.skipped.update(skipped)
 
+    def _tried_on(self) -> ImageData | None:
+        return usable_held_out(self.judged_by.training, self.judged_by.held_out)
+
     def _judge(self, network: Extractor) -> Any:
         """A classifier of the reference's classes: the extractor itself where it is one."""
         learned = self.judged_by.training
@@ -247,14 +270,17 @@ class Plan:
         if data.digest not in self._seen:
             self.say(f"looking at {named}: {len(data):,} images")
             said = network.describe()
+            shape = seen_as(network, self.reference.shape)
+            differs = shape is not None and data.images.shape[1:] != shape
+            brought = {"brought_to": f"{shape}: {RULE}"} if differs else {}
             keep = (
-                self.cache.keep({"images": data.digest, "extractor": said}, data.source)
+                self.cache.keep({"images": data.digest, **brought, "extractor": said}, data.source)
                 if is_digest(said.get("weights"))
                 else None
             )
 
             def make() -> dict[str, Tensor]:
-                looked = look(data, [network], device=self.device)
+                looked = look(data, [network], device=self.device, shape=self.reference.shape)
                 return looked.looks[0].tensors() if looked is not None else {}
 
             tensors = kept_together(keep, "features", make, self.device)
@@ -264,36 +290,7 @@ class Plan:
             labelled = data is not self.reference.data or self.reference.labelled
             labels = torch.tensor(data.labels) if labelled else None
             seen = Look(tensors["features"], tensors.get("logits"))
-            self._seen[data.digest] = _set_of(
+            self._seen[data.digest] = set_of(
                 seen, labels, data.class_names if labelled else (), keep
             )
         return self._seen[data.digest]
-
-    def _beside(
-        self, others: Mapping[Need, FeatureSet], judge: Any
-    ) -> dict[Need, Mapping[str, Any]]:
-        told: dict[Need, Mapping[str, Any]] = {}
-        sets: tuple[tuple[Need, ImageData | None], ...] = (
-            ("training", self.training_data),
-            ("held out", self.held_out_data),
-        )
-        for need, data in sets:
-            if need in others and data is not None:
-                told[need] = {"images": len(data), "digest": data.digest[:16]}
-        if judge is not None:
-            told["judge"] = judge.describe()
-        return told
-
-
-def _set_of(
-    seen: Look, labels: Tensor | None, class_names: tuple[str, ...], keep: Keep | None
-) -> FeatureSet:
-    return FeatureSet(
-        seen.features, logits=seen.logits, labels=labels, class_names=class_names, keep_in=keep
-    )
-
-
-def _judgement(judge: Any, seen: Look) -> Judgement:
-    if seen.logits is None:
-        raise ConfigError("the judge gives no class scores")
-    return Judgement(seen.logits, judge.held_out_top1, judge.held_out_top5, judge.describe())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from reacgan.evaluation.choosing import build_metrics
 from reacgan.evaluation.compared import Compared
 from reacgan.evaluation.comparing import Plan
 from reacgan.evaluation.looking import Progress
-from reacgan.evaluation.origins import Origin
+from reacgan.evaluation.origins import Named, Origin
 from reacgan.evaluation.reference import Reference, open_reference
 from reacgan.evaluation.results import Score
 from reacgan.evaluation.software import describe_software
@@ -61,6 +61,8 @@ class Facts:
     labels: str = "as given"
     seed: int | None = None
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What must be known before a value is read."""
 
 
 def evaluate(
@@ -73,6 +75,8 @@ def evaluate(
     training: ImageData | None = None,
     held_out: ImageData | None = None,
     num: int | None = None,
+    resolution: Any = None,
+    channels: int | None = None,
     class_names: Sequence[str] = (),
     facts: Facts | None = None,
     origin: Origin | None = None,
@@ -86,15 +90,20 @@ def evaluate(
     Args:
         images: an iterable of uint8 batches ``[N, C, H, W]`` (alone, or as pairs with int64 labels
             ``[N]``), a data set, or a source by place. Under several processes each gives the same.
-        reference: real images: a data set, a folder, a registered name (brought to the size and channels
-            of the images), or an .npz file of statistics.
+        reference: real images: a data set, a folder, a file of images, a registered name, or an .npz file
+            of statistics. It keeps its own size and channels, whatever the images have; both sides are
+            brought to what the extractor takes, and a difference is a warning of each score.
         metrics: names, ``all``, or names with options, such as ``{"prdc": {"k": 3}}``. None measures
             the standard ones that can be measured here.
         extractor: a name of :data:`reacgan.extractors.EXTRACTORS`, a file, or an extractor.
         extractor_options: of its constructor, such as ``{"resizer": "legacy"}``.
-        training: what the generator learned from; by default the reference's training split.
+        training: what the generator learned from; by default the reference's training split. The
+            extractor ``domain`` learns from it, too.
         held_out: real images that it did not learn from; by default the reference's test split.
         num: only the first so many images.
+        resolution: side, or (height, width), that a folder or registered name is cropped and resized to;
+            needed where its images are of many sizes.
+        channels: that it is brought to.
         class_names: of the labels in ``images``; by default the reference's.
         facts: what else is known of the images.
         origin: where training and held-out images are, instead of these two.
@@ -110,23 +119,18 @@ def evaluate(
         ConfigError: images or a reference that cannot be used, a metric that a person named and that
             cannot be measured here; the message says why and what to do.
     """
-    if isinstance(images, str | Path | Mapping):
-        raise ConfigError(
-            f"images are {images!r:.60}; needed: batches, a data set or a source. Folders and runs are "
-            "scored by `reacgan evaluate`, or reacgan.evaluation.scoring.score"
-        )
-    place, told = find_device(device), facts or Facts()
-    if num is not None and num < 1:
-        raise ConfigError(f"num is {num}; allowed: 1 or more")
-    (channels, *size), images = peek(images)
-    wanted = size[0] if size[0] == size[1] else tuple(size)
-    found = open_reference(reference, resolution=wanted, channels=channels)
-    chosen = build_metrics(metrics)
+    _check(images, num)
+    place = find_device(device)
+    shape, images = peek(images)
+    found = open_reference(reference, resolution=resolution, channels=channels, like=shape)
+    if origin is None and (training, held_out) != (None, None):
+        origin = Named(found, training=training, held_out=held_out)
     plan = Plan(
         reference=found,
-        metrics=chosen,
+        metrics=build_metrics(metrics),
         all_wanted=metrics is not None and metrics != "all",
-        origin=origin or replace(found, known_training=training, known_held_out=held_out),
+        origin=origin or found,
+        shape=shape,
         device=place,
         cache=cache if cache is not None else FeatureCache(),
         say=say or (lambda text: None),
@@ -139,9 +143,20 @@ def evaluate(
         compared = plan.compare(
             images, network, num=num, class_names=tuple(class_names), progress=progress
         )
-        scores, failed = _measure(compared, told, plan)
-    comparison = compared.comparison if compared is not None else None
-    return Evaluation(scores, {**plan.skipped, **failed}, comparison)
+        scores, failed = _measure(compared, facts or Facts(), plan)
+    return Evaluation(
+        scores, {**plan.skipped, **failed}, compared.comparison if compared is not None else None
+    )
+
+
+def _check(images: Any, num: int | None) -> None:
+    if isinstance(images, str | Path | Mapping):
+        raise ConfigError(
+            f"images are {images!r:.60}; needed: batches, a data set or a source. Folders and runs are "
+            "scored by `reacgan evaluate`, or reacgan.evaluation.scoring.score"
+        )
+    if num is not None and num < 1:
+        raise ConfigError(f"num is {num}; allowed: 1 or more")
 
 
 def _measure(
@@ -176,7 +191,11 @@ def _scores(compared: Compared, facts: Facts, say: Say) -> tuple[list[Score], di
 
 def _score(value: Value, metric: Metric, compared: Compared, facts: Facts) -> Score:
     """A value with all that it depends on."""
-    fake: dict[str, Any] = {"images": len(compared.comparison.fake), "labels": facts.labels}
+    fake: dict[str, Any] = {
+        "images": len(compared.comparison.fake),
+        "labels": facts.labels,
+        **compared.fake,
+    }
     if facts.seed is not None:
         fake["seed"] = facts.seed
     protocol = {
@@ -197,6 +216,7 @@ def _score(value: Value, metric: Metric, compared: Compared, facts: Facts) -> Sc
         high=value.high,
         details=value.details,
         notes=(*facts.notes, *compared.notes, *value.notes),
+        warnings=(*facts.warnings, *compared.warnings),
         subject=facts.subject,
         images_seen=facts.images_seen,
         time=datetime.now(timezone.utc).isoformat(timespec="seconds"),

@@ -26,6 +26,7 @@ from reacgan.evaluation.sources import (
     in_chunks,
 )
 from reacgan.extractors import Extracted, Extractor
+from reacgan.extractors.fitting import Shape, fitted
 
 CHUNK = 64
 
@@ -80,9 +81,10 @@ def look(
     keep_images: bool = False,
     limit: int | None = None,
     class_names: tuple[str, ...] = (),
+    shape: Shape | None = None,
     progress: Progress | None = None,
 ) -> Looked | None:
-    """Look at all images once.
+    """Look at all images once, each extractor in the shape that it takes.
 
     Args:
         images: a source by place, a data set, or an iterable of batches (uint8 [N, C, H, W], alone
@@ -92,6 +94,7 @@ def look(
         keep_images: keep the pixels.
         limit: the first so many images.
         class_names: of the labels, where the images do not say.
+        shape: that images are kept in, and shown in to extractors that say of none; None for their own.
         progress: called after each chunk.
 
     Returns:
@@ -110,8 +113,11 @@ def look(
     try:
         for place, (batch, labels) in _my_chunks(source, total, limit):
             filled = _filled(batch.to(device))
-            seen = [_cut(extractor, filled, len(batch)) for extractor in extractors]
-            mine.add(seen, labels, batch if keep_images else None)
+            seen = [
+                _cut(extractor, _brought(filled, seen_as(extractor, shape)), len(batch))
+                for extractor in extractors
+            ]
+            mine.add(seen, labels, _brought(batch, shape) if keep_images else None)
             if progress is not None:
                 progress(place + len(batch), total)
         mine.check(extractors)
@@ -171,6 +177,24 @@ def _my_chunks(source: Images, total: int | None, limit: int | None) -> Iterator
 def _filled(images: Tensor) -> Tensor:
     """Repeated up to the size of a chunk: another batch shape rounds differently."""
     return images if len(images) == CHUNK else images[torch.arange(CHUNK) % len(images)]
+
+
+def seen_as(extractor: Extractor, shape: Shape | None) -> Shape | None:
+    """The shape that images are brought to before an extractor sees them; None for their own.
+
+    Both sides go to what the extractor takes, and the reference is never brought to the other's.
+
+    Args:
+        extractor: which may know one shape alone, or bring pictures of any size to its own.
+        shape: of the reference.
+    """
+    if extractor.shape is not None:
+        return extractor.shape
+    return None if extractor.any_size else shape
+
+
+def _brought(images: Tensor, shape: Shape | None) -> Tensor:
+    return images if shape is None else fitted(images, shape)
 
 
 def _cut(extractor: Extractor, images: Tensor, count: int) -> Look:

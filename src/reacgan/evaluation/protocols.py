@@ -184,8 +184,9 @@ def _part(protocol: Mapping[str, Any], name: str) -> dict[str, Any]:
 def _fakes(fake: dict[str, Any], reference: dict[str, Any]) -> Iterator[str]:
     split, part = reference.pop("split", None), reference.pop("part", None)
     source = reference.pop("source", None) or reference.pop("name", None)
-    against = "the whole" if part in ("whole", None) else f"{part} of the"
-    against = f"{against} {split} split" if split else f"{against} reference"
+    whole = part in ("whole", None)
+    named = "reference" if split in (None, "all", "as given", "statistics") else f"{split} split"
+    against = f"the whole {named}" if whole else f"{part} of the {named}"
     size = reference.pop("size", None)
     sides = [*size] if isinstance(size, list | tuple) else [] if size is None else [size]
     if sides and reference.get("channels") is not None:

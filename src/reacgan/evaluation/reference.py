@@ -13,8 +13,11 @@ import numpy as np
 
 from reacgan.config import ConfigError, DataConfig
 from reacgan.data import DataError, ImageData, find_dataset, open_dataset
-from reacgan.data.flat import is_flat, list_flat
-from reacgan.data.pack import open_listings
+from reacgan.data.flat import is_flat
+from reacgan.data.scan import MAX_REFUSED
+from reacgan.evaluation.own_shape import Wish
+from reacgan.evaluation.sample_files import holds_statistics, is_sample_file, open_images
+from reacgan.extractors.fitting import Shape
 from reacgan.metrics.moments import Moments
 
 
@@ -29,6 +32,7 @@ class Reference:
         config: where training and held-out images are, opened when a metric asks for them.
         known_training: training images that are open already; ``known_held_out`` likewise.
         labelled: whether the classes mean anything.
+        warnings: what was done to the images, or is not known of them.
     """
 
     data: ImageData | None
@@ -38,6 +42,7 @@ class Reference:
     known_training: ImageData | None = None
     known_held_out: ImageData | None = None
     labelled: bool = True
+    warnings: tuple[str, ...] = ()
 
     @cached_property
     def training(self) -> ImageData | None:
@@ -52,6 +57,11 @@ class Reference:
         if self.known_held_out is not None or self.config is None:
             return self.known_held_out
         return open_held_out(self.config)
+
+    @property
+    def shape(self) -> Shape | None:
+        """(channels, height, width) of the images; None for statistics."""
+        return None if self.data is None else (self.data.channels, *self.data.size)
 
     def describe(self) -> dict[str, Any]:
         """For a protocol: count, digest, and which part it is."""
@@ -88,50 +98,72 @@ def open_reference(
     split: str | None = None,
     resolution: Any = None,
     channels: int | None = None,
+    like: Shape | None = None,
+    crop: Any = None,
 ) -> Reference:
-    """Open what a person names.
+    """Open what a person names, with the size and channels that it has by itself.
 
     Args:
-        named: images that are open already; a configuration; a folder of class folders (with train
-            and test, or without); a folder of loose images; a packed file; a registered set as NAME or
-            NAME:PATH; or statistics as an .npz file with ``mu`` and ``sigma``.
+        named: images that are open already; a configuration, whose size and channels are taken; a
+            folder of class folders (with train and test, or without); a folder of loose images; a file
+            of images; a registered set as NAME or NAME:PATH; or statistics as an .npz file with ``mu``
+            and ``sigma``.
         split: train or test; None takes test where there is one.
-        resolution: what images are brought to; None as a packed file or array has it.
+        resolution: what images are brought to; None as they are.
         channels: likewise.
+        like: channels, height and width of the images to score: for a set that has no size of its own,
+            such as one that is drawn at any. A picture gets a fourth channel where they have one.
+        crop: the size for a set of many sizes, which is then said; None refuses one.
 
     Raises:
-        DataError: nothing usable there.
+        ConfigError: nothing usable there, or images of many sizes and none is asked for.
     """
     if isinstance(named, Reference):
         return named
     if isinstance(named, ImageData):
         return Reference(named, facts={"split": split or "as given", "part": "whole"})
     if isinstance(named, DataConfig):
-        return _of_config(named, split)
-    if str(named).endswith(".npz"):
+        return open_configured(named, split)
+    path = Path(named)
+    if path.suffix.lower() == ".npz" and (holds_statistics(path) or not path.is_file()):
         facts = {"split": "statistics", "part": "whole"}
-        return Reference(None, Moments.read_npz(Path(named)), facts=facts, labelled=False)
-    if is_flat(named):
-        if split == "test":
-            raise DataError(f"{named}: a folder of loose images has no test split")
-        data = open_listings(
-            [list_flat(named)], resolution=resolution or 32, channels=channels or 3
-        )
-        return Reference(data, facts={"split": "all", "part": "whole"}, labelled=False)
-    config = find_dataset(str(named))
-    changes = {"resolution": resolution, "channels": channels}
-    known = {key: value for key, value in changes.items() if value is not None}
-    return _of_config(config.model_copy(update=known), split)
+        return Reference(None, Moments.read_npz(path), facts=facts, labelled=False)
+    if is_flat(path) or (path.is_file() and is_sample_file(path)):
+        return _loose(path, split, resolution, channels)
+    wish = Wish(resolution, channels, like, crop)
+    return open_named(find_dataset(str(named)), split, wish)
 
 
-def _of_config(config: DataConfig, split: str | None) -> Reference:
-    if split not in (None, "train", "test"):
-        raise ConfigError(f"split is {split!r}; allowed: train, test")
+def _loose(path: Path, split: str | None, resolution: Any, channels: int | None) -> Reference:
+    if split == "test":
+        raise DataError(f"{path}: loose images have no test split")
+    opened = open_images(path, resolution=resolution, channels=channels, most_refused=MAX_REFUSED)
+    facts = {"split": "all", "part": "whole"}
+    return Reference(opened.images, facts=facts, labelled=opened.labelled, warnings=opened.warnings)
+
+
+def open_configured(
+    config: DataConfig, split: str | None, warnings: tuple[str, ...] = ()
+) -> Reference:
+    """What a configuration asks for, of the size and channels that it says."""
+    _check_split(split)
     held_out = open_held_out(config) if split is None else None
     data = held_out if held_out is not None else open_dataset(config, split or "train")
     found = split or ("test" if held_out is not None else "train")
     facts = {"name": config.name, "split": found, "part": "whole"}
-    return Reference(data, facts=facts, config=config)
+    return Reference(data, facts=facts, config=config, warnings=warnings)
+
+
+def open_named(config: DataConfig, split: str | None, wish: Wish) -> Reference:
+    """A set with the size and channels that its own images have, but for what is asked for."""
+    _check_split(split)
+    changes, warnings = wish.settle(config, split)
+    return open_configured(config.model_copy(update=changes), split, warnings)
+
+
+def _check_split(split: str | None) -> None:
+    if split not in (None, "train", "test"):
+        raise ConfigError(f"split is {split!r}; allowed: train, test")
 
 
 def part_of(reference: Reference, part: str, indices: np.ndarray[Any, Any]) -> Reference:
@@ -145,4 +177,5 @@ def part_of(reference: Reference, part: str, indices: np.ndarray[Any, Any]) -> R
         known_training=reference.known_training,
         known_held_out=reference.known_held_out,
         labelled=reference.labelled,
+        warnings=reference.warnings,
     )

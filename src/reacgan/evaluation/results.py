@@ -42,6 +42,8 @@ class Score:
     high: float | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What must be known before the value is read, such as images of another size than the reference's."""
     subject: str = ""
     """What was scored, for people: a run, a model, a folder."""
     images_seen: int | None = None
@@ -82,7 +84,8 @@ class Score:
         wrong = [name for name, right in _RIGHT.items() if not right(known.get(name))]
         if wrong:
             raise ConfigError(f"not a score: missing or of the wrong type: {', '.join(wrong)}")
-        return cls(**{**known, "notes": tuple(known.get("notes", ()))})
+        lists = {name: tuple(known.get(name) or ()) for name in ("notes", "warnings")}
+        return cls(**{**known, **lists})
 
 
 def _refuse(constant: str) -> float:
@@ -97,6 +100,10 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
 _RIGHT = {
     "metric": lambda value: _is_text(value) and bool(value),
     "value": _is_number,
@@ -105,7 +112,8 @@ _RIGHT = {
     "low": lambda value: value is None or _is_number(value),
     "high": lambda value: value is None or _is_number(value),
     "details": lambda value: value is None or isinstance(value, dict),
-    "notes": lambda value: value is None or (isinstance(value, list) and all(map(_is_text, value))),
+    "notes": lambda value: value is None or _are_texts(value),
+    "warnings": lambda value: value is None or _are_texts(value),
     "subject": lambda value: value is None or _is_text(value),
     "images_seen": lambda value: value is None or (_is_number(value) and int(value) == value),
     "time": lambda value: value is None or _is_text(value),

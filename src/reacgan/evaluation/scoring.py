@@ -16,11 +16,13 @@ from reacgan.evaluation.cache import FeatureCache
 from reacgan.evaluation.choosing import STANDARD, build_metrics
 from reacgan.evaluation.evaluate import Evaluation, Facts, Say, evaluate
 from reacgan.evaluation.looking import Progress
-from reacgan.evaluation.origins import Origin, OwnData
+from reacgan.evaluation.origins import Named, Origin, OwnData
+from reacgan.evaluation.own_shape import Wish
 from reacgan.evaluation.protocols import PROTOCOLS, NamedProtocol
-from reacgan.evaluation.reference import Reference, open_reference
+from reacgan.evaluation.reference import Reference, open_named, open_reference
 from reacgan.evaluation.subjects import (
     HALVES,
+    OF_A_GENERATOR,
     REPORT_SEED,
     Manner,
     Subject,
@@ -28,6 +30,7 @@ from reacgan.evaluation.subjects import (
     half_of,
 )
 from reacgan.extractors import build_extractor
+from reacgan.extractors.fitting import Shape
 from reacgan.metrics import METRICS
 from reacgan.sampling import latents_for
 from reacgan.sampling.statistics import Statistics
@@ -106,6 +109,7 @@ def score(
     Raises:
         ConfigError: as :func:`find_subjects`, :func:`open_reference` and :func:`evaluate`.
     """
+    asked = request
     request = under(request)
     subjects = find_subjects(
         path,
@@ -115,11 +119,7 @@ def score(
         device=request.device,
     )
     first = subjects[0]
-    if request.reference is None and first.config is None:
-        raise ConfigError(
-            f"{first.name}: images need a reference: --reference DATA, FOLDER or STATISTICS.npz"
-        )
-    _check_num(first, request.num)
+    _check(first, asked)
     latents_for([0], 1, request.truncation)
     build_metrics(_metrics(request))
     name = request.extractor or "inception"
@@ -183,7 +183,8 @@ def _manner(subject: Subject, request: Request) -> Manner:
 
 def _facts(subject: Subject, manner: Manner, reference: Reference) -> Facts:
     if subject.model is None:
-        return Facts(subject=subject.name, labels="as given" if subject.labelled else "none")
+        labels = "as given" if subject.labelled else "none"
+        return Facts(subject=subject.name, labels=labels, warnings=subject.warnings)
     return Facts(
         subject=subject.name,
         images_seen=subject.images_seen,
@@ -192,36 +193,31 @@ def _facts(subject: Subject, manner: Manner, reference: Reference) -> Facts:
         labels=subject.rule(manner, reference),
         seed=manner.seed,
         notes=subject.notes,
+        warnings=subject.warnings,
     )
 
 
 def _reference(subject: Subject, request: Request) -> Reference:
-    if request.reference is None and subject.config is not None:
-        return _other_half(open_reference(subject.config, split=request.split), subject)
-    named = str(request.reference)
-    shape = _shape(subject, request)
     own = subject.config
-    if (
-        own is not None
-        and Path(named).is_dir()
-        and not is_flat(named)
-        and own.name not in _NO_FILES
-    ):
+    if request.reference is None and own is not None:
+        return _other_half(open_reference(own, split=request.split), subject)
+    named = str(request.reference)
+    crop = own.resolution if own is not None else None
+    wish = Wish(request.resolution, request.channels, _shape(subject), crop)
+    reads = own is not None and own.name not in _NO_FILES
+    if own is not None and reads and Path(named).is_dir() and not is_flat(named):
         # The run's own data set at another place: its reader knows its layout.
         try:
             moved = own.model_copy(update={"path": named})
-            return _other_half(open_reference(moved, split=request.split), subject)
+            return _other_half(open_named(moved, request.split, wish), subject)
         except DataError:
             pass
-    return _other_half(open_reference(named, split=request.split, **shape), subject)
+    asked = {name: getattr(wish, name) for name in ("resolution", "channels", "like", "crop")}
+    return _other_half(open_reference(named, split=request.split, **asked), subject)
 
 
-def _shape(subject: Subject, request: Request) -> dict[str, Any]:
-    height, width = subject.size
-    return {
-        "resolution": request.resolution or (height if height == width else (height, width)),
-        "channels": request.channels or subject.channels,
-    }
+def _shape(subject: Subject) -> Shape:
+    return subject.channels, *subject.size
 
 
 def _other_half(reference: Reference, subject: Subject) -> Reference:
@@ -238,17 +234,15 @@ def _origin(subject: Subject, reference: Reference, request: Request) -> Origin:
     if request.training is None and request.held_out is None:
         elsewhere = request.reference is not None and subject.config is not None
         return OwnData(subject.config, reference) if elsewhere and subject.config else reference
-    shape = _shape(subject, request)
+    # In the shape of the reference, in which all sets are compared.
+    shape = reference.shape or _shape(subject)
+    asked: dict[str, Any] = {"resolution": shape[1:], "channels": shape[0]}
     training = held_out = None
     if request.training is not None:
-        training = _images_of(open_reference(request.training, split="train", **shape))
+        training = _images_of(open_reference(request.training, split="train", **asked))
     if request.held_out is not None:
-        held_out = _images_of(open_reference(request.held_out, **shape))
-    return replace(
-        reference,
-        known_training=training if training is not None else reference.training,
-        known_held_out=held_out if held_out is not None else reference.held_out,
-    )
+        held_out = _images_of(open_reference(request.held_out, **asked))
+    return Named(reference, training=training, held_out=held_out)
 
 
 def _images_of(reference: Reference) -> ImageData:
@@ -257,7 +251,14 @@ def _images_of(reference: Reference) -> ImageData:
     return reference.data
 
 
-def _check_num(subject: Subject, num: int | None) -> None:
+def _check(subject: Subject, request: Request) -> None:
+    """What cannot be asked of such a subject."""
+    if request.reference is None and subject.config is None:
+        raise ConfigError(
+            f"{subject.name}: images need a reference: --reference DATA, FOLDER or STATISTICS.npz"
+        )
+    subject.check_manner({name: getattr(request, name) for name in OF_A_GENERATOR})
+    num = request.num
     if num is None:
         return
     if num < 1:

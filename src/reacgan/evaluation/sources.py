@@ -12,6 +12,9 @@ from torch import Tensor
 
 from reacgan.config import ConfigError
 from reacgan.data import ImageData
+from reacgan.data.dataset import PICTURE_CHANNELS
+from reacgan.data.decode import MIN_SIDE
+from reacgan.extractors.fitting import Shape
 from reacgan.models.trained import TrainedGenerator
 from reacgan.sampling import Langevin, generate, latents_for
 
@@ -149,17 +152,27 @@ def choose_labels(rule: str, count: int, frequencies: Sequence[int], *, seed: in
 
 
 def as_batch(item: Any) -> Batch:
-    """A batch as a person gives it: a tensor, an array, or a pair with labels.
+    """A batch as a person gives it: a tensor, an array, a list of one, or a pair with labels.
 
     Raises:
         ConfigError: not uint8 [N, C, H, W], or labels of another length.
     """
-    images, labels = item if isinstance(item, tuple | list) and len(item) == 2 else (item, None)
+    listed = isinstance(item, tuple | list)
+    if listed and len(item) == 1:  # of a DataLoader of a TensorDataset of images alone
+        item, listed = item[0], False
+    images, labels = item if listed and len(item) == 2 else (item, None)
     images = _tensor(images)
     if images.dtype != torch.uint8 or images.dim() != 4:
+        one = " (one image? [None] makes it a batch)" if images.dim() == 3 else ""
         raise ConfigError(
-            f"a batch is {str(images.dtype).removeprefix('torch.')} {list(images.shape)}; needed: "
-            "uint8 [N, C, H, W], values 0 to 255 (or a pair of that and labels [N])"
+            f"a batch is {describe_values(images)}{one}; needed: uint8 [N, C, H, W], values 0 to 255 (or "
+            "a pair of that and labels [N])"
+        )
+    channels, *sides = images.shape[1:]
+    if channels >= MIN_SIDE > min(sides) and images.shape[3] in PICTURE_CHANNELS:
+        raise ConfigError(
+            f"a batch is uint8 {list(images.shape)}, which looks like [N, H, W, C]; needed: uint8 "
+            "[N, C, H, W]: images.permute(0, 3, 1, 2), of an array images.transpose(0, 3, 1, 2)"
         )
     if labels is None:
         return images, None
@@ -173,6 +186,19 @@ def as_batch(item: Any) -> Batch:
     return images, labels.to(torch.int64)
 
 
+def describe_values(images: Tensor) -> str:
+    """Type, shape and range, and how such numbers become pixels where their range says it."""
+    told = f"{str(images.dtype).removeprefix('torch.')} {list(images.shape)}"
+    if not images.is_floating_point() or not images.numel():
+        return told
+    low, high = (float(one) for one in images.detach().float().aminmax())
+    told += f" from {low:.3g} to {high:.3g}"
+    if not (low >= -1.01 and high <= 255):
+        return told
+    scale = "images" if high > 1.01 else "(images + 1) * 127.5" if low < -0.01 else "images * 255"
+    return f"{told} ({scale}, rounded, cut to 0 to 255 and made uint8, if that is their scale)"
+
+
 def _tensor(value: Any) -> Tensor:
     try:
         return torch.as_tensor(value)
@@ -183,16 +209,18 @@ def _tensor(value: Any) -> Tensor:
         ) from None
 
 
-def peek(images: Images) -> tuple[tuple[int, ...], Images]:
+def peek(images: Images) -> tuple[Shape, Images]:
     """The shape [C, H, W] of the first image, and the images with none taken away.
 
     Raises:
         ConfigError: there is no image.
     """
     if isinstance(images, ImageData):
-        return tuple(images.images.shape[1:]), images
+        return (images.channels, *images.size), images
     if isinstance(images, Source):
-        return tuple(images.part(0, 1)[0].shape[1:]), images
+        return _shape(images.part(0, 1)[0]), images
+    if isinstance(images, Tensor | np.ndarray):
+        images = [images]  # all of them as one batch
     try:
         rest = iter(images)
     except TypeError:
@@ -202,7 +230,12 @@ def peek(images: Images) -> tuple[tuple[int, ...], Images]:
     first = next(rest, None)
     if first is None:
         raise ConfigError("there is no image to look at")
-    return tuple(as_batch(first)[0].shape[1:]), chain([first], rest)
+    return _shape(as_batch(first)[0]), chain([first], rest)
+
+
+def _shape(images: Tensor) -> Shape:
+    channels, height, width = images.shape[1:]
+    return channels, height, width
 
 
 def in_chunks(images: Images, size: int) -> Iterator[tuple[int, Batch]]:

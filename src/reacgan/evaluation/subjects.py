@@ -14,10 +14,10 @@ import numpy as np
 from reacgan import hub
 from reacgan.config import ConfigError, DataConfig, Device
 from reacgan.data import DataError, ImageData, find_dataset, open_dataset
-from reacgan.data.flat import is_flat, list_flat
-from reacgan.data.folder import list_folder
-from reacgan.data.pack import open_listings, scan_listings
+from reacgan.evaluation.own_shape import Wish
 from reacgan.evaluation.reference import Reference, part_of
+from reacgan.evaluation.sample_files import is_sample_file, open_images
+from reacgan.evaluation.sample_folders import MOST_UNREADABLE, READ
 from reacgan.evaluation.sources import DataSource, GeneratorSource, Source, choose_labels
 from reacgan.models.settled import BATCH, BATCHES, BOUND, statistics_in_words
 from reacgan.models.trained import TrainedGenerator
@@ -37,6 +37,10 @@ _OF_PROTOCOL = ("checkpoint", "rule", "selected_on", "metric")
 
 HALVES = ("every second image from the first", "every second image from the second")
 """Parts of a reference, where states are chosen on one half and reported on the other."""
+
+
+OF_A_GENERATOR = ("labels", "statistics", "truncation", "psi", "layers", "seed")
+"""What a person may say of how images are made, see :class:`Manner`."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,8 @@ class Subject:
     config: DataConfig | None = None
     selection: Mapping[str, Any] = field(default_factory=lambda: dict(AS_IT_IS))
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What was left out of a folder, and why."""
 
     @property
     def images_seen(self) -> int | None:
@@ -121,6 +127,19 @@ class Subject:
             return self
         model = with_statistics(self.model, manner.statistics)
         return replace(self, model=model, notes=(*self.notes, *notes_on(model, manner.statistics)))
+
+    def check_manner(self, given: Mapping[str, Any]) -> None:
+        """What says how images are made would be passed over where they are there already.
+
+        Raises:
+            ConfigError: something of :data:`OF_A_GENERATOR` is given for a set of images.
+        """
+        told = [name for name, value in given.items() if value is not None]
+        if self.model is None and told:
+            raise ConfigError(
+                f"{told[0]} is {given[told[0]]!r}, which only a generator has; {self.name} holds images "
+                f"that are there already: leave {', '.join(told)} out"
+            )
 
     def source(self, manner: Manner, num: int, reference: Reference) -> Source:
         """``num`` images: of a set evenly spaced ones, so that all classes are among them."""
@@ -180,7 +199,7 @@ def find_subjects(
 
     Args:
         path: a run, a model folder or the name of a model, a folder of images (class folders or loose
-            ones), a packed file.
+            ones), or a file of images (:func:`open_sample_file`, a table, a packed file).
         checkpoint: of a run: ``last`` (its saved generator), ``best`` (of its periodic scores), the
             images seen of a state it keeps, or ``all`` those states.
         resolution: images of a folder are brought to it; None if all have one size.
@@ -271,37 +290,20 @@ def _folder(path: str, resolution: Any, channels: int | None) -> Subject:
     """A folder's or file's images at one size, their own if they share one."""
     place = Path(path)
     name = str(place)  # two folders may have one name
-    if place.is_file():
-        return Subject(name, images=open_dataset(_at(find_dataset(path), resolution, channels)))
-    flat = is_flat(place)
-    if not place.is_dir():
+    if not place.exists():
         raise DataError(
-            f"{place}: no such folder; give a run, a model folder, or a folder of images"
+            f"{place}: no such folder or file; give a run, a model folder, or images. {READ}"
         )
-    listings = [list_flat(place)] if flat else list_folder(place, split="train")
-    scan = scan_listings(listings)
-    sizes = sorted(set(scan.sizes))
-    if resolution is None and len(sizes) > 1:
-        shown = ", ".join(f"{width} x {height}" for width, height in sizes[:3])
-        raise ConfigError(
-            f"{place}: images of {len(sizes)} sizes ({shown}{' ...' if len(sizes) > 3 else ''}); give "
-            "--resolution, to which all are cropped and resized"
-        )
-    width, height = sizes[0]
-    wanted = (
-        resolution if resolution is not None else (height if height == width else (height, width))
+    if place.is_file() and not is_sample_file(place):
+        config = find_dataset(path)
+        if config.name == "folder":  # of no kind that is known
+            raise DataError(f"{place}: no file of images. {READ}")
+        changes, _ = Wish(resolution, channels).settle(config, "train")
+        return Subject(name, images=open_dataset(config.model_copy(update=changes)))
+    opened = open_images(
+        place, resolution=resolution, channels=channels, most_refused=MOST_UNREADABLE
     )
-    images = open_listings(
-        listings, resolution=wanted, channels=channels if channels is not None else scan.channels
-    )
-    return Subject(name, images=images, labelled=not flat)
-
-
-def _at(config: DataConfig, resolution: Any, channels: int | None) -> DataConfig:
-    changes = {"resolution": resolution, "channels": channels}
-    return config.model_copy(
-        update={key: held for key, held in changes.items() if held is not None}
-    )
+    return Subject(name, images=opened.images, labelled=opened.labelled, warnings=opened.warnings)
 
 
 def half_of(reference: Reference, half: int) -> Reference:

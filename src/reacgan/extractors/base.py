@@ -31,6 +31,11 @@ class Extractor(ABC):
     name: str
     """As the table has it."""
     features_dim: int
+    shape: tuple[int, int, int] | None = None
+    """[C, H, W] of the only images that it knows, to which others are brought before it sees them."""
+    any_size: bool = False
+    """Whether it brings pictures of any size, grey, RGB or RGBA, to its own; others are given images of
+    the reference's shape."""
     class_names: tuple[str, ...] | None = None
     """The classes of the logits, where they have names that a data set may share."""
 

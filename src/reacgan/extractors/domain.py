@@ -69,6 +69,7 @@ class ClassifierExtractor(Extractor):
         self._facts = dict(facts)
         self._digest = tensors_digest(classifier.state_dict())
         self.features_dim = 4 * classifier.width
+        self.shape = (classifier.channels, *classifier.size)
         self.class_names = tuple(facts["class_names"])
         self.notes: tuple[str, ...] = _notes(self._facts)
         """Warnings that belong beside every score, in plain words."""

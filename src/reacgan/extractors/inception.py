@@ -226,6 +226,7 @@ class Inception(Extractor):
 
     name = "inception"
     features_dim = FEATURES
+    any_size = True
 
     def __init__(
         self,

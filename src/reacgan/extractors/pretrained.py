@@ -50,6 +50,7 @@ class Pretrained(Extractor):
             network.
     """
 
+    any_size = True
     hub: ClassVar[str]
     """The member's own repository."""
     architecture: ClassVar[str]

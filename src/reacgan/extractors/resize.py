@@ -19,7 +19,7 @@ from reacgan.config import ConfigError
 Filter = Literal["bilinear", "bicubic"]
 
 
-def clean(images: Tensor, size: int) -> Tensor:
+def clean(images: Tensor, size: int | tuple[int, int]) -> Tensor:
     """Bicubic (a = -0.5) over the whole footprint of a pixel, as Pillow does on floats; cut to 0..255."""
     return _antialiased(images, size, "bicubic")
 
@@ -80,11 +80,12 @@ def to_rgb(images: Tensor) -> Tensor:
     )
 
 
-def _antialiased(images: Tensor, size: int, mode: Filter) -> Tensor:
+def _antialiased(images: Tensor, size: int | tuple[int, int], mode: Filter) -> Tensor:
     pixels = _pixels(images)
     if _has_size(images, size):
         return pixels
-    resized = F.interpolate(pixels, (size, size), mode=mode, align_corners=False, antialias=True)
+    sides = (size, size) if isinstance(size, int) else size
+    resized = F.interpolate(pixels, sides, mode=mode, align_corners=False, antialias=True)
     return resized.clamp_(0, 255)
 
 
@@ -110,5 +111,5 @@ def _pixels(images: Tensor) -> Tensor:
     return images.float()
 
 
-def _has_size(images: Tensor, size: int) -> bool:
-    return images.shape[2:] == (size, size)
+def _has_size(images: Tensor, size: int | tuple[int, int]) -> bool:
+    return tuple(images.shape[2:]) == ((size, size) if isinstance(size, int) else size)

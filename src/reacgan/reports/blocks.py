@@ -84,6 +84,8 @@ class Block:
     columns: tuple[Column, ...]
     notes: tuple[str, ...] = ()
     """Of the scores, each once, with what it belongs to."""
+    warnings: tuple[str, ...] = ()
+    """Likewise; they stand above the values."""
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:

@@ -15,7 +15,7 @@ _MOST_CLASSES = 4
 
 
 def listing(scores: Sequence[Score]) -> str:
-    """Lines for a terminal: a row a score, its interval, the worst classes, then the protocol.
+    """Lines for a terminal: warnings, a row a score, its interval, the worst classes, then the protocol.
 
     All scores are of one subject and one pass, so what they share is said once.
     """
@@ -35,7 +35,14 @@ def listing(scores: Sequence[Score]) -> str:
         key: value for key, value in scores[0].protocol.items() if key not in ("metric", "software")
     }
     named = {name_of(score.protocol) for score in scores}
-    lines = [one_line(scores[0].subject or "images"), "", *aligned(head, rows), ""]
+    warnings = dict.fromkeys(text for score in scores for text in score.warnings)
+    lines = [
+        one_line(scores[0].subject or "images"),
+        *(f"warning: {one_line(text)}" for text in warnings),
+        "",
+        *aligned(head, rows),
+        "",
+    ]
     if len(named) == 1 and None not in named:
         lines.append(f"protocol {named.pop()}:")
     lines += [f"  {one_line(text)}" for text in describe(protocol)]

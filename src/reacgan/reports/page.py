@@ -142,6 +142,7 @@ def scores(table: Table) -> list[str]:
         parts.append(heading(block.title, 3))
         lines = "".join(f"<li>{escape(line)}</li>" for line in block.lines)
         parts.append(f'<ul class="protocol">{lines}</ul>')
+        parts += [note(f"Warning: {text}") for text in block.warnings]
         parts.append(rows(block.head(), block.body(), block.numbers))
         parts += [note(text) for text in block.notes]
     return parts + [paragraph(text) for text in table.differences()]

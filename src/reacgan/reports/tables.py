@@ -35,7 +35,8 @@ class Table:
     def __str__(self) -> str:
         parts = []
         for block in self.blocks:
-            lines = [block.title, *(f"  {line}" for line in block.lines), ""]
+            lines = [block.title, *(f"  {line}" for line in block.lines)]
+            lines += [*(f"warning: {text}" for text in block.warnings), ""]
             lines += aligned(block.head(), block.body())
             lines += [f"note: {note}" for note in block.notes]
             parts.append("\n".join(map(one_line, lines)))
@@ -48,6 +49,7 @@ class Table:
         parts = []
         for block in self.blocks:
             lines = [f"**{safe(block.title)}**", "", *(f"- {safe(line)}" for line in block.lines)]
+            lines += [f"\n**Warning:** {safe(text)}" for text in block.warnings]
             lines += ["", *markdown_rows(block.head(), block.body(), block.numbers)]
             lines += [f"\nNote: {safe(note)}" for note in block.notes]
             parts.append("\n".join(lines))
@@ -114,7 +116,7 @@ def _block(group: Sequence[Score]) -> Block:
                 told += f" (not as in {name})"
             title = f"{metric}{told} {_ARROWS.get(one.better, '')}".strip()
             columns.append(Column(metric, title, held))
-    return Block(shared, name, tuple(columns), _notes(columns))
+    return Block(shared, name, tuple(columns), _notes(columns), _warnings(group))
 
 
 def _notes(columns: Sequence[Column]) -> tuple[str, ...]:
@@ -125,6 +127,17 @@ def _notes(columns: Sequence[Column]) -> tuple[str, ...]:
             for note in score.notes:
                 notes.setdefault(note, {})[f"{row.subject} {one.metric}".strip()] = None
     return tuple(f"{', '.join(where)}: {note}" for note, where in notes.items())
+
+
+def _warnings(group: Sequence[Score]) -> tuple[str, ...]:
+    """Each once, with the subjects that it belongs to."""
+    told: dict[str, dict[str, None]] = {}
+    for score in group:
+        for text in score.warnings:
+            told.setdefault(text, {})[score.subject] = None
+    return tuple(
+        f"{', '.join(filter(None, where)) or 'images'}: {text}" for text, where in told.items()
+    )
 
 
 def _seed(score: Score) -> int | None:
