@@ -220,6 +220,15 @@ def test_damaged_configuration(saved, key, value):
     refused(saved, f"config.json: damaged .missing or wrong: {key}.; copy the model again")
 
 
+def test_two_classes_of_one_name(saved):
+    """The second one could never be asked for."""
+    config = json.loads((saved / "config.json").read_text())
+    config["class_names"][1] = config["class_names"][0]
+    (saved / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ConfigError, match="class_names has '.*' more than once.*give each its own"):
+        hub.load(saved)
+
+
 def test_wrong_values_in_the_configuration(saved):
     held = json.loads((saved / "config.json").read_text())["experiment"]
     rewrite(saved, experiment={**held, "extra": 1})

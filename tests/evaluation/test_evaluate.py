@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from looking_networks import Broken, Pixels
 from PIL import Image
+from torch.utils.data import DataLoader, TensorDataset
 
 import reacgan
 from reacgan.config import ConfigError, DataConfig
@@ -215,6 +216,12 @@ def test_missing_classes_are_noted(digits, cache):
         ([(torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.full((4,), 10))], "0 to 9"),
         ([(torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.rand(4))], "needed: an integer each"),
         ([{"images": 1}], "a batch is or holds a dict"),
+        (
+            [torch.zeros(4, 8, 9, 3, dtype=torch.uint8)],
+            r"looks like \[N, H, W, C\].*permute\(0, 3, 1",
+        ),
+        (torch.zeros(1, 8, 8, dtype=torch.uint8), r"uint8 \[1, 8, 8\] \(one image"),
+        ([torch.rand(4, 1, 8, 8)], r"from 0.* to .*\(images \* 255, rounded.*needed: uint8"),
         (None, "images are NoneType; needed: batches"),
         ([torch.zeros(1, 1, 8, 8, dtype=torch.uint8)], "2"),
     ],
@@ -222,6 +229,27 @@ def test_missing_classes_are_noted(digits, cache):
 def test_images_that_are_none(digits, cache, images, words):
     with pytest.raises(ConfigError, match=words):
         reacgan.evaluate(images, digits[0], metrics="fid", extractor=Pixels(), cache=cache)
+
+
+def test_batches_as_people_give_them(digits, cache):
+    """A tensor, an array, and loaders of data sets of tensors are all batches."""
+    images, labels = (torch.tensor(one) for one in (digits[1].images, digits[1].labels))
+    sets = TensorDataset(images), TensorDataset(images, labels)
+    ways = [images, digits[1].images, *(DataLoader(one, batch_size=50) for one in sets)]
+    found = [
+        reacgan.evaluate(way, digits[0], metrics="fid", extractor=Pixels(), cache=cache)["fid"]
+        for way in ways
+    ]
+    assert len(set(found)) == 1
+
+
+def test_a_metric_is_named_once(digits, cache):
+    few = digits[1].subset(slice(0, 3))
+    found = reacgan.evaluate(
+        few, digits[0], metrics={"is": {"splits": 5}, "fid": {}}, extractor=Pixels(classes=10),
+        cache=cache,
+    )  # fmt: skip
+    assert found.skipped["is"].startswith("3 fakes in 5 splits")
 
 
 def test_a_folder_as_reference_has_the_size_of_the_images(digits, cache, tmp_path):

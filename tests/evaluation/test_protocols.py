@@ -57,6 +57,7 @@ def test_published_protocols_are_recognised_by_facts():
         ("extractor.logits", None),
         ("fake.images", 9_999),
         ("fake.labels", "reference"),
+        ("fake.size", [64, 64]),
         ("reference.images", 9_999),
         ("reference.images", None),
         ("reference.split", "all"),
@@ -184,6 +185,12 @@ def test_sizes_of_the_reference():
     for reference, words in (
         (held, "the whole test split (50 images, 64 x 48 x 3)"),
         ({**held, "channels": None}, "the whole test split (50 images, 64 x 48)"),
+        ({"images": 50, "split": "all", "part": "whole"}, "the whole reference (50 images)"),
+        ({"images": 50, "split": "as given"}, "the whole reference (50 images)"),
+        (
+            {"images": 50, "split": "statistics", "part": "half a"},
+            "half a of the reference (50 images)",
+        ),
     ):
         told = describe({"fake": {"images": 9}, "reference": reference})
         assert told == [f"9 fakes against {words}"]

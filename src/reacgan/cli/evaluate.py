@@ -22,8 +22,8 @@ class Measures:
     """What is measured, against what."""
 
     reference: str | None = None
-    """Real images: a folder, a packed file, a registered set as NAME or NAME:PATH, or statistics (.npz
-    with mu and sigma). A run's own data by default."""
+    """Real images: a folder, a file of images, a registered set as NAME or NAME:PATH, or statistics
+    (.npz with mu and sigma). They keep their own size and channels. A run's own data by default."""
     metrics: str | None = None
     """fid, fid_infinity, kid, is, prdc, ifid, per_class, f_beta, accuracy, cas, memorisation, with
     commas between, or all. By default those that one pass over the images serves."""
@@ -43,15 +43,15 @@ class Measures:
     weights: str | None = None
     """Of the extractor: a local file instead of a download."""
     training: str | None = None
-    """What the generator learned from, if not the reference's train split."""
+    """What the generator learned from, if not the reference's train split; domain learns from it, too."""
     held_out: str | None = None
     """Real images that it did not learn from, if not the reference's test split."""
     real: bool = False
     """Also score as many real images (training, or held out), for scale."""
     resolution: str | None = None
-    """Bring images of many sizes to this side, or HEIGHTxWIDTH."""
+    """Crop and resize all images to this side, or HEIGHTxWIDTH; needed for images of many sizes."""
     channels: int | None = None
-    """Of the images, where a folder does not say."""
+    """Bring all images to 1 (grey), 3 (RGB) or 4 channels; by default both sides keep their own."""
 
 
 @Parameter(name="*")
@@ -99,7 +99,8 @@ def evaluate(
     Parameters
     ----------
     subject:
-        A run, a model folder, a folder of images (in class folders or not), or a packed file.
+        A run, a model folder, a folder of images (in class folders or not), a .zip of one, all images
+        as one array (.npy, .npz) or tensor (.pt), a table or a packed file.
     measures:
         What is measured, against what.
     generation:

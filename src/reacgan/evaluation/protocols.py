@@ -70,7 +70,8 @@ class NamedProtocol:
 
         Which checkpoint was chosen is not looked at, nor ``software``. A generator without batch
         norm makes the same images under any ``batch_norm``, which is then left out. A metric that
-        looked at a draw of the images (``num``) was not measured so.
+        looked at a draw of the images (``num``) was not measured so, nor one of images that have another
+        size or other channels than the reference, which ``fake`` then says.
         """
         extractor, fake, reference, generator, metric = (
             _part(protocol, name)
@@ -88,6 +89,7 @@ class NamedProtocol:
             and isinstance(count, int)
             and fake.get("images") == self.images(count)
             and fake.get("labels") == self.labels
+            and fake.get("size") is None
             and generator.get("weights") in AVERAGED
             and generator.get("batch_norm") in (self.batch_norm, None)
             and generator.get("truncation") == self.truncation
