@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reacgan.config import ConfigError
-from reacgan.models.fused import attend
+from reacgan.models.fused import attend, attend_plainly
 from reacgan.models.layers import conv1x1
 
 
@@ -36,8 +36,8 @@ class SelfAttention(nn.Module):
         query = self.query(images).reshape(n, self.keys, -1)  # [N, C/8, HW]
         key = F.max_pool2d(self.key(images), 2).reshape(n, self.keys, -1)  # [N, C/8, HW/4]
         value = F.max_pool2d(self.value(images), 2).reshape(n, self.values, -1)  # [N, C/2, HW/4]
-        weights = torch.softmax(query.transpose(1, 2) @ key, dim=-1)  # [N, HW, HW/4]
-        mixed = (value @ weights.transpose(1, 2)).reshape(n, self.values, height, width)
+        rows = (held.transpose(1, 2) for held in (query, key, value))
+        mixed = attend_plainly(*rows).transpose(1, 2).reshape(n, self.values, height, width)
         return images + self.gate.to(images.dtype) * self.out(mixed)
 
     def _by_rows(self, images: Tensor) -> Tensor:

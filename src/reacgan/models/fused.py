@@ -11,6 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+MOST_WEIGHTS = 1024 * 256
+"""Attention with at most so many weights a sample keeps its matrix."""
+BACKENDS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+"""What larger attention may run by on CUDA. Never cuDNN's, whose gradient can be NaN where the logarithm
+of a row's sum of exponentials is below -88.7 (pytorch issue 196678, cudnn-frontend issues 160, 1072)."""
 
 
 def convolve(
@@ -202,8 +209,13 @@ def _spread(values: Tensor, images: Tensor) -> Tensor:
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """softmax(query key^T) value, without 1/sqrt(d).
 
-    On CUDA by PyTorch's fused kernels, which keep no matrix of weights; those have no second derivative,
-    so a backward pass that is differentiated itself goes by the plain formula.
+    The matrix of weights of a sample has ``L S`` elements. Up to :data:`MOST_WEIGHTS` of them (1024
+    queries and 256 keys, the attention of 64 pixels: 1 MiB a sample in float32) the formula is worked
+    out as it stands. Larger ones would not fit beside a batch (16 MiB a sample at 128 pixels); there
+    CUDA takes one of :data:`BACKENDS`, which keep no such matrix. Those have no second derivative, so a
+    backward pass that is differentiated itself goes by the formula.
+
+    Under autocast the products are in its type, in the backward pass too, whatever holds there.
 
     Args:
         query: [N, L, E].
@@ -213,15 +225,29 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     Returns:
         [N, L, V].
     """
-    if query.device.type != "cuda":
+    device = query.device.type
+    if torch.is_autocast_enabled(device):
+        kind = torch.get_autocast_dtype(device)
+        query, key, value = query.to(kind), key.to(kind), value.to(kind)
+    if device != "cuda" or query.shape[1] * key.shape[1] <= MOST_WEIGHTS:
         return attend_plainly(query, key, value)
     result: Tensor = _Attention.apply(query, key, value)
     return result
 
 
 def attend_plainly(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """The formula of :func:`attend`."""
-    return torch.softmax(query @ key.transpose(1, 2), dim=-1) @ value
+    """The formula of :func:`attend`, in the types given; scores and softmax in float32 at least.
+
+    A score of 200 has steps of 1 in bfloat16. The softmax takes the largest score of a row away first, so
+    no size of scores is too large or too small.
+    """
+    with torch.autocast(query.device.type, enabled=False):
+        scores = _widely(query) @ _widely(key).transpose(1, 2)
+        return torch.softmax(scores, dim=-1).to(value.dtype) @ value
+
+
+def _widely(tensor: Tensor) -> Tensor:
+    return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()
 
 
 class _Attention(torch.autograd.Function):
@@ -233,7 +259,8 @@ class _Attention(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         twice = torch.is_grad_enabled()
-        with torch.enable_grad():
+        # The kernel runs again in the types of the first time, whether or not autocast is on by now.
+        with torch.enable_grad(), torch.autocast(gradient.device.type, enabled=False):
             if twice:
                 inputs = [tensor.view_as(tensor) for tensor in ctx.saved_tensors]
                 result = attend_plainly(*inputs)
@@ -244,5 +271,7 @@ class _Attention(torch.autograd.Function):
 
 
 def _by_kernel(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """By the first of :data:`BACKENDS` that takes these sizes, in the types given."""
     heads = (query[:, None], key[:, None], value[:, None])
-    return F.scaled_dot_product_attention(*heads, scale=1.0)[:, 0]
+    with torch.autocast(query.device.type, enabled=False), sdpa_kernel(BACKENDS):
+        return F.scaled_dot_product_attention(*heads, scale=1.0)[:, 0]
