@@ -140,7 +140,7 @@ def gather_chunks(chunks: list[Tensor], device: torch.device) -> list[Tensor]:
     if world_size() == 1:
         return chunks
     mine = [list(chunk.shape) for chunk in chunks]
-    told = [json.loads(text) for text in _share_texts(json.dumps([mine, _type_of(chunks)]), device)]
+    told = [json.loads(text) for text in share_texts(json.dumps([mine, _type_of(chunks)]), device)]
     kinds = [kind for _, kind in told if kind]
     if not kinds:
         return []
@@ -170,11 +170,13 @@ def share_text(text: str | None, device: torch.device) -> str:
     """The main process's text, on every process."""
     if world_size() == 1:
         return text or ""
-    return _share_texts(text or "" if is_main() else "", device)[0]
+    return share_texts(text or "" if is_main() else "", device)[0]
 
 
-def _share_texts(text: str, device: torch.device) -> list[str]:
-    """The text of each process, in rank order."""
+def share_texts(text: str, device: torch.device) -> list[str]:
+    """The text of each process, in rank order, on every process."""
+    if world_size() == 1:
+        return [text]
     held = torch.tensor(list(text.encode()), dtype=torch.uint8, device=device)
     sizes = [torch.zeros(1, dtype=torch.int64, device=device) for _ in range(world_size())]
     dist.all_gather(sizes, torch.tensor([len(held)], device=device))

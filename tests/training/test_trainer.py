@@ -8,9 +8,10 @@ from tiny import experiment, images
 
 from reacgan.config import ConfigError
 from reacgan.models import complete
+from reacgan.training.calls import Due
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal
-from reacgan.training.loop import Due, Trainer, run
+from reacgan.training.loop import Trainer, run
 from reacgan.training.schedules import learning_rate
 from reacgan.training.state import TrainState
 

@@ -50,6 +50,9 @@ class WatchConfig(Schema):
     """Each time it goes back both learning rates are multiplied by this."""
     most_rollbacks: PositiveInt = 3
     """How often a run goes back before it stops instead."""
+    recover: bool = True
+    """What becomes NaN or infinite is traced to the operation that made it, and the step is made again by
+    plain operations if it is finite then; for this main memory holds one more copy of the state."""
 
 
 class ScoresConfig(Schema):

@@ -30,7 +30,12 @@ from reacgan.models.r3gan import R3GANBackbone, R3GANGenerator
 from reacgan.models.resnet import ResNetBackbone, ResNetGenerator
 from reacgan.models.stylegan2 import StyleGAN2Generator
 from reacgan.models.stylegan2_backbone import StyleGAN2Backbone
-from reacgan.models.switches import power_iteration_frozen, set_switches, statistics_frozen
+from reacgan.models.switches import (
+    plain_operations,
+    power_iteration_frozen,
+    set_switches,
+    statistics_frozen,
+)
 
 GENERATORS: dict[str, type[Generator]] = {
     "biggan": BigGANGenerator,
@@ -61,6 +66,7 @@ __all__ = [
     "build_generator",
     "complete",
     "count_parameters",
+    "plain_operations",
     "power_iteration_frozen",
     "set_switches",
     "statistics_frozen",

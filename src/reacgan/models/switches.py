@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from torch import nn
@@ -23,6 +23,15 @@ def statistics_frozen(module: nn.Module) -> Iterator[None]:
 def power_iteration_frozen(module: nn.Module) -> Iterator[None]:
     """Within the block, spectral norms of ``module`` use u and v as they are."""
     with _switched_off(module, "iterate"):
+        yield
+
+
+@contextmanager
+def plain_operations(module: nn.Module, switches: Iterable[str]) -> Iterator[None]:
+    """Within the block, these switches are off on every layer of ``module``."""
+    with ExitStack() as stack:
+        for switch in switches:
+            stack.enter_context(_switched_off(module, switch))
         yield
 
 

@@ -14,15 +14,27 @@ from torch import Tensor
 
 from reacgan.files import write_text
 
+Position = tuple[int, dict[str, Tensor], dict[str, int]]
+"""When the last line was read, and what was added since."""
+
 
 class NonFiniteError(FloatingPointError):
-    """A loss or weight became infinite or NaN; names it and the images seen. It was not saved."""
+    """A loss or weight became infinite or NaN; names it and the images seen. It was not saved.
 
-    def __init__(self, names: Iterable[str], when: str) -> None:
+    Args:
+        names: what was found not to be finite.
+        when: the images seen.
+        first: what came before all that, where it is known.
+    """
+
+    def __init__(self, names: Iterable[str], when: str, first: str = "") -> None:
         self.names = list(names)
+        self.when = when
+        self.first = first
+        told = f" ({first})" if first else ""
         super().__init__(
-            f"{', '.join(self.names)} became non-finite {when} images seen. The last checkpoint is from "
-            "before that, but would come here again: train in another --out with a lower learning "
+            f"{', '.join(self.names)} became non-finite {when} images seen{told}. The last checkpoint is "
+            "from before that, but would come here again: train in another --out with a lower learning "
             "rate (--set d_optimizer.lr=... g_optimizer.lr=...) or in float32."
         )
 
@@ -67,13 +79,31 @@ class Journal:
 
     def read(self, images_seen: int) -> dict[str, float]:
         """Means since the last read; raises :class:`NonFiniteError` where one is not finite."""
-        means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
+        means = self._means()
         self._sums.clear()
         self._counts.clear()
-        wrong = [name for name, value in means.items() if not math.isfinite(value)]
-        if wrong:
+        if wrong := _not_finite(means):
             raise NonFiniteError(wrong, f"between {self.read_at:,} and {images_seen:,}")
         return means
+
+    def check(self, images_seen: int) -> None:
+        """As :meth:`read`, but nothing is read."""
+        if wrong := _not_finite(self._means()):
+            raise NonFiniteError(wrong, f"between {self.read_at:,} and {images_seen:,}")
+
+    def _means(self) -> dict[str, float]:
+        return {name: float(total) / self._counts[name] for name, total in self._sums.items()}
+
+    def position(self) -> Position:
+        """What :meth:`return_to` needs to come back to this moment of the run."""
+        return self.read_at, dict(self._sums), dict(self._counts)
+
+    def return_to(self, position: Position, images_seen: int) -> None:
+        """As :meth:`back_to`, with what had not been read at that moment."""
+        self.back_to(images_seen)
+        self.read_at, sums, counts = position
+        self._sums.update(sums)
+        self._counts.update(counts)
 
     def start_clock(self) -> None:
         """Training begins now: what came before does not count as its time."""
@@ -108,14 +138,19 @@ class Journal:
         if not told or told[-1] != value:
             self._marks[name] = value
 
-    def note(self, event: Mapping[str, Any]) -> None:
-        """Append what happened at the moment of the last line, as a line with ``event``."""
-        self._append({"images_seen": self.read_at, "event": dict(event)})
+    def note(self, event: Mapping[str, Any], *, at: int | None = None) -> None:
+        """Append what happened at a moment (None: that of the last line), as a line with ``event``."""
+        seen = self.read_at if at is None else at
+        self._append({"images_seen": seen, "event": dict(event)})
 
     def _append(self, line: Mapping[str, Any]) -> None:
         if self.path is not None:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
+
+
+def _not_finite(means: Mapping[str, float]) -> list[str]:
+    return [name for name, value in means.items() if not math.isfinite(value)]
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -17,18 +16,19 @@ from reacgan.data.loader import Loader
 from reacgan.losses import adversarial
 from reacgan.randomness import Draws
 from reacgan.training.alarm import Alarm
+from reacgan.training.calls import Due, call_what_is_due
 from reacgan.training.captured import Work
+from reacgan.training.careful import Careful
 from reacgan.training.ema import update_average
 from reacgan.training.engine import Engine
 from reacgan.training.gradients import discriminator_gradients, generator_gradients
-from reacgan.training.journal import Journal
+from reacgan.training.journal import Journal, NonFiniteError
 from reacgan.training.players import Latents, Objective, Players
+from reacgan.training.proof import Result
 from reacgan.training.schedules import (
     condition_strength,
-    due,
     ema_decay,
     learning_rate,
-    look_due,
     top_share,
 )
 from reacgan.training.speed import Ways
@@ -91,6 +91,9 @@ class Trainer:
         self._held: tuple[int, tuple[Tensor, Tensor]] | None = None
         networks = state.generator, state.discriminator
         self.ways = Ways(engine.speed, networks, (*networks, state.adaptive), engine.precision)
+        named = {"generator": networks[0], "discriminator": networks[1], "": state.adaptive}
+        self.careful = Careful(self.ways, named, engine)
+        self._looks = False
 
     def draws(self, stream: str, part: int = 0) -> Draws:
         """Randomness of one purpose at this moment of the run, for one part of the batch."""
@@ -141,7 +144,12 @@ class Trainer:
         return self._held[1]
 
     def cycle(self, journal: Journal) -> None:
-        """``d_steps`` discriminator steps, one generator step, the average."""
+        """``d_steps`` discriminator steps, one generator step, the average.
+
+        Raises:
+            NonFiniteError: of steps that are looked at (:class:`Careful`); others are not.
+        """
+        self._looks = self.state.images_seen < self.careful.until
         for _ in range(self.experiment.training.d_steps):
             self.discriminator_step(journal)
         self.generator_step(journal)
@@ -151,6 +159,21 @@ class Trainer:
         for line in self.ways.news():
             journal.note({"kind": "speed", "message": line})
             self.say(f"note: {line}")
+        if self._looks:
+            self._tell_and_check(journal)
+
+    def _tell_and_check(self, journal: Journal) -> None:
+        for event in self.careful.events:
+            journal.note(event, at=event["at"])
+            self.say(f"note: {event['message']}")
+        self.careful.events.clear()
+        self._looks = False
+        self.careful.check(self.state)
+
+    def _made(self, work: Work) -> Result:
+        if self._looks:
+            return self.careful.run(work, self.state.images_seen)
+        return self.ways.run(work)
 
     def discriminator_step(self, journal: Journal) -> None:
         """Show D one batch; moves the clock."""
@@ -164,7 +187,7 @@ class Trainer:
             self.d_parameters,
             self.engine.autocast,
         )
-        parts, real_scores = self.ways.run(work)
+        parts, real_scores = self._made(work)
         self._move(state.d_optimizer, self.experiment.d_optimizer, self.d_parameters)
         for term in self.objective.terms.values():
             term.after_d_step(state.discriminator)
@@ -187,7 +210,7 @@ class Trainer:
             self.g_parameters,
             self.engine.autocast,
         )
-        parts, _ = self.ways.run(work)
+        parts, _ = self._made(work)
         self._move(self.state.g_optimizer, self.experiment.g_optimizer, self.g_parameters)
         journal.add(parts)
 
@@ -209,27 +232,6 @@ class Trainer:
         strength = condition_strength(transition, self.state.images_seen)
         self.state.generator.condition_strength.fill_(strength)
         self.state.discriminator.head.condition_strength.fill_(strength)
-
-
-def _nothing() -> None:
-    """Not asked for."""
-
-
-@dataclass(frozen=True)
-class Due:
-    """What the loop calls when its time has come; each gets nothing and returns nothing."""
-
-    report: Callable[[], None]
-    samples: Callable[[], None]
-    checkpoint: Callable[[], None]
-    look: Callable[[], None] = _nothing
-    """Work out what the watch looks at, and report."""
-    score: Callable[[], None] = _nothing
-    """Measure the averaged generator (``scores.every``)."""
-    diagnose: Callable[[], None] = _nothing
-    """Measure what the conditioning loss does at the head (``report.diagnose_every``)."""
-    settle: Callable[[], None] = _nothing
-    """Act on what was found; may take the state back to an earlier moment."""
 
 
 def run(
@@ -258,9 +260,13 @@ def run(
     while True:
         while state.images_seen <= last:
             before = state.images_seen
-            trainer.cycle(journal)
+            try:
+                trainer.cycle(journal)
+            except NonFiniteError as error:
+                tasks.fail(error)
+                continue
             cycles += 1
-            _call_what_is_due(trainer, tasks, before, said=line.rings())
+            call_what_is_due(trainer.experiment, state, tasks, before, said=line.rings())
             if trainer.engine.world == 1 or cycles % _CYCLES_BETWEEN_QUESTIONS == 0:
                 tasks.settle()
                 stopped = distributed.any_process(stop(), device)
@@ -273,21 +279,3 @@ def run(
         tasks.checkpoint()  # which may find that the run must go back
         if stopped or timed_out or state.images_seen > last:
             return not stopped or state.images_seen > last
-
-
-def _call_what_is_due(trainer: Trainer, tasks: Due, before: int, *, said: bool) -> None:
-    """What the images seen since ``before`` make due; ``said``: it is time for a line in any case."""
-    experiment, now = trainer.experiment, trainer.state.images_seen
-    report = experiment.report
-    looks = look_due(experiment.watch.every, before, now, experiment.training.images)
-    for is_due, call in (
-        (due(experiment.scores.every, before, now), tasks.score),
-        (due(report.diagnose_every, before, now), tasks.diagnose),
-        (looks, tasks.look),
-        (due(report.diagnose_every, before, now), tasks.report),
-        (due(report.journal_every, before, now) or said, tasks.report),
-        (due(report.samples_every, before, now), tasks.samples),
-        (due(report.checkpoint_every, before, now), tasks.checkpoint),
-    ):
-        if is_due:
-            call()

@@ -18,7 +18,13 @@ from reacgan.files import write_text
 
 # What may differ when a run is taken up again: its length, what it reports, how it computes, what is
 # watched for.
-_WATCH = ("watch.every", "watch.action", "watch.patience", "watch.most_rollbacks")
+_WATCH = (
+    "watch.every",
+    "watch.action",
+    "watch.patience",
+    "watch.most_rollbacks",
+    "watch.recover",
+)
 _MAY_CHANGE = (
     "training.images",
     "training.recompute",

@@ -18,11 +18,13 @@ from reacgan.models.trained import TrainedGenerator
 from reacgan.sampling import NonFiniteImageError, save_png
 from reacgan.sampling.grids import class_images, draw_classes
 from reacgan.training.background import Copier, Saveable, Writer
+from reacgan.training.calls import Due
 from reacgan.training.checkpoint import CheckpointError, save_checkpoint
 from reacgan.training.diagnosis import diagnose
 from reacgan.training.journal import Journal, NonFiniteError
-from reacgan.training.loop import Due, Trainer
+from reacgan.training.loop import Trainer
 from reacgan.training.progress import Progress
+from reacgan.training.recovery import Recovery
 from reacgan.training.run_folder import RunFolder
 from reacgan.training.scores import periodic_scores
 from reacgan.training.watch import Watch
@@ -51,6 +53,7 @@ class Tasks:
         self.watch = Watch(
             trainer, journal, progress, folder, data, finish_writing=self.writer.finish
         )
+        self.recovery = Recovery(trainer, journal)
         self.scores = periodic_scores(trainer, data, folder.path)
         self.diagnosis: dict[str, float] = {}
         """For the next line."""
@@ -70,6 +73,9 @@ class Tasks:
             score=self.score,
             diagnose=self.diagnose,
             settle=self.settle,
+            check=self.check,
+            keep=self.keep,
+            fail=self.fail,
         )
 
     def diagnose(self) -> None:
@@ -108,13 +114,54 @@ class Tasks:
         self.report()
         self.settle()
 
+    def check(self) -> None:
+        """See that losses and state are finite; else goes back, or raises."""
+        seen = self.trainer.state.images_seen
+        try:
+            self.journal.check(seen)
+            if wrong := self.trainer.state.non_finite():
+                raise NonFiniteError(wrong[:3], f"by {seen:,}")
+        except NonFiniteError as error:
+            self.watch.stumble(error)
+        self.settle()
+
+    def keep(self, *, now: bool = False) -> None:
+        """Keep the state to come back to; all of it is finite."""
+        if (line := self.recovery.keep(now=now)) is not None:
+            self.progress.say(f"note: {line}")
+
+    def fail(self, error: NonFiniteError) -> None:
+        """A step cannot be made, in no way: the watch decides."""
+        self.watch.stumble(self.recovery.explained(error))
+        self.settle()
+
     def settle(self) -> None:
-        """Raise what went wrong in writing; go back where the watch wants it."""
+        """Raise what went wrong in writing; go back where something is not finite or the watch wants it."""
         self.writer.check()
+        if self._goes_over():
+            return
         if self.watch.settle(self.facts):
             self.saved_at = self.trainer.state.images_seen
+            self.recovery.begin_anew()
             if self.scores is not None:
                 self.scores.back_to(self.trainer.state.images_seen)
+
+    def _goes_over(self) -> bool:
+        """Whether the run went back to the state that is kept, to go over its last steps carefully."""
+        error, device = self.watch.error, self.trainer.engine.device
+        if not distributed.any_process(error is not None, device) or not self.recovery.possible:
+            return False
+        seen = self.trainer.state.images_seen
+        error = error or NonFiniteError(["a loss of another process"], f"by {seen:,}")
+        since = self.recovery.go_back(error)
+        self.watch.recall()
+        if self.scores is not None:
+            self.scores.back_to(since)
+        self.progress.say(
+            f"note: {', '.join(error.names)} became non-finite {error.when} images seen; going over the "
+            f"steps since {since:,} images again"
+        )
+        return True
 
     def report(self) -> None:
         """A line of the journal."""
@@ -163,17 +210,17 @@ class Tasks:
 
     def checkpoint(self) -> None:
         """Save the state and the averaged generator, unless a number in them is not finite."""
+        self.check()  # a state with a non-finite loss behind it is never saved
+        self.report()
         state = self.trainer.state
-        self.report()  # a state with a non-finite loss behind it is never saved
         with self.journal.paused():
-            if wrong := state.non_finite():  # the losses before the last step were finite
-                self.watch.stumble(NonFiniteError(wrong[:3], f"by {state.images_seen:,}"))
             self.settle()
             if distributed.is_main():
                 self._save()
             self.saved_at = state.images_seen
             if not self.writer.beside:
                 distributed.barrier()
+            self.keep(now=True)
 
     def finish(self) -> None:
         """Wait until all is written, on every process."""

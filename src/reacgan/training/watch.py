@@ -60,24 +60,26 @@ class Watch:
         self.nature = nature_of(trainer, data)
         self.stopped_by: str | None = None
         """The kind of finding that ends the run, with the action ``stop``."""
-        self._error: NonFiniteError | None = None
+        self.error: NonFiniteError | None = None
+        """What was found not to be finite, until something is done about it."""
         self._wanted: dict[str, Any] | None = None
         self._numbers: dict[str, float] = {}
         self._scored: dict[str, float] = {}
         self._picked = pick(data) if distributed.is_main() and self.config.action != "off" else None
-        self._recall()
+        self.recall()
 
     @property
     def good(self) -> int | None:
         """Images seen at the last look that saw nothing; a state from before is kept for it."""
         return self._good if self.config.action == "roll_back" else None
 
-    def _recall(self) -> None:
+    def recall(self) -> None:
         """Know again what the journal's lines say, up to this moment."""
         self._looks: list[Look] = []
         self._since: list[tuple[int, dict[str, float]]] = []
         self._begun: dict[str, list[int]] = {}
         self._read_at = self._good = 0
+        self.error = None
         seen, state = self.trainer.state.images_seen, self.trainer.state
         path = self.folder.journal
         for line in read_lines(path) if path.exists() else ():
@@ -106,7 +108,7 @@ class Watch:
         self._scored = {f"score/{score.metric}": score.value for score in scores}
 
     def read(self, images_seen: int) -> dict[str, float] | None:
-        """The journal's means; None after a loss that is not finite, where the run may go back."""
+        """The journal's means; None after a loss that is not finite, which :meth:`settle` acts on."""
         try:
             return self.journal.read(images_seen)
         except NonFiniteError as error:
@@ -114,10 +116,8 @@ class Watch:
             return None
 
     def stumble(self, error: NonFiniteError) -> None:
-        """Keep the error for :meth:`settle` where the run may go back; else raise it."""
-        if self.config.action != "roll_back":
-            raise error
-        self._error = error
+        """Keep the error for :meth:`settle`."""
+        self.error = error
 
     def noted(self) -> dict[str, Any]:
         """What the line that is written now holds beside its means."""
@@ -176,19 +176,21 @@ class Watch:
             NonFiniteError: there is nothing to go back to, or it was done too often already.
         """
         state, device = self.trainer.state, self.trainer.engine.device
-        if self.config.action != "roll_back":
-            return False
-        stumbled = distributed.any_process(self._error is not None, device)
-        if not distributed.any_process(stumbled or self._wanted is not None, device):
-            return False
-        error = self._error or NonFiniteError(
+        stumbled = distributed.any_process(self.error is not None, device)
+        error = self.error or NonFiniteError(
             ["a loss of another process"], f"by {state.images_seen:,}"
         )
+        if self.config.action != "roll_back":
+            if stumbled:
+                raise error
+            return False
+        if not distributed.any_process(stumbled or self._wanted is not None, device):
+            return False
         event = self._event(error) if stumbled else self._wanted
         self.finish_writing()  # the states are looked through
         text = json.dumps([event, self._target()]) if distributed.is_main() else None
         event, target = json.loads(distributed.share_text(text, device))
-        self._error = self._wanted = None
+        self.error = self._wanted = None
         if target is None or state.rollbacks >= self.config.most_rollbacks:
             if stumbled:
                 raise error
@@ -206,7 +208,7 @@ class Watch:
             "at": seen,
             "since": self._read_at,
             "evidence": {},
-            "what": error.names,
+            "what": [*error.names, *([error.first] if error.first else [])],
             "advice": ADVICE["not_finite"],
         }
 
@@ -235,7 +237,7 @@ class Watch:
             rates = self.config.lr_factor**count
             self._tell({**event, "action": "roll_back", "rollbacks": count, "lr_scale": rates})
         distributed.barrier()
-        self._recall()
+        self.recall()
 
 
 def _means(lines: Iterable[tuple[int, dict[str, Any]]]) -> dict[str, float]:

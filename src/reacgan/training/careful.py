@@ -1,0 +1,192 @@
+"""Steps that are looked at: one that is not finite is named, and made again in a plain way.
+
+Nothing is looked at while all goes well, since looking waits for the device. Once a run has met a number
+that is not finite it goes over its last steps again (:mod:`reacgan.training.recovery`), and these are made
+here. Which step is made again, and how, is a function of the state alone: a run that is interrupted
+afterwards and resumed has the same bits.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import asdict, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from reacgan import distributed
+from reacgan.extractors.arithmetic import allow_tf32
+from reacgan.models import plain_operations
+from reacgan.training.captured import Snapshot, Work
+from reacgan.training.engine import Engine
+from reacgan.training.journal import NonFiniteError
+from reacgan.training.naming import LOSSES, FirstFault, first_fault
+from reacgan.training.proof import Result, Way
+from reacgan.training.speed import Ways
+from reacgan.training.state import TrainState, sums_not_finite
+
+_SWITCHES = ("merged_convolutions", "merged_passes", "fused_layers")
+_STEPS = {
+    "discriminator_gradients": "the discriminator's step",
+    "generator_gradients": "the generator's step",
+}
+
+
+class Careful:
+    """Makes a run's steps, all processes together, and looks at each.
+
+    Args:
+        ways: how steps are made otherwise.
+        modules: all that takes part in a step, by name: both networks, and what adapts.
+        engine: of the run.
+    """
+
+    def __init__(self, ways: Ways, modules: Mapping[str, nn.Module], engine: Engine) -> None:
+        self.until = 0
+        """Steps before so many images seen are looked at."""
+        self.made_again = 0
+        """How many steps have been made again since the run began to look."""
+        self.events: list[dict[str, Any]] = []
+        """What was made again and has not been told yet."""
+        self._ways = ways
+        self._modules = modules
+        self._engine = engine
+
+    def run(self, work: Work, images_seen: int) -> Result:
+        """As :meth:`Ways.run`, but finite.
+
+        Raises:
+            NonFiniteError: the step is not finite in the plain way either.
+        """
+        before = Snapshot(list(self._modules.values()))
+        result = self._ways.run(work)
+        wrong = self._wrong(result)
+        if not self._on_any(bool(wrong)):
+            return result
+        before.restore()
+        fault = self._first(work)
+        for words, way in self._plain_ways():
+            before.restore()
+            result = way(work)
+            wrong = self._wrong(result)
+            if not self._on_any(bool(wrong)):
+                self.made_again += 1
+                self.events.append(_event(work, images_seen, fault, words))
+                return result
+        before.restore()
+        raise NonFiniteError(
+            wrong[:3] or ["a value of another process"],
+            f"in {_STEPS[work.formula.__name__]} at {images_seen:,}",
+            first=str(fault),
+        )
+
+    def check(self, state: TrainState) -> None:
+        """After a cycle of such steps; raises NonFiniteError where an optimiser has spoilt the state."""
+        wrong = state.non_finite()
+        if self._on_any(bool(wrong)):
+            raise NonFiniteError(
+                wrong[:3] or ["a value of another process"],
+                f"by {state.images_seen:,}",
+                first="an optimiser's step, whose gradients were finite",
+            )
+
+    def _on_any(self, flag: bool) -> bool:
+        return distributed.any_process(flag, self._engine.device)
+
+    def _wrong(self, result: Result) -> list[str]:
+        """Names of losses, buffers and gradients that are not finite, or too long for a square."""
+        networks = self._modules.items()
+        named = {
+            f"gradient of {root}.{name}": held.grad
+            for root, module in networks
+            for name, held in module.named_parameters()
+            if held.grad is not None
+        }
+        # Adam keeps squares.
+        lengths = torch._foreach_norm([held.detach() for held in named.values()])
+        values = {
+            **result[0],
+            **{
+                f"{root}.{name}": held
+                for root, module in networks
+                for name, held in module.named_buffers()
+                if held.is_floating_point()
+            },
+            **dict(zip(named, lengths, strict=True)),
+        }
+        return [
+            name
+            for name, doubtful in zip(values, sums_not_finite(values.values()), strict=True)
+            if doubtful and not bool(torch.isfinite(values[name]).all())
+        ]
+
+    def _first(self, work: Work) -> FirstFault:
+        """The first fault of all processes."""
+        found: list[Result] = []
+        with _uncompiled(self._ways):
+            fault = first_fault(lambda: found.append(work.run()), self._modules)
+        if fault is None or fault.module == LOSSES:
+            wrong = self._wrong(found[0])
+            parts = [name for name in wrong if name in found[0][0]]
+            if fault is not None and parts:
+                fault = replace(fault, module=f"{LOSSES} ({parts[0]})", direction="forward")
+            elif fault is None and wrong:  # a sum over processes, or a square
+                fault = FirstFault(1 << 62, wrong[0], "forward" if parts else "backward")
+        told = distributed.share_texts(
+            json.dumps(asdict(fault) if fault is not None else None), self._engine.device
+        )
+        faults = [FirstFault(**held) for held in map(json.loads, told) if held is not None]
+        if faults:
+            return min(faults, key=lambda held: held.order)
+        return FirstFault(0, "a recording or compiled code", "forward")
+
+    def _plain_ways(self) -> Iterator[tuple[str, Way]]:
+        """Ways that a step may be made in where its own fails, with words; the first finite one counts."""
+        speed, narrow = self._engine.speed, self._engine.precision == "bfloat16"
+
+        def plainly(work: Work) -> Result:
+            with _uncompiled(self._ways), ExitStack() as stack:
+                for module in self._modules.values():
+                    stack.enter_context(plain_operations(module, _SWITCHES))
+                return work.run()
+
+        def widely(work: Work) -> Result:
+            with _without_tf32(speed.tf32):
+                return plainly(replace(work, autocast=nullcontext))
+
+        if speed.cuda_graphs or speed.compile or any(getattr(speed, name) for name in _SWITCHES):
+            yield "by plain operations", plainly
+        if narrow or speed.tf32:
+            yield "by plain operations in float32", widely
+
+
+def _event(work: Work, images_seen: int, fault: FirstFault, words: str) -> dict[str, Any]:
+    step = _STEPS[work.formula.__name__]
+    return {
+        "kind": "made_again",
+        "at": images_seen,
+        "message": f"{step} at {images_seen:,} images was not finite ({fault}); it was made again "
+        f"{words}, and the run goes on",
+        **{name: held for name, held in asdict(fault).items() if name != "order"},
+    }
+
+
+@contextmanager
+def _uncompiled(ways: Ways) -> Iterator[None]:
+    if ways.compiled is None:
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
+
+
+@contextmanager
+def _without_tf32(on: bool) -> Iterator[None]:
+    allow_tf32(False)
+    try:
+        yield
+    finally:
+        allow_tf32(on)
