@@ -63,7 +63,7 @@ def call_what_is_due(
         )
         if is_due
     ]
-    calls = by_images or ([tasks.report] if said else [])
+    calls = [*by_images, *([tasks.report] if said else [])]
     # Each process has its own clock; what is due by images, all of them call together.
     together = bool(by_images) or (said and distributed.world_size() == 1)
     for call in (tasks.check, *calls, tasks.keep) if together else calls:

@@ -63,7 +63,7 @@ class Careful:
         """
         before = Snapshot(list(self._modules.values()))
         result = self._ways.run(work)
-        wrong = self._wrong(result)
+        wrong = self._wrong(work, result)
         if not self._on_any(bool(wrong)):
             return result
         before.restore()
@@ -71,7 +71,7 @@ class Careful:
         for words, way in self._plain_ways():
             before.restore()
             result = way(work)
-            wrong = self._wrong(result)
+            wrong = self._wrong(work, result)
             if not self._on_any(bool(wrong)):
                 self.made_again += 1
                 self.events.append(_event(work, images_seen, fault, words))
@@ -96,14 +96,14 @@ class Careful:
     def _on_any(self, flag: bool) -> bool:
         return distributed.any_process(flag, self._engine.device)
 
-    def _wrong(self, result: Result) -> list[str]:
+    def _wrong(self, work: Work, result: Result) -> list[str]:
         """Names of losses, buffers and gradients that are not finite, or too long for a square."""
-        networks = self._modules.items()
+        networks, own = self._modules.items(), {id(held) for held in work.parameters}
         named = {
             f"gradient of {root}.{name}": held.grad
             for root, module in networks
             for name, held in module.named_parameters()
-            if held.grad is not None
+            if id(held) in own and held.grad is not None
         }
         # Adam keeps squares.
         lengths = torch._foreach_norm([held.detach() for held in named.values()])
@@ -129,7 +129,7 @@ class Careful:
         with _uncompiled(self._ways):
             fault = first_fault(lambda: found.append(work.run()), self._modules)
         if fault is None or fault.module == LOSSES:
-            wrong = self._wrong(found[0])
+            wrong = self._wrong(work, found[0])
             parts = [name for name in wrong if name in found[0][0]]
             if fault is not None and parts:
                 fault = replace(fault, module=f"{LOSSES} ({parts[0]})", direction="forward")

@@ -1,0 +1,224 @@
+"""What becomes non-finite is named, made again by plain operations, and the run goes on."""
+
+from __future__ import annotations
+
+import math
+import re
+import signal
+from contextlib import nullcontext
+from dataclasses import replace
+
+import pytest
+import torch
+from faults import AT, inject
+from safetensors.torch import load_file
+from test_resume import assert_same_bits, state_of
+from test_run import at_clock, saved, train
+from tiny import images
+
+from reacgan.models import plain_operations
+from reacgan.training import recovery
+from reacgan.training.journal import NonFiniteError, read_lines
+from reacgan.training.loop import Trainer
+
+SWITCHES = ("merged_convolutions", "merged_passes", "fused_layers")
+OFTEN = {"report.checkpoint_every": 48, "report.keep_checkpoints": 9}
+BY_WIDTH = {"float32": "by plain operations,", "bfloat16": "by plain operations in float32,"}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return images()
+
+
+def events(out):
+    return [
+        (line["images_seen"], line["event"])
+        for line in read_lines(out / "journal.jsonl")
+        if "event" in line
+    ]
+
+
+def make_plainly(patch, *, wide=False):
+    """G's step at that moment is made by plain operations, in float32 if ``wide``."""
+    made = Trainer._made
+
+    def plain(self, work):
+        if self.state.images_seen != AT or "generator" not in work.formula.__name__:
+            return made(self, work)
+        work = replace(work, autocast=nullcontext) if wide else work
+        networks = self.state.generator, self.state.discriminator
+        with plain_operations(networks[0], SWITCHES), plain_operations(networks[1], SWITCHES):
+            return work.run()
+
+    patch.setattr(Trainer, "_made", plain)
+
+
+@pytest.fixture(scope="module", params=["float32", "bfloat16"])
+def expected(request, data, tmp_path_factory):
+    """A run whose seventh step of G is plain."""
+    out = tmp_path_factory.mktemp(request.param)
+    chosen = {"training.precision": request.param}
+    with pytest.MonkeyPatch.context() as patch:
+        make_plainly(patch, wide=request.param == "bfloat16")
+        train(out, data, **chosen)
+    return out, chosen
+
+
+@pytest.mark.parametrize(
+    ("expected", "direction"),
+    [("float32", "forward"), ("float32", "backward"), ("bfloat16", "backward")],
+    indirect=["expected"],
+)
+def test_one_bad_kernel_is_named_and_costs_one_plain_step(
+    expected, direction, data, tmp_path, monkeypatch, capfd
+):
+    run, chosen = expected
+    narrow = chosen["training.precision"] == "bfloat16"
+    times = inject(monkeypatch, direction=direction, narrow=narrow)
+    assert train(tmp_path, data, quiet=False, **chosen).complete
+    assert len(times) == (4 if narrow else 3)  # met, gone over, named (and made plainly)
+    assert_same_bits(state_of(run), state_of(tmp_path))
+    ((at, event),) = events(tmp_path)
+    assert (at, event["kind"], event["direction"]) == (AT, "made_again", direction)
+    assert event["module"] == "generator.attention.1"
+    assert 0 < event["largest_input"] < 1e3
+    assert event["operation"] == ("_BadGradientBackward" if direction == "backward" else "")
+    said = capfd.readouterr().err
+    assert "going over the steps since 0 images again" in said
+    words = BY_WIDTH[chosen["training.precision"]]
+    assert re.search(
+        rf"the generator's step at 112 images was not finite \(first in the {direction} pass of "
+        rf"generator.attention.1.*; it was made again {words} and the run goes on",
+        said,
+    )
+
+
+@pytest.mark.parametrize("expected", ["float32"], indirect=True)
+def test_how_often_the_state_is_kept_changes_no_bit(expected, data, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(recovery, "SECONDS_BETWEEN_COPIES", 0.0)
+    inject(monkeypatch)
+    often = {"report.samples_every": 16, "watch.every": 16}
+    train(tmp_path, data, quiet=False, **often)
+    assert_same_bits(state_of(expected[0]), state_of(tmp_path))
+    assert "going over the steps since 96 images again" in capfd.readouterr().err
+    lines = read_lines(tmp_path / "journal.jsonl")
+    seen = [line["images_seen"] for line in lines if "event" not in line]
+    assert seen == list(range(16, 161, 16))
+
+
+@pytest.mark.parametrize("expected", ["float32"], indirect=True)
+@pytest.mark.parametrize("dies", ["found", "gone over", "politely"])
+def test_interrupted_afterwards_it_resumes_to_the_same_bits(
+    dies, expected, data, tmp_path, monkeypatch
+):
+    """Also where no state was saved that knows of it."""
+
+    class DiedError(Exception):
+        pass
+
+    def die(trainer):
+        if dies == "politely" and not trainer.careful.until:
+            signal.raise_signal(signal.SIGTERM)
+        elif dies != "politely" and (dies == "gone over") == bool(trainer.careful.until):
+            raise DiedError
+
+    inject(monkeypatch)
+    with monkeypatch.context() as patch:
+        at_clock(patch, {"found": 112, "gone over": 128, "politely": 144}[dies], die)
+        if dies == "politely":
+            assert not train(tmp_path, data, **OFTEN).complete
+        else:
+            with pytest.raises(DiedError):
+                train(tmp_path, data, **OFTEN)
+    assert saved(tmp_path)[-1] == (144 if dies == "politely" else 96)
+    assert train(tmp_path, data, **OFTEN).complete
+    assert_same_bits(state_of(expected[0]), state_of(tmp_path))
+    ((at, event),) = events(tmp_path)
+    assert (at, event["module"]) == (AT, "generator.attention.1")
+
+
+def test_what_does_not_come_again_is_told(data, tmp_path, monkeypatch, capfd):
+    def once(trainer):
+        if not poisoned:
+            poisoned.append(trainer)
+            with torch.no_grad():
+                trainer.state.generator.input.weight.fill_(math.nan)
+
+    poisoned = []
+    train(tmp_path / "whole", data)
+    at_clock(monkeypatch, 112, once)
+    train(tmp_path / "run", data, quiet=False)
+    assert_same_bits(state_of(tmp_path / "whole"), state_of(tmp_path / "run"))
+    said = capfd.readouterr().err
+    assert said.count("did not become non-finite again; the run goes on") == 1
+
+
+def test_nothing_is_made_of_a_state_that_is_not_finite(data, tmp_path, monkeypatch):
+    """No sheet, no look and no score is due before it has been looked at."""
+    from reacgan.training import tasks as module
+
+    inject(monkeypatch)
+    drawn = module.class_images
+
+    def draw(generator, *given):
+        made = drawn(generator, *given)
+        assert all(bool(held.isfinite().all()) for held in generator.state_dict().values())
+        return made
+
+    monkeypatch.setattr(module, "class_images", draw)
+    rare = {"report.journal_every": 10_000, "report.samples_every": 16}
+    assert train(tmp_path, data, **rare).complete
+
+
+DIVERGES = {"g_optimizer.lr": 1e30, "d_optimizer.lr": 1e30}
+
+
+@pytest.mark.parametrize("mode", ["auto", "plain"])
+def test_a_true_divergence_names_where_it_began(mode, data, tmp_path):
+    with pytest.raises(NonFiniteError) as caught:
+        train(tmp_path, data, **DIVERGES, **{"speed.mode": mode})
+    told = str(caught.value)
+    assert re.match(
+        r"\w/\w.* became non-finite between 0 and 32 images seen \(in the \w+'s step at", told
+    )
+    assert re.search(r": first in the (for|back)ward pass of (generator|discriminator)\.\S+", told)
+    assert re.search(r"(inputs|gradients) up to [0-9.e+]+", told)
+    assert saved(tmp_path) == []
+
+
+def test_going_back_says_where_it_began(data, tmp_path, monkeypatch):
+    def poison(trainer):
+        if trainer.lr_scale == 1:
+            with torch.no_grad():
+                trainer.state.generator.input.weight.fill_(math.nan)
+
+    at_clock(monkeypatch, 112, poison)
+    train(tmp_path, data, **OFTEN, **{"watch.action": "roll_back"})
+    ((_, event),) = events(tmp_path)
+    assert event["action"] == "roll_back"
+    assert "discriminator's step at 112" in event["what"][-1]
+    assert "generator.input, inputs up to" in event["what"][-1]
+    assert event["what"][-1].endswith("whose weights are not finite")
+
+
+def test_switched_off_it_is_an_error_as_before(data, tmp_path, monkeypatch):
+    inject(monkeypatch)
+    with pytest.raises(NonFiniteError, match=r"between 96 and 128 images seen\. "):
+        train(tmp_path, data, **{"watch.recover": False})
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_same_step_again(data, tmp_path):
+    from test_two_processes import HERE, torchrun
+
+    done = torchrun(str(HERE / "two_recovered.py"), str(tmp_path), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    mine, other = (load_file(tmp_path / f"{rank}.safetensors") for rank in (0, 1))
+    assert all(torch.equal(tensor, other[name]) for name, tensor in mine.items())
+    assert all(bool(tensor.isfinite().all()) for tensor in mine.values())
+    ((at, event),) = events(tmp_path / "run")
+    assert (at, event["kind"]) == (AT, "made_again")
+    assert (event["module"], event["direction"]) == ("generator.attention.1", "backward")
+    for rank in (0, 1):
+        assert "first in the" in (tmp_path / f"{rank}.txt").read_text()
