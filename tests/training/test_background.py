@@ -257,7 +257,8 @@ def test_a_second_state_waits_for_the_first(data, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Copier, "copy", copy)
     monkeypatch.setattr(checkpoint_module, "save_file", save)
-    train(tmp_path, data, **BESIDE, **{"report.checkpoint_every": 16})
+    alone = {"report.checkpoint_every": 16, "watch.recover": False}  # which copies elsewhere
+    train(tmp_path, data, **BESIDE, **alone)
     assert taken == [*range(16, 161, 16), 160]
     assert saved(tmp_path) == [144, 160]
 

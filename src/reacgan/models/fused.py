@@ -229,10 +229,15 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     if torch.is_autocast_enabled(device):
         kind = torch.get_autocast_dtype(device)
         query, key, value = query.to(kind), key.to(kind), value.to(kind)
-    if device != "cuda" or query.shape[1] * key.shape[1] <= MOST_WEIGHTS:
+    if keeps_weights(query, key):
         return attend_plainly(query, key, value)
     result: Tensor = _Attention.apply(query, key, value)
     return result
+
+
+def keeps_weights(query: Tensor, key: Tensor) -> bool:
+    """Whether :func:`attend` goes by the formula."""
+    return query.device.type != "cuda" or query.shape[1] * key.shape[1] <= MOST_WEIGHTS
 
 
 def attend_plainly(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
