@@ -94,11 +94,7 @@ def trainer_of(given: argparse.Namespace) -> Any:
     from reacgan.training.loop import Trainer
     from reacgan.training.state import TrainState
 
-    images = (
-        {"data.path": given.data}
-        if given.data
-        else {"data.name": "glyphs", "data.path": "10"}
-    )
+    images = {"data.path": given.data} if given.data else {"data.name": "glyphs", "data.path": "10"}
     changes = {
         **images,
         "training.batch": 32,
@@ -170,7 +166,9 @@ def main() -> None:
 
 def show(found: dict[str, dict[str, Any]], asked: int) -> int:
     """The table; 1 where a way that the package takes met what is not finite, or made no step."""
-    print(f"{'attention':10} {'seed':>4} {'G steps':>8} {'of':>6} {'seconds':>8} {'faults':>7}  first")
+    print(
+        f"{'attention':10} {'seed':>4} {'G steps':>8} {'of':>6} {'seconds':>8} {'faults':>7}  first"
+    )
     bad = False
     for key, held in found.items():
         way, seed = key.split("|")

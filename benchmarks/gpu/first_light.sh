@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# GPU queue, entry 1: does everything hold on a GPU, how fast is the step, and a first CIFAR10 run.
+# GPU queue: does everything hold on a GPU, how fast is the step, and a first CIFAR10 run.
 #
 #   OUT=/some/folder DATA=/path/to/cifar10 bash benchmarks/gpu/first_light.sh
 #
