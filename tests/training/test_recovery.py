@@ -14,11 +14,12 @@ from faults import AT, inject
 from safetensors.torch import load_file
 from test_resume import assert_same_bits, state_of
 from test_run import at_clock, saved, train
+from test_trainer import trainer_for
 from tiny import images
 
 from reacgan.models import plain_operations
 from reacgan.training import recovery
-from reacgan.training.journal import NonFiniteError, read_lines
+from reacgan.training.journal import Journal, NonFiniteError, read_lines
 from reacgan.training.loop import Trainer
 
 SWITCHES = ("merged_convolutions", "merged_passes", "fused_layers")
@@ -206,6 +207,46 @@ def test_switched_off_it_is_an_error_as_before(data, tmp_path, monkeypatch):
     inject(monkeypatch)
     with pytest.raises(NonFiniteError, match=r"between 96 and 128 images seen\. "):
         train(tmp_path, data, **{"watch.recover": False})
+
+
+def test_a_recording_that_fails_is_done_without(data):
+    """All that it recorded is finite when it is made operation by operation."""
+
+    def replayed(work):
+        found = work.run()
+        work.parameters[0].grad.fill_(math.inf)
+        return found
+
+    trainer, plain = trainer_for(data), trainer_for(data)
+    trainer.ways._way, trainer.careful.until, told = replayed, 1, []
+    trainer.say = told.append
+    trainer.cycle(Journal(None, 0))
+    networks = plain.state.generator, plain.state.discriminator
+    with plain_operations(networks[0], SWITCHES), plain_operations(networks[1], SWITCHES):
+        plain.cycle(Journal(None, 0))
+    for part, tensors in plain.state.tensors().items():
+        for name, held in tensors.items():
+            assert torch.equal(trainer.state.tensors()[part][name], held), name
+    assert len(told) == trainer.careful.made_again == 3
+    assert all("a recording or compiled code" in line for line in told)
+
+
+def test_an_optimiser_that_spoils_the_weights_is_named(data):
+    def step(*given):
+        whole(*given)
+        with torch.no_grad():
+            trainer.state.generator.input.weight[0, 0] = math.inf
+
+    trainer = trainer_for(data)
+    trainer.careful.until, whole = 1, trainer.state.g_optimizer.step
+    trainer.state.g_optimizer.step = step
+    with pytest.raises(
+        NonFiniteError, match=r"^generator/input.weight.*an optimiser's step"
+    ) as caught:
+        trainer.cycle(Journal(None, 0))
+    assert "by 16 images seen (an optimiser's step, whose gradients were finite)" in str(
+        caught.value
+    )
 
 
 @pytest.mark.slow
