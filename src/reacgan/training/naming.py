@@ -38,8 +38,10 @@ class FirstFault:
     """Largest absolute value of what entered the module in its forward pass."""
     largest_gradient: float | None = None
     """Of the gradients that entered the operation in the backward pass."""
+    largest_weight: float | None = None
+    """Of the module's own parameters; None without any, or where they are not finite."""
     own_weights_finite: bool = True
-    """False where the module's own weights were not finite before the step."""
+    """False where they were not finite before the step."""
 
     def __str__(self) -> str:
         text = f"first in the {self.direction} pass of {self.module}"
@@ -47,6 +49,7 @@ class FirstFault:
         for value, words in (
             (self.largest_input, "inputs"),
             (self.largest_gradient, "gradients"),
+            (self.largest_weight, "weights"),
         ):
             text += f", {words} up to {value:.3g}" if value is not None else ""
         return text if self.own_weights_finite else f"{text}, whose weights are not finite"
@@ -155,6 +158,7 @@ class _Hooks:
             order=self._looked,
             module=name,
             direction=direction,
+            largest_weight=_number(_largest(own)),
             own_weights_finite=_finite(own),
             **facts,
         )
