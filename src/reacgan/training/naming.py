@@ -8,7 +8,7 @@ names its module, and in a backward pass the operation too.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -179,11 +179,11 @@ def _tensors(tree: Any) -> Iterator[Tensor]:
             yield from _tensors(held)
 
 
-def _finite(tensors: list[Any]) -> bool:
+def _finite(tensors: Sequence[Tensor]) -> bool:
     return all(bool(torch.isfinite(held).all()) for held in tensors)
 
 
-def _largest(tensors: list[Tensor]) -> Tensor | None:
+def _largest(tensors: Sequence[Tensor]) -> Tensor | None:
     sizes = [held.detach().abs().max().double() for held in tensors if held.numel()]
     return torch.stack(sizes).max() if sizes else None
 
