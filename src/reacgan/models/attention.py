@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reacgan.config import ConfigError
-from reacgan.models.fused import attend, attend_plainly
+from reacgan.models.fused import attend, attention_weights
 from reacgan.models.layers import conv1x1
 
 
@@ -36,8 +36,9 @@ class SelfAttention(nn.Module):
         query = self.query(images).reshape(n, self.keys, -1)  # [N, C/8, HW]
         key = F.max_pool2d(self.key(images), 2).reshape(n, self.keys, -1)  # [N, C/8, HW/4]
         value = F.max_pool2d(self.value(images), 2).reshape(n, self.values, -1)  # [N, C/2, HW/4]
-        rows = (held.transpose(1, 2) for held in (query, key, value))
-        mixed = attend_plainly(*rows).transpose(1, 2).reshape(n, self.values, height, width)
+        weights = attention_weights(query.transpose(1, 2), key.transpose(1, 2))  # [N, HW, HW/4]
+        mixed = value @ weights.to(value.dtype).transpose(1, 2)
+        mixed = mixed.reshape(n, self.values, height, width)
         return images + self.gate.to(images.dtype) * self.out(mixed)
 
     def _by_rows(self, images: Tensor) -> Tensor:

@@ -241,14 +241,19 @@ def keeps_weights(query: Tensor, key: Tensor) -> bool:
 
 
 def attend_plainly(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """The formula of :func:`attend`, in the types given; scores and softmax in float32 at least.
+    """The formula of :func:`attend`, in the types given."""
+    with torch.autocast(query.device.type, enabled=False):
+        return attention_weights(query, key).to(value.dtype) @ value
+
+
+def attention_weights(query: Tensor, key: Tensor) -> Tensor:
+    """softmax(query key^T) [N, L, S] of [N, L, E] and [N, S, E], in float32 at least.
 
     A score of 200 has steps of 1 in bfloat16. The softmax takes the largest score of a row away first, so
-    no size of scores is too large or too small.
+    no score is too large or too small.
     """
     with torch.autocast(query.device.type, enabled=False):
-        scores = _widely(query) @ _widely(key).transpose(1, 2)
-        return torch.softmax(scores, dim=-1).to(value.dtype) @ value
+        return torch.softmax(_widely(query) @ _widely(key).transpose(1, 2), dim=-1)
 
 
 def _widely(tensor: Tensor) -> Tensor:
