@@ -71,7 +71,7 @@ def train(
     Raises:
         ConfigError: a value that cannot be used, or a folder that holds another run.
         DataError: images that cannot be used.
-        NonFiniteError: a loss became infinite or NaN.
+        NonFiniteError: a loss became infinite or NaN, by plain operations too.
     """
     if minutes is not None and not 0 < minutes < math.inf:
         raise ConfigError(f"minutes is {minutes:g}; allowed: a positive number")
