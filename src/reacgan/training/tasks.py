@@ -142,6 +142,7 @@ class Tasks:
             return
         if self.watch.settle(self.facts):
             self.saved_at = self.trainer.state.images_seen
+            self._trained = None
             self.recovery.begin_anew()
             if self.scores is not None:
                 self.scores.back_to(self.trainer.state.images_seen)
@@ -154,6 +155,7 @@ class Tasks:
         seen = self.trainer.state.images_seen
         error = error or NonFiniteError(["a loss of another process"], f"by {seen:,}")
         since = self.recovery.go_back(error)
+        self._trained = None
         self.watch.recall()
         if self.scores is not None:
             self.scores.back_to(since)
