@@ -22,7 +22,8 @@ from reacgan.data.loader import Loader, shift_images
 from reacgan.data.order import order_of
 from reacgan.data.parallel import ordered_map
 from reacgan.data.processes import Worker, workers_for
-from reacgan.data.walk import Entry, find_layout, list_split
+from reacgan.data.tree import find_layout
+from reacgan.data.walk import Entry, list_split
 from reacgan.data.work import Decode, Header, ReadHeader, read_header
 
 BATCHES = {  # SHA-256 of 60 batches, computed before the quick ways were written

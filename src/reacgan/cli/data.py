@@ -79,6 +79,7 @@ def inspect(
         ImageData,
         balance_of,
         find_dataset,
+        refusal_of,
         report_refused,
         survey_dataset,
     )
@@ -101,6 +102,8 @@ def inspect(
     else:
         _print_scan(held)
     _print_balance(balance)
+    if not isinstance(held, ImageData) and refusal_of(held):
+        print(f"training would refuse this: {refusal_of(held)}")
     if list_refused is not None and not isinstance(held, ImageData):
         print(f"list of refused files: {report_refused(held, list_refused)}")
     return 0

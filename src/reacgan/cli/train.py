@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -68,10 +69,14 @@ def train(
         changes["training.images"] = images
     if speed is not None:
         changes["speed.mode"] = speed
-    experiment = _resolve(name, data, device, changes=None if quiet or dry_run else changes)
+    experiment = _resolve(
+        name, data, device, changes=None if quiet or dry_run else changes, quiet=quiet
+    )
     experiment = complete(experiment.replace(**changes))
     folder = out or Path("runs") / experiment.name.replace("/", "-")
     if dry_run:
+        if name is not None:
+            _survey(experiment)
         needed = _memory(experiment, device)
         print(
             json.dumps({"out": str(folder), **experiment.model_dump(), "memory": needed}, indent=2)
@@ -85,6 +90,26 @@ def train(
     if result.stopped_by is not None:
         return 3
     return 128 + result.signal if result.signal else 0
+
+
+def _survey(experiment: Experiment) -> None:
+    """Look at the files that training would take: what it would refuse is an error now."""
+    from reacgan.data import LISTERS, Scan, survey_usable  # noqa: PLC0415
+
+    if experiment.data.path is None or experiment.data.name not in LISTERS:
+        return
+    if not Path(experiment.data.path).exists():
+        _say((f"{experiment.data.path} is not here, so its files were not looked at",))
+        return
+    found = survey_usable(experiment.data)
+    if isinstance(found, Scan):
+        _say(found.notes)
+
+
+def _say(notes: tuple[str, ...]) -> None:
+    """Notes go to standard error: what a dry run prints can be read by a program."""
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
 
 
 def _memory(experiment: Experiment, device: Device) -> dict[str, int] | None:
@@ -104,7 +129,12 @@ def _memory(experiment: Experiment, device: Device) -> dict[str, int] | None:
 
 
 def _resolve(
-    name: str | None, data: Path | None, device: str, *, changes: dict[str, Any] | None
+    name: str | None,
+    data: Path | None,
+    device: str,
+    *,
+    changes: dict[str, Any] | None,
+    quiet: bool = False,
 ) -> Experiment:
     """The experiment before ``changes``; those are only for the table, None prints none."""
     from reacgan.config import ConfigError, load_experiment  # noqa: PLC0415
@@ -123,6 +153,8 @@ def _resolve(
     from reacgan.experiments.derive import derive_experiment  # noqa: PLC0415
 
     derived = derive_experiment(str(data), device=device)
+    if not quiet:
+        _say(derived.notes)
     for choice in derived.choices if changes is not None else ():
         mine = changes is not None and choice.key in changes
         value = changes[choice.key] if changes is not None and mine else choice.value

@@ -22,7 +22,7 @@ from reacgan.data.glyphs import open_glyphs
 from reacgan.data.huggingface import open_hub
 from reacgan.data.imagenet import list_imagenet, open_imagenet
 from reacgan.data.own_shape import OwnShape
-from reacgan.data.scan import Scan, report_refused
+from reacgan.data.scan import Scan, refusal_of, report_refused
 from reacgan.data.table import list_csv, list_jsonl, open_csv, open_jsonl
 from reacgan.data.tiny_imagenet import list_tiny_imagenet, open_tiny_imagenet
 
@@ -72,8 +72,10 @@ __all__ = [
     "open_dataset",
     "own_shape",
     "prepare_data",
+    "refusal_of",
     "report_refused",
     "survey_dataset",
+    "survey_usable",
 ]
 
 
@@ -109,9 +111,23 @@ def own_shape(config: DataConfig, split: str = "train") -> OwnShape | None:
     return own_shape_from(LISTERS, config, split)
 
 
+def survey_usable(config: DataConfig, split: str = "train") -> Scan | ImageData:
+    """As :func:`survey_dataset`, of a set that training does not refuse.
+
+    Raises:
+        DataError: as there, and where more files cannot be used than are allowed.
+        ConfigError: likewise.
+    """
+    found = survey_dataset(config, split)
+    problem = "" if isinstance(found, ImageData) else refusal_of(found)
+    if problem:
+        raise DataError(problem)
+    return found
+
+
 def find_dataset(text: str) -> DataConfig:
     """The set that a person names: a path, a registered name, or ``NAME:PATH``.
 
-    A path that exists is a packed file, a table (.csv, .tsv, .jsonl) or a folder of classes.
+    A path that exists is a packed file, a table (.csv, .tsv, .jsonl, dataset.json) or a folder of classes.
     """
     return find_set(DATASETS, text)

@@ -18,7 +18,7 @@ from reacgan.data.scan import Scan
 from reacgan.data.walk import Listing
 
 _GIVEN = ("split", "resolution", "channels")
-_TABLES = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl"}
+_TABLES = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".json": "jsonl"}
 
 
 class Lister(Protocol):

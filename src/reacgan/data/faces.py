@@ -8,8 +8,10 @@ from pathlib import Path
 from reacgan.config import Resolution
 from reacgan.data.dataset import DataError, ImageData, check_request
 from reacgan.data.download import unpacked
+from reacgan.data.names import IMAGE_SUFFIXES
 from reacgan.data.pack import open_listings
-from reacgan.data.walk import IMAGE_SUFFIXES, Listing, find_layout, list_split, walk_folder
+from reacgan.data.tree import find_layout
+from reacgan.data.walk import Listing, list_split, walk_folder
 
 _AFHQ_CLASSES = ("cat", "dog", "wild")
 _AFHQ_BYTES = 32 * 2**30

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 from reacgan.data.dataset import DataError
-from reacgan.data.walk import IMAGE_SUFFIXES, Listing, folders, is_hidden, walk_folder
+from reacgan.data.walk import (
+    IMAGE_SUFFIXES,
+    Listing,
+    beside_note,
+    folders,
+    is_hidden,
+    walk_folder,
+)
 
 NO_CLASS = "images"
 
@@ -42,5 +50,7 @@ def list_flat(path: str | Path) -> Listing:
     root = Path(path)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder")
-    entries, ignored = walk_folder(root, root, label=0)
-    return Listing(root, "train", (NO_CLASS,), tuple(entries), ignored)
+    beside: Counter[str] = Counter()
+    entries, ignored = walk_folder(root, root, label=0, beside=beside)
+    notes = beside_note(beside)
+    return Listing(root, "train", (NO_CLASS,), tuple(entries), ignored, notes)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from reacgan.config import Resolution, size_of
 from reacgan.data.archive import is_archive, new_archive, read_archive
+from reacgan.data.beside import Beside, look_beside
 from reacgan.data.dataset import (
     DataError,
     ImageData,
@@ -18,11 +19,13 @@ from reacgan.data.dataset import (
     describe_shape,
 )
 from reacgan.data.decode import MAX_PIXELS
+from reacgan.data.layout import decide
 from reacgan.data.pack import Decoder, describe, open_listings, scan_listings
 from reacgan.data.processes import workers_for
 from reacgan.data.scan import MAX_REFUSED, Scan, report_refused
 from reacgan.data.tiny_imagenet import is_official, list_official
-from reacgan.data.walk import Layout, Listing, find_layout, list_split
+from reacgan.data.tree import Layout, explain, layout_of, read_tree
+from reacgan.data.walk import Listing, list_split
 
 
 def open_folder(
@@ -141,9 +144,9 @@ def prepare_data(
     check_grid(resolution)
     if out.is_dir():
         raise DataError(f"{out}: a folder; give the name of the file to write")
-    splits = ["train", "test"] if _has_test(path) else ["train"]
-    for split in splits:
-        listings = list_folder(path, split=split)
+    labels = find_labels(path)
+    for split in ("train", "test")[: 1 + labels.has_test]:
+        listings = labels.listings(split)
         target = out if split == "train" else held_out_path(out)
         with workers_for(listings[-1].entries) as workers:
             scan = scan_listings(listings, max_pixels=max_pixels, workers=workers)
@@ -183,21 +186,65 @@ def held_out_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}.test{path.suffix}")
 
 
-def _has_test(path: Path) -> bool:
-    if is_official(path):
-        return (path / "val" / "val_annotations.txt").is_file()
-    return find_layout(path).test is not None
-
-
 def list_folder(path: str | Path | None, *, split: str) -> list[Listing]:
     """What :func:`open_folder` opens: train, followed by test where it is asked for."""
     if path is None:
         raise DataError("data.path is missing; give the folder that holds one sub-folder a class")
+    found = find_labels(path)
+    return found.listings(split)
+
+
+def find_labels(path: str | Path) -> Labels:
+    """Where a folder's classes come from: its sub-folders, or a file beside them.
+
+    Raises:
+        DataError: no such folder, no classes, or several ways to find some.
+    """
     root = Path(path)
     if is_official(root):
-        return list_official(root, split)
-    layout: Layout = find_layout(root)
-    parts = ["train"] if split == "train" else ["train", "test"]
-    if split == "test" and layout.test is None:
-        list_split(layout, "test")
-    return [list_split(layout, part) for part in parts]
+        return Labels(official=root)
+    tree = read_tree(root)
+    decision = decide(tree)
+    for way in decision.levels:
+        if is_official(root.joinpath(*way)):
+            return Labels(official=root.joinpath(*way))
+    beside = look_beside(root, tree, decision)
+    if beside.table is not None or beside.unlabelled is not None:
+        return Labels(beside=beside)
+    if decision.train is None:
+        reasons = "".join(f"\n{reason}" for reason in beside.refusals)
+        raise DataError(explain(root, decision) + reasons)
+    layout = layout_of(root, decision)
+    return Labels(layout=replace(layout, notes=(*layout.notes, *beside.notes)))
+
+
+@dataclass(frozen=True)
+class Labels:
+    """One of three sources of classes: Tiny-ImageNet's own files, a table, folders."""
+
+    official: Path | None = None
+    beside: Beside | None = None
+    layout: Layout | None = None
+
+    @property
+    def has_test(self) -> bool:
+        """Whether a test split can be listed."""
+        if self.official is not None:
+            return (self.official / "val" / "val_annotations.txt").is_file()
+        if self.beside is not None:
+            return self.beside.has_test
+        return self.layout is not None and self.layout.test is not None
+
+    def listings(self, split: str) -> list[Listing]:
+        """Train, followed by test where it is asked for."""
+        if self.official is not None:
+            return list_official(self.official, split)
+        listings = self.beside.listings(split) if self.beside is not None else None
+        if listings is not None:
+            return listings
+        assert self.layout is not None
+        if split == "test" and self.layout.test is None:
+            list_split(self.layout, "test")
+        return [
+            list_split(self.layout, part) for part in ("train", "test")[: 1 + (split == "test")]
+        ]

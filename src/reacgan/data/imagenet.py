@@ -16,20 +16,10 @@ from typing import Any
 
 from reacgan.config import Resolution
 from reacgan.data.dataset import DataError, ImageData, check_request
+from reacgan.data.names import IMAGE_SUFFIXES, is_hidden, readable_name, unique_names
 from reacgan.data.pack import open_listings
-from reacgan.data.walk import (
-    IMAGE_SUFFIXES,
-    Entry,
-    Layout,
-    Listing,
-    describe_file,
-    folders,
-    is_hidden,
-    list_split,
-    read_lines,
-    readable_name,
-    unique_names,
-)
+from reacgan.data.tree import Layout
+from reacgan.data.walk import Entry, Listing, describe_file, folders, list_split, read_lines
 
 _INSIDE = ("", "CLS-LOC", "Data/CLS-LOC", "ILSVRC/Data/CLS-LOC", "ILSVRC2012")
 _NAMES = "LOC_synset_mapping.txt"

@@ -22,6 +22,7 @@ from reacgan.data.arrays import is_array
 from reacgan.data.dataset import PICTURE_CHANNELS, DataError, ImageData, no_such_channels
 from reacgan.data.decode import MAX_PIXELS, RESIZE, pillow_warnings_off
 from reacgan.data.download import cache_root
+from reacgan.data.names import readable_name
 from reacgan.data.parallel import ordered_map
 from reacgan.data.processes import Worker, workers_for
 from reacgan.data.scan import (
@@ -32,7 +33,7 @@ from reacgan.data.scan import (
     scan_listing,
     with_classes,
 )
-from reacgan.data.walk import Listing, readable_name
+from reacgan.data.walk import Listing
 from reacgan.data.work import Decode
 
 Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]

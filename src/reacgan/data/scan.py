@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,9 +12,11 @@ import numpy.typing as npt
 
 from reacgan.data.dataset import DataError
 from reacgan.data.decode import MAX_PIXELS, Box, pillow_warnings_off
+from reacgan.data.names import readable_name
 from reacgan.data.parallel import ordered_map
 from reacgan.data.processes import Worker
-from reacgan.data.walk import Listing, find_layout, list_split, readable_name
+from reacgan.data.tree import find_layout
+from reacgan.data.walk import Listing, list_split
 from reacgan.data.work import ReadHeader
 
 MAX_REFUSED = 0.05
@@ -128,7 +130,8 @@ def scan_listing(
     )
     if not usable:
         raise DataError(
-            f"{listing.root}: no usable image among {len(refused)} files: {_reasons(refused)}"
+            f"{listing.root}: no usable image among {len(refused)} files: "
+            f"{_reasons(refused, listing.root)}"
         )
     labels = np.array([entry.label for entry, _ in usable], dtype=np.int64)
     labels, class_names, notes = _drop_empty(listing, labels)
@@ -164,6 +167,18 @@ def report_refused(scan: Scan | Iterable[Refused], path: str | Path) -> Path:
     return path
 
 
+def share_problem(
+    refused: Sequence[Refused], total: int, *, max_refused: float, source: str, root: Path
+) -> str:
+    """Why so many refused files stop the work, or nothing where they do not."""
+    if len(refused) <= max_refused * total:
+        return ""
+    return (
+        f"{source}: {len(refused)} of {total} files were refused, more than the share of "
+        f"{max_refused:g} that is allowed: {_reasons(refused, root)}"
+    )
+
+
 def check_share(
     refused: tuple[Refused, ...], total: int, *, max_refused: float, report: Path, source: str
 ) -> None:
@@ -172,13 +187,29 @@ def check_share(
     Raises:
         DataError: the counts by reason and where the list of files was written.
     """
-    if len(refused) <= max_refused * total:
-        return
-    where = report_refused(refused, report)
-    raise DataError(
-        f"{source}: {len(refused)} of {total} files were refused, more than the share of "
-        f"{max_refused:g} that is allowed: {_reasons(refused)}. The list is in {where}. "
-        "Repair or remove them, or pack the rest: reacgan data prepare --max-refused."
+    problem = share_problem(
+        refused, total, max_refused=max_refused, source=source, root=Path(source)
+    )
+    if problem:
+        where = report_refused(refused, report)
+        raise DataError(
+            f"{problem}. The list is in {where}. "
+            "Repair or remove them, or pack the rest: reacgan data prepare --max-refused."
+        )
+
+
+def refusal_of(scan: Scan) -> str:
+    """Why training would refuse these files, as far as headers tell, or nothing where it would not."""
+    problem = share_problem(
+        scan.refused,
+        len(scan.refused) + len(scan.files),
+        max_refused=MAX_REFUSED,
+        source=str(scan.root),
+        root=scan.root,
+    )
+    return problem and (
+        f"{problem}. Repair or remove them (reacgan data inspect PATH --list-refused FILE names all), "
+        "or pack the rest: reacgan data prepare --max-refused."
     )
 
 
@@ -200,9 +231,13 @@ def _drop_empty(
     return places[labels], tuple(listing.class_names[label] for label in kept), (note,)
 
 
-def _reasons(refused: Iterable[Refused]) -> str:
-    counted: Iterator[tuple[str, int]] = iter(Counter(one.reason for one in refused).most_common(8))
-    return ", ".join(f"{count} x {reason}" for reason, count in counted) or "nothing there"
+def _reasons(refused: Iterable[Refused], root: Path) -> str:
+    """How many files of each reason, each with one path that was tried."""
+    refused = tuple(refused)
+    first = {one.reason: one.path for one in reversed(refused)}
+    counted = Counter(one.reason for one in refused).most_common(8)
+    said = (f"{count} x {reason} (such as {root / first[reason]})" for reason, count in counted)
+    return ", ".join(said) or "nothing there"
 
 
 def _one_line(text: str) -> str:

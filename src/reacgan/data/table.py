@@ -1,36 +1,55 @@
-"""A table of files and classes: CSV with a header line, or one JSON object a line.
+"""A table of files and classes: CSV with a header line, one JSON object a line, or ``dataset.json``.
 
-Columns, whichever of the names is there: the file ``path`` | ``file`` | ``filename`` |
-``file_name`` | ``image``, relative to the table or absolute; its class ``label`` | ``class`` |
-``target``; and, where images are held out, ``split``: train (training) or test (testing, val, valid,
-validation). Other columns are not read. Classes are sorted: as numbers where all are whole numbers,
+Columns, in any case, whichever of the names is there: the file ``path`` | ``file`` | ``filename`` |
+``file_name`` | ``image``, relative to the table or absolute, with slashes or backslashes; its class
+``label`` | ``class`` | ``target``; and, where images are held out, ``split``: train (training) or test
+(testing, val, valid, validation, dev, eval). Of other names, in other languages too, those are taken
+that leave no choice, and that is said (``columns.py``). Further columns are not read. CSV is separated
+by commas, semicolons, tabs or bars. Classes are sorted: as numbers where all are whole numbers,
 otherwise by code point.
+
+``dataset.json`` is that of StyleGAN's tool: ``{"labels": [[path, class], ...]}``, or null for none.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from reacgan.config import Resolution
+from reacgan.data.columns import LABELS, PATHS, ColumnsError, choose_columns, plain_name
 from reacgan.data.dataset import DataError, ImageData, check_request
+from reacgan.data.lookup import Files
+from reacgan.data.names import IMAGE_SUFFIXES, TEST_NAMES, TRAIN_NAMES, class_name_of, suffix_of
 from reacgan.data.pack import open_listings
-from reacgan.data.walk import TEST_NAMES, TRAIN_NAMES, Listing, describe_file, read_lines
+from reacgan.data.rows import Row, listings_of
+from reacgan.data.walk import Listing, read_text
 
-_PATHS = ("path", "file", "filename", "file_name", "image")
-_LABELS = ("label", "class", "target")
-_READ = (*_PATHS, *_LABELS, "split")
+_DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
+_LOOKED_AT = 100
 
-Row = tuple[str, str, str]
-"""Path, class, split."""
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a table, and what is to be said of it."""
+
+    file: Path
+    rows: tuple[Row, ...]
+    has_split: bool = False
+    notes: tuple[str, ...] = ()
+    without_labels: bool = False
+    """Whether it says that there are no classes."""
 
 
 def open_csv(path: str | None, *, split: str, resolution: Resolution, channels: int) -> ImageData:
-    """The images that a CSV file names, comma- or tab-separated.
+    """The images that a CSV file names, separated by commas, semicolons, tabs or bars.
 
     Args:
         path: the file; its header names path (or file, filename, file_name, image), label (or class,
@@ -47,7 +66,7 @@ def open_csv(path: str | None, *, split: str, resolution: Resolution, channels: 
 
 
 def open_jsonl(path: str | None, *, split: str, resolution: Resolution, channels: int) -> ImageData:
-    """The images that a JSON-lines file names.
+    """The images that a JSON-lines file names, or StyleGAN's dataset.json.
 
     Args:
         path: the file; each object in it has path, label and perhaps split, named as for csv.
@@ -64,98 +83,192 @@ def open_jsonl(path: str | None, *, split: str, resolution: Resolution, channels
 
 def list_csv(path: str | None, *, split: str) -> list[Listing]:
     """What :func:`open_csv` opens: train, followed by test where it is asked for."""
-    return _listings(path, _csv_rows, split)
+    return _listings(path, split, ".csv")
 
 
 def list_jsonl(path: str | None, *, split: str) -> list[Listing]:
     """What :func:`open_jsonl` opens: train, followed by test where it is asked for."""
-    return _listings(path, _json_rows, split)
+    return _listings(path, split, ".jsonl")
 
 
-def _listings(path: str | None, read: Any, split: str) -> list[Listing]:
+def _listings(path: str | None, split: str, kind: str) -> list[Listing]:
     if path is None:
         raise DataError("data.path is missing; give the file with the columns path and label")
-    table = Path(path)
-    if not table.is_file():
-        raise DataError(f"{table}: no such file; give the file with the columns path and label")
-    parts: dict[str, list[Row]] = {"train": [], "test": []}
-    for row in read(table):
-        parts[row[2]].append(row)
-    if not parts["train"]:
-        raise DataError(f"{table}: names no image for train")
-    if split == "test" and not parts["test"]:
+    file = Path(path)
+    if not file.is_file():
+        raise DataError(f"{file}: no such file; give the file with the columns path and label")
+    files = Files(file.parent)
+    table = read_table(file, files, kind=".json" if file.suffix.lower() == ".json" else kind)
+    if table.without_labels:
         raise DataError(
-            f"{table}: has no test split; add a column called split with train or test in each line"
+            f"{file}: says that there are no labels (null); give its folder for one class"
         )
-    names = sorted({row[1] for row in parts["train"]})
-    if all(re.fullmatch(r"-?[0-9]+", name) for name in names):
-        names.sort(key=int)
-    places = {name: label for label, name in enumerate(names)}
-    listings = []
-    for part in ("train", "test")[: 1 + (split == "test")]:
-        entries = []
-        for relative, name, _ in sorted(parts[part]):
-            entry = describe_file(table.parent / relative, relative, places.get(name, -1))
-            entries.append(entry)
-        listings.append(Listing(table.parent, part, tuple(names), tuple(entries)))
-    return listings
+    return listings_of(table.rows, files, source=str(file), split=split, notes=table.notes)
 
 
-def _csv_rows(table: Path) -> Iterator[Row]:
-    lines = read_lines(table)
-    if not lines:
-        raise DataError(f"{table}: empty; needed: a header line with path and label")
-    tabs = "\t" in lines[0] and "," not in lines[0]
+def read_table(file: Path, files: Files, *, kind: str | None = None) -> Table:
+    """Read a table; its files are only looked up where that tells which column names them.
+
+    Raises:
+        DataError: not readable, no such columns, or a line that does not fit.
+    """
+    kind = file.suffix.lower() if kind is None else kind
+    if kind == ".json":
+        return _style_gan_table(file)
+    if kind == ".jsonl":
+        rows = tuple(_json_rows(file))
+        return Table(file, rows, has_split=any(row.split for row in rows))
+    return _csv_table(file, files)
+
+
+def _csv_table(file: Path, files: Files) -> Table:
+    text = read_text(file).replace("\r\n", "\n").replace("\r", "\n")
+    if not text.strip():
+        raise DataError(f"{file}: empty; needed: a header line with path and label")
+    spoken = re.match(r'"?sep=(.)"?\n', text)
+    if spoken:  # what spreadsheets write to tell each other
+        text = text[spoken.end() :]
+    delimiter = spoken[1] if spoken else _delimiter(text)
     try:
-        rows = list(csv.reader(lines, delimiter="\t" if tabs else ",", strict=True))
+        rows = [row for row in _parsed(text, delimiter) if any(value.strip() for value in row)]
     except csv.Error as error:
-        raise DataError(f"{table}: not readable as CSV: {error}") from None
-    header = [name.strip() for name in rows[0]]
-    for name in header:
-        if name in _READ and header.count(name) > 1:
-            raise DataError(f"{table}: names the column {name} twice; leave one out")
-    for number, row in enumerate(rows[1:], start=2):
+        raise DataError(f"{file}: not readable as CSV: {error}") from None
+    if not rows:
+        raise DataError(f"{file}: empty; needed: a header line with path and label")
+    header, body = rows[0], rows[1:]
+    if any(suffix_of(name.strip()) in IMAGE_SUFFIXES for name in header):
+        raise DataError(
+            f"{file}: the first line has only {', '.join(header)}; needed: one of {', '.join(PATHS)} "
+            f"and one of {', '.join(LABELS)}, as a header above the lines of files"
+        )
+    for number, row in enumerate(body, start=2):
         if len(row) != len(header):
             raise DataError(
-                f"{table}, row {number}: {len(row)} values, needed: {len(header)}, one for each of "
-                f"{', '.join(header)} (a value that holds a comma stands in double quotes)"
+                f"{file}, row {number}: {len(row)} values, needed: {len(header)}, one for each of "
+                f"{', '.join(header)} (a value that holds {_DELIMITERS.get(delimiter, delimiter)} "
+                "stands in double quotes)"
             )
-        yield _row(dict(zip(header, row, strict=True)), f"{table}, row {number}")
+    try:
+        columns = choose_columns(header, body, files.looks_like_one)
+    except ColumnsError as error:
+        raise DataError(f"{file}: {error}") from None
+    found = []
+    for number, row in enumerate(body, start=2):
+        where = f"{file}, row {number}"
+        path = _path(row[columns.path], header[columns.path], where)
+        label = _label(row[columns.label], header[columns.label], where)
+        split = "" if columns.split is None else _split(row[columns.split], where)
+        found.append(Row(path, label, split))
+    notes = (f"{file.name}: {columns.note}",) if columns.note else ()
+    return Table(file, tuple(found), columns.split is not None, notes)
 
 
-def _json_rows(table: Path) -> Iterator[Row]:
-    for number, line in enumerate(read_lines(table), start=1):
+def _parsed(text: str, delimiter: str, *, strict: bool = True) -> Iterator[list[str]]:
+    """Rows of CSV, line breaks within quotes kept, cells as long as they are."""
+    before = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    try:
+        yield from csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=strict)
+    finally:
+        csv.field_size_limit(before)
+
+
+def _delimiter(text: str) -> str:
+    """The mark that divides the header and the rows below it alike."""
+    best, ranked = ",", (-1.0, 0)
+    for mark in _DELIMITERS:
+        rows: list[list[str]] = []
+        try:
+            for row in _parsed(text, mark, strict=False):
+                rows.append(row)
+                if len(rows) > _LOOKED_AT:
+                    break
+        except csv.Error:
+            continue
+        width = len(rows[0]) if rows else 0
+        body = [row for row in rows[1:] if row]
+        alike = sum(len(row) == width for row in body) / max(1, len(body))
+        if width > 1 and (alike, width) > ranked:
+            best, ranked = mark, (alike, width)
+    return best
+
+
+def _json_rows(file: Path) -> Iterator[Row]:
+    for number, line in enumerate(read_text(file).split("\n"), start=1):
+        if not line.strip():
+            continue
+        where = f"{file}, line {number}"
         try:
             held = json.loads(line)
         except (ValueError, RecursionError):
             held = None
         if not isinstance(held, dict):
             raise DataError(
-                f'{table}, line {number}: not a JSON object such as {{"path": "1.png", "label": '
-                '"cat"}'
+                f'{where}: not a JSON object such as {{"path": "1.png", "label": "cat"}}'
             )
-        yield _row(held, f"{table}, line {number}")
+        named = {plain_name(key): value for key, value in held.items()}
+        path_key, label_key = _key(named, PATHS, where), _key(named, LABELS, where)
+        split = _split(named["split"] or "", where) if "split" in named else ""
+        path = _path(named[path_key], path_key, where)
+        yield Row(path, _label(named[label_key], label_key, where), split)
 
 
-def _row(held: Mapping[str, Any], where: str) -> Row:
-    path, label = _value(held, _PATHS, where), _value(held, _LABELS, where)
-    split = str(held.get("split") or "train").strip().casefold()
-    if split not in (*TRAIN_NAMES, *TEST_NAMES):
-        raise DataError(
-            f"{where}: split is {held['split']!r}; allowed: {', '.join(TRAIN_NAMES + TEST_NAMES)}"
-        )
-    return path, label, "train" if split in TRAIN_NAMES else "test"
-
-
-def _value(held: Mapping[str, Any], names: tuple[str, ...], where: str) -> str:
+def _key(held: Mapping[str, Any], names: Sequence[str], where: str) -> str:
     there = [name for name in names if name in held]
-    if len(there) != 1:
-        state = (
-            f"both {' and '.join(there[:2])}" if there else f"only {', '.join(held) or 'nothing'}"
-        )
-        raise DataError(f"{where}: has {state}; needed: one of {', '.join(names)}")
-    value = held[there[0]]
-    text = str(value).strip() if isinstance(value, str | int) and value is not True else ""
-    if not text or "\0" in text or value is False:
-        raise DataError(f"{where}: {there[0]} is {value!r}; needed: a text or a whole number")
+    if len(there) == 1:
+        return there[0]
+    state = f"both {' and '.join(there[:2])}" if there else f"only {', '.join(held) or 'nothing'}"
+    raise DataError(f"{where}: has {state}; needed: one of {', '.join(names)}")
+
+
+def _style_gan_table(file: Path) -> Table:
+    """``{"labels": [[path, class], ...]}``; a class is a whole number, a text, or a one-hot vector."""
+    needed = (
+        'needed: {"labels": [["00000/img00000000.png", 3], ...]}, as StyleGAN\'s tool writes it'
+    )
+    try:
+        held = json.loads(read_text(file))
+    except (ValueError, RecursionError):
+        raise DataError(f"{file}: not JSON; {needed}") from None
+    if not isinstance(held, dict) or "labels" not in held:
+        raise DataError(f"{file}: holds no labels; {needed}")
+    labels = held["labels"]
+    if labels is None:
+        return Table(file, (), without_labels=True)
+    if not isinstance(labels, list) or not all(
+        isinstance(one, list) and len(one) == 2 and isinstance(one[0], str) for one in labels
+    ):
+        raise DataError(f"{file}: its labels are no list of [path, class]; {needed}")
+    if labels and all(label is None for _, label in labels):
+        return Table(file, (), without_labels=True)
+    rows = []
+    for number, (path, label) in enumerate(labels, start=1):
+        where = f"{file}, label {number}"
+        rows.append(Row(_path(path, "path", where), _label(_one_hot(label), "label", where), ""))
+    return Table(file, tuple(rows))
+
+
+def _one_hot(label: Any) -> Any:
+    """The place of the only 1 among 0s; anything else as it is."""
+    if isinstance(label, list) and sorted(label, key=str) == [0] * (len(label) - 1) + [1]:
+        return label.index(1)
+    return label
+
+
+def _path(value: Any, name: str, where: str) -> str:
+    text = str(value) if isinstance(value, str | int) and value is not True else ""
+    if not text.strip() or "\0" in text or value is False:
+        raise DataError(f"{where}: {name} is {value!r}; needed: a text or a whole number")
     return text
+
+
+def _label(value: Any, name: str, where: str) -> str:
+    return class_name_of(_path(value, name, where).strip())
+
+
+def _split(value: Any, where: str) -> str:
+    name = str(value).strip().casefold()
+    if name and name not in (*TRAIN_NAMES, *TEST_NAMES):
+        raise DataError(
+            f"{where}: split is {value!r}; allowed: {', '.join(TRAIN_NAMES + TEST_NAMES)}"
+        )
+    return "test" if name in TEST_NAMES else "train"

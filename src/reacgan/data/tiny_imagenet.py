@@ -12,16 +12,9 @@ from pathlib import Path
 from reacgan.config import Resolution
 from reacgan.data.dataset import DataError, ImageData, check_request
 from reacgan.data.download import Resource, cached_download, extract, unpacked_folder
+from reacgan.data.names import IMAGE_SUFFIXES, is_hidden, unique_names
 from reacgan.data.pack import open_listings
-from reacgan.data.walk import (
-    IMAGE_SUFFIXES,
-    Entry,
-    Listing,
-    describe_file,
-    is_hidden,
-    read_lines,
-    unique_names,
-)
+from reacgan.data.walk import Entry, Listing, describe_file, read_lines
 
 TINY_IMAGENET = Resource(
     url="http://cs231n.stanford.edu/tiny-imagenet-200.zip",

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import stat
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from reacgan.data.dataset import DataError
-
-IMAGE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff"} | {".npy"}
+from reacgan.data.names import (
+    BESIDE_SUFFIXES,
+    IMAGE_SUFFIXES,
+    class_name_of,
+    is_hidden,
+    is_small_copies,
+    shown,
+    suffix_of,
 )
-TRAIN_NAMES = ("train", "training")
-TEST_NAMES = ("test", "testing", "val", "valid", "validation")
-
-_IGNORED_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+from reacgan.data.tree import Layout
 
 
 @dataclass(frozen=True)
@@ -49,42 +52,25 @@ class Listing:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Where the class folders of each split are; ``test`` is None where none is held out."""
+def read_text(path: Path) -> str:
+    """A text file in UTF-8, or in UTF-16 where it begins with the mark that spreadsheets write.
 
-    root: Path
-    train: Path
-    test: Path | None
-    notes: tuple[str, ...] = field(default=())
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a name is one that systems leave behind, such as ``.DS_Store`` or ``Thumbs.db``."""
-    return name.startswith(".") or name.casefold() in _IGNORED_NAMES
-
-
-def readable_name(name: str) -> str:
-    """The name with bytes that are not UTF-8 replaced, so that it can be stored and printed."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def unique_names(names: Sequence[str], tags: Sequence[str]) -> tuple[str, ...]:
-    """The names, each with its tag in brackets where two classes share the name."""
-    often = Counter(names)
-    return tuple(
-        name if often[name] == 1 else f"{name} ({tag})"
-        for name, tag in zip(names, tags, strict=True)
-    )
+    Raises:
+        DataError: not readable, or another encoding.
+    """
+    try:
+        content = path.read_bytes()
+        wide = content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        return content.decode("utf-16" if wide else "utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{path}: not readable: {error}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not readable: {error}; save it as UTF-8 (CSV UTF-8)") from None
 
 
 def read_lines(path: Path) -> list[str]:
     """The lines of a text file that hold something; raises DataError where it is not readable."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not readable: {error}") from None
-    return [line for line in text.split("\n") if line.strip()]
+    return [line for line in read_text(path).replace("\r\n", "\n").split("\n") if line.strip()]
 
 
 def folders(path: Path) -> list[Path]:
@@ -94,41 +80,10 @@ def folders(path: Path) -> list[Path]:
     return [path / name for name in sorted(names)]
 
 
-def find_layout(path: str | Path) -> Layout:
-    """Find the class folders: ``PATH/<class>/...``, or ``PATH/train/<class>/...`` with a test part.
-
-    The second form is taken where a folder called train (training) holds folders itself and
-    either one called test (testing, val, valid, validation) does too or it stands alone.
-
-    Raises:
-        DataError: no such folder, or no class folders in it.
-    """
-    root = Path(path)
-    if not root.exists():
-        raise DataError(f"{root}: no such folder")
-    if not root.is_dir():
-        raise DataError(
-            f"{root}: a file, needed: a folder with one sub-folder a class, or a packed file that "
-            "`reacgan data prepare` wrote (an archive such as .zip or .tar is unpacked first)"
-        )
-    try:
-        below = folders(root)
-        nested = {one.name.casefold(): one for one in below if _holds_folders(one)}
-    except OSError as error:
-        raise DataError(f"{root}: not readable: {error.strerror}") from None
-    train = next((nested[name] for name in TRAIN_NAMES if name in nested), None)
-    tests = [nested[name] for name in TEST_NAMES if name in nested]
-    if train is not None and (tests or len(below) == 1):
-        unused = [one.name for one in below if one != train and one not in tests[:1]]
-        notes = (f"folders beside the split are not read: {', '.join(unused)}",) if unused else ()
-        return Layout(root, train, tests[0] if tests else None, notes)
-    if not below:
-        raise DataError(_no_classes(root))
-    return Layout(root, root, None)
-
-
 def list_split(layout: Layout, split: str) -> Listing:
     """List the files of a split, sorted by code point, without opening any.
+
+    Files that lie beside images (.txt, .json, .xml, ...) are counted, not refused.
 
     Raises:
         DataError: the split is ``test`` and the layout has none.
@@ -140,11 +95,15 @@ def list_split(layout: Layout, split: str) -> Listing:
             "train/<class>/"
         )
     class_folders = folders(folder)
+    names = sorted({class_name_of(one.name) for one in class_folders})
+    places = {name: label for label, name in enumerate(names)}
     entries: list[Entry] = []
+    beside: Counter[str] = Counter()
     ignored = 0
-    for label, class_folder in enumerate(class_folders):
-        found, skipped = walk_folder(class_folder, folder, label=label)
-        entries.extend(found)
+    for class_folder in class_folders:
+        label = places[class_name_of(class_folder.name)]
+        files, skipped = walk_folder(class_folder, folder, label=label, beside=beside)
+        entries.extend(files)
         ignored += skipped
     known = {one.name for one in class_folders}
     for loose in sorted(folder.iterdir(), key=lambda one: one.name):
@@ -154,8 +113,28 @@ def list_split(layout: Layout, split: str) -> Listing:
             entries.append(Entry(loose.name, label=-1, problem="outside the class folders"))
         else:
             ignored += 1
-    names = tuple(readable_name(one.name) for one in class_folders)
-    return Listing(folder, split, names, tuple(entries), ignored, layout.notes)
+    notes = layout.notes + _notes_of(class_folders, names, beside)
+    return Listing(folder, split, tuple(names), tuple(entries), ignored, notes)
+
+
+def _notes_of(
+    class_folders: Sequence[Path], names: Sequence[str], beside: Mapping[str, int]
+) -> tuple[str, ...]:
+    notes = []
+    if len(names) < len(class_folders):
+        often = Counter(class_name_of(one.name) for one in class_folders)
+        twice = [name for name in names if often[name] > 1]
+        notes.append(f"folders of one name in two Unicode forms are one class: {shown(twice)}")
+    return (*notes, *beside_note(beside))
+
+
+def beside_note(beside: Mapping[str, int]) -> tuple[str, ...]:
+    """A line with the count of files that lie beside images and are none."""
+    if not beside:
+        return ()
+    ordered = sorted(beside.items(), key=lambda pair: (-pair[1], pair[0]))
+    kinds = shown([f"{count:,} {suffix}" for suffix, count in ordered], 8)
+    return (f"{sum(beside.values()):,} files beside the images are ignored: {kinds}",)
 
 
 def describe_file(
@@ -176,7 +155,7 @@ def _describe(
     except OSError as error:
         broken = "broken link" if path.is_symlink() else f"not readable: {error.strerror}"
         return Entry(relative, label, problem=broken)
-    suffix = _suffix(path.name)
+    suffix = suffix_of(path.name)
     problem = ""
     if not stat.S_ISREG(status.st_mode):
         problem = "not a regular file"
@@ -188,11 +167,15 @@ def _describe(
     return Entry(relative, label, status.st_size, times[0], problem, box, ctime_ns=times[1])
 
 
-def walk_folder(class_folder: Path, root: Path, *, label: int) -> tuple[list[Entry], int]:
+def walk_folder(
+    class_folder: Path, root: Path, *, label: int, beside: Counter[str] | None = None
+) -> tuple[list[Entry], int]:
     """Every file below a class folder, sorted, and how many were ignored.
 
-    Each real folder is visited once, so that loops of links end.
+    Each real folder is visited once, so that loops of links end. What lies beside images and is none
+    is counted in ``beside`` by its extension.
     """
+    beside = Counter() if beside is None else beside
     above = root.resolve().parents if class_folder == root else (root, *root.resolve().parents)
     seen = {_identity(one) for one in above}
     pending, entries, ignored = [class_folder], [], 0
@@ -201,7 +184,7 @@ def walk_folder(class_folder: Path, root: Path, *, label: int) -> tuple[list[Ent
         try:
             identity = _identity(folder)
             with os.scandir(folder) as listed:  # what is a folder is known without asking again
-                found = list(listed)
+                listed_here = list(listed)
         except OSError as error:
             relative = folder.relative_to(root).as_posix()
             entries.append(Entry(relative, label, problem=f"not readable: {error.strerror}"))
@@ -211,11 +194,17 @@ def walk_folder(class_folder: Path, root: Path, *, label: int) -> tuple[list[Ent
             continue
         seen.add(identity)
         prefix = folder.relative_to(root).as_posix()
-        for one in found:
+        holds_images = any(suffix_of(one.name) in IMAGE_SUFFIXES for one in listed_here)
+        for one in listed_here:
             if is_hidden(one.name):
                 ignored += 1
             elif _is_folder(one):
-                pending.append(folder / one.name)
+                if holds_images and is_small_copies(one.name):
+                    beside[f"folder {one.name}"] += 1
+                else:
+                    pending.append(folder / one.name)
+            elif suffix_of(one.name) in BESIDE_SUFFIXES:
+                beside[suffix_of(one.name)] += 1
             else:
                 relative = one.name if prefix == "." else f"{prefix}/{one.name}"
                 entries.append(_describe(one, relative, label))
@@ -230,28 +219,6 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _holds_folders(path: Path) -> bool:
-    with os.scandir(path) as listed:
-        return any(_is_folder(one) and not is_hidden(one.name) for one in listed)
-
-
-def _suffix(name: str) -> str:
-    """The extension in lower case, with its dot; a dot at either end makes none."""
-    place = name.rfind(".")
-    return name[place:].lower() if 0 < place < len(name) - 1 else ""
-
-
 def _identity(path: Path) -> tuple[int, int]:
     status = path.stat()
     return status.st_dev, status.st_ino
-
-
-def _no_classes(root: Path) -> str:
-    files = [one.name for one in root.iterdir() if not is_hidden(one.name)]
-    images = sum(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in files)
-    found = f"{images} images and {len(files) - images} other files directly in it" if files else ""
-    return (
-        f"{root}: no class folders; found {found or 'nothing'}. Needed: one sub-folder a class, "
-        f"such as {root / 'cat' / '1.png'} and {root / 'dog' / '1.png'} (or the same below train/ "
-        "and test/)"
-    )

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from reacgan.config import Device, Experiment, Resolution, grid_of, size_of
-from reacgan.data import ImageData, find_dataset, survey_dataset
+from reacgan.data import ImageData, find_dataset, survey_usable
 from reacgan.experiments import experiment
 
 
@@ -55,6 +55,8 @@ class Facts:
     """What the images have by themselves, where they are not grey."""
     aspect: float = 1.0
     """Median of width / height."""
+    notes: tuple[str, ...] = ()
+    """What was said of the set: where its classes were found, what is not read."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class Derived:
 
     experiment: Experiment
     choices: tuple[Choice, ...]
+    notes: tuple[str, ...] = ()
+    """What a person should know of the images."""
 
 
 def derive_experiment(path: str | Path, *, device: Device = "auto") -> Derived:
@@ -83,7 +87,7 @@ def derive_experiment(path: str | Path, *, device: Device = "auto") -> Derived:
         device: where it will be trained; ``auto`` looks.
 
     Raises:
-        DataError: images that cannot be used.
+        DataError: images that cannot be used, or too many of them.
     """
     return derive(find_facts(str(path), accelerator=_has_accelerator(device)))
 
@@ -101,7 +105,7 @@ def derive(facts: Facts) -> Derived:
         "model.generator.latent_dim": size.latent_dim,
     }
     changes = {**follows, **{choice.key: choice.value for choice in choices}}
-    return Derived(experiment("cifar10-small/reacgan").replace(**changes), choices)
+    return Derived(experiment("cifar10-small/reacgan").replace(**changes), choices, facts.notes)
 
 
 def _name(facts: Facts) -> str:
@@ -171,9 +175,9 @@ def _run_choices(facts: Facts) -> list[tuple[str, Any, str]]:
 
 
 def find_facts(path: str, *, accelerator: bool) -> Facts:
-    """Scan a set's files, or open it; raises DataError where neither is possible."""
+    """Scan a set's files, or open it; raises DataError where training would refuse it."""
     found = find_dataset(path)
-    held = survey_dataset(found)
+    held = survey_usable(found)
     if isinstance(held, ImageData):
         size, side, aspect = held.resolution, min(held.size), 1.0
     else:
@@ -190,6 +194,7 @@ def find_facts(path: str, *, accelerator: bool) -> Facts:
         size=size,
         channels=held.channels,
         aspect=aspect,
+        notes=() if isinstance(held, ImageData) else held.notes,
     )
 
 

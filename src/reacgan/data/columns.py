@@ -1,0 +1,139 @@
+"""Which columns of a table hold the file, the class and the split: by name, or where only one can."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from reacgan.data.names import class_name_of, shown
+
+PATHS = ("path", "file", "filename", "file_name", "image")
+LABELS = ("label", "class", "target")
+SPLITS = ("split",)
+
+_MORE_PATHS = frozenset(
+    {
+        "filepath", "file_path", "image_path", "img_path", "image_name", "imagename", "img_name",
+        "image_file", "imagefile", "img", "images", "picture", "photo", "paths", "files", "filenames",
+        "pfad", "datei", "dateiname", "dateipfad", "bild", "bilddatei", "bildpfad", "foto",
+        "chemin", "fichier", "nom_fichier", "nom_du_fichier", "photographie",
+        "ruta", "archivo", "fichero", "imagen", "percorso", "immagine", "nome_file",
+        "caminho", "arquivo", "imagem", "pad", "bestand", "bestandsnaam", "afbeelding",
+        "sökväg", "fil", "filnamn", "sti", "filnavn", "bilde", "billede", "polku", "tiedosto", "kuva",
+        "ścieżka", "plik", "obraz", "zdjęcie", "cesta", "soubor", "obrázek", "fájl", "kép",
+        "путь", "файл", "изображение", "картинка", "yol", "dosya", "resim", "görüntü",
+        "路径", "文件", "文件名", "图片", "图像",
+        "パス", "ファイル", "ファイル名", "画像", "경로", "파일", "이미지",
+    }
+)  # fmt: skip
+_MORE_LABELS = frozenset(
+    {
+        "labels", "classes", "targets", "class_name", "classname", "class_label", "label_name",
+        "category", "klasse", "kategorie", "etikett", "bezeichnung", "classe", "étiquette", "catégorie",
+        "clase", "etiqueta", "categoría", "categoria", "etichetta", "rótulo", "categorie", "klass",
+        "kategori", "luokka", "klasa", "etykieta", "kategoria", "třída", "štítek", "osztály", "címke",
+        "класс", "метка", "категория", "sınıf", "etiket", "类别", "类", "标签", "クラス", "ラベル", "분류",
+        "클래스", "라벨",
+    }
+)  # fmt: skip
+_NUMBER = re.compile(r"[+-]?([0-9]+[.,][0-9]+|[0-9]*[.,][0-9]+([eE][+-]?[0-9]+)?)")
+_LOOKED_AT = 200
+
+
+class ColumnsError(ValueError):
+    """No column, or several, that may hold what is needed; the text says which there are."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Numbers of columns."""
+
+    path: int
+    label: int
+    split: int | None
+    note: str = ""
+    """Which were taken, where their names are not those that are documented."""
+
+
+def plain_name(name: str) -> str:
+    """A column's name without case, spaces at the ends or another Unicode form."""
+    return class_name_of(name).strip().strip("\ufeff").casefold().replace(" ", "_")
+
+
+def choose_columns(
+    header: Sequence[str], rows: Sequence[Sequence[str]], looks_like_file: Callable[[str], bool]
+) -> Columns:
+    """Choose by documented names, then by usual ones, then where only one column can be meant.
+
+    Raises:
+        ColumnsError: none, or several.
+    """
+    names = [plain_name(name) for name in header]
+    label = _named(names, LABELS, _MORE_LABELS)
+    path = _named(names, PATHS, _MORE_PATHS)
+    split = _named(names, SPLITS, frozenset())
+    rows = rows[:_LOOKED_AT]
+    if path is None:
+        rest = [place for place in range(len(names)) if place not in (label, split)]
+        found = [
+            place for place in rest if _share(rows, place, looks_like_file) > 0.5 and names[place]
+        ]
+        if len(found) != 1:
+            raise ColumnsError(_state(header, found, PATHS, "may name the files"))
+        path = found[0]
+    if label is None:
+        found = [
+            place for place in range(len(names)) if place not in (path, split) and names[place]
+        ]
+        if len(found) != 1:
+            raise ColumnsError(_state(header, found, LABELS, "may hold the class"))
+        label = found[0]
+        _check_is_class(header[label], [row[label].strip() for row in rows if label < len(row)])
+    documented = names[path] in PATHS and names[label] in LABELS
+    note = f"column {header[path].strip()} is taken for the file, {header[label].strip()} for the class"
+    return Columns(path, label, split, "" if documented else note)
+
+
+def _named(names: Sequence[str], documented: Sequence[str], usual: frozenset[str]) -> int | None:
+    for known in (documented, usual):
+        there = [place for place, name in enumerate(names) if name in known]
+        if len(there) > 1:
+            first, second = names[there[0]], names[there[1]]
+            if first == second:
+                raise ColumnsError(f"names the column {first} twice; leave one out")
+            raise ColumnsError(
+                f"has both {first} and {second}; needed: one of {', '.join(documented)}"
+            )
+        if there:
+            return there[0]
+    return None
+
+
+def _share(rows: Sequence[Sequence[str]], place: int, test: Callable[[str], bool]) -> float:
+    values = [row[place] for row in rows if place < len(row) and row[place].strip()]
+    return sum(map(test, values)) / max(1, len(values))
+
+
+def _state(
+    header: Sequence[str], found: Sequence[int], documented: Sequence[str], what: str
+) -> str:
+    held = ", ".join(name.strip() for name in header if name.strip()) or "nothing"
+    several = f", of which {shown([header[place] for place in found])} {what}" if found else ""
+    return (
+        f"has only {held}{several}; needed: one of {', '.join(documented)} in the header line; rename "
+        "the column that is meant"
+    )
+
+
+def _check_is_class(name: str, values: Sequence[str]) -> None:
+    """A column that was not named as the class must look like one."""
+    known = [value for value in values if value]
+    if known and all(_NUMBER.fullmatch(value) for value in known):
+        needed = f"rename it to {LABELS[0]} if it is the class"
+        raise ColumnsError(f"has the column {name.strip()}, which holds fractions; {needed}")
+    if len(known) > 20 and len(set(known)) == len(known):
+        needed = f"rename it to {LABELS[0]} if it is the class"
+        raise ColumnsError(
+            f"has the column {name.strip()}, in which every line has its own value; {needed}"
+        )

@@ -1,0 +1,173 @@
+"""What names say: images, files beside images, splits, what systems leave behind."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal
+
+IMAGE_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff"} | {".npy"}
+)
+BESIDE_SUFFIXES = frozenset(
+    {
+        ".txt",
+        ".json",
+        ".jsonl",
+        ".xml",
+        ".csv",
+        ".tsv",
+        ".yaml",
+        ".yml",
+        ".toml",
+        ".md",
+        ".rst",
+        ".html",
+        ".htm",
+        ".log",
+        ".ini",
+        ".lock",
+        ".xmp",
+        ".aae",
+        ".thm",
+        ".exif",
+        ".pp3",
+        ".dop",
+        ".caption",
+        ".tags",
+        ".pts",
+        ".mat",
+        ".cat",
+        ".lab",
+        ".url",
+        ".lnk",
+    }
+)
+"""Of files that lie beside images and say something about them: never images themselves."""
+
+TRAIN_NAMES = ("train", "training")
+TEST_NAMES = ("test", "testing", "val", "valid", "validation", "dev", "eval", "evaluation")
+
+_TRAIN_WORDS = frozenset((*TRAIN_NAMES, "trainset", "trainingset", "traindata"))
+_TEST_WORDS = frozenset((*TEST_NAMES, "testset", "testdata", "valset", "validationset"))
+_GENERAL = frozenset(
+    {
+        "image",
+        "images",
+        "img",
+        "imgs",
+        "picture",
+        "pictures",
+        "pics",
+        "photo",
+        "photos",
+        "data",
+        "dataset",
+        "files",
+        "frames",
+        "jpegimages",
+        "jpg",
+        "jpgs",
+        "jpeg",
+        "png",
+        "pngs",
+        "original",
+        "originals",
+        "raw",
+        "cropped",
+        "resized",
+    }
+)
+_LEFT_BEHIND = frozenset(
+    {
+        "thumbs.db",
+        "ehthumbs.db",
+        "desktop.ini",
+        "__macosx",
+        "@eadir",
+        "#recycle",
+        "$recycle.bin",
+        "@recycle",
+        "@tmp",
+        "@recently-snapshot",
+        "@snapshot",
+        "__pycache__",
+        "lost+found",
+        "system volume information",
+    }
+)
+_SMALL_COPIES = frozenset({"thumbnails", "thumbnail", "thumbs", "_thumbs", "_thumbnails"})
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+|[^\W\d_]+")
+
+SplitWord = Literal["train", "test", ""]
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a name is one that systems leave behind: ``.DS_Store``, ``Thumbs.db``, ``@eaDir``."""
+    return name.startswith(".") or name.casefold() in _LEFT_BEHIND
+
+
+def is_small_copies(name: str) -> bool:
+    """Whether a folder between images is one in which programs keep small copies of them."""
+    return name.casefold() in _SMALL_COPIES
+
+
+def readable_name(name: str) -> str:
+    """The name with bytes that are not UTF-8 replaced, so that it can be stored and printed."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def class_name_of(name: str) -> str:
+    """A folder's name as a class: readable, in Unicode's composed form (NFC).
+
+    Systems write one name in several forms (macOS decomposed); composed they are the same class.
+    """
+    return unicodedata.normalize("NFC", readable_name(name))
+
+
+def unique_names(names: Sequence[str], tags: Sequence[str]) -> tuple[str, ...]:
+    """The names, each with its tag in brackets where two classes share the name."""
+    often = Counter(names)
+    return tuple(
+        name if often[name] == 1 else f"{name} ({tag})"
+        for name, tag in zip(names, tags, strict=True)
+    )
+
+
+def suffix_of(name: str) -> str:
+    """The extension in lower case, with its dot; a dot at either end makes none."""
+    place = name.rfind(".")
+    return name[place:].lower() if 0 < place < len(name) - 1 else ""
+
+
+def split_of(name: str) -> tuple[SplitWord, tuple[str, ...]]:
+    """Which split a folder's name speaks of, and the other words of it.
+
+    ``train`` gives (train, ()), ``seg_test`` (test, (seg,)), ``testB`` (test, (b,)), ``cat`` ("", ()).
+    """
+    words = [word.casefold() for word in _WORD.findall(unicodedata.normalize("NFC", name))]
+    kinds = [_kind(word) for word in words]
+    spoken = [place for place, kind in enumerate(kinds) if kind]
+    if len(spoken) != 1:
+        return "", ()
+    place = spoken[0]
+    return kinds[place], tuple(words[:place] + words[place + 1 :])
+
+
+def is_general(name: str) -> bool:
+    """Whether a folder's name (``images``, ``data``, ``train``) says nothing of what is in it."""
+    return name.casefold() in _GENERAL or bool(split_of(name)[0])
+
+
+def shown(names: Sequence[str], most: int = 5) -> str:
+    """Some of the names for a sentence, and how many there are besides."""
+    listed = ", ".join(map(readable_name, names[:most]))
+    return listed + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _kind(word: str) -> SplitWord:
+    if word in _TRAIN_WORDS:
+        return "train"
+    return "test" if word in _TEST_WORDS else ""
