@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import PurePosixPath
 
 import pytest
+from PIL import Image
 
+from reacgan.data import DataError, inspect_data
 from reacgan.data.layout import Tree, decide
 from reacgan.data.names import IMAGE_SUFFIXES, split_of, suffix_of
 
@@ -165,7 +168,7 @@ FOUND = {
     ),
     "one name within every class": (("a/x*3", "b/x*3"), "", ("a", "b"), None, ""),
     "a preview beside the folder": (("1.png", *under("pets")), "pets", None, None, "1 image directly"),
-    "a stray image among class folders": (("pets*1", *under("pets")), "pets", None, None, "folders in pets/"),
+    "a stray image among classes": (("pets*1", *under("pets")), "pets", None, None, "folders in pets/"),
     "a class called train": (("bus*3", "train*3"), "", ("bus", "train"), None, "taken for classes"),
     "one class": (("cat*3",), "", ("cat",), None, "one class only, cat"),
     "one class, nested": (("cat/images*3",), "", ("cat",), None, "one class only, cat"),
@@ -231,7 +234,7 @@ STOPPED = {
     "flat train and annotations": (("train*3", "annotations/1.xml"), "train/ holds 3 images", []),
     "flat train, empty test": (("train*3", "test/"), "train/ holds 3 images", []),
     "flat train and test": (("train*3", "test*3"), "no class folders; train/ holds 3 images", []),
-    "flat train, nested": (("train/train*3", "test/test*3"), "found train/train/ with 3 images, called as splits are", []),
+    "flat train, nested": (("train/train*3", "test/test*3"), "found train/train/ with 3 images", []),
     "flat train, test with classes": (("train*3", *under("test")), "train/ holds 3 images", ["test"]),
     "flat images in train": (("train/images*3", "val/images*3"), "train/images/ holds 3 images", []),
     "train_images": (("train_images*3", "test_images*3"), "train_images/ holds 3 images", []),
@@ -246,6 +249,51 @@ def test_what_has_no_class_folders_or_several_ways_to_some(name):
     decision = decide(tree_of(*files))
     assert decision.train is None and re.search(problem, decision.problem), decision.problem
     assert sorted("/".join(way) for way in decision.choices) == choices
+
+
+PIXELS = io.BytesIO()
+Image.new("RGB", (8, 8), "red").save(PIXELS, "PNG")
+
+
+def write(root, files):
+    """The same layout on the disk."""
+    for text in files:
+        path, _, number = text.partition("*")
+        is_folder = path.endswith("/") or bool(number)
+        (root / path if is_folder else (root / path).parent).mkdir(parents=True, exist_ok=True)
+        for name in [f"{k}.png" for k in range(int(number or 0))] if is_folder else [""]:
+            image = suffix_of(name or path) in IMAGE_SUFFIXES
+            (root / path / name).write_bytes(PIXELS.getvalue() if image else b"")
+    return root
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_the_same_on_a_disk(tmp_path, name):
+    files, train, classes, test, note = FOUND[name]
+    scan = inspect_data(write(tmp_path / "given", files))
+    assert scan.class_names == (classes or ("cat", "dog"))
+    assert scan.root == tmp_path.joinpath("given", train)
+    assert re.search(note, " | ".join(scan.notes))
+    if test is None:
+        with pytest.raises(DataError, match="has no test split"):
+            inspect_data(tmp_path / "given", split="test")
+    else:
+        held_out = inspect_data(tmp_path / "given", split="test")
+        assert held_out.class_names == scan.class_names
+        assert held_out.root == tmp_path.joinpath("given", test)
+
+
+@pytest.mark.parametrize("name", STOPPED)
+def test_paths_to_give_are_named(tmp_path, name):
+    files, problem, choices = STOPPED[name]
+    root = write(tmp_path / "given", files)
+    root.mkdir(exist_ok=True)
+    with pytest.raises(DataError, match=problem) as raised:
+        inspect_data(root)
+    for choice in choices:
+        assert str(root / choice) in str(raised.value)
+        assert inspect_data(root / choice).files
+    assert ("one sub-folder a class" in str(raised.value)) == (not choices)
 
 
 @pytest.mark.parametrize(
