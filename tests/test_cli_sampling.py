@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import numpy as np
 from PIL import Image
 
-from reacgan.sampling import class_folder
+from reacgan.sampling import class_folders
 
 
 def test_sample(reacgan, run_folder, tmp_path):
@@ -77,9 +79,22 @@ def test_the_runs_own_sheet_is_what_the_model_draws(run_folder):
 
 def test_class_folders_are_safe_and_never_shared():
     names = ["cat", "a/b", "a_b", "0_a_b", "..", "4", "", " cat", "cat.", "~", "a\\b", "c:", "\n"]
-    folders = [class_folder(name, label) for label, name in enumerate(names)]
+    folders = class_folders(names)
     assert len(set(folders)) == len(folders)
-    assert folders[:3] == ["cat", "1~a_b", "a_b"]
+    assert folders[:3] == ("cat", "1~a_b", "a_b")
     for folder in folders:
         assert folder not in ("", ".", "..") and not set(folder) & set("/\\:\n")
         assert folder == folder.strip(" .")
+
+
+def test_class_folders_differ_without_case_and_in_any_unicode_form():
+    names = ["Cat", "cat", "dog", "\u00e9", "e\u0301", "stra\u00dfe", "STRASSE", "\u0131", "I"]
+    names += ["con", "Aux.txt", "x" * 300, "y" * 300 + "1", "y" * 300 + "2", "\u732b" * 100]
+    folders = class_folders(names)
+    seen = {unicodedata.normalize("NFD", folder.upper().casefold()) for folder in folders}
+    assert len(seen) == len(names) and folders[2] == "dog"
+    assert all(len(folder.encode()) <= 255 for folder in folders)
+    assert {folder.partition("~")[2].partition(".")[0] for folder in folders[9:11]} == {
+        "_con",
+        "_Aux",
+    }

@@ -19,6 +19,7 @@ from reacgan.data import (
     find_dataset,
     open_dataset,
     prepare_data,
+    survey_dataset,
 )
 
 
@@ -132,6 +133,89 @@ def test_classes_that_look_like_numbers_and_are_none(pictures):
     )
 
 
+TWO = "files/a/0.png", "files/b/1.png", "files/a/2.png"
+
+# name: (text with {0}, {1}, {2} for three files, words of a note)
+WRITTEN = {
+    "semicolons": ("path;label\n{0};x\n{1};y\n{2};x\n", ""),
+    "bars": ("path|label\n{0}|x\n{1}|y\n{2}|x\n", ""),
+    "capitals and spaces": ("Path , LABEL\n{0}, x\n{1},y \n{2},x\n", ""),
+    "an empty last row": ("path,label\n{0},x\n{1},y\n{2},x\n,\n", ""),
+    "empty rows": ("path,label\n\n{0},x\n , \n{1},y\n{2},x\n\n\n", ""),
+    "old line ends": ("path,label\r{0},x\r{1},y\r{2},x\r", ""),
+    "Windows line ends": ("path,label\r\n{0},x\r\n{1},y\r\n{2},x\r\n", ""),
+    "a spreadsheet's first line": ("sep=;\r\npath;label\r\n{0};x\r\n{1};y\r\n{2};x\r\n", ""),
+    "line breaks within quotes": (
+        'path,text,label\n{0},"a\nb, c",x\n{1},"",y\n{2},"\n\n",x\n', ""
+    ),
+    "long columns": ("path,text,label\n{0}," + "w" * 200_000 + ",x\n{1},,y\n{2},,x\n", ""),
+    "another language": (
+        "Pfad;Klasse;Gewicht (kg, mit Kiste)\r\n{0};x;0,5\r\n{1};y;1,25\r\n{2};x;3,0\r\n",
+        "column Pfad is taken for the file, Klasse for the class",
+    ),
+    "a third language": (
+        "\u753b\u50cf,\u30e9\u30d9\u30eb\n{0},x\n{1},y\n{2},x\n", "\u753b\u50cf is taken for the file",
+    ),
+    "names that say nothing": (
+        "a;b\n{0};x\n{1};y\n{2};x\n", "column a is taken for the file, b for the class"
+    ),
+    "an index in front": (",path,label\n0,{0},x\n1,{1},y\n2,{2},x\n", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("slashes", ["/", "\\"])
+@pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("name", WRITTEN)
+def test_tables_as_spreadsheets_write_them(pictures, name, coding, slashes):
+    text, note = WRITTEN[name]
+    files = [file.replace("/", slashes) for file in TWO]
+    path = pictures / "t.csv"
+    path.write_bytes(text.format(*files).encode(coding))
+    scan = survey_dataset(DataConfig(name="csv", path=str(path)))
+    assert scan.files == tuple(sorted(TWO)) and scan.class_names == ("x", "y")
+    assert dict(zip(scan.files, scan.labels.tolist(), strict=True)) == dict(
+        zip(TWO, (0, 1, 0), strict=True)
+    )
+    assert note in " | ".join(scan.notes) and bool(scan.notes) == bool(note)
+
+
+def test_files_named_twice(pictures):
+    rows = rows_of("xyxyxy")
+    rows += [{"path": "files/a/0.png", "label": "x"}, {"path": "./files/b/1.png", "label": "y"}]
+    table = write_csv(pictures / "t.csv", rows)
+    scan = survey_dataset(DataConfig(name="csv", path=str(table)))
+    assert scan.counts.tolist() == [3, 3]
+    assert any(
+        "2 files are named more than once, each counts once: files/a/0" in n for n in scan.notes
+    )
+    table = write_csv(table, [*rows, {"path": "files\\b\\5.png", "label": "x"}])
+    scan = survey_dataset(DataConfig(name="csv", path=str(table)))
+    assert scan.counts.tolist() == [3, 2] and scan.reasons == {
+        "the table gives it several classes": 1
+    }
+    assert any(
+        "1 files have several classes, not read: files/b/5.png (x, y)" in n for n in scan.notes
+    )
+    rows = rows_of("xyxyxy", ["train"] * 6)
+    table = write_csv(table, [*rows, {"path": "files/a/0.png", "label": "x", "split": "val"}])
+    scan = survey_dataset(DataConfig(name="csv", path=str(table)), "test")
+    assert any("1 files are in train and in test, such as files/a/0.png" in n for n in scan.notes)
+
+
+def test_files_in_other_folders_are_found_by_name_and_said(pictures):
+    rows = [{"id": str(k), "label": "xy"[k % 2]} for k in range(6)]
+    scan = survey_dataset(DataConfig(name="csv", path=str(write_csv(pictures / "t.csv", rows))))
+    assert scan.counts.tolist() == [3, 3] and scan.files[0] == "files/a/0.png"
+    assert "6 files found by name: 0 is files/a/0.png" in scan.notes
+    assert "t.csv: column id is taken for the file, label for the class" in scan.notes
+
+
+def test_labels_in_two_unicode_forms_are_one_class(pictures):
+    rows = rows_of(["caf\u00e9", "cafe\u0301", "dog"] * 2)
+    for table in (write_csv(pictures / "t.csv", rows), write_jsonl(pictures / "t.jsonl", rows)):
+        assert opened(table).class_names == ("caf\u00e9", "dog")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -156,7 +240,19 @@ def test_classes_that_look_like_numbers_and_are_none(pictures):
         ),
         ("path,label\ntable.csv,x\n", r"not an image's extension \(\.csv\)"),
         ('path,label\n"a.png,x\n', "not readable as CSV"),
-        (b"path,label\n\xff.png,x\n", "not readable: 'utf-8' codec"),
+        (b"path,label\n\xff.png,x\n", "not readable: 'utf-8' codec.*save it as UTF-8"),
+        (
+            'file,weight\na.png,0.5\nb.png,"1,5"\n',
+            "column weight, which holds fractions; rename it",
+        ),
+        (
+            "file,caption\n" + "".join(f"{k}.png,text {k}\n" for k in range(30)),
+            "column caption, in which every line has its own value; rename it",
+        ),
+        (
+            "left,right\na.png,b.png\n",
+            "has only left, right, of which left, right may name the files",
+        ),
     ],
 )
 def test_csv_that_cannot_be_used(tmp_path, text, said):

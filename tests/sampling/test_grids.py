@@ -5,7 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
+from reacgan.cli import main
+from reacgan.evaluation.choosing import match_classes
+from reacgan.hub import save
 from reacgan.sampling import (
+    class_folders,
     class_sheet,
     generate,
     latents_for,
@@ -153,3 +157,17 @@ def test_a_sign_that_the_font_may_lack_is_captioned_by_its_place_in_unicode():
     drawn, expected = sheet(images, ["Γ", "a"]), sheet(images, ["U+0393", "a"])
     assert drawn.tobytes() == expected.tobytes()
     assert drawn.size != sheet(images, ["a", "a"]).size
+
+
+def test_classes_of_one_name_but_for_case_get_all_their_images(tmp_path, untrained, capsys):
+    names = ("Cat", "cat", "cafe\u0301", "dog ")
+    save(untrained(names=names), tmp_path / "model")
+    asked = ("sample", str(tmp_path / "model"), "--num", "2", "--out", str(tmp_path / "out"))
+    for more in ((), ("--classes", "caf\u00e9,dog ,cat")):
+        with pytest.raises(SystemExit) as ended:
+            main([*asked, *more])
+        assert ended.value.code == 0, capsys.readouterr().err
+    alike = {folder: label for label, folder in enumerate(class_folders(names))}
+    assert match_classes(list(alike), names, alike=alike) == ([0, 1, 2, 3], "")
+    written = [path.parent.name for path in sorted((tmp_path / "out").rglob("*.png"))]
+    assert len(written) == 8 and len({name.casefold() for name in written}) == 4

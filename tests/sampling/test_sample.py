@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reacgan.config import ConfigError
+from reacgan.evaluation.choosing import match_classes
 from reacgan.sampling import generate, latents_for, sample, to_uint8
 from reacgan.sampling.sample import chunk_size
 
@@ -160,6 +161,16 @@ def test_bad_values_are_reported_before_the_first_image(untrained, arguments, me
 )
 def test_classes(untrained, classes, expected):
     assert untrained().class_indices(classes) == expected
+
+
+def test_classes_in_any_unicode_form_and_with_their_spaces(untrained):
+    model = untrained(names=("cafe\u0301", "cat", "cat ", " dog"))
+    assert model.class_indices("caf\u00e9") == model.class_indices("cafe\u0301") == [0]
+    assert model.class_indices("cat ,cat, dog") == [2, 1, 3]
+    assert model.class_indices(["cat ", "caf\u00e9"]) == [2, 0]
+    assert match_classes(["caf\u00e9", "cat"], model.class_names) == ([0, 1], "")
+    with pytest.raises(ConfigError, match="unknown class 'dog'; did you mean ' dog'"):
+        model.class_indices("dog")
 
 
 def test_a_name_goes_before_an_index(untrained):

@@ -72,7 +72,7 @@ def sample(
     from reacgan.hub import load, load_discriminator  # noqa: PLC0415
     from reacgan.sampling import (  # noqa: PLC0415
         Langevin,
-        class_folder,
+        class_folders,
         sample,
         save_image,
         with_statistics,
@@ -87,8 +87,9 @@ def sample(
     options: dict[str, Any] = {"truncation": truncation, "psi": psi, "layers": psi_layers}
     made = {}
     labels = loaded.class_indices(classes)
+    folders = class_folders(loaded.class_names)
     for item in sample(loaded, classes, num, seed=seed, langevin=chain, **options):
-        save_image(item.image, out / class_folder(item.class_name, item.label), str(item.seed))
+        save_image(item.image, out / folders[item.label], str(item.seed))
         if grid:
             made[item.label, item.seed] = item.image
     said = f"{len(labels) * num} images in {out}"

@@ -27,7 +27,11 @@ STYLE_GAN = "dataset.json"
 TABLES = ("metadata.jsonl", "metadata.csv", "labels.csv", "train.csv", "train_labels.csv")
 TEST_TABLES = ("test.csv", "val.csv", "valid.csv", "validation.csv", "dev.csv", "eval.csv")
 
-_PIECES = re.compile(r"(.*[^0-9a-z])?(part|chunk|shard|batch)?[-_ ]?[0-9]+", re.IGNORECASE)
+_PIECES = re.compile(
+    "([0-9]+)|(.*[^a-z])?(part|piece|chunk|shard|batch|images|files)[-_ ]?[0-9]+", re.IGNORECASE
+)
+_NUMBERED = re.compile("[0-9]{5}").fullmatch
+"""Folders of StyleGAN's tool."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ def look_beside(root: Path, tree: Tree, decision: Decision) -> Beside:
                 refusals.append(str(error))
                 continue
             if table.without_labels:
-                if not _are_class_folders(decision):
+                if not _are_class_folders(decision) or all(map(_NUMBERED, decision.classes)):
                     return Beside(
                         unlabelled=root.joinpath(*way),
                         notes=(f"{name} says that there are no labels: one class, {NO_CLASS}",),

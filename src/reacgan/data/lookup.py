@@ -31,21 +31,23 @@ class Files:
 
         Of several, the one in a folder that is called as the split.
         """
-        wanted = unicodedata.normalize("NFC", _spellings(value)[-1]).lstrip("./")
-        name = PurePosixPath(wanted).name
-        alike = [
-            path
-            for path in self._by_name.get(name, ())
-            if f"/{_composed(path)}".endswith(f"/{wanted}")
-            or f"/{PurePosixPath(_composed(path)).with_suffix('')}".endswith(f"/{wanted}")
-        ]
+        alike = self._alike(value)
         if len(alike) > 1 and split:
             alike = [path for path in alike if split_of_path(path) == split] or alike
         return alike[0] if len(alike) == 1 else None
 
     def looks_like_one(self, value: str) -> bool:
         """Whether a value may name an image."""
-        return suffix_of(value.strip()) in IMAGE_SUFFIXES or self.by_name(value) is not None
+        return suffix_of(value.strip()) in IMAGE_SUFFIXES or bool(self._alike(value))
+
+    def _alike(self, value: str) -> list[str]:
+        wanted = unicodedata.normalize("NFC", _spellings(value)[-1]).removeprefix("./")
+        return [
+            path
+            for path in self._by_name.get(PurePosixPath(wanted).name, ())
+            if f"/{_composed(path)}".endswith(f"/{wanted}")
+            or f"/{PurePosixPath(_composed(path)).with_suffix('')}".endswith(f"/{wanted}")
+        ]
 
     @cached_property
     def _by_name(self) -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -92,15 +93,16 @@ def match_classes(
         reference's), and what is to be said of it.
     """
     places = {**(alike or {}), **{name: label for label, name in enumerate(reference)}}
-    foreign = [name for name in names if name not in places]
+    composed = {unicodedata.normalize("NFC", name): label for name, label in places.items()}
+    found = [places.get(name, composed.get(unicodedata.normalize("NFC", name))) for name in names]
+    foreign = [name for name, label in zip(names, found, strict=True) if label is None]
     if foreign:
-        held = {places[name] for name in names if name in places}
-        missing = [name for label, name in enumerate(reference) if label not in held]
+        missing = [name for label, name in enumerate(reference) if label not in found]
         return None, (
             f"classes differ: the reference has none called {_listed(foreign)}"
             + (f", the generated images none called {_listed(missing)}" if missing else "")
         )
-    return [places[name] for name in names], ""
+    return [label for label in found if label is not None], ""
 
 
 def place_labels(

@@ -32,7 +32,7 @@ from reacgan.extractors import Extractor, build_extractor
 from reacgan.extractors.fitting import RULE, Shape
 from reacgan.metrics import Comparison, FeatureSet, Metric
 from reacgan.metrics.base import Need
-from reacgan.sampling import class_folder
+from reacgan.sampling import class_folders
 
 
 @dataclass(eq=False)
@@ -191,7 +191,7 @@ class Plan:
         reference = self._reference_names()
         if not reference:
             return None, "the reference has no classes"
-        alike = {class_folder(name, label): label for label, name in enumerate(reference)}
+        alike = {name: label for label, name in enumerate(class_folders(reference))}
         return match_classes(names, reference, alike=alike)
 
     def _lacking(self, classes_differ: str) -> dict[Need, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -51,19 +52,29 @@ class TrainedGenerator:
             return list(range(len(self.class_names)))
         if isinstance(classes, str):
             # A name may itself hold a comma, so the whole text is tried first.
-            whole = classes.strip()
-            parts: Sequence[int | str] = (
-                [whole]
-                if whole in self.class_names
-                else [part.strip() for part in whole.split(",")]
-            )
+            named = self._named(classes)
+            parts: Sequence[int | str] = classes.split(",") if named is None else [named]
         else:
             parts = [classes] if isinstance(classes, int) else classes
         return [self._index(part) for part in parts]
 
+    def _named(self, text: str) -> int | None:
+        """The class called so: spaces and Unicode form as they are, or else without them."""
+        for form in (text, text.lstrip(), text.strip()):
+            if form in self.class_names:
+                return self.class_names.index(form)
+        composed = [unicodedata.normalize("NFC", name) for name in self.class_names]
+        for form in (text, text.lstrip(), text.strip()):
+            wanted = unicodedata.normalize("NFC", form)
+            if composed.count(wanted) == 1:
+                return composed.index(wanted)
+        return None
+
     def _index(self, part: int | str) -> int:
-        if isinstance(part, str) and part in self.class_names:
-            return self.class_names.index(part)
+        named = self._named(part) if isinstance(part, str) else None
+        if named is not None:
+            return named
+        part = part.strip() if isinstance(part, str) else part
         last = len(self.class_names) - 1
         try:
             index = int(part)

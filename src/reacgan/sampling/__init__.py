@@ -2,7 +2,7 @@
 
 from reacgan.sampling.directions import semantic_directions
 from reacgan.sampling.grids import (
-    class_folder,
+    class_folders,
     class_sheet,
     picture_of,
     save_image,
@@ -23,7 +23,7 @@ __all__ = [
     "Sample",
     "batch_statistics",
     "chunk_size",
-    "class_folder",
+    "class_folders",
     "class_sheet",
     "generate",
     "interpolate",

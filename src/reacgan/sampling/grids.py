@@ -7,6 +7,10 @@ arrays [H, W, C].
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +27,9 @@ MOST_ROWS = 25
 _CAPTION_HEIGHT = 18
 PICTURE_CHANNELS = (1, 3, 4)
 """What a PNG holds as a whole: grey, RGB, RGBA."""
+
+_DEVICES = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9\u00b9\u00b2\u00b3]", re.IGNORECASE)
+"""Names that Windows keeps, with or without an extension."""
 
 
 def rows_for(num_classes: int) -> list[int]:
@@ -126,14 +133,32 @@ def picture_of(image: Tensor) -> Image.Image:
     return Image.fromarray(pixels[..., 0] if shown == 1 else pixels)
 
 
-def class_folder(class_name: str, label: int) -> str:
-    """The class name as a folder; one that cannot be a folder becomes its index, ~ and what is left.
+def class_folders(class_names: Sequence[str]) -> tuple[str, ...]:
+    """A folder for each class: its name, or its index, ~ and what is left where that cannot be.
 
-    No safe name holds a ~, so two classes never share a folder.
+    No two are the same on a file system that sees no case or other Unicode forms, none is a name that
+    Windows keeps for devices or too long, and no name that is kept as it is holds a ~.
     """
-    safe = "".join(mark if mark.isalnum() or mark in " -_.,()'" else "_" for mark in class_name)
-    safe = safe.strip(" .")
-    return safe if safe == class_name and safe else f"{label}~{safe}"
+    safe = [_safe(name) for name in class_names]
+    often = Counter(
+        _without_case(name) for name, kept in zip(class_names, safe, strict=True) if name == kept
+    )
+    return tuple(
+        kept if kept == name and kept and often[_without_case(kept)] == 1 else f"{label}~{kept}"
+        for label, (name, kept) in enumerate(zip(class_names, safe, strict=True))
+    )
+
+
+def _safe(name: str) -> str:
+    """What of a name every file system takes, 160 bytes at most; a device's name behind a line."""
+    composed = unicodedata.normalize("NFC", name)
+    marks = (mark if mark.isalnum() or mark in " -_.,()'" else "_" for mark in composed)
+    kept = "".join(marks).encode()[:160].decode(errors="ignore").strip(" .")
+    return f"_{kept}" if _DEVICES.fullmatch(kept.partition(".")[0].strip()) else kept
+
+
+def _without_case(name: str) -> str:
+    return unicodedata.normalize("NFC", name.upper().casefold())
 
 
 def _font(cell: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
