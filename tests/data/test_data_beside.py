@@ -11,7 +11,14 @@ from PIL import Image
 
 from reacgan.cli import main
 from reacgan.config import DataConfig
-from reacgan.data import DataError, find_dataset, inspect_data, open_dataset, prepare_data
+from reacgan.data import (
+    DataError,
+    find_dataset,
+    inspect_data,
+    open_dataset,
+    prepare_data,
+    survey_dataset,
+)
 
 PIXELS = io.BytesIO()
 Image.new("RGB", (8, 8), "red").save(PIXELS, "PNG")
@@ -105,6 +112,10 @@ COMPETITIONS = {
         "train_images", ["test_images/g.png"], "train.csv",
         ["image_id,label", *(f"{name},{CLASS[name]}" for name in TRAINING)],
     ),
+    "a column a class": (
+        "images", ["images/Test_0.png", "images/Test_1.png"], "train.csv",
+        ["image_id,x,y", *(f"{name[0]},{'1,0' if CLASS[name] == 'x' else '0,1'}" for name in TRAINING)],
+    ),
     "folders that unpack into themselves": (
         "train/train", ["test/test/g.png"], "train.csv",
         ["id,has_it", *(f"{name},{CLASS[name]}" for name in TRAINING)],
@@ -149,7 +160,7 @@ def test_tables_give_the_classes_where_folders_give_none(tmp_path, name):
     }
     assert f"classes from {where.rpartition('/')[2]}, for {len(wanted)} images" in notes
     assert "not read: sample_submission.csv" in notes
-    assert ("2 images are not in train.csv" in notes) == (name == "train and test side by side")
+    assert ("2 images are not in train.csv" in notes) == ("Test_0" in str(further))
     with pytest.raises(DataError, match="has no test split"):
         inspect_data(root, split="test")
 
@@ -220,6 +231,23 @@ def test_why_no_table_serves_is_said(tmp_path):
     table(root / "train.csv", "id,label", *(f"{one},{CLASS[one]}" for one in TRAINING))
     table(root / "labels.csv", "id,label", *(f"{one},x" for one in TRAINING))
     with pytest.raises(DataError, match=r"labels\.csv and .*train\.csv both name images"):
+        inspect_data(root)
+
+
+def test_folders_that_are_hardly_classes_beside_a_table_that_may_have_them(tmp_path):
+    root = images(tmp_path / "set", *(f"images_part_{k % 2}/{k}.png" for k in range(6)))
+    assert "called as parts of one set: images_part_0, images_part_1" in labels_of(root)[1]
+    path = table(root / "HAM_metadata.csv", "id,dx", *(f"{k},{'xy'[k // 3]}" for k in range(6)))
+    with pytest.raises(DataError, match=f"called as parts of one set.*Give {path}"):
+        inspect_data(root)
+    found = survey_dataset(find_dataset(str(path)))
+    assert found.class_names == ("x", "y") and found.counts.tolist() == [3, 3]
+    root = images(tmp_path / "other", "images/1.png", "images/2.png")
+    assert labels_of(root)[0] == {"images/1.png": "images", "images/2.png": "images"}
+    table(root / "labels.csv", "id,score,rank", "1,0.5,1", "2,0.25,2")
+    with pytest.raises(
+        DataError, match=r"images/ names no class, and the table.*(.|\n)*has only id"
+    ):
         inspect_data(root)
 
 

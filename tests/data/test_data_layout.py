@@ -180,7 +180,9 @@ FOUND = {
         "test",
         "",
     ),
-    "StyleGAN's tool, without its file": (("00000*3", "00001*3"), "", ("00000", "00001"), None, ""),
+    "StyleGAN's tool, without its file": (
+        ("00000*3", "00001*3"), "", ("00000", "00001"), None, "parts of one set"
+    ),
 }  # fmt: skip
 
 

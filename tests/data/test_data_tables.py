@@ -163,8 +163,9 @@ WRITTEN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("slashes", ["/", "\\"])
-@pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize(
+    ("coding", "slashes"), [("utf-8", "/"), ("utf-8-sig", "\\"), ("utf-16", "\\")]
+)
 @pytest.mark.parametrize("name", WRITTEN)
 def test_tables_as_spreadsheets_write_them(pictures, name, coding, slashes):
     text, note = WRITTEN[name]

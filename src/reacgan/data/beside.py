@@ -8,7 +8,6 @@ give none; beside class folders they are compared and named. All other files are
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from reacgan.data.dataset import DataError
 from reacgan.data.flat import NO_CLASS
 from reacgan.data.layout import Decision, Tree, Way
 from reacgan.data.lookup import Files, split_of_path
-from reacgan.data.names import class_name_of, shown, split_of
+from reacgan.data.names import class_name_of, is_piece, shown, split_of
 from reacgan.data.rows import Row, listings_of
 from reacgan.data.table import Table, read_table
 from reacgan.data.tree import image_names
@@ -25,13 +24,8 @@ from reacgan.data.walk import Listing, describe_file
 
 STYLE_GAN = "dataset.json"
 TABLES = ("metadata.jsonl", "metadata.csv", "labels.csv", "train.csv", "train_labels.csv")
+READABLE = (".csv", ".tsv", ".jsonl")
 TEST_TABLES = ("test.csv", "val.csv", "valid.csv", "validation.csv", "dev.csv", "eval.csv")
-
-_PIECES = re.compile(
-    "([0-9]+)|(.*[^a-z])?(part|piece|chunk|shard|batch|images|files)[-_ ]?[0-9]+", re.IGNORECASE
-)
-_NUMBERED = re.compile("[0-9]{5}").fullmatch
-"""Folders of StyleGAN's tool."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +41,8 @@ class Beside:
     notes: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
     """Why tables that might have served cannot be read."""
+    unread: tuple[Path, ...] = ()
+    """Other files beside the images that may hold labels."""
 
     def listings(self, split: str) -> list[Listing] | None:
         """Train, followed by test where it is asked for; None where folders are the classes."""
@@ -94,7 +90,7 @@ def look_beside(root: Path, tree: Tree, decision: Decision) -> Beside:
                 refusals.append(str(error))
                 continue
             if table.without_labels:
-                if not _are_class_folders(decision) or all(map(_NUMBERED, decision.classes)):
+                if not _are_class_folders(decision) or _are_pieces(decision):
                     return Beside(
                         unlabelled=root.joinpath(*way),
                         notes=(f"{name} says that there are no labels: one class, {NO_CLASS}",),
@@ -113,7 +109,11 @@ def look_beside(root: Path, tree: Tree, decision: Decision) -> Beside:
     if chosen is None:
         compared = [_comparison(one, root, decision) for one in (*style_gan, *tables)]
         compared += [f"not read: {refusal}" for refusal in refusals]
-        return Beside(notes=(*filter(None, compared), *unread), refusals=tuple(refusals))
+        return Beside(
+            notes=(*filter(None, compared), *unread),
+            refusals=tuple(refusals),
+            unread=tuple(root / name for name in names if name.lower().endswith(READABLE)),
+        )
     test = _test_rows(chosen, tree, root) if not chosen.table.has_split else ()
     rows = (*chosen.rows, *test)
     return Beside(
@@ -172,7 +172,7 @@ def _are_class_folders(decision: Decision) -> bool:
 
 def _are_pieces(decision: Decision) -> bool:
     """Whether the folders are called as parts of one large set: ``00000``, ``images_part_2``."""
-    return all(_PIECES.fullmatch(name) for name in decision.classes)
+    return all(map(is_piece, decision.classes))
 
 
 def _agrees(candidate: _Candidate, decision: Decision) -> bool:

@@ -39,6 +39,7 @@ _MORE_LABELS = frozenset(
 )  # fmt: skip
 _NUMBER = re.compile(r"[+-]?([0-9]+[.,][0-9]+|[0-9]*[.,][0-9]+([eE][+-]?[0-9]+)?)")
 _LOOKED_AT = 200
+_BITS = {"0": 0, "0.0": 0, "1": 1, "1.0": 1}
 
 
 class ColumnsError(ValueError):
@@ -50,10 +51,13 @@ class Columns:
     """Numbers of columns."""
 
     path: int
-    label: int
+    label: int | None
+    """None where each class has a column of its own (``one_hot``)."""
     split: int | None
     note: str = ""
     """Which were taken, where their names are not those that are documented."""
+    one_hot: tuple[int, ...] = ()
+    """Columns of 0 and 1, one a class, of which every line has a single 1."""
 
 
 def plain_name(name: str) -> str:
@@ -73,7 +77,7 @@ def choose_columns(
     label = _named(names, LABELS, _MORE_LABELS)
     path = _named(names, PATHS, _MORE_PATHS)
     split = _named(names, SPLITS, frozenset())
-    rows = rows[:_LOOKED_AT]
+    every, rows = rows, rows[:_LOOKED_AT]
     if path is None:
         rest = [place for place in range(len(names)) if place not in (label, split)]
         found = [
@@ -86,6 +90,9 @@ def choose_columns(
         found = [
             place for place in range(len(names)) if place not in (path, split) and names[place]
         ]
+        if len(found) > 1 and every and all(one_of(row, found) is not None for row in every):
+            note = f"each column is taken for a class: {shown([header[one] for one in found], 8)}"
+            return Columns(path, None, split, note, tuple(found))
         if len(found) != 1:
             raise ColumnsError(_state(header, found, LABELS, "may hold the class"))
         label = found[0]
@@ -93,6 +100,14 @@ def choose_columns(
     documented = names[path] in PATHS and names[label] in LABELS
     note = f"column {header[path].strip()} is taken for the file, {header[label].strip()} for the class"
     return Columns(path, label, split, "" if documented else note)
+
+
+def one_of(row: Sequence[str], places: Sequence[int]) -> int | None:
+    """The only place that holds 1 where the others hold 0; None where it is not so."""
+    values = [_BITS.get(row[place].strip()) for place in places]
+    if None in values or values.count(1) != 1:
+        return None
+    return places[values.index(1)]
 
 
 def _named(names: Sequence[str], documented: Sequence[str], usual: frozenset[str]) -> int | None:
@@ -118,7 +133,7 @@ def _share(rows: Sequence[Sequence[str]], place: int, test: Callable[[str], bool
 def _state(
     header: Sequence[str], found: Sequence[int], documented: Sequence[str], what: str
 ) -> str:
-    held = ", ".join(name.strip() for name in header if name.strip()) or "nothing"
+    held = shown([name.strip() for name in header if name.strip()], 8) or "nothing"
     several = f", of which {shown([header[place] for place in found])} {what}" if found else ""
     return (
         f"has only {held}{several}; needed: one of {', '.join(documented)} in the header line; rename "

@@ -19,7 +19,8 @@ from reacgan.data.dataset import (
     describe_shape,
 )
 from reacgan.data.decode import MAX_PIXELS
-from reacgan.data.layout import decide
+from reacgan.data.layout import Decision, decide
+from reacgan.data.names import is_general, is_piece, shown
 from reacgan.data.pack import Decoder, describe, open_listings, scan_listings
 from reacgan.data.processes import workers_for
 from reacgan.data.scan import MAX_REFUSED, Scan, report_refused
@@ -211,11 +212,36 @@ def find_labels(path: str | Path) -> Labels:
     beside = look_beside(root, tree, decision)
     if beside.table is not None or beside.unlabelled is not None:
         return Labels(beside=beside)
+    doubtful = _doubt(root, decision, beside)
+    if doubtful:
+        raise DataError(doubtful)
     if decision.train is None:
         reasons = "".join(f"\n{reason}" for reason in beside.refusals)
         raise DataError(explain(root, decision) + reasons)
     layout = layout_of(root, decision)
     return Labels(layout=replace(layout, notes=(*layout.notes, *beside.notes)))
+
+
+def _doubt(root: Path, decision: Decision, beside: Beside) -> str:
+    """Why the folders are hardly the classes while a file beside them may hold those; or nothing."""
+    names = decision.classes
+    if decision.train is None:
+        return ""
+    if len(names) == 1 and is_general(names[0]) and beside.refusals:
+        reasons = "".join(f"\n{reason}" for reason in beside.refusals)
+        return (
+            f"{root}: {names[0]}/ names no class, and the table beside it is not usable:{reasons}"
+        )
+    if len(names) > 1 and all(map(is_piece, names)) and (beside.unread or beside.refusals):
+        tables = " or ".join(map(str, beside.unread[:3]))
+        reasons = "".join(f"\n{reason}" for reason in beside.refusals)
+        return (
+            f"{root}: the folders are called as parts of one set ({shown(names)}), and files beside "
+            "them may hold the classes. "
+            + (f"Give {tables}" if tables else "Rename the folders if they are classes")
+            + reasons
+        )
+    return ""
 
 
 @dataclass(frozen=True)

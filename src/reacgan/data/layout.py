@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from reacgan.data.names import TRAIN_NAMES, class_name_of, is_general, shown, split_of
+from reacgan.data.names import TRAIN_NAMES, class_name_of, is_general, is_piece, shown, split_of
 
 Way = tuple[str, ...]
 """Names of folders from the root downwards."""
@@ -305,6 +305,9 @@ def _class_notes(part: _Part) -> tuple[str, ...]:
     if len(classes) == 1:
         notes.append(f"one class only, {shown([classes[0].name])}: no other folder holds images")
     spoken = [one.name for one in classes if split_of(one.name) in (("train", ()), ("test", ()))]
+    if len(classes) > 1 and all(is_piece(one.name) for one in classes):
+        names = shown([one.name for one in classes])
+        notes.append(f"taken for classes, though called as parts of one set: {names}")
     if spoken and len(classes) > 1:
         notes.append(f"taken for classes, not for splits: {shown(spoken)}")
     deeper = [

@@ -99,6 +99,9 @@ _LEFT_BEHIND = frozenset(
     }
 )
 _SMALL_COPIES = frozenset({"thumbnails", "thumbnail", "thumbs", "_thumbs", "_thumbnails"})
+_PIECE = re.compile(
+    "([0-9]{5})|(.*[^a-z])?(part|piece|chunk|shard|batch|images|files)[-_ ]?[0-9]+", re.IGNORECASE
+)
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+|[^\W\d_]+")
 
 SplitWord = Literal["train", "test", ""]
@@ -159,6 +162,14 @@ def split_of(name: str) -> tuple[SplitWord, tuple[str, ...]]:
 def is_general(name: str) -> bool:
     """Whether a folder's name (``images``, ``data``, ``train``) says nothing of what is in it."""
     return name.casefold() in _GENERAL or bool(split_of(name)[0])
+
+
+def is_piece(name: str) -> bool:
+    """Whether a folder is called as one part of a large set: ``00000``, ``images_part_2``.
+
+    A number of fewer digits (``7``) may well be a class.
+    """
+    return _PIECE.fullmatch(name) is not None
 
 
 def shown(names: Sequence[str], most: int = 5) -> str:

@@ -24,7 +24,15 @@ from pathlib import Path
 from typing import Any
 
 from reacgan.config import Resolution
-from reacgan.data.columns import LABELS, PATHS, ColumnsError, choose_columns, plain_name
+from reacgan.data.columns import (
+    LABELS,
+    PATHS,
+    Columns,
+    ColumnsError,
+    choose_columns,
+    one_of,
+    plain_name,
+)
 from reacgan.data.dataset import DataError, ImageData, check_request
 from reacgan.data.lookup import Files
 from reacgan.data.names import IMAGE_SUFFIXES, TEST_NAMES, TRAIN_NAMES, class_name_of, suffix_of
@@ -156,11 +164,19 @@ def _csv_table(file: Path, files: Files) -> Table:
     for number, row in enumerate(body, start=2):
         where = f"{file}, row {number}"
         path = _path(row[columns.path], header[columns.path], where)
-        label = _label(row[columns.label], header[columns.label], where)
+        label = _class_in(row, header, columns, where)
         split = "" if columns.split is None else _split(row[columns.split], where)
         found.append(Row(path, label, split))
     notes = (f"{file.name}: {columns.note}",) if columns.note else ()
     return Table(file, tuple(found), columns.split is not None, notes)
+
+
+def _class_in(row: Sequence[str], header: Sequence[str], columns: Columns, where: str) -> str:
+    if columns.label is not None:
+        return _label(row[columns.label], header[columns.label], where)
+    place = one_of(row, columns.one_hot)
+    assert place is not None  # every row has been looked at
+    return _label(header[place], header[place], where)
 
 
 def _parsed(text: str, delimiter: str, *, strict: bool = True) -> Iterator[list[str]]:
