@@ -1,7 +1,7 @@
 """Images with any number of channels, from ``.npy`` files: one array a file, never unpickled.
 
-An array is ``[height, width]`` or ``[height, width, channels]`` of uint8, or of uint16, which is
-divided by 257 and rounded. Channels always come last. Earlier versions of ``reacgan sample`` wrote them
+An array is ``[height, width]`` or ``[height, width, channels]`` of uint8, or of uint16, of which one
+value is white in the whole set (``depth.py``; in a single file 65535). Channels always come last. Earlier versions of ``reacgan sample`` wrote them
 first; such a file is refused, also where its shape fits either order. An array is cropped and resized
 like a picture, each channel by itself. One of 1, 3 or 4 channels is grey, RGB, or RGB and opacity, and
 is converted as pictures are; any other number is served as it is.
@@ -26,6 +26,7 @@ from reacgan.data.decode import (
     size_problem,
     to_array,
 )
+from reacgan.data.depth import Whites
 
 ARRAY_SUFFIX = ".npy"
 
@@ -101,7 +102,12 @@ def _may_be_turned(path: Path, array: npt.NDArray[np.generic]) -> bool:
 
 
 def decode_array(
-    path: str | Path, *, resolution: Resolution, channels: int, max_pixels: int = MAX_PIXELS
+    path: str | Path,
+    *,
+    resolution: Resolution,
+    channels: int,
+    whites: Whites | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> npt.NDArray[np.uint8]:
     """Decode an array file: uint8 ``[channels, height, width]`` of ``resolution``.
 
@@ -110,7 +116,8 @@ def decode_array(
     """
     array = np.asarray(open_array(path, max_pixels=max_pixels))
     if array.dtype == np.uint16:
-        array = np.round(array.astype(np.float64) / 257)
+        white = 65535.0 if whites is None else whites[0]
+        array = np.round(np.clip(array.astype(np.float64) * (255 / white), 0, 255))
     pixels = array.astype(np.uint8)
     found = pixels.shape[2]
     if found in PICTURE_CHANNELS and channels in PICTURE_CHANNELS:

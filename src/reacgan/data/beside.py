@@ -1,8 +1,8 @@
 """Files with labels beside folders of images: which are read, and what is said of the others.
 
 ``dataset.json`` of StyleGAN's tool decides wherever it names the images. The tables ``metadata.jsonl``,
-``metadata.csv``, ``labels.csv``, ``train.csv`` and ``train_labels.csv`` give the classes where the folders
-give none; beside class folders they are compared and named. All other files are only named.
+``metadata.csv``, ``labels.csv``, ``train.csv`` and their like give the classes where the folders give
+none; beside class folders they are compared and named. All other files are only named.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ from reacgan.data.tree import image_names
 from reacgan.data.walk import Listing, describe_file
 
 STYLE_GAN = "dataset.json"
-TABLES = ("metadata.jsonl", "metadata.csv", "labels.csv", "train.csv", "train_labels.csv")
+TABLES = (
+    *("metadata.jsonl", "metadata.csv", "labels.csv"),
+    *("train.csv", "train_labels.csv", "trainlabels.csv", "_classes.csv"),
+)
 READABLE = (".csv", ".tsv", ".jsonl")
 TEST_TABLES = ("test.csv", "val.csv", "valid.csv", "validation.csv", "dev.csv", "eval.csv")
 

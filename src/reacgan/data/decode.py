@@ -4,8 +4,9 @@ The rules, which :data:`RESIZE` names in every packed file:
 
 1. the EXIF orientation is applied; of an animation or a document the first frame is taken;
 2. transparency is composited on white, but kept where four channels are asked for;
-3. 16-bit grey is divided by 257 and rounded (colour of 16 bits keeps its upper byte); float images
-   are taken as 0..1, 0..255 or 0..65535, the first range that holds them;
+3. 16-bit grey and floats: one value is white in the whole set, the end of the first of the ranges of
+   ``depth.py`` (8, 10, 12, 14, 16 bits; of floats also 0..1) that holds the training images; a single
+   file has 65535 (floats: its own first range). Colour of 16 bits keeps its upper byte;
 4. the largest centred part with the proportions of the size asked for is cut out (of a square, the
    centre square of the short edge's length); where the set says where the object is, the part is
    that box, widened to the proportions as far as the picture reaches;
@@ -20,7 +21,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -28,12 +29,13 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from reacgan.config import Resolution, size_of
 from reacgan.data.dataset import DataError
+from reacgan.data.depth import Whites, is_deep, own_whites, reach_of
 from reacgan.data.plain_jpeg import open_plain
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 MAX_PIXELS = 64 * 10**6
 MIN_SIDE = 8
-RESIZE = "exif, white behind alpha, centre crop, pillow lanczos, v2"
+RESIZE = "exif, white behind alpha, centre crop, pillow lanczos, one white a set, v3"
 
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 
@@ -99,6 +101,7 @@ def decode_file(
     channels: int,
     content: IO[bytes] | None = None,
     box: Box | None = None,
+    whites: Whites | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> npt.NDArray[np.uint8]:
     """Decode a whole file: uint8 ``[channels, height, width]`` of ``resolution``.
@@ -114,7 +117,7 @@ def decode_file(
             raise UnreadableImageError(path, error.reason) from None
     with open_header(path, content=content, max_pixels=max_pixels) as image:
         try:
-            return to_array(image, resolution=resolution, channels=channels, box=box)
+            return to_array(image, resolution=resolution, channels=channels, box=box, whites=whites)
         except UnreadableImageError as error:
             raise UnreadableImageError(path, error.reason) from None
         except Exception as error:  # as above: OSError, ValueError, struct.error, ...
@@ -123,7 +126,12 @@ def decode_file(
 
 
 def to_array(
-    image: Image.Image, *, resolution: Resolution, channels: int, box: Box | None = None
+    image: Image.Image,
+    *,
+    resolution: Resolution,
+    channels: int,
+    box: Box | None = None,
+    whites: Whites | None = None,
 ) -> npt.NDArray[np.uint8]:
     """Turn, crop, resize and lay out an open image: uint8 ``[channels, height, width]``.
 
@@ -131,6 +139,8 @@ def to_array(
     """
     mode = _mode_of(channels)
     ImageOps.exif_transpose(image, in_place=True)
+    if is_deep(image.mode):
+        image = _to_eight_bits(image, whites)
     return _lay_out(image, mode, resolution=resolution, box=box)
 
 
@@ -202,8 +212,6 @@ def is_grey(image: Image.Image) -> bool:
 
 
 def _to_mode(image: Image.Image, mode: str) -> Image.Image:
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        image = _to_eight_bits(image)
     layered = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
     if layered:
         image = image.convert("RGBA")
@@ -215,14 +223,12 @@ def _to_mode(image: Image.Image, mode: str) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)
 
 
-def _to_eight_bits(image: Image.Image) -> Image.Image:
+def _to_eight_bits(image: Image.Image, whites: Whites | None) -> Image.Image:
     values = np.asarray(image).astype(np.float64)
-    low, high = float(values.min()), float(values.max())
-    if not (np.isfinite(low) and np.isfinite(high) and low >= 0 and high <= 65535):
+    reach = reach_of(values, is_float=image.mode == "F")
+    if reach is None:
         raise UnreadableImageError(
             "", "values of unknown scale (below 0, above 65535 or not finite)"
         )
-    scale: Any = 255 / 65535
-    if image.mode == "F" and high <= 255:
-        scale = 255 if high <= 1 else 1
-    return Image.fromarray(np.round(values * scale).astype(np.uint8))
+    white = (whites or own_whites(reach))[reach.is_float]
+    return Image.fromarray(np.round(np.clip(values * (255 / white), 0, 255)).astype(np.uint8))

@@ -216,8 +216,11 @@ def find_labels(path: str | Path) -> Labels:
     if doubtful:
         raise DataError(doubtful)
     if decision.train is None:
-        reasons = "".join(f"\n{reason}" for reason in beside.refusals)
-        raise DataError(explain(root, decision) + reasons)
+        reasons = [*beside.refusals]
+        if beside.unread:
+            tables = " or ".join(map(str, beside.unread[:3]))
+            reasons.append(f"if one of the files beside them has the classes, give it: {tables}")
+        raise DataError("\n".join([explain(root, decision), *reasons]))
     layout = layout_of(root, decision)
     return Labels(layout=replace(layout, notes=(*layout.notes, *beside.notes)))
 

@@ -74,7 +74,9 @@ class Decoder:
         if self.channels not in PICTURE_CHANNELS and not any(map(is_array, self.scan.files)):
             raise DataError(f"{self.scan.root}: {no_such_channels(self.channels)}")
         height, width = size_of(self.resolution)
-        decode = Decode(str(self.scan.root), height, width, self.channels, self.max_pixels)
+        decode = Decode(
+            str(self.scan.root), height, width, self.channels, self.max_pixels, self.scan.whites
+        )
         boxes = self.scan.boxes or (None,) * len(self.scan.files)
         items = list(zip(self.scan.files, boxes, strict=True))
         images: list[npt.NDArray[np.uint8]] = []
@@ -131,7 +133,7 @@ def scan_listings(
     scan = scan_listing(listings[0], max_pixels=max_pixels, workers=workers)
     for listing in listings[1:]:
         known = with_classes(listing, scan.class_names)
-        scan = scan_listing(known, max_pixels=max_pixels, workers=workers)
+        scan = scan_listing(known, max_pixels=max_pixels, workers=workers, whites=scan.whites)
     return scan
 
 

@@ -12,12 +12,13 @@ import numpy.typing as npt
 
 from reacgan.data.dataset import DataError
 from reacgan.data.decode import MAX_PIXELS, Box, pillow_warnings_off
+from reacgan.data.depth import Whites, is_deep, whites_of
 from reacgan.data.names import readable_name
 from reacgan.data.parallel import ordered_map
 from reacgan.data.processes import Worker
 from reacgan.data.tree import find_layout
 from reacgan.data.walk import Listing, list_split
-from reacgan.data.work import ReadHeader
+from reacgan.data.work import ReadHeader, read_reach
 
 MAX_REFUSED = 0.05
 
@@ -37,7 +38,8 @@ class Scan:
     ``files`` are relative to ``root``; ``labels`` int64 ``[N]``; ``sizes`` (width, height) and
     ``modes`` (Pillow's names) as the headers have them; ``grey`` says whether every image is grey;
     ``channels`` is what the images have by themselves: 1 (grey), 3 (pictures), or the arrays' own.
-    ``boxes`` says which part of each file to take, or None for all of all.
+    ``boxes`` says which part of each file to take, or None for all of all; ``whites`` which values of
+    deep images are white, or None where there are none.
     """
 
     root: Path
@@ -53,6 +55,7 @@ class Scan:
     boxes: tuple[Box | None, ...] | None = None
     ignored: int = 0
     notes: tuple[str, ...] = ()
+    whites: Whites | None = None
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
@@ -93,7 +96,10 @@ def scan_folder(
         return scan
     held_out = list_split(layout, split)
     return scan_listing(
-        with_classes(held_out, scan.class_names), max_pixels=max_pixels, progress=progress
+        with_classes(held_out, scan.class_names),
+        max_pixels=max_pixels,
+        progress=progress,
+        whites=scan.whites,
     )
 
 
@@ -115,8 +121,13 @@ def scan_listing(
     max_pixels: int = MAX_PIXELS,
     progress: Callable[[int, int], None] | None = None,
     workers: Sequence[Worker] = (),
+    whites: Whites | None = None,
 ) -> Scan:
-    """Read the header of every file of a listing; nothing is decoded yet."""
+    """Read the header of every file of a listing; nothing is decoded yet but images of 16 bits.
+
+    Those are looked through for their largest value, unless ``whites`` of the training images are
+    given.
+    """
     read = ReadHeader(str(listing.root), max_pixels)
     items = [(entry.relative, entry.problem) for entry in listing.entries]
     with pillow_warnings_off():
@@ -138,6 +149,11 @@ def scan_listing(
     animated = sum(head.animated for _, head in usable)
     boxes = tuple(entry.box for entry, _ in usable)
     own = {head.channels for _, head in usable}
+    if whites is None:
+        whites, said = _measure(
+            listing.root, [e.relative for e, head in usable if is_deep(head.mode)]
+        )
+        notes += said
     if animated:
         notes += (f"{animated} images have several frames; the first one is used",)
     return Scan(
@@ -154,7 +170,18 @@ def scan_listing(
         boxes=boxes if any(boxes) else None,
         ignored=listing.ignored,
         notes=listing.notes + notes,
+        whites=whites,
     )
+
+
+def _measure(root: Path, files: Sequence[str]) -> tuple[Whites | None, tuple[str, ...]]:
+    """White of the deep images among the files, and what is to be said of it."""
+    if not files:
+        return None, ()
+    with pillow_warnings_off():
+        reaches = list(ordered_map(read_reach, [str(root / file) for file in files]))
+    known = [reach for reach in reaches if reach is not None]
+    return whites_of(known) if known else (None, ())
 
 
 def report_refused(scan: Scan | Iterable[Refused], path: str | Path) -> Path:

@@ -23,6 +23,7 @@ from reacgan.data.decode import (
     open_header,
     size_problem,
 )
+from reacgan.data.depth import Reach, Whites, reach_of
 from reacgan.data.plain_jpeg import plain_header
 
 Packed = tuple[list[Any], bytes]
@@ -98,6 +99,7 @@ class Decode:
     width: int
     channels: int
     max_pixels: int
+    whites: Whites | None = None
 
     def __call__(self, item: tuple[str, Box | None]) -> npt.NDArray[np.uint8] | str:
         """The pixels of one file, or why there are none."""
@@ -105,8 +107,17 @@ class Decode:
         size, channels, most = (self.height, self.width), self.channels, self.max_pixels
         try:
             if is_array(path):
-                return decode_array(path, resolution=size, channels=channels, max_pixels=most)
-            return decode_file(path, resolution=size, channels=channels, box=box, max_pixels=most)
+                return decode_array(
+                    path, resolution=size, channels=channels, whites=self.whites, max_pixels=most
+                )
+            return decode_file(
+                path,
+                resolution=size,
+                channels=channels,
+                box=box,
+                whites=self.whites,
+                max_pixels=most,
+            )
         except UnreadableImageError as error:
             return error.reason
 
@@ -128,6 +139,17 @@ class Decode:
 
 TASKS: dict[str, Callable[..., Task]] = {"ReadHeader": ReadHeader, "Decode": Decode}
 """What another process can be asked for."""
+
+
+def read_reach(path: str) -> Reach | None:
+    """The least and the largest value of a deep image; None where it will be refused."""
+    try:
+        if is_array(path):
+            return reach_of(open_array(path))
+        with open_header(path) as image:
+            return reach_of(np.asarray(image), is_float=image.mode == "F")
+    except Exception:  # a damaged file raises anything, and is refused when it is decoded
+        return None
 
 
 def read_header(path: str, max_pixels: int) -> Header:
