@@ -12,6 +12,7 @@ from PIL import Image
 from reacgan.data import DataError, inspect_data
 from reacgan.data.layout import Tree, decide
 from reacgan.data.names import IMAGE_SUFFIXES, split_of, suffix_of
+from reacgan.data.tree import read_tree
 
 
 def tree_of(*files: str) -> Tree:
@@ -283,6 +284,19 @@ def test_the_same_on_a_disk(tmp_path, name):
         held_out = inspect_data(tmp_path / "given", split="test")
         assert held_out.class_names == scan.class_names
         assert held_out.root == tmp_path.joinpath("given", test)
+
+
+def test_links_that_lead_up_are_not_followed(tmp_path):
+    root = write(tmp_path / "given" / "set", PETS)
+    write(tmp_path / "given" / "other", ("a/b*3", "c/d*3"))
+    for place in (root, root / "cat"):
+        (place / "up").symlink_to(tmp_path / "given")
+        (place / "self").symlink_to(place)
+    tree = read_tree(root)
+    assert [(one.name, one.total, one.folders) for one in tree.folders] == [
+        ("cat", 3, ()),
+        ("dog", 3, ()),
+    ]
 
 
 @pytest.mark.parametrize("name", STOPPED)

@@ -91,7 +91,7 @@ def choose_columns(
             place for place in range(len(names)) if place not in (path, split) and names[place]
         ]
         if len(found) > 1 and every and all(one_of(row, found) is not None for row in every):
-            note = f"each column is taken for a class: {shown([header[one] for one in found], 8)}"
+            note = f"each column is taken for a class: {shown([header[one].strip() for one in found], 8)}"
             return Columns(path, None, split, note, tuple(found))
         if len(found) != 1:
             raise ColumnsError(_state(header, found, LABELS, "may hold the class"))
@@ -134,7 +134,9 @@ def _state(
     header: Sequence[str], found: Sequence[int], documented: Sequence[str], what: str
 ) -> str:
     held = shown([name.strip() for name in header if name.strip()], 8) or "nothing"
-    several = f", of which {shown([header[place] for place in found])} {what}" if found else ""
+    several = (
+        f", of which {shown([header[place].strip() for place in found])} {what}" if found else ""
+    )
     return (
         f"has only {held}{several}; needed: one of {', '.join(documented)} in the header line; rename "
         "the column that is meant"

@@ -21,7 +21,7 @@ from reacgan.data.dataset import (
 from reacgan.data.decode import MAX_PIXELS
 from reacgan.data.layout import Decision, decide
 from reacgan.data.names import is_general, is_piece, shown
-from reacgan.data.pack import Decoder, describe, open_listings, scan_listings
+from reacgan.data.pack import Decoder, describe, log_notes, open_listings, scan_listings
 from reacgan.data.processes import workers_for
 from reacgan.data.scan import MAX_REFUSED, Scan, report_refused
 from reacgan.data.tiny_imagenet import is_official, list_official
@@ -34,8 +34,10 @@ def open_folder(
 ) -> ImageData:
     """Images or arrays in class folders, packed once into a cache; or a packed file.
 
-    ``PATH/<class>/...``, or ``PATH/train/<class>/...`` beside test (val, valid); the official
-    layout of Tiny-ImageNet is recognised. Changed, added or removed files make a new pack. Pictures
+    ``PATH/<class>/...``, or ``PATH/train/<class>/...`` beside test (val, valid, dev, eval), also below
+    folders that lead to them alone (``data/layout.py``); labels may be in a table beside flat images
+    (``data/beside.py``); the official layout of Tiny-ImageNet is recognised. Changed, added or removed
+    files make a new pack. Pictures
     give 1, 3 or 4 channels; arrays of any other number are .npy files (``data/arrays.py``).
 
     Args:
@@ -151,6 +153,7 @@ def prepare_data(
         target = out if split == "train" else held_out_path(out)
         with workers_for(listings[-1].entries) as workers:
             scan = scan_listings(listings, max_pixels=max_pixels, workers=workers)
+            log_notes(scan)
             if channels is None:
                 channels = scan.channels
             decoder = Decoder(

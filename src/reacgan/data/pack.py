@@ -152,8 +152,7 @@ def open_listings(
         return replace(cached, source=source)
     with workers_for(listings[-1].entries) as workers:
         scan = scan_listings(listings, workers=workers)
-        for note in scan.notes:
-            logger.warning("%s: %s", scan.root, note)
+        log_notes(scan)
         decoder = Decoder(
             scan,
             resolution=resolution,
@@ -258,6 +257,12 @@ def write_cached(
         class_names,
         source=source,
     )
+
+
+def log_notes(scan: Scan) -> None:
+    """Say what was found of a set that a person should know."""
+    for note in scan.notes:
+        logger.warning("%s: %s", scan.root, note)
 
 
 def log_progress(source: str) -> Progress:

@@ -88,12 +88,12 @@ def read_tree(root: Path) -> Tree:
         os.scandir(root).close()
     except OSError as error:
         raise DataError(f"{root}: not readable: {error.strerror}") from None
-    return _read(root, "", frozenset({_identity(root)}))
+    return _read(root, "", _above(root))
 
 
 def image_names(root: Path) -> Iterator[str]:
     """Every image's path below a folder, with slashes; hidden ones and small copies left out."""
-    yield from _names(root, "", frozenset({_identity(root)}))
+    yield from _names(root, "", _above(root))
 
 
 def _read(path: Path, name: str, above: frozenset[tuple[int, int]]) -> Tree:
@@ -143,6 +143,11 @@ def _look(
     except OSError:
         return files, folders, False
     return files, folders, True
+
+
+def _above(root: Path) -> frozenset[tuple[int, int]]:
+    """The folder and all above it: a link to one of them leads nowhere new."""
+    return frozenset(map(_identity, (root, *root.resolve().parents)))
 
 
 def _identity(path: Path) -> tuple[int, int]:
