@@ -14,10 +14,10 @@ from pathlib import Path
 
 from reacgan.data.dataset import DataError
 from reacgan.data.flat import NO_CLASS
-from reacgan.data.layout import Decision, Tree, Way
 from reacgan.data.lookup import Files, split_of_path
 from reacgan.data.names import class_name_of, is_piece, shown, split_of
 from reacgan.data.rows import Row, listings_of
+from reacgan.data.shape import Decision, Tree, Way
 from reacgan.data.table import Table, read_table
 from reacgan.data.tree import image_names
 from reacgan.data.walk import Listing, describe_file

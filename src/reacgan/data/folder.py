@@ -19,11 +19,12 @@ from reacgan.data.dataset import (
     describe_shape,
 )
 from reacgan.data.decode import MAX_PIXELS
-from reacgan.data.layout import Decision, decide
+from reacgan.data.layout import decide
 from reacgan.data.names import is_general, is_piece, shown
 from reacgan.data.pack import Decoder, describe, log_notes, open_listings, scan_listings
 from reacgan.data.processes import workers_for
 from reacgan.data.scan import MAX_REFUSED, Scan, report_refused
+from reacgan.data.shape import Decision
 from reacgan.data.tiny_imagenet import is_official, list_official
 from reacgan.data.tree import Layout, explain, layout_of, read_tree
 from reacgan.data.walk import Listing, list_split

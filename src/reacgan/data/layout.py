@@ -9,75 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
-from reacgan.data.names import TRAIN_NAMES, class_name_of, is_general, is_piece, shown, split_of
-
-Way = tuple[str, ...]
-"""Names of folders from the root downwards."""
-
-
-@dataclass(frozen=True)
-class Tree:
-    """A folder: images directly in it, its visible sub-folders, and files that may hold labels."""
-
-    name: str
-    images: int = 0
-    folders: tuple[Tree, ...] = ()
-    tables: tuple[str, ...] = ()
-    readable: bool = True
-
-    @cached_property
-    def total(self) -> int:
-        """Images in it and below; what cannot be read may hold one."""
-        own = self.images if self.readable else 1
-        return own + sum(folder.total for folder in self.folders)
-
-    @cached_property
-    def holding(self) -> tuple[Tree, ...]:
-        """Its sub-folders that have an image somewhere."""
-        return tuple(folder for folder in self.folders if folder.total)
-
-    @property
-    def is_deep(self) -> bool:
-        """Whether it holds no image itself, only folders of images."""
-        return self.readable and not self.images
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Where the class folders of each split are, or why that cannot be said."""
-
-    train: Way | None = None
-    classes: tuple[str, ...] = ()
-    test: Way | None = None
-    notes: tuple[str, ...] = ()
-    problem: str = ""
-    choices: tuple[Way, ...] = ()
-    """Paths that a person could give instead."""
-    levels: tuple[Way, ...] = ((),)
-    """The folders passed through, where files with labels may lie, from the root down."""
-
-
-@dataclass(frozen=True)
-class _Part:
-    """The class folders of one split."""
-
-    folder: Tree
-    way: Way
-    passed: tuple[tuple[Tree, Way], ...] = ()
-    """Folders above it on the way."""
-
-    problem: str = ""
-    choices: tuple[Way, ...] = ()
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return tuple(one.name for one in self.folder.holding or self.folder.folders)
-
-    @property
-    def levels(self) -> tuple[Way, ...]:
-        return (*(way for _, way in self.passed), self.way)
+from reacgan.data.names import TRAIN_NAMES, is_general, is_piece, shown, split_of
+from reacgan.data.shape import (
+    Decision,
+    Part,
+    Tree,
+    Way,
+    count_of,
+    path_of,
+    same_name,
+    with_problem,
+)
 
 
 @dataclass(frozen=True)
@@ -98,7 +41,7 @@ def decide(tree: Tree) -> Decision:
     part = _classes_in(part)
     if part.problem:
         return Decision(problem=part.problem, choices=part.choices, levels=part.levels)
-    way_taken = (f"the classes are the folders in {_path(part.way)}",) if part.way else ()
+    way_taken = (f"the classes are the folders in {path_of(part.way)}",) if part.way else ()
     return Decision(
         train=part.way,
         classes=part.classes,
@@ -149,7 +92,7 @@ def _without_images(tree: Tree) -> Decision:
     return Decision(train=(), classes=tuple(one.name for one in tree.folders))
 
 
-def _descend(tree: Tree, way: Way, *, look_for_splits: bool) -> _Part:
+def _descend(tree: Tree, way: Way, *, look_for_splits: bool) -> Part:
     """Go down as long as there is one way and no label is in it."""
     passed: list[tuple[Tree, Way]] = []
     while len(tree.holding) == 1:
@@ -167,7 +110,7 @@ def _descend(tree: Tree, way: Way, *, look_for_splits: bool) -> _Part:
             break
         passed.append((tree, way))
         tree, way = only, (*way, only.name)
-    return _Part(tree, way, tuple(passed))
+    return Part(tree, way, tuple(passed))
 
 
 def _says_nothing(folder: Tree, deep: Sequence[Tree]) -> bool:
@@ -178,19 +121,19 @@ def _says_nothing(folder: Tree, deep: Sequence[Tree]) -> bool:
     if len(folder.holding) != 1:
         return False
     below = folder.holding[0]
-    alike = _same(below.name, folder.name) or is_general(below.name)
+    alike = same_name(below.name, folder.name) or is_general(below.name)
     shared = len(deep) > 1 and all(
-        len(one.holding) == 1 and _same(one.holding[0].name, below.name) for one in deep
+        len(one.holding) == 1 and same_name(one.holding[0].name, below.name) for one in deep
     )
     return (alike or shared) and (not below.is_deep or _says_nothing(below, [below]))
 
 
-def _classes_in(part: _Part) -> _Part:
+def _classes_in(part: Part) -> Part:
     """The same part, with a problem where its sub-folders are no classes."""
-    folders, place = part.folder.holding, _path(part.way) or "it"
+    folders, place = part.folder.holding, path_of(part.way) or "it"
     names = [one.name for one in folders]
     if not folders:
-        return _problem(part, f"no class folders; {place} holds {_images(part.folder.images)}")
+        return with_problem(part, f"no class folders; {place} holds {count_of(part.folder.images)}")
     deep = [one for one in folders if one.is_deep]
     if deep and not all(
         _says_nothing(one, deep if deep == list(folders) else [one]) for one in deep
@@ -198,17 +141,17 @@ def _classes_in(part: _Part) -> _Part:
         return _several(part, deep)
     if all(split_of(name)[0] for name in names):
         inside = "; ".join(
-            f"{_path((*part.way, one.name))} with {_images(one.total)}" for one in folders
+            f"{path_of((*part.way, one.name))} with {count_of(one.total)}" for one in folders
         )
-        return _problem(part, f"no class folders; found {inside}, called as splits are")
+        return with_problem(part, f"no class folders; found {inside}, called as splits are")
     return part
 
 
-def _several(part: _Part, deep: Sequence[Tree]) -> _Part:
+def _several(part: Part, deep: Sequence[Tree]) -> Part:
     """Several ways down, or class folders beside a folder of folders."""
     ways = [(*part.way, one.name) for one in deep]
     inside = "; ".join(
-        f"{_path(way)} holds {shown([below.name for below in one.holding], 3)}"
+        f"{path_of(way)} holds {shown([below.name for below in one.holding], 3)}"
         for way, one in list(zip(ways, deep, strict=True))[:4]
     ) + (" ..." if len(deep) > 4 else "")
     direct = [one.name for one in part.folder.holding if not one.is_deep]
@@ -222,10 +165,10 @@ def _several(part: _Part, deep: Sequence[Tree]) -> _Part:
             f"several folders hold no image themselves but folders of images, so none of them is a "
             f"class: {inside}"
         )
-    return _problem(part, text, tuple(ways))
+    return with_problem(part, text, tuple(ways))
 
 
-def _of_splits(above: _Part, splits: _Splits) -> Decision:
+def _of_splits(above: Part, splits: _Splits) -> Decision:
     """Train and the first held-out part whose classes are known."""
     before = (*above.passed, (above.folder, above.way))
     train = _part_of(splits.train, above, None)
@@ -237,10 +180,10 @@ def _of_splits(above: _Part, splits: _Splits) -> Decision:
         choices = train.choices or tuple(part.way for part in alone if not part.problem)
         return Decision(problem=train.problem, choices=choices, levels=levels)
     test = known[0] if known else None
-    unread = [_path((*above.way, one.name)) for one in splits.others]
-    unread += [_path(part.way) for part in known[1:]]
+    unread = [path_of((*above.way, one.name)) for one in splits.others]
+    unread += [path_of(part.way) for part in known[1:]]
     without = [
-        f"{_path((*above.way, one.name))} holds {_images(one.total)} without classes: not read"
+        f"{path_of((*above.way, one.name))} holds {count_of(one.total)} without classes: not read"
         for one, part in zip(splits.tests, parts, strict=True)
         if part.problem
     ]
@@ -260,29 +203,29 @@ def _of_splits(above: _Part, splits: _Splits) -> Decision:
     )
 
 
-def _part_of(folder: Tree, above: _Part, train: _Part | None) -> _Part:
+def _part_of(folder: Tree, above: Part, train: Part | None) -> Part:
     """One split; without class folders, or with one that is no class of train, it has a problem."""
     part = _classes_in(_descend(folder, (*above.way, folder.name), look_for_splits=False))
     if part.problem:
         return part
     sole = part.classes[0] if len(part.classes) == 1 else None
     if sole is not None:
-        unnamed = is_general(sole) or _same(sole, part.folder.name)
-        foreign = train is not None and not any(_same(sole, name) for name in train.classes)
+        unnamed = is_general(sole) or same_name(sole, part.folder.name)
+        foreign = train is not None and not any(same_name(sole, name) for name in train.classes)
         if (unnamed and train is None) or (foreign and unnamed):
-            where = _path((*part.way, sole))
-            return _problem(
-                part, f"no class folders; {where} holds {_images(part.folder.holding[0].total)}"
+            where = path_of((*part.way, sole))
+            return with_problem(
+                part, f"no class folders; {where} holds {count_of(part.folder.holding[0].total)}"
             )
     return part
 
 
-def _ways_taken(train: _Part, test: _Part | None) -> tuple[str, ...]:
+def _ways_taken(train: Part, test: Part | None) -> tuple[str, ...]:
     """A line, unless all is as it is described: ``train/<class>/...`` beside ``test/<class>/...``."""
     parts = [("train", train)] + ([("test", test)] if test is not None else [])
     if all(len(part.way) == 1 and not split_of(part.way[0])[1] for _, part in parts):
         return ()
-    said = "; ".join(f"{name}: the folders in {_path(part.way)}" for name, part in parts)
+    said = "; ".join(f"{name}: the folders in {path_of(part.way)}" for name, part in parts)
     return (f"classes of {said}",)
 
 
@@ -291,15 +234,15 @@ def _beside_notes(passed: Sequence[tuple[Tree, Way]]) -> tuple[str, ...]:
     notes = []
     for folder, way in passed:
         if folder.images:
-            place = _path(way) or "the folder given"
-            notes.append(f"{_images(folder.images)} directly in {place}: not read")
-        empty = [_path((*way, one.name)) for one in folder.folders if not one.total]
+            place = path_of(way) or "the folder given"
+            notes.append(f"{count_of(folder.images)} directly in {place}: not read")
+        empty = [path_of((*way, one.name)) for one in folder.folders if not one.total]
         if empty:
             notes.append(f"no image in {shown(empty)}: not read")
     return tuple(notes)
 
 
-def _class_notes(part: _Part) -> tuple[str, ...]:
+def _class_notes(part: Part) -> tuple[str, ...]:
     """What a person may have meant otherwise."""
     notes, classes = [], part.folder.holding
     if len(classes) == 1:
@@ -318,19 +261,3 @@ def _class_notes(part: _Part) -> tuple[str, ...]:
     if deeper:
         notes.append(f"images in sub-folders of a class belong to it: {shown(deeper)}")
     return tuple(notes)
-
-
-def _problem(part: _Part, text: str, choices: tuple[Way, ...] = ()) -> _Part:
-    return _Part(part.folder, part.way, part.passed, text, choices)
-
-
-def _same(first: str, second: str) -> bool:
-    return class_name_of(first).casefold() == class_name_of(second).casefold()
-
-
-def _images(count: int) -> str:
-    return f"{count:,} image{'' if count == 1 else 's'}"
-
-
-def _path(way: Way) -> str:
-    return "".join(f"{one}/" for one in way)

@@ -17,7 +17,7 @@ from reacgan.data.names import readable_name
 from reacgan.data.parallel import ordered_map
 from reacgan.data.processes import Worker
 from reacgan.data.tree import find_layout
-from reacgan.data.walk import Listing, list_split
+from reacgan.data.walk import Entry, Listing, list_split
 from reacgan.data.work import ReadHeader, read_reach
 
 MAX_REFUSED = 0.05
@@ -125,8 +125,7 @@ def scan_listing(
 ) -> Scan:
     """Read the header of every file of a listing; nothing is decoded yet but images of 16 bits.
 
-    Those are looked through for their largest value, unless ``whites`` of the training images are
-    given.
+    Of those the largest value is looked for, unless ``whites`` of the training images are given.
     """
     read = ReadHeader(str(listing.root), max_pixels)
     items = [(entry.relative, entry.problem) for entry in listing.entries]
@@ -146,14 +145,12 @@ def scan_listing(
         )
     labels = np.array([entry.label for entry, _ in usable], dtype=np.int64)
     labels, class_names, notes = _drop_empty(listing, labels)
-    animated = sum(head.animated for _, head in usable)
-    boxes = tuple(entry.box for entry, _ in usable)
     own = {head.channels for _, head in usable}
     if whites is None:
-        whites, said = _measure(
-            listing.root, [e.relative for e, head in usable if is_deep(head.mode)]
-        )
-        notes += said
+        deep = [entry.relative for entry, head in usable if is_deep(head.mode)]
+        whites, measured = _measure(listing.root, deep)
+        notes += measured
+    animated = sum(head.animated for _, head in usable)
     if animated:
         notes += (f"{animated} images have several frames; the first one is used",)
     return Scan(
@@ -167,11 +164,17 @@ def scan_listing(
         modes=tuple(head.mode for _, head in usable),
         grey=own == {1},
         channels=own.pop() if len(own) == 1 else 3,
-        boxes=boxes if any(boxes) else None,
+        boxes=_boxes([entry for entry, _ in usable]),
         ignored=listing.ignored,
         notes=listing.notes + notes,
         whites=whites,
     )
+
+
+def _boxes(entries: Sequence[Entry]) -> tuple[Box | None, ...] | None:
+    """The parts of the files to take; None where it is all of all."""
+    boxes = tuple(entry.box for entry in entries)
+    return boxes if any(boxes) else None
 
 
 def _measure(root: Path, files: Sequence[str]) -> tuple[Whites | None, tuple[str, ...]]:

@@ -130,7 +130,7 @@ def read_table(file: Path, files: Files, *, kind: str | None = None) -> Table:
 
 
 def _csv_table(file: Path, files: Files) -> Table:
-    text = read_text(file).replace("\r\n", "\n").replace("\r", "\n")
+    text = read_text(file, may_be_wide=True).replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
         raise DataError(f"{file}: empty; needed: a header line with path and label")
     spoken = re.match(r'"?sep=(.)"?\n', text)
@@ -209,7 +209,7 @@ def _delimiter(text: str) -> str:
 
 
 def _json_rows(file: Path) -> Iterator[Row]:
-    for number, line in enumerate(read_text(file).split("\n"), start=1):
+    for number, line in enumerate(read_text(file, may_be_wide=True).split("\n"), start=1):
         if not line.strip():
             continue
         where = f"{file}, line {number}"
@@ -242,7 +242,7 @@ def _style_gan_table(file: Path) -> Table:
         'needed: {"labels": [["00000/img00000000.png", 3], ...]}, as StyleGAN\'s tool writes it'
     )
     try:
-        held = json.loads(read_text(file))
+        held = json.loads(read_text(file, may_be_wide=True))
     except (ValueError, RecursionError):
         raise DataError(f"{file}: not JSON; {needed}") from None
     if not isinstance(held, dict) or "labels" not in held:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reacgan.data.dataset import DataError
-from reacgan.data.layout import Decision, Tree, decide
+from reacgan.data.layout import decide
 from reacgan.data.names import IMAGE_SUFFIXES, is_hidden, is_small_copies, suffix_of
+from reacgan.data.shape import Decision, Tree
 
 TABLE_SUFFIXES = frozenset(
     {

@@ -52,20 +52,20 @@ class Listing:
     notes: tuple[str, ...] = ()
 
 
-def read_text(path: Path) -> str:
-    """A text file in UTF-8, or in UTF-16 where it begins with the mark that spreadsheets write.
+def read_text(path: Path, *, may_be_wide: bool = False) -> str:
+    """A text file in UTF-8, or perhaps in UTF-16 with the mark that spreadsheets write first.
 
     Raises:
         DataError: not readable, or another encoding.
     """
     try:
         content = path.read_bytes()
-        wide = content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        wide = may_be_wide and content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
         return content.decode("utf-16" if wide else "utf-8-sig")
     except OSError as error:
         raise DataError(f"{path}: not readable: {error}") from None
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not readable: {error}; save it as UTF-8 (CSV UTF-8)") from None
+        raise DataError(f"{path}: not readable: {error}; save it as UTF-8") from None
 
 
 def read_lines(path: Path) -> list[str]:
