@@ -9,7 +9,7 @@ PEERS := $(VENV)-peers
 RUN ?= runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow parity lint types bench bench-quick bench-check bench-peers docs clean
+.PHONY: help demo test test-slow test-isa parity lint types bench bench-quick bench-check bench-peers docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,12 @@ test: $(VENV)/.dev  ## set up and run the tests
 
 test-slow: $(VENV)/.dev  ## also the tests that take minutes
 	$(BIN)/python -m pytest -n auto -m 'slow and not gpu'
+
+# oneDNN's and PyTorch's kernels of processors without AVX-512, then of those without AVX2.
+KERNELS := -n auto -m 'kernels and not slow and not gpu' $$(grep -rl --include='*.py' 'mark\.kernels' tests)
+test-isa: $(VENV)/.dev  ## tests of gradients with kernels of older processors (a minute)
+	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(BIN)/python -m pytest $(KERNELS)
+	ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default $(BIN)/python -m pytest $(KERNELS)
 
 parity: $(PARITY)/.parity  ## compare scores with those of other libraries (minutes)
 	REACGAN_PARITY=1 OMP_NUM_THREADS=1 $(PARITY)/bin/python -m pytest tests/parity

@@ -21,6 +21,8 @@ from reacgan.models.fused import (
 from reacgan.models.layers import SpectralLinear, arrange, conv1x1, conv3x3, conv4x4
 from reacgan.models.norms import BATCH_NORM_EPS, BatchNorm, ConditionalBatchNorm
 
+pytestmark = pytest.mark.kernels
+
 CHANNELS_LAST = torch.channels_last
 BOUND = {torch.float64: 1e-10, torch.float32: 1e-5, torch.bfloat16: 2e-2}
 

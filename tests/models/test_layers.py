@@ -23,6 +23,8 @@ from reacgan.models.norms import BATCH_NORM_EPS, BatchNorm, ConditionalBatchNorm
 from reacgan.models.spectral import SPECTRAL_NORM_EPS, weight_of
 from reacgan.models.switches import statistics_frozen
 
+pytestmark = pytest.mark.kernels
+
 LAYERS = {
     "conv3x3": (lambda: conv3x3(3, 5, spectral=True), lambda: nn.Conv2d(3, 5, 3, padding=1)),
     "conv1x1": (

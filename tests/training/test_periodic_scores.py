@@ -17,6 +17,8 @@ from reacgan.evaluation.reference import Reference
 from reacgan.evaluation.scoring import Request, score
 from reacgan.evaluation.subjects import HALVES, half_of, read_selection
 
+pytestmark = pytest.mark.kernels
+
 SCORED = {
     "scores.every": 64,
     "scores.extractor": {"name": "domain", "epochs": 0.5, "width": 4},

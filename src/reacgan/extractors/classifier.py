@@ -23,7 +23,7 @@ from reacgan.extractors.classifier_file import read_kept, save_classifier
 from reacgan.extractors.classifier_network import Classifier
 from reacgan.randomness import derive_seed
 
-VERSION = 1
+VERSION = 2
 """Of the network and its training: raised with every change that changes weights."""
 
 
