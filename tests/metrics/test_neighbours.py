@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from reacgan.config import ConfigError
 from reacgan.metrics import blocks
 from reacgan.metrics.balls import _around, count_in_balls
-from reacgan.metrics.base import Comparison, FeatureSet
+from reacgan.metrics.base import Comparison, FeatureSet, share_of
 from reacgan.metrics.blocks import (
     Frame,
     Side,
@@ -337,9 +337,22 @@ def test_bad_values(call, message):
         call()
 
 
+@pytest.mark.parametrize("count", [1, 3, 49, 2_500])
+def test_shares_are_counts_divided(count):
+    for chosen in {0, 1, count // 3, count - 1, count}:
+        assert share_of(torch.arange(count) < chosen) == chosen / count
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_the_device_changes_nothing():
-    real, fake = cloud(3_000, 0, 64), cloud(2_500, 1, 64)
-    assert prdc(real.cuda(), fake.cuda(), rows=700) == prdc(real, fake)
-    assert torch.equal(squared_radii(real.cuda(), 5).cpu(), squared_radii(real, 5))
+def test_the_device_changes_no_count():
+    """Sums of float64 are rounded otherwise there, in another order; what is counted is equal."""
+    sides = cloud(3_000, 0, 64), cloud(2_500, 1, 64)
+    counts = []
+    for real, fake in (sides, [side.cuda() for side in sides]):
+        radii = [squared_radii(side, 5, rows=700) for side in (real, fake)]
+        counts.append(count_in_balls(real, fake, *radii, rows=700))
+        np.testing.assert_allclose(radii[0].cpu(), squared_radii(sides[0], 5), rtol=1e-12)
+    for name in ("balls_holding", "covered", "recalled"):
+        assert torch.equal(getattr(counts[1], name).cpu(), getattr(counts[0], name)), name
+    assert prdc(*(side.cuda() for side in sides), rows=700) == prdc(*sides)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from reacgan.config import ConfigError
-from reacgan.metrics.base import Comparison, Judgement, Metric, Value
+from reacgan.metrics.base import Comparison, Judgement, Metric, Value, share_of
 
 _LOW = 0.5
 _WORST = 10
@@ -67,7 +67,7 @@ class Agreement(Metric):
                 details: dict[str, Any] = {"classes": class_shares(right, labels, names)}
                 if k == 1:
                     details["mistaken"] = _mistaken(logits, labels, names)
-                share = float(right.double().mean())
+                share = share_of(right)
                 values.append(
                     Value(name, share, "higher", settings=settings, details=details, notes=notes)
                 )

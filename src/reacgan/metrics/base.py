@@ -130,6 +130,14 @@ class Value:
     """Warnings that belong beside it, in plain words."""
 
 
+def share_of(chosen: Tensor) -> float:
+    """Share of True in bool ``[N]``.
+
+    Counted where the tensor lies and divided here: a mean is rounded otherwise on another device.
+    """
+    return int(chosen.sum()) / len(chosen)
+
+
 class Metric(ABC):
     """A metric; its options are the keyword-only, annotated parameters of the constructor."""
 

@@ -19,7 +19,7 @@ from reacgan.config import ConfigError
 from reacgan.data import ImageData
 from reacgan.extractors.classifier import Classifier, classify, train_classifier
 from reacgan.metrics.agreement import class_shares, in_top
-from reacgan.metrics.base import Comparison, Metric, Value
+from reacgan.metrics.base import Comparison, Metric, Value, share_of
 from reacgan.metrics.order import balanced_order
 from reacgan.randomness import derive_seed
 
@@ -158,7 +158,7 @@ def _value(
     settings: Mapping[str, Any],
     notes: tuple[str, ...],
 ) -> Value:
-    shares = [float(run.double().mean()) for run in runs]
+    shares = [share_of(run) for run in runs]
     labels = torch.tensor(data.labels)
     every = torch.cat(runs), labels.repeat(len(runs)), data.class_names
     return Value(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from reacgan.config import ConfigError
 from reacgan.data import ImageData
-from reacgan.metrics.base import Comparison, FeatureSet, Metric, Value
+from reacgan.metrics.base import Comparison, FeatureSet, Metric, Value, share_of
 from reacgan.metrics.neighbours import Neighbours, nearest
 from reacgan.metrics.twins import count_twins
 
@@ -93,17 +93,17 @@ class Memorisation(Metric):
         details = {
             "pairs": closest_pairs(distances, found.index[:, 0], near, self.pairs),
             "limit": limit,
-            "held_out_share": _share(scale.distances <= limit),
+            "held_out_share": share_of(scale.distances <= limit),
             # Nearest under a third of the second nearest, as work on diffusion models has it.
             "far_nearer_than_second": {
-                "fake": _share(near < _THIRD),
-                "held_out": _share(scale.near < _THIRD),
+                "fake": share_of(near < _THIRD),
+                "held_out": share_of(scale.near < _THIRD),
             },
         }
         return [
             Value(
                 "memorised_share",
-                _share(distances <= limit),
+                share_of(distances <= limit),
                 "lower",
                 settings={**settings, "percentile": self.percentile, "chance": chance},
                 details=details,
@@ -192,10 +192,6 @@ def _scale(comparison: Comparison, training: FeatureSet) -> Scale:
 def _nearness(squared: Tensor) -> Tensor:
     """Nearest over second nearest, in 0 .. 1; 1 where both are at distance 0."""
     return torch.where(squared[:, 1] > 0, squared[:, 0] / squared[:, 1], 1.0).sqrt()
-
-
-def _share(chosen: Tensor) -> float:
-    return float(chosen.double().mean())
 
 
 def _median(values: Tensor) -> float:

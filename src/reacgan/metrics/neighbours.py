@@ -2,8 +2,9 @@
 
 Matrix products in float32 bound each squared distance from both sides; pairs that the bounds leave
 open are measured in float64 (:mod:`reacgan.metrics.blocks`). So no result depends on the size of
-blocks, the order of rows, the device, or the number of threads. Memory is one block beside the
-features. Distances within one set are symmetric: half of the blocks are enough.
+blocks, the order of rows, or the number of threads, and on the device only the last digits of a
+distance do. Memory is one block beside the features. Distances within one set are symmetric: half of
+the blocks are enough.
 """
 
 from __future__ import annotations

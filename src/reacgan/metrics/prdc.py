@@ -15,7 +15,7 @@ from torch import Tensor
 
 from reacgan.config import ConfigError
 from reacgan.metrics.balls import count_in_balls
-from reacgan.metrics.base import Comparison, FeatureSet, Metric, Value
+from reacgan.metrics.base import Comparison, FeatureSet, Metric, Value, share_of
 from reacgan.metrics.neighbours import nearest, squared_radii
 from reacgan.metrics.order import content_order
 
@@ -66,10 +66,10 @@ def prdc(
         real_radii = squared_radii(real, k, rows=rows)
     counts = count_in_balls(real, fake, real_radii, squared_radii(fake, k, rows=rows), rows=rows)
     return PRDC(
-        precision=float((counts.balls_holding > 0).double().mean()),
-        recall=float(counts.recalled.double().mean()),
-        density=float(counts.balls_holding.double().mean() / k),
-        coverage=float(counts.covered.double().mean()),
+        precision=share_of(counts.balls_holding > 0),
+        recall=share_of(counts.recalled),
+        density=int(counts.balls_holding.sum()) / len(fake) / k,
+        coverage=share_of(counts.covered),
     )
 
 
