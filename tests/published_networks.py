@@ -95,16 +95,21 @@ def in_a_list(blocks, attentions):
 
 
 class PublishedGenerator(nn.Module):
-    """``shared``: length of the class embedding; 0: labels come as one-hot; None: none."""
+    """``shared``: length of the class embedding; 0: labels come as one-hot; None: none.
 
-    def __init__(self, size, width, classes, latent, shared=16, attention=(), spectral=True):
+    ``chunks`` without an embedding: norms see their chunk of z alone (BigGAN without labels).
+    """
+
+    def __init__(
+        self, size, width, classes, latent, shared=16, attention=(), spectral=True, chunks=False
+    ):
         super().__init__()
         stages = [width * multiple for multiple in MADE[size]]
         blocks = len(stages) - 1
-        self.classes, self.with_table = classes, bool(shared)
-        self.piece = latent // (blocks + 1) if shared else latent
+        self.classes, self.chunks = classes, chunks or bool(shared)
+        self.piece = latent // (blocks + 1) if self.chunks else latent
         length = {True: (shared or 0) + self.piece, False: 0 if shared is None else classes}
-        self.given = length[bool(shared)]
+        self.given = length[self.chunks]
         self.linear0 = maybe_normed(nn.Linear(self.piece, stages[0] * 16), spectral)
         if shared:
             self.shared = nn.Embedding(classes, shared)
@@ -122,10 +127,11 @@ class PublishedGenerator(nn.Module):
         for (part,) in self.blocks:
             if not self.given:
                 condition = None
-            elif not self.with_table:
+            elif not self.chunks:
                 condition = F.one_hot(labels, self.classes).to(z.dtype)
             elif isinstance(part, Making):
-                condition = torch.cat([self.shared(labels), rest.pop(0)], 1)
+                table = [self.shared(labels)] if hasattr(self, "shared") else []
+                condition = torch.cat([*table, rest.pop(0)], 1)
             x = part(x, condition)
         return self.conv2d5(F.relu(self.bn4(x))).tanh()
 

@@ -223,6 +223,30 @@ def test_the_narrower_residual_networks(tmp_path, norm, conditional):
             convert_checkpoint(files, experiment, out=tmp_path / "other")
 
 
+@pytest.mark.parametrize("spectral", [True, False])
+def test_a_biggan_without_labels(tmp_path, spectral):
+    """Its norms see chunks of z alone, here of 5 for 5 classes; the class embedding becomes zero."""
+    networks = pair(head="W/O", g={"shared": None, "chunks": True, "spectral": spectral})
+    experiment = experiment_of(head="W/O", **{"model.generator.spectral_norm": spectral})
+    files = both(tmp_path / "f", networks)
+    with pytest.raises(ConfigError, match="does not tell its classes; give class_names"):
+        convert_checkpoint(files, experiment, out=tmp_path / "out")
+    for names in (["things"], ["a", "b", "c", "d", "e"]):
+        out = convert_checkpoint(files, experiment, out=tmp_path / "out", class_names=names)
+        model = reacgan.load(out, device="cpu")
+        assert list(model.class_names) == names
+        z, label = latents()[0], len(names) - 1
+        made = model.generator.double()(z.double(), torch.full((8,), label))
+        close(made, networks[0].double()(z.double(), None))
+    check_judge(out, networks[1], 32)
+    assert "model.generator.latent_dim=20 (here 40)" in refused(
+        tmp_path / "other",
+        files,
+        experiment_of(head="W/O", **{"model.generator.latent_dim": 40}),
+        class_names=["things"],
+    )
+
+
 def test_networks_without_spectral_norm(tmp_path):
     generator, _ = pair(g={"spectral": False})
     experiment = experiment_of(**{"model.generator.spectral_norm": False})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -13,6 +14,7 @@ from reacgan.config import ConfigError, Experiment
 from reacgan.files import digest_of
 from reacgan.hub.card import card
 from reacgan.hub.convert.advice import advice
+from reacgan.hub.convert.labels import with_empty_table
 from reacgan.hub.convert.names import OURS_ALONE, Names, names_of
 from reacgan.hub.convert.reading import Published, find_files, read_published
 from reacgan.hub.folder import unfilled
@@ -59,7 +61,8 @@ def convert_checkpoint(
             it is there, ``model=D-best-...pth``.
         experiment: whose networks these are; its sizes and options have to be the file's.
         out: the model folder to write.
-        class_names: one name a class, in the order of the labels; None numbers them.
+        class_names: one name a class, in the order of the labels; None numbers them. A generator
+            without labels needs them, at least one; all its classes are the same.
         discriminator: its ``.pth``; of a folder the one beside the generator if None.
         in_place_relu: whether in the network that was trained ReLUs wrote over their inputs, so that
             shortcuts of the discriminator see ReLU(x): option ``preactivated_shortcut`` of the
@@ -81,7 +84,12 @@ def convert_checkpoint(
     given, beside = find_files(Path(path).expanduser(), use_average=use_average)
     judge = beside if discriminator is None else Path(discriminator).expanduser()
     files = [read_published(file) for file in (given, judge) if file is not None]
-    names = _class_names(files[0], class_names)
+    chunked = held.model.generator.name == "biggan"
+    names = _class_names(files[0], class_names, chunked=chunked)
+    if chunked:
+        shared_dim = held.model.generator.options["shared_dim"]
+        tensors = with_empty_table(files[0].tensors, len(names), shared_dim)
+        files[0] = replace(files[0], tensors=tensors)
     generator = unfilled(lambda: build_generator(held.model.generator, held.data, len(names)))
     faults = _fill(generator, files[0], unused)
     critic = None
@@ -142,9 +150,9 @@ def _with_shortcut(experiment: Experiment, in_place_relu: InPlace) -> Experiment
 _MOST_CLASSES = 100_000
 
 
-def _class_names(file: Published, given: Sequence[str] | None) -> tuple[str, ...]:
-    """The names, as many as the generator has classes."""
-    count = _count_classes(file.tensors)
+def _class_names(file: Published, given: Sequence[str] | None, *, chunked: bool) -> tuple[str, ...]:
+    """The names, as many as the generator has classes; ``chunked``: its norms see chunks of z."""
+    count = _count_classes(file.tensors, chunked=chunked)
     if count is None and not given:
         raise ConfigError(f"{file.path}: does not tell its classes; give class_names")
     if count is not None and count > _MOST_CLASSES:
@@ -159,11 +167,13 @@ def _class_names(file: Published, given: Sequence[str] | None) -> tuple[str, ...
     return tuple(given)
 
 
-def _count_classes(tensors: dict[str, Tensor]) -> int | None:
+def _count_classes(tensors: dict[str, Tensor], *, chunked: bool) -> int | None:
     shared = tensors.get("shared.weight")
     if shared is not None:
         return len(shared)
-    # Without a table of classes they enter as one-hot rows.
+    if chunked:  # without a table its norms see z alone
+        return None
+    # Classes enter as one-hot rows.
     for end in ("weight_orig", "weight"):
         gain = tensors.get(f"blocks.0.0.bn1.gain.{end}")
         if gain is not None and gain.dim() == 2:
