@@ -1,10 +1,11 @@
 """Images with any number of channels, from ``.npy`` files: one array a file, never unpickled.
 
 An array is ``[height, width]`` or ``[height, width, channels]`` of uint8, or of uint16, of which one
-value is white in the whole set (``depth.py``; in a single file 65535). Channels always come last. Earlier versions of ``reacgan sample`` wrote them
-first; such a file is refused, also where its shape fits either order. An array is cropped and resized
-like a picture, each channel by itself. One of 1, 3 or 4 channels is grey, RGB, or RGB and opacity, and
-is converted as pictures are; any other number is served as it is.
+value is white in the whole set (``depth.py``; in a single file 65535). Channels always come last.
+Earlier versions of ``reacgan sample`` wrote them first; such a file is refused, also where its shape
+fits either order. An array is cropped and resized like a picture, each channel by itself. One of 1, 3
+or 4 channels is grey, RGB, or RGB and opacity, and is converted as pictures are; any other number is
+served as it is.
 """
 
 from __future__ import annotations

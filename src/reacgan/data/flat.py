@@ -7,14 +7,8 @@ from collections import Counter
 from pathlib import Path
 
 from reacgan.data.dataset import DataError
-from reacgan.data.walk import (
-    IMAGE_SUFFIXES,
-    Listing,
-    beside_note,
-    folders,
-    is_hidden,
-    walk_folder,
-)
+from reacgan.data.names import IMAGE_SUFFIXES, is_hidden
+from reacgan.data.walk import Listing, beside_note, folders, walk_folder
 
 NO_CLASS = "images"
 

@@ -21,8 +21,8 @@ from reacgan.data import DataError, ImageData
 from reacgan.data.dataset import MAX_CHANNELS, PICTURE_CHANNELS
 from reacgan.data.decode import MIN_SIDE, fit, to_array
 from reacgan.data.flat import NO_CLASS, is_image
+from reacgan.data.names import is_hidden
 from reacgan.data.pack import Decoder
-from reacgan.data.walk import is_hidden
 from reacgan.evaluation.sample_folders import READ, Opened, find_samples
 from reacgan.evaluation.sources import describe_values
 
