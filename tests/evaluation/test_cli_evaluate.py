@@ -58,7 +58,9 @@ def test_a_run(reacgan, run_folder, tmp_path):
     assert {"fid", "kid", "is", "recall", "ifid", "top1", "memorised_share"} <= set(scores)
     assert scores["fid"].images_seen == 256
     protocol = scores["fid"].protocol
-    assert protocol["generator"] == {"weights": "average", "batch_norm": "moving"}
+    rule = {"batch_norm": "auto", "auto": {"bound": 0.35, "images": 1024}}
+    assert protocol["generator"] == {"weights": "average", **rule}
+    assert any("made with its own statistics (the averages" in note for note in scores["fid"].notes)
     assert protocol["fake"] == {"images": 596, "labels": "reference", "seed": 0}
     assert protocol["reference"]["split"] == "test"
     assert protocol["selection"] == {"checkpoint": "as it is"}

@@ -193,8 +193,10 @@ def test_what_an_extractor_sees(folders, tmp_path, kind):
 
 
 def test_a_reference_of_many_sizes_is_asked_about(reacgan, folders, tmp_path):
+    write(pictures(6, side=24), tmp_path / "more")
     write(pictures(20), tmp_path / "mixed")
-    write(pictures(6, side=24), tmp_path / "mixed" / "more")
+    for folder in (tmp_path / "more").iterdir():
+        folder.rename(tmp_path / "mixed" / folder.name / "more")
     arguments = [folders / "colour", "--reference", tmp_path / "mixed", *DOMAIN, *QUICK]
     code, _, err = reacgan("evaluate", *arguments, "--out", tmp_path / "out")
     assert code == 1

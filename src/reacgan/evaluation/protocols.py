@@ -242,8 +242,7 @@ def _generator(generator: dict[str, Any]) -> Iterator[str]:
     if "weights" in generator:
         weights = generator.pop("weights")
         yield "averaged weights" if weights in AVERAGED else f"weights: {word(weights)}"
-    if generator.get("batch_norm"):
-        kind = str(generator.pop("batch_norm"))
+    if kind := generator.pop("batch_norm", None):
         yield _STATISTICS.get(kind, f"{kind} statistics")
     if generator.get("precision"):
         yield f"generator in {generator.pop('precision')}"

@@ -14,15 +14,14 @@ import numpy as np
 from reacgan import hub
 from reacgan.config import ConfigError, DataConfig, Device
 from reacgan.data import DataError, ImageData, find_dataset, open_dataset
+from reacgan.evaluation.manner import Manner, notes_on
 from reacgan.evaluation.own_shape import Wish
 from reacgan.evaluation.reference import Reference, part_of
 from reacgan.evaluation.sample_files import is_sample_file, open_images
 from reacgan.evaluation.sample_folders import MOST_UNREADABLE, READ
 from reacgan.evaluation.sources import DataSource, GeneratorSource, Source, choose_labels
-from reacgan.models.settled import BATCH, BATCHES, BOUND, statistics_in_words
 from reacgan.models.trained import TrainedGenerator
-from reacgan.sampling import COUPLED_CHUNK, Langevin, with_statistics
-from reacgan.sampling.statistics import Statistics
+from reacgan.sampling import with_statistics
 
 AS_IT_IS: Mapping[str, str] = {"checkpoint": "as it is"}
 """A state that no score has chosen."""
@@ -37,44 +36,6 @@ _OF_PROTOCOL = ("checkpoint", "rule", "selected_on", "metric")
 
 HALVES = ("every second image from the first", "every second image from the second")
 """Parts of a reference, where states are chosen on one half and reported on the other."""
-
-
-OF_A_GENERATOR = ("labels", "statistics", "truncation", "psi", "layers", "seed")
-"""What a person may say of how images are made, see :class:`Manner`."""
-
-
-@dataclass(frozen=True)
-class Manner:
-    """How a generator is asked for images; part of a score's protocol."""
-
-    labels: str = "reference"
-    """Which classes: as the reference has them, balanced, or uniformly drawn."""
-    statistics: Statistics = "auto"
-    """Of batch norms; see :func:`reacgan.sampling.with_statistics`."""
-    truncation: float | None = None
-    psi: float | None = None
-    layers: int | None = None
-    seed: int = 0
-    langevin: Langevin | None = None
-
-    def facts(self, weights: str) -> dict[str, Any]:
-        """For a protocol."""
-        told: dict[str, Any] = {"weights": weights, "batch_norm": self.statistics}
-        if self.statistics == "batch":
-            told["batch"] = COUPLED_CHUNK
-        if self.statistics == "auto":
-            told["auto"] = {"bound": BOUND, "images": BATCHES * BATCH}
-        if self.statistics == "own":
-            told["own"] = {"images": BATCHES * BATCH}
-        for name in ("truncation", "psi", "layers"):
-            if getattr(self, name) is not None:
-                told[name] = getattr(self, name)
-        if self.langevin is not None:
-            chain = self.langevin
-            told["langevin"] = {
-                name: getattr(chain, name) for name in ("steps", "rate", "noise", "decay")
-            }
-        return told
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +93,7 @@ class Subject:
         """What says how images are made would be passed over where they are there already.
 
         Raises:
-            ConfigError: something of :data:`OF_A_GENERATOR` is given for a set of images.
+            ConfigError: something of ``manner.OF_A_GENERATOR`` is given for a set of images.
         """
         told = [name for name, value in given.items() if value is not None]
         if self.model is None and told:
@@ -167,12 +128,6 @@ class Subject:
         names = self.model.class_names if self.model is not None else ()
         follows = manner.labels == "reference" and any(_frequencies(names, reference, missing=0))
         return "balanced" if manner.labels == "reference" and not follows else manner.labels
-
-
-def notes_on(model: TrainedGenerator, statistics: Statistics) -> tuple[str, ...]:
-    """What belongs beside a score, where the averages of training did not fit the generator."""
-    own = statistics == "auto" and model.norms is not None and model.norms.kind == "own"
-    return (f"made with {statistics_in_words(model)}",) if own else ()
 
 
 def _frequencies(

@@ -31,14 +31,13 @@ from reacgan.evaluation import (
     evaluate,
     read_scores,
 )
+from reacgan.evaluation.manner import Manner, notes_on
 from reacgan.evaluation.reference import Reference, open_held_out, part_of
 from reacgan.evaluation.sources import GeneratorSource, choose_labels
 from reacgan.evaluation.subjects import (
     BEST,
     REPORT_SEED,
-    Manner,
     half_of,
-    notes_on,
     read_selection,
     told_apart,
 )
