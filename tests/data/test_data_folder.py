@@ -114,7 +114,9 @@ def test_a_class_of_damaged_images_only_is_an_error(two_classes, tmp_path):
 def test_pixel_cap_and_progress(two_classes, tmp_path):
     save(two_classes / "cat" / "large.png", size=(100, 100))
     assert len(inspect_data(two_classes).files) == 7
-    assert inspect_data(two_classes, max_pixels=9999).reasons == {"more than 9999 pixels": 1}
+    assert inspect_data(two_classes, max_pixels=9999).reasons == {
+        "more than 9999 pixels; REACGAN_MAX_PIXELS allows more": 1
+    }
     steps = []
     prepare_data(
         two_classes,

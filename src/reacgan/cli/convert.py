@@ -49,13 +49,12 @@ def convert(
     set_:
         Change the experiment: KEY=VALUE, as for train.
     """
-    from reacgan.config import load_experiment, parse_assignments  # noqa: PLC0415
-    from reacgan.experiments import experiment as named  # noqa: PLC0415
+    from reacgan.config import parse_assignments  # noqa: PLC0415
+    from reacgan.experiments import named_or_file  # noqa: PLC0415
     from reacgan.hub.convert import convert_checkpoint  # noqa: PLC0415
     from reacgan.hub.folder import DISCRIMINATOR, read_config  # noqa: PLC0415
 
-    is_file = experiment.endswith((".json", ".yaml", ".yml"))
-    found = load_experiment(experiment) if is_file else named(experiment)
+    found = named_or_file(experiment)
     choice: dict[str, bool | Literal["auto"]] = {"auto": "auto", "yes": True, "no": False}
     folder = convert_checkpoint(
         file,

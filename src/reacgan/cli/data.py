@@ -154,6 +154,7 @@ def prepare(
     resolution: str,
     channels: int | None = None,
     max_refused: float = 0.05,
+    max_pixels: int | None = None,
 ) -> int:
     """Pack a folder of labelled images into one memory-mappable file, cropped and resized.
 
@@ -171,9 +172,13 @@ def prepare(
         1, 3 or 4, or what arrays (.npy) have; by default 1 where all images are grey.
     max_refused:
         Stop when more than this share of the files cannot be used.
+    max_pixels:
+        Refuse larger images; REACGAN_MAX_PIXELS by default, which holds wherever images are read, or
+        64 million.
     """
-    from reacgan.data import DataError, prepare_data  # noqa: PLC0415
+    from reacgan.data import DataError, prepare_data, refuse_inside  # noqa: PLC0415
 
+    refuse_inside(out, path)
     if out.exists():
         raise DataError(f"{out}: exists; choose another name, or delete it first")
 
@@ -187,6 +192,7 @@ def prepare(
         resolution=_resolution(resolution),
         channels=channels,
         max_refused=max_refused,
+        max_pixels=max_pixels,
         progress=show,
     )
     print(

@@ -122,6 +122,7 @@ def evaluate(
     request = _request(measures, generation, set_, device)
     output = Output(folder_for(subject, out))
     output.check()
+    _keep_out_of_images(output.folder, subject, measures)
     main = distributed.is_main()
     talk = Talk(quiet=quiet or not main)
     found: list[Score] = []
@@ -138,6 +139,16 @@ def evaluate(
         _print(found, output.folder, quiet=quiet)
     distributed.leave()
     return 1 if lacking else 0
+
+
+def _keep_out_of_images(out: Path, subject: str, measures: Measures) -> None:
+    """Scores and pictures go into no folder that images are read from; a run's go into the run."""
+    from reacgan.data import refuse_inside  # noqa: PLC0415
+    from reacgan.evaluation.subjects import holds_generator  # noqa: PLC0415
+
+    for place in (subject, measures.reference, measures.training, measures.held_out):
+        if place is not None and not holds_generator(Path(place)):
+            refuse_inside(out, place)
 
 
 def _request(

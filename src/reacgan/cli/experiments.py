@@ -110,14 +110,13 @@ def show(
     json_:
         As JSON.
     """
-    from reacgan.config import load_experiment, parse_assignments  # noqa: PLC0415
-    from reacgan.experiments import experiment  # noqa: PLC0415
+    from reacgan.config import parse_assignments  # noqa: PLC0415
+    from reacgan.experiments import named_or_file  # noqa: PLC0415
     from reacgan.experiments.describe import describe  # noqa: PLC0415
     from reacgan.experiments.notes import asterisk, notes  # noqa: PLC0415
     from reacgan.experiments.published import PROTOCOLS, published_for  # noqa: PLC0415
 
-    is_file = name.endswith((".json", ".yaml", ".yml"))
-    found = load_experiment(name) if is_file else experiment(name)
+    found = named_or_file(name)
     chosen = found.replace(**parse_assignments(set_))
     described = describe(chosen, num_classes)
     published = [dataclasses.asdict(held) for held in published_for(found.name)]

@@ -69,6 +69,7 @@ def sample(
         cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU.
     """
     from reacgan.cli.statistics import tell_statistics  # noqa: PLC0415
+    from reacgan.data import refuse_inside  # noqa: PLC0415
     from reacgan.hub import load, load_discriminator  # noqa: PLC0415
     from reacgan.sampling import (  # noqa: PLC0415
         Langevin,
@@ -85,6 +86,7 @@ def sample(
     loaded = with_statistics(load(model, device=device, check=False), statistics)
     tell_statistics(loaded, statistics)
     options: dict[str, Any] = {"truncation": truncation, "psi": psi, "layers": psi_layers}
+    refuse_inside(out, loaded.experiment.data.path)
     made = {}
     labels = loaded.class_indices(classes)
     folders = class_folders(loaded.class_names)

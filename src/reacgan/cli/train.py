@@ -137,16 +137,15 @@ def _resolve(
     quiet: bool = False,
 ) -> Experiment:
     """The experiment before ``changes``; those are only for the table, None prints none."""
-    from reacgan.config import ConfigError, load_experiment  # noqa: PLC0415
-    from reacgan.experiments import experiment  # noqa: PLC0415
+    from reacgan.config import ConfigError  # noqa: PLC0415
+    from reacgan.experiments import named_or_file  # noqa: PLC0415
 
     if name is None and data is None:
         raise ConfigError(
             "nothing to train: give an experiment (reacgan experiments list) or --data FOLDER"
         )
     if name is not None:
-        is_file = name.endswith((".json", ".yaml", ".yml"))
-        found = load_experiment(name) if is_file else experiment(name)
+        found = named_or_file(name)
         if data is None:
             return found
         return found.replace(**_elsewhere(data))

@@ -72,6 +72,7 @@ def walk(
 
     from reacgan.cli.statistics import tell_statistics  # noqa: PLC0415
     from reacgan.config import ConfigError  # noqa: PLC0415
+    from reacgan.data import refuse_inside  # noqa: PLC0415
     from reacgan.hub import load  # noqa: PLC0415
     from reacgan.sampling import (  # noqa: PLC0415
         interpolate,
@@ -86,6 +87,7 @@ def walk(
         raise ConfigError("nowhere to walk: give --between A,B, --seeds 0,1 or --directions 3")
     loaded = with_statistics(load(model, device=device, check=False), statistics)
     tell_statistics(loaded, statistics)
+    refuse_inside(out, loaded.experiment.data.path)
     options: dict[str, Any] = {"steps": steps, "truncation": truncation, "psi": psi}
     drawn = {}
     if between or seeds:

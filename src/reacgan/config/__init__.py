@@ -1,6 +1,7 @@
 """The schema of an experiment, and the tables that its names are looked up in."""
 
 from reacgan.config.entry_points import load_plugins
+from reacgan.config.home import PathText, path_of, with_home
 from reacgan.config.registry import ConfigError, check_options, explain, lookup, suggest
 from reacgan.config.reporting import ReportConfig, ScoresConfig, WatchConfig
 from reacgan.config.resolution import Grid, Resolution, grid_of, size_of
@@ -55,6 +56,7 @@ __all__ = [
     "ModelConfig",
     "NonNegativeFloat",
     "OptimizerConfig",
+    "PathText",
     "PositiveFloat",
     "PositiveInt",
     "Precision",
@@ -78,7 +80,9 @@ __all__ = [
     "lookup",
     "parse_assignments",
     "parse_experiment",
+    "path_of",
     "size_of",
     "suggest",
+    "with_home",
     "with_overrides",
 ]

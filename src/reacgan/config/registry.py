@@ -5,9 +5,16 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from pydantic import ConfigDict, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    ValidationInfo,
+    create_model,
+    field_validator,
+)
 
 from reacgan.config.entry_points import load_plugins
 
@@ -16,6 +23,44 @@ Member = TypeVar("Member")
 
 class ConfigError(ValueError):
     """A configuration that cannot be used: names the value, what is allowed and what to do."""
+
+
+class Checked(BaseModel):
+    """A model whose numbers are numbers: ``true`` is not 1, alone or in a list."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _booleans_are_no_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        hint = cls.model_fields[str(info.field_name)].annotation
+        if _holds_boolean(value) and _takes_numbers_alone(hint):
+            raise ValueError(f"is {value!r}; needed: a number, which true and false are not")
+        return value
+
+
+def _holds_boolean(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return any(map(_holds_boolean, value))
+    return isinstance(value, bool)
+
+
+def _takes_numbers_alone(hint: Any) -> bool:
+    """Whether a number may stand there and no boolean; a model within checks its own fields."""
+    parts = _parts_of(hint)
+    return not parts.isdisjoint({int, float}) and parts.isdisjoint({bool, Any, object})
+
+
+def _parts_of(hint: Any) -> set[Any]:
+    """The types that a hint is made of; of literals the types of their values."""
+    if get_origin(hint) is Literal:
+        return {type(value) for value in get_args(hint)}
+    inner = [part for part in get_args(hint) if not isinstance(part, str)]
+    if inner:
+        return set[Any]().union(*map(_parts_of, inner))
+    if inspect.isclass(hint) and issubclass(hint, BaseModel):
+        return {Any}
+    return {hint} if isinstance(hint, type) or hint is Any else set()
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
@@ -35,6 +80,10 @@ def lookup(family: str, table: Mapping[str, Member], name: str) -> Member:
         return table[name]
     known = ", ".join(sorted(table))
     raise ConfigError(f"unknown {family} {name!r}{suggest(name, table)} Known: {known}.")
+
+
+class _Options(Checked):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 def check_options(
@@ -69,9 +118,7 @@ def check_options(
         raise ConfigError(
             f"{where}.{unknown[0]}: unknown option{suggest(unknown[0], fields)} Allowed: {allowed}."
         )
-    schema = create_model(
-        "Options", __config__=ConfigDict(extra="forbid", allow_inf_nan=False), **fields
-    )
+    schema = create_model("Options", __base__=_Options, **fields)
     try:
         return dict(schema(**options).model_dump())
     except ValidationError as error:

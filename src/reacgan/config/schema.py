@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import copy
 import json
-import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +18,8 @@ from typing import Any, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
+from reacgan.config.home import path_of
+from reacgan.config.reading import read_scalar, read_values
 from reacgan.config.registry import ConfigError, explain, suggest
 from reacgan.config.reporting import ReportConfig, ScoresConfig, WatchConfig
 from reacgan.config.sections import (
@@ -125,15 +126,10 @@ _PRINTED_BESIDE = ("out", "num_classes", "parameters", "published", "notes", "me
 
 def load_experiment(path: str | Path) -> Experiment:
     """Read an experiment from a JSON or YAML file of this schema."""
-    import yaml  # noqa: PLC0415 - JSON is YAML, so one reader serves both; loaded only when asked
-
-    path = Path(path)
+    path = path_of(path)
     if not path.is_file():
         raise ConfigError(f"{path}: no such file; give a JSON or YAML file of an experiment")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not readable as YAML or JSON: {error}") from None
+    values = read_values(path)
     if isinstance(values, dict):  # what `experiments show` and `train --dry-run` print beside it
         values = {key: held for key, held in values.items() if key not in _PRINTED_BESIDE}
     if not isinstance(values, dict):
@@ -180,18 +176,13 @@ def with_overrides(experiment: Experiment, changes: Mapping[str, Any]) -> Experi
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
     """``["training.batch=32", "model.head.name=projection"]`` as a mapping; values are YAML scalars."""
-    import yaml  # noqa: PLC0415
-
     changes: dict[str, Any] = {}
     for text in assignments:
         key, separator, value = text.partition("=")
         if not separator or not key.strip():
             raise ConfigError(f"--set {text!r}: needed: key=value, such as training.batch=32")
         try:
-            parsed = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise ConfigError(f"--set {text!r}: the value is not readable") from None
-        # YAML takes 1e6 and 2e-4, which have no dot, for words.
-        is_number = isinstance(parsed, str) and re.fullmatch(r"[+-]?[\d.]+e[+-]?\d+", parsed, re.I)
-        changes[key.strip()] = float(parsed) if is_number else parsed
+            changes[key.strip()] = read_scalar(value)
+        except ConfigError as error:
+            raise ConfigError(f"--set {text!r}: {error}") from None
     return changes

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
+from reacgan.config.home import PathText
+from reacgan.config.registry import Checked
 from reacgan.config.resolution import Resolution, grid_of
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ DEVICES = r"auto|(cpu|mps)(:0)?|cuda(:\d+)?"
 """What a device may be called."""
 
 
-class Schema(BaseModel):
+class Schema(Checked):
     """Base of every section: frozen, unknown keys are errors, fields are documented for ``--help``."""
 
     model_config = ConfigDict(
@@ -107,7 +109,7 @@ class DataConfig(Schema):
 
     name: str = "folder"
     """Registered data set; ``reacgan data list`` names them."""
-    path: Annotated[str | None, BeforeValidator(_plain_path)] = None
+    path: Annotated[PathText | None, BeforeValidator(_plain_path)] = None
     """Where the images are, or what else the data set wants (glyphs: how many classes);
     None downloads (where the data set allows it) or uses the embedded copy."""
     resolution: Resolution = 32
@@ -272,7 +274,7 @@ class TrainingConfig(Schema):
     recompute: bool = False
     """Blocks keep only what enters them and are computed again in the backward pass: less memory, about
     a third more time."""
-    start_from: str | None = None
+    start_from: PathText | None = None
     """A run, checkpoint or model folder whose weights the run begins with, where their shapes fit."""
     freeze_d: Annotated[int, Field(ge=0)] = 0
     """How many of the backbone's stages, from the image on, keep their weights (FreezeD)."""

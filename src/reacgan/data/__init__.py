@@ -21,6 +21,7 @@ from reacgan.data.folder import inspect_data, list_folder, open_archive, open_fo
 from reacgan.data.glyphs import open_glyphs
 from reacgan.data.huggingface import open_hub
 from reacgan.data.imagenet import list_imagenet, open_imagenet
+from reacgan.data.outside import refuse_inside
 from reacgan.data.own_shape import OwnShape
 from reacgan.data.scan import Scan, refusal_of, report_refused
 from reacgan.data.table import list_csv, list_jsonl, open_csv, open_jsonl
@@ -73,6 +74,7 @@ __all__ = [
     "own_shape",
     "prepare_data",
     "refusal_of",
+    "refuse_inside",
     "report_refused",
     "survey_dataset",
     "survey_usable",

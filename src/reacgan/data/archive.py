@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reacgan.data.dataset import DataError, ImageData, chunks, combine_digest
+from reacgan.files import naming
 
 KIND = "reacgan images 1"
 
@@ -110,7 +111,7 @@ def new_archive(
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     temporary = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with naming(path), os.fdopen(handle, "wb") as file:
             writer = ArchiveWriter(
                 file, shape=shape, capacity=capacity, class_names=class_names, metadata=metadata
             )

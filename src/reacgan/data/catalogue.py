@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from reacgan.config import DataConfig, check_options, load_plugins, lookup
+from reacgan.config import DataConfig, check_options, load_plugins, lookup, with_home
 from reacgan.data.archive import is_archive, read_archive
 from reacgan.data.dataset import DataError, ImageData, Opener, check_request
 from reacgan.data.folder import held_out_path, list_folder
@@ -100,6 +100,7 @@ def _class_folders(path: str, split: str) -> list[Listing] | None:
 
 def find_set(table: Mapping[str, Opener], text: str) -> DataConfig:
     """The set that a path, a name, or NAME:PATH stands for."""
+    text = with_home(text)
     place = Path(text)
     if place.is_file():
         kind = "archive" if is_archive(place) else _TABLES.get(place.suffix.lower(), "folder")

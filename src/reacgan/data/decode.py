@@ -17,6 +17,7 @@ Arrays (``.npy``) of any number of channels go the same way in ``arrays.py``.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ from reacgan.data.plain_jpeg import open_plain
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 MAX_PIXELS = 64 * 10**6
+LIMIT_VARIABLE = "REACGAN_MAX_PIXELS"
 MIN_SIDE = 8
 RESIZE = "exif, white behind alpha, centre crop, pillow lanczos, one white a set, v3"
 
@@ -53,6 +55,26 @@ class UnreadableImageError(DataError):
         self.reason = reason
 
 
+def pixel_limit(asked: int | None = None) -> int:
+    """The most pixels of an image: what is asked for, else REACGAN_MAX_PIXELS, else 64 million.
+
+    Raises:
+        DataError: no positive whole number.
+    """
+    given = os.environ.get(LIMIT_VARIABLE, "") if asked is None else asked
+    if given == "":
+        return MAX_PIXELS
+    try:
+        limit = float(given)
+        whole = int(limit)
+    except (ValueError, OverflowError):
+        limit, whole = 0.5, 0
+    if whole != limit or whole < 1:
+        name = LIMIT_VARIABLE if asked is None else "max_pixels"
+        raise DataError(f"{name} is {given!r}; needed: a whole number of pixels, such as 2e8")
+    return whole
+
+
 def open_header(
     path: str | Path, *, content: IO[bytes] | None = None, max_pixels: int = MAX_PIXELS
 ) -> Image.Image:
@@ -63,12 +85,13 @@ def open_header(
     Raises:
         UnreadableImageError: another format, a side below 8 pixels, or more than ``max_pixels``.
     """
+    _lift_limit_of_pillow(max_pixels)
     try:
         image = Image.open(path if content is None else content, formats=FORMATS)
     except UnidentifiedImageError:
         raise UnreadableImageError(path, f"content is none of {', '.join(FORMATS)}") from None
     except Image.DecompressionBombError:
-        raise UnreadableImageError(path, f"more than {max_pixels} pixels") from None
+        raise UnreadableImageError(path, too_large(max_pixels)) from None
     except Exception as error:  # a decoder fed with a hostile file raises anything
         raise UnreadableImageError(path, f"not readable ({type(error).__name__})") from None
     reason = size_problem(image.size, max_pixels)
@@ -76,6 +99,13 @@ def open_header(
         image.close()
         raise UnreadableImageError(path, reason)
     return image
+
+
+def _lift_limit_of_pillow(max_pixels: int) -> None:
+    """Pillow has a limit for the whole process, also when it crops; ours comes first, never lower."""
+    theirs = Image.MAX_IMAGE_PIXELS
+    if theirs is not None and theirs < max_pixels > MAX_PIXELS:
+        Image.MAX_IMAGE_PIXELS = max_pixels
 
 
 @contextmanager
@@ -87,10 +117,15 @@ def pillow_warnings_off() -> Iterator[None]:
         yield
 
 
+def too_large(max_pixels: int) -> str:
+    """The reason of an image above the limit."""
+    return f"more than {max_pixels} pixels; {LIMIT_VARIABLE} allows more"
+
+
 def size_problem(size: tuple[int, int], max_pixels: int) -> str:
     """Why an image of this (width, height) is refused, or nothing."""
     if size[0] * size[1] > max_pixels:
-        return f"more than {max_pixels} pixels"
+        return too_large(max_pixels)
     return f"a side below {MIN_SIDE} pixels" if min(size) < MIN_SIDE else ""
 
 

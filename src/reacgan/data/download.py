@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from reacgan.config import path_of
 from reacgan.data.dataset import DataError
+from reacgan.files import naming
 
 _BLOCK = 1 << 20
 _TIMEOUT_SECONDS = 30
@@ -38,7 +40,7 @@ class Resource:
 
 def cache_root() -> Path:
     """``$REACGAN_CACHE``, by default ``~/.cache/reacgan``."""
-    return Path(os.environ.get("REACGAN_CACHE") or Path("~/.cache/reacgan").expanduser())
+    return path_of(os.environ.get("REACGAN_CACHE") or "~/.cache/reacgan")
 
 
 def cached_download(resource: Resource, progress: Callable[[int, int], None] | None = None) -> Path:
@@ -131,7 +133,7 @@ def _fetch(url: str, part: Path, progress: Callable[[int, int], None] | None) ->
             here = 0
         length = response.headers.get("Content-Length")
         total = here + int(length) if length is not None and length.isdigit() else 0
-        with part.open("ab" if here else "wb") as file:
+        with naming(part), part.open("ab" if here else "wb") as file:
             while block := response.read(_BLOCK):
                 file.write(block)
                 here += len(block)
@@ -213,7 +215,7 @@ def extract(archive: str | Path, folder: str | Path, *, max_bytes: int) -> Path:
         for name, source in _members(archive):
             target = temporary / _safe_name(name, archive)
             target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("xb") as file:
+            with naming(target), target.open("xb") as file:
                 while block := source.read(_BLOCK):
                     left -= len(block)
                     if left < 0:

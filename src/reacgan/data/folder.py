@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reacgan.config import Resolution, size_of
+from reacgan.config import Resolution, path_of, size_of
 from reacgan.data.archive import is_archive, new_archive, read_archive
 from reacgan.data.beside import Beside, look_beside
 from reacgan.data.dataset import (
@@ -18,7 +18,6 @@ from reacgan.data.dataset import (
     check_request,
     describe_shape,
 )
-from reacgan.data.decode import MAX_PIXELS
 from reacgan.data.layout import decide
 from reacgan.data.names import is_general, is_piece, shown
 from reacgan.data.pack import Decoder, describe, log_notes, open_listings, scan_listings
@@ -98,13 +97,14 @@ def open_archive(
     return replace(data, images=wide, known_digest=None)
 
 
-def inspect_data(path: str | Path, *, split: str = "train", max_pixels: int = MAX_PIXELS) -> Scan:
+def inspect_data(path: str | Path, *, split: str = "train", max_pixels: int | None = None) -> Scan:
     """Scan a folder of images without decoding them: classes, counts, sizes, what is refused.
 
     Raises:
         DataError: no class folders, no usable image; or a packed file, which needs no scan.
     """
-    if Path(path).is_file() and is_archive(path):
+    path = path_of(path)
+    if path.is_file() and is_archive(path):
         data = read_archive(path)
         raise DataError(
             f"{path}: already a packed set of {len(data)} images, {data.num_classes} classes, "
@@ -120,7 +120,7 @@ def prepare_data(
     resolution: Resolution,
     channels: int | None = None,
     max_refused: float = MAX_REFUSED,
-    max_pixels: int = MAX_PIXELS,
+    max_pixels: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImageData:
     """Pack a folder of images into one file that is memory-mapped: cropped, resized, labelled.
@@ -135,13 +135,14 @@ def prepare_data(
         channels: 1, 3 or 4, or what all arrays have; None takes 1 where every header of the
             training images says grey, the arrays' number where there are only arrays, and else 3.
         max_refused: the share of unusable files up to which the work goes on.
-        max_pixels: larger images are refused before they are decoded.
+        max_pixels: larger images are refused before they are decoded; None takes the environment
+            variable REACGAN_MAX_PIXELS, or 64 million.
         progress: called with (images done, images in all) for each split.
 
     Raises:
         DataError: as :func:`inspect_data`, and where too many files are refused.
     """
-    path, out = Path(path), Path(out)
+    path, out = path_of(path), path_of(out)
     check_request(
         split="train", resolution=resolution, channels=3 if channels is None else channels
     )

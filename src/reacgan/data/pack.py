@@ -20,7 +20,7 @@ from reacgan.config import Resolution, size_of
 from reacgan.data.archive import new_archive, read_archive
 from reacgan.data.arrays import is_array
 from reacgan.data.dataset import PICTURE_CHANNELS, DataError, ImageData, no_such_channels
-from reacgan.data.decode import MAX_PIXELS, RESIZE, pillow_warnings_off
+from reacgan.data.decode import RESIZE, pillow_warnings_off, pixel_limit
 from reacgan.data.download import cache_root
 from reacgan.data.names import readable_name
 from reacgan.data.parallel import ordered_map
@@ -61,7 +61,7 @@ class Decoder:
     channels: int
     report: Path
     max_refused: float = MAX_REFUSED
-    max_pixels: int = MAX_PIXELS
+    max_pixels: int | None = None
     progress: Progress | None = None
     workers: Sequence[Worker] = ()
     refused: list[Refused] = field(default_factory=list)
@@ -74,9 +74,8 @@ class Decoder:
         if self.channels not in PICTURE_CHANNELS and not any(map(is_array, self.scan.files)):
             raise DataError(f"{self.scan.root}: {no_such_channels(self.channels)}")
         height, width = size_of(self.resolution)
-        decode = Decode(
-            str(self.scan.root), height, width, self.channels, self.max_pixels, self.scan.whites
-        )
+        most = pixel_limit(self.max_pixels)
+        decode = Decode(str(self.scan.root), height, width, self.channels, most, self.scan.whites)
         boxes = self.scan.boxes or (None,) * len(self.scan.files)
         items = list(zip(self.scan.files, boxes, strict=True))
         images: list[npt.NDArray[np.uint8]] = []
@@ -120,20 +119,21 @@ class Decoder:
 def scan_listings(
     listings: list[Listing],
     *,
-    max_pixels: int = MAX_PIXELS,
+    max_pixels: int | None = None,
     workers: Sequence[Worker] | None = None,
 ) -> Scan:
     """Scan the last of the listings; one for train that comes before it decides on the classes.
 
     Processes of its own help where it pays; ``workers`` are taken instead where they are given.
     """
+    most = pixel_limit(max_pixels)
     if workers is None:
         with workers_for(listings[-1].entries) as own:
-            return scan_listings(listings, max_pixels=max_pixels, workers=own)
-    scan = scan_listing(listings[0], max_pixels=max_pixels, workers=workers)
+            return scan_listings(listings, max_pixels=most, workers=own)
+    scan = scan_listing(listings[0], max_pixels=most, workers=workers)
     for listing in listings[1:]:
         known = with_classes(listing, scan.class_names)
-        scan = scan_listing(known, max_pixels=max_pixels, workers=workers, whites=scan.whites)
+        scan = scan_listing(known, max_pixels=most, workers=workers, whites=scan.whites)
     return scan
 
 
@@ -145,7 +145,7 @@ def open_listings(
     max_refused: float = MAX_REFUSED,
 ) -> ImageData:
     """The images of the last listing from the cache of packed files, packed now if not there."""
-    key = cache_key(RESIZE, size_of(resolution), channels, MAX_PIXELS, stamps_of(listings))
+    key = cache_key(RESIZE, size_of(resolution), channels, pixel_limit(), stamps_of(listings))
     cached = read_cached(key)
     source = f"{listings[-1].root} ({listings[-1].split})"
     if cached is not None:

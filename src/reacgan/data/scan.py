@@ -19,6 +19,7 @@ from reacgan.data.processes import Worker
 from reacgan.data.tree import find_layout
 from reacgan.data.walk import Entry, Listing, list_split
 from reacgan.data.work import ReadHeader, read_reach
+from reacgan.files import naming
 
 MAX_REFUSED = 0.05
 
@@ -192,7 +193,7 @@ def report_refused(scan: Scan | Iterable[Refused], path: str | Path) -> Path:
     path = Path(path)
     refused = scan.refused if isinstance(scan, Scan) else tuple(scan)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
+    with naming(path), path.open("w", encoding="utf-8", errors="backslashreplace") as file:
         file.writelines(f"{one.reason}\t{_one_line(one.path)}\n" for one in refused)
     return path
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from reacgan.config import ConfigError, DataConfig
+from reacgan.config import ConfigError, DataConfig, with_home
 from reacgan.data import DataError, ImageData, find_dataset, open_dataset
 from reacgan.data.flat import is_flat
 from reacgan.data.scan import MAX_REFUSED
@@ -124,6 +124,7 @@ def open_reference(
         return Reference(named, facts={"split": split or "as given", "part": "whole"})
     if isinstance(named, DataConfig):
         return open_configured(named, split)
+    named = with_home(str(named))
     path = Path(named)
     if path.suffix.lower() == ".npz" and (holds_statistics(path) or not path.is_file()):
         facts = {"split": "statistics", "part": "whole"}
@@ -131,7 +132,7 @@ def open_reference(
     if is_flat(path) or (path.is_file() and is_sample_file(path)):
         return _loose(path, split, resolution, channels)
     wish = Wish(resolution, channels, like, crop)
-    return open_named(find_dataset(str(named)), split, wish)
+    return open_named(find_dataset(named), split, wish)
 
 
 def _loose(path: Path, split: str | None, resolution: Any, channels: int | None) -> Reference:

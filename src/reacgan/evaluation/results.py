@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from reacgan.config import ConfigError
+from reacgan.files import naming
 
 _BETTER = ("lower", "higher", "neither")
 
@@ -138,7 +139,7 @@ def append_scores(path: Path, scores: Iterable[Score]) -> None:
     if not text:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b", buffering=0) as file:
+    with naming(path), path.open("a+b", buffering=0) as file:
         if file.seek(0, os.SEEK_END) > 0:
             file.seek(-1, os.SEEK_END)
             text = text if file.read(1) == b"\n" else b"\n" + text

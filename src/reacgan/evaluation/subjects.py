@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from reacgan import hub
-from reacgan.config import ConfigError, DataConfig, Device
+from reacgan.config import ConfigError, DataConfig, Device, with_home
 from reacgan.data import DataError, ImageData, find_dataset, open_dataset
 from reacgan.evaluation.manner import Manner, notes_on
 from reacgan.evaluation.own_shape import Wish
@@ -167,15 +167,21 @@ def find_subjects(
     Raises:
         ConfigError: nothing there, or images of many sizes.
     """
+    path = with_home(str(path))
     place = Path(path)
     if not place.exists() and (str(path) in hub.known_models() or str(path).startswith("hub:")):
         place = hub.locate(path)
-    holds_model = any((place / name).exists() for name in ("config.json", "experiment.json"))
-    if holds_model or (place / "model" / "config.json").exists():
+    if holds_generator(place):
         return _generators(place, checkpoint, device)
     if checkpoint != "last":
         raise ConfigError(f"checkpoint is {checkpoint!r}, which only a run has; {place} is none")
     return [_folder(str(path), resolution, channels)]
+
+
+def holds_generator(place: Path) -> bool:
+    """Whether it is the folder of a run or of a model, and not one of images."""
+    files = ("config.json", "experiment.json", "model/config.json")
+    return any((place / name).exists() for name in files)
 
 
 def _generators(place: Path, checkpoint: str, device: Device) -> list[Subject]:

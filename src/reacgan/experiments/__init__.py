@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reacgan.config import ConfigError, Experiment, lookup
+from reacgan.config import ConfigError, Experiment, load_experiment, lookup, path_of
 from reacgan.experiments import cifar
 from reacgan.experiments.digits import DIGITS
 from reacgan.experiments.glyphs import GLYPHS
@@ -24,7 +24,20 @@ EXPERIMENTS: dict[str, Experiment] = {
     )
 }
 
-__all__ = ["EXPERIMENTS", "experiment"]
+_ENDINGS = (".json", ".yaml", ".yml")
+
+__all__ = ["EXPERIMENTS", "experiment", "named_or_file"]
+
+
+def named_or_file(text: str) -> Experiment:
+    """The experiment of that name, or the one in that file, whatever the file's name ends in.
+
+    Raises:
+        ConfigError: as :func:`experiment` and :func:`reacgan.load_experiment`.
+    """
+    path = path_of(text)
+    is_file = path.suffix.lower() in _ENDINGS or path.is_file()
+    return load_experiment(path) if is_file and text not in EXPERIMENTS else experiment(text)
 
 
 def experiment(name: str) -> Experiment:

@@ -11,7 +11,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from reacgan.config import ConfigError, Device, check_options, lookup
+from reacgan.config import ConfigError, Device, check_options, lookup, path_of
 from reacgan.data import ImageData
 from reacgan.data.download import cache_root
 from reacgan.devices import find_device
@@ -69,7 +69,7 @@ def build_extractor(
     """
     options = dict(options or {})
     if name_or_path not in EXTRACTORS and _is_path(name_or_path):
-        extractor = _of_file(Path(name_or_path).expanduser(), options)
+        extractor = _of_file(path_of(name_or_path), options)
         extractor.to(find_device(device))
         return extractor
     member: Any = lookup("extractor", EXTRACTORS, name_or_path)

@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from reacgan.config import ConfigError, Device
+from reacgan.config import ConfigError, Device, path_of, with_home
 from reacgan.devices import find_device
 from reacgan.extractors.arithmetic import exact, tensors_digest
 from reacgan.extractors.base import Extracted, Extractor
@@ -126,11 +126,11 @@ class Pretrained(Extractor):
     def fetch(self, weights: str, revision: str | None) -> tuple[Any, dict[str, Any]]:
         """The network with the weights of a folder or repository, none of them missing."""
         transformers = library(self.name)
-        local = Path(weights).expanduser().is_dir()
+        local = path_of(weights).is_dir()
         try:
             with _quiet(transformers):
                 network, report = getattr(transformers, self.architecture).from_pretrained(
-                    str(Path(weights).expanduser()) if local else weights,
+                    with_home(weights) if local else weights,
                     revision=revision or "main",
                     use_safetensors=True,
                     output_loading_info=True,

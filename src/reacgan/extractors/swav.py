@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from reacgan.config import ConfigError
+from reacgan.config import ConfigError, path_of
 from reacgan.extractors.base import Extracted
 from reacgan.extractors.pretrained import Pretrained, library
 from reacgan.extractors.resize import Filter
@@ -71,7 +70,7 @@ class Swav(Pretrained):
                 f"the extractor {self.name!r} needs its published weights: fetch {URL} and give "
                 "weights=FILE"
             )
-        if not weights.endswith(_ENDINGS) or Path(weights).expanduser().is_dir():
+        if not weights.endswith(_ENDINGS) or path_of(weights).is_dir():
             return self.fetch(weights, revision)
         with torch.random.fork_rng(devices=[]):
             network = transformers.ResNetModel(transformers.ResNetConfig(**_RESNET50))
@@ -82,7 +81,7 @@ class Swav(Pretrained):
         }
         needed = {torchvision_name(name): tuple(value.shape) for name, value in own.items()}
         layout = {f"{_PREFIX}{name}": shape for name, shape in {**needed, **_HEADS}.items()}
-        found = read_weights(Path(weights).expanduser(), self.name, layout).tensors
+        found = read_weights(path_of(weights), self.name, layout).tensors
         network.load_state_dict(
             {name: found[f"{_PREFIX}{torchvision_name(name)}"] for name in own}, strict=False
         )

@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from reacgan.config import ConfigError
+from reacgan.config import ConfigError, path_of
 from reacgan.data import DataError
 from reacgan.data.download import cache_root, download
 from reacgan.files import digest_of, flush_to_disk, replacing
@@ -72,7 +72,7 @@ def load_weights(path: str | None, published: Published, layout: Layout) -> Weig
         ConfigError: no such file, damaged, code instead of tensors, or of another network.
     """
     if path is not None:
-        return read_weights(Path(path).expanduser(), published.extractor, layout)
+        return read_weights(path_of(path), published.extractor, layout)
     kept = kept_at(published)
     found = _read_kept(kept, published.extractor, layout)
     if found is not None:

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from reacgan import __version__
-from reacgan.config import ConfigError, Device, parse_experiment
+from reacgan.config import ConfigError, Device, parse_experiment, path_of
 from reacgan.devices import find_device
-from reacgan.files import flush_folder
+from reacgan.files import flush_folder, naming
 from reacgan.hub.card import card
 from reacgan.hub.folder import (
     CONFIG,
@@ -69,7 +69,7 @@ def save(
     Raises:
         ConfigError: the folder exists and is something else than a model folder; an unknown dtype.
     """
-    folder = Path(folder).resolve()
+    folder = path_of(folder).resolve()
     other = folder.exists() and not folder.is_dir()
     if other or (folder.exists() and any(folder.iterdir()) and not (folder / CONFIG).exists()):
         raise ConfigError(f"{folder}: exists and is not a model folder; choose another place")
@@ -79,7 +79,8 @@ def save(
     writing = folder.with_name(f".writing-{folder.name}")
     shutil.rmtree(writing, ignore_errors=True)
     writing.mkdir()
-    write_tensors(stored(model.generator, dtype), writing / WEIGHTS)
+    with naming(folder / WEIGHTS):
+        write_tensors(stored(model.generator, dtype), writing / WEIGHTS)
     config = {
         "format": FORMAT,
         "reacgan": __version__,
@@ -92,10 +93,12 @@ def save(
         kind, moving = model.norms.kind, model.norms.moving
         config["statistics"] = {"kind": kind, "distance": round(model.norms.distance, 6)}
         if kind == "own":
-            write_tensors({name: value.cpu() for name, value in moving.items()}, writing / MOVING)
+            with naming(folder / MOVING):
+                write_tensors({name: value.cpu() for name, value in moving.items()}, writing / MOVING)
             config["moving_sha256"] = digest(writing / MOVING)
     if discriminator is not None:
-        write_tensors(stored(discriminator, dtype), writing / DISCRIMINATOR)
+        with naming(folder / DISCRIMINATOR):
+            write_tensors(stored(discriminator, dtype), writing / DISCRIMINATOR)
         config["discriminator_sha256"] = digest(writing / DISCRIMINATOR)
     held = {**(facts or {}), **config, **({"dtype": dtype} if dtype else {})}
     files = {"README.md": card(model), **(beside or {})}
@@ -103,7 +106,8 @@ def save(
     for name, content in files.items():
         # A folder's name may hold bytes that are no UTF-8, and with it a class name.
         text = content if isinstance(content, bytes) else content.encode(errors="replace")
-        (writing / name).write_bytes(text)
+        with naming(folder / name):
+            (writing / name).write_bytes(text)
     flush_folder(writing)
     _put_in_place(writing, folder)
     return folder

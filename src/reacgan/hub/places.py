@@ -11,7 +11,7 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
-from reacgan.config import ConfigError, suggest
+from reacgan.config import ConfigError, path_of, suggest, with_home
 from reacgan.hub.folder import CONFIG
 
 HUB = "hub:"
@@ -30,7 +30,7 @@ def weight_folders() -> list[Path]:
     if package.parent.name == "src" and (root / "pyproject.toml").is_file():
         places.append(root / "weights")
     if os.environ.get(VARIABLE):
-        places.append(Path(os.environ[VARIABLE]).expanduser())
+        places.append(path_of(os.environ[VARIABLE]))
     return [place for place in places if place.is_dir()]
 
 
@@ -58,7 +58,7 @@ def locate(named: str | Path, *, revision: str | None = None, ids: bool = False)
     Raises:
         ConfigError: an unknown name, or a repository that cannot be had.
     """
-    text = str(named)
+    text = with_home(str(named))
     path = Path(text).absolute()
     # A save that was cut off between its two renames leaves the old model under its second name.
     if path.exists() or path.with_name(f".old-{path.name}").exists():

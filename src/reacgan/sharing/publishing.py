@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from reacgan import hub
-from reacgan.config import ConfigError, parse_experiment
+from reacgan.config import ConfigError, parse_experiment, path_of
 from reacgan.evaluation.results import Score, read_scores
 from reacgan.hub.licence_names import licence_of
 from reacgan.hub.models import Stored, stored
@@ -58,7 +58,7 @@ def publish(
     Raises:
         ConfigError: not the folder of a run, nothing saved in it yet, or a licence that is neither.
     """
-    name = name or Path(folder).resolve().name
+    name = name or path_of(folder).resolve().name
     if not re.fullmatch(r"[\w.-]+", name):
         raise ConfigError(f"name is {name!r}; allowed: letters, digits, and . _ -")
     if licence is not None:
@@ -67,7 +67,7 @@ def publish(
     record = record_of(place)
     model = as_stored(hub.load(place, device="cpu"), dtype)
     if scores is None or isinstance(scores, str | Path):
-        scores = _read(Path(scores) if scores is not None else record.path / SCORES, scores)
+        scores = _read(path_of(scores) if scores is not None else record.path / SCORES, scores)
     chosen = scores_of(scores, model.images_seen)
     judge = _discriminator(record, model.images_seen)
     kept = samples.fixed_samples(model)

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from reacgan.config import ConfigError
-from reacgan.files import digest_of, flush_folder, flush_to_disk
+from reacgan.files import digest_of, flush_folder, flush_to_disk, naming
 from reacgan.training.background import Saveable
 from reacgan.training.state import TrainState
 
@@ -49,7 +49,7 @@ def save_checkpoint(
         The new checkpoint's folder.
 
     Raises:
-        OSError, SafetensorError: the disk is full or read-only; nothing is left of the attempt.
+        OSError: the disk is full or read-only; nothing is left of the attempt.
     """
     folder.mkdir(parents=True, exist_ok=True)
     final = folder / f"{state.images_seen:012d}"
@@ -80,9 +80,10 @@ def _write(state: Saveable, writing: Path, facts: dict[str, Any]) -> None:
     digests = {}
     for part, tensors in state.tensors().items():
         file = writing / f"{part}.safetensors"
-        save_file(
-            {name: value.detach().contiguous().cpu() for name, value in tensors.items()}, file
-        )
+        with naming(file):
+            save_file(
+                {name: value.detach().contiguous().cpu() for name, value in tensors.items()}, file
+            )
         digests[file.name] = digest_of(file)
     manifest = {
         "format": FORMAT,
@@ -90,7 +91,8 @@ def _write(state: Saveable, writing: Path, facts: dict[str, Any]) -> None:
         "facts": facts,
         "digests": digests,
     }
-    (writing / _MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+    with naming(writing / _MANIFEST):
+        (writing / _MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
     flush_folder(writing)
 
 

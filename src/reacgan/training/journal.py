@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from reacgan.files import write_text
+from reacgan.files import naming, write_text
 
 Position = tuple[int, dict[str, Tensor], dict[str, int]]
 """When the last line was read, and what was added since."""
@@ -145,7 +145,7 @@ class Journal:
 
     def _append(self, line: Mapping[str, Any]) -> None:
         if self.path is not None:
-            with self.path.open("a", encoding="utf-8") as file:
+            with naming(self.path), self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from reacgan import distributed
-from reacgan.config import ConfigError, Device, Experiment
-from reacgan.data import DataError, ImageData, open_dataset
+from reacgan.config import ConfigError, Device, Experiment, path_of
+from reacgan.data import DataError, ImageData, open_dataset, refuse_inside
 from reacgan.models import complete
 from reacgan.sampling import save_png
 from reacgan.training.checkpoint import list_checkpoints, load_latest
@@ -78,7 +78,9 @@ def train(
     engine = Engine(device, experiment.training.precision, experiment.speed)
     experiment = complete(experiment)
     engine.settle(experiment)
-    folder = RunFolder(Path(out))
+    folder = RunFolder(path_of(out))
+    if data is None:
+        refuse_inside(folder.path, experiment.data.path)
     main = distributed.is_main()
     with (
         StopRequest(grace=_GRACE if engine.world > 1 else 0.0) as request,
@@ -134,6 +136,7 @@ def _train_held(
     with tasks.writer:
         try:
             with memory_explained(experiment, state, data, engine):
+                progress.begin()
                 done = run(
                     trainer,
                     journal,

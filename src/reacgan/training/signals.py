@@ -1,7 +1,8 @@
-"""SIGINT and SIGTERM: the first asks the run to save and stop, the second ends it at once."""
+"""SIGINT, SIGTERM and SIGHUP: the first asks the run to save and stop, the second ends it at once."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -9,6 +10,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
+
+# A terminal that closes sends this; Windows has none. A shell that closes may send it again, to itself and
+# to each of its jobs, so another one never ends a run that is saving.
+_HANGUP = getattr(signal, "SIGHUP", None)
 
 
 class Interrupted(BaseException):
@@ -32,7 +37,7 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            for name in (signal.SIGINT, signal.SIGTERM):
+            for name in _asking():
                 self._previous[name] = signal.signal(name, self._receive)
         return self
 
@@ -47,12 +52,15 @@ class StopRequest:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.number is not None:
-            if time.monotonic() - self._came >= self.grace:
+            if time.monotonic() - self._came >= self.grace and number != _HANGUP:
                 os._exit(128 + number)
             return
         self.number, self._came = number, time.monotonic()
         # Not print: a signal may come while something else is being printed.
-        os.write(2, b"\nstopping: the state is saved; a second signal ends it at once, unsaved\n")
+        with contextlib.suppress(OSError):  # the terminal may be what has gone
+            os.write(
+                2, b"\nstopping: the state is saved; a second signal ends it at once, unsaved\n"
+            )
         if self._interrupting:
             raise Interrupted
 
@@ -69,3 +77,11 @@ class StopRequest:
     def set(self) -> bool:
         """Whether a signal has come."""
         return self.number is not None
+
+
+def _asking() -> list[signal.Signals]:
+    """The signals that ask to stop; a hangup is none where it is ignored, as ``nohup`` has it."""
+    wanted = [signal.SIGINT, signal.SIGTERM]
+    if _HANGUP is not None and signal.getsignal(_HANGUP) is not signal.SIG_IGN:
+        wanted.append(_HANGUP)
+    return wanted

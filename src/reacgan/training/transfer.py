@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from reacgan import hub
-from reacgan.config import ConfigError
+from reacgan.config import ConfigError, path_of
 from reacgan.training.checkpoint import (
     CheckpointError,
     list_checkpoints,
@@ -133,7 +133,7 @@ def read_source(path: str | Path) -> Source:
     Raises:
         ConfigError: there are none, or they are damaged.
     """
-    folder = Path(path)
+    folder = path_of(path)
     if not folder.is_dir():
         raise ConfigError(
             f"training.start_from is {str(path)!r}: no such folder; give the folder of a run, of a "

@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor
 
-from reacgan.config import ConfigError, Experiment
+from reacgan.config import ConfigError, Experiment, path_of
 from reacgan.files import digest_of
 from reacgan.hub.card import card
 from reacgan.hub.convert.advice import advice
@@ -81,8 +81,8 @@ def convert_checkpoint(
             counterpart.
     """
     held = _with_shortcut(_supported(experiment), in_place_relu)
-    given, beside = find_files(Path(path).expanduser(), use_average=use_average)
-    judge = beside if discriminator is None else Path(discriminator).expanduser()
+    given, beside = find_files(path_of(path), use_average=use_average)
+    judge = beside if discriminator is None else path_of(discriminator)
     files = [read_published(file) for file in (given, judge) if file is not None]
     chunked = held.model.generator.name == "biggan"
     names = _class_names(files[0], class_names, chunked=chunked)

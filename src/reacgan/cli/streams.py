@@ -1,0 +1,78 @@
+"""Standard output and error as they come: any encoding, closed, full, or with nobody who reads.
+
+What a command prints comes after its work, so printing never undoes the work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import TextIO
+
+_BROKEN_PIPE = 128 + 13
+
+
+def make_patient() -> None:
+    """Letters that an output's encoding lacks become ``?``; a closed output takes all and keeps nothing."""
+    _fill_closed_numbers()
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed, as `>&-` leaves it, or a program without a console
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def _fill_closed_numbers() -> None:
+    """Where 0, 1 or 2 is closed the next file opened would get the number, and what is printed with it."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+
+
+def close_output(code: int) -> int:
+    """Write out what is still held back; the exit code, which says if that could not be."""
+    problem = flush(sys.stdout)
+    if isinstance(problem, BrokenPipeError):
+        code = code or _BROKEN_PIPE  # who read the output has gone, as `head` does
+    elif problem is not None:
+        complain(f"standard output: {problem.strerror or problem}")
+        code = code or 1
+    flush(sys.stderr)
+    return code
+
+
+def flush(stream: TextIO) -> OSError | None:
+    """Write out what is held back; where that fails the stream takes all from now on and keeps nothing."""
+    try:
+        stream.flush()
+    except OSError as error:
+        with contextlib.suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+        return error
+    except ValueError:  # closed by whoever uses us
+        return None
+    return None
+
+
+def complain(text: str) -> None:
+    """What went wrong, in one line for a person; a terminal that is gone is no further mistake."""
+    with contextlib.suppress(OSError, ValueError):
+        print(f"reacgan: {text}", file=sys.stderr, flush=True)
+
+
+def is_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is what is behind an error: libraries make others of it while they are imported."""
+    met: set[int] = set()
+    while error is not None and id(error) not in met:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        met.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False

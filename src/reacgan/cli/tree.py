@@ -1,0 +1,70 @@
+"""The tree of commands, and what their errors look like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cyclopts
+
+from reacgan import __version__
+from reacgan.cli import (
+    cache,
+    data,
+    doctor,
+    evaluate,
+    experiments,
+    report,
+    sample,
+    streams,
+    train,
+    walk,
+    weights,
+)
+from reacgan.cli.values import convert, written_out
+
+
+def build_app() -> cyclopts.App:
+    """The tree of commands."""
+    app = cyclopts.App(
+        name="reacgan",
+        help="Class-conditional GANs you can train, judge and share.",
+        version=__version__,
+        help_format="plaintext",
+        default_parameter=cyclopts.Parameter(negative=(), converter=convert),
+        exit_on_error=False,
+        print_error=True,
+        result_action="return_value",
+    )
+    app.command(train.train)
+    app.command(sample.sample)
+    app.command(walk.walk)
+    app.command(experiments.app())
+    app.command(data.app())
+    app.command(evaluate.evaluate)
+    app.command(report.report)
+    app.command(weights.app())
+    app.command(cache.app())
+    app.command(doctor.doctor)
+    return app
+
+
+def run(words: Sequence[str]) -> int:
+    """Run a command; its exit code, of mistakes too."""
+    try:
+        return int(build_app()(written_out(words)) or 0)
+    except cyclopts.CycloptsError:
+        return 2  # already printed
+    except BrokenPipeError:
+        return 128 + 13
+    except (ValueError, FloatingPointError, OSError) as error:
+        if not _meant_for_a_person(error):
+            raise
+        streams.complain(str(error))
+        return 1
+
+
+def _meant_for_a_person(error: Exception) -> bool:
+    from reacgan.config import ConfigError  # noqa: PLC0415 - only once something went wrong
+
+    named = {"NonFiniteError"}
+    return isinstance(error, ConfigError | OSError) or type(error).__name__ in named

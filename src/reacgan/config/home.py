@@ -1,0 +1,43 @@
+"""Paths as people write them: ``~`` is the home folder, wherever a path may stand."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+# At the beginning, or after a name: ~/photos, NAME:~/photos, NAME=~/photos, --out=~/runs.
+_HOME = re.compile(r"(?P<before>(?:-*[\w.-]+[:=])*)(?P<home>~[\w.-]*)(?P<rest>[/\\].*)?", re.DOTALL)
+
+
+def with_home(text: str) -> str:
+    """The text with a leading ``~`` or ``~user`` written out, also behind ``NAME:`` and ``NAME=``.
+
+    A ``~`` alone is the home folder where it is all there is, or behind an option (``--out=~``):
+    behind any other name it stays, since YAML reads ``key=~`` as nothing. A folder that is really
+    called ``~`` is ``./~``.
+    """
+    found = _HOME.fullmatch(text)
+    if found is None:
+        return text
+    before, rest = found["before"], found["rest"]
+    if rest is None and before and not before.startswith("--"):
+        return text
+    home = os.path.expanduser(found["home"])  # noqa: PTH111 - Path raises at a user it does not know
+    return f"{before}{home}{rest or ''}"
+
+
+def path_of(given: str | Path) -> Path:
+    """A path that a person gave, with ``~`` written out."""
+    return Path(with_home(str(given)))
+
+
+def _written_out(value: Any) -> Any:
+    return with_home(value) if isinstance(value, str) else value
+
+
+PathText = Annotated[str, BeforeValidator(_written_out)]
+"""A path in a configuration."""
