@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import cyclopts
 from cyclopts import Parameter
+
+from reacgan.cli import streams
 
 if TYPE_CHECKING:
     from reacgan.config import Resolution
@@ -183,8 +184,8 @@ def prepare(
         raise DataError(f"{out}: exists; choose another name, or delete it first")
 
     def show(done: int, total: int) -> None:
-        if sys.stderr.isatty() and (done % 256 == 0 or done == total):
-            sys.stderr.write(f"\r{done:,} / {total:,} images" + ("\n" if done == total else ""))
+        if streams.line_moves() and (done % 256 == 0 or done == total):
+            streams.tell(f"\r{done:,} / {total:,} images", end="\n" if done == total else "")
 
     data = prepare_data(
         path,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from reacgan.cli import streams
 from reacgan.cli.device import Device
 
 if TYPE_CHECKING:
@@ -239,32 +239,32 @@ class Talk:
 
     def __init__(self, *, quiet: bool) -> None:
         self.quiet = quiet
-        self.moving = sys.stderr.isatty()
+        self.moving = streams.line_moves()
         self._shown = False
 
     def say(self, text: str) -> None:
         """A stage begins."""
         if not self.quiet:
             self.end()
-            print(text, file=sys.stderr, flush=True)
+            streams.tell(text)
 
     def progress(self, done: int, total: int | None) -> None:
         """So many images have been looked at."""
         if not self.quiet and self.moving:
             of = f" of {total:,}" if total is not None else ""
-            print(f"\r\x1b[2K{done:,}{of} images", end="", file=sys.stderr, flush=True)
+            streams.tell(f"\r\x1b[2K{done:,}{of} images", end="")
             self._shown = True
 
     def end(self) -> None:
         """Close the moving line."""
         if self._shown:
-            print(file=sys.stderr, flush=True)
+            streams.tell("")
             self._shown = False
 
 
 def _print_skipped(result: Evaluation) -> None:
     for name, reason in result.skipped.items():
-        print(f"not measured: {name}: {reason}", file=sys.stderr)
+        streams.tell(f"not measured: {name}: {reason}")
 
 
 def _print(scores: list[Score], folder: Path, *, quiet: bool) -> None:

@@ -10,7 +10,7 @@ import os
 import sys
 from typing import TextIO
 
-_BROKEN_PIPE = 128 + 13
+BROKEN_PIPE = 128 + 13
 
 
 def make_patient() -> None:
@@ -38,7 +38,7 @@ def close_output(code: int) -> int:
     """Write out what is still held back; the exit code, which says if that could not be."""
     problem = flush(sys.stdout)
     if isinstance(problem, BrokenPipeError):
-        code = code or _BROKEN_PIPE  # who read the output has gone, as `head` does
+        code = code or BROKEN_PIPE  # who read the output has gone, as `head` does
     elif problem is not None:
         complain(f"standard output: {problem.strerror or problem}")
         code = code or 1
@@ -56,15 +56,34 @@ def flush(stream: TextIO) -> OSError | None:
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)
         return error
-    except ValueError:  # closed by whoever uses us
+    except ValueError:  # closed by whoever called
         return None
     return None
 
 
 def complain(text: str) -> None:
     """What went wrong, in one line for a person; a terminal that is gone is no further mistake."""
+    tell(f"reacgan: {text}")
+
+
+def explained(error: Exception) -> str:
+    """An error in words; where printing failed that names no file, standard output is what it was."""
+    if isinstance(error, OSError) and error.filename is None:
+        problem = flush(sys.stdout)  # which fails again
+        if problem is not None:
+            return f"standard output: {problem.strerror}"
+    return str(error)
+
+
+def tell(text: str, end: str = "\n") -> None:
+    """What goes on, on standard error; one that nobody reads any more ends no work."""
     with contextlib.suppress(OSError, ValueError):
-        print(f"reacgan: {text}", file=sys.stderr, flush=True)
+        print(text, end=end, file=sys.stderr, flush=True)
+
+
+def line_moves() -> bool:
+    """Whether a line on standard error may be written over: on a terminal that can."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def is_interrupt(error: BaseException | None) -> bool:

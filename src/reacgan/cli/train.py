@@ -69,9 +69,7 @@ def train(
         changes["training.images"] = images
     if speed is not None:
         changes["speed.mode"] = speed
-    experiment = _resolve(
-        name, data, device, changes=None if quiet or dry_run else changes, quiet=quiet
-    )
+    experiment = _resolve(name, data, device, changes, table=not (quiet or dry_run), quiet=quiet)
     experiment = complete(experiment.replace(**changes))
     folder = out or Path("runs") / experiment.name.replace("/", "-")
     if dry_run:
@@ -132,11 +130,12 @@ def _resolve(
     name: str | None,
     data: Path | None,
     device: str,
+    changes: dict[str, Any],
     *,
-    changes: dict[str, Any] | None,
-    quiet: bool = False,
+    table: bool,
+    quiet: bool,
 ) -> Experiment:
-    """The experiment before ``changes``; those are only for the table, None prints none."""
+    """The experiment before ``changes``; one that is derived follows from them, and shows why."""
     from reacgan.config import ConfigError  # noqa: PLC0415
     from reacgan.experiments import named_or_file  # noqa: PLC0415
 
@@ -151,13 +150,11 @@ def _resolve(
         return found.replace(**_elsewhere(data))
     from reacgan.experiments.derive import derive_experiment  # noqa: PLC0415
 
-    derived = derive_experiment(str(data), device=device)
+    derived = derive_experiment(str(data), device=device, given=changes)
     if not quiet:
         _say(derived.notes)
-    for choice in derived.choices if changes is not None else ():
-        mine = changes is not None and choice.key in changes
-        value = changes[choice.key] if changes is not None and mine else choice.value
-        print(f"{choice.key:24} {value!s:>10}   {'as you say' if mine else choice.reason}")
+    for choice in derived.choices if table else ():
+        print(f"{choice.key:24} {choice.value!s:>10}   {choice.reason}")
     return derived.experiment
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import cyclopts
 
@@ -21,6 +24,11 @@ from reacgan.cli import (
     weights,
 )
 from reacgan.cli.values import convert, written_out
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_NARROWEST, _USUAL = 20, 80
 
 
 def build_app() -> cyclopts.App:
@@ -51,16 +59,30 @@ def build_app() -> cyclopts.App:
 def run(words: Sequence[str]) -> int:
     """Run a command; its exit code, of mistakes too."""
     try:
-        return int(build_app()(written_out(words)) or 0)
+        return int(build_app()(written_out(words), **_consoles()) or 0)
     except cyclopts.CycloptsError:
         return 2  # already printed
     except BrokenPipeError:
-        return 128 + 13
+        return streams.BROKEN_PIPE
+    except SystemExit as ended:  # as the printer of help answers a pipe that is closed
+        return streams.BROKEN_PIPE if isinstance(ended.__context__, BrokenPipeError) else 1
     except (ValueError, FloatingPointError, OSError) as error:
         if not _meant_for_a_person(error):
             raise
-        streams.complain(str(error))
+        streams.complain(streams.explained(error))
         return 1
+
+
+def _consoles() -> dict[str, Console]:
+    """Consoles of a usual width where the terminal's is none: in one column help never ends."""
+    if shutil.get_terminal_size().columns >= _NARROWEST and os.environ.get("COLUMNS") != "0":
+        return {}
+    from rich.console import Console  # noqa: PLC0415
+
+    return {
+        "console": Console(width=_USUAL),
+        "error_console": Console(width=_USUAL, stderr=True),
+    }
 
 
 def _meant_for_a_person(error: Exception) -> bool:

@@ -4,7 +4,7 @@ from reacgan.config.entry_points import load_plugins
 from reacgan.config.home import PathText, path_of, with_home
 from reacgan.config.registry import ConfigError, check_options, explain, lookup, suggest
 from reacgan.config.reporting import ReportConfig, ScoresConfig, WatchConfig
-from reacgan.config.resolution import Grid, Resolution, grid_of, size_of
+from reacgan.config.resolution import Grid, Resolution, grid_of, neighbours, size_of
 from reacgan.config.schema import (
     Experiment,
     known_keys,
@@ -78,6 +78,7 @@ __all__ = [
     "load_experiment",
     "load_plugins",
     "lookup",
+    "neighbours",
     "parse_assignments",
     "parse_experiment",
     "path_of",

@@ -77,10 +77,16 @@ def grid_of(resolution: int | tuple[int, int]) -> Grid:
         if side % step:
             raise ConfigError(
                 f"resolution is {describe(resolution)}; with a shorter side of {shorter} each side "
-                f"must be a multiple of {step}, such as {side - side % step} or "
-                f"{side - side % step + step}. Images of any size are cropped and resized to it."
+                f"must be a multiple of {step}, such as {neighbours(side, step)}. Images of any size are "
+                "cropped and resized to it."
             )
     return Grid(size[0] >> doublings, size[1] >> doublings, doublings)
+
+
+def neighbours(value: int, step: int) -> str:
+    """The multiples of ``step`` on both sides of a value that is none, as examples in a message."""
+    below = value - value % step
+    return f"{below} or {below + step}" if below else str(step)
 
 
 def describe(resolution: int | tuple[int, int]) -> str:

@@ -22,6 +22,7 @@ from reacgan.config.home import path_of
 from reacgan.config.reading import read_scalar, read_values
 from reacgan.config.registry import ConfigError, explain, suggest
 from reacgan.config.reporting import ReportConfig, ScoresConfig, WatchConfig
+from reacgan.config.resolution import neighbours
 from reacgan.config.sections import (
     ApaConfig,
     Component,
@@ -77,7 +78,8 @@ class Experiment(Schema):
         if self.training.batch % self.training.accumulate:
             raise ValueError(
                 f"training.batch is {self.training.batch}, which training.accumulate "
-                f"({self.training.accumulate}) does not divide"
+                f"({self.training.accumulate}) does not divide; take a batch such as "
+                f"{neighbours(self.training.batch, self.training.accumulate)}"
             )
         if self.training.accumulate > 1 and self.loss.latent_optimisation is not None:
             raise ValueError(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from reacgan.config import ConfigError, Device
+from reacgan.config import ConfigError, Device, neighbours
 from reacgan.data.balance import BalancedOrder
 from reacgan.data.dataset import ImageData
 from reacgan.data.order import order_of, random_words
@@ -69,10 +69,9 @@ class Loader:
         resident_limit_bytes: int | None = None,
     ) -> None:
         if batch < 1 or batch % world:
-            lower = max(1, batch // world) * world
             raise ConfigError(
                 f"batch is {batch}, which {world} processes cannot share evenly; "
-                f"take a multiple of {world}, such as {lower} or {lower + world}"
+                f"take a multiple of {world}, such as {neighbours(batch, world)}"
             )
         if not 0 <= crop < min(data.size):
             raise ConfigError(f"crop is {crop}; allowed: 0 to {min(data.size) - 1} pixels")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -31,6 +32,7 @@ _SIZES = {
     128: Size(8, 8, 120, ((4,), (1,))),
     256: Size(8, 8, 140, ((5,), (2,))),
 }
+_BASE, _NETWORK = "cifar10-small/reacgan", "biggan"
 _SMALL_SET = 100_000
 _OF_FILES = ("folder", "archive", "csv", "jsonl")
 
@@ -57,6 +59,8 @@ class Facts:
     """Median of width / height."""
     notes: tuple[str, ...] = ()
     """What was said of the set: where its classes were found, what is not read."""
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """What a person has set, by dotted keys; the other choices follow from it."""
 
 
 @dataclass(frozen=True)
@@ -78,23 +82,34 @@ class Derived:
     """What a person should know of the images."""
 
 
-def derive_experiment(path: str | Path, *, device: Device = "auto") -> Derived:
+def derive_experiment(
+    path: str | Path, *, device: Device = "auto", given: Mapping[str, Any] | None = None
+) -> Derived:
     """Look at a folder of labelled images (or a packed file) and choose an experiment for it.
 
     Args:
         path: one sub-folder a class, or ``train/`` with those, what ``prepare_data`` wrote, a table
             (.csv, .jsonl), or a registered data set as NAME or NAME:PATH.
         device: where it will be trained; ``auto`` looks.
+        given: values that are settled, by dotted keys, such as ``{"data.resolution": 16}``: the other
+            choices follow from them, and they are part of the experiment.
 
     Raises:
+        ConfigError: a value that cannot be used.
         DataError: images that cannot be used, or too many of them.
     """
-    return derive(find_facts(str(path), accelerator=_has_accelerator(device)))
+    facts = find_facts(str(path), accelerator=_has_accelerator(device))
+    return derive(replace(facts, given=dict(given or {})))
 
 
 def derive(facts: Facts) -> Derived:
     """The choices for these facts; the same facts give the same experiment."""
-    choices = tuple(Choice(*row) for row in (*_data_choices(facts), *_run_choices(facts)))
+    base = experiment(_BASE)
+    rows = [row for row in (*_data_choices(facts), *_run_choices(facts)) if _counts(row[0], facts)]
+    choices = tuple(
+        Choice(row[0], facts.given[row[0]], "as you say") if row[0] in facts.given else Choice(*row)
+        for row in rows
+    )
     size = _size(facts)
     follows = {
         "name": _name(facts),
@@ -104,8 +119,15 @@ def derive(facts: Facts) -> Derived:
         "model.backbone.attention_after": size.attention[1],
         "model.generator.latent_dim": size.latent_dim,
     }
-    changes = {**follows, **{choice.key: choice.value for choice in choices}}
-    return Derived(experiment("cifar10-small/reacgan").replace(**changes), choices, facts.notes)
+    chosen = {**follows, **{choice.key: choice.value for choice in choices}}
+    return Derived(base.replace(**chosen).replace(**facts.given), choices, facts.notes)
+
+
+def _counts(key: str, facts: Facts) -> bool:
+    """Whether a choice has an effect: none for an option of a network that is replaced by another."""
+    part = key.rpartition(".")[0]
+    member = facts.given.get(f"{part}.name", _NETWORK)
+    return key in facts.given or not part.startswith("model.") or member == _NETWORK
 
 
 def _name(facts: Facts) -> str:
@@ -116,6 +138,9 @@ def _name(facts: Facts) -> str:
 
 
 def _resolution(facts: Facts) -> Resolution:
+    if "data.resolution" in facts.given:
+        wanted = {"data.resolution": facts.given["data.resolution"]}
+        return experiment(_BASE).replace(**wanted).data.resolution
     if facts.dataset == "archive":
         return facts.side if facts.size is None else facts.size
     most = 128 if facts.accelerator else 32

@@ -236,7 +236,8 @@ class D2DCrossEntropyHead(EmbeddingHead):
         size = self.partners or len(labels)
         if len(labels) % size:
             raise ConfigError(
-                f"model.head.partners is {size}, which does not divide the batch of {len(labels)}"
+                f"model.head.partners is {size}, which does not divide the batch of {len(labels)}; take "
+                f"one that does, such as {_divisor(len(labels), size)}"
             )
         losses = [
             d2d_cross_entropy(
@@ -253,3 +254,8 @@ class D2DCrossEntropyHead(EmbeddingHead):
             for points, names in zip(embedding.split(size), labels.split(size), strict=True)
         ]
         return losses[0] if len(losses) == 1 else torch.stack(losses).mean()
+
+
+def _divisor(number: int, most: int) -> int:
+    """The largest divisor of a number that is at most ``most``."""
+    return next(size for size in range(min(number, most), 0, -1) if number % size == 0)

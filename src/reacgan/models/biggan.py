@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reacgan.config import ConfigError, PositiveInt, Resolution, grid_of
+from reacgan.config import ConfigError, PositiveInt, Resolution, grid_of, neighbours
 from reacgan.models.attention import attention_layers
 from reacgan.models.base import Generator
 from reacgan.models.layers import conv3x3, initialise_orthogonal, linear
@@ -59,7 +59,8 @@ class BigGANGenerator(Generator):
         if latent_dim % (blocks + 1):
             raise ConfigError(
                 f"model.generator: latent_dim is {latent_dim}; at {resolution} pixels it must be a "
-                f"multiple of {blocks + 1} (a chunk for the input and one for each block)"
+                f"multiple of {blocks + 1} (a chunk for the input and one for each block), such as "
+                f"{neighbours(latent_dim, blocks + 1)}; set model.generator.latent_dim"
             )
         self.latent_dim = latent_dim
         self.chunk = latent_dim // (blocks + 1)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from reacgan import distributed
-from reacgan.config import ConfigError, Experiment, OptimizerConfig
+from reacgan.config import ConfigError, Experiment, OptimizerConfig, neighbours
 from reacgan.data import ImageData
 from reacgan.data.loader import Loader
 from reacgan.losses import adversarial
@@ -57,7 +57,7 @@ class Trainer:
             raise ConfigError(
                 f"training.batch is {training.batch}, which {engine.world} processes x "
                 f"training.accumulate ({training.accumulate}) parts cannot share evenly; take a "
-                f"multiple of {shares}"
+                f"multiple of {shares}, such as {neighbours(training.batch, shares)}"
             )
         self.loader = Loader(
             data,

@@ -1,0 +1,143 @@
+"""Every command with a standard output as it may come: another encoding, closed, nobody who reads."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from commands import leaves
+from reacgan.cli import build_app, main
+
+NAMES = ("Žluťoučký кот 猫", "dog")
+# Words of each command, and how it ends. PHOTOS, RUN and MADE are there already, OUT is not.
+COMMANDS = {
+    "": ("", 0),
+    "--help": ("--help", 0),
+    "--version": ("--version", 0),
+    "a mistake": ("trian", 2),
+    "help of train": ("train --help", 0),
+    "train": ("train --data PHOTOS --images 32 --out OUT SMALL", 0),
+    "train, dry": ("train --data PHOTOS --dry-run SMALL", 0),
+    "train, wrong": ("train --data PHOTOS/кот", 1),
+    "sample": ("sample RUN --num 1 --grid --out OUT --device cpu", 0),
+    "walk": ("walk RUN --directions 1 --num 1 --steps 2 --out OUT --device cpu", 0),
+    "experiments list": ("experiments list", 0),
+    "experiments methods": ("experiments methods", 0),
+    "experiments show": ("experiments show digits/reacgan", 0),
+    "experiments suites": ("experiments suites --scale toy", 0),
+    "experiments run": ("experiments run collapse --dry-run --out OUT", 0),
+    "experiments report": ("experiments report collapse --out OUT", 1),
+    "data list": ("data list", 0),
+    "data inspect": ("data inspect PHOTOS", 0),
+    "data prepare": ("data prepare PHOTOS OUT/кот.safetensors --resolution 8", 0),
+    "evaluate": (
+        "evaluate MADE --reference PHOTOS --metrics fid,per_class --extractor domain "
+        "--set extractor.epochs=1 --out OUT --device cpu",
+        0,
+    ),
+    "report": ("report RUN --out OUT/кот.html", 0),
+    "report, tables": ("report RUN --markdown", 0),
+    "weights list": ("weights list", 0),
+    "weights show": ("weights show RUN", 0),
+    "weights check": ("weights check RUN", 1),
+    "weights publish": ("weights publish RUN --out OUT/кот --name cat", 0),
+    "weights push": ("weights push RUN/nothing кот/猫", 1),
+    "weights convert": ("weights convert кот.pth --experiment cifar10/reacgan --out OUT", 1),
+    "cache": ("cache", 0),
+    "cache clear": ("cache clear", 0),
+    "doctor": ("doctor", 0),
+}
+SMALL = [
+    "--device", "cpu", "--set", "training.batch=16", "model.generator={name: dcgan, width: 2}",
+    "model.backbone={name: dcgan, width: 2}", "model.head=auxiliary",
+]  # fmt: skip
+WIDTHS = {"ascii": "0", "nobody reads": "1"}
+
+
+def test_no_command_is_left_out():
+    named = {words.split(",")[0] for words in COMMANDS}
+    assert {words for words, _ in leaves(build_app())} <= named
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    """Photos, a run of them and samples, in a folder whose name is no ASCII either."""
+    root = tmp_path_factory.mktemp("terminal") / "фото"
+    rng = np.random.default_rng(0)
+    for part in ("PHOTOS", "MADE"):
+        for name in NAMES:
+            folder = root / part / name
+            folder.mkdir(parents=True)
+            for number in range(12):
+                noise = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+                Image.fromarray(noise).save(folder / f"{number}.png")
+    held = {name: str(root / name) for name in ("PHOTOS", "MADE", "RUN")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REACGAN_CACHE", str(root / "cache"))
+        words = ["train", "--data", held["PHOTOS"], "--images", "32", "--quiet", *SMALL]
+        with pytest.raises(SystemExit) as ended:
+            main([*words, "--out", held["RUN"]])
+        assert not ended.value.code
+        yield held
+
+
+def _words(command, places, out):
+    parts = COMMANDS[command][0].split()
+    parts = [*parts[:-1], *SMALL] if parts[-1:] == ["SMALL"] else parts
+    for name, place in {**places, "OUT": str(out)}.items():
+        parts = [part.replace(name, place) if part.startswith(name) else part for part in parts]
+    return parts
+
+
+@contextlib.contextmanager
+def _streams(kind, folder):
+    """Standard output and error of a kind; gives a function that reads what was written."""
+    encoding = {"cp1252": "cp1252", "ascii": "ascii"}.get(kind, "utf-8")
+    if kind == "closed":
+        pair = [None, None]
+    elif kind == "nobody reads":
+        pair = []
+        for _ in range(2):
+            reader, writer = os.pipe()
+            os.close(reader)
+            raw = io.FileIO(writer, "w")
+            pair.append(io.TextIOWrapper(raw, encoding, write_through=True))
+    else:
+        files = [(folder / name).open("wb") for name in ("out", "err")]
+        pair = [io.TextIOWrapper(file, encoding, errors="strict") for file in files]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", pair[0])
+        patch.setattr(sys, "stderr", pair[1])
+        patch.setenv("TERM", "dumb")
+        if kind in WIDTHS:
+            patch.setenv("COLUMNS", WIDTHS[kind])
+        yield lambda: "".join((folder / name).read_bytes().decode(encoding) for name in ("out", "err"))
+        for stream in pair:
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+
+
+@pytest.mark.parametrize("kind", ["cp1252", "ascii", "closed", "nobody reads"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_is_printed_never_undoes_the_work(places, tmp_path, command, kind):
+    wanted = COMMANDS[command][1]
+    with _streams(kind, tmp_path) as read:
+        with pytest.raises(SystemExit) as ended:
+            main(_words(command, places, tmp_path / "OUT"))
+        code = int(ended.value.code or 0)
+        if sys.stdout is not None:
+            with contextlib.suppress(OSError):
+                sys.stdout.flush()
+        text = read() if kind in ("cp1252", "ascii") else ""
+    assert "Traceback" not in text and "Error:" not in text
+    if kind == "nobody reads":
+        assert code in (141, wanted)
+    else:
+        assert code == wanted, text
