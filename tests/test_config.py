@@ -44,7 +44,7 @@ def test_yaml_file(tmp_path):
     assert held.name == "mine"
     assert held.g_optimizer.lr == 2e-4
     assert held.training.images == 1_000_000
-    assert held.model.head.options == {"temperature": "5e-1"}  # a number once the head checks it
+    assert held.model.head.options == {"temperature": 0.5}
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,9 @@ def _streams(kind, folder):
         patch.setenv("TERM", "dumb")
         if kind in WIDTHS:
             patch.setenv("COLUMNS", WIDTHS[kind])
-        yield lambda: "".join((folder / name).read_bytes().decode(encoding) for name in ("out", "err"))
+        yield lambda: "".join(
+            (folder / name).read_bytes().decode(encoding) for name in ("out", "err")
+        )
         for stream in pair:
             if stream is not None:
                 with contextlib.suppress(OSError):

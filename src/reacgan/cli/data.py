@@ -174,8 +174,7 @@ def prepare(
     max_refused:
         Stop when more than this share of the files cannot be used.
     max_pixels:
-        Refuse larger images; REACGAN_MAX_PIXELS by default, which holds wherever images are read, or
-        64 million.
+        Refuse larger images; by default REACGAN_MAX_PIXELS, or 64 million.
     """
     from reacgan.data import DataError, prepare_data, refuse_inside  # noqa: PLC0415
 
