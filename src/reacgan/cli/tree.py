@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import cyclopts
 
@@ -24,9 +24,6 @@ from reacgan.cli import (
     weights,
 )
 from reacgan.cli.values import convert, written_out
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 _NARROWEST, _USUAL = 20, 80
 
@@ -73,7 +70,7 @@ def run(words: Sequence[str]) -> int:
         return 1
 
 
-def _consoles() -> dict[str, Console]:
+def _consoles() -> dict[str, Any]:
     """Consoles of a usual width where the terminal's is none: in one column help never ends."""
     if shutil.get_terminal_size().columns >= _NARROWEST and os.environ.get("COLUMNS") != "0":
         return {}
