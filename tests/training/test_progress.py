@@ -1,0 +1,97 @@
+"""What a person sees of a run: the time that is left, and streams that go away."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+
+import pytest
+
+from reacgan.training.progress import Progress
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Time as a test sets it."""
+    now = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    return now
+
+
+def _line(seen, speed=1.0):
+    return {"images_seen": seen, "images_per_second": speed, "d/adversarial": 1.0}
+
+
+def _eta(stream):
+    return stream.getvalue().splitlines()[-1].partition("ETA ")[2].split()[0]
+
+
+def test_start_up_is_no_measure_of_what_is_left(clock):
+    progress = Progress(1000, 0, stream=(stream := io.StringIO()))
+    clock[0] = 600  # data, networks and a trial of each way of making steps
+    progress.begin()
+    clock[0] = 700  # the first steps are recorded, compiled ...
+    progress.report(_line(10, speed=0.1))
+    clock[0] = 710
+    progress.report(_line(110, speed=10))
+    assert _eta(stream) == "1m29s"  # 890 images at 10/s
+    clock[0] = 760  # a pause for scores counts: there will be more of them
+    progress.report(_line(210, speed=10))
+    assert _eta(stream) == "3m57s"  # 790 images at 200 a minute
+
+
+def test_of_the_first_line_the_speed_of_training_counts(clock):
+    progress = Progress(1000, 500, stream=(stream := io.StringIO()))
+    clock[0] = 600
+    progress.begin()
+    clock[0] = 610
+    progress.report(_line(600, speed=10))
+    assert _eta(stream) == "40s"
+    progress.report(_line(600, speed=10))  # the same moment again
+    assert _eta(stream) == "40s"
+
+
+def test_a_deadline_counts_from_the_first_step(clock):
+    progress = Progress(10**6, 0, deadline=100, stream=(stream := io.StringIO()))
+    clock[0] = 600
+    progress.begin()
+    clock[0] = 630
+    progress.report(_line(600, speed=20))
+    assert _eta(stream) == "1m10s"
+
+
+class Gone(io.StringIO):
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
+    def write(self, text):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [BrokenPipeError(32, "Broken pipe"), OSError(5, "Input/output error"), ValueError("closed")],
+)
+def test_a_stream_that_goes_away_ends_no_run(error):
+    progress = Progress(100, 0, stream=Gone(error))
+    progress.say("a line")
+    progress.report(_line(10))
+    progress.close()
+
+
+def test_a_dumb_terminal_gets_plain_lines(monkeypatch):
+    shown = {}
+    for kind in ("dumb", "xterm"):
+        monkeypatch.setenv("TERM", kind)
+        reader, writer = pty.openpty()
+        with os.fdopen(writer, "w") as stream:
+            progress = Progress(100, 0, stream=stream)
+            progress.report(_line(10))
+            progress.report(_line(20))
+            progress.close()
+            shown[kind] = os.read(reader, 10_000).decode()
+        os.close(reader)
+    assert "\x1b" in shown["xterm"]
+    assert "\x1b" not in shown["dumb"] and len(shown["dumb"].splitlines()) == 2
