@@ -1,6 +1,11 @@
 """``python -m reacgan`` and ``torchrun -m reacgan``."""
 
-from reacgan.cli import main
+import sys
 
 if __name__ == "__main__":
-    main()
+    try:
+        from reacgan.cli import main
+
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

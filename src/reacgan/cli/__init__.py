@@ -30,12 +30,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     one that a signal stopped, 141 output that nobody reads any more.
     """
     streams.make_patient()
+    with streams.ending_imports():
+        sys.exit(streams.close_output(_run(arguments)))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         from reacgan.cli.tree import run  # noqa: PLC0415 - where Ctrl-C already ends without a traceback
 
-        code = run(sys.argv[1:] if arguments is None else list(arguments))
+        return run(sys.argv[1:] if arguments is None else list(arguments))
     except BaseException as error:
         if not streams.is_interrupt(error):
             raise
-        code = 128 + signal.SIGINT
-    sys.exit(streams.close_output(code))
+        return 128 + signal.SIGINT

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
 from typing import TextIO
 
 BROKEN_PIPE = 128 + 13
@@ -84,6 +88,32 @@ def tell(text: str, end: str = "\n") -> None:
 def line_moves() -> bool:
     """Whether a line on standard error may be written over: on a terminal that can."""
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+@contextlib.contextmanager
+def ending_imports() -> Iterator[None]:
+    """A block in which Ctrl-C while modules are imported ends the process at once.
+
+    Libraries swallow the exception there, or make another of it; and there is nothing to save yet.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or before is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, _end_or_raise)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _end_or_raise(number: int, frame: FrameType | None) -> None:
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            os._exit(128 + number)
+        frame = frame.f_back
+    raise KeyboardInterrupt
 
 
 def is_interrupt(error: BaseException | None) -> bool:
