@@ -324,3 +324,42 @@ def test_tiny_imagenet_with_diffaug_is_as_long_as_the_runs_of_its_scores():
     lengths = {"biggan": 200_000, "contragan": 200_000, "reacgan": 100_000}
     for method, steps in lengths.items():
         assert experiment(f"tiny_imagenet/{method}-diffaug").training.images == steps * 1024
+
+
+@pytest.mark.parametrize(
+    ("resolution", "latent_dim", "attention"),
+    [
+        (8, 40, ()),
+        (16, 60, ()),
+        (32, 80, (2,)),
+        ("48x64", 80, (2,)),
+        (64, 100, (3,)),
+        (128, 120, (4,)),
+    ],
+)
+def test_what_is_set_decides_the_rest(resolution, latent_dim, attention):
+    given = {"data.resolution": resolution, "training.images": 1_000}
+    derived = derive(facts(side=40, given=given))
+    made = derived.experiment.model.generator.options
+    assert (made["latent_dim"], made["attention_after"]) == (latent_dim, attention)
+    reasons = {choice.key: choice.reason for choice in derived.choices}
+    assert reasons["data.resolution"] == reasons["training.images"] == "as you say"
+    built = build_generator(derived.experiment.model.generator, derived.experiment.data, 3)
+    assert built.latent_dim == latent_dim
+
+
+def test_options_of_a_network_that_is_replaced_are_no_choices():
+    derived = derive(facts(given={"model.generator.name": "dcgan"}))
+    keys = {choice.key for choice in derived.choices}
+    assert "model.generator.width" not in keys and "model.backbone.width" in keys
+    assert derived.experiment.model.generator.options == {}
+
+
+def test_sizes_that_do_not_fit_come_with_examples():
+    small = EXPERIMENTS["cifar10/reacgan"].replace(**{"data.resolution": 16})
+    with pytest.raises(ConfigError, match=r"must be a multiple of 3 .*, such as 78 or 81; set"):
+        build_generator(small.model.generator, small.data, 10)
+    with pytest.raises(ConfigError, match=r"does not divide; take a batch such as 126 or 129"):
+        small.replace(**{"training.accumulate": 3})
+    with pytest.raises(ConfigError, match=r"resolution is 17 x 17.*such as 16 or 20"):
+        derive(facts(given={"data.resolution": 17}))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from reacgan.data.dataset import DataError
 from reacgan.data.decode import UnreadableImageError, decode_file, is_grey, open_header
 
 
@@ -153,3 +154,28 @@ def test_any_cut_or_noise_is_refused_or_decoded_and_never_crashes(tmp_path, suff
             cut += 1
             assert len(error.reason) < 80
     assert cut > 40
+
+
+def test_the_largest_image_is_a_choice(tmp_path, monkeypatch):
+    """Pillow's own limit, which is twice this one, is no obstacle either."""
+    from reacgan.config import DataConfig
+    from reacgan.data import inspect_data, open_dataset, prepare_data
+
+    monkeypatch.setenv("REACGAN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1500)
+    for name in ("a", "b"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        Image.new("RGB", (90, 90), "red").save(tmp_path / "photos" / name / "0.png")
+    config = DataConfig(path=str(tmp_path / "photos"), resolution=8)
+    monkeypatch.setattr("reacgan.data.decode.MAX_PIXELS", 1000)
+    with pytest.raises(DataError, match="more than 1000 pixels; REACGAN_MAX_PIXELS allows more"):
+        open_dataset(config)
+    monkeypatch.setenv("REACGAN_MAX_PIXELS", "1e4")
+    assert len(open_dataset(config)) == 2
+    assert len(inspect_data(tmp_path / "photos").files) == 2
+    with pytest.raises(DataError, match="more than 99 pixels"):
+        prepare_data(tmp_path / "photos", tmp_path / "p.safetensors", resolution=8, max_pixels=99)
+    for wrong in ("many", "0", "1.5", "-1", "inf"):
+        monkeypatch.setenv("REACGAN_MAX_PIXELS", wrong)
+        with pytest.raises(DataError, match=f"REACGAN_MAX_PIXELS is '{wrong}'; needed: a whole"):
+            open_dataset(config)

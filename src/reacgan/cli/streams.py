@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
@@ -71,12 +72,20 @@ def complain(text: str) -> None:
 
 
 def explained(error: Exception) -> str:
-    """An error in words; where printing failed that names no file, standard output is what it was."""
-    if isinstance(error, OSError) and error.filename is None:
-        problem = flush(sys.stdout)  # which fails again
-        if problem is not None:
-            return f"standard output: {problem.strerror}"
+    """An error in words; one of printing, which names no file, names standard output."""
+    if isinstance(error, OSError) and error.filename is None and _came_from_printing(error):
+        return f"standard output: {error.strerror}"
     return str(error)
+
+
+def _came_from_printing(error: OSError) -> bool:
+    """Whether a line of a command itself failed: commands print, and what they call writes files."""
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    return (
+        step is not None and Path(step.tb_frame.f_code.co_filename).parent == Path(__file__).parent
+    )
 
 
 def tell(text: str, end: str = "\n") -> None:
