@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import subprocess
 import sys
 
 import numpy as np
@@ -143,3 +144,25 @@ def test_what_is_printed_never_undoes_the_work(places, tmp_path, command, kind):
         assert code in (141, wanted)
     else:
         assert code == wanted, text
+
+
+def test_a_system_of_ascii_writes_and_reads_names_in_utf_8(places, tmp_path):
+    words = [
+        "sample",
+        places["RUN"],
+        "--classes",
+        NAMES[0],
+        "--num",
+        "1",
+        "--out",
+        tmp_path / "вон",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "reacgan", *words, "--device", "cpu"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "вон" / NAMES[0] / "0.png").exists()

@@ -43,6 +43,16 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def as_text(word: str) -> str:
+    """A word of the system as text: where its encoding is ASCII, UTF-8 comes as bytes in disguise."""
+    return word.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def as_file_name(text: str) -> str:
+    """A text as the system wants a name, so that it is UTF-8 on the disk whatever the system's encoding."""
+    return os.fsdecode(text.encode("utf-8", "replace"))
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace a text file as a whole."""
     with replacing(path) as temporary:

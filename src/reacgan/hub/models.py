@@ -94,7 +94,9 @@ def save(
         config["statistics"] = {"kind": kind, "distance": round(model.norms.distance, 6)}
         if kind == "own":
             with naming(folder / MOVING):
-                write_tensors({name: value.cpu() for name, value in moving.items()}, writing / MOVING)
+                write_tensors(
+                    {name: value.cpu() for name, value in moving.items()}, writing / MOVING
+                )
             config["moving_sha256"] = digest(writing / MOVING)
     if discriminator is not None:
         with naming(folder / DISCRIMINATOR):
