@@ -157,7 +157,7 @@ def test_damaged_files_give_the_same_pixels_or_the_same_reason(tmp_path, monkeyp
 def test_too_many_pixels_are_refused_of_plain_files_too(tmp_path):
     path = tmp_path / "a.jpg"
     path.write_bytes(jpeg(5, (40, 30)))
-    assert read_header(str(path), 1199).problem == "more than 1199 pixels"
+    assert read_header(str(path), 1199).problem.startswith("more than 1199 pixels; ")
     with pytest.raises(UnreadableImageError, match="more than 1199 pixels"):
         decode_file(path, resolution=16, channels=3, max_pixels=1199)
     path.write_bytes(jpeg(5, (40, 7)))

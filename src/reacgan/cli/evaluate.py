@@ -144,7 +144,7 @@ def evaluate(
 def _keep_out_of_images(out: Path, subject: str, measures: Measures) -> None:
     """Scores and pictures go into no folder that images are read from; a run's go into the run."""
     from reacgan.data import refuse_inside  # noqa: PLC0415
-    from reacgan.evaluation.subjects import holds_generator  # noqa: PLC0415
+    from reacgan.hub.folder import holds_generator  # noqa: PLC0415
 
     for place in (subject, measures.reference, measures.training, measures.held_out):
         if place is not None and not holds_generator(Path(place)):

@@ -70,7 +70,7 @@ def sample(
     """
     from reacgan.cli.statistics import tell_statistics  # noqa: PLC0415
     from reacgan.data import refuse_inside  # noqa: PLC0415
-    from reacgan.files import as_file_name, as_text  # noqa: PLC0415
+    from reacgan.files import as_file_name  # noqa: PLC0415
     from reacgan.hub import load, load_discriminator  # noqa: PLC0415
     from reacgan.sampling import (  # noqa: PLC0415
         Langevin,
@@ -89,7 +89,6 @@ def sample(
     options: dict[str, Any] = {"truncation": truncation, "psi": psi, "layers": psi_layers}
     refuse_inside(out, loaded.experiment.data.path)
     made = {}
-    classes = as_text(classes)
     labels = loaded.class_indices(classes)
     folders = class_folders(loaded.class_names)
     for item in sample(loaded, classes, num, seed=seed, langevin=chain, **options):

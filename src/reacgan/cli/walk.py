@@ -73,7 +73,6 @@ def walk(
     from reacgan.cli.statistics import tell_statistics  # noqa: PLC0415
     from reacgan.config import ConfigError  # noqa: PLC0415
     from reacgan.data import refuse_inside  # noqa: PLC0415
-    from reacgan.files import as_text  # noqa: PLC0415
     from reacgan.hub import load  # noqa: PLC0415
     from reacgan.sampling import (  # noqa: PLC0415
         interpolate,
@@ -90,7 +89,6 @@ def walk(
     tell_statistics(loaded, statistics)
     refuse_inside(out, loaded.experiment.data.path)
     options: dict[str, Any] = {"steps": steps, "truncation": truncation, "psi": psi}
-    classes, between = as_text(classes), as_text(between or "")
     drawn = {}
     if between or seeds:
         ways = _ways(loaded, between, seeds, classes, range(seed, seed + num))

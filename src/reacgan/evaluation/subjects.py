@@ -20,6 +20,7 @@ from reacgan.evaluation.reference import Reference, part_of
 from reacgan.evaluation.sample_files import is_sample_file, open_images
 from reacgan.evaluation.sample_folders import MOST_UNREADABLE, READ
 from reacgan.evaluation.sources import DataSource, GeneratorSource, Source, choose_labels
+from reacgan.hub.folder import holds_generator
 from reacgan.models.trained import TrainedGenerator
 from reacgan.sampling import with_statistics
 
@@ -169,19 +170,13 @@ def find_subjects(
     """
     path = with_home(str(path))
     place = Path(path)
-    if not place.exists() and (str(path) in hub.known_models() or str(path).startswith("hub:")):
+    if not place.exists() and (path in hub.known_models() or path.startswith("hub:")):
         place = hub.locate(path)
     if holds_generator(place):
         return _generators(place, checkpoint, device)
     if checkpoint != "last":
         raise ConfigError(f"checkpoint is {checkpoint!r}, which only a run has; {place} is none")
-    return [_folder(str(path), resolution, channels)]
-
-
-def holds_generator(place: Path) -> bool:
-    """Whether it is the folder of a run or of a model, and not one of images."""
-    files = ("config.json", "experiment.json", "model/config.json")
-    return any((place / name).exists() for name in files)
+    return [_folder(path, resolution, channels)]
 
 
 def _generators(place: Path, checkpoint: str, device: Device) -> list[Subject]:

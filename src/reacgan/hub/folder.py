@@ -43,6 +43,12 @@ def model_folder(path: Path) -> Path:
     )
 
 
+def holds_generator(place: Path) -> bool:
+    """Whether it is the folder of a run or of a model, and not one of images."""
+    files = (CONFIG, "experiment.json", f"model/{CONFIG}")
+    return any((place / name).exists() for name in files)
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """Its configuration, every key checked; raises ConfigError."""
     try:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from reacgan.config import ConfigError, Experiment, suggest
+from reacgan.files import as_text
 from reacgan.models.base import Generator
 
 
@@ -52,6 +53,7 @@ class TrainedGenerator:
             return list(range(len(self.class_names)))
         if isinstance(classes, str):
             # A name may itself hold a comma, so the whole text is tried first.
+            classes = as_text(classes)
             named = self._named(classes)
             parts: Sequence[int | str] = classes.split(",") if named is None else [named]
         else:
