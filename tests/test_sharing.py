@@ -16,7 +16,8 @@ from reacgan.config import ConfigError, DataConfig
 from reacgan.evaluation.results import Score, append_scores, read_scores
 from reacgan.hub.folder import read_config
 from reacgan.hub.licences import TERMS, terms_of
-from reacgan.sharing import check
+from reacgan.models.settled import put_statistics
+from reacgan.sharing import check, renew
 from reacgan.sharing.card import missing
 from reacgan.sharing.limits import limits
 from reacgan.sharing.record import command_of, cost_of, record_of, seconds_of, without_paths
@@ -104,6 +105,48 @@ def test_the_same_run_gives_the_same_folder(run, shared, tmp_path):
     again = publish(run / "model", tmp_path / "again", name="tiny-digits", dtype="bfloat16")
     for one in shared.iterdir():
         assert one.read_bytes() == (again / one.name).read_bytes(), one.name
+
+
+def test_a_published_folder_is_published_again_without_its_run(shared, tmp_path):
+    """What this version writes comes out as it was; new scores take the place of the old ones."""
+    again = renew(shared, tmp_path / "again")
+    assert sorted(one.name for one in again.iterdir()) == sorted(
+        one.name for one in shared.iterdir()
+    )
+    for one in shared.iterdir():
+        assert one.read_bytes() == (again / one.name).read_bytes(), one.name
+    more = renew(shared, shared, scores=[score("recall", 0.5, settings={"k": 5}, time="2027")])
+    assert more == shared.resolve()
+    card = (shared / "README.md").read_text(encoding="utf-8")
+    assert "| recall ↑ | 0.5 |" in card and "memorised" not in card
+    assert all(good(check(shared)).values()), check(shared)
+
+
+def test_a_folder_of_an_earlier_version_is_renewed(shared, tmp_path):
+    """It did not say whether its statistics fit: now it does, and holds those that do."""
+    old = hub.load(shared, device="cpu")
+    moving = load_file(shared / "moving.safetensors")
+    put_statistics(old.generator, moving)
+    hub.save(
+        replace(old, norms=None),
+        shared,
+        beside={"README.md": (shared / "README.md").read_text(encoding="utf-8")},
+        dtype="bfloat16",
+        discriminator=hub.load_discriminator(shared, device="cpu"),
+        facts={"name": "tiny-digits"},
+    )
+    assert "statistics" not in read_config(shared)
+    new = renew(shared, tmp_path / "new")
+    assert read_config(new)["statistics"]["kind"] == "own"
+    assert {name: value.tolist() for name, value in moving.items()} == {
+        name: value.tolist() for name, value in load_file(new / "moving.safetensors").items()
+    }
+    assert all(good(check(new)).values()), check(new)
+
+
+def test_what_is_not_published_is_not_renewed(run, tmp_path):
+    with pytest.raises(ConfigError, match="no published folder"):
+        renew(run, tmp_path / "out")
 
 
 def test_the_card_says_what_is_known(shared):

@@ -19,6 +19,7 @@ def app() -> cyclopts.App:
     group.command(show)
     group.command(check)
     group.command(publish)
+    group.command(renew)
     group.command(push)
     group.command(convert.convert)
     return group
@@ -112,6 +113,26 @@ def publish(
     if not (folder / "curve.png").exists():
         print("note: no curve of the losses: it needs matplotlib (pip install 'reacgan[plots]')")
     print(folder)
+    return 0
+
+
+def renew(model: str, *, out: Path, scores_from: Path | None = None) -> int:
+    """Publish a shared folder again, as this version does: its card, samples and digests made anew.
+
+    Weights, discriminator, curve, and what the card says of training stay as they are.
+
+    Parameters
+    ----------
+    model:
+        A folder that "weights publish" made, or a name.
+    out:
+        Where to write; may be the same folder.
+    scores_from:
+        A scores.jsonl; by default that of the folder.
+    """
+    from reacgan.sharing import renew  # noqa: PLC0415
+
+    print(renew(model, out, scores=scores_from))
     return 0
 
 

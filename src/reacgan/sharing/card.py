@@ -34,23 +34,21 @@ _KEYS = ("library_name", "license", "pipeline_tag", "tags")
 
 def full_card(
     model: TrainedGenerator,
-    record: RunRecord,
+    training: str,
     scores: Sequence[Score],
     *,
     name: str,
     dtype: str,
     licence: str | None,
-    files: Sequence[str],
 ) -> str:
-    """The card of a published model; ``files`` are those that lie beside it."""
-    planned = record.experiment.get("training", {}).get("images")
+    """The card of a published model; ``training`` is what :func:`training_section` gave."""
     sections = {
         "": "![samples](samples.png)\n\n*Generated: a row a class, a column a seed (0 to 9).*",
         "Scores": _scores(model, scores, name, dtype),
-        "Training": _training(model, record, curve="curve.png" in files),
+        "Training": training,
         "Same samples elsewhere": _same(name),
         "Intended use": intended_use(model),
-        "Limits": limits(model, scores, planned if isinstance(planned, int) else None),
+        "Limits": limits(model, scores, model.experiment.training.images),
     }
     index = model_index(scores, name, model.experiment.data)
     return hub.card(
@@ -71,8 +69,13 @@ def missing(card: str) -> list[str]:
         lacking.append(f"a license of the hub's list (it is {licence!r})")
     if licence == "other" and not facts.get("license_name"):
         lacking.append("license_name")
-    found = dict(re.findall(r"^## (.+?)\n+(.*?)(?=^## |\Z)", card, flags=re.MULTILINE | re.DOTALL))
-    return lacking + [heading for heading in HEADINGS if not found.get(heading, "").strip()]
+    return lacking + [heading for heading in HEADINGS if not section_of(card, heading)]
+
+
+def section_of(card: str, heading: str) -> str:
+    """What stands below a heading; empty where there is none."""
+    found = re.findall(r"^## (.+?)\n+(.*?)(?=^## |\Z)", card, flags=re.MULTILINE | re.DOTALL)
+    return dict(found).get(heading, "").strip()
 
 
 def _metadata(card: str) -> dict[str, Any]:
@@ -97,14 +100,15 @@ def _scores(model: TrainedGenerator, scores: Sequence[Score], name: str, dtype: 
     return "\n\n".join(parts)
 
 
-def _training(model: TrainedGenerator, record: RunRecord, *, curve: bool) -> str:
+def training_section(record: RunRecord, images_seen: int, *, curve: bool) -> str:
+    """How the generator came to be: command, cost, and the curve where there is one."""
     command = command_of(record)
     told = (
         f"The command:\n\n```\n{command}\n```"
         if command
         else "Trained from Python by `reacgan.train`, with the configuration in `config.json`."
     )
-    rows = [f"| {key} | {safe(value)} |" for key, value in cost_of(record, model.images_seen)]
+    rows = [f"| {key} | {safe(value)} |" for key, value in cost_of(record, images_seen)]
     table = "\n".join(["| cost | |", "|---|---|", *rows])
     parts = [told, table, *(["![losses](curve.png)"] if curve else [])]
     return "\n\n".join(parts)

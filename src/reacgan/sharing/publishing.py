@@ -13,6 +13,7 @@ from pathlib import Path
 from reacgan import hub
 from reacgan.config import ConfigError, parse_experiment, path_of
 from reacgan.evaluation.results import Score, read_scores
+from reacgan.hub.folder import model_folder, read_config
 from reacgan.hub.licence_names import licence_of
 from reacgan.hub.models import Stored, stored
 from reacgan.models import Discriminator
@@ -20,7 +21,7 @@ from reacgan.models.trained import TrainedGenerator
 from reacgan.reports.record import RunRecord
 from reacgan.sampling import class_sheet
 from reacgan.sharing import samples
-from reacgan.sharing.card import full_card
+from reacgan.sharing.card import full_card, section_of, training_section
 from reacgan.sharing.record import loss_curve, record_of, without_paths
 from reacgan.sharing.scores import scores_of
 from reacgan.tensors import packed
@@ -68,26 +69,96 @@ def publish(
     model = as_stored(hub.load(place, device="cpu"), dtype)
     if scores is None or isinstance(scores, str | Path):
         scores = _read(path_of(scores) if scores is not None else record.path / SCORES, scores)
-    chosen = scores_of(scores, model.images_seen)
-    judge = _discriminator(record, model.images_seen)
-    kept = samples.fixed_samples(model)
+    curve = loss_curve(record)
+    return _written(
+        model,
+        folder,
+        name=name,
+        dtype=dtype,
+        licence=licence,
+        scores=scores_of(scores, model.images_seen),
+        discriminator=_discriminator(record, model.images_seen),
+        curve=curve,
+        training=training_section(record, model.images_seen, curve=curve is not None),
+    )
+
+
+def renew(
+    shared: str | Path,
+    folder: str | Path,
+    *,
+    scores: str | Path | Sequence[Score] | None = None,
+    licence: str | None = None,
+) -> Path:
+    """Publish a shared folder again, as this version does, without the run that it is of.
+
+    The weights, the discriminator, the curve and what the card says of training stay. Whether the
+    statistics of batch norms fit is checked (folders of earlier versions do not say), and sheet, samples,
+    card and digests are made anew.
+
+    Args:
+        shared: a folder that :func:`publish` made, or a name.
+        folder: where to; may be the same.
+        scores: as in :func:`publish`; by default those in the folder.
+        licence: as in :func:`publish`.
+
+    Raises:
+        ConfigError: not a published folder, or its card has no section on training.
+    """
+    source = model_folder(hub.locate(shared))
+    config = read_config(source)
+    training = section_of((source / "README.md").read_text(encoding="utf-8"), "Training")
+    if not training or "name" not in config:
+        raise ConfigError(f"{source}: no published folder (its card does not tell of its training)")
+    dtype: Stored = config.get("dtype", "float32")
+    model = as_stored(hub.load(source, device="cpu"), dtype)
+    if scores is None or isinstance(scores, str | Path):
+        scores = _read(path_of(scores) if scores is not None else source / SCORES, scores)
+    shown = (source / CURVE).read_bytes() if (source / CURVE).exists() else None
+    judged = config.get("discriminator_sha256") is not None
+    return _written(
+        model,
+        folder,
+        name=config["name"],
+        dtype=dtype,
+        licence=licence,
+        scores=scores_of(scores, model.images_seen),
+        discriminator=hub.load_discriminator(source, device="cpu") if judged else None,
+        curve=shown,
+        training=training,
+    )
+
+
+def _written(
+    model: TrainedGenerator,
+    folder: str | Path,
+    *,
+    name: str,
+    dtype: Stored,
+    licence: str | None,
+    scores: list[Score],
+    discriminator: Discriminator | None,
+    curve: bytes | None,
+    training: str,
+) -> Path:
+    """The folder with card, sheet, samples and digests."""
     sheet = io.BytesIO()
     class_sheet(model.generator, model.class_names).save(sheet, format="PNG")
-    beside: dict[str, str | bytes] = {SHEET: sheet.getvalue(), samples.FILE: packed(kept)}
-    curve = loss_curve(record)
+    beside: dict[str, str | bytes] = {
+        SHEET: sheet.getvalue(),
+        samples.FILE: packed(samples.fixed_samples(model)),
+    }
     if curve is not None:
         beside[CURVE] = curve
-    if chosen:
-        beside[SCORES] = "".join(score.to_line() + "\n" for score in chosen)
-    text = full_card(
-        model, record, chosen, name=name, dtype=dtype, licence=licence, files=[*beside]
-    )
+    if scores:
+        beside[SCORES] = "".join(score.to_line() + "\n" for score in scores)
+    text = full_card(model, training, scores, name=name, dtype=dtype, licence=licence)
     return hub.save(
         model,
         folder,
         beside={**beside, "README.md": text},
         dtype=dtype,
-        discriminator=judge,
+        discriminator=discriminator,
         facts={
             "name": name,
             "files": {one: _digest(held) for one, held in beside.items()},
