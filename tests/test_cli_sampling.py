@@ -72,9 +72,10 @@ def test_the_runs_own_sheet_is_what_the_model_draws(run_folder):
     from reacgan.sampling import class_sheet
 
     model = load(run_folder, device="cpu")
-    drawn = np.asarray(class_sheet(model.generator, model.class_names))
+    drawn = np.asarray(class_sheet(model.generator, model.class_names)).astype(int)
     with Image.open(run_folder / "samples" / "000000000256.png") as kept:
-        assert (np.asarray(kept.convert("RGB")) == drawn).all()
+        shown = np.asarray(kept.convert("RGB")).astype(int)
+    assert abs(shown[: len(drawn)] - drawn).max() <= 1  # below them is a line of words
 
 
 def test_class_folders_are_safe_and_never_shared():

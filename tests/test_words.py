@@ -24,7 +24,7 @@ PARAMETERS = [
 
 
 def _asks_for(argument, kind):
-    return kind in (argument.hint, *get_args(argument.hint))
+    return kind in (argument.hint, *get_args(argument.hint)) and argument.name != "--device"
 
 
 def _chosen(kind):

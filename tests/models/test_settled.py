@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import math
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from reacgan.config import ConfigError, Experiment
 from reacgan.hub.folder import check_digests, read_config
 from reacgan.models import build_generator
 from reacgan.models.norm_statistics import batch_norms
-from reacgan.models.norms import BATCH_NORM_EPS
+from reacgan.models.norms import BATCH_NORM_EPS, BatchNorm
 from reacgan.models.settled import (
     BOUND,
     distance,
@@ -79,7 +79,7 @@ def own_statistics_of_passes(generator, batches, batch):
 def test_of_one_pass_they_are_those_of_training():
     """Normalised with them, the images of the pass are those that its own batch gives in training."""
     generator = make(dtype=torch.float64).generator
-    put_statistics(generator, own_statistics(generator, batches=1, batch=12))
+    put_statistics(generator, own_statistics(generator, images=12, batch=12))
     draws = Draws(0, "own statistics", 0)
     z, labels = draws.normal(12, 4).double(), draws.integers(12, high=3)
     ours = generator(z, labels)
@@ -91,7 +91,7 @@ def test_of_one_pass_they_are_those_of_training():
 def test_of_many_passes_they_are_those_of_all_images_together():
     """The first norm: what it is given depends on no other norm."""
     generator = make(dtype=torch.float64).generator
-    own = own_statistics(generator, batches=5, batch=6)
+    own = own_statistics(generator, images=30, batch=6)
     name, first = next(iter(batch_norms(generator).items()))
     put_statistics(generator, own)
     images = given_to(first, generator, 5, 6)
@@ -102,7 +102,7 @@ def test_of_many_passes_they_are_those_of_all_images_together():
 
 def test_singular_vectors_are_those_of_the_weight():
     generator = make().generator
-    put_statistics(generator, own_statistics(generator, batches=1))
+    put_statistics(generator, own_statistics(generator, images=64))
     layers = [layer for layer in generator.modules() if isinstance(layer, SpectralNorm)]
     assert len(layers) > 4
     for layer in layers:
@@ -129,25 +129,39 @@ def test_they_are_a_function_of_the_weights_alone():
 
 
 def test_distance():
+    layers = torch.nn.ModuleDict({"a": BatchNorm(4, affine=False), "b": BatchNorm(1, affine=False)})
     own = {
         "a.running_mean": torch.zeros(4),
         "a.running_var": torch.ones(4) - BATCH_NORM_EPS,
         "b.running_mean": torch.tensor([1.0]),
         "b.running_var": torch.tensor([4.0]) - BATCH_NORM_EPS,
-        "b.u": torch.ones(3),
     }
-    assert distance(own, own) == 0
-    scaled = {**own, "a.running_var": torch.ones(4) * torch.e**2 - BATCH_NORM_EPS}
-    assert distance(scaled, own) == pytest.approx(1)  # e times the deviation in every channel
-    shifted = {**own, "b.running_mean": torch.tensor([2.0])}
-    assert distance(shifted, own) == pytest.approx(0.5)  # half a deviation
-    one = own["a.running_var"].clone()
+    one = torch.ones(4) - BATCH_NORM_EPS
     one[0] = torch.e**4 - BATCH_NORM_EPS
-    assert distance({**own, "a.running_var": one}, own) == pytest.approx(1)  # sqrt(2^2 / 4)
-    assert distance({**scaled, **shifted, "a.running_var": one}, own) == pytest.approx(
-        1
-    )  # the largest
-    assert distance({**own, "b.u": torch.zeros(3)}, own) == 0
+    shifted = {"b.running_mean": torch.tensor([2.0])}
+    for change, expected in (
+        ({}, 0),
+        ({"a.running_var": torch.ones(4) * torch.e**2 - BATCH_NORM_EPS}, 1),  # e times everywhere
+        (shifted, 0.5),  # half a deviation
+        ({"a.running_var": one}, 1),  # sqrt(2^2 / 4)
+        ({**shifted, "a.running_var": one}, 1),  # the largest
+    ):
+        assert distance(layers, {**own, **change}, own) == pytest.approx(expected)
+    for broken in (math.nan, math.inf):
+        assert distance(layers, own, {**own, "b.running_mean": torch.tensor([broken])}) is None
+        assert distance(layers, own, {**own, "a.running_var": torch.full((4,), broken)}) is None
+
+
+def test_distance_sees_spectral_norms():
+    """A weight twice as large as its stored vectors say; vectors that say nothing."""
+    generator = make().generator
+    own = statistics_of(generator)
+    assert distance(generator, own, own) == 0
+    name = next(name for name in own if name.endswith(".u"))
+    u, v = own[name], own[name.removesuffix("u") + "v"]
+    for stored, expected in ((u / 2, math.log(2)), (-u, math.inf), (u * 0, math.inf)):
+        assert distance(generator, {**own, name: stored}, own) == pytest.approx(expected)
+    assert v.norm() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("lag", [1 + BOUND / 2, 1 / (1 + BOUND / 2)])
@@ -227,7 +241,7 @@ def test_damaged_files_are_named(tmp_path):
     folder = hub.save(settle(make(lag=3.0)), tmp_path / "m")
     assert "moving.safetensors" in check_digests(folder, read_config(folder))
     config = json.loads((folder / "config.json").read_text())
-    for wrong in ("own", {"kind": "standing", "distance": 1}, {"kind": "own"}):
+    for wrong in ("own", {"kind": "batch", "distance": 1}, {"kind": "own"}):
         text = json.dumps({**config, "statistics": wrong})
         (folder / "config.json").write_text(text)
         with pytest.raises(ConfigError, match="missing or wrong: statistics"):
@@ -241,8 +255,53 @@ def test_damaged_files_are_named(tmp_path):
         hub.load(folder)
 
 
-def test_numbers_that_are_not_finite_are_left_to_those_who_check_images():
-    model = make()
-    broken = replace(model, generator=make().generator)
-    next(broken.generator.parameters()).fill_(torch.nan)
-    assert settle(broken).norms is not None
+@pytest.mark.parametrize("value", [math.nan, 1e20])
+def test_statistics_that_are_not_finite_are_never_taken(tmp_path, value):
+    """Also where the weights are finite, but what comes out of them is not."""
+    broken = make(lag=3.0)
+    broken.generator.input.bias.fill_(value)
+    settled = settle(broken)
+    assert (settled.norms.kind, settled.norms.distance) == ("moving", None)
+    assert "an unknown distance" in statistics_in_words(settled)
+    folder = hub.save(settled, tmp_path / "m")
+    assert read_config(folder)["statistics"] == {"kind": "moving", "distance": None}
+    if math.isfinite(value):
+        assert hub.load(folder).norms == settled.norms
+
+
+def test_one_kind_after_another():
+    """Whatever was asked for before, each kind is what it is of the model as it was trained."""
+    model = make(lag=3.0)
+    kinds = ("auto", "own", "moving", "batch", "standing")
+    expected = {kind: images_of(with_statistics(model, kind)) for kind in kinds}
+    assert torch.equal(expected["auto"], expected["own"])
+    for before in kinds:
+        for kind in kinds:
+            chained = with_statistics(with_statistics(model, before), kind)
+            assert torch.equal(images_of(chained), expected[kind]), (before, kind)
+
+
+def test_those_of_a_batch_are_not_stored(tmp_path):
+    model = make(lag=3.0)
+    batch = with_statistics(model, "batch")
+    images_of(batch)
+    loaded = hub.load(hub.save(batch, tmp_path / "m"), check=False)
+    assert torch.equal(images_of(loaded), images_of(model))
+    standing = with_statistics(model, "standing")
+    loaded = hub.load(hub.save(standing, tmp_path / "s"), check=False)
+    assert torch.equal(images_of(loaded), images_of(standing))
+    assert torch.equal(images_of(with_moving(loaded)), images_of(model))
+
+
+def test_autocast_of_the_caller_changes_nothing():
+    generator = make().generator
+    expected = own_statistics(generator)
+    with torch.autocast("cpu", torch.bfloat16):
+        ours = own_statistics(generator)
+    assert all(torch.equal(expected[name], ours[name]) for name in ours)
+
+
+def test_the_card_says_which(tmp_path):
+    for lag, words in ((1.0, "the averages of training"), (3.0, "its own statistics")):
+        folder = hub.save(settle(make(lag=lag)), tmp_path / words)
+        assert f"batch norms hold\n{words}" in (folder / "README.md").read_text(encoding="utf-8")

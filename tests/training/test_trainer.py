@@ -132,5 +132,7 @@ def test_a_step_has_its_own_gradients_and_leaves_the_other_network_none(data):
 def test_a_device_that_is_not_there_is_refused(device, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(ConfigError, match=f"device is {device}, but"):
+    with pytest.raises(
+        ConfigError, match=f"device is {device}, which is not usable here; usable here: cpu"
+    ):
         Engine(device)

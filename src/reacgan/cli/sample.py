@@ -68,24 +68,17 @@ def sample(
     device:
         cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU.
     """
-    from reacgan.cli.statistics import tell_statistics  # noqa: PLC0415
+    from reacgan.cli.loading import load_generator, tell_statistics  # noqa: PLC0415
     from reacgan.data import refuse_inside  # noqa: PLC0415
     from reacgan.files import as_file_name  # noqa: PLC0415
-    from reacgan.hub import load, load_discriminator  # noqa: PLC0415
-    from reacgan.sampling import (  # noqa: PLC0415
-        Langevin,
-        class_folders,
-        sample,
-        save_image,
-        with_statistics,
-    )
+    from reacgan.hub import load_discriminator  # noqa: PLC0415
+    from reacgan.sampling import Langevin, class_folders, sample, save_image  # noqa: PLC0415
 
     chain = None
     if langevin:
         judge = load_discriminator(model, device=device)
         chain = Langevin(judge, steps=langevin, rate=langevin_rate, noise=langevin_noise)
-    loaded = with_statistics(load(model, device=device, check=False), statistics)
-    tell_statistics(loaded, statistics)
+    loaded = load_generator(model, statistics, device)
     options: dict[str, Any] = {"truncation": truncation, "psi": psi, "layers": psi_layers}
     refuse_inside(out, loaded.experiment.data.path)
     made = {}
@@ -101,6 +94,7 @@ def sample(
         _save_sheet(rows, [loaded.class_names[label] for label in labels], out / "grid.png")
         said += f", sheet {out / 'grid.png'}"
     print(said)
+    tell_statistics(loaded, statistics)
     return 0
 
 

@@ -70,23 +70,15 @@ def walk(
     """
     import torch  # noqa: PLC0415
 
-    from reacgan.cli.statistics import tell_statistics  # noqa: PLC0415
+    from reacgan.cli.loading import load_generator, tell_statistics  # noqa: PLC0415
     from reacgan.config import ConfigError  # noqa: PLC0415
     from reacgan.data import refuse_inside  # noqa: PLC0415
-    from reacgan.hub import load  # noqa: PLC0415
-    from reacgan.sampling import (  # noqa: PLC0415
-        interpolate,
-        save_png,
-        semantic_directions,
-        sheet,
-        with_statistics,
-    )
+    from reacgan.sampling import interpolate, save_png, semantic_directions, sheet  # noqa: PLC0415
     from reacgan.sampling import walk as walk_along  # noqa: PLC0415
 
     if not (between or seeds or directions):
         raise ConfigError("nowhere to walk: give --between A,B, --seeds 0,1 or --directions 3")
-    loaded = with_statistics(load(model, device=device, check=False), statistics)
-    tell_statistics(loaded, statistics)
+    loaded = load_generator(model, statistics, device)
     refuse_inside(out, loaded.experiment.data.path)
     options: dict[str, Any] = {"steps": steps, "truncation": truncation, "psi": psi}
     drawn = {}
@@ -102,6 +94,7 @@ def walk(
     for name, (images, captions) in drawn.items():
         save_png(sheet(images, captions), out / f"{name}.png")
         print(out / f"{name}.png")
+    tell_statistics(loaded, statistics)
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from reacgan.models.settled import BATCH, BATCHES, BOUND, statistics_in_words
+from reacgan.models.settled import BOUND, IMAGES, statistics_in_words
 from reacgan.models.trained import TrainedGenerator
 from reacgan.sampling import COUPLED_CHUNK, Langevin
 from reacgan.sampling.statistics import Statistics
@@ -34,9 +34,9 @@ class Manner:
         if self.statistics == "batch":
             told["batch"] = COUPLED_CHUNK
         if self.statistics == "auto":
-            told["auto"] = {"bound": BOUND, "images": BATCHES * BATCH}
+            told["auto"] = {"bound": BOUND, "images": IMAGES}
         if self.statistics == "own":
-            told["own"] = {"images": BATCHES * BATCH}
+            told["own"] = {"images": IMAGES}
         for name in ("truncation", "psi", "layers"):
             if getattr(self, name) is not None:
                 told[name] = getattr(self, name)
@@ -52,3 +52,12 @@ def notes_on(model: TrainedGenerator, statistics: Statistics) -> tuple[str, ...]
     """What belongs beside a score, where the averages of training did not fit the generator."""
     own = statistics == "auto" and model.norms is not None and model.norms.kind == "own"
     return (f"made with {statistics_in_words(model)}",) if own else ()
+
+
+def statistics_kind(kind: str) -> str:
+    """A kind of statistics as protocols say it."""
+    known = {
+        "auto": "statistics that fit the generator (its own where the averages of training do not)",
+        "own": "the generator's own statistics",
+    }
+    return known.get(kind, f"{kind} statistics")

@@ -20,6 +20,7 @@ from types import MappingProxyType
 from typing import Any
 
 from reacgan.evaluation.extractor_words import unusual
+from reacgan.evaluation.manner import statistics_kind
 
 INCEPTION = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 """SHA-256 of the published weights of the Inception network of FID."""
@@ -232,18 +233,12 @@ def _looked_at(extractor: dict[str, Any]) -> Iterator[str]:
     yield f"{name} extractor" + (f" ({', '.join(known)})" if known else "")
 
 
-_STATISTICS = {
-    "auto": "statistics that fit the generator (its own where the averages of training do not)",
-    "own": "the generator's own statistics",
-}
-
-
 def _generator(generator: dict[str, Any]) -> Iterator[str]:
     if "weights" in generator:
         weights = generator.pop("weights")
         yield "averaged weights" if weights in AVERAGED else f"weights: {word(weights)}"
     if kind := generator.pop("batch_norm", None):
-        yield _STATISTICS.get(kind, f"{kind} statistics")
+        yield statistics_kind(kind)
     if generator.get("precision"):
         yield f"generator in {generator.pop('precision')}"
     yield from _rest("", generator)

@@ -12,6 +12,7 @@ from reacgan.config.resolution import describe
 from reacgan.hub.licence_names import licence_of
 from reacgan.hub.licences import Terms, terms_of
 from reacgan.models import count_parameters
+from reacgan.models.settled import statistics_in_words
 from reacgan.models.trained import TrainedGenerator
 
 _MOST_CLASSES = 20
@@ -81,7 +82,8 @@ def _summary(model: TrainedGenerator) -> str:
     return f"""A class-conditional generator: {describe(data.resolution)} pixels,
 {data.channels} channel(s), {count} classes, {count_parameters(model.generator):,} parameters,
 trained by `{model.experiment.name}` until {model.images_seen:,} real images had been seen (repeats
-counted). These weights are the exponential moving average of the generator's.
+counted). These weights are the exponential moving average of the generator's; batch norms hold
+{statistics_in_words(model)}.
 
 Classes: {names}"""
 

@@ -82,8 +82,9 @@ def _are_names(value: Any) -> bool:
 def _are_statistics(value: Any) -> bool:
     return (
         isinstance(value, dict)
-        and value.get("kind") in ("moving", "own")
-        and isinstance(value.get("distance"), int | float)
+        and value.get("kind") in ("moving", "own", "standing")
+        and "distance" in value
+        and isinstance(value["distance"], int | float | None)
     )
 
 

@@ -9,6 +9,7 @@ fit), ``discriminator.safetensors`` and further files.
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,9 +38,11 @@ from reacgan.hub.folder import (
 )
 from reacgan.hub.places import locate
 from reacgan.models import Discriminator, build_generator
-from reacgan.models.settled import settle
+from reacgan.models.settled import settle, statistics_in_words, with_moving
 from reacgan.models.trained import NormStatistics, TrainedGenerator
 from reacgan.tensors import read_tensors, write_tensors
+
+_LOG = logging.getLogger(__name__)
 
 Stored = Literal["float32", "bfloat16"]
 """How weights are stored; buffers, such as moving averages and singular vectors, stay float32."""
@@ -75,13 +78,15 @@ def save(
         raise ConfigError(f"{folder}: exists and is not a model folder; choose another place")
     if dtype not in (None, *get_args(Stored)):
         raise ConfigError(f"dtype is {dtype!r}; allowed: {', '.join(get_args(Stored))}")
+    if model.norms is not None and model.norms.kind == "batch":
+        model = with_moving(model)  # those of a batch are nothing to store
     folder.parent.mkdir(parents=True, exist_ok=True)
     writing = folder.with_name(f".writing-{folder.name}")
     shutil.rmtree(writing, ignore_errors=True)
     writing.mkdir()
     with naming(folder / WEIGHTS):
         write_tensors(stored(model.generator, dtype), writing / WEIGHTS)
-    config = {
+    config: dict[str, Any] = {
         "format": FORMAT,
         "reacgan": __version__,
         "experiment": model.experiment.model_dump(),
@@ -89,15 +94,7 @@ def save(
         "images_seen": model.images_seen,
         "sha256": digest(writing / WEIGHTS),
     }
-    if model.norms is not None:
-        kind, moving = model.norms.kind, model.norms.moving
-        config["statistics"] = {"kind": kind, "distance": round(model.norms.distance, 6)}
-        if kind == "own":
-            with naming(folder / MOVING):
-                write_tensors(
-                    {name: value.cpu() for name, value in moving.items()}, writing / MOVING
-                )
-            config["moving_sha256"] = digest(writing / MOVING)
+    config |= _store_statistics(model.norms, writing, folder)
     if discriminator is not None:
         with naming(folder / DISCRIMINATOR):
             write_tensors(stored(discriminator, dtype), writing / DISCRIMINATOR)
@@ -113,6 +110,22 @@ def save(
     flush_folder(writing)
     _put_in_place(writing, folder)
     return folder
+
+
+def _store_statistics(
+    norms: NormStatistics | None, writing: Path, folder: Path
+) -> dict[str, object]:
+    """What the configuration tells of the statistics; the averages of training go beside others."""
+    if norms is None:
+        return {}
+    apart = None if norms.distance is None else round(norms.distance, 6)
+    facts: dict[str, object] = {"statistics": {"kind": norms.kind, "distance": apart}}
+    if norms.moving:
+        on_cpu = {name: value.cpu() for name, value in norms.moving.items()}
+        with naming(folder / MOVING):
+            write_tensors(on_cpu, writing / MOVING)
+        facts["moving_sha256"] = digest(writing / MOVING)
+    return facts
 
 
 def stored(network: nn.Module, dtype: Stored | None) -> dict[str, Tensor]:
@@ -176,7 +189,12 @@ def load(path: str | Path, *, device: Device = "auto", check: bool = True) -> Tr
     loaded = TrainedGenerator(
         generator, experiment, names, config["images_seen"], _norms(folder, config)
     )
-    return settle(loaded) if check else loaded
+    if not check:
+        return loaded
+    settled = settle(loaded)
+    if loaded.norms is None and settled.norms is not None and settled.norms.kind == "own":
+        _LOG.warning("%s: made with %s", folder, statistics_in_words(settled))
+    return settled
 
 
 def _norms(folder: Path, config: Mapping[str, Any]) -> NormStatistics | None:
@@ -185,7 +203,7 @@ def _norms(folder: Path, config: Mapping[str, Any]) -> NormStatistics | None:
     if facts is None:
         return None
     moving = {}
-    if facts["kind"] == "own":
+    if facts["kind"] != "moving":
         check_digest(folder / MOVING, config.get("moving_sha256"))
         moving = read_tensors(folder / MOVING)
     return NormStatistics(facts["kind"], facts["distance"], moving)

@@ -60,11 +60,8 @@ class Collector:
 @contextmanager
 def collecting(network: nn.Module) -> Iterator[list[tuple[Any, Collector]]]:
     """Within the block batch norms normalise by the batch, and the collectors average."""
+    normalise_as_stored(network)
     pairs = [(layer, Collector(layer)) for layer in batch_norms(network).values()]
-    for layer, _ in pairs:
-        for key, hook in list(layer._forward_pre_hooks.items()):
-            if isinstance(hook, Collector):  # a copy with batch statistics: not any more
-                del layer._forward_pre_hooks[key]
     hooks = [layer.register_forward_pre_hook(collector) for layer, collector in pairs]
     try:
         yield pairs
@@ -77,6 +74,14 @@ def normalise_by_batch(network: nn.Module) -> None:
     """From now on batch norms use the statistics of the batch at hand, as in training."""
     for layer in batch_norms(network).values():
         layer.register_forward_pre_hook(Collector(layer))
+
+
+def normalise_as_stored(network: nn.Module) -> None:
+    """Take :func:`normalise_by_batch` back."""
+    for layer in batch_norms(network).values():
+        for key, hook in list(layer._forward_pre_hooks.items()):
+            if isinstance(hook, Collector):
+                del layer._forward_pre_hooks[key]
 
 
 def normalises_by_batch(network: nn.Module) -> bool:

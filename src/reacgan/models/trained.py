@@ -18,12 +18,14 @@ from reacgan.models.base import Generator
 class NormStatistics:
     """Which statistics the batch norms of a generator hold, and how that came."""
 
-    kind: Literal["moving", "own"]
-    """The averages of training, or what the generator's own weights have."""
-    distance: float
-    """From the averages of training to its own; see :func:`reacgan.models.settled.distance`."""
+    kind: Literal["moving", "own", "batch", "standing"]
+    """The averages of training, what the generator's own weights have, those of each batch at hand, or
+    standing ones."""
+    distance: float | None
+    """From the averages of training to its own, see :func:`reacgan.models.settled.distance`; None where
+    its own are not finite, or were not worked out."""
     moving: Mapping[str, Tensor] = field(default_factory=dict)
-    """With ``own``: the averages of training, by their names in the state."""
+    """With other kinds than ``moving``: the averages of training, by their names in the state."""
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import torch
 from reacgan.config import ConfigError
 from reacgan.models import Generator
 from reacgan.models.norm_statistics import collecting, normalise_by_batch
-from reacgan.models.settled import settle, with_moving, with_own
-from reacgan.models.trained import TrainedGenerator
+from reacgan.models.settled import settle, statistics_of, with_moving, with_own
+from reacgan.models.trained import NormStatistics, TrainedGenerator
 from reacgan.randomness import Draws
 
 Statistics = Literal["auto", "own", "moving", "batch", "standing"]
@@ -43,10 +43,11 @@ def with_statistics(
     moving = with_moving(model)
     if kind == "moving":
         return moving
+    norms = NormStatistics(kind, None, statistics_of(moving.generator))
     if kind == "batch":
-        return replace(moving, generator=batch_statistics(moving.generator))
+        return replace(moving, generator=batch_statistics(moving.generator), norms=norms)
     collected = standing_statistics(moving.generator, len(model.class_names), seed=seed)
-    return replace(moving, generator=collected)
+    return replace(moving, generator=collected, norms=norms)
 
 
 @torch.no_grad()

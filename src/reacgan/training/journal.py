@@ -27,6 +27,9 @@ class NonFiniteError(FloatingPointError):
         first: what came before all that, where it is known.
     """
 
+    of_a_step = True
+    """Whether going over the steps may find where it came from."""
+
     def __init__(self, names: Iterable[str], when: str, first: str = "") -> None:
         self.names = list(names)
         self.when = when

@@ -76,7 +76,7 @@ def signals(
     repeated = labels.repeat_interleave(real.shape[1])
     fake = generate(model.generator, z, repeated, seeds=seeds).unflatten(0, real.shape[:2])
     found = image_signals(fake, real)
-    if model.norms is not None:
+    if model.norms is not None and model.norms.distance is not None:
         found["statistics_distance"] = model.norms.distance
     if nature.undecided is not None:
         size = max(trainer.local_batch // trainer.parts, 1)  # what the memory is known to hold

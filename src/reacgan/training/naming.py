@@ -184,7 +184,7 @@ def _finite(tensors: Sequence[Tensor]) -> bool:
 
 
 def _largest(tensors: Sequence[Tensor]) -> Tensor | None:
-    sizes = [held.detach().abs().max().double() for held in tensors if held.numel()]
+    sizes = [held.detach().abs().max().float() for held in tensors if held.numel()]
     return torch.stack(sizes).max() if sizes else None
 
 

@@ -153,8 +153,7 @@ def _train_held(
 def _conclude(tasks: Tasks, request: StopRequest, *, done: bool) -> RunResult:
     """Leave a sheet, say where things are, and why it ended."""
     progress, folder, seen = tasks.progress, tasks.folder, tasks.trainer.state.images_seen
-    if distributed.is_main():
-        tasks.samples()
+    tasks.last_sheet()
     tasks.finish()
     if done:
         progress.say(f"samples     {folder.samples}/{seen:012d}.png")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from reacgan import distributed, hub
 from reacgan.data import ImageData
-from reacgan.models.settled import settle, statistics_in_words
+from reacgan.models.settled import FEW, settle, statistics_in_words
 from reacgan.models.trained import TrainedGenerator
 from reacgan.sampling import NonFiniteImageError, save_png
 from reacgan.sampling.grids import class_images, draw_classes
@@ -88,8 +88,11 @@ class Tasks:
         """Measure the averaged generator, and keep it if it is the best."""
         if self.scores is None:
             return
-        with self.journal.paused():
+        with self.journal.paused(), self._images_are_finite():
             found = self.scores.measure(self.trained())
+        if self.watch.error is not None:
+            self.settle()
+            return
         self.watch.scored(found)
         told = "  ".join(f"{score.metric} {score.value:.4g}" for score in found)
         self.progress.say(f"{self.trainer.state.images_seen:>11,} images scored: {told}")
@@ -110,7 +113,7 @@ class Tasks:
     def look(self) -> None:
         """Work out what the watch looks at, report, and act on it."""
         with self.journal.paused(), self._images_are_finite():
-            self.watch.look(self.trained if distributed.is_main() else None)
+            self.watch.look(self.glimpse if distributed.is_main() else None)
         self.report()
         self.settle()
 
@@ -142,7 +145,7 @@ class Tasks:
             return
         if self.watch.settle(self.facts):
             self.saved_at = self.trainer.state.images_seen
-            self._trained = None
+            self._forget_what_was_shown()
             self.recovery.begin_anew()
             if self.scores is not None:
                 self.scores.back_to(self.trainer.state.images_seen)
@@ -150,12 +153,13 @@ class Tasks:
     def _goes_over(self) -> bool:
         """Whether the run went back to the state that is kept, to go over its last steps carefully."""
         error, device = self.watch.error, self.trainer.engine.device
-        if not distributed.any_process(error is not None, device) or not self.recovery.possible:
+        of_a_step = error is not None and error.of_a_step
+        if not distributed.any_process(of_a_step, device) or not self.recovery.possible:
             return False
         seen = self.trainer.state.images_seen
         error = error or NonFiniteError(["a loss of another process"], f"by {seen:,}")
         since = self.recovery.go_back(error)
-        self._trained = None
+        self._forget_what_was_shown()
         self.watch.recall()
         if self.scores is not None:
             self.scores.back_to(since)
@@ -183,6 +187,16 @@ class Tasks:
 
     def samples(self) -> None:
         """A sheet of the averaged generator's images: made now, drawn and written by the writer."""
+        self._sheet()
+        self.settle()
+
+    def last_sheet(self) -> None:
+        """The sheet of a run that has ended: there is nothing to go back to."""
+        self._sheet()
+        if self.watch.error is not None:
+            raise self.watch.error
+
+    def _sheet(self) -> None:
         if not distributed.is_main():
             return
         with self.journal.paused(), self._images_are_finite():
@@ -202,6 +216,7 @@ class Tasks:
                 [f"images of the averaged generator ({error.which})"],
                 f"by {self.trainer.state.images_seen:,}",
             )
+            wrong.of_a_step = False
             self.watch.stumble(wrong)
 
     def _draw(self, images: Tensor, caption: str, path: Path) -> None:
@@ -255,20 +270,31 @@ class Tasks:
 
     def trained(self) -> TrainedGenerator:
         """A copy of the averaged generator at this moment, with statistics that fit it."""
-        state = self.trainer.state
-        if self._trained is None or self._trained.images_seen != state.images_seen:
-            held = TrainedGenerator(
-                state.average, self.trainer.experiment, self.data.class_names, state.images_seen
-            )
-            self._trained = settle(held)
-            self._tell_statistics(self._trained)
+        if self._trained is None or self._trained.images_seen != self.trainer.state.images_seen:
+            self._trained = settle(self._average())
+            kind = self._trained.norms.kind if self._trained.norms is not None else None
+            if kind != self._statistics:
+                self._statistics = kind
+                self.journal.mark("statistics", kind)
+                told = statistics_in_words(self._trained)
+                self.progress.say(f"statistics  of the averaged generator: {told}")
         return self._trained
 
-    def _tell_statistics(self, model: TrainedGenerator) -> None:
-        kind = model.norms.kind if model.norms is not None else None
-        if kind != self._statistics:
-            self._statistics = kind
-            self.journal.mark("statistics", kind)
-            self.progress.say(
-                f"statistics  of the averaged generator: {statistics_in_words(model)}"
-            )
+    def glimpse(self) -> TrainedGenerator:
+        """The same, good enough for a look: statistics of fewer images."""
+        if self._trained is not None:
+            if self._trained.images_seen == self.trainer.state.images_seen:
+                return self._trained
+        return settle(self._average(), images=FEW)
+
+    def _average(self) -> TrainedGenerator:
+        state = self.trainer.state
+        return TrainedGenerator(
+            state.average, self.trainer.experiment, self.data.class_names, state.images_seen
+        )
+
+    def _forget_what_was_shown(self) -> None:
+        """The run has gone back: the same moment may be another one, and lines were dropped."""
+        self._trained = None
+        self._statistics = "moving"
+        self.journal.mark("speed", self.trainer.engine.speed.describe())

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from reacgan import hub
 from reacgan.config import ConfigError, path_of
+from reacgan.models.settled import with_moving
 from reacgan.training.checkpoint import (
     CheckpointError,
     list_checkpoints,
@@ -148,7 +149,8 @@ def read_source(path: str | Path) -> Source:
         except CheckpointError as error:
             problems.append(str(error))
     try:
-        weights = hub.load(folder, device="cpu").generator.state_dict()
+        model = with_moving(hub.load(folder, device="cpu", check=False))
+        weights = model.generator.state_dict()
     except ConfigError as error:
         raise ConfigError("\n".join([f"training.start_from: {error}", *problems])) from None
     return Source(folder, weights, weights)

@@ -20,6 +20,7 @@ from reacgan.hub.convert.reading import Published, find_files, read_published
 from reacgan.hub.folder import unfilled
 from reacgan.hub.models import save
 from reacgan.models import Discriminator, Generator, build_discriminator, build_generator, complete
+from reacgan.models.settled import settle
 from reacgan.models.trained import TrainedGenerator
 
 InPlace = bool | Literal["auto"]
@@ -101,9 +102,10 @@ def convert_checkpoint(
     if faults:
         hint = advice(files[0].tensors, files[1].tensors if critic is not None else None, held)
         raise ConfigError("\n".join([*faults, hint]))
-    model = TrainedGenerator(
+    as_published = TrainedGenerator(
         generator.eval().requires_grad_(False), held, names, _images_seen(files, held)
     )
+    model = settle(as_published)
     sources = {file.path.name: digest_of(file.path) for file in files}
     told = {"Source": _told(sources)}
     return save(
