@@ -41,8 +41,10 @@ def events(out):
 
 
 def losses(out):
+    """All that the journal's lines say but what is of the clock and the machine."""
+    of_the_clock = ("images_per_second", "memory_bytes")
     return [
-        {name: value for name, value in line.items() if "/" in name or name == "images_seen"}
+        {name: value for name, value in line.items() if name not in of_the_clock}
         for line in read_lines(out / "journal.jsonl")
         if "event" not in line
     ]

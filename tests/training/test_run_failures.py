@@ -62,7 +62,7 @@ def test_a_state_with_non_finite_weights_is_not_saved(data, tmp_path, monkeypatc
     assert not list((tmp_path / "checkpoints").glob(".*"))
 
 
-@pytest.mark.parametrize("what", ["sheet", "look"])
+@pytest.mark.parametrize("what", ["sheet", "look", "score", "last sheet"])
 def test_an_average_that_makes_no_images_stops_the_run(data, tmp_path, monkeypatch, what):
     """Its weights are finite, and so are all losses, which are not made of it."""
 
@@ -72,13 +72,20 @@ def test_an_average_that_makes_no_images_stops_the_run(data, tmp_path, monkeypat
             trainer.state.average.norm.bias.zero_()
 
     at_clock(monkeypatch, 160, spoil)
-    due = {"sheet": {"report.samples_every": 160}, "look": {"watch.every": 160}}[what]
+    scored = {"scores.every": 160, "scores.num": 30, "scores.extractor.epochs": 0.1}
+    due = {
+        "sheet": {"report.samples_every": 160},
+        "look": {"watch.every": 160},
+        "score": {**scored, "scores.metrics": {"fid": {}}},
+        "last sheet": {},
+    }[what]
     named = (
         r"images of the averaged generator .class .*, seed \d+.* became non-finite by 160 images"
     )
     with pytest.raises(NonFiniteError, match=named):
         train(tmp_path, data, **{"report.checkpoint_every": 80, **due})
-    assert saved(tmp_path) == [80] and not list((tmp_path / "samples").glob("*160.png"))
+    whole = [80, 160] if what == "last sheet" else [80]  # the state itself is finite
+    assert saved(tmp_path) == whole and not list((tmp_path / "samples").glob("*160.png"))
 
 
 @pytest.mark.parametrize("fails", ["average.safetensors", "state.json", "model.safetensors"])
