@@ -114,7 +114,8 @@ def test_broken_json_is_told_as_json(tmp_path):
 def test_booleans_are_no_numbers(reacgan, key, value):
     code, _, err = reacgan("train", "digits/reacgan", "--dry-run", "--set", f"{key}={value}")
     assert code == 1
-    assert err.startswith(f"reacgan: {key}") and ("True" in err or "False" in err)
+    assert err.startswith(f"reacgan: {key}")
+    assert any(shown in err for shown in ("True", "False", repr(value)))
 
 
 def test_booleans_stay_what_they_are(reacgan):
@@ -124,3 +125,17 @@ def test_booleans_stay_what_they_are(reacgan):
     held = json.loads(out)
     assert (held["data"]["flip"], held["speed"]["compile"]) == (True, False)
     assert held["model"]["generator"]["spectral_norm"] is False
+
+
+def test_words_that_yaml_takes_for_booleans_are_words(tmp_path):
+    """watch.action=off is what the page on watching tells; for what is yes or no they still do."""
+    assert parse_assignments(["watch.action=off"]) == {"watch.action": "off"}
+    held = experiment("digits/reacgan").replace(
+        **parse_assignments(["watch.action=off", "data.flip=yes", "speed.resident=off"])
+    )
+    assert (held.watch.action, held.data.flip, held.speed.resident) == ("off", True, False)
+    file = tmp_path / "mine.yaml"
+    file.write_text("watch: {action: off}\ndata: {name: digits, flip: on}\n")
+    loaded = load_experiment(file)
+    assert (loaded.watch.action, loaded.data.flip) == ("off", True)
+    assert parse_assignments(["a=true", "b=False"]) == {"a": True, "b": False}

@@ -17,6 +17,8 @@ from reacgan.config.registry import ConfigError
 _EXACT = 2**53
 """Below it every whole number is a float of its own."""
 _SCIENTIFIC = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)[eE][-+]?[0-9]+")
+_BOOL = "tag:yaml.org,2002:bool"
+_TRUTH = re.compile("(?:true|True|TRUE|false|False|FALSE)$")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -130,6 +132,12 @@ def _loader() -> Any:
         value: float = loader.construct_yaml_float(node)
         return value
 
+    # YAML 1.1 takes off, on, yes and no for booleans: here they are words, as watch.action=off needs.
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, one) for tag, one in held if tag != _BOOL]
+        for first, held in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    Loader.add_implicit_resolver(_BOOL, _TRUTH, list("tTfF"))
     # YAML 1.1 takes 1e6 and 2e-4, which have no point, for words.
     whole_word = re.compile(f"(?:{_SCIENTIFIC.pattern})$")
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", whole_word, list("-+.0123456789"))
