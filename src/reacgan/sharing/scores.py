@@ -66,7 +66,7 @@ def evaluate_command(score: Score, name: str, data: DataConfig, *, real: bool) -
     fake, reference, generator = (_part(score, key) for key in ("fake", "reference", "generator"))
     words = ["reacgan", "evaluate", name]
     if data.name not in _EMBEDDED:
-        words += ["--reference", "IMAGES"]
+        words += ["--reference", "IMAGES", *_resolution(reference)]
     options = {
         "extractor": (_part(score, "extractor").get("name"), "inception"),
         "num": (fake.get("images"), reference.get("images")),
@@ -82,6 +82,15 @@ def evaluate_command(score: Score, name: str, data: DataConfig, *, real: bool) -
         if value not in (None, usual):
             words += [f"--{option}", str(value)]
     return shlex.join([*words, *(["--real"] if real else [])])
+
+
+def _resolution(reference: Mapping[str, Any]) -> list[str]:
+    """The size that the reference had, which may lie there in another one."""
+    size = reference.get("size")
+    if not isinstance(size, list | tuple) or len(size) != 2:
+        return []
+    height, width = size
+    return ["--resolution", str(width) if height == width else f"{height}x{width}"]
 
 
 def _block(group: list[Score], scores: Sequence[Score], name: str, data: DataConfig) -> str:
