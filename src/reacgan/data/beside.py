@@ -12,13 +12,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reacgan.data.dataset import DataError
+from reacgan.data.cells import Table
+from reacgan.data.dataset import DataError, MissingSplit
 from reacgan.data.flat import NO_CLASS
-from reacgan.data.lookup import Files, split_of_path
+from reacgan.data.lookup import AmbiguousNameError, Files, split_of_path, split_of_table
 from reacgan.data.names import class_name_of, is_piece, shown, split_of
-from reacgan.data.rows import Row, listings_of
+from reacgan.data.rows import Row, held_out_note, listings_of
 from reacgan.data.shape import Decision, Tree, Way
-from reacgan.data.table import Table, read_table
+from reacgan.data.table import read_table
 from reacgan.data.tree import image_names
 from reacgan.data.walk import Listing, describe_file
 
@@ -102,26 +103,43 @@ def look_beside(root: Path, tree: Tree, decision: Decision) -> Beside:
                     f"{table.file}: says that there are no labels; the folders are taken"
                 )
                 continue
-            candidate = _found(table, root, way)
+            try:
+                candidate = _found(table, root, way)
+            except AmbiguousNameError as error:
+                refusals.append(f"{table.file}: {error}")
+                continue
             if candidate is None:
                 refusals.append(f"{table.file}: most of the files that it names are not there")
             else:
                 (style_gan if name.casefold() == STYLE_GAN else tables).append(candidate)
-    unread = (f"files beside the images are not read: {shown(names)}",) if names else ()
     chosen = _choose(decision, style_gan, tables)
     if chosen is None:
         compared = [_comparison(one, root, decision) for one in (*style_gan, *tables)]
         compared += [f"not read: {refusal}" for refusal in refusals]
         return Beside(
-            notes=(*filter(None, compared), *unread),
+            notes=(*filter(None, compared), *_unread_note(names)),
             refusals=tuple(refusals),
-            unread=tuple(root / name for name in names if name.lower().endswith(READABLE)),
+            unread=tuple(root / name for name in names if _may_have_labels(name)),
         )
-    test = _test_rows(chosen, tree, root) if not chosen.table.has_split else ()
+    test_table, test = _test_rows(chosen, tree, root)
     rows = (*chosen.rows, *test)
-    return Beside(
-        chosen.table, rows, chosen.files, notes=(*_notes(chosen, rows), *unread), refusals=()
-    )
+    unread = [name for name in names if root / name != test_table]
+    notes = [*_notes(chosen, rows), *_unread_note(unread)]
+    if test_table is not None:
+        notes.insert(
+            1, f"test: classes from {test_table.relative_to(root)}, for {len(test):,} images"
+        )
+    return Beside(chosen.table, rows, chosen.files, notes=tuple(notes))
+
+
+def _unread_note(names: Sequence[str]) -> tuple[str, ...]:
+    return (f"files beside the images are not read: {shown(names)}",) if names else ()
+
+
+def _may_have_labels(name: str) -> bool:
+    """Whether it is a table that can be read, and no example of answers as competitions give it."""
+    word = Path(name).name.casefold().replace("_", "").replace("-", "").replace(" ", "")
+    return word.endswith(READABLE) and "samplesub" not in word
 
 
 def _levels(tree: Tree, decision: Decision) -> Iterator[tuple[Way, Tree]]:
@@ -135,10 +153,11 @@ def _levels(tree: Tree, decision: Decision) -> Iterator[tuple[Way, Tree]]:
 def _found(table: Table, root: Path, way: Way) -> _Candidate | None:
     """The table with those of its files that are there, if they are most of them."""
     files = Files(root.joinpath(*way))
+    named = split_of_table(table.file)
     found: dict[str, str] = {}
     rows = []
     for row in table.rows:
-        path = files.exact(row.path) or files.by_name(row.path, row.split or "train")
+        path = files.exact(row.path) or files.by_name(row.path, row.split or named)
         if path is not None:
             found[path] = row.label
         split = row.split or split_of_path("/".join((*way, path or "")))
@@ -202,10 +221,10 @@ def _comparison(candidate: _Candidate, root: Path, decision: Decision) -> str:
     )
 
 
-def _test_rows(chosen: _Candidate, tree: Tree, root: Path) -> tuple[Row, ...]:
-    """Rows of a table of held-out images beside the one chosen, or of the same name in test/."""
-    if any(row.split == "test" for row in chosen.rows):
-        return ()
+def _test_rows(chosen: _Candidate, tree: Tree, root: Path) -> tuple[Path | None, tuple[Row, ...]]:
+    """A table of held-out images beside the one chosen, or of the same name in test/, and its rows."""
+    if chosen.table.has_split or any(row.split == "test" for row in chosen.rows):
+        return None, ()
     base = chosen.files.folder
     places = [base / name for name in TEST_TABLES]
     if chosen.way:
@@ -223,13 +242,16 @@ def _test_rows(chosen: _Candidate, tree: Tree, root: Path) -> tuple[Row, ...]:
             continue
         rows = []
         for row in table.rows:
-            path = files.exact(row.path) or files.by_name(row.path, "test")
+            try:
+                path = files.exact(row.path) or files.by_name(row.path, "test")
+            except AmbiguousNameError as error:
+                raise DataError(f"{place}: {error}") from None
             if path is not None:
                 relative = Path(os.path.relpath(place.parent / path, base)).as_posix()
                 rows.append(Row(relative, row.label, "test"))
         if 2 * len(rows) > len(table.rows):
-            return tuple(rows)
-    return ()
+            return place, tuple(rows)
+    return None, ()
 
 
 def _notes(chosen: _Candidate, rows: Sequence[Row]) -> tuple[str, ...]:
@@ -245,12 +267,13 @@ def _notes(chosen: _Candidate, rows: Sequence[Row]) -> tuple[str, ...]:
         said.append(
             f"{len(left):,} images are not in {chosen.table.file.name}, not read: {shown(left, 2)}"
         )
-    return (*said, *chosen.table.notes)
+    held_out = () if chosen.table.has_split else held_out_note(chosen.rows)
+    return (*said, *held_out, *chosen.table.notes)
 
 
 def _one_class(folder: Path, split: str, notes: tuple[str, ...]) -> Listing:
     """All images below a folder as one class."""
     if split != "train":
-        raise DataError(f"{folder}: has no test split")
+        raise MissingSplit(f"{folder}: has no test split")
     entries = [describe_file(folder / name, name, 0) for name in image_names(folder)]
     return replace(Listing(folder, "train", (NO_CLASS,), tuple(entries)), notes=notes)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reacgan.data.names import class_name_of, shown
+from reacgan.data.splits import SPLITS, SplitsError, find_split, split_taken, unread_note
 
 PATHS = ("path", "file", "filename", "file_name", "image")
 LABELS = ("label", "class", "target")
-SPLITS = ("split",)
 
 _MORE_PATHS = frozenset(
     {
@@ -38,6 +38,7 @@ _MORE_LABELS = frozenset(
     }
 )  # fmt: skip
 _NUMBER = re.compile(r"[+-]?([0-9]+[.,][0-9]+|[0-9]*[.,][0-9]+([eE][+-]?[0-9]+)?)")
+_NUMBER_OR_BIT = re.compile(r"[+-]?[0-9]*[.,]?[0-9]+([eE][+-]?[0-9]+)?|true|false", re.IGNORECASE)
 _LOOKED_AT = 200
 _BITS = {"0": 0, "0.0": 0, "1": 1, "1.0": 1}
 
@@ -54,8 +55,8 @@ class Columns:
     label: int | None
     """None where each class has a column of its own (``one_hot``)."""
     split: int | None
-    note: str = ""
-    """Which were taken, where their names are not those that are documented."""
+    notes: tuple[str, ...] = ()
+    """Which were taken, where their names are not those that are documented, and which are not read."""
     one_hot: tuple[int, ...] = ()
     """Columns of 0 and 1, one a class, of which every line has a single 1."""
 
@@ -76,30 +77,79 @@ def choose_columns(
     names = [plain_name(name) for name in header]
     label = _named(names, LABELS, _MORE_LABELS)
     path = _named(names, PATHS, _MORE_PATHS)
-    split = _named(names, SPLITS, frozenset())
-    every, rows = rows, rows[:_LOOKED_AT]
+    try:
+        split = find_split(names, rows, (label, path))
+    except SplitsError as error:
+        raise ColumnsError(str(error)) from None
     if path is None:
         rest = [place for place in range(len(names)) if place not in (label, split)]
+        looked_at = rows[:_LOOKED_AT]
         found = [
-            place for place in rest if _share(rows, place, looks_like_file) > 0.5 and names[place]
+            place
+            for place in rest
+            if _share(looked_at, place, looks_like_file) > 0.5 and names[place]
         ]
         if len(found) != 1:
             raise ColumnsError(_state(header, found, PATHS, "may name the files"))
         path = found[0]
+    one_hot: tuple[int, ...] = ()
     if label is None:
         found = [
             place for place in range(len(names)) if place not in (path, split) and names[place]
         ]
-        if len(found) > 1 and every and all(one_of(row, found) is not None for row in every):
-            note = f"each column is taken for a class: {shown([header[one].strip() for one in found], 8)}"
-            return Columns(path, None, split, note, tuple(found))
-        if len(found) != 1:
-            raise ColumnsError(_state(header, found, LABELS, "may hold the class"))
-        label = found[0]
-        _check_is_class(header[label], [row[label].strip() for row in rows if label < len(row)])
-    documented = names[path] in PATHS and names[label] in LABELS
-    note = f"column {header[path].strip()} is taken for the file, {header[label].strip()} for the class"
-    return Columns(path, label, split, "" if documented else note)
+        if len(found) > 1 and rows and all(one_of(row, found) is not None for row in rows):
+            one_hot = tuple(found)
+        elif len(found) != 1:
+            state = _state(header, found, LABELS, "may hold the class")
+            raise ColumnsError(state + _not_one_hot(header, rows, found))
+        else:
+            label = found[0]
+            values = [row[label].strip() for row in rows[:_LOOKED_AT] if label < len(row)]
+            _check_is_class(header[label], values)
+    columns = Columns(path, label, split, one_hot=one_hot)
+    used = [one for one in (path, label, split, *one_hot) if one is not None]
+    notes = (_taken_note(columns, header, names, rows), unread_note(header, names, rows, used))
+    return replace(columns, notes=tuple(filter(None, notes)))
+
+
+def _taken_note(
+    columns: Columns, header: Sequence[str], names: Sequence[str], rows: Sequence[Sequence[str]]
+) -> str:
+    """Which columns were taken; nothing where all have documented names."""
+    titles = [name.strip() for name in header]
+    said = []
+    if columns.label is None:
+        said.append(
+            f"each column is taken for a class: {shown([titles[one] for one in columns.one_hot], 8)}"
+        )
+    elif names[columns.path] not in PATHS or names[columns.label] not in LABELS:
+        said.append(
+            f"column {titles[columns.path]} is taken for the file, {titles[columns.label]} for the "
+            "class"
+        )
+    place = columns.split
+    if place is not None and names[place] not in SPLITS:
+        said.append(split_taken(titles[place], names[place], [row[place] for row in rows]))
+    return "; ".join(said)
+
+
+def _not_one_hot(header: Sequence[str], rows: Sequence[Sequence[str]], found: Sequence[int]) -> str:
+    """Why columns of numbers are not one column a class; nothing where they do not look so."""
+    numeric = [
+        place
+        for place in found
+        if all(_NUMBER_OR_BIT.fullmatch(row[place].strip()) for row in rows)
+    ]
+    if len(numeric) < 2 or not rows:
+        return ""
+    number, row = next(
+        (number, row) for number, row in enumerate(rows, start=2) if one_of(row, found) is None
+    )
+    values = shown([f"{header[one].strip()} {row[one].strip()!r}" for one in found], 8)
+    return (
+        ". If each of them is a class (one column a class), every row needs exactly one 1 and 0 in "
+        f"the others, and there is no further column: row {number} has {values}"
+    )
 
 
 def one_of(row: Sequence[str], places: Sequence[int]) -> int | None:

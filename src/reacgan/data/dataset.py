@@ -26,6 +26,10 @@ class DataError(ConfigError):
     """Images that cannot be used; the message names the file or value, the reason, what to do."""
 
 
+class MissingSplit(DataError):
+    """The set holds no image out: there is no test split, which may well be meant."""
+
+
 @dataclass(frozen=True, eq=False)
 class ImageData:
     """Labelled images of one size, in memory or memory-mapped.

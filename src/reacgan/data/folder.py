@@ -14,6 +14,7 @@ from reacgan.data.beside import Beside, look_beside
 from reacgan.data.dataset import (
     DataError,
     ImageData,
+    MissingSplit,
     check_grid,
     check_request,
     describe_shape,
@@ -77,7 +78,7 @@ def open_archive(
         raise DataError("data.path is missing; give the file that `reacgan data prepare` wrote")
     file = Path(path) if split == "train" else held_out_path(Path(path))
     if split == "test" and not file.exists():
-        raise DataError(f"{file}: missing, so {path} has no test split")
+        raise MissingSplit(f"{file}: missing, so {path} has no test split")
     data = read_archive(file)
     if data.size != size_of(resolution):
         held, asked = (" x ".join(map(str, size)) for size in (data.size, size_of(resolution)))
@@ -227,7 +228,15 @@ def find_labels(path: str | Path) -> Labels:
             reasons.append(f"if one of the files beside them has the classes, give it: {tables}")
         raise DataError("\n".join([explain(root, decision), *reasons]))
     layout = layout_of(root, decision)
-    return Labels(layout=replace(layout, notes=(*layout.notes, *beside.notes)))
+    notes = (*layout.notes, *beside.notes, *_table_to_give(decision, beside))
+    return Labels(layout=replace(layout, notes=notes))
+
+
+def _table_to_give(decision: Decision, beside: Beside) -> tuple[str, ...]:
+    """Where all images are in one folder: which table to give if it has the classes."""
+    if len(decision.classes) != 1 or not beside.unread:
+        return ()
+    return (f"give {' or '.join(map(str, beside.unread[:3]))} if it has the labels",)
 
 
 def _doubt(root: Path, decision: Decision, beside: Beside) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from reacgan.data.names import TRAIN_NAMES, is_general, is_piece, shown, split_of
+from reacgan.data.names import TRAIN_NAMES, class_name_of, is_general, is_piece, shown, split_of
 from reacgan.data.shape import (
     Decision,
     Part,
@@ -155,6 +155,12 @@ def _several(part: Part, deep: Sequence[Tree]) -> Part:
         for way, one in list(zip(ways, deep, strict=True))[:4]
     ) + (" ..." if len(deep) > 4 else "")
     direct = [one.name for one in part.folder.holding if not one.is_deep]
+    if direct and all(split_of(one.name)[0] == "test" for one in deep):
+        text = (
+            f"class folders ({shown(direct)}) beside a split: {inside}. Move the class folders into "
+            "train/ beside it, or it away"
+        )
+        return with_problem(part, text)
     if direct:
         text = (
             f"class folders ({shown(direct)}) beside what holds no image itself but folders of images: "
@@ -174,12 +180,14 @@ def _of_splits(above: Part, splits: _Splits) -> Decision:
     train = _part_of(splits.train, above, None)
     parts = [_part_of(one, above, train) for one in splits.tests]
     levels = (*(way for _, way in before), *train.levels)
-    known = [part for part in parts if not part.problem]
+    foreign = {} if train.problem else _foreign(parts, train)
+    known = [part for part in parts if not part.problem and part.way not in foreign]
     if train.problem:
         alone = [_part_of(one, above, None) for one in splits.tests]
         choices = train.choices or tuple(part.way for part in alone if not part.problem)
         return Decision(problem=train.problem, choices=choices, levels=levels)
     test = known[0] if known else None
+    unused = "" if test is not None else " ".join(list(foreign.values())[:1])
     unread = [path_of((*above.way, one.name)) for one in splits.others]
     unread += [path_of(part.way) for part in known[1:]]
     without = [
@@ -195,12 +203,26 @@ def _of_splits(above: Part, splits: _Splits) -> Decision:
         notes=(
             *_ways_taken(train, test),
             *without,
+            *foreign.values(),
             *notes,
             *_beside_notes((*before, *train.passed)),
             *_class_notes(train),
         ),
+        unused_test=unused,
         levels=levels,
     )
+
+
+def _foreign(parts: Sequence[Part], train: Part) -> dict[Way, str]:
+    """Held-out parts of which no class is one of train's, with what is to be said of them."""
+    known = {class_name_of(name) for name in train.classes}
+    return {
+        part.way: f"the test split {path_of(part.way)} is not used: its classes "
+        f"({shown(part.classes)}) are not those of train ({shown(train.classes)}); name its folders "
+        "as those of train"
+        for part in parts
+        if not part.problem and not known & {class_name_of(name) for name in part.classes}
+    }
 
 
 def _part_of(folder: Tree, above: Part, train: Part | None) -> Part:

@@ -12,6 +12,10 @@ from reacgan.data.names import IMAGE_SUFFIXES, split_of, suffix_of
 from reacgan.data.tree import image_names
 
 
+class AmbiguousNameError(ValueError):
+    """A name that several files have; the text names them and begins after the table's own name."""
+
+
 class Files:
     """The files that a table in a folder may name."""
 
@@ -30,11 +34,19 @@ class Files:
         """The one image below the folder whose path ends so, with or without its extension.
 
         Of several, the one in a folder that is called as the split.
+
+        Raises:
+            AmbiguousNameError: several, and the split does not say which.
         """
         alike = self._alike(value)
         if len(alike) > 1 and split:
             alike = [path for path in alike if split_of_path(path) == split] or alike
-        return alike[0] if len(alike) == 1 else None
+        if len(alike) > 1:
+            raise AmbiguousNameError(
+                f"names {value.strip()}, which may be {' or '.join(alike[:3])}; write the path with its "
+                "folder in the table"
+            )
+        return alike[0] if alike else None
 
     def looks_like_one(self, value: str) -> bool:
         """Whether a value may name an image."""
@@ -57,6 +69,12 @@ class Files:
             known[name].append(path)
             known[name[: name.rfind(".")]].append(path)
         return known
+
+
+def split_of_table(file: Path) -> str:
+    """Which split a table's name speaks of: ``test.csv``, ``trainLabels.csv``."""
+    said = split_of(file.stem)[0]
+    return said or ("train" if file.stem.casefold() == "trainlabels" else "")
 
 
 def split_of_path(path: str) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from reacgan.data.dataset import DataError
-from reacgan.data.lookup import Files
+from reacgan.data.dataset import DataError, MissingSplit
+from reacgan.data.lookup import AmbiguousNameError, Files, split_of_path
 from reacgan.data.names import shown
 from reacgan.data.walk import Entry, Listing, describe_file
 
@@ -29,21 +29,42 @@ class _Gathered:
     moved: list[tuple[str, str]]
 
 
+class _Located(NamedTuple):
+    row: Row
+    """With the path that was found, and its split."""
+    written: str = ""
+    """The path as the table has it, where the file was found by its name alone."""
+
+
 def listings_of(
-    rows: Sequence[Row], files: Files, *, source: str, split: str, notes: tuple[str, ...] = ()
+    rows: Sequence[Row],
+    files: Files,
+    *,
+    source: str,
+    split: str,
+    notes: tuple[str, ...] = (),
+    named: str = "",
 ) -> list[Listing]:
     """Train, followed by test where it is asked for.
 
-    A file named twice counts once; one with two classes is refused; both are said.
+    A file named twice counts once; one with two classes is refused; both are said. Rows without a
+    split have that of their folders, where some are train. Of files of one name that in a folder
+    called as the split is taken, or as ``named``, which the table itself is called for.
 
     Raises:
-        DataError: no image for train, or no test split.
+        DataError: no image for train, or no test split; a name that several files have.
     """
-    parts = {"train": _gather(rows, files, "train"), "test": _gather(rows, files, "test")}
+    try:
+        located = _locate(rows, files, named)
+    except AmbiguousNameError as error:
+        raise DataError(f"{source}: {error}") from None
+    if not any(row.split for row in rows):
+        notes += held_out_note([one.row for one in located])
+    parts = {part: _gather(located, part) for part in ("train", "test")}
     if not parts["train"].labels:
         raise DataError(f"{source}: names no image for train")
     if split == "test" and not parts["test"].labels:
-        raise DataError(
+        raise MissingSplit(
             f"{source}: has no test split; add a column called split with train or test in each line"
         )
     names = sort_classes({label for found in parts["train"].labels.values() for label in found})
@@ -58,6 +79,14 @@ def listings_of(
     ]
 
 
+def held_out_note(rows: Sequence[Row]) -> tuple[str, ...]:
+    """That files are held out for their folders' names alone."""
+    paths = [row.path for row in rows if row.split == "test"]
+    if not paths:
+        return ()
+    return (f"{len(paths):,} images are held out, as their folders say: {shown(paths, 1)}",)
+
+
 def sort_classes(names: set[str]) -> tuple[str, ...]:
     """As numbers where all are whole numbers, otherwise by code point."""
     ordered = sorted(names)
@@ -66,18 +95,31 @@ def sort_classes(names: set[str]) -> tuple[str, ...]:
     return tuple(ordered)
 
 
-def _gather(rows: Sequence[Row], files: Files, part: str) -> _Gathered:
-    mine = [row for row in rows if (row.split or "train") == part]
-    exact = [files.exact(row.path) for row in mine]
-    look_further = not any(exact)
-    found = _Gathered({}, [])
-    for row, known in zip(mine, exact, strict=True):
+def _locate(rows: Sequence[Row], files: Files, named: str) -> list[_Located]:
+    """Each row with the file that it means; by name where no path of its split is there."""
+    exact = [files.exact(row.path) for row in rows]
+    there = {row.split for row, path in zip(rows, exact, strict=True) if path is not None}
+    located = []
+    for row, known in zip(rows, exact, strict=True):
         path = known
-        if known is None and look_further:
-            path = files.by_name(row.path, part)
-            if path is not None:
-                found.moved.append((row.path, path))
-        found.labels.setdefault(path or row.path, []).append(row.label)
+        if known is None and row.split not in there:
+            path = files.by_name(row.path, row.split or named)
+        split = row.split or split_of_path(path or row.path) or "train"
+        moved = known is None and path is not None
+        located.append(_Located(Row(path or row.path, row.label, split), row.path if moved else ""))
+    if not any(row.split for row in rows) and all(one.row.split == "test" for one in located):
+        return [one._replace(row=one.row._replace(split="train")) for one in located]
+    return located
+
+
+def _gather(located: Sequence[_Located], part: str) -> _Gathered:
+    found = _Gathered({}, [])
+    for row, written in located:
+        if row.split != part:
+            continue
+        if written:
+            found.moved.append((written, row.path))
+        found.labels.setdefault(row.path, []).append(row.label)
     return found
 
 

@@ -49,6 +49,8 @@ class Decision:
     problem: str = ""
     choices: tuple[Way, ...] = ()
     """Paths that a person could give instead."""
+    unused_test: str = ""
+    """Why no test split is used though there are folders of one."""
     levels: tuple[Way, ...] = ((),)
     """The folders passed through, where files with labels may lie, from the root down."""
 

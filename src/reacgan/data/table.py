@@ -3,9 +3,10 @@
 Columns, in any case, whichever of the names is there: the file ``path`` | ``file`` | ``filename`` |
 ``file_name`` | ``image``, relative to the table or absolute, with slashes or backslashes; its class
 ``label`` | ``class`` | ``target``; and, where images are held out, ``split``: train (training) or test
-(testing, val, valid, validation, dev, eval). Of other names, in other languages too, those are taken
-that leave no choice, and that is said (``columns.py``). Further columns are not read. CSV is separated
-by commas, semicolons, tabs or bars. Classes are sorted: as numbers where all are whole numbers,
+(testing, val, valid, validation, dev, eval), in every line. Of other names, in other languages too,
+those are taken that leave no choice, and that is said (``columns.py``, ``splits.py``). Further columns
+are named and not read. Without such a column folders called as splits divide the files. CSV is
+separated by commas, semicolons, tabs or bars. Classes are sorted: as numbers where all are whole numbers,
 otherwise by code point.
 
 ``dataset.json`` is that of StyleGAN's tool: ``{"labels": [[path, class], ...]}``, or null for none.
@@ -15,15 +16,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from reacgan.config import Resolution
+from reacgan.data.cells import Table, label_in, path_in, split_in
 from reacgan.data.columns import (
     LABELS,
     PATHS,
@@ -31,29 +30,17 @@ from reacgan.data.columns import (
     ColumnsError,
     choose_columns,
     one_of,
-    plain_name,
 )
 from reacgan.data.dataset import DataError, ImageData, check_request
-from reacgan.data.lookup import Files
-from reacgan.data.names import IMAGE_SUFFIXES, TEST_NAMES, TRAIN_NAMES, class_name_of, suffix_of
+from reacgan.data.json_tables import read_json_lines, read_style_gan
+from reacgan.data.lookup import Files, split_of_table
+from reacgan.data.names import IMAGE_SUFFIXES, suffix_of
 from reacgan.data.pack import open_listings
 from reacgan.data.rows import Row, listings_of
 from reacgan.data.walk import Listing, read_text
 
 _DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 _LOOKED_AT = 100
-
-
-@dataclass(frozen=True)
-class Table:
-    """The rows of a table, and what is to be said of it."""
-
-    file: Path
-    rows: tuple[Row, ...]
-    has_split: bool = False
-    notes: tuple[str, ...] = ()
-    without_labels: bool = False
-    """Whether it says that there are no classes."""
 
 
 def open_csv(path: str | None, *, split: str, resolution: Resolution, channels: int) -> ImageData:
@@ -111,7 +98,10 @@ def _listings(path: str | None, split: str, kind: str) -> list[Listing]:
         raise DataError(
             f"{file}: says that there are no labels (null); give its folder for one class"
         )
-    return listings_of(table.rows, files, source=str(file), split=split, notes=table.notes)
+    named = split_of_table(file)
+    return listings_of(
+        table.rows, files, source=str(file), split=split, notes=table.notes, named=named
+    )
 
 
 def read_table(file: Path, files: Files, *, kind: str | None = None) -> Table:
@@ -122,10 +112,9 @@ def read_table(file: Path, files: Files, *, kind: str | None = None) -> Table:
     """
     kind = file.suffix.lower() if kind is None else kind
     if kind == ".json":
-        return _style_gan_table(file)
+        return read_style_gan(file)
     if kind == ".jsonl":
-        rows = tuple(_json_rows(file))
-        return Table(file, rows, has_split=any(row.split for row in rows))
+        return read_json_lines(file)
     return _csv_table(file, files)
 
 
@@ -163,20 +152,21 @@ def _csv_table(file: Path, files: Files) -> Table:
     found = []
     for number, row in enumerate(body, start=2):
         where = f"{file}, row {number}"
-        path = _path(row[columns.path], header[columns.path], where)
+        path = path_in(row[columns.path], header[columns.path], where)
         label = _class_in(row, header, columns, where)
-        split = "" if columns.split is None else _split(row[columns.split], where)
+        place = columns.split
+        split = "" if place is None else split_in(row[place], header[place], where)
         found.append(Row(path, label, split))
-    notes = (f"{file.name}: {columns.note}",) if columns.note else ()
+    notes = tuple(f"{file.name}: {note}" for note in columns.notes)
     return Table(file, tuple(found), columns.split is not None, notes)
 
 
 def _class_in(row: Sequence[str], header: Sequence[str], columns: Columns, where: str) -> str:
     if columns.label is not None:
-        return _label(row[columns.label], header[columns.label], where)
+        return label_in(row[columns.label], header[columns.label], where)
     place = one_of(row, columns.one_hot)
     assert place is not None  # every row has been looked at
-    return _label(header[place], header[place], where)
+    return label_in(header[place], header[place], where)
 
 
 def _parsed(text: str, delimiter: str, *, strict: bool = True) -> Iterator[list[str]]:
@@ -206,85 +196,3 @@ def _delimiter(text: str) -> str:
         if width > 1 and (alike, width) > ranked:
             best, ranked = mark, (alike, width)
     return best
-
-
-def _json_rows(file: Path) -> Iterator[Row]:
-    for number, line in enumerate(read_text(file, may_be_wide=True).split("\n"), start=1):
-        if not line.strip():
-            continue
-        where = f"{file}, line {number}"
-        try:
-            held = json.loads(line)
-        except (ValueError, RecursionError):
-            held = None
-        if not isinstance(held, dict):
-            raise DataError(
-                f'{where}: not a JSON object such as {{"path": "1.png", "label": "cat"}}'
-            )
-        named = {plain_name(key): value for key, value in held.items()}
-        path_key, label_key = _key(named, PATHS, where), _key(named, LABELS, where)
-        split = _split(named["split"] or "", where) if "split" in named else ""
-        path = _path(named[path_key], path_key, where)
-        yield Row(path, _label(named[label_key], label_key, where), split)
-
-
-def _key(held: Mapping[str, Any], names: Sequence[str], where: str) -> str:
-    there = [name for name in names if name in held]
-    if len(there) == 1:
-        return there[0]
-    state = f"both {' and '.join(there[:2])}" if there else f"only {', '.join(held) or 'nothing'}"
-    raise DataError(f"{where}: has {state}; needed: one of {', '.join(names)}")
-
-
-def _style_gan_table(file: Path) -> Table:
-    """``{"labels": [[path, class], ...]}``; a class is a whole number, a text, or a one-hot vector."""
-    needed = (
-        'needed: {"labels": [["00000/img00000000.png", 3], ...]}, as StyleGAN\'s tool writes it'
-    )
-    try:
-        held = json.loads(read_text(file, may_be_wide=True))
-    except (ValueError, RecursionError):
-        raise DataError(f"{file}: not JSON; {needed}") from None
-    if not isinstance(held, dict) or "labels" not in held:
-        raise DataError(f"{file}: holds no labels; {needed}")
-    labels = held["labels"]
-    if labels is None:
-        return Table(file, (), without_labels=True)
-    if not isinstance(labels, list) or not all(
-        isinstance(one, list) and len(one) == 2 and isinstance(one[0], str) for one in labels
-    ):
-        raise DataError(f"{file}: its labels are no list of [path, class]; {needed}")
-    if labels and all(label is None for _, label in labels):
-        return Table(file, (), without_labels=True)
-    rows = []
-    for number, (path, label) in enumerate(labels, start=1):
-        where = f"{file}, label {number}"
-        rows.append(Row(_path(path, "path", where), _label(_one_hot(label), "label", where), ""))
-    return Table(file, tuple(rows))
-
-
-def _one_hot(label: Any) -> Any:
-    """The place of the only 1 among 0s; anything else as it is."""
-    if isinstance(label, list) and sorted(label, key=str) == [0] * (len(label) - 1) + [1]:
-        return label.index(1)
-    return label
-
-
-def _path(value: Any, name: str, where: str) -> str:
-    text = str(value) if isinstance(value, str | int) and value is not True else ""
-    if not text.strip() or "\0" in text or value is False:
-        raise DataError(f"{where}: {name} is {value!r}; needed: a text or a whole number")
-    return text
-
-
-def _label(value: Any, name: str, where: str) -> str:
-    return class_name_of(_path(value, name, where).strip())
-
-
-def _split(value: Any, where: str) -> str:
-    name = str(value).strip().casefold()
-    if name and name not in (*TRAIN_NAMES, *TEST_NAMES):
-        raise DataError(
-            f"{where}: split is {value!r}; allowed: {', '.join(TRAIN_NAMES + TEST_NAMES)}"
-        )
-    return "test" if name in TEST_NAMES else "train"

@@ -38,6 +38,8 @@ class Layout:
     train: Path
     test: Path | None
     notes: tuple[str, ...] = field(default=())
+    unused_test: str = ""
+    """Why no test split is used though there are folders of one."""
 
 
 def find_layout(path: str | Path) -> Layout:
@@ -57,7 +59,7 @@ def layout_of(root: Path, decision: Decision) -> Layout:
     if decision.train is None:
         raise DataError(explain(root, decision))
     test = None if decision.test is None else root.joinpath(*decision.test)
-    return Layout(root, root.joinpath(*decision.train), test, decision.notes)
+    return Layout(root, root.joinpath(*decision.train), test, decision.notes, decision.unused_test)
 
 
 def explain(root: Path, decision: Decision) -> str:

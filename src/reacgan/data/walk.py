@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reacgan.data.dataset import DataError
+from reacgan.data.dataset import DataError, MissingSplit
 from reacgan.data.names import (
     BESIDE_SUFFIXES,
     IMAGE_SUFFIXES,
@@ -89,8 +89,10 @@ def list_split(layout: Layout, split: str) -> Listing:
         DataError: the split is ``test`` and the layout has none.
     """
     folder = layout.train if split == "train" else layout.test
+    if folder is None and layout.unused_test:
+        raise DataError(f"{layout.root}: {layout.unused_test}")
     if folder is None:
-        raise DataError(
+        raise MissingSplit(
             f"{layout.root}: has no test split; put held-out images in test/<class>/ beside "
             "train/<class>/"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,13 +13,15 @@ from typing import Any
 import numpy as np
 
 from reacgan.config import ConfigError, DataConfig, with_home
-from reacgan.data import DataError, ImageData, find_dataset, open_dataset
+from reacgan.data import DataError, ImageData, MissingSplit, find_dataset, open_dataset
 from reacgan.data.flat import is_flat
 from reacgan.data.scan import MAX_REFUSED
 from reacgan.evaluation.own_shape import Wish
 from reacgan.evaluation.sample_files import holds_statistics, is_sample_file, open_images
 from reacgan.extractors.fitting import Shape
 from reacgan.metrics.moments import Moments
+
+logger = logging.getLogger("reacgan.evaluation")
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,11 +88,21 @@ class Reference:
 
 
 def open_held_out(config: DataConfig) -> ImageData | None:
-    """The test split, or None where the set has none."""
+    """The test split, or None where the set has none; one that cannot be used is warned of."""
+    held_out, warning = find_held_out(config)
+    if warning:
+        logger.warning("%s", warning)
+    return held_out
+
+
+def find_held_out(config: DataConfig) -> tuple[ImageData | None, str]:
+    """The test split, and why there is none to use though the set may have one."""
     try:
-        return open_dataset(config, "test")
-    except DataError:
-        return None
+        return open_dataset(config, "test"), ""
+    except MissingSplit:
+        return None, ""
+    except DataError as error:
+        return None, f"no held-out images are used: {error}"
 
 
 def open_reference(
@@ -148,11 +161,12 @@ def open_configured(
 ) -> Reference:
     """What a configuration asks for, of the size and channels that it says."""
     _check_split(split)
-    held_out = open_held_out(config) if split is None else None
+    held_out, unused = find_held_out(config) if split is None else (None, "")
     data = held_out if held_out is not None else open_dataset(config, split or "train")
     found = split or ("test" if held_out is not None else "train")
     facts = {"name": config.name, "split": found, "part": "whole"}
-    return Reference(data, facts=facts, config=config, warnings=warnings)
+    said = (*warnings, unused) if unused else warnings
+    return Reference(data, facts=facts, config=config, warnings=said)
 
 
 def open_named(config: DataConfig, split: str | None, wish: Wish) -> Reference:
