@@ -96,7 +96,9 @@ def test_names_of_columns(pictures, path_key, label_key):
 
 
 def test_splits(pictures):
-    rows = rows_of(["a", "b", "a", "b", "a", "c"], ["train", "Training", "", "val", "test", "test"])
+    rows = rows_of(
+        ["a", "b", "a", "b", "a", "c"], ["train", "Training", "learn", "val", "test", "test"]
+    )
     table = write_csv(pictures / "t.csv", rows)
     assert numbers(opened(table)) == [0, 2, 1]
     rows[5]["label"] = "a"
@@ -146,9 +148,12 @@ WRITTEN = {
     "Windows line ends": ("path,label\r\n{0},x\r\n{1},y\r\n{2},x\r\n", ""),
     "a spreadsheet's first line": ("sep=;\r\npath;label\r\n{0};x\r\n{1};y\r\n{2};x\r\n", ""),
     "line breaks within quotes": (
-        'path,text,label\n{0},"a\nb, c",x\n{1},"",y\n{2},"\n\n",x\n', ""
+        'path,text,label\n{0},"a\nb, c",x\n{1},"",y\n{2},"\n\n",x\n',
+        "columns not read: text",
     ),
-    "long columns": ("path,text,label\n{0}," + "w" * 200_000 + ",x\n{1},,y\n{2},,x\n", ""),
+    "long columns": (
+        "path,text,label\n{0}," + "w" * 200_000 + ",x\n{1},,y\n{2},,x\n", "columns not read: text"
+    ),
     "another language": (
         "Pfad;Klasse;Gewicht (kg, mit Kiste)\r\n{0};x;0,5\r\n{1};y;1,25\r\n{2};x;3,0\r\n",
         "column Pfad is taken for the file, Klasse for the class",
@@ -159,7 +164,7 @@ WRITTEN = {
     "names that say nothing": (
         "a;b\n{0};x\n{1};y\n{2};x\n", "column a is taken for the file, b for the class"
     ),
-    "an index in front": (",path,label\n0,{0},x\n1,{1},y\n2,{2},x\n", ""),
+    "an index in front": (",path,label\n0,{0},x\n1,{1},y\n2,{2},x\n", "not read: column 1 without a name"),
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from reacgan.data.catalogue import (
 )
 from reacgan.data.cifar import open_cifar10, open_cifar100
 from reacgan.data.cub200 import list_cub200, open_cub200
-from reacgan.data.dataset import DataError, ImageData, MissingSplit, Opener
+from reacgan.data.dataset import DataError, ImageData, MissingSplitError, Opener
 from reacgan.data.digits import open_digits
 from reacgan.data.faces import list_afhq, list_ffhq, open_afhq, open_ffhq
 from reacgan.data.folder import inspect_data, list_folder, open_archive, open_folder, prepare_data
@@ -63,7 +63,7 @@ __all__ = [
     "DataError",
     "ImageData",
     "Lister",
-    "MissingSplit",
+    "MissingSplitError",
     "Opener",
     "OwnShape",
     "Scan",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reacgan.data.cells import Table
-from reacgan.data.dataset import DataError, MissingSplit
+from reacgan.data.dataset import DataError, MissingSplitError
 from reacgan.data.flat import NO_CLASS
 from reacgan.data.lookup import AmbiguousNameError, Files, split_of_path, split_of_table
 from reacgan.data.names import class_name_of, is_piece, shown, split_of
@@ -274,6 +274,6 @@ def _notes(chosen: _Candidate, rows: Sequence[Row]) -> tuple[str, ...]:
 def _one_class(folder: Path, split: str, notes: tuple[str, ...]) -> Listing:
     """All images below a folder as one class."""
     if split != "train":
-        raise MissingSplit(f"{folder}: has no test split")
+        raise MissingSplitError(f"{folder}: has no test split")
     entries = [describe_file(folder / name, name, 0) for name in image_names(folder)]
     return replace(Listing(folder, "train", (NO_CLASS,), tuple(entries)), notes=notes)

@@ -108,7 +108,10 @@ def choose_columns(
             _check_is_class(header[label], values)
     columns = Columns(path, label, split, one_hot=one_hot)
     used = [one for one in (path, label, split, *one_hot) if one is not None]
-    notes = (_taken_note(columns, header, names, rows), unread_note(header, names, rows, used))
+    notes = (
+        _taken_note(columns, header, names, rows),
+        unread_note(header, names, rows, used, split),
+    )
     return replace(columns, notes=tuple(filter(None, notes)))
 
 

@@ -26,7 +26,7 @@ class DataError(ConfigError):
     """Images that cannot be used; the message names the file or value, the reason, what to do."""
 
 
-class MissingSplit(DataError):
+class MissingSplitError(DataError):
     """The set holds no image out: there is no test split, which may well be meant."""
 
 

@@ -14,7 +14,7 @@ from reacgan.data.beside import Beside, look_beside
 from reacgan.data.dataset import (
     DataError,
     ImageData,
-    MissingSplit,
+    MissingSplitError,
     check_grid,
     check_request,
     describe_shape,
@@ -78,7 +78,7 @@ def open_archive(
         raise DataError("data.path is missing; give the file that `reacgan data prepare` wrote")
     file = Path(path) if split == "train" else held_out_path(Path(path))
     if split == "test" and not file.exists():
-        raise MissingSplit(f"{file}: missing, so {path} has no test split")
+        raise MissingSplitError(f"{file}: missing, so {path} has no test split")
     data = read_archive(file)
     if data.size != size_of(resolution):
         held, asked = (" x ".join(map(str, size)) for size in (data.size, size_of(resolution)))

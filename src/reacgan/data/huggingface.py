@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reacgan.config import Resolution, size_of, suggest
-from reacgan.data.dataset import DataError, ImageData, MissingSplit, check_request
+from reacgan.data.dataset import DataError, ImageData, MissingSplitError, check_request
 from reacgan.data.decode import RESIZE, UnreadableImageError, decode_file, pillow_warnings_off
 from reacgan.data.pack import Batch, cache_folder, cache_key, read_cached, write_cached
 from reacgan.data.scan import MAX_REFUSED, Refused, check_share
@@ -105,7 +105,7 @@ def _load(name: str, split: str, subset: str | None) -> Any:
             "a set's name on the hub, OWNER/NAME, or a folder that save_to_disk wrote; a set of "
             "several configurations also needs data.options.subset"
         ) from None
-    raise MissingSplit(f"{name}: has no split for {split}; it has {', '.join(held) or 'none'}")
+    raise MissingSplitError(f"{name}: has no split for {split}; it has {', '.join(held) or 'none'}")
 
 
 def _column(table: Any, asked: str | None, known: tuple[str, ...], name: str, option: str) -> str:

@@ -39,7 +39,7 @@ def read_json_lines(file: Path) -> Table:
         key, values = keys[split_place], [text[split_place] for text in texts]
         notes.append(f"{file.name}: {split_taken(key, key, values)}")
     used = [*known, *([] if split_place is None else [split_place])]
-    unread = unread_note(keys, keys, texts, used)
+    unread = unread_note(keys, keys, texts, used, split_place)
     notes += [f"{file.name}: {unread}"] if unread else []
     return Table(file, tuple(rows), split_key is not None, tuple(notes))
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from reacgan.data.dataset import DataError, MissingSplit
+from reacgan.data.dataset import DataError, MissingSplitError
 from reacgan.data.lookup import AmbiguousNameError, Files, split_of_path
 from reacgan.data.names import shown
 from reacgan.data.walk import Entry, Listing, describe_file
@@ -64,7 +64,7 @@ def listings_of(
     if not parts["train"].labels:
         raise DataError(f"{source}: names no image for train")
     if split == "test" and not parts["test"].labels:
-        raise MissingSplit(
+        raise MissingSplitError(
             f"{source}: has no test split; add a column called split with train or test in each line"
         )
     names = sort_classes({label for found in parts["train"].labels.values() for label in found})

@@ -44,8 +44,8 @@ _TRAIN = frozenset(
         "zbióruczący", "zbiórtreningowy", "trénovací", "trénink", "trénování", "učení", "učicí",
         "tanító", "tanítás", "tanuló", "betanítás", "обучение", "обучающая", "обучающий",
         "обучающаявыборка", "тренировка", "тренировочная", "тренировочный", "трейн", "eğitim",
-        "öğrenme", "训练", "训练集", "訓練", "訓練集", "学習", "学習用", "訓練用", "学習データ", "訓練データ",
-        "トレーニング", "학습", "학습용", "훈련", "훈련용", "학습데이터", "훈련데이터",
+        "öğrenme", "训练", "训练集", "訓練", "訓練集", "学習", "学習用", "訓練用", "学習データ",
+        "訓練データ", "トレーニング", "학습", "학습용", "훈련", "훈련용", "학습데이터", "훈련데이터",
     }
 )  # fmt: skip
 _TEST = frozenset(
@@ -62,8 +62,9 @@ _TEST = frozenset(
         "testování", "validační", "validace", "teszt", "tesztelés", "validálás", "validációs",
         "ellenőrzés", "тест", "тестовая", "тестовый", "тестоваявыборка", "проверка", "проверочная",
         "валидация", "валидационная", "контрольная", "sınama", "doğrulama", "değerlendirme", "测试",
-        "测试集", "測試", "測試集", "验证", "验证集", "驗證", "テスト", "テスト用", "評価", "評価用", "検証",
-        "検証用", "テストデータ", "評価データ", "検証データ", "테스트", "테스트용", "시험", "검증", "검증용", "평가",
+        "测试集", "測試", "測試集", "验证", "验证集", "驗證", "テスト", "テスト用", "評価", "評価用",
+        "検証", "検証用", "テストデータ", "評価データ", "検証データ",
+        "테스트", "테스트용", "시험", "검증", "검증용", "평가",
     }
 )  # fmt: skip
 _JOINTS = re.compile(r"[\s_\-'’.]+")
@@ -136,24 +137,28 @@ def split_taken(title: str, name: str, values: Sequence[str]) -> str:
 
 
 def unread_note(
-    header: Sequence[str], names: Sequence[str], rows: Sequence[Sequence[str]], used: Sequence[int]
+    header: Sequence[str],
+    names: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    used: Sequence[int],
+    split: int | None,
 ) -> str:
-    """Every column that is not read, and which of them may be a split that nothing else says."""
+    """Every column that is not read, and which of them may be the split where there is none."""
     unread, doubtful = [], []
     for place, name in enumerate(names):
-        values = dict.fromkeys(row[place].strip() for row in rows)
-        if place in used or not (name or any(values)):
+        values = [text for row in rows if (text := row[place].strip())]
+        if place in used or not (name or values):
             continue
-        title = header[place].strip().strip("\ufeff") or f"the {place + 1}. (without a name)"
-        if _is_usual(name) or name in _DOUBTFUL or any(meaning(one) for one in values):
+        title = header[place].strip().strip("\ufeff") or f"column {place + 1} without a name"
+        words = sum(bool(meaning(value)) for value in values)
+        if split is None and (_is_usual(name) or name in _DOUBTFUL or 2 * words > len(values)):
             doubtful.append(title)
-            title += f" ({shown([one for one in values if one], 3)})"
+            title += f" ({shown([value[:40] for value in dict.fromkeys(values)], 3)})"
         unread.append(title)
     if not unread:
         return ""
-    note = f"columns not read: {shown(unread, 12)}"
-    has_split = any(names[place] in SPLITS or _is_usual(names[place]) for place in used)
-    if doubtful and not has_split:
+    note = f"columns not read: {shown(unread, 40)}"
+    if doubtful:
         note += (
             f"; if {' or '.join(doubtful[:3])} is the split, call it split and its values train and "
             "test"

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reacgan.data.dataset import DataError, MissingSplit
+from reacgan.data.dataset import DataError, MissingSplitError
 from reacgan.data.names import (
     BESIDE_SUFFIXES,
     IMAGE_SUFFIXES,
@@ -92,7 +92,7 @@ def list_split(layout: Layout, split: str) -> Listing:
     if folder is None and layout.unused_test:
         raise DataError(f"{layout.root}: {layout.unused_test}")
     if folder is None:
-        raise MissingSplit(
+        raise MissingSplitError(
             f"{layout.root}: has no test split; put held-out images in test/<class>/ beside "
             "train/<class>/"
         )

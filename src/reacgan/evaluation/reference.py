@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from reacgan.config import ConfigError, DataConfig, with_home
-from reacgan.data import DataError, ImageData, MissingSplit, find_dataset, open_dataset
+from reacgan.data import DataError, ImageData, MissingSplitError, find_dataset, open_dataset
 from reacgan.data.flat import is_flat
 from reacgan.data.scan import MAX_REFUSED
 from reacgan.evaluation.own_shape import Wish
@@ -99,7 +99,7 @@ def find_held_out(config: DataConfig) -> tuple[ImageData | None, str]:
     """The test split, and why there is none to use though the set may have one."""
     try:
         return open_dataset(config, "test"), ""
-    except MissingSplit:
+    except MissingSplitError:
         return None, ""
     except DataError as error:
         return None, f"no held-out images are used: {error}"
