@@ -180,7 +180,7 @@ FOUND = {
         "train",
         None,
         "test",
-        "",
+        "test/ has classes that train has not, zebra: 2 images not used, of 4",
     ),
     "StyleGAN's tool, without its file": (
         ("00000*3", "00001*3"), "", ("00000", "00001"), None, "parts of one set"

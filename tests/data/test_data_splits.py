@@ -175,6 +175,7 @@ def test_held_out_images_that_cannot_be_used_are_warned_of(tmp_path, caplog):
     config = DataConfig(name="folder", path=str(root), resolution=8)
     assert open_held_out(config) is None and not caplog.records
     images(root, "test/cat/1.png", "test/dog/1.png", "test/cow/1.png")
+    assert "test/ has classes that train has not, cow: 1 image not used, of 3" in files_of(root)[1]
     assert open_held_out(config) is None
     assert "no held-out images are used: " in caplog.text
     assert "its class has no training image" in caplog.text

@@ -103,13 +103,9 @@ def look_beside(root: Path, tree: Tree, decision: Decision) -> Beside:
                     f"{table.file}: says that there are no labels; the folders are taken"
                 )
                 continue
-            try:
-                candidate = _found(table, root, way)
-            except AmbiguousNameError as error:
-                refusals.append(f"{table.file}: {error}")
-                continue
-            if candidate is None:
-                refusals.append(f"{table.file}: most of the files that it names are not there")
+            candidate = _found(table, root, way)
+            if isinstance(candidate, str):
+                refusals.append(f"{table.file}: {candidate}")
             else:
                 (style_gan if name.casefold() == STYLE_GAN else tables).append(candidate)
     chosen = _choose(decision, style_gan, tables)
@@ -150,20 +146,23 @@ def _levels(tree: Tree, decision: Decision) -> Iterator[tuple[Way, Tree]]:
         yield way, folder
 
 
-def _found(table: Table, root: Path, way: Way) -> _Candidate | None:
-    """The table with those of its files that are there, if they are most of them."""
+def _found(table: Table, root: Path, way: Way) -> _Candidate | str:
+    """The table with those of its files that are there, or why it cannot serve."""
     files = Files(root.joinpath(*way))
     named = split_of_table(table.file)
     found: dict[str, str] = {}
     rows = []
     for row in table.rows:
-        path = files.exact(row.path) or files.by_name(row.path, row.split or named)
+        try:
+            path = files.exact(row.path) or files.by_name(row.path, row.split or named)
+        except AmbiguousNameError as error:
+            return str(error)
         if path is not None:
             found[path] = row.label
         split = row.split or split_of_path("/".join((*way, path or "")))
         rows.append(Row(path or row.path, row.label, split or "train"))
     if 2 * len(found) <= len({row.path for row in table.rows}):
-        return None
+        return "most of the files that it names are not there"
     return _Candidate(table, files, way, tuple(rows), found)
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from reacgan.data.names import TRAIN_NAMES, class_name_of, is_general, is_piece, shown, split_of
+from reacgan.data.foreign import classes_without_training, foreign_parts
+from reacgan.data.names import TRAIN_NAMES, is_general, is_piece, shown, split_of
 from reacgan.data.shape import (
     Decision,
     Part,
@@ -180,7 +181,7 @@ def _of_splits(above: Part, splits: _Splits) -> Decision:
     train = _part_of(splits.train, above, None)
     parts = [_part_of(one, above, train) for one in splits.tests]
     levels = (*(way for _, way in before), *train.levels)
-    foreign = {} if train.problem else _foreign(parts, train)
+    foreign = {} if train.problem else foreign_parts(parts, train)
     known = [part for part in parts if not part.problem and part.way not in foreign]
     if train.problem:
         alone = [_part_of(one, above, None) for one in splits.tests]
@@ -204,6 +205,7 @@ def _of_splits(above: Part, splits: _Splits) -> Decision:
             *_ways_taken(train, test),
             *without,
             *foreign.values(),
+            *(() if test is None else classes_without_training(test, train)),
             *notes,
             *_beside_notes((*before, *train.passed)),
             *_class_notes(train),
@@ -211,18 +213,6 @@ def _of_splits(above: Part, splits: _Splits) -> Decision:
         unused_test=unused,
         levels=levels,
     )
-
-
-def _foreign(parts: Sequence[Part], train: Part) -> dict[Way, str]:
-    """Held-out parts of which no class is one of train's, with what is to be said of them."""
-    known = {class_name_of(name) for name in train.classes}
-    return {
-        part.way: f"the test split {path_of(part.way)} is not used: its classes "
-        f"({shown(part.classes)}) are not those of train ({shown(train.classes)}); name its folders "
-        "as those of train"
-        for part in parts
-        if not part.problem and not known & {class_name_of(name) for name in part.classes}
-    }
 
 
 def _part_of(folder: Tree, above: Part, train: Part | None) -> Part:
