@@ -33,15 +33,18 @@ def list_datasets() -> int:
     """Name the registered data sets, with the path and the options that each takes.
 
     They go into data.name, data.path and data.options: --set data.name=cub200
-    data.path=CUB_200_2011.tgz data.options.box=true.
+    data.path=CUB_200_2011.tgz data.options.box=true. The option white is of images of more than 8
+    bits: the value that becomes 255.
     """
     from reacgan.config import load_plugins  # noqa: PLC0415
-    from reacgan.data import DATASETS, describe_opener  # noqa: PLC0415
+    from reacgan.data import DATASETS, LISTERS, describe_opener  # noqa: PLC0415
 
     load_plugins()
     width = max(map(len, DATASETS)) + 2
     for name, opener in DATASETS.items():
         said = describe_opener(opener)
+        if name in LISTERS:
+            said["options"] = ", ".join(filter(None, (said["options"], "white=None")))
         print(f"{name:{width}}{said['what']}")
         for key in ("path", "options"):
             if said[key]:
@@ -156,6 +159,7 @@ def prepare(
     channels: int | None = None,
     max_refused: float = 0.05,
     max_pixels: int | None = None,
+    white: float | None = None,
 ) -> int:
     """Pack a folder of labelled images into one memory-mappable file, cropped and resized.
 
@@ -175,6 +179,9 @@ def prepare(
         Stop when more than this share of the files cannot be used.
     max_pixels:
         Refuse larger images; by default REACGAN_MAX_PIXELS, or 64 million.
+    white:
+        Of images of more than 8 bits, the value that becomes 255, such as 4095; by default the end of
+        the first of 8, 10, 12, 14 or 16 bits (of floats also 0..1) that holds all training images.
     """
     from reacgan.data import DataError, prepare_data, refuse_inside  # noqa: PLC0415
 
@@ -194,6 +201,7 @@ def prepare(
         max_refused=max_refused,
         max_pixels=max_pixels,
         progress=show,
+        white=white,
     )
     print(
         f"{out}: {len(data):,} images, {data.num_classes} classes, "

@@ -91,7 +91,7 @@ def open_dataset(config: DataConfig, split: str = "train") -> ImageData:
         DataError: the images cannot be used as they are; the message says why and what to do.
         ConfigError: an unknown data set or option.
     """
-    return open_from(DATASETS, config, split)
+    return open_from(DATASETS, config, split, LISTERS)
 
 
 def survey_dataset(config: DataConfig, split: str = "train") -> Scan | ImageData:

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reacgan.data.dataset import DataError, ImageData, chunks, combine_digest
+from reacgan.data.depth import Whites
 from reacgan.files import naming
 
 KIND = "reacgan images 1"
@@ -151,7 +152,21 @@ def read_archive(path: str | Path) -> ImageData:
         raise _damaged(path, "its metadata is incomplete") from None
     if not intact:
         raise _damaged(path, "labels or class names do not match their digest")
-    return ImageData(images, labels, names, source=str(path), known_digest=expected)
+    whites, lost = _depth_of(metadata, path)
+    return ImageData(images, labels, names, str(path), expected, whites, lost)
+
+
+def _depth_of(metadata: Mapping[str, str], path: Path) -> tuple[Whites | None, tuple[str, ...]]:
+    """Which values became white and what was lost, where the images had more than 8 bits."""
+    try:
+        whites = json.loads(metadata.get("whites", "null"))
+        lost = tuple(str(note) for note in json.loads(metadata.get("lost", "[]")))
+        if whites is None:
+            return None, lost
+        integers, floats = (None if one is None else float(one) for one in whites)
+        return (integers, floats), lost
+    except (TypeError, ValueError, RecursionError):
+        raise _damaged(path, "its metadata does not say which values are white") from None
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:

@@ -27,7 +27,7 @@ from reacgan.data.decode import (
     size_problem,
     to_array,
 )
-from reacgan.data.depth import Whites
+from reacgan.data.depth import LARGEST, Whites
 
 ARRAY_SUFFIX = ".npy"
 
@@ -117,7 +117,7 @@ def decode_array(
     """
     array = np.asarray(open_array(path, max_pixels=max_pixels))
     if array.dtype == np.uint16:
-        white = 65535.0 if whites is None else whites[0]
+        white = (whites and whites[0]) or LARGEST
         array = np.round(np.clip(array.astype(np.float64) * (255 / white), 0, 255))
     pixels = array.astype(np.uint8)
     found = pixels.shape[2]

@@ -11,13 +11,16 @@ from typing import Any, Protocol
 from reacgan.config import DataConfig, check_options, load_plugins, lookup, with_home
 from reacgan.data.archive import is_archive, read_archive
 from reacgan.data.dataset import DataError, ImageData, Opener, check_request
+from reacgan.data.depth import white_problem
 from reacgan.data.folder import held_out_path, list_folder
 from reacgan.data.own_shape import OwnShape, own_shape
-from reacgan.data.pack import scan_listings
+from reacgan.data.pack import open_listings
 from reacgan.data.scan import Scan
+from reacgan.data.listed import scan_listings, with_held_out
 from reacgan.data.walk import Listing
 
 _GIVEN = ("split", "resolution", "channels")
+WHITE = "white"
 _TABLES = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".json": "jsonl"}
 
 
@@ -29,9 +32,25 @@ class Lister(Protocol):
         ...
 
 
-def open_from(table: Mapping[str, Opener], config: DataConfig, split: str) -> ImageData:
+def open_from(
+    table: Mapping[str, Opener],
+    config: DataConfig,
+    split: str,
+    listers: Mapping[str, Lister] | None = None,
+) -> ImageData:
     """Open what a configuration asks for with the opener of that name."""
     opener: Any = lookup("data set", table, config.name)
+    lister: Any = (listers or {}).get(config.name)
+    white, others = (None, {}) if lister is None else _white_of(config)
+    if white is not None:
+        options = check_options(lister, others, where="data.options", given=("split",))
+        check_request(split=split, resolution=config.resolution, channels=config.channels)
+        return open_listings(
+            lister(config.path, split=split, **options),
+            resolution=config.resolution,
+            channels=config.channels,
+            white=white,
+        )
     options = check_options(opener, config.options, where="data.options", given=_GIVEN)
     return opener(
         config.path,
@@ -48,14 +67,35 @@ def survey_from(
     """Headers of the files where the set has a lister; otherwise the set itself."""
     lookup("data set", table, config.name)
     check_request(split=split, resolution=config.resolution, channels=config.channels)
+    lister: Any = listers.get(config.name)
+    white, others = (None, {}) if lister is None else _white_of(config)
     if config.path is not None and config.name in ("archive", "folder") and is_archive(config.path):
         file = Path(config.path)
         return read_archive(file if split == "train" else held_out_path(file))
-    lister: Any = listers.get(config.name)
     if lister is None:
         return open_from(table, config, split)
-    options = check_options(lister, config.options, where="data.options", given=("split",))
-    return scan_listings(lister(config.path, split=split, **options))
+    options = check_options(lister, others, where="data.options", given=("split",))
+    scan = scan_listings(lister(config.path, split=split, **options), white=white)
+    return with_held_out(scan, lambda: lister(config.path, split="test", **options), white=white)
+
+
+def _white_of(config: DataConfig) -> tuple[Any, dict[str, Any]]:
+    """``data.options.white``, which every set of files has, and the set's own options.
+
+    Raises:
+        DataError: no value that can be white.
+    """
+    others = dict(config.options)
+    white = others.pop(WHITE, None)
+    if white is not None and (problem := white_problem(white)):
+        raise DataError(f"data.options.{problem}")
+    packed = config.name in ("archive", "folder") and config.path is not None
+    if white is not None and packed and is_archive(str(config.path)):
+        raise DataError(
+            f"{config.path}: a packed file, whose white was settled when it was made; leave "
+            "data.options.white out, or prepare the images again with --white"
+        )
+    return white, others
 
 
 PUBLISHED_SHAPES: Mapping[str, OwnShape] = {
@@ -86,7 +126,7 @@ def own_shape_from(
     lister: Any = listers.get(config.name)
     if lister is None:
         return PUBLISHED_SHAPES.get(config.name)
-    options = check_options(lister, config.options, where="data.options", given=("split",))
+    options = check_options(lister, _white_of(config)[1], where="data.options", given=("split",))
     return own_shape(lister(path, split=split, **options))
 
 

@@ -40,6 +40,8 @@ class ImageData:
         class_names: one name a class, in label order.
         source: where the images came from, for people.
         known_digest: the digest, where a packed file already holds it.
+        whites: which values of images of more than 8 bits became 255 (of integers, of floats).
+        lost: what such images lost on the way to 8 bits, for people.
 
     Raises:
         DataError: shapes, types or labels that do not fit together.
@@ -50,6 +52,8 @@ class ImageData:
     class_names: tuple[str, ...]
     source: str
     known_digest: str | None = None
+    whites: tuple[float | None, float | None] | None = None
+    lost: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         shape = self.images.shape
@@ -126,6 +130,8 @@ class ImageData:
             labels=np.ascontiguousarray(self.labels[chosen]),
             class_names=self.class_names,
             source=f"{self.source} (subset)",
+            whites=self.whites,
+            lost=self.lost,
         )
 
 

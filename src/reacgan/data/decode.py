@@ -6,7 +6,8 @@ The rules, which :data:`RESIZE` names in every packed file:
 2. transparency is composited on white, but kept where four channels are asked for;
 3. 16-bit grey and floats: one value is white in the whole set, the end of the first of the ranges of
    ``depth.py`` (8, 10, 12, 14, 16 bits; of floats also 0..1) that holds the training images; a single
-   file has 65535 (floats: its own first range). Colour of 16 bits keeps its upper byte;
+   file has 65535 (floats: its own first range). ``data.options.white`` sets another. A TIFF that says
+   that zero is white is turned. Colour of 16 bits keeps its upper byte, which is said;
 4. the largest centred part with the proportions of the size asked for is cut out (of a square, the
    centre square of the short edge's length); where the set says where the object is, the part is
    that box, widened to the proportions as far as the picture reaches;
@@ -30,17 +31,19 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from reacgan.config import Resolution, size_of
 from reacgan.data.dataset import DataError
-from reacgan.data.depth import Whites, is_deep, own_whites, reach_of
+from reacgan.data.depth import UNKNOWN_SCALE, Whites, is_deep, reach_of, white_of
 from reacgan.data.plain_jpeg import open_plain
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 MAX_PIXELS = 64 * 10**6
 LIMIT_VARIABLE = "REACGAN_MAX_PIXELS"
 MIN_SIDE = 8
-RESIZE = "exif, white behind alpha, centre crop, pillow lanczos, one white a set, v3"
+RESIZE = "exif, white behind alpha, centre crop, pillow lanczos, one white a set, v4"
 
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 
+_PHOTOMETRIC, _BITS = 262, 258
+_BYTE = 8
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 Box = tuple[float, float, float, float]
@@ -156,8 +159,13 @@ def decode_file(
         except UnreadableImageError as error:
             raise UnreadableImageError(path, error.reason) from None
         except Exception as error:  # as above: OSError, ValueError, struct.error, ...
-            reason = "truncated or damaged" if isinstance(error, OSError) else "not decodable"
-            raise UnreadableImageError(path, f"{reason} ({type(error).__name__})") from None
+            raise UnreadableImageError(path, damage_of(error)) from None
+
+
+def damage_of(error: Exception) -> str:
+    """The reason of a file whose content a decoder refused with this error."""
+    reason = "truncated or damaged" if isinstance(error, OSError) else "not decodable"
+    return f"{reason} ({type(error).__name__})"
 
 
 def to_array(
@@ -173,9 +181,10 @@ def to_array(
     The image is changed where its EXIF orientation turns it.
     """
     mode = _mode_of(channels)
+    is_turned = is_white_zero(image)
     ImageOps.exif_transpose(image, in_place=True)
     if is_deep(image.mode):
-        image = _to_eight_bits(image, whites)
+        image = _to_eight_bits(image, whites, is_turned=is_turned)
     return _lay_out(image, mode, resolution=resolution, box=box)
 
 
@@ -246,6 +255,20 @@ def is_grey(image: Image.Image) -> bool:
     return image.mode in GREY_MODES
 
 
+def is_white_zero(image: Image.Image) -> bool:
+    """Whether it is a deep TIFF whose zero is white; of 8 bits Pillow turns them itself."""
+    return is_deep(image.mode) and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0
+
+
+def colour_of_16_bits(image: Image.Image) -> bool:
+    """Whether Pillow keeps only the upper byte of each channel of an image that is not loaded yet."""
+    bits = getattr(image, "tag_v2", {}).get(_BITS, ())
+    tiles = (str(tile[3]) for tile in getattr(image, "tile", ()))
+    return not is_deep(image.mode) and (
+        max(bits, default=8) > _BYTE or any(";16" in one for one in tiles)
+    )
+
+
 def _to_mode(image: Image.Image, mode: str) -> Image.Image:
     layered = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
     if layered:
@@ -258,12 +281,11 @@ def _to_mode(image: Image.Image, mode: str) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)
 
 
-def _to_eight_bits(image: Image.Image, whites: Whites | None) -> Image.Image:
+def _to_eight_bits(image: Image.Image, whites: Whites | None, *, is_turned: bool) -> Image.Image:
     values = np.asarray(image).astype(np.float64)
     reach = reach_of(values, is_float=image.mode == "F")
     if reach is None:
-        raise UnreadableImageError(
-            "", "values of unknown scale (below 0, above 65535 or not finite)"
-        )
-    white = (whites or own_whites(reach))[reach.is_float]
-    return Image.fromarray(np.round(np.clip(values * (255 / white), 0, 255)).astype(np.uint8))
+        raise UnreadableImageError("", UNKNOWN_SCALE)
+    scale = 255 / white_of(reach, whites)
+    pixels = np.round(np.clip(values * scale, 0, 255)).astype(np.uint8)
+    return Image.fromarray(255 - pixels if is_turned else pixels)

@@ -2,23 +2,28 @@
 
 Cameras and scanners write 10, 12 or 14 bits into files of 16, and divided by 257 those are almost black.
 So white is the end of the first usual range that holds all training images of a set, one for the whole
-set: images keep their brightness beside one another.
+set: images keep their brightness beside one another. ``data.options.white`` sets it instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-Whites = tuple[float, float]
-"""The values that become 255: of integers, and of floats."""
+Whites = tuple[float | None, float | None]
+"""The values that become 255: of integers, and of floats; None where the training images have no such."""
 
-_INTEGERS = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)
+LARGEST = 65535.0
+UNKNOWN_SCALE = (
+    "values of unknown scale (below 0, above 65535 or not finite); rescale them, integers to 0..65535, "
+    "floats to 0..1"
+)
+
+_INTEGERS = (255.0, 1023.0, 4095.0, 16383.0, LARGEST)
 _FLOATS = (1.0, *_INTEGERS)
-_FEW_STEPS = 64
 
 
 class Reach(NamedTuple):
@@ -37,40 +42,32 @@ def is_deep(mode: str) -> bool:
 def reach_of(values: npt.NDArray[Any], *, is_float: bool = False) -> Reach | None:
     """The reach of pixels; None where they have no known scale."""
     low, high = float(values.min()), float(values.max())
-    if not (np.isfinite(low) and np.isfinite(high) and low >= 0 and high <= 65535):
+    if not (np.isfinite(low) and np.isfinite(high) and low >= 0 and high <= LARGEST):
         return None
     return Reach(is_float, low, high)
 
 
-def own_whites(reach: Reach) -> Whites:
-    """Of an image by itself: 65535, or for floats the first of 1, 255 and 65535 that holds it."""
-    return 65535.0, next(end for end in (1.0, 255.0, 65535.0) if reach.high <= end)
+def white_of(reach: Reach, whites: Whites | None) -> float:
+    """The value that becomes 255 in an image of this reach, by what is settled for its set.
+
+    Of an image by itself it is 65535, or for floats the first of 1, 255 and 65535 that holds it.
+    """
+    settled = whites[reach.is_float] if whites is not None else None
+    if settled is not None:
+        return settled
+    if not reach.is_float:
+        return LARGEST
+    return next(end for end in (1.0, 255.0, LARGEST) if reach.high <= end)
 
 
-def whites_of(reaches: Iterable[Reach]) -> tuple[Whites, tuple[str, ...]]:
-    """White of a whole set, and what is to be said of it."""
-    found = list(reaches)
-    whites, notes = [], []
-    for is_float, ranges in ((False, _INTEGERS), (True, _FLOATS)):
-        mine = [one for one in found if one.is_float == is_float]
-        low, high = (
-            min((one.low for one in mine), default=0),
-            max((one.high for one in mine), default=0),
-        )
-        white = next(end for end in ranges if high <= end) if mine else ranges[-1]
-        whites.append(white)
-        if mine:
-            notes.append(_note(len(mine), is_float, low, high, white))
-    return (whites[0], whites[1]), tuple(notes)
+def range_end(high: float, *, is_float: bool) -> float:
+    """The end of the first usual range that holds a value."""
+    return next(end for end in (_FLOATS if is_float else _INTEGERS) if high <= end)
 
 
-def _note(count: int, is_float: bool, low: float, high: float, white: float) -> str:
-    steps = round(255 * high / white) - round(255 * low / white) + 1
-    kind = "floats" if is_float else "integers of more than 8 bits"
-    said = (
-        f"{count:,} images hold {kind}, from {low:,g} to {high:,g}: 0 to {white:,g} become 0 to 255, "
-        f"so {steps} of 256 steps are used"
-    )
-    return said + (
-        "; stretch their values before, else there is little to see" * (steps < _FEW_STEPS)
-    )
+def white_problem(white: object) -> str:
+    """Why a value that a person gives cannot be white, or nothing."""
+    if isinstance(white, int | float) and not isinstance(white, bool):
+        if math.isfinite(white) and 0 < white <= LARGEST:
+            return ""
+    return f"white is {white!r}; allowed: the value that becomes 255, above 0 and up to 65535"

@@ -21,10 +21,11 @@ from reacgan.data.dataset import (
 )
 from reacgan.data.layout import decide
 from reacgan.data.names import is_general, is_piece, shown
-from reacgan.data.pack import Decoder, describe, log_notes, open_listings, scan_listings
+from reacgan.data.pack import Decoder, depth_of, describe, log_notes, logger, open_listings
 from reacgan.data.processes import workers_for
 from reacgan.data.scan import MAX_REFUSED, Scan, report_refused
 from reacgan.data.shape import Decision
+from reacgan.data.listed import scan_listings, with_held_out
 from reacgan.data.tiny_imagenet import is_official, list_official
 from reacgan.data.tree import Layout, explain, layout_of, read_tree
 from reacgan.data.walk import Listing, list_split
@@ -87,6 +88,8 @@ def open_archive(
             f"{file}: holds images of {held} px, asked for: {asked}; set "
             f"data.resolution={value} or prepare the images again"
         )
+    for note in data.lost:
+        logger.warning("%s: %s", file, note)
     if data.channels == channels:
         return data
     if (data.channels, channels) != (1, 3):
@@ -98,7 +101,13 @@ def open_archive(
     return replace(data, images=wide, known_digest=None)
 
 
-def inspect_data(path: str | Path, *, split: str = "train", max_pixels: int | None = None) -> Scan:
+def inspect_data(
+    path: str | Path,
+    *,
+    split: str = "train",
+    max_pixels: int | None = None,
+    white: float | None = None,
+) -> Scan:
     """Scan a folder of images without decoding them: classes, counts, sizes, what is refused.
 
     Raises:
@@ -111,7 +120,9 @@ def inspect_data(path: str | Path, *, split: str = "train", max_pixels: int | No
             f"{path}: already a packed set of {len(data)} images, {data.num_classes} classes, "
             f"{describe_shape(data.resolution, data.channels)}, digest {data.digest}"
         )
-    return scan_listings(list_folder(path, split=split), max_pixels=max_pixels)
+    listings = list_folder(path, split=split)
+    scan = scan_listings(listings, max_pixels=max_pixels, white=white)
+    return with_held_out(scan, lambda: list_folder(path, split="test"), white=white)
 
 
 def prepare_data(
@@ -123,6 +134,7 @@ def prepare_data(
     max_refused: float = MAX_REFUSED,
     max_pixels: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    white: float | None = None,
 ) -> ImageData:
     """Pack a folder of images into one file that is memory-mapped: cropped, resized, labelled.
 
@@ -139,6 +151,8 @@ def prepare_data(
         max_pixels: larger images are refused before they are decoded; None takes the environment
             variable REACGAN_MAX_PIXELS, or 64 million.
         progress: called with (images done, images in all) for each split.
+        white: the value that becomes 255, of images of more than 8 bits; None takes the end of the
+            first of 8, 10, 12, 14 or 16 bits (of floats also 0..1) that holds the training images.
 
     Raises:
         DataError: as :func:`inspect_data`, and where too many files are refused.
@@ -155,7 +169,7 @@ def prepare_data(
         listings = labels.listings(split)
         target = out if split == "train" else held_out_path(out)
         with workers_for(listings[-1].entries) as workers:
-            scan = scan_listings(listings, max_pixels=max_pixels, workers=workers)
+            scan = scan_listings(listings, max_pixels=max_pixels, workers=workers, white=white)
             log_notes(scan)
             if channels is None:
                 channels = scan.channels
@@ -180,7 +194,7 @@ def _pack(decoder: Decoder, target: Path, *, source: str) -> None:
         shape=(decoder.channels, *size_of(decoder.resolution)),
         capacity=len(decoder.scan.files),
         class_names=decoder.scan.class_names,
-        metadata=describe(source, decoder.scan.split),
+        metadata={**describe(source, decoder.scan.split), **depth_of(decoder.scan)},
     ) as writer:
         for images, labels in decoder:
             writer.add(images, labels)

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,8 @@ from reacgan.data.scan import (
     Refused,
     Scan,
     check_share,
-    scan_listing,
-    with_classes,
 )
+from reacgan.data.listed import scan_listings
 from reacgan.data.walk import Listing
 from reacgan.data.work import Decode
 
@@ -116,42 +115,26 @@ class Decoder:
             )
 
 
-def scan_listings(
-    listings: list[Listing],
-    *,
-    max_pixels: int | None = None,
-    workers: Sequence[Worker] | None = None,
-) -> Scan:
-    """Scan the last of the listings; one for train that comes before it decides on the classes.
-
-    Processes of its own help where it pays; ``workers`` are taken instead where they are given.
-    """
-    most = pixel_limit(max_pixels)
-    if workers is None:
-        with workers_for(listings[-1].entries) as own:
-            return scan_listings(listings, max_pixels=most, workers=own)
-    scan = scan_listing(listings[0], max_pixels=most, workers=workers)
-    for listing in listings[1:]:
-        known = with_classes(listing, scan.class_names)
-        scan = scan_listing(known, max_pixels=most, workers=workers, whites=scan.whites)
-    return scan
-
-
 def open_listings(
     listings: list[Listing],
     *,
     resolution: Resolution,
     channels: int,
     max_refused: float = MAX_REFUSED,
+    white: float | None = None,
 ) -> ImageData:
     """The images of the last listing from the cache of packed files, packed now if not there."""
-    key = cache_key(RESIZE, size_of(resolution), channels, pixel_limit(), stamps_of(listings))
+    key = cache_key(
+        RESIZE, size_of(resolution), channels, pixel_limit(), stamps_of(listings), white
+    )
     cached = read_cached(key)
     source = f"{listings[-1].root} ({listings[-1].split})"
     if cached is not None:
+        for note in cached.lost:
+            logger.warning("%s: %s", listings[-1].root, note)
         return replace(cached, source=source)
     with workers_for(listings[-1].entries) as workers:
-        scan = scan_listings(listings, workers=workers)
+        scan = scan_listings(listings, workers=workers, white=white)
         log_notes(scan)
         decoder = Decoder(
             scan,
@@ -169,7 +152,9 @@ def open_listings(
             capacity=len(scan.files),
             class_names=scan.class_names,
             source=source,
+            depth=depth_of(scan),
         )
+        data = replace(data, whites=scan.whites, lost=scan.lost)
     if decoder.refused:
         reasons = replace(scan, refused=tuple(decoder.refused)).reasons
         listed = ", ".join(f"{number:,} {reason}" for reason, number in reasons.items())
@@ -197,6 +182,13 @@ def describe(source: str, split: str) -> dict[str, str]:
         "pillow": PIL.__version__,
         "numpy": np.__version__,
     }
+
+
+def depth_of(scan: Scan) -> dict[str, str]:
+    """Metadata of a packed file whose images had more than 8 bits: whites, and what was lost."""
+    if scan.whites is None and not scan.lost:
+        return {}
+    return {"whites": json.dumps(scan.whites), "lost": json.dumps(scan.lost)}
 
 
 def cache_folder() -> Path:
@@ -229,6 +221,7 @@ def write_cached(
     capacity: int,
     class_names: tuple[str, ...],
     source: str,
+    depth: Mapping[str, str] | None = None,
 ) -> ImageData:
     """Pack into the cache and memory-map it; in memory where the cache cannot be written."""
     path = cache_folder() / f"{key}.safetensors"
@@ -238,7 +231,7 @@ def write_cached(
             shape=shape,
             capacity=capacity,
             class_names=class_names,
-            metadata=describe(Path(source).name, "cache"),
+            metadata={**describe(Path(source).name, "cache"), **(depth or {})},
         ) as writer:
             for images, labels in batches:
                 writer.add(images, labels)

@@ -12,13 +12,14 @@ import numpy.typing as npt
 
 from reacgan.data.dataset import DataError
 from reacgan.data.decode import MAX_PIXELS, Box, pillow_warnings_off
-from reacgan.data.depth import Whites, is_deep, whites_of
+from reacgan.data.depth import Whites
 from reacgan.data.names import readable_name
 from reacgan.data.parallel import ordered_map
 from reacgan.data.processes import Worker
 from reacgan.data.tree import find_layout
+from reacgan.data.values import measure
 from reacgan.data.walk import Entry, Listing, list_split
-from reacgan.data.work import ReadHeader, read_reach
+from reacgan.data.work import Header, ReadHeader
 from reacgan.files import naming
 
 MAX_REFUSED = 0.05
@@ -40,7 +41,8 @@ class Scan:
     ``modes`` (Pillow's names) as the headers have them; ``grey`` says whether every image is grey;
     ``channels`` is what the images have by themselves: 1 (grey), 3 (pictures), or the arrays' own.
     ``boxes`` says which part of each file to take, or None for all of all; ``whites`` which values of
-    deep images are white, or None where there are none.
+    deep images are white, or None where there are none; ``lost`` are those of the notes that say what such
+    images lose.
     """
 
     root: Path
@@ -57,6 +59,7 @@ class Scan:
     ignored: int = 0
     notes: tuple[str, ...] = ()
     whites: Whites | None = None
+    lost: tuple[str, ...] = ()
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
@@ -123,22 +126,23 @@ def scan_listing(
     progress: Callable[[int, int], None] | None = None,
     workers: Sequence[Worker] = (),
     whites: Whites | None = None,
+    white: float | None = None,
 ) -> Scan:
     """Read the header of every file of a listing; nothing is decoded yet but images of 16 bits.
 
-    Of those the largest value is looked for, unless ``whites`` of the training images are given.
+    Of those the values are counted; what becomes white is ``white``, or ``whites`` of the training
+    images, or follows from them.
     """
     read = ReadHeader(str(listing.root), max_pixels)
     items = [(entry.relative, entry.problem) for entry in listing.entries]
     with pillow_warnings_off():
         heads = list(ordered_map(read, items, progress=progress, workers=workers))
+    heads, whites, measured, lost = measure(
+        listing, heads, max_pixels=max_pixels, whites=whites, white=white
+    )
     headers = list(zip(listing.entries, heads, strict=True))
     usable = [(entry, head) for entry, head in headers if not head.problem]
-    refused = tuple(
-        Refused(readable_name(entry.relative), head.problem)
-        for entry, head in headers
-        if head.problem
-    )
+    refused = _refused_among(headers)
     if not usable:
         raise DataError(
             f"{listing.root}: no usable image among {len(refused)} files: "
@@ -147,13 +151,9 @@ def scan_listing(
     labels = np.array([entry.label for entry, _ in usable], dtype=np.int64)
     labels, class_names, notes = _drop_empty(listing, labels)
     own = {head.channels for _, head in usable}
-    if whites is None:
-        deep = [entry.relative for entry, head in usable if is_deep(head.mode)]
-        whites, measured = _measure(listing.root, deep)
-        notes += measured
     animated = sum(head.animated for _, head in usable)
-    if animated:
-        notes += (f"{animated} images have several frames; the first one is used",)
+    frames = f"{animated} images have several frames; the first one is used"
+    notes += (*measured, *[frames][: bool(animated)])
     return Scan(
         root=listing.root,
         split=listing.split,
@@ -169,6 +169,15 @@ def scan_listing(
         ignored=listing.ignored,
         notes=listing.notes + notes,
         whites=whites,
+        lost=lost,
+    )
+
+
+def _refused_among(headers: Iterable[tuple[Entry, Header]]) -> tuple[Refused, ...]:
+    return tuple(
+        Refused(readable_name(entry.relative), head.problem)
+        for entry, head in headers
+        if head.problem
     )
 
 
@@ -176,16 +185,6 @@ def _boxes(entries: Sequence[Entry]) -> tuple[Box | None, ...] | None:
     """The parts of the files to take; None where it is all of all."""
     boxes = tuple(entry.box for entry in entries)
     return boxes if any(boxes) else None
-
-
-def _measure(root: Path, files: Sequence[str]) -> tuple[Whites | None, tuple[str, ...]]:
-    """White of the deep images among the files, and what is to be said of it."""
-    if not files:
-        return None, ()
-    with pillow_warnings_off():
-        reaches = list(ordered_map(read_reach, [str(root / file) for file in files]))
-    known = [reach for reach in reaches if reach is not None]
-    return whites_of(known) if known else (None, ())
 
 
 def report_refused(scan: Scan | Iterable[Refused], path: str | Path) -> Path:

@@ -18,13 +18,17 @@ from reacgan.data.arrays import decode_array, is_array, open_array
 from reacgan.data.decode import (
     Box,
     UnreadableImageError,
+    colour_of_16_bits,
     decode_file,
     is_grey,
     open_header,
     size_problem,
 )
-from reacgan.data.depth import Reach, Whites, reach_of
+from reacgan.data.depth import Whites
 from reacgan.data.plain_jpeg import plain_header
+
+DEEP_COLOUR = ";16"
+"""What follows the mode of colour of 16 bits a channel, of which the upper 8 are read."""
 
 Packed = tuple[list[Any], bytes]
 """Results for the pipe: what JSON can hold, and bytes."""
@@ -141,17 +145,6 @@ TASKS: dict[str, Callable[..., Task]] = {"ReadHeader": ReadHeader, "Decode": Dec
 """What another process can be asked for."""
 
 
-def read_reach(path: str) -> Reach | None:
-    """The least and the largest value of a deep image; None where it will be refused."""
-    try:
-        if is_array(path):
-            return reach_of(open_array(path))
-        with open_header(path) as image:
-            return reach_of(np.asarray(image), is_float=image.mode == "F")
-    except Exception:  # a damaged file raises anything, and is refused when it is decoded
-        return None
-
-
 def read_header(path: str, max_pixels: int) -> Header:
     """What a file's header says; a file that cannot be used has a problem."""
     try:
@@ -164,7 +157,8 @@ def read_header(path: str, max_pixels: int) -> Header:
             return Header(plain[:2], plain.mode, 1 if plain.mode == "L" else 3)
         with open_header(path, max_pixels=max_pixels) as image:
             animated = bool(getattr(image, "is_animated", False))
-            return Header(image.size, image.mode, 1 if is_grey(image) else 3, animated)
+            mode = image.mode + DEEP_COLOUR * colour_of_16_bits(image)
+            return Header(image.size, mode, 1 if is_grey(image) else 3, animated)
     except UnreadableImageError as error:
         return Header(problem=error.reason)
     except Exception as error:  # reading further frames of a hostile file raises anything

@@ -165,8 +165,13 @@ def open_configured(
     data = held_out if held_out is not None else open_dataset(config, split or "train")
     found = split or ("test" if held_out is not None else "train")
     facts = {"name": config.name, "split": found, "part": "whole"}
-    said = (*warnings, unused) if unused else warnings
+    said = (*warnings, *((unused,) if unused else ()), *_lost(data))
     return Reference(data, facts=facts, config=config, warnings=said)
+
+
+def _lost(data: ImageData) -> tuple[str, ...]:
+    """What images of more than 8 bits lost when they were opened."""
+    return tuple(f"the reference: {note}" for note in data.lost)
 
 
 def open_named(config: DataConfig, split: str | None, wish: Wish) -> Reference:

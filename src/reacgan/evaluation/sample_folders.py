@@ -13,8 +13,9 @@ from reacgan.data import DataError, ImageData
 from reacgan.data.flat import is_flat, is_image, list_flat
 from reacgan.data.folder import list_folder
 from reacgan.data.names import readable_name
-from reacgan.data.pack import open_listings, scan_listings
+from reacgan.data.pack import open_listings
 from reacgan.data.scan import MAX_REFUSED, Scan
+from reacgan.data.listed import scan_listings
 from reacgan.data.walk import Entry, Listing
 
 READ = (
@@ -56,7 +57,8 @@ class Samples:
             channels=channels if channels is not None else self.scan.channels,
             max_refused=1.0,
         )
-        return Opened(images, self.labelled, self.warned(len(images), most_refused))
+        lost = tuple(f"{self.root}: {note}" for note in images.lost)
+        return Opened(images, self.labelled, (*self.warned(len(images), most_refused), *lost))
 
     def warned(self, usable: int, most_refused: float) -> tuple[str, ...]:
         """What was left out, once so many images have been decoded.

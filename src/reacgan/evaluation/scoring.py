@@ -28,6 +28,7 @@ from reacgan.evaluation.subjects import (
     find_subjects,
     half_of,
 )
+from reacgan.evaluation.whites import compare_whites
 from reacgan.extractors import build_extractor
 from reacgan.extractors.fitting import Shape
 from reacgan.metrics import METRICS
@@ -128,6 +129,8 @@ def score(
         None if name == "domain" else build_extractor(name, request.extractor_options, device=place)
     )
     reference = _reference(first, request)
+    if request.reference is not None:
+        reference = compare_whites(reference, first.config)
     origin = _origin(first, reference, request)
     shared: dict[str, Any] = {
         "extractor": built or name,

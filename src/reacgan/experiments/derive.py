@@ -98,7 +98,8 @@ def derive_experiment(
         ConfigError: a value that cannot be used.
         DataError: images that cannot be used, or too many of them.
     """
-    facts = find_facts(str(path), accelerator=_has_accelerator(device))
+    white = (given or {}).get("data.options.white")
+    facts = find_facts(str(path), accelerator=_has_accelerator(device), white=white)
     return derive(replace(facts, given=dict(given or {})))
 
 
@@ -199,9 +200,11 @@ def _run_choices(facts: Facts) -> list[tuple[str, Any, str]]:
     ]
 
 
-def find_facts(path: str, *, accelerator: bool) -> Facts:
+def find_facts(path: str, *, accelerator: bool, white: Any = None) -> Facts:
     """Scan a set's files, or open it; raises DataError where training would refuse it."""
     found = find_dataset(path)
+    if white is not None:
+        found = found.model_copy(update={"options": {"white": white}})
     held = survey_usable(found)
     if isinstance(held, ImageData):
         size, side, aspect = held.resolution, min(held.size), 1.0

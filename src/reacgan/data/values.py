@@ -1,0 +1,243 @@
+"""Which values the deep images of a split hold: they are counted once, and what is lost is said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import Lock
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from reacgan.data.arrays import is_array, open_array
+from reacgan.data.decode import (
+    UnreadableImageError,
+    damage_of,
+    is_white_zero,
+    open_header,
+    pillow_warnings_off,
+)
+from reacgan.data.depth import (
+    LARGEST,
+    UNKNOWN_SCALE,
+    Reach,
+    Whites,
+    is_deep,
+    range_end,
+    reach_of,
+)
+from reacgan.data.parallel import ordered_map
+from reacgan.data.walk import Listing
+from reacgan.data.work import DEEP_COLOUR, Header
+
+_FEW_STEPS = 64
+_MOST = 0.999
+_DROPPED_BITS = 12
+"""Of float32: 2^11 bins remain for each power of two, more than steps of 8 bits."""
+
+
+class Counted(NamedTuple):
+    """One image: its reach, whether it is 16-bit colour (read as 8), whether white is zero in it."""
+
+    reach: Reach
+    is_colour: bool = False
+    is_turned: bool = False
+
+
+class Census:
+    """Counts the values of images while they are read, also from several threads."""
+
+    def __init__(self, max_pixels: int) -> None:
+        self._max_pixels = max_pixels
+        self._lock = Lock()
+        self._integers = np.zeros(int(LARGEST) + 1, np.int64)
+        self._floats = np.zeros(int(_bins(np.float32(LARGEST))) + 1, np.int64)
+        self._colours = np.zeros(256, np.int64)
+
+    def __call__(self, path: str) -> Counted | str:
+        """Count one file's values; or why the file is refused."""
+        try:
+            return self._count(*self._read(path))
+        except UnreadableImageError as error:
+            return error.reason
+        except Exception as error:  # a damaged file raises anything
+            return damage_of(error)
+
+    def _read(self, path: str) -> tuple[npt.NDArray[Any], bool, bool, bool]:
+        """Values, and whether they are floats, 16-bit colour, of white as zero."""
+        if is_array(path):
+            return np.asarray(open_array(path, max_pixels=self._max_pixels)), False, False, False
+        with open_header(path, max_pixels=self._max_pixels) as image:
+            image.load()
+            values, is_colour = np.asarray(image), not is_deep(image.mode)
+            if is_colour and image.mode in ("LA", "RGBA"):
+                values = values[..., :-1]
+            return values, image.mode == "F", is_colour, is_white_zero(image)
+
+    def _count(
+        self, values: npt.NDArray[Any], is_float: bool, is_colour: bool, is_turned: bool
+    ) -> Counted:
+        reach = reach_of(values, is_float=is_float)
+        if reach is None:
+            raise UnreadableImageError("", UNKNOWN_SCALE)
+        table = self._colours if is_colour else self._table(is_float)
+        flat = values.ravel()
+        bins = _bins(flat) if is_float else flat.astype(np.int64)
+        with self._lock:
+            if len(bins) < len(table):
+                np.add.at(table, bins, 1)
+            else:
+                table += np.bincount(bins, minlength=len(table))
+        return Counted(reach, is_colour, is_turned)
+
+    def _table(self, is_float: bool) -> npt.NDArray[np.int64]:
+        return self._floats if is_float else self._integers
+
+    def settle(
+        self, images: Sequence[Counted], *, white: float | None, known: Whites | None
+    ) -> tuple[Whites | None, tuple[str, ...], tuple[str, ...]]:
+        """The whites, what is to be said, and of that what is lost.
+
+        Args:
+            images: what the calls returned, but for refused files.
+            white: what a person gives.
+            known: of the training images, where these are held-out ones.
+        """
+        deep = [one.reach for one in images if not one.is_colour]
+        whites: list[float | None] = []
+        notes: list[str] = []
+        lost: list[str] = []
+        for is_float in (False, True):
+            mine = [reach for reach in deep if reach.is_float == is_float]
+            settled = known[is_float] if known is not None else None
+            whites.append(settled)
+            if not mine:
+                continue
+            high = max(reach.high for reach in mine)
+            end = float(white or settled or range_end(high, is_float=is_float))
+            whites[-1] = end
+            if settled is None:
+                notes.append(self._range(mine, end))
+            lost += self._clipped(mine, end, held_out=settled is not None)
+            if white is None:
+                lost += self._dark(mine, end, held_out=settled is not None)
+        lost += self._coloured(sum(one.is_colour for one in images))
+        turned = sum(one.is_turned for one in images)
+        if turned:
+            notes.append(f"{turned:,} TIFF images are stored with zero as white and are turned")
+        found = (whites[0], whites[1]) if deep else known
+        return found, (*notes, *lost), tuple(lost)
+
+    def _range(self, mine: list[Reach], white: float) -> str:
+        is_float = mine[0].is_float
+        low, high = min(one.low for one in mine), max(one.high for one in mine)
+        values = _values(np.flatnonzero(self._table(is_float)), is_float)
+        steps = len(np.unique(np.round(np.minimum(values * (255 / white), 255))))
+        kind = "floats" if is_float else "integers of more than 8 bits"
+        said = (
+            f"{len(mine):,} images hold {kind}, from {low:,g} to {high:,g}: 0 to {white:,g} become "
+            f"0 to 255, so {steps} of 256 steps are used"
+        )
+        advice = "; stretch their values before, else there is little to see"
+        return said + advice * (steps < _FEW_STEPS)
+
+    def _clipped(self, mine: list[Reach], white: float, *, held_out: bool) -> list[str]:
+        above = sum(one.high > white for one in mine)
+        if not above:
+            return []
+        is_float = mine[0].is_float
+        table = self._table(is_float)
+        over = table[_values(np.arange(len(table)), is_float) > white].sum()
+        rule = ", as in the training images" * held_out
+        return [
+            f"{above:,} of {len(mine):,} images have values above {white:,g}, which is white{rule}: "
+            f"{over:,} of {table.sum():,} values ({over / table.sum():.2%}) are clipped to 255. "
+            f"{_setting(range_end(max(one.high for one in mine), is_float=is_float))} keeps them"
+        ]
+
+    def _dark(self, mine: list[Reach], white: float, *, held_out: bool) -> list[str]:
+        """Where almost all values lie in a smaller range than the one that white is the end of."""
+        is_float = mine[0].is_float
+        table = self._table(is_float)
+        most = float(_values(_at_share(table), is_float)[0])
+        end = range_end(most, is_float=is_float)
+        if end >= white:
+            return []
+        said = f"99.9 % of the values lie at or below {most:,.6g}, but {white:,g} is white"
+        if held_out:
+            return [f"{said}, as in the training images: these images will be dark"]
+        return [
+            f"{said}: the images will be dark. If a few outliers are not meant, clip them, or set the "
+            f"white: {_setting(end)}"
+        ]
+
+    def _coloured(self, count: int) -> list[str]:
+        if not count:
+            return []
+        most = int(_at_share(self._colours)[0])
+        dark = (
+            f"; 99.9 % of these lie at or below {most} of 255: the images will be dark"
+            if most < _FEW_STEPS
+            else ""
+        )
+        return [
+            f"{count:,} images hold 16 bits a channel in colour; only the upper 8 are read{dark}. Stretch "
+            "their values before, or give arrays [height, width, channels] of uint16 as .npy files, of "
+            "which all bits are read"
+        ]
+
+
+def _setting(white: float) -> str:
+    return f"--set data.options.white={white:g} (reacgan data prepare --white {white:g})"
+
+
+def _at_share(table: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The first bin up to which 99.9 % of the values lie."""
+    counts = np.cumsum(table)
+    return np.atleast_1d(np.searchsorted(counts, _MOST * counts[-1]))
+
+
+def _bins(values: Any) -> npt.NDArray[np.int64]:
+    """Bins of non-negative float32 in their order: the upper bits of each, rounded up."""
+    bits = (np.asarray(values, np.float32) + np.float32(0)).view(np.uint32)
+    return ((np.maximum(bits, 1) - np.uint32(1)) >> np.uint32(_DROPPED_BITS)).astype(np.int64)
+
+
+def _values(bins: npt.NDArray[np.int64], is_float: bool) -> npt.NDArray[np.float64]:
+    """The largest value of each bin."""
+    if not is_float:
+        return bins.astype(np.float64)
+    bits = (np.asarray(bins, np.uint32) + np.uint32(1)) << np.uint32(_DROPPED_BITS)
+    values = np.asarray(bits.view(np.float32), np.float64)
+    values[values == 16384] = 16383  # ends of ranges that are no ends of bins
+    return np.minimum(values, LARGEST)
+
+
+def measure(
+    listing: Listing,
+    heads: list[Header],
+    *,
+    max_pixels: int,
+    whites: Whites | None,
+    white: float | None,
+) -> tuple[list[Header], Whites | None, tuple[str, ...], tuple[str, ...]]:
+    """Headers with those refused whose values tell so, whites, what is to be said, what is lost."""
+    deep = [place for place, head in enumerate(heads) if not head.problem and _has_values(head)]
+    if not deep:
+        return heads, whites, (), ()
+    census = Census(max_pixels)
+    files = [str(listing.root / listing.entries[place].relative) for place in deep]
+    counted: list[Counted] = []
+    with pillow_warnings_off():
+        for place, result in zip(deep, ordered_map(census, files), strict=True):
+            if isinstance(result, str):
+                heads[place] = Header(problem=result)
+            else:
+                counted.append(result)
+    if not counted:
+        return heads, whites, (), ()
+    return heads, *census.settle(counted, white=white, known=whites)
+
+
+def _has_values(head: Header) -> bool:
+    return is_deep(head.mode) or head.mode.endswith(DEEP_COLOUR)
