@@ -13,10 +13,10 @@ from reacgan.data.archive import is_archive, read_archive
 from reacgan.data.dataset import DataError, ImageData, Opener, check_request
 from reacgan.data.depth import white_problem
 from reacgan.data.folder import held_out_path, list_folder
+from reacgan.data.listed import scan_listings, with_held_out
 from reacgan.data.own_shape import OwnShape, own_shape
 from reacgan.data.pack import open_listings
 from reacgan.data.scan import Scan
-from reacgan.data.listed import scan_listings, with_held_out
 from reacgan.data.walk import Listing
 
 _GIVEN = ("split", "resolution", "channels")

@@ -20,12 +20,12 @@ from reacgan.data.dataset import (
     describe_shape,
 )
 from reacgan.data.layout import decide
+from reacgan.data.listed import scan_listings, with_held_out
 from reacgan.data.names import is_general, is_piece, shown
 from reacgan.data.pack import Decoder, depth_of, describe, log_notes, logger, open_listings
 from reacgan.data.processes import workers_for
 from reacgan.data.scan import MAX_REFUSED, Scan, report_refused
 from reacgan.data.shape import Decision
-from reacgan.data.listed import scan_listings, with_held_out
 from reacgan.data.tiny_imagenet import is_official, list_official
 from reacgan.data.tree import Layout, explain, layout_of, read_tree
 from reacgan.data.walk import Listing, list_split

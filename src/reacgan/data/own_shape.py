@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from reacgan.data.decode import MAX_PIXELS
-from reacgan.data.pack import cache_folder, cache_key, stamps_of
 from reacgan.data.listed import scan_listings
+from reacgan.data.pack import cache_folder, cache_key, stamps_of
 from reacgan.data.walk import Listing
 from reacgan.files import write_text
 

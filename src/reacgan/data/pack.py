@@ -22,6 +22,7 @@ from reacgan.data.arrays import is_array
 from reacgan.data.dataset import PICTURE_CHANNELS, DataError, ImageData, no_such_channels
 from reacgan.data.decode import RESIZE, pillow_warnings_off, pixel_limit
 from reacgan.data.download import cache_root
+from reacgan.data.listed import scan_listings
 from reacgan.data.names import readable_name
 from reacgan.data.parallel import ordered_map
 from reacgan.data.processes import Worker, workers_for
@@ -31,7 +32,6 @@ from reacgan.data.scan import (
     Scan,
     check_share,
 )
-from reacgan.data.listed import scan_listings
 from reacgan.data.walk import Listing
 from reacgan.data.work import Decode
 

@@ -12,10 +12,10 @@ from reacgan.config import ConfigError
 from reacgan.data import DataError, ImageData
 from reacgan.data.flat import is_flat, is_image, list_flat
 from reacgan.data.folder import list_folder
+from reacgan.data.listed import scan_listings
 from reacgan.data.names import readable_name
 from reacgan.data.pack import open_listings
 from reacgan.data.scan import MAX_REFUSED, Scan
-from reacgan.data.listed import scan_listings
 from reacgan.data.walk import Entry, Listing
 
 READ = (
