@@ -16,6 +16,12 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 TRAIN = ["train", "digits/reacgan", *TINY, "report.journal_every=64"]
 
 
+def _as_a_terminal_starts_it():
+    """What starts the tests may ignore signals (nohup, &), and its children would, too."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def _reacgan(*words, **options):
     return subprocess.Popen(
         [
@@ -27,6 +33,7 @@ def _reacgan(*words, **options):
             *words,
         ],
         env=ENVIRONMENT,
+        preexec_fn=_as_a_terminal_starts_it,  # noqa: PLW1509 - there is one thread here
         **options,
     )
 

@@ -47,6 +47,7 @@ COMMANDS = {
     "weights list": ("weights list", 0),
     "weights show": ("weights show RUN", 0),
     "weights check": ("weights check RUN", 1),
+    "weights renew": ("weights renew digits-reacgan --out OUT/ясно", 0),
     "weights publish": ("weights publish RUN --out OUT/кот --name cat", 0),
     "weights push": ("weights push RUN/nothing кот/猫", 1),
     "weights convert": ("weights convert кот.pth --experiment cifar10/reacgan --out OUT", 1),

@@ -268,3 +268,8 @@ def _seal(metadata: Mapping[str, str]) -> str:
 
 def _damaged(path: Path, problem: str) -> DataError:
     return DataError(f"{path}: damaged packed set, {problem}; make it again")
+
+
+def held_out_path(path: Path) -> Path:
+    """Where the held-out images of a packed file are: ``cats.safetensors`` → ``cats.test...``."""
+    return path.with_name(f"{path.stem}.test{path.suffix}")

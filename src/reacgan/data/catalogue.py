@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from reacgan.config import DataConfig, check_options, load_plugins, lookup, with_home
-from reacgan.data.archive import is_archive, read_archive
+from reacgan.data.archive import held_out_path, is_archive, read_archive
 from reacgan.data.dataset import DataError, ImageData, Opener, check_request
 from reacgan.data.depth import white_problem
-from reacgan.data.folder import held_out_path, list_folder
+from reacgan.data.folder import list_folder
 from reacgan.data.listed import scan_listings, with_held_out
 from reacgan.data.own_shape import OwnShape, own_shape
 from reacgan.data.pack import open_listings

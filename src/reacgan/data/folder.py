@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from reacgan.config import Resolution, path_of, size_of
-from reacgan.data.archive import is_archive, new_archive, read_archive
+from reacgan.data.archive import held_out_path, is_archive, new_archive, read_archive
 from reacgan.data.beside import Beside, look_beside
 from reacgan.data.dataset import (
     DataError,
@@ -39,8 +39,7 @@ def open_folder(
     ``PATH/<class>/...``, or ``PATH/train/<class>/...`` beside test (val, valid, dev, eval), also below
     folders that lead to them alone (``data/layout.py``); labels may be in a table beside flat images
     (``data/beside.py``); the official layout of Tiny-ImageNet is recognised. Changed, added or removed
-    files make a new pack. Pictures
-    give 1, 3 or 4 channels; arrays of any other number are .npy files (``data/arrays.py``).
+    files make a new pack. Pictures give 1, 3 or 4 channels; arrays of any other number are .npy files.
 
     Args:
         path: the folder, or the packed file.
@@ -54,8 +53,7 @@ def open_folder(
     check_request(split=split, resolution=resolution, channels=channels)
     if path is not None and is_archive(path):
         return open_archive(path, split=split, resolution=resolution, channels=channels)
-    listings = list_folder(path, split=split)
-    return open_listings(listings, resolution=resolution, channels=channels)
+    return open_listings(list_folder(path, split=split), resolution=resolution, channels=channels)
 
 
 def open_archive(
@@ -200,11 +198,6 @@ def _pack(decoder: Decoder, target: Path, *, source: str) -> None:
             writer.add(images, labels)
     if decoder.refused:
         report_refused(decoder.refused, decoder.report)
-
-
-def held_out_path(path: Path) -> Path:
-    """Where the held-out images of a packed file are: ``cats.safetensors`` → ``cats.test...``."""
-    return path.with_name(f"{path.stem}.test{path.suffix}")
 
 
 def list_folder(path: str | Path | None, *, split: str) -> list[Listing]:
