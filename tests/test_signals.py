@@ -82,7 +82,14 @@ def test_nohup_trains_on(tmp_path):
     assert process.returncode == 143
 
 
-@pytest.mark.parametrize("module", [b"import 'reacgan.cli'", b"import 'numpy.", b"import 'torch."])
+@pytest.mark.parametrize(
+    "module",
+    [
+        b"import 'reacgan.cli'",
+        b"import 'numpy.",
+        pytest.param(b"import 'torch.", marks=pytest.mark.slow),
+    ],
+)
 def test_ctrl_c_while_modules_are_imported_has_no_traceback(tmp_path, module):
     words = [*TRAIN, "--images", "64", "--out", tmp_path]
     with _reacgan(*words, python=["-v"], stdout=-1, stderr=subprocess.STDOUT) as process:

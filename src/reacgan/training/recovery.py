@@ -81,6 +81,7 @@ class Recovery:
     def begin_anew(self) -> None:
         """The run goes on from an earlier state: what was kept is of no use any more."""
         self.error, self._trainer.careful.until, self._trainer.careful.made_again = None, 0, 0
+        self._trainer.careful.events.clear()  # of a cycle that is given up
         self.keep(now=True)
 
     def explained(self, error: NonFiniteError) -> NonFiniteError:
