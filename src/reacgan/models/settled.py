@@ -187,9 +187,9 @@ def distance(
             shift = (first[0] - second[0]).square() / ours
             distances.append(float(((theirs / ours).log().div(2).square() + shift).mean().sqrt()))
         elif isinstance(layer, SpectralNorm):
-            matrix = layer.weight.detach().flatten(1).cpu().double()
+            matrix = layer.weight.detach().flatten(1)  # large: stays where it is
             before, after = (
-                float(held[f"{dot}u"].cpu().double() @ matrix @ held[f"{dot}v"].cpu().double())
+                float(torch.dot(held[f"{dot}u"].to(matrix), matrix.mv(held[f"{dot}v"].to(matrix))))
                 for held in (stored, own)
             )
             # A sign or a zero: what is stored is no estimate at all.
