@@ -48,7 +48,7 @@ def seconds_of(cycle: Callable[[], None], cycles: int) -> float:
 
 def turn_of(trainer: Trainer, cycles: int) -> int:
     """Cycles of a turn: at least as many as hold each lazily applied term once."""
-    return max(cycles, *(term.every for term in trainer.objective.terms.values()), 1)
+    return max(cycles, *(term.every for term in trainer.steps.objective.terms.values()), 1)
 
 
 def measure(given: argparse.Namespace) -> dict[str, Any]:

@@ -103,7 +103,7 @@ def _bare(spec: Record, experiment: Any) -> None:
         trainer.cycle(journal)
     journal.read(trainer.state.images_seen)  # waits for the device
     _wait(trainer.engine.device)
-    trainer.loader.close()
+    trainer.steps.loader.close()
 
 
 def _wait(device: Any) -> None:

@@ -79,7 +79,9 @@ def child(spec: dict[str, Any]) -> dict[str, Any]:
         seconds = statistics.median(found[str(value)])
         experiment = trainer.experiment
         speed = experiment.training.batch / seconds
-        pixels = trainer.loader.data.images.shape[2] * trainer.loader.data.images.shape[3]
+        pixels = (
+            trainer.steps.loader.data.images.shape[2] * trainer.steps.loader.data.images.shape[3]
+        )
         points.append(
             {
                 "value": value,

@@ -92,10 +92,12 @@ def time_parts(
         return wrapper
 
     state = trainer.state
-    trainer.loader.at = timed("data", trainer.loader.at)
-    trainer.latents = timed("latents", trainer.latents)
+    trainer.steps.loader.at = timed("data", trainer.steps.loader.at)
+    trainer.steps.latents = timed("latents", trainer.steps.latents)
     state.generator.forward = timed("generator forward", state.generator.forward)
-    trainer.objective.augment.forward = timed("augment", trainer.objective.augment.forward)
+    trainer.steps.objective.augment.forward = timed(
+        "augment", trainer.steps.objective.augment.forward
+    )
     state.discriminator.backbone.forward = timed(
         "backbone forward", state.discriminator.backbone.forward
     )

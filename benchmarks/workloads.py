@@ -40,7 +40,7 @@ def trainer_of(
     if data is None:
         section = experiment.data
         data = pictures(2_000, section.resolution, classes, section.channels)  # type: ignore[arg-type]
-    engine = Engine(device, experiment.training.precision, experiment.speed)  # type: ignore[arg-type]
+    engine = Engine.of(experiment, device)  # type: ignore[arg-type]
     state = TrainState.build(experiment, data.num_classes, engine)
     return Trainer(experiment, state, data, engine)
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from reacgan.training.ema import update_average
 from reacgan.training.loop import Trainer
-from reacgan.training.steps import (
+from reacgan.training.step.losses import (
     discriminator_loss_of,
+    discriminator_outputs,
     generator_loss_of,
+    generator_outputs,
     images_for_discriminator,
     images_for_generator,
-    judged_by_discriminator,
-    judged_for_generator,
 )
 
 Room = tuple[str, Callable[[], Any]]
@@ -34,8 +34,8 @@ def rooms_of(trainer: Trainer) -> Iterator[Room]:
 
         return run
 
-    (players,) = trainer.players(trainer.experiment.training.batch)
-    yield "data", keep("real", lambda: (*trainer.real(), *trainer.latents("latents/d")))
+    (players,) = trainer.steps.contexts(trainer.experiment.training.batch)
+    yield "data", keep("real", lambda: (*trainer.steps.real(), *trainer.steps.latents("latents/d")))
     real, labels, latents = held["real"]
     yield (
         "D step: G forward",
@@ -43,22 +43,22 @@ def rooms_of(trainer: Trainer) -> Iterator[Room]:
     )
     yield (
         "D step: D forward",
-        keep("outputs", lambda: judged_by_discriminator(players, held["images"])),
+        keep("outputs", lambda: discriminator_outputs(players, held["images"])),
     )
     yield "D step: losses", keep("loss", lambda: discriminator_loss_of(players, held["outputs"])[0])
-    yield "D step: backward", _backward(held, trainer.d_parameters)
+    yield "D step: backward", _backward(held, trainer.steps.d_parameters)
     yield "D step: Adam", state.d_optimizer.step
-    (latents,) = trainer.latents("latents/g")
+    (latents,) = trainer.steps.latents("latents/g")
     yield (
         "G step: G forward",
         keep("images", lambda: images_for_generator(players, latents, None, None)),
     )
     yield (
         "G step: D forward",
-        keep("outputs", lambda: judged_for_generator(players, held["images"])),
+        keep("outputs", lambda: generator_outputs(players, held["images"])),
     )
     yield "G step: losses", keep("loss", lambda: generator_loss_of(players, held["outputs"])[0])
-    yield "G step: backward", _backward(held, trainer.g_parameters)
+    yield "G step: backward", _backward(held, trainer.steps.g_parameters)
     yield "G step: Adam", state.g_optimizer.step
     yield (
         "average",

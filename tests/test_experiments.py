@@ -10,7 +10,7 @@ from reacgan.experiments import EXPERIMENTS, experiment
 from reacgan.experiments.derive import Facts, derive
 from reacgan.experiments.describe import describe
 from reacgan.models import build_discriminator, build_generator, complete
-from reacgan.training.schedules import ema_decay
+from reacgan.training.ema import ema_decay
 
 
 def test_the_table():

@@ -13,14 +13,14 @@ from reacgan.heads import HEADS
 from reacgan.losses import ADVERSARIAL, CONSISTENCY, PENALTIES
 from reacgan.models import BACKBONES, GENERATORS, complete
 from reacgan.training.engine import Engine
-from reacgan.training.gradients import (
-    discriminator_gradients,
-    forget_gradients,
-    generator_gradients,
-)
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer
 from reacgan.training.state import TrainState
+from reacgan.training.step.gradients import (
+    discriminator_gradients,
+    generator_gradients,
+)
+from reacgan.training.step.work import clear_gradients
 from toy import members, pictures
 from waiting import WAITING, Operations
 
@@ -34,7 +34,7 @@ HIDDEN = (".query.", ".key.", ".value.", ".out.")
 
 def trainer_for(experiment: Experiment) -> Trainer:
     settings = complete(experiment)
-    engine = Engine("cpu", settings.training.precision)
+    engine = Engine.of(settings, "cpu")
     data = pictures(settings)
     return Trainer(settings, TrainState.build(settings, 3, engine), data, engine)
 
@@ -54,30 +54,30 @@ def without_gradient(module: torch.nn.Module, *, balanced: bool = False) -> list
 def check_gradients(trainer: Trainer) -> None:
     """One D and one G step; every parameter of either network must have been reached."""
     state, engine = trainer.state, trainer.engine
-    forget_gradients(trainer.d_parameters)
+    clear_gradients(trainer.steps.d_parameters)
     parts, outputs = discriminator_gradients(
-        trainer.players(8),
-        trainer.real(),
-        trainer.latents("latents/d"),
-        parameters=trainer.d_parameters,
+        trainer.steps.contexts(8),
+        trainer.steps.real(),
+        trainer.steps.latents("latents/d"),
+        parameters=trainer.steps.d_parameters,
         autocast=engine.autocast,
     )
     assert outputs[0].score.shape == outputs[1].score.shape == (8,)
     balanced = trainer.experiment.loss.adversarial in BALANCED
     assert without_gradient(state.discriminator, balanced=balanced) == []
-    forget_gradients(trainer.g_parameters)
+    clear_gradients(trainer.steps.g_parameters)
     more, _ = generator_gradients(
-        trainer.players(8),
-        trainer.real() if trainer.objective.g_needs_real else None,
-        trainer.latents("latents/g"),
-        parameters=trainer.g_parameters,
+        trainer.steps.contexts(8),
+        trainer.steps.real() if trainer.steps.objective.g_needs_real else None,
+        trainer.steps.latents("latents/g"),
+        parameters=trainer.steps.g_parameters,
         autocast=engine.autocast,
     )
     assert without_gradient(state.generator) == []
     for name, value in {**parts, **more}.items():
         assert torch.isfinite(value).all(), name
         assert value.dim() == 0, name
-    for parameter in (*trainer.d_parameters, *trainer.g_parameters):
+    for parameter in (*trainer.steps.d_parameters, *trainer.steps.g_parameters):
         assert torch.isfinite(parameter.grad).all()
 
 
@@ -94,7 +94,7 @@ def test_every_backbone_head_and_adversarial_loss(backbone, head):
 @pytest.mark.parametrize("generator", GENERATORS)
 def test_every_generator(generator):
     trainer = trainer_for(members(generator))
-    (latents,) = trainer.latents("latents/g")
+    (latents,) = trainer.steps.latents("latents/g")
     images = trainer.state.generator(latents.z, latents.labels)
     assert images.shape == (8, 3, 16, 16)
     assert images.abs().max() <= 1 or generator in ("stylegan2", "r3gan")  # no tanh in theirs

@@ -28,7 +28,7 @@ MOST_FAULTS = 20
 def soak(way: str, given: argparse.Namespace) -> dict[str, Any]:
     """One run, in this process."""
     from reacgan.training.journal import Journal, NonFiniteError
-    from reacgan.training.recovery import Recovery
+    from reacgan.training.recovery.rewind import Recovery
 
     until = time.monotonic() + given.seconds
     force(way)
@@ -104,8 +104,7 @@ def trainer_of(given: argparse.Namespace) -> Any:
         **parse_assignments(given.set),
     }
     experiment = complete(reacgan.experiment("cifar10/reacgan").replace(**changes))
-    engine = Engine(given.device, experiment.training.precision, experiment.speed)
-    engine.settle(experiment)
+    engine = Engine.of(experiment, given.device)
     data = open_dataset(experiment.data)
     return Trainer(experiment, TrainState.build(experiment, data.num_classes, engine), data, engine)
 

@@ -73,8 +73,7 @@ def trainer_for(name: str, batch: int, changes: dict[str, Any], device: str) -> 
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     labels = np.arange(KEPT) % classes
     data = ImageData(pixels, labels, tuple(map(str, range(classes))), "random pictures")
-    engine = Engine(device, experiment.training.precision, experiment.speed)  # type: ignore[arg-type]
-    engine.settle(experiment)
+    engine = Engine.of(experiment, device)  # type: ignore[arg-type]
     state = TrainState.build(experiment, classes, engine)
     return Trainer(experiment, state, data, engine)
 
@@ -101,7 +100,7 @@ def measure(name: str, batch: int, way: str, device: str, repeats: int) -> dict[
 
     began = time.perf_counter()
     # A lazy term's course is met once a period; whole periods are timed.
-    period = max([term.every for term in trainer.objective.terms.values()], default=1)
+    period = max([term.every for term in trainer.steps.objective.terms.values()], default=1)
     for _ in range(max(WARM_UP, (WARM_UP - 2) * period)):
         cycle()
     start = time.perf_counter() - began

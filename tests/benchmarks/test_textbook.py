@@ -12,10 +12,10 @@ from torch import nn
 from reacgan.models import complete
 from reacgan.models.spectral import SpectralNorm
 from reacgan.training.engine import Engine
-from reacgan.training.gradients import discriminator_gradients, generator_gradients
 from reacgan.training.loop import Trainer
-from reacgan.training.players import Latents
 from reacgan.training.state import TrainState
+from reacgan.training.step.gradients import discriminator_gradients, generator_gradients
+from reacgan.training.step.objective import Latents
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -82,7 +82,7 @@ def both(precision: str, mode: str, seed: int):
             8, BATCH, **{"training.precision": precision, "speed.mode": mode, "data.flip": False}
         )
     )
-    engine = Engine("cpu", experiment.training.precision, experiment.speed)
+    engine = Engine.of(experiment, "cpu")
     data = pictures(64)
     state = TrainState.build(experiment, 10, engine)
     trainer = Trainer(experiment, state, data, engine)
@@ -124,16 +124,16 @@ def check_both_steps(trainer, book, together, tolerance):
         for held in network.parameters()
     )
     assert ours == count == sum(mine.numel() for mine, _ in together.values())
-    real, labels = trainer.real()
-    (latents,) = trainer.latents("latents/d")
+    real, labels = trainer.steps.real()
+    (latents,) = trainer.steps.latents("latents/d")
     assert isinstance(latents, Latents)
     steps = {
         "D": (
             lambda: discriminator_gradients(
-                trainer.players(BATCH),
+                trainer.steps.contexts(BATCH),
                 (real, labels),
                 [latents],
-                parameters=trainer.d_parameters,
+                parameters=trainer.steps.d_parameters,
                 autocast=trainer.engine.autocast,
             ),
             lambda: book.d_loss(real.contiguous(), labels, latents.z, latents.labels),
@@ -141,10 +141,10 @@ def check_both_steps(trainer, book, together, tolerance):
         ),
         "G": (
             lambda: generator_gradients(
-                trainer.players(BATCH, shown=True),
+                trainer.steps.contexts(BATCH, shown=True),
                 None,
                 [latents],
-                parameters=trainer.g_parameters,
+                parameters=trainer.steps.g_parameters,
                 autocast=trainer.engine.autocast,
             ),
             lambda: book.g_loss(latents.z, latents.labels),

@@ -57,7 +57,7 @@ def named(generator, backbone):
 
 def trainer_for(**changes):
     settings = complete(experiment(**changes))
-    engine, data = Engine("cpu", settings.training.precision, settings.speed), images()
+    engine, data = Engine.of(settings, "cpu"), images()
     return Trainer(settings, TrainState.build(settings, data.num_classes, engine), data, engine)
 
 
@@ -112,7 +112,7 @@ def kept_bytes(trainer):
         fake = state.generator(
             torch.randn(32, state.generator.latent_dim),
             torch.arange(32) % 3,
-            trainer.draws("noise"),
+            trainer.steps.draws("noise"),
         )
         score = state.discriminator(fake, torch.arange(32) % 3).score
     return sum(size for place, size in storages.items() if place not in weights), score
@@ -173,12 +173,12 @@ def test_what_was_in_force_at_first_is_in_force_again():
     found = []
     for one in (trainer, plain):
         network = one.state.discriminator.backbone
-        given = one.real()[0].clone().requires_grad_()
+        given = one.steps.real()[0].clone().requires_grad_()
         network.requires_grad_(False)
         output = network(given).square().sum()
         network.requires_grad_(True)
         set_switches(network, merged_convolutions=False, fused_layers=False, iterate=False)
-        network(one.real()[0])
+        network(one.steps.real()[0])
         output.backward()
         assert all(parameter.requires_grad for parameter in network.parameters())
         assert all(parameter.grad is None for parameter in network.parameters())

@@ -11,14 +11,14 @@ from torch import nn
 from reacgan import models
 from reacgan.models import Generator, complete
 from reacgan.training.engine import Engine
-from reacgan.training.gradients import (
-    discriminator_gradients,
-    forget_gradients,
-    generator_gradients,
-)
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer
 from reacgan.training.state import TrainState
+from reacgan.training.step.gradients import (
+    discriminator_gradients,
+    generator_gradients,
+)
+from reacgan.training.step.work import clear_gradients
 
 DOUBLE = {"training.precision": "float64"}
 
@@ -55,18 +55,18 @@ def trainer_for(head="d2dce", *, plain=True, **changes):
     settings = experiment(head, **DOUBLE)
     with plain_generator():
         settings = complete(settings.replace(**{**named, **changes}))
-        engine, data = Engine("cpu", settings.training.precision), images()
+        engine, data = Engine.of(settings, "cpu"), images()
         return Trainer(settings, TrainState.build(settings, data.num_classes, engine), data, engine)
 
 
 def d_gradients(trainer, latents=None):
     """Gradients of one D step by name, its parts, and what D said."""
-    forget_gradients(trainer.d_parameters)
+    clear_gradients(trainer.steps.d_parameters)
     parts, outputs = discriminator_gradients(
-        trainer.players(trainer.experiment.training.batch),
-        trainer.real(),
-        latents or trainer.latents("latents/d"),
-        parameters=trainer.d_parameters,
+        trainer.steps.contexts(trainer.experiment.training.batch),
+        trainer.steps.real(),
+        latents or trainer.steps.latents("latents/d"),
+        parameters=trainer.steps.d_parameters,
         autocast=trainer.engine.autocast,
     )
     return gradients(trainer.state.discriminator), parts, outputs
@@ -74,12 +74,12 @@ def d_gradients(trainer, latents=None):
 
 def g_gradients(trainer, latents=None):
     """The same for one G step."""
-    forget_gradients(trainer.g_parameters)
+    clear_gradients(trainer.steps.g_parameters)
     parts, outputs = generator_gradients(
-        trainer.players(trainer.experiment.cycle_images),
-        trainer.real() if trainer.objective.g_needs_real else None,
-        latents or trainer.latents("latents/g"),
-        parameters=trainer.g_parameters,
+        trainer.steps.contexts(trainer.experiment.cycle_images),
+        trainer.steps.real() if trainer.steps.objective.g_needs_real else None,
+        latents or trainer.steps.latents("latents/g"),
+        parameters=trainer.steps.g_parameters,
         autocast=trainer.engine.autocast,
     )
     return gradients(trainer.state.generator), parts, outputs

@@ -18,7 +18,7 @@ from torch import nn
 
 from reacgan.augment import AUGMENTS
 from reacgan.config import ConfigError
-from reacgan.training.steps import discriminator_loss, generator_loss
+from reacgan.training.step.losses import discriminator_loss, generator_loss
 
 BATCH = {"training.batch": 32, "training.images": 10_000}
 STEPS = pytest.mark.parametrize("step", [d_gradients, g_gradients])
@@ -104,11 +104,11 @@ def test_adding_up_the_losses_of_parts_is_something_else():
     """Naive accumulation: D2D-CE never sees the pairs of different parts."""
     (expected, _, _), _ = (d_gradients(held) for held in whole_and_parts())
     trainer = whole_and_parts()[1]
-    latents, players = trainer.latents("latents/d"), trainer.players(32)
-    images, labels = (half.chunk(4) for half in trainer.real())
+    latents, players = trainer.steps.latents("latents/d"), trainer.steps.contexts(32)
+    images, labels = (half.chunk(4) for half in trainer.steps.real())
     for part in range(4):
         loss = discriminator_loss(players[part], images[part], labels[part], latents[part])[0]
-        (loss / 4).backward(inputs=trainer.d_parameters)
+        (loss / 4).backward(inputs=trainer.steps.d_parameters)
     found = trainer.state.discriminator.head.embedding.weight.grad
     assert (found - expected["head.embedding.weight"]).abs().max() > 1e-3
 
@@ -125,9 +125,9 @@ def test_batch_norm_sees_one_part(step):
     """With the same latents in each part it makes no difference; with others it does."""
 
     def repeated(trainer, parts):
-        z = trainer.latents("latents/d")[0].z[:8].repeat(4, 1)
-        labels = trainer.latents("latents/d")[0].labels[:8].repeat(4)
-        kind = type(trainer.latents("latents/d")[0])
+        z = trainer.steps.latents("latents/d")[0].z[:8].repeat(4, 1)
+        labels = trainer.steps.latents("latents/d")[0].labels[:8].repeat(4)
+        kind = type(trainer.steps.latents("latents/d")[0])
         pairs = zip(z.chunk(parts), labels.chunk(parts), strict=True)
         return [kind(*pair) for pair in pairs]
 
@@ -145,7 +145,7 @@ def test_a_loss_may_use_parameters_of_its_own(monkeypatch):
     for trainer in trainers:
         head = trainer.state.discriminator.head
         head.own = nn.Parameter(torch.tensor(0.5, dtype=torch.float64))
-        trainer.d_parameters.append(head.own)
+        trainer.steps.d_parameters.append(head.own)
         monkeypatch.setattr(
             head,
             "d_loss",
@@ -211,7 +211,9 @@ def test_512_added_up_4_times_is_not_2048():
     one, _ = whole_and_parts(**{"training.batch": 2048, "model.head.embedding_dim": 8})
     expected = g_gradients(one)[0]
     four = whole_and_parts(**{"training.batch": 2048, "model.head.embedding_dim": 8})[1]
-    for player, latents in zip(four.players(4096), four.latents("latents/g"), strict=True):
-        (generator_loss(player, latents)[0] / 4).backward(inputs=four.g_parameters)
+    for player, latents in zip(
+        four.steps.contexts(4096), four.steps.latents("latents/g"), strict=True
+    ):
+        (generator_loss(player, latents)[0] / 4).backward(inputs=four.steps.g_parameters)
     found = four.state.generator.second.weight.grad
     assert (found - expected["second.weight"]).abs().max() > 1e-5

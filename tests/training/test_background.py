@@ -335,7 +335,7 @@ def test_going_back_waits_for_what_is_being_written(data, tmp_path, monkeypatch)
     )
 
     def poison(trainer):
-        if trainer.lr_scale == 1:
+        if trainer.state.lr_scale == 1:
             poisoned.append(trainer.state.images_seen)
             with torch.no_grad():
                 trainer.state.generator.input.weight.fill_(float("nan"))

@@ -8,10 +8,9 @@ from members import network_changes
 from tiny import experiment, images
 from torch import nn
 
-from reacgan.config import SpeedConfig
 from reacgan.models import complete
-from reacgan.training.compiled import Compiled
 from reacgan.training.engine import Engine
+from reacgan.training.execution.compiled import Compiled
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer
 from reacgan.training.state import TrainState
@@ -19,14 +18,14 @@ from reacgan.training.state import TrainState
 
 def trainer_for(compiled=False, **changes):
     settings = complete(experiment(**changes))
-    engine = Engine("cpu", settings.training.precision, SpeedConfig(compile=compiled))
+    engine = Engine.of(settings.replace(**{"speed.compile": compiled}), "cpu")
     data = images()
     return Trainer(settings, TrainState.build(settings, 3, engine), data, engine)
 
 
 def tensors(trainer):
     found = trainer.state.tensors()
-    return {f"{part}/{name}": held for part in found for name, held in found[part].items()}
+    return {f"{part}/{name}": compiler for part in found for name, compiler in found[part].items()}
 
 
 @pytest.mark.slow
@@ -95,14 +94,14 @@ def test_what_goes_wrong_is_given_up_without_a_trace(kind, why):
     trainer, plain = trainer_for(), trainer_for()
     state = trainer.state
     modules = (state.generator, state.discriminator, state.adaptive)
-    held = Compiled([kind(state.discriminator.backbone)], modules, "float32")
-    trainer.ways.compiled, trainer.ways._way = held, held.run
+    compiler = Compiled([kind(state.discriminator.backbone)], modules, "float32")
+    trainer.ways.compiled, trainer.ways._way = compiler, compiler.run
     told = []
     trainer.say = told.append
     for _ in range(2):
         trainer.cycle(Journal(None, 0))
         plain.cycle(Journal(None, 0))
-    assert why in held.off
+    assert why in compiler.off
     assert len(told) == 1
     for name, value in tensors(plain).items():
         assert torch.equal(tensors(trainer)[name], value), name

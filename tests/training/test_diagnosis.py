@@ -16,12 +16,12 @@ from torch.nn import functional as F
 
 from reacgan.heads.base import HeadOutput
 from reacgan.models import complete
-from reacgan.training.diagnosis import diagnose
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal, read_lines
 from reacgan.training.loop import Trainer
+from reacgan.training.monitor.diagnosis import diagnose
 from reacgan.training.state import TrainState
-from reacgan.training.steps import images_for_discriminator
+from reacgan.training.step.losses import images_for_discriminator
 
 PLAIN = {"model.backbone.spectral_norm": False, "augment.name": "identity"}
 
@@ -29,7 +29,7 @@ PLAIN = {"model.backbone.spectral_norm": False, "augment.name": "identity"}
 def built(**changes):
     """A trainer in the run's own precision."""
     settings = complete(experiment(**changes))
-    engine, data = Engine("cpu", settings.training.precision), images()
+    engine, data = Engine.of(settings, "cpu"), images()
     state = TrainState.build(settings, data.num_classes, engine)
     begin_adapted(state.adaptive)
     return Trainer(settings, state, data, engine)
@@ -37,7 +37,7 @@ def built(**changes):
 
 def seen_by_hand(trainer):
     """Features [N, F] and labels of the real images that D sees next."""
-    pixels, labels = trainer.real()
+    pixels, labels = trainer.steps.real()
     with torch.no_grad():
         return trainer.state.discriminator.backbone(pixels), labels
 
@@ -83,7 +83,7 @@ def test_the_classifiers_gradient_is_the_closed_form(cycles):
     weight = trainer.state.discriminator.head.classifier.weight.detach()
     probability = (features @ weight.T).softmax(dim=1)
     off = probability - F.one_hot(labels, 3)
-    found = diagnose(trainer)
+    found = diagnose(trainer.steps)
     assert found.keys() == {
         "classifier_gradient", "feature_gradient", "feature_norm", "true_class", "right"
     }  # fmt: skip
@@ -114,7 +114,7 @@ def test_of_d2dce_it_is_that_of_the_formula():
     wanted = [features, head.embedding.weight, head.embedding.bias, head.class_vectors.weight]
     of_features, *slopes = torch.autograd.grad(loss, wanted)
     probability = (near / head.temperature).softmax(dim=1)
-    found = diagnose(trainer)
+    found = diagnose(trainer.steps)
     assert found["classifier_gradient"] == pytest.approx(
         torch.cat([slope.flatten() for slope in slopes]).norm().item(), rel=1e-10
     )
@@ -134,7 +134,7 @@ def test_every_head_is_diagnosed(name, precision):
     trainer.cycle(Journal(None, 0))  # before it, spectral norms know nothing of their weights
     no_gradients(trainer)
     before = snapshot(trainer)
-    found = diagnose(trainer)
+    found = diagnose(trainer.steps)
     assert_untouched(before, snapshot(trainer))
     assert found["feature_norm"] > 0
     inner = name.rpartition("-over-")[2] if "-over-" in name else name
@@ -163,14 +163,14 @@ def test_what_a_head_believes_is_of_the_real_classes(name, weight, rows):
     layer = trainer.state.discriminator.head.get_submodule(weight)
     probability = layer(features)[:, rows].softmax(dim=1)
     own = probability[range(len(labels)), labels].mean().item()
-    assert diagnose(trainer)["true_class"] == pytest.approx(own, rel=1e-12)
+    assert diagnose(trainer.steps)["true_class"] == pytest.approx(own, rel=1e-12)
 
 
 def test_what_stands_still_in_the_head_goes_on_standing_still():
     trainer = trainer_for("auxiliary")
     trainer.state.discriminator.head.requires_grad_(False)
     before = snapshot(trainer)
-    assert diagnose(trainer)["classifier_gradient"] > 0
+    assert diagnose(trainer.steps)["classifier_gradient"] > 0
     assert_untouched(before, snapshot(trainer))
 
 
@@ -194,9 +194,9 @@ def test_nothing_is_moved(case):
     trainer.cycle(Journal(None, 0))
     no_gradients(trainer)
     before = snapshot(trainer)
-    first = diagnose(trainer)
+    first = diagnose(trainer.steps)
     assert_untouched(before, snapshot(trainer))
-    assert diagnose(trainer) == first
+    assert diagnose(trainer.steps) == first
 
 
 @pytest.mark.parametrize("name", ["d2dce", "auxiliary", "twin-over-d2dce", "infogan"])
@@ -206,10 +206,10 @@ def test_parts_of_a_batch_are_its_whole(name):
     whole = trainer_for(**changes)
     parts = trainer_for(**changes, **{"training.accumulate": 2})
     # A part draws as a process would: the latents of the two differ.
-    drawn = parts.latents("latents/d")
+    drawn = parts.steps.latents("latents/d")
     joined = type(drawn[0])(*(torch.cat(held) for held in zip(*map(_fields, drawn), strict=True)))
-    whole.latents = lambda stream: [joined]
-    assert diagnose(parts) == pytest.approx(diagnose(whole), rel=1e-9)
+    whole.steps.latents = lambda stream: [joined]
+    assert diagnose(parts.steps) == pytest.approx(diagnose(whole.steps), rel=1e-9)
 
 
 def _fields(latents):
@@ -218,18 +218,18 @@ def _fields(latents):
 
 def test_partners_of_the_whole_batch_are_no_trouble_in_parts():
     trainer = trainer_for("d2dce", **{"model.head.partners": 8, "training.accumulate": 2})
-    assert diagnose(trainer)["classifier_gradient"] > 0
+    assert diagnose(trainer.steps)["classifier_gradient"] > 0
 
 
 def test_what_the_head_is_shown_is_what_the_step_shows_it(monkeypatch):
     trainer = trainer_for("infogan", **every_head()["infogan"])
     fakes = images_for_discriminator(
-        trainer.players(8)[0], *trainer.real(), trainer.latents("latents/d")[0]
+        trainer.steps.contexts(8)[0], *trainer.steps.real(), trainer.steps.latents("latents/d")[0]
     )
     shown = []
     head = trainer.state.discriminator.head
     monkeypatch.setattr(head, "d_loss", lambda real, fake: shown.append(fake) or fake.score.sum())
-    diagnose(trainer)
+    diagnose(trainer.steps)
     assert isinstance(shown[0], HeadOutput)
     assert torch.equal(shown[0].latents, fakes.z)
     assert torch.equal(shown[0].labels, fakes.fake_labels)

@@ -12,7 +12,7 @@ from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer
 from reacgan.training.state import TrainState
-from reacgan.training.steps import generator_loss
+from reacgan.training.step.losses import generator_loss
 from test_playground import KINDS
 from toy import pictures
 
@@ -28,7 +28,7 @@ UNTIL_REPLAYED = 4
 
 def trainer_on(device, head="d2dce", **changes):
     settings = complete(experiment(head, **changes))
-    engine = Engine(device, settings.training.precision, settings.speed)
+    engine = Engine.of(settings, device)
     data = images()
     return Trainer(settings, TrainState.build(settings, data.num_classes, engine), data, engine)
 
@@ -56,7 +56,7 @@ def test_a_cycle_never_waits_for_the_device(head, precision):
 def test_no_kind_of_member_waits_for_the_device(kind, precision):
     plain = {"training.precision": precision, "speed.cuda_graphs": False}
     settings = complete(KINDS[kind].replace(**plain))
-    engine, data = Engine("cuda", precision, settings.speed), pictures(settings)
+    engine, data = Engine.of(settings, "cuda"), pictures(settings)
     trainer = Trainer(settings, TrainState.build(settings, 3, engine), data, engine)
     journal = Journal(None, 0)
     trainer.cycle(journal)
@@ -77,10 +77,10 @@ def test_losses_and_gradients_equal_the_float64_reference():
         trainer = trainer_on(
             "cuda", **{"training.precision": precision, "augment.name": "identity"}
         )
-        (players,), (latents,) = trainer.players(16), trainer.latents("latents/g")
+        (players,), (latents,) = trainer.steps.contexts(16), trainer.steps.latents("latents/g")
         loss, _, _ = generator_loss(players, latents)
-        loss.backward(inputs=trainer.g_parameters)
-        gradients = [parameter.grad.double().flatten() for parameter in trainer.g_parameters]
+        loss.backward(inputs=trainer.steps.g_parameters)
+        gradients = [parameter.grad.double().flatten() for parameter in trainer.steps.g_parameters]
         found[precision] = (loss.double(), torch.cat(gradients))
     torch.testing.assert_close(*(found[precision][0] for precision in found), rtol=1e-4, atol=1e-4)
     single, double = (found[precision][1] for precision in found)

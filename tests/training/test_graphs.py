@@ -10,13 +10,13 @@ from tiny import experiment, images
 
 from reacgan.models import complete
 from reacgan.randomness import Draws
-from reacgan.training import graphs
 from reacgan.training.engine import Engine
-from reacgan.training.graphs import Graphs
+from reacgan.training.execution.cuda_graphs import CudaGraphs
+from reacgan.training.execution.recorded_draws import Recording
+from reacgan.training.execution.verify import TOLERANCE, _difference
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer
-from reacgan.training.proof import TOLERANCE, _difference
-from reacgan.training.recorded import Recording
+from reacgan.training.speed import why_no_cuda_graphs
 from reacgan.training.state import TrainState
 
 CASES = {
@@ -26,7 +26,7 @@ CASES = {
 
 def trainer_for(**changes):
     settings = complete(experiment(**{"training.d_steps": 1, **changes}))
-    engine, data = Engine("cpu", settings.training.precision), images()
+    engine, data = Engine.of(settings, "cpu"), images()
     state = TrainState.build(settings, data.num_classes, engine)
     begin_adapted(state.adaptive)
     return Trainer(settings, state, data, engine)
@@ -42,7 +42,7 @@ def replaying(recorder=Rerun, times_met=0, **changes):
 
     state = trainer.state
     modules = (state.generator, state.discriminator, state.adaptive)
-    trainer.ways.graphs = Graphs(
+    trainer.ways.graphs = CudaGraphs(
         modules, trainer.engine.precision, recorder=make, times_met=times_met
     )
     trainer.ways._way = trainer.ways.graphs.run
@@ -174,11 +174,11 @@ def test_other_draws_than_the_recorded_ones_are_refused(ask):
 def test_why_steps_are_not_recorded():
     cuda = torch.device("cuda")
     tiny = experiment()
-    assert graphs.why_not(tiny, cuda, 1) is None
-    assert graphs.why_not(tiny, torch.device("cpu"), 1) == "needs cuda, not cpu"
-    assert graphs.why_not(tiny, cuda, 2) == "several processes"
+    assert why_no_cuda_graphs(tiny, cuda, 1) is None
+    assert why_no_cuda_graphs(tiny, torch.device("cpu"), 1) == "needs cuda, not cpu"
+    assert why_no_cuda_graphs(tiny, cuda, 2) == "several processes"
     parts = tiny.replace(**{"training.accumulate": 2})
-    assert "parts" in graphs.why_not(parts, cuda, 1)
+    assert "parts" in why_no_cuda_graphs(parts, cuda, 1)
     large = tiny.replace(**{"data.resolution": 128})
-    assert "128 x 128" in graphs.why_not(large, cuda, 1)
-    assert graphs.why_not(large, cuda, 1, asked=True) is None
+    assert "128 x 128" in why_no_cuda_graphs(large, cuda, 1)
+    assert why_no_cuda_graphs(large, cuda, 1, asked=True) is None

@@ -10,10 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reacgan.training.health import ADVICE, Look, Nature, judge
-from reacgan.training.image_signals import image_signals
+from reacgan.training.monitor.checks import ADVICE, RunFacts, Snapshot, check
+from reacgan.training.monitor.signals import image_signals
 
-NATURE = Nature(
+FACTS = RunFacts(
     chance=2.0, undecided=0.0, conditional=True, cycle_images=64, num_classes=10, images=50_000
 )
 HEALTHY = {
@@ -34,14 +34,14 @@ def pictures(*shape, seed=0):
     return torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(seed)).byte()
 
 
-def looks(count, **last):
-    """So many healthy looks, every 100,000 images, of which the last is another."""
-    made = [Look(100_000 * (index + 1), dict(HEALTHY)) for index in range(count)]
-    return [*made[:-1], Look(made[-1].images_seen, {**HEALTHY, **last})]
+def snapshots(count, **last):
+    """So many healthy snapshots, every 100,000 images, of which the last is another."""
+    made = [Snapshot(100_000 * (index + 1), dict(HEALTHY)) for index in range(count)]
+    return [*made[:-1], Snapshot(made[-1].images_seen, {**HEALTHY, **last})]
 
 
-def kinds(seen, nature=NATURE):
-    return [finding.kind for finding in judge(seen, nature)]
+def kinds(seen, facts=FACTS):
+    return [finding.kind for finding in check(seen, facts)]
 
 
 def test_images_compared_with_themselves_are_as_varied():
@@ -100,7 +100,7 @@ def test_few_images_give_few_signals():
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 30])
 def test_a_healthy_run_gets_no_finding(count):
-    assert kinds(looks(count) if count else []) == []
+    assert kinds(snapshots(count) if count else []) == []
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_healthy_run_gets_no_finding(count):
     ],
 )
 def test_what_is_wrong_is_named_with_its_numbers(last, kind):
-    (finding,) = judge(looks(10, **last), NATURE)
+    (finding,) = check(snapshots(10, **last), FACTS)
     assert finding.kind == kind
     (name,) = last
     assert finding.evidence[name] == last[name]
@@ -128,70 +128,72 @@ def test_what_is_wrong_is_named_with_its_numbers(last, kind):
 
 def test_low_variety_alone_is_no_collapse():
     """Young and small models make blurs; a collapse is less than the same run could do before."""
-    assert kinds([Look(10_000 * k, {"variety": 0.3}) for k in (1, 2, 3)]) == []
-    assert kinds([Look(10_000 * k, {"variety": 0.3 / k}) for k in (1, 2, 3)]) == []
-    assert kinds([Look(10_000, {"variety": 0.05})]) == []
-    assert kinds([Look(100_000, {"variety": 0.05})]) == ["mode_collapse"]
+    assert kinds([Snapshot(10_000 * k, {"variety": 0.3}) for k in (1, 2, 3)]) == []
+    assert kinds([Snapshot(10_000 * k, {"variety": 0.3 / k}) for k in (1, 2, 3)]) == []
+    assert kinds([Snapshot(10_000, {"variety": 0.05})]) == []
+    assert kinds([Snapshot(100_000, {"variety": 0.05})]) == ["mode_collapse"]
 
 
 def test_variety_that_falls_while_classes_separate_is_no_collapse():
     """As on the digits: 1.5 falls to 0.39 while contrast grows, and stays there."""
     course = [(1.51, 0.10), (1.02, 0.44), (0.55, 0.88), (0.42, 0.93), (0.39, 0.95)]
     seen = [
-        Look(20_000 * (index + 1), {"variety": variety, "contrast": contrast})
+        Snapshot(20_000 * (index + 1), {"variety": variety, "contrast": contrast})
         for index, (variety, contrast) in enumerate(course)
     ]
     assert kinds(seen) == []
-    fallen = Look(200_000, {"variety": 0.29, "contrast": 0.9})
+    fallen = Snapshot(200_000, {"variety": 0.29, "contrast": 0.9})
     assert kinds([*seen, fallen]) == ["mode_collapse"]
-    plain = Nature(**{**vars(NATURE), "conditional": False})
+    plain = RunFacts(**{**vars(FACTS), "conditional": False})
     assert kinds(seen, plain) == ["mode_collapse"]  # nothing tells that it still learns
 
 
 def test_classes_that_look_alike_early_are_no_collapse():
     alike = {"contrast": 0.01}
-    assert kinds([Look(100_000, alike)]) == []
-    assert kinds([Look(200_000, alike)]) == ["class_collapse"]
-    many = Nature(**{**vars(NATURE), "num_classes": 1000})
-    assert kinds([Look(200_000, alike)], many) == []
-    plain = Nature(**{**vars(NATURE), "conditional": False})
-    assert kinds([Look(900_000, alike)], plain) == []
-    late = Nature(**{**vars(NATURE), "labels_from": 800_000})
-    assert kinds([Look(900_000, alike)], late) == []
-    assert kinds([Look(950_000, alike)], late) == ["class_collapse"]
+    assert kinds([Snapshot(100_000, alike)]) == []
+    assert kinds([Snapshot(200_000, alike)]) == ["class_collapse"]
+    many = RunFacts(**{**vars(FACTS), "num_classes": 1000})
+    assert kinds([Snapshot(200_000, alike)], many) == []
+    plain = RunFacts(**{**vars(FACTS), "conditional": False})
+    assert kinds([Snapshot(900_000, alike)], plain) == []
+    late = RunFacts(**{**vars(FACTS), "labels_from": 800_000})
+    assert kinds([Snapshot(900_000, alike)], late) == []
+    assert kinds([Snapshot(950_000, alike)], late) == ["class_collapse"]
 
 
 def test_a_sure_discriminator_has_overfitted_only_after_many_passes():
-    assert kinds([Look(500_000, {"real_sign": 0.99})]) == []
-    assert kinds([Look(1_000_000, {"real_sign": 0.99})]) == ["discriminator_overfit"]
-    assert kinds([Look(1_000_000, {"real_sign": 0.6})]) == []
+    assert kinds([Snapshot(500_000, {"real_sign": 0.99})]) == []
+    assert kinds([Snapshot(1_000_000, {"real_sign": 0.99})]) == ["discriminator_overfit"]
+    assert kinds([Snapshot(1_000_000, {"real_sign": 0.6})]) == []
 
 
 def test_scores_that_drift_and_losses_without_a_level_say_nothing():
-    drifting = Nature(**{**vars(NATURE), "chance": 0.0, "undecided": None})
-    assert kinds(looks(10, **{"d/score_real": 1e4, "g/adversarial": -1e4}), drifting) == []
-    assert kinds(looks(10, **{"d/adversarial": 0.0}), drifting) == []
-    assert kinds(looks(10, **{"d/adversarial": -1e4}), drifting) == ["divergence"]
+    drifting = RunFacts(**{**vars(FACTS), "chance": 0.0, "undecided": None})
+    assert kinds(snapshots(10, **{"d/score_real": 1e4, "g/adversarial": -1e4}), drifting) == []
+    assert kinds(snapshots(10, **{"d/adversarial": 0.0}), drifting) == []
+    assert kinds(snapshots(10, **{"d/adversarial": -1e4}), drifting) == ["divergence"]
 
 
 def test_a_loss_that_always_swings_is_none_that_explodes():
-    swings = [Look(100_000 * k, {"d/adversarial": 1.0 if k % 2 else 30.0}) for k in range(1, 12)]
+    swings = [
+        Snapshot(100_000 * k, {"d/adversarial": 1.0 if k % 2 else 30.0}) for k in range(1, 12)
+    ]
     assert kinds(swings) == []
-    assert kinds(looks(4, **{"d/adversarial": 40.0})) == []  # too young to know what is usual
-    assert kinds(looks(5, **{"d/adversarial": 40.0})) == ["divergence"]
+    assert kinds(snapshots(4, **{"d/adversarial": 40.0})) == []  # too young to know what is usual
+    assert kinds(snapshots(5, **{"d/adversarial": 40.0})) == ["divergence"]
 
 
 def test_scores_that_come_more_rarely_than_looks_are_not_forgotten():
     """FID and recall of every second look: what was found holds until the next score."""
     fids, recalls = [10.0, None, 8.0, None, 100.0, None], [0.5, None, 0.5, None, 0.02, None]
-    looks = [
-        Look(
+    snapshots = [
+        Snapshot(
             10_000 * (place + 1),
             {"variety": 1.0} | ({"score/fid": fid, "score/recall": recall} if fid else {}),
         )
         for place, (fid, recall) in enumerate(zip(fids, recalls, strict=True))
     ]
-    kinds = [[one.kind for one in judge(looks[:count], NATURE)] for count in range(1, 7)]
+    kinds = [[one.kind for one in check(snapshots[:count], FACTS)] for count in range(1, 7)]
     assert kinds[:4] == [[], [], [], []]
     assert kinds[4] == kinds[5] == ["mode_collapse", "scores_fell"]
 
@@ -200,15 +202,15 @@ def test_scores_that_come_more_rarely_than_looks_are_not_forgotten():
 @pytest.mark.parametrize(("chance", "most"), [(2.0, 200), (0.0, 1e4)])
 def test_a_loss_beyond_all_is_divergence_at_any_look(name, chance, most):
     """Also at the first, where there is no history; losses without a level of chance may be larger."""
-    nature = replace(NATURE, chance=chance, undecided=None)
-    first = [Look(500, {**HEALTHY, name: most * 1.01})]
-    (finding,) = judge(first, nature)
+    facts = replace(FACTS, chance=chance, undecided=None)
+    first = [Snapshot(500, {**HEALTHY, name: most * 1.01})]
+    (finding,) = check(first, facts)
     assert (finding.kind, finding.evidence) == ("divergence", {name: most * 1.01, "most": most})
-    assert kinds([Look(500, {**HEALTHY, name: -most * 1.01})], nature) == ["divergence"]
-    assert kinds([Look(500, {**HEALTHY, name: most * 0.99})], nature) == []
+    assert kinds([Snapshot(500, {**HEALTHY, name: -most * 1.01})], facts) == ["divergence"]
+    assert kinds([Snapshot(500, {**HEALTHY, name: most * 0.99})], facts) == []
 
 
 def test_classes_more_distinct_than_real_ones_hide_no_collapse():
     """What collapsed within its classes may be far more distinct between them than anything before."""
-    seen = looks(4, variety=0.01, contrast=9.0)
+    seen = snapshots(4, variety=0.01, contrast=9.0)
     assert kinds(seen) == ["mode_collapse"]

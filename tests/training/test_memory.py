@@ -21,13 +21,13 @@ from reacgan.config import ConfigError, load_experiment
 from reacgan.models import complete
 from reacgan.training import memory
 from reacgan.training.engine import Engine, peak_of_process
-from reacgan.training.gradients import forget_gradients
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer
 from reacgan.training.memory import bytes_of, estimate, estimate_of
 from reacgan.training.room import NotEnoughMemoryError, is_out_of_memory, settings_that_fit
 from reacgan.training.sized import Ledger
 from reacgan.training.state import TrainState
+from reacgan.training.step.work import clear_gradients
 
 WIDE = {"model.generator.width": 16, "model.backbone.width": 16}
 SMALL = {
@@ -65,7 +65,7 @@ CASES = {
 def built(**changes):
     wide = {} if "model.generator.name" in changes else WIDE
     settings = complete(experiment(**{**wide, "training.batch": 32, **changes}))
-    engine = Engine("cpu", settings.training.precision, settings.speed)
+    engine = Engine.of(settings, "cpu")
     return settings, TrainState.build(settings, 3, engine), engine
 
 
@@ -111,17 +111,17 @@ def test_the_estimate_is_what_a_real_step_holds(case):
     trainer = Trainer(settings, state, images(), engine)
     peaks = {}
     for name, parameters, step in (
-        ("d", trainer.d_parameters, trainer.discriminator_step),
-        ("g", trainer.g_parameters, trainer.generator_step),
+        ("d", trainer.steps.d_parameters, trainer.discriminator_step),
+        ("g", trainer.steps.g_parameters, trainer.generator_step),
     ):
         trainer.state.images_seen = 0
         living = Living()
-        trainer._move = lambda *_: None
+        trainer._update = lambda *_: None
         with living:
             step(Journal(None, 0))
-        forget_gradients(parameters)
+        clear_gradients(parameters)
         peaks[name] = living.peak
-    both = bytes_of(trainer.d_parameters), bytes_of(trainer.g_parameters)
+    both = bytes_of(trainer.steps.d_parameters), bytes_of(trainer.steps.g_parameters)
     expected = max(peaks["d"] + both[1], peaks["g"] + both[0]) - sum(both)
     assert found.activations / memory._SCRATCH == pytest.approx(expected, rel=0.06)
     assert found.learning == 3 * sum(both)

@@ -11,9 +11,9 @@ from tiny import images
 from torch import nn
 
 from reacgan.models.recompute import block_output
-from reacgan.training.captured import Snapshot
+from reacgan.training.execution.verify import Buffers
 from reacgan.training.journal import Journal
-from reacgan.training.naming import LOSSES, first_fault
+from reacgan.training.recovery.first_fault import LOSSES, first_fault
 
 
 class _Bad(torch.autograd.Function):
@@ -132,7 +132,7 @@ def test_looking_moves_nothing(case):
     run = trainer.careful.run
 
     def named(work, images_seen):
-        before = Snapshot([*trainer.careful._modules.values()])
+        before = Buffers([*trainer.careful._modules.values()])
         assert first_fault(work.run, trainer.careful._modules) is None
         before.restore()
         seen.append(work.formula.__name__)

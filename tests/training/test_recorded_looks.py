@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reacgan.config import WatchConfig
-from reacgan.training.health import Look, Nature, judge
+from reacgan.training.monitor.checks import RunFacts, Snapshot, check
 
 RUNS = json.loads(Path(__file__).with_name("recorded_looks.json").read_text())
 COLLAPSED = "cifar10-small-acgan"
@@ -20,7 +20,7 @@ COLLAPSED = "cifar10-small-acgan"
 
 def warnings_of(run):
     """(kind, images seen) of what is seen as often in a row as the watch's patience asks for."""
-    nature = Nature(
+    facts = RunFacts(
         chance=2.0,
         undecided=0.0,
         conditional=True,
@@ -28,15 +28,15 @@ def warnings_of(run):
         num_classes=run["classes"],
         images=run["images"],
     )
-    looks = [Look(seen, numbers) for seen, numbers in run["looks"]]
+    snapshots = [Snapshot(seen, numbers) for seen, numbers in run["looks"]]
     in_a_row: dict[str, int] = {}
     said = []
-    for count in range(1, len(looks) + 1):
-        kinds = {finding.kind for finding in judge(looks[:count], nature)}
+    for count in range(1, len(snapshots) + 1):
+        kinds = {finding.kind for finding in check(snapshots[:count], facts)}
         in_a_row = {kind: in_a_row.get(kind, 0) + 1 for kind in kinds}
         patience = WatchConfig().patience
         said += [
-            (kind, looks[count - 1].images_seen) for kind in kinds if in_a_row[kind] == patience
+            (kind, snapshots[count - 1].images_seen) for kind in kinds if in_a_row[kind] == patience
         ]
     return said
 

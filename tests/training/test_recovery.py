@@ -18,9 +18,10 @@ from test_trainer import trainer_for
 from tiny import images
 
 from reacgan.models import plain_operations
-from reacgan.training import loop, recovery
+from reacgan.training import loop
 from reacgan.training.journal import Journal, NonFiniteError, read_lines
 from reacgan.training.loop import Trainer
+from reacgan.training.recovery import rewind
 
 SWITCHES = ("merged_convolutions", "merged_passes", "fused_layers")
 OFTEN = {"report.checkpoint_every": 48, "report.keep_checkpoints": 9}
@@ -52,7 +53,7 @@ def losses(out):
 
 def make_plainly(patch, *, wide=False):
     """G's step at that moment is made by plain operations, in float32 if ``wide``."""
-    made = Trainer._made
+    made = Trainer._gradients
 
     def plain(self, work):
         if self.state.images_seen != AT or "generator" not in work.formula.__name__:
@@ -62,7 +63,7 @@ def make_plainly(patch, *, wide=False):
         with plain_operations(networks[0], SWITCHES), plain_operations(networks[1], SWITCHES):
             return work.run()
 
-    patch.setattr(Trainer, "_made", plain)
+    patch.setattr(Trainer, "_gradients", plain)
 
 
 @pytest.fixture(scope="module", params=["float32", "bfloat16"])
@@ -110,7 +111,7 @@ def test_one_bad_kernel_is_named_and_costs_one_plain_step(
 
 @pytest.mark.parametrize("expected", ["float32"], indirect=True)
 def test_how_often_the_state_is_kept_changes_no_bit(expected, data, tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(recovery, "SECONDS_BETWEEN_COPIES", 0.0)
+    monkeypatch.setattr(rewind, "SECONDS_BETWEEN_COPIES", 0.0)
     inject(monkeypatch)
     often = {"report.samples_every": 16, "watch.every": 16}
     train(tmp_path, data, quiet=False, **often)
@@ -170,7 +171,7 @@ def test_what_does_not_come_again_is_told(data, tmp_path, monkeypatch, capfd):
 
 def test_nothing_is_made_of_a_state_that_is_not_finite(data, tmp_path, monkeypatch):
     """No sheet, no look and no score is due before it has been looked at."""
-    from reacgan.training import tasks as module
+    from reacgan.training import hooks as module
 
     inject(monkeypatch)
     drawn = module.class_images
@@ -203,7 +204,7 @@ def test_a_true_divergence_names_where_it_began(mode, data, tmp_path):
 
 def test_going_back_says_where_it_began(data, tmp_path, monkeypatch):
     def poison(trainer):
-        if trainer.lr_scale == 1:
+        if trainer.state.lr_scale == 1:
             with torch.no_grad():
                 trainer.state.generator.input.weight.fill_(math.nan)
 
@@ -241,7 +242,7 @@ def test_a_recording_that_fails_is_done_without(data):
         for name, held in tensors.items():
             assert torch.equal(trainer.state.tensors()[part][name], held), name
     assert len(told) == trainer.careful.made_again == 3
-    assert all("a recording or compiled code" in line for line in told)
+    assert all("a CUDA graph or compiled code" in line for line in told)
 
 
 def test_an_optimiser_that_spoils_the_weights_is_named(data):

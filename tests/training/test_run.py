@@ -208,7 +208,7 @@ def test_minutes_and_the_grace_of_signals(world, grace, data, tmp_path, monkeypa
 
     engine = Engine("cpu")
     engine.world = world
-    monkeypatch.setattr(run_module, "Engine", lambda *_: engine)
+    monkeypatch.setattr(Engine, "of", lambda *_: engine)
     monkeypatch.setattr(run_module, "StopRequest", Recorded)
     monkeypatch.setattr(run_module, "run", stopped)
     train(tmp_path, data, minutes=1.5)

@@ -30,7 +30,7 @@ PLAIN = {"speed.mode": "plain"}
 
 def trainer(**changes):
     settings = complete(experiment(**{"training.precision": "float64", **changes}))
-    engine = Engine("cpu", settings.training.precision, settings.speed)
+    engine = Engine.of(settings, "cpu")
     state = TrainState.build(settings, 3, engine)
     begin_adapted(state.adaptive)
     return Trainer(settings, state, images(), engine)
@@ -43,7 +43,7 @@ def course(cycles, **changes):
     for _ in range(cycles):
         made.cycle(journal)
         losses.append(journal.read(made.state.images_seen))
-    made.loader.close()
+    made.steps.loader.close()
     tensors = {
         f"{part}/{name}": value.double()
         for part, held in made.state.tensors().items()
@@ -126,7 +126,7 @@ def test_plain_is_plain():
     assert all(value.is_contiguous() for value in made.state.generator.parameters())
     assert all(orders(made, torch.contiguous_format))
     assert all(orders(trainer(), torch.channels_last))
-    assert not made.loader.resident
+    assert not made.steps.loader.resident
 
 
 def test_each_switch_alone():

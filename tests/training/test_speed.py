@@ -12,12 +12,12 @@ import reacgan
 from reacgan.config import ConfigError, SpeedConfig
 from reacgan.extractors.arithmetic import allow_tf32, exact
 from reacgan.models import complete
-from reacgan.training.captured import Work
 from reacgan.training.engine import Engine
 from reacgan.training.journal import read_lines
 from reacgan.training.loop import Trainer
-from reacgan.training.speed import SWITCHES, Speed, choose, settle
+from reacgan.training.speed import SWITCHES, Speed, choose
 from reacgan.training.state import TrainState
+from reacgan.training.step.work import Work
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -25,7 +25,7 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 def settled(device=CUDA, world=1, changes=None, **asked):
     config = SpeedConfig(**asked)
     settings = complete(experiment(**(changes or {})))
-    return settle(choose(config, device), config, settings, device=device, world=world)
+    return choose(config, device, experiment=settings, world=world)
 
 
 def products():
@@ -76,7 +76,7 @@ def test_an_experiment_leaves_out_what_it_cannot_have():
     for world, changes, why in (
         (2, {}, "several processes"),
         (1, {"training.accumulate": 2}, "in parts"),
-        (1, {"training.recompute": True}, "twice"),
+        (1, {"training.recompute": True}, "recomputed"),
         (1, {"data.resolution": 128, "model.generator.attention_after": ()}, "128 x 128"),
     ):
         speed = settled(CUDA, world, changes)
@@ -91,7 +91,7 @@ def test_an_experiment_leaves_out_what_it_cannot_have():
     for changes, why in (
         ({"penalties": {"r1": {}}}, "differentiates twice"),
         ({"loss.latent_optimisation": {}}, "differentiates twice"),
-        ({"training.recompute": True}, "works out blocks again"),
+        ({"training.recompute": True}, "computes blocks again"),
     ):
         speed = settled(CPU, 1, changes, compile=True)
         assert not speed.compile
@@ -140,12 +140,12 @@ def test_a_run_says_its_ways_at_the_start_in_its_files_and_again_when_they_chang
     assert "channels_last" in lines[1]["speed"]["off"]
 
 
-def test_a_trainer_settles_by_itself_and_steps_plainly_on_a_cpu():
-    settings = complete(experiment(**{"penalties": {"r1": {}}}))
-    engine, data = Engine("cpu", speed=SpeedConfig(compile=True)), images()
-    assert engine.speed.compile
-    trainer = Trainer(settings, TrainState.build(settings, 3, engine), data, engine)
+def test_an_engine_leaves_out_what_its_experiment_cannot_have():
+    settings = complete(experiment(**{"penalties": {"r1": {}}, "speed.compile": True}))
+    assert Engine("cpu", speed=settings.speed).speed.compile
+    engine, data = Engine.of(settings, "cpu"), images()
     assert not engine.speed.compile
+    trainer = Trainer(settings, TrainState.build(settings, 3, engine), data, engine)
     assert trainer.ways._way == Work.run
     assert trainer.ways.news() == []
     assert Speed() == Speed(reasons={"compile": "why not"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -12,20 +13,20 @@ from reacgan.augment import build_augment
 from reacgan.config import EmaConfig, OptimizerConfig
 from reacgan.losses import adversarial
 from reacgan.models import complete
-from reacgan.training.ema import update_average
+from reacgan.training.ema import ema_decay, update_average
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer
-from reacgan.training.players import Objective
-from reacgan.training.schedules import due, ema_decay, half_life_of, learning_rate, look_due
+from reacgan.training.schedules import due, learning_rate, snapshot_due
 from reacgan.training.state import TrainState
-from reacgan.training.steps import discriminator_loss, generator_loss
+from reacgan.training.step.losses import discriminator_loss, generator_loss
+from reacgan.training.step.objective import Objective
 from waiting import WAITING, Operations
 
 
 def trainer_for(head="d2dce", **changes):
     settings = complete(experiment(head, **changes))
-    engine = Engine("cpu", settings.training.precision)
+    engine = Engine.of(settings, "cpu")
     data = images()
     return Trainer(settings, TrainState.build(settings, data.num_classes, engine), data, engine)
 
@@ -67,16 +68,18 @@ def test_the_losses_are_the_sums_that_the_docstring_says(head):
     trainer = trainer_for(head, **{"training.precision": "float64"})
     state = trainer.state
     objective = Objective(adversarial("hinge"), 0.7, build_augment(experiment().augment))
-    (players,) = trainer.players(8)
+    (players,) = trainer.steps.contexts(8)
     players = replace(players, objective=objective)
-    real, labels = trainer.real()
-    (latents,) = trainer.latents("latents/d")
+    real, labels = trainer.steps.real()
+    (latents,) = trainer.steps.latents("latents/d")
     state.discriminator.eval()  # the same spectral norms in every call below
     state.generator.eval()
     loss, parts, _ = discriminator_loss(players, real, labels, latents)
     fake = state.generator(latents.z, latents.labels)
-    seen = objective.augment(fake, trainer.draws("augment/fake"))
-    on_real = state.discriminator(objective.augment(real, trainer.draws("augment/real")), labels)
+    seen = objective.augment(fake, trainer.steps.draws("augment/fake"))
+    on_real = state.discriminator(
+        objective.augment(real, trainer.steps.draws("augment/real")), labels
+    )
     on_fake = state.discriminator(seen, latents.labels)
     hinge = (1 - on_real.score).relu().mean() + (1 + on_fake.score).relu().mean()
     conditioning = state.discriminator.head.d_loss(on_real, on_fake)
@@ -84,7 +87,7 @@ def test_the_losses_are_the_sums_that_the_docstring_says(head):
     torch.testing.assert_close(parts["d/adversarial"], hinge)
 
     loss, _, _ = generator_loss(players, latents)
-    seen = objective.augment(fake, trainer.draws("augment/g"))
+    seen = objective.augment(fake, trainer.steps.draws("augment/g"))
     on_fake = state.discriminator(seen, latents.labels)
     expected = -on_fake.score.mean() + 0.7 * state.discriminator.head.g_loss(on_fake)
     torch.testing.assert_close(loss, expected)
@@ -128,7 +131,7 @@ def test_bfloat16_trains_and_keeps_losses_in_float32():
     trainer, journal = trainer_for(**{"training.precision": "bfloat16"}), Journal(None, 0)
     trainer.cycle(journal)
     assert all(value.dtype == torch.float32 for value in journal._sums.values())
-    assert all(parameter.dtype == torch.float32 for parameter in trainer.g_parameters)
+    assert all(parameter.dtype == torch.float32 for parameter in trainer.steps.g_parameters)
     journal.read(16)
 
 
@@ -164,13 +167,13 @@ def test_schedules():
     assert [due(10, *span) for span in ((0, 9), (5, 10), (10, 19), (10, 20), (9, 31))] == [
         False, True, False, True, True,
     ]  # fmt: skip
-    early = [seen for seen in range(64, 40_001, 64) if look_due(None, seen - 64, seen, 150_000)]
+    early = [seen for seen in range(64, 40_001, 64) if snapshot_due(None, seen - 64, seen, 150_000)]
     assert early == [512, 1024, 2048, 4032, 8000, 10_048, 20_032, 30_016, 40_000]
-    long = [k for k in range(1, 600) if look_due(None, (k - 1) * 1000, k * 1000, 64_000_000)]
+    long = [k for k in range(1, 600) if snapshot_due(None, (k - 1) * 1000, k * 1000, 64_000_000)]
     assert long == [1, 2, 4, 8, 16, 32, 64, 128, 256, 384, 512]  # every 128,000 in the end
-    often = [seen for seen in range(4, 1301, 4) if look_due(600, seen - 4, seen, 10**9)]
+    often = [seen for seen in range(4, 1301, 4) if snapshot_due(600, seen - 4, seen, 10**9)]
     assert often == [500, 600, 1200]
-    assert [seen for seen in range(4, 33, 4) if look_due(16, seen - 4, seen, 10**9)] == [16, 32]
-    assert ema_decay(EmaConfig(half_life=half_life_of(0.9999, 640), ramp=None), 1, 640) == (
-        pytest.approx(0.9999)
-    )
+    assert [seen for seen in range(4, 33, 4) if snapshot_due(16, seen - 4, seen, 10**9)] == [16, 32]
+    assert ema_decay(
+        EmaConfig(half_life=640 * math.log(0.5) / math.log(0.9999), ramp=None), 1, 640
+    ) == (pytest.approx(0.9999))

@@ -8,10 +8,9 @@ from tiny import experiment, images
 
 from reacgan.config import ConfigError
 from reacgan.models import complete
-from reacgan.training.calls import Due
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal
-from reacgan.training.loop import Trainer, run
+from reacgan.training.loop import Hooks, Trainer, run
 from reacgan.training.schedules import learning_rate
 from reacgan.training.state import TrainState
 
@@ -51,17 +50,17 @@ def test_each_optimiser_has_its_own_settings_and_schedule(data):
 
 def test_streams_of_randomness_are_apart_and_move_with_the_clock(data):
     trainer = trainer_for(data)
-    (for_d,), (for_g,) = trainer.latents("latents/d"), trainer.latents("latents/g")
+    (for_d,), (for_g,) = trainer.steps.latents("latents/d"), trainer.steps.latents("latents/g")
     assert not torch.equal(for_d.z, for_g.z)
-    assert torch.equal(for_d.z, trainer.latents("latents/d")[0].z)
+    assert torch.equal(for_d.z, trainer.steps.latents("latents/d")[0].z)
     trainer.state.images_seen = 8
-    assert not torch.equal(for_d.z, trainer.latents("latents/d")[0].z)
+    assert not torch.equal(for_d.z, trainer.steps.latents("latents/d")[0].z)
     labels = torch.cat([for_d.labels, for_g.labels])
     assert labels.min() >= 0
     assert labels.max() <= 2
     used = []
-    whole = trainer.draws
-    trainer.draws = lambda stream, part=0: used.append(stream) or whole(stream, part)
+    whole = trainer.steps.draws
+    trainer.steps.draws = lambda stream, part=0: used.append(stream) or whole(stream, part)
     trainer.cycle(Journal(None, 0))
     step = ["latents/d", "noise/d", "augment/real", "augment/fake"]
     assert used == [*step, *step, "latents/g", "noise/g", "augment/g"]
@@ -81,9 +80,9 @@ def test_the_average_is_moved_once_a_cycle_by_the_half_life(data):
 
 def test_the_loader_serves_what_the_experiment_asks_for(data):
     asked = {"data.flip": False, "data.crop": 2, "training.seed": 5, "training.batch": 4}
-    loader = trainer_for(data, **asked).loader
+    loader = trainer_for(data, **asked).steps.loader
     assert (loader.flip, loader.crop, loader.seed, loader.batch) == (False, 2, 5, 4)
-    other = trainer_for(data, **{**asked, "data.flip": True, "data.crop": 0}).loader
+    other = trainer_for(data, **{**asked, "data.flip": True, "data.crop": 0}).steps.loader
     assert (other.flip, other.crop) == (True, 0)
 
 
@@ -91,8 +90,7 @@ def test_the_clock_of_speed_starts_with_the_first_cycle(data, monkeypatch):
     trainer, journal, called = trainer_for(data), Journal(None, 0), []
     monkeypatch.setattr(journal, "start_clock", lambda: called.append("clock"))
     monkeypatch.setattr(Trainer, "cycle", lambda self, journal: called.append("cycle"))
-    tasks = Due(*(lambda: None for _ in range(3)))
-    assert not run(trainer, journal, tasks, stop=lambda: True)
+    assert not run(trainer, journal, Hooks(), stop=lambda: True)
     assert called == ["clock", "cycle"]
 
 
@@ -119,13 +117,13 @@ def test_processes_and_parts_share_a_batch_evenly(batch, parts, data):
 def test_a_step_has_its_own_gradients_and_leaves_the_other_network_none(data):
     trainer, journal = trainer_for(data), Journal(None, 0)
     fresh = trainer_for(data)
-    for parameter in trainer.d_parameters:
+    for parameter in trainer.steps.d_parameters:
         parameter.grad = torch.ones_like(parameter)  # of an earlier step
     trainer.discriminator_step(journal)
     fresh.discriminator_step(journal)
-    for mine, other in zip(trainer.d_parameters, fresh.d_parameters, strict=True):
+    for mine, other in zip(trainer.steps.d_parameters, fresh.steps.d_parameters, strict=True):
         assert torch.equal(mine.grad, other.grad)
-    assert all(parameter.grad is None for parameter in trainer.g_parameters)
+    assert all(parameter.grad is None for parameter in trainer.steps.g_parameters)
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])

@@ -14,16 +14,16 @@ from reacgan.config import TopKConfig, TransitionConfig
 from reacgan.models import complete, power_iteration_frozen
 from reacgan.training.checkpoint import list_checkpoints, read_part
 from reacgan.training.engine import Engine
-from reacgan.training.gradients import (
-    discriminator_gradients,
-    forget_gradients,
-    generator_gradients,
-)
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer
 from reacgan.training.schedules import condition_strength, top_share
 from reacgan.training.state import TrainState
-from reacgan.training.steps import generator_loss_of
+from reacgan.training.step.gradients import (
+    discriminator_gradients,
+    generator_gradients,
+)
+from reacgan.training.step.losses import generator_loss_of
+from reacgan.training.step.work import clear_gradients
 
 TRANSITION = {"loss.transition.start": 32, "loss.transition.end": 96}
 
@@ -47,7 +47,7 @@ def test_the_influence_of_labels_rises_linearly():
 
 def with_other_labels(trainer, which):
     """Latents and real images of a D step, with the labels as they are or turned round."""
-    (latents,), (real, labels) = trainer.latents("latents/d"), trainer.real()
+    (latents,), (real, labels) = trainer.steps.latents("latents/d"), trainer.steps.real()
     turned = (latents.labels + 1) % 3, (labels + 1) % 3
     fake_labels, real_labels = turned if which else (latents.labels, labels)
     return replace(latents, labels=fake_labels), (real, real_labels)
@@ -58,12 +58,12 @@ def gradients(trainer, which):
     latents, real = with_other_labels(trainer, which)
     state, found = trainer.state, {}
     for side, parameters, count in (
-        ("d", trainer.d_parameters, 8),
-        ("g", trainer.g_parameters, 16),
+        ("d", trainer.steps.d_parameters, 8),
+        ("g", trainer.steps.g_parameters, 16),
     ):
-        forget_gradients(parameters)
+        clear_gradients(parameters)
         parts, _ = (discriminator_gradients if side == "d" else generator_gradients)(
-            trainer.players(count),
+            trainer.steps.contexts(count),
             real,
             [latents],
             parameters=parameters,
@@ -120,7 +120,7 @@ def test_images_and_scores_follow_the_strength():
 
 def test_the_conditioning_losses_are_weighed_by_the_strength():
     trainer = trainer_for(**{"loss.conditioning_weight": 0.7, "loss.g_conditioning_weight": 0.2})
-    (player,), (latents,) = trainer.players(8), trainer.latents("latents/g")
+    (player,), (latents,) = trainer.steps.contexts(8), trainer.steps.latents("latents/g")
     with torch.no_grad():
         fake = trainer.state.generator(latents.z, latents.labels)
         output = trainer.state.discriminator(fake, latents.labels)
@@ -166,7 +166,7 @@ def test_the_share_falls_in_steps_to_its_least():
 @pytest.mark.parametrize("share, kept", [(1.0, 8), (0.5, 4), (0.49, 3), (0.01, 1)])
 def test_g_learns_from_the_best_fakes_alone(share, kept):
     trainer = trainer_for(**every_head()["unconditional"])
-    (player,), (latents,) = trainer.players(8), trainer.latents("latents/g")
+    (player,), (latents,) = trainer.steps.contexts(8), trainer.steps.latents("latents/g")
     output = trainer.state.discriminator(
         trainer.state.generator(latents.z, latents.labels), latents.labels
     )
@@ -180,6 +180,6 @@ def test_g_learns_from_the_best_fakes_alone(share, kept):
 
 def test_top_k_is_wired_to_the_clock():
     trainer = trainer_for(**{"loss.top_k.every": 16, "loss.top_k.gamma": 0.5})
-    assert [player.top_share for player in trainer.players(8)] == [1]
+    assert [player.top_share for player in trainer.steps.contexts(8)] == [1]
     trainer.state.images_seen = 16
-    assert [player.top_share for player in trainer.players(8)] == [0.5]
+    assert [player.top_share for player in trainer.steps.contexts(8)] == [0.5]

@@ -15,7 +15,7 @@ from tiny import images
 
 from reacgan.data import ImageData
 from reacgan.training.journal import NonFiniteError, read_lines
-from reacgan.training.looks import pick
+from reacgan.training.monitor.signals import pick
 
 OFTEN = {"watch.every": 16, "report.checkpoint_every": 32, "training.images": 224}
 BACK = {**OFTEN, "watch.action": "roll_back", "report.keep_checkpoints": 99}
@@ -51,7 +51,7 @@ def forget_latents(trainer):
 
     def deaf(_, given):
         z, *labels = given
-        return (z if trainer.lr_scale < 1 else torch.zeros_like(z), *labels)
+        return (z if trainer.state.lr_scale < 1 else torch.zeros_like(z), *labels)
 
     for generator in (trainer.state.generator, trainer.state.average):
         if not generator._forward_pre_hooks:
@@ -60,7 +60,7 @@ def forget_latents(trainer):
 
 def poison(trainer):
     """A loss that is not finite, the first time that the run comes by."""
-    if trainer.lr_scale == 1:
+    if trainer.state.lr_scale == 1:
         with torch.no_grad():
             trainer.state.generator.input.weight.fill_(math.nan)
 
@@ -127,7 +127,7 @@ def test_a_run_is_stopped_saved_and_goes_on_when_asked_again(data, tmp_path, mon
 
 def test_a_collapsed_run_goes_back_to_before_it(data, tmp_path, monkeypatch, capfd):
     def once(trainer):
-        if trainer.lr_scale == 1:
+        if trainer.state.lr_scale == 1:
             forget_latents(trainer)
         else:
             rates.append(trainer.state.d_optimizer.param_groups[0]["lr"])
@@ -163,9 +163,9 @@ def test_a_run_that_went_back_resumes_to_the_same_bits(
         pass
 
     def die(trainer):
-        if trainer.lr_scale < 1 and dies != "politely":
+        if trainer.state.lr_scale < 1 and dies != "politely":
             raise DiedError
-        if trainer.lr_scale < 1:
+        if trainer.state.lr_scale < 1:
             signal.raise_signal(signal.SIGTERM)
 
     with monkeypatch.context() as patch:
@@ -207,7 +207,7 @@ def test_the_action_may_change_within_a_run(data, tmp_path, monkeypatch):
     (event,) = events(tmp_path)
     assert event["kind"] == "not_finite"
     scales = []
-    at_clock(monkeypatch, 208, lambda trainer: scales.append(trainer.lr_scale))
+    at_clock(monkeypatch, 208, lambda trainer: scales.append(trainer.state.lr_scale))
     assert train(tmp_path, data, **OFTEN).complete  # the lower rates stay
     assert scales == [0.5]
 

@@ -14,10 +14,10 @@ from tiny import experiment, images
 
 from reacgan import distributed
 from reacgan.models import complete
-from reacgan.training.diagnosis import diagnose
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer
+from reacgan.training.monitor.diagnosis import diagnose
 from reacgan.training.state import TrainState
 
 CYCLES = 2
@@ -36,7 +36,8 @@ def end_state(changes: dict[str, object]) -> dict[str, torch.Tensor]:
     for _ in range(CYCLES):
         trainer.cycle(journal)
     told = {
-        name: torch.tensor(value, dtype=torch.float64) for name, value in diagnose(trainer).items()
+        name: torch.tensor(value, dtype=torch.float64)
+        for name, value in diagnose(trainer.steps).items()
     }
     return {
         f"{part}/{name}": tensor.detach().clone().contiguous()

@@ -29,7 +29,7 @@ def main(out: Path) -> None:
 
     def cycle(self, journal):
         whole(self, journal)
-        if self.state.images_seen == 320 and self.lr_scale == 1 and distributed.rank() == 1:
+        if self.state.images_seen == 320 and self.state.lr_scale == 1 and distributed.rank() == 1:
             journal.add({"d/adversarial": torch.tensor(math.nan)})
         held[:] = [self]
 
@@ -43,7 +43,7 @@ def main(out: Path) -> None:
         name: tensor.clone().contiguous()
         for name, tensor in trainer.state.generator.state_dict().items()
     }
-    scale = torch.tensor(trainer.lr_scale)
+    scale = torch.tensor(trainer.state.lr_scale)
     save_file({**weights, "scale": scale}, out / f"{distributed.rank()}.safetensors")
     distributed.leave()
 

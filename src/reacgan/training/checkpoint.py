@@ -167,13 +167,11 @@ def read_manifest(path: Path) -> dict[str, Any]:
     for name, expected in digests.items():
         file = path / name
         try:
-            found = digest_of(file)
+            digest = digest_of(file)
         except OSError:
-            found = None
-        if found != expected:
-            raise CheckpointError(
-                f"{file}: missing or damaged (its digest is not the recorded one)"
-            )
+            digest = None
+        if digest != expected:
+            raise CheckpointError(f"{file}: missing or damaged (checksum mismatch)")
     return dict(manifest)
 
 

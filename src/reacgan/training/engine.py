@@ -21,7 +21,7 @@ from reacgan.devices import find_device
 from reacgan.extractors.arithmetic import allow_tf32
 from reacgan.models import arrange, set_switches
 from reacgan.training.allocator import keep_freed_memory
-from reacgan.training.speed import choose, settle
+from reacgan.training.speed import choose
 
 
 class Engine:
@@ -31,6 +31,7 @@ class Engine:
         device: as :func:`reacgan.devices.find_device` takes it.
         precision: of the convolutions; ``bfloat16`` is autocast around the networks only.
         speed: how steps are computed; None takes what pays here.
+        experiment: what is trained; what it cannot have is left out of ``speed``.
 
     Raises:
         ConfigError: the device is not there, or cannot compute in this precision.
@@ -41,25 +42,28 @@ class Engine:
         device: Device = "auto",
         precision: Precision = "float32",
         speed: SpeedConfig | None = None,
+        *,
+        experiment: Experiment | None = None,
     ) -> None:
         self.device = start_processes(device)
-        self._asked = speed or SpeedConfig()
-        self.speed = choose(self._asked, self.device)
+        self.rank = distributed.rank()
+        self.world = distributed.world_size()
+        self.speed = choose(
+            speed or SpeedConfig(), self.device, experiment=experiment, world=self.world
+        )
         if self.speed.keep_memory:
             keep_freed_memory()
         # PyTorch's own default has TF32 in convolutions.
         allow_tf32(self.speed.tf32)
         self.precision = precision
-        self.rank = distributed.rank()
-        self.world = distributed.world_size()
         if precision == "float64" and self.device.type == "mps":
             raise ConfigError("training.precision is float64, which MPS lacks; use float32 or cpu")
 
-    def settle(self, experiment: Experiment) -> None:
-        """Leave out what this experiment cannot have, or what cannot pay for it; may be called again."""
-        self.speed = settle(
-            self.speed, self._asked, experiment, device=self.device, world=self.world
-        )
+    @classmethod
+    def of(cls, experiment: Experiment, device: Device = "auto") -> Engine:
+        """The engine that an experiment asks for; the experiment must be complete."""
+        training = experiment.training
+        return cls(device, training.precision, experiment.speed, experiment=experiment)
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -71,8 +75,8 @@ class Engine:
         """Type of weights and images."""
         return torch.float64 if self.precision == "float64" else torch.float32
 
-    def place(self, module: nn.Module) -> nn.Module:
-        """Move a network here, with the speed's switches set and in its order of memory."""
+    def prepare(self, module: nn.Module) -> nn.Module:
+        """Move a network here, set the speed's switches, and take its order of memory."""
         module.to(device=self.device, dtype=self.dtype)
         set_switches(
             module,

@@ -34,9 +34,9 @@ class NonFiniteError(FloatingPointError):
         self.names = list(names)
         self.when = when
         self.first = first
-        told = f" ({first})" if first else ""
+        cause = f" ({first})" if first else ""
         super().__init__(
-            f"{', '.join(self.names)} became non-finite {when} images seen{told}. The last checkpoint is "
+            f"{', '.join(self.names)} became non-finite {when} images seen{cause}. The last checkpoint is "
             "from before that, but would come here again: train in another --out with a lower learning "
             "rate (--set d_optimizer.lr=... g_optimizer.lr=...) or in float32."
         )
@@ -62,8 +62,10 @@ class Journal:
 
     def _drop_later(self) -> None:
         if self.path is not None and self.path.exists():
-            kept = [line for line in read_lines(self.path) if line["images_seen"] <= self.read_at]
-            write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+            earlier = [
+                line for line in read_lines(self.path) if line["images_seen"] <= self.read_at
+            ]
+            write_text(self.path, "".join(json.dumps(line) + "\n" for line in earlier))
 
     def back_to(self, images_seen: int) -> None:
         """The run goes on from an earlier moment: later lines, which will be made again, are dropped."""
@@ -76,8 +78,8 @@ class Journal:
     def add(self, parts: Mapping[str, Tensor]) -> None:
         """Add one step's parts; no transfer to the host."""
         for name, value in parts.items():
-            held = self._sums.get(name)
-            self._sums[name] = value.detach().clone() if held is None else held + value.detach()
+            total = self._sums.get(name)
+            self._sums[name] = value.detach().clone() if total is None else total + value.detach()
             self._counts[name] = self._counts.get(name, 0) + 1
 
     def read(self, images_seen: int) -> dict[str, float]:
@@ -135,10 +137,10 @@ class Journal:
         return line
 
     def mark(self, name: str, value: Any) -> None:
-        """The next line tells this, unless it was told last time this name was (a resumed run)."""
+        """Write this in the next line, unless the last line with this name says the same."""
         lines = read_lines(self.path) if self.path is not None and self.path.exists() else []
-        told = [line[name] for line in lines if name in line]
-        if not told or told[-1] != value:
+        values = [line[name] for line in lines if name in line]
+        if not values or values[-1] != value:
             self._marks[name] = value
 
     def note(self, event: Mapping[str, Any], *, at: int | None = None) -> None:

@@ -21,11 +21,10 @@ from reacgan.data.loader import resident_limit
 from reacgan.models import build_discriminator, build_generator, set_switches
 from reacgan.randomness import Draws
 from reacgan.training.engine import Engine
-from reacgan.training.gradients import discriminator_gradients, generator_gradients
-from reacgan.training.loop import Trainer
 from reacgan.training.sized import Ledger, sized_copy
 from reacgan.training.speed import SWITCHES
 from reacgan.training.state import Adaptive, TrainState, trained_parameters
+from reacgan.training.step.builder import StepBuilder
 
 GIB = 2**30
 # Found on CPUs: what libraries load in the first step, and what convolutions need while they run and
@@ -166,38 +165,29 @@ def _peaks(
             generator=sized_copy(state.generator, ledger),
             discriminator=sized_copy(state.discriminator, ledger),
             adaptive=copy.deepcopy(state.adaptive),
-            images_seen=0,
+            images_seen=0 if which == "d" else 1,  # all terms are due
         )
         for network in (made.generator, made.discriminator):
             set_switches(network, recompute=recompute)
         ledger.start()
-        trainer = Trainer(
+        steps = StepBuilder(
             experiment, made, ImageData(pixels, np.zeros(1, np.int64), names, "shapes"), engine
         )
-        peaks[which] = _peak(trainer, which, ledger)
+        peaks[which] = _peak(steps, which, ledger)
     return peaks
 
 
-def _peak(trainer: Trainer, which: str, ledger: Ledger) -> int:
-    training = trainer.experiment.training
-    shape = trainer.loader.data.images.shape[1:]
-    images = ledger.empty((training.batch, *shape), trainer.engine.dtype)
-    images = images.contiguous(memory_format=trainer.engine.memory_format)
-    real = images, torch.zeros(training.batch, dtype=torch.int64, device=trainer.engine.device)
-    drawn = trainer.draws
-    trainer.draws = lambda stream, part=0: _Drawn(drawn(stream, part), ledger)  # type: ignore[method-assign]
-    players, autocast = trainer.players(training.batch), trainer.engine.autocast
-    latents = trainer.latents(f"latents/{which}")
-    if which == "d":
-        kept = discriminator_gradients(
-            players, real, latents, parameters=trainer.d_parameters, autocast=autocast
-        )
-    else:
-        needed = real if trainer.objective.g_needs_real else None
-        kept = generator_gradients(
-            players, needed, latents, parameters=trainer.g_parameters, autocast=autocast
-        )
-    del kept
+def _peak(steps: StepBuilder, which: str, ledger: Ledger) -> int:
+    training, engine = steps.experiment.training, steps.engine
+    images = ledger.empty((training.batch, *steps.loader.data.images.shape[1:]), engine.dtype)
+    images = images.contiguous(memory_format=engine.memory_format)
+    real = images, torch.zeros(training.batch, dtype=torch.int64, device=engine.device)
+    drawn = steps.draws
+    steps.draws = lambda stream, part=0: _Drawn(drawn(stream, part), ledger)  # type: ignore[method-assign]
+    steps.real = lambda: real  # type: ignore[method-assign]
+    work = steps.discriminator() if which == "d" else steps.generator()
+    result = work.run()
+    del result
     return ledger.peak
 
 

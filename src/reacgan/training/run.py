@@ -16,7 +16,9 @@ from reacgan.data import DataError, ImageData, open_dataset, refuse_inside
 from reacgan.models import complete
 from reacgan.sampling import save_png
 from reacgan.training.checkpoint import list_checkpoints, load_latest
+from reacgan.training.context import RunContext
 from reacgan.training.engine import Engine
+from reacgan.training.hooks import RunHooks
 from reacgan.training.introduction import introduce, real_sheet
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer, run
@@ -25,7 +27,6 @@ from reacgan.training.room import memory_explained
 from reacgan.training.run_folder import RunFolder
 from reacgan.training.signals import Interrupted, StopRequest
 from reacgan.training.state import TrainState
-from reacgan.training.tasks import Tasks
 from reacgan.training.transfer import take_up
 
 # Seconds in which a launcher's copy of a signal is not taken for a second one.
@@ -43,7 +44,7 @@ class RunResult:
     signal: int | None
     """The signal that stopped it, or None."""
     stopped_by: str | None = None
-    """What the watch saw, where it stopped the run (``watch.action``); the same call goes on."""
+    """What the monitor found, where it stopped the run (``watch.action``); the same call goes on."""
 
 
 def train(
@@ -75,16 +76,15 @@ def train(
     """
     if minutes is not None and not 0 < minutes < math.inf:
         raise ConfigError(f"minutes is {minutes:g}; allowed: a positive number")
-    engine = Engine(device, experiment.training.precision, experiment.speed)
     experiment = complete(experiment)
-    engine.settle(experiment)
+    engine = Engine.of(experiment, device)
     folder = RunFolder(path_of(out))
     if data is None:
         refuse_inside(folder.path, experiment.data.path)
     main = distributed.is_main()
     with (
         StopRequest(grace=_GRACE if engine.world > 1 else 0.0) as request,
-        folder.held() if main else nullcontext(),
+        folder.locked() if main else nullcontext(),
     ):
         try:
             # Several processes stop together, in the loop.
@@ -93,12 +93,12 @@ def train(
         except Interrupted:
             saved = [int(path.name) for path in list_checkpoints(folder.checkpoints)]
             return RunResult(folder.path, max(saved, default=0), False, request.number)
-        return _train_held(
+        return _train_locked(
             experiment, folder, engine, request, minutes=minutes, data=data, quiet=quiet or not main
         )
 
 
-def _train_held(
+def _train_locked(
     experiment: Experiment,
     folder: RunFolder,
     engine: Engine,
@@ -108,6 +108,40 @@ def _train_held(
     data: ImageData,
     quiet: bool,
 ) -> RunResult:
+    seconds = minutes * 60 if minutes is not None else None
+    context, new = _begin(experiment, folder, engine, data=data, seconds=seconds, quiet=quiet)
+    trainer = Trainer(experiment, context.state, data, engine)
+    trainer.say = context.progress.say
+    hooks = RunHooks(context, trainer)
+    if distributed.is_main() and new:
+        save_png(real_sheet(data), folder.samples / "real.png")
+    with hooks.writer:
+        try:
+            with memory_explained(experiment, context.state, data, engine):
+                context.progress.begin()
+                done = run(
+                    trainer,
+                    context.journal,
+                    hooks,
+                    stop=lambda: request.set or hooks.monitor.stops,
+                    seconds=seconds,
+                )
+        finally:
+            context.progress.close()
+            trainer.steps.loader.close()
+        return _conclude(hooks, request, done=done)
+
+
+def _begin(
+    experiment: Experiment,
+    folder: RunFolder,
+    engine: Engine,
+    *,
+    data: ImageData,
+    seconds: float | None,
+    quiet: bool,
+) -> tuple[RunContext, bool]:
+    """Build or resume the state, record the run, and say what it is; whether it is new."""
     _check_classes(data)
     state = TrainState.build(experiment, data.num_classes, engine)
     facts = {"images": len(data), "num_classes": data.num_classes, "data_digest": data.digest}
@@ -115,52 +149,33 @@ def _train_held(
         folder.check(experiment)
     distributed.barrier()
     resumed = load_latest(state, folder.checkpoints, facts=facts)
-    origin, told = take_up(state, experiment.training.start_from, resumed)
+    origin, notes = take_up(state, experiment.training.start_from, resumed)
     facts |= origin
     if distributed.is_main():
         folder.record(experiment, sys.argv, {**engine.describe(), **origin})
-    seconds = minutes * 60 if minutes is not None else None
     progress = Progress(
         experiment.training.images, state.images_seen, deadline=seconds, quiet=quiet
     )
     introduce(progress, experiment, state, data, engine, resumed)
-    for line in (engine.speed.line(), *told):
+    for line in (engine.speed.line(), *notes):
         progress.say(line)
     journal = Journal(folder.journal if distributed.is_main() else None, state.images_seen)
     journal.mark("speed", engine.speed.describe())
-    trainer = Trainer(experiment, state, data, engine)
-    trainer.say = progress.say
-    tasks = Tasks(trainer, journal, progress, folder, data, facts)
-    if distributed.is_main() and resumed is None:
-        save_png(real_sheet(data), folder.samples / "real.png")
-    with tasks.writer:
-        try:
-            with memory_explained(experiment, state, data, engine):
-                progress.begin()
-                done = run(
-                    trainer,
-                    journal,
-                    tasks.due(),
-                    stop=lambda: request.set or tasks.watch.stops,
-                    seconds=seconds,
-                )
-        finally:
-            progress.close()
-            trainer.loader.close()
-        return _conclude(tasks, request, done=done)
+    context = RunContext(experiment, state, data, engine, folder, journal, progress, facts)
+    return context, resumed is None
 
 
-def _conclude(tasks: Tasks, request: StopRequest, *, done: bool) -> RunResult:
+def _conclude(hooks: RunHooks, request: StopRequest, *, done: bool) -> RunResult:
     """Leave a sheet, say where things are, and why it ended."""
-    progress, folder, seen = tasks.progress, tasks.folder, tasks.trainer.state.images_seen
-    tasks.last_sheet()
-    tasks.finish()
+    progress, folder, seen = hooks.run.progress, hooks.run.folder, hooks.run.images_seen
+    hooks.last_sheet()
+    hooks.finish()
     if done:
         progress.say(f"samples     {folder.samples}/{seen:012d}.png")
         progress.say(f"generator   {folder.model}")
-        tasks.final_scores()
+        hooks.final_scores()
         return RunResult(folder.path, seen, done, None)
-    kind = tasks.watch.stopped_by
+    kind = hooks.monitor.stopped_by
     why = f" by {kind.replace('_', ' ')}" if kind is not None else ""
     progress.say(f"stopped at {seen:,} images{why}; the same command resumes")
     return RunResult(folder.path, seen, done, request.number, kind)

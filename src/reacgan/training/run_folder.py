@@ -54,8 +54,8 @@ class RunFolder:
         self.model = path / "model"
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the folder for this process; a dead process's lock is no obstacle.
+    def locked(self) -> Iterator[None]:
+        """Lock the folder for this process; a dead process's lock is no obstacle.
 
         Raises:
             ConfigError: a living process writes to this folder.

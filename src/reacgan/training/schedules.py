@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reacgan.config import EmaConfig, OptimizerConfig, TopKConfig, TransitionConfig
+from reacgan.config import OptimizerConfig, TopKConfig, TransitionConfig
 
 
 def learning_rate(config: OptimizerConfig, images_seen: int, scale: float = 1.0) -> float:
@@ -13,31 +13,17 @@ def learning_rate(config: OptimizerConfig, images_seen: int, scale: float = 1.0)
     return config.lr * min(max(left, 0.0), 1.0) * scale
 
 
-def ema_decay(config: EmaConfig, images_seen: int, images_since_update: int) -> float:
-    """Weight of the old average: 0.5^(images since the last update / half-life).
-
-    Zero (a copy) before ``start``; with ``ramp`` the half-life is at most that share of the images
-    seen (Karras et al. 2020, StyleGAN2).
-    """
-    if images_seen < config.start:
-        return 0.0
-    half_life = config.half_life
-    if config.ramp is not None:
-        half_life = min(half_life, config.ramp * images_seen)
-    return 0.5 ** (images_since_update / half_life) if half_life > 0 else 0.0
-
-
 def due(every: int | None, before: int, now: int) -> bool:
     """Whether a multiple of ``every`` lies in (before, now]; never, where it is None."""
     return every is not None and now // every > before // every
 
 
-FIRST_LOOK = 500
-"""Images seen at the first look of the watch."""
+FIRST_SNAPSHOT = 500
+"""Images seen at the first snapshot of the monitor."""
 
 
-def look_due(every: int | None, before: int, now: int, images: int) -> bool:
-    """Whether the watch looks now: at every doubling of 500 images, then every so many images.
+def snapshot_due(every: int | None, before: int, now: int, images: int) -> bool:
+    """Whether the monitor takes a snapshot: at every doubling of 500 images, then every so many images.
 
     Args:
         every: ``watch.every``; None for 10,000, or a 500th of ``images`` where that is more.
@@ -46,22 +32,12 @@ def look_due(every: int | None, before: int, now: int, images: int) -> bool:
         images: of the whole training.
     """
     usual = every if every is not None else max(10_000, images // 500)
-    early = FIRST_LOOK
+    early = FIRST_SNAPSHOT
     while early < usual:
         if before < early <= now:
             return True
         early *= 2
     return due(usual, before, now)
-
-
-def half_life_of(decay: float, images_per_update: int) -> float:
-    """Half-life in images of a decay that published code applies at every generator step.
-
-    0.9999 at 5 x 128 images a step is a half-life of 4.4 million images.
-    """
-    import math  # noqa: PLC0415
-
-    return images_per_update * math.log(0.5) / math.log(decay)
 
 
 def condition_strength(config: TransitionConfig | None, images_seen: int) -> float:

@@ -7,18 +7,18 @@ reason beside it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
-from torch import nn
 
-from reacgan.config import ConfigError, Experiment, SpeedConfig
-from reacgan.models import set_switches
-from reacgan.training import compiled, graphs
-from reacgan.training.captured import Work
-from reacgan.training.proof import Result, Way
+from reacgan.config import ConfigError, Experiment, SpeedConfig, size_of
+
+MOST_PIXELS = 64 * 64
+"""Larger images keep a GPU busy anyway, and a CUDA graph holds all activations of its step."""
+# Terms whose backward pass goes through each network once; compiled code has no second derivative.
+_ONCE = {"lecam", "weight_clipping", "cr", "bcr", "zcr", "feature_matching"}
 
 
 @dataclass(frozen=True)
@@ -50,45 +50,53 @@ class Speed:
 
     def line(self) -> str:
         """One line for a person."""
-        held = self.describe()
-        on = ", ".join(_words(name) for name in held["on"]) or "nothing"
+        switches = self.describe()
+        on = ", ".join(_words(name) for name in switches["on"]) or "nothing"
         off = ", ".join(
             f"{_words(name)} ({reason})" if reason else _words(name)
-            for name, reason in held["off"].items()
+            for name, reason in switches["off"].items()
         )
         return f"speed: {on}" + (f"; not: {off}" if off else "")
 
 
-def _with(speed: Speed, values: Mapping[str, Any]) -> Speed:
-    return replace(speed, **values)
-
-
-SWITCHES = tuple(held.name for held in fields(Speed) if held.name != "reasons")
-_PLAIN = _with(Speed(), dict.fromkeys(SWITCHES, False))
+SWITCHES = tuple(switch.name for switch in fields(Speed) if switch.name != "reasons")
+_NONE: dict[str, Any] = dict.fromkeys(SWITCHES, False)
 # Switches that only one kind of device has; they are off elsewhere and cannot be asked for there.
 _NEEDS = {"cuda_graphs": "cuda", "tf32": "cuda", "keep_memory": "cpu"}
 _ONLY_ASKED = {"compile": "only when asked", "tf32": "changes results, only when asked"}
 
 
-def choose(config: SpeedConfig, device: torch.device) -> Speed:
-    """Settle every switch for a device.
+def choose(
+    config: SpeedConfig,
+    device: torch.device,
+    *,
+    experiment: Experiment | None = None,
+    world: int = 1,
+) -> Speed:
+    """Decide every switch, with a reason for each that is off.
+
+    Args:
+        config: what was asked for.
+        device: where the run computes.
+        experiment: what is trained, complete; None decides for the device alone.
+        world: number of processes.
 
     Raises:
         ConfigError: a switch was asked for that the device does not have.
     """
     plain = config.mode == "plain"
-    start = _PLAIN if plain else _automatic(device)
-    asked = config.model_dump(include=set(SWITCHES), exclude_none=True)
+    asked: dict[str, Any] = config.model_dump(include=set(SWITCHES), exclude_none=True)
     for name, needed in _NEEDS.items():
         if asked.get(name) and device.type != needed:
             raise ConfigError(
                 f"speed.{name} is true, which needs the device {needed}; this run computes on "
                 f"{device.type}. Leave it out."
             )
-    chosen = _with(start, asked)
+    automatic = {"keep_memory": device.type == "cpu", "cuda_graphs": device.type == "cuda"}
+    speed = Speed(**{**(_NONE if plain else automatic), **asked})
     reasons = {}
     for name in SWITCHES:
-        if getattr(chosen, name):
+        if getattr(speed, name):
             continue
         if name in asked and name not in _ONLY_ASKED:
             reasons[name] = "switched off"
@@ -96,81 +104,59 @@ def choose(config: SpeedConfig, device: torch.device) -> Speed:
             reasons[name] = f"needs {_NEEDS[name]}"
         else:
             reasons[name] = "plain" if plain else _ONLY_ASKED.get(name, "")
-    return replace(chosen, reasons=reasons)
+    speed = replace(speed, reasons=reasons)
+    return speed if experiment is None else _for(experiment, speed, config, device, world)
 
 
-def _automatic(device: torch.device) -> Speed:
-    return Speed(
-        keep_memory=device.type == "cpu",
-        cuda_graphs=device.type == "cuda",
-    )
-
-
-def settle(
-    speed: Speed, config: SpeedConfig, experiment: Experiment, *, device: torch.device, world: int
+def _for(
+    experiment: Experiment, speed: Speed, config: SpeedConfig, device: torch.device, world: int
 ) -> Speed:
-    """Leave out what an experiment cannot have, or what cannot pay for it, with the reason.
-
-    Args:
-        speed: as :func:`choose` gave it for this device.
-        config: what was asked for.
-        experiment: what is trained, complete.
-        device: where.
-        world: number of processes.
-    """
-    found = {
-        "cuda_graphs": graphs.why_not(experiment, device, world, asked=bool(config.cuda_graphs)),
-        "compile": compiled.why_not(experiment),
+    """Leave out what the experiment cannot have, or what cannot pay for it."""
+    asked = bool(config.cuda_graphs)
+    reasons = {
+        "cuda_graphs": why_no_cuda_graphs(experiment, device, world, asked=asked),
+        "compile": why_not_compiled(experiment),
     }
-    out = {name: why for name, why in found.items() if why is not None and getattr(speed, name)}
+    out = {name: why for name, why in reasons.items() if why is not None and getattr(speed, name)}
     if speed.compile and "compile" not in out and config.fused_layers is None:
         out["fused_layers"] = "compile fuses by itself, and cannot look into ours"
-    values = {**dict.fromkeys(out, False), "reasons": {**speed.reasons, **out}}
-    return _with(speed, values)
+    changes: dict[str, Any] = dict.fromkeys(out, False)
+    return replace(speed, reasons={**speed.reasons, **out}, **changes)
 
 
-class Ways:
-    """How steps are made: plain, on compiled networks, by recordings, or both.
+def why_no_cuda_graphs(
+    experiment: Experiment, device: torch.device, world: int, *, asked: bool = False
+) -> str | None:
+    """Why steps of this run are not CUDA graphs; None where they are.
 
-    Args:
-        speed: settled.
-        networks: the generator and the discriminator.
-        modules: whose buffers move in a step.
-        precision: of the run.
+    ``asked``: they are wanted even where they hardly pay.
     """
+    training = experiment.training
+    rows, columns = size_of(experiment.data.resolution)
+    if device.type != "cuda":
+        return f"needs cuda, not {device.type}"
+    if world > 1:
+        return "several processes"
+    if training.accumulate > 1:
+        return "the batch is processed in parts"
+    if training.recompute:
+        return "activations are recomputed"
+    if rows * columns > MOST_PIXELS and not asked:
+        return f"images of {rows} x {columns} keep the device busy"
+    return None
 
-    def __init__(
-        self,
-        speed: Speed,
-        networks: Sequence[nn.Module],
-        modules: Sequence[nn.Module],
-        precision: str,
-    ) -> None:
-        way: Way = Work.run
-        self.compiled: compiled.Compiled | None = None
-        self.graphs: graphs.Graphs | None = None
-        if speed.compile:
-            for network in networks:
-                set_switches(network, fused_layers=speed.fused_layers)
-            self.compiled = compiled.Compiled(networks, modules, precision)
-            way = self.compiled.run
-        if speed.cuda_graphs:
-            self.graphs = graphs.Graphs(modules, precision, plain=way)
-            way = self.graphs.run
-        self._way = way
 
-    def run(self, work: Work) -> Result:
-        """Fill ``.grad`` of the step's parameters; as :meth:`Work.run`."""
-        return self._way(work)
-
-    def news(self) -> list[str]:
-        """What was given up since the last call, and why."""
-        told: list[str] = []
-        for held in (self.compiled, self.graphs):
-            if held is not None and held.news:
-                told += held.news
-                held.news.clear()
-        return told
+def why_not_compiled(experiment: Experiment) -> str | None:
+    """Why this experiment's networks are not compiled; None where they can be."""
+    terms = [*experiment.penalties, *experiment.consistency]
+    twice = [name for name in terms if name not in _ONCE]
+    if experiment.loss.latent_optimisation is not None:
+        twice.append("latent_optimisation")
+    if experiment.training.recompute:
+        return "training.recompute computes blocks again, which compiled code does not"
+    if twice:
+        return f"{', '.join(twice)} differentiates twice, which compiled code cannot"
+    return None
 
 
 def _words(name: str) -> str:

@@ -40,12 +40,12 @@ class Adaptive(nn.Module):
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **options: Any) -> Any:
         """As of any module; ``rollbacks`` need not have been counted, and are remembered if so."""
-        held = dict(state_dict)
-        if "rollbacks" in held and self.rollbacks is None:
-            self.rollbacks = torch.zeros_like(held["rollbacks"])
+        tensors = dict(state_dict)
+        if "rollbacks" in tensors and self.rollbacks is None:
+            self.rollbacks = torch.zeros_like(tensors["rollbacks"])
         elif self.rollbacks is not None:
-            held.setdefault("rollbacks", torch.zeros_like(self.rollbacks))
-        return super().load_state_dict(held, *args, **options)
+            tensors.setdefault("rollbacks", torch.zeros_like(self.rollbacks))
+        return super().load_state_dict(tensors, *args, **options)
 
 
 @dataclass
@@ -59,6 +59,8 @@ class TrainState:
     g_optimizer: torch.optim.Adam
     d_optimizer: torch.optim.Adam
     images_seen: int = 0
+    lr_scale: float = 1.0
+    """Factor of both learning rates, a function of ``rollbacks``: below 1 once a run has gone back."""
 
     @classmethod
     def build(cls, experiment: Experiment, num_classes: int, engine: Engine) -> TrainState:
@@ -70,12 +72,12 @@ class TrainState:
             discriminator = build_discriminator(
                 model.backbone, model.head, data, num_classes, model.codes
             )
-        engine.place(generator).train()
-        engine.place(discriminator).train()
+        engine.prepare(generator).train()
+        engine.prepare(discriminator).train()
         for network in (generator, discriminator):
             set_switches(network, recompute=experiment.training.recompute)
         for stage in _first_stages(discriminator, experiment.training.freeze_d):
-            _keep(stage)
+            _freeze(stage)
         average = copy.deepcopy(generator).eval().requires_grad_(False)
         return cls(
             generator,
@@ -89,8 +91,8 @@ class TrainState:
     @property
     def rollbacks(self) -> int:
         """How often this run has gone back to an earlier state; waits for the device."""
-        held = self.adaptive.rollbacks
-        return 0 if held is None else int(held)
+        count = self.adaptive.rollbacks
+        return 0 if count is None else int(count)
 
     @rollbacks.setter
     def rollbacks(self, count: int) -> None:
@@ -144,12 +146,12 @@ def sums_not_finite(tensors: Iterable[Tensor]) -> list[bool]:
     kinds: dict[tuple[torch.device, torch.dtype], list[int]] = {}
     for index, value in enumerate(sums):
         kinds.setdefault((value.device, value.dtype), []).append(index)
-    found = [False] * len(sums)
+    flags = [False] * len(sums)
     for indices in kinds.values():
         finite = torch.isfinite(torch.stack([sums[index] for index in indices])).tolist()
-        for index, one in zip(indices, finite, strict=True):
-            found[index] = not one
-    return found
+        for index, is_finite in zip(indices, finite, strict=True):
+            flags[index] = not is_finite
+    return flags
 
 
 def _first_stages(discriminator: Discriminator, count: int) -> Sequence[nn.Module]:
@@ -163,7 +165,7 @@ def _first_stages(discriminator: Discriminator, count: int) -> Sequence[nn.Modul
     return stages[:count]
 
 
-def _keep(stage: nn.Module) -> None:
+def _freeze(stage: nn.Module) -> None:
     """Neither weights, nor running statistics, nor power iterations move from now on (FreezeD)."""
     stage.requires_grad_(False)
     for layer in stage.modules():
@@ -188,9 +190,9 @@ def _adam(module: nn.Module, config: OptimizerConfig, *, fused: bool) -> torch.o
 
 
 def _flatten(optimizer: torch.optim.Adam) -> dict[str, Tensor]:
-    held = optimizer.state_dict()["state"]
+    state = optimizer.state_dict()["state"]
     return {
-        f"{index}/{name}": value for index, slots in held.items() for name, value in slots.items()
+        f"{index}/{name}": value for index, slots in state.items() for name, value in slots.items()
     }
 
 
@@ -199,11 +201,11 @@ def _unflatten(optimizer: torch.optim.Adam, tensors: Mapping[str, Tensor]) -> No
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, _, name = key.partition("/")
-        held = value.clone()
+        moment = value.clone()
         if value.shape == parameters[int(index)].shape:
             # Files hold rows first; the fused update needs the parameter's own memory order.
-            held = torch.empty_like(parameters[int(index)]).copy_(value)
-        state.setdefault(int(index), {})[name] = held
+            moment = torch.empty_like(parameters[int(index)]).copy_(value)
+        state.setdefault(int(index), {})[name] = moment
     optimizer.load_state_dict(
         {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
     )

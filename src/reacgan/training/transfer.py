@@ -45,9 +45,9 @@ class Source:
         digest = hashlib.sha256()
         for part in (self.generator, self.average, self.discriminator):
             for name in sorted(part):
-                held = part[name].detach().cpu().contiguous()
-                digest.update(f"{name} {held.dtype} {list(held.shape)};".encode())
-                digest.update(held.flatten().view(torch.uint8).numpy().tobytes())
+                tensor = part[name].detach().cpu().contiguous()
+                digest.update(f"{name} {tensor.dtype} {list(tensor.shape)};".encode())
+                digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
 
 
@@ -164,7 +164,7 @@ def _read_checkpoint(folder: Path) -> Source:
 
 def _load_what_fits(network: nn.Module, source: Tensors) -> tuple[dict[str, Tensor], list[str]]:
     """The tensors that were loaded, by name, and the names of those that were not."""
-    held = {
+    own = {
         name: tensor
         for name, tensor in network.state_dict().items()
         if name.rpartition(".")[2] not in _OF_THE_MOMENT
@@ -172,12 +172,12 @@ def _load_what_fits(network: nn.Module, source: Tensors) -> tuple[dict[str, Tens
     # A spectral layer's u and v belong to its weight, a batch norm's mean to its variance.
     broken = {
         name.rpartition(".")[0]
-        for name, tensor in held.items()
+        for name, tensor in own.items()
         if name not in source or source[name].shape != tensor.shape
     }
     loaded: dict[str, Tensor] = {}
     new: list[str] = []
-    for name, tensor in held.items():
+    for name, tensor in own.items():
         if name.rpartition(".")[0] in broken:
             new.append(name)
         else:

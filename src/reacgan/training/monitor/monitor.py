@@ -1,7 +1,7 @@
-"""Watches a run: looks now and then, says what it saw, and stops the run or takes it back.
+"""Monitors a run: takes snapshots, says what is wrong, and stops the run or takes it back.
 
-The numbers of each look are part of the journal, so a run that is taken up again knows what it knew.
-Looking changes nothing of the training: it draws no random number and moves no weight.
+The numbers of each snapshot are part of the journal, so a run that is resumed knows what it knew. A
+snapshot changes nothing of the training: it draws no random number and moves no weight.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from reacgan import distributed
-from reacgan.data import ImageData
 from reacgan.evaluation import Score
 from reacgan.models.trained import TrainedGenerator
 from reacgan.training.checkpoint import (
@@ -21,105 +20,95 @@ from reacgan.training.checkpoint import (
     read_manifest,
     remove_after,
 )
-from reacgan.training.health import ADVICE, Finding, Look, judge
-from reacgan.training.journal import Journal, NonFiniteError, read_lines
-from reacgan.training.looks import nature_of, pick, signals
-from reacgan.training.loop import Trainer
-from reacgan.training.progress import Progress
-from reacgan.training.run_folder import RunFolder
+from reacgan.training.context import RunContext
+from reacgan.training.journal import NonFiniteError, read_lines
+from reacgan.training.monitor.checks import ADVICE, Finding, Snapshot, check
+from reacgan.training.monitor.signals import generator_signals, pick, real_sign, run_facts
 
 
-class Watch:
-    """What a run's loop and tasks call; decisions are the main process's, actions are everyone's.
+class Monitor:
+    """What a run's loop and hooks call; decisions are the main process's, actions are everyone's.
 
     Args:
-        trainer: of the run, with the state loaded.
-        journal: of the run; its file holds the earlier looks.
-        progress: says what was seen.
-        folder: the run's.
-        data: the images.
-        finish_writing: waits until the states given to be saved are saved.
+        run: with the state loaded; the journal's file holds the earlier snapshots.
+        finish_writing: waits until the checkpoints given to be written are written.
     """
 
     def __init__(
-        self,
-        trainer: Trainer,
-        journal: Journal,
-        progress: Progress,
-        folder: RunFolder,
-        data: ImageData,
-        *,
-        finish_writing: Callable[[], None] = lambda: None,
+        self, run: RunContext, *, finish_writing: Callable[[], None] = lambda: None
     ) -> None:
-        self.trainer = trainer
-        self.journal = journal
-        self.progress = progress
-        self.folder = folder
+        self.run = run
         self.finish_writing = finish_writing
-        self.config = trainer.experiment.watch
-        self.nature = nature_of(trainer, data)
+        self.config = run.experiment.watch
+        self.facts = run_facts(run.experiment, run.data)
         self.stopped_by: str | None = None
         """The kind of finding that ends the run, with the action ``stop``."""
         self.error: NonFiniteError | None = None
-        """What was found not to be finite, until something is done about it."""
-        self._wanted: dict[str, Any] | None = None
+        """An error that nothing has been done about yet."""
+        self._rollback: dict[str, Any] | None = None
         self._numbers: dict[str, float] = {}
-        self._scored: dict[str, float] = {}
-        self._picked = pick(data) if distributed.is_main() and self.config.action != "off" else None
+        self._scores: dict[str, float] = {}
+        monitors = distributed.is_main() and self.config.action != "off"
+        self._picked = pick(run.data) if monitors else None
         self.recall()
 
     @property
     def good(self) -> int | None:
-        """Images seen at the last look that saw nothing; a state from before is kept for it."""
+        """Images seen at the last snapshot without a finding; a checkpoint from before is kept for it."""
         return self._good if self.config.action == "roll_back" else None
 
     def recall(self) -> None:
-        """Know again what the journal's lines say, up to this moment."""
-        self._looks: list[Look] = []
+        """Read the journal's lines up to this moment again."""
+        self._snapshots: list[Snapshot] = []
         self._since: list[tuple[int, dict[str, float]]] = []
         self._begun: dict[str, list[int]] = {}
         self._read_at = self._good = 0
         self.error = None
-        seen, state = self.trainer.state.images_seen, self.trainer.state
-        path = self.folder.journal
+        state, path = self.run.state, self.run.folder.journal
         for line in read_lines(path) if path.exists() else ():
-            if line["images_seen"] <= seen:
+            if line["images_seen"] <= state.images_seen:
                 event = line.get("event") or {}
                 # Killed between going back and the next state: the state does not know of it.
                 state.rollbacks = max(state.rollbacks, event.get("rollbacks", 0))
                 self._note(line)
-        self.trainer.lr_scale = self.config.lr_factor**state.rollbacks
+        state.lr_scale = self.config.lr_factor**state.rollbacks
 
     @property
     def stops(self) -> bool:
         """Whether the run is to end."""
         return self.stopped_by is not None
 
-    def look(self, trained: Callable[[], TrainedGenerator] | None) -> None:
-        """Work out the signals of the averaged generator; the next line of the journal holds them."""
+    def snapshot(self, trained: Callable[[], TrainedGenerator] | None) -> None:
+        """Work out the signals of this moment; the next line of the journal holds them."""
         if self._picked is None or trained is None:
             return
-        found = signals(self.trainer, trained(), self._picked, self.nature)
-        self._numbers = {**found, **self._scored}
-        self._scored = {}
+        signals = generator_signals(trained(), self._picked)
+        if self.facts.undecided is not None:
+            training, engine = self.run.experiment.training, self.run.engine
+            signals["real_sign"] = real_sign(
+                self.run.state.discriminator,
+                engine,
+                self._picked,
+                undecided=self.facts.undecided,
+                # as many as a step is known to fit
+                batch=max(training.batch // engine.world // training.accumulate, 1),
+            )
+        self._numbers = {**signals, **self._scores}
+        self._scores = {}
 
     def scored(self, scores: Iterable[Score]) -> None:
-        """Know these scores at the next look."""
-        self._scored = {f"score/{score.metric}": score.value for score in scores}
+        """Use these scores in the next snapshot."""
+        self._scores = {f"score/{score.metric}": score.value for score in scores}
 
     def read(self, images_seen: int) -> dict[str, float] | None:
-        """The journal's means; None after a loss that is not finite, which :meth:`settle` acts on."""
+        """The journal's means; None after a loss that is not finite, which :meth:`resolve` acts on."""
         try:
-            return self.journal.read(images_seen)
+            return self.run.journal.read(images_seen)
         except NonFiniteError as error:
-            self.stumble(error)
+            self.error = error
             return None
 
-    def stumble(self, error: NonFiniteError) -> None:
-        """Keep the error for :meth:`settle`."""
-        self.error = error
-
-    def noted(self) -> dict[str, Any]:
+    def numbers(self) -> dict[str, Any]:
         """What the line that is written now holds beside its means."""
         numbers, self._numbers = self._numbers, {}
         return (
@@ -127,7 +116,7 @@ class Watch:
         )
 
     def take(self, line: dict[str, Any]) -> None:
-        """Judge a line that was written; says what is new, and notes what is to be done."""
+        """Check a line that was written; says what is new, and notes what is to be done."""
         for finding, since in self._note(line):
             event = {
                 "kind": finding.kind,
@@ -138,7 +127,7 @@ class Watch:
                 "advice": ADVICE[finding.kind],
             }
             if self.config.action == "roll_back":
-                self._wanted = self._wanted or event
+                self._rollback = self._rollback or event
                 continue
             self._tell(event)
             if self.config.action == "stop":
@@ -153,9 +142,9 @@ class Watch:
         self._read_at = seen
         if "watch" not in line:
             return []
-        self._looks.append(Look(seen, {**_means(self._since), **line["watch"]}))
+        self._snapshots.append(Snapshot(seen, {**_means(self._since), **line["watch"]}))
         self._since = []
-        findings = {finding.kind: finding for finding in judge(self._looks, self.nature)}
+        findings = {finding.kind: finding for finding in check(self._snapshots, self.facts)}
         self._begun = {kind: [*self._begun.get(kind, []), seen] for kind in findings}
         if not findings:
             self._good = seen
@@ -166,46 +155,45 @@ class Watch:
         ]
 
     def _tell(self, event: dict[str, Any]) -> None:
-        self.journal.note(event)
-        self.progress.say(describe(event))
+        self.run.journal.note(event)
+        self.run.progress.say(describe(event))
 
-    def settle(self, facts: dict[str, Any]) -> bool:
-        """Go back, on all processes together, where trouble was found; whether the state was changed.
+    def resolve(self) -> bool:
+        """Go back, on all processes together, where that is wanted; whether the state was changed.
 
         Raises:
             NonFiniteError: there is nothing to go back to, or it was done too often already.
         """
-        state, device = self.trainer.state, self.trainer.engine.device
-        stumbled = distributed.any_process(self.error is not None, device)
+        state, device = self.run.state, self.run.engine.device
+        failed = distributed.any_process(self.error is not None, device)
         error = self.error or NonFiniteError(
             ["a loss of another process"], f"by {state.images_seen:,}"
         )
         if self.config.action != "roll_back":
-            if stumbled:
+            if failed:
                 raise error
             return False
-        if not distributed.any_process(stumbled or self._wanted is not None, device):
+        if not distributed.any_process(failed or self._rollback is not None, device):
             return False
-        event = self._event(error) if stumbled else self._wanted
-        self.finish_writing()  # the states are looked through
+        event = self._event(error) if failed else self._rollback
+        self.finish_writing()  # the checkpoints are read
         text = json.dumps([event, self._target()]) if distributed.is_main() else None
         event, target = json.loads(distributed.share_text(text, device))
-        self.error = self._wanted = None
+        self.error = self._rollback = None
         if target is None or state.rollbacks >= self.config.most_rollbacks:
-            if stumbled:
+            if failed:
                 raise error
             event["action"] = "stop"
             self.stopped_by = event["kind"]
             self._tell(event)
             return False
-        self._go_back(event, target, facts)
+        self._go_back(event, target)
         return True
 
     def _event(self, error: NonFiniteError) -> dict[str, Any]:
-        seen = self.trainer.state.images_seen
         return {
             "kind": "not_finite",
-            "at": seen,
+            "at": self.run.images_seen,
             "since": self._read_at,
             "evidence": {},
             "what": [*error.names, *([error.first] if error.first else [])],
@@ -213,9 +201,9 @@ class Watch:
         }
 
     def _target(self) -> int | None:
-        """Images seen of the newest whole state from before the trouble began."""
-        last = self._good if self._begun else self.trainer.state.images_seen
-        for path in reversed(list_checkpoints(self.folder.checkpoints)):
+        """Images seen of the newest whole checkpoint from before the trouble began."""
+        last = self._good if self._begun else self.run.images_seen
+        for path in reversed(list_checkpoints(self.run.folder.checkpoints)):
             if int(path.name) <= last:
                 try:
                     read_manifest(path)
@@ -224,15 +212,15 @@ class Watch:
                 return int(path.name)
         return None
 
-    def _go_back(self, event: dict[str, Any], target: int, facts: dict[str, Any]) -> None:
-        state = self.trainer.state
+    def _go_back(self, event: dict[str, Any], target: int) -> None:
+        state = self.run.state
         count = state.rollbacks + 1
         if distributed.is_main():
-            remove_after(self.folder.checkpoints, target)
+            remove_after(self.run.folder.checkpoints, target)
         distributed.barrier()
-        load_latest(state, self.folder.checkpoints, facts=facts)
+        load_latest(state, self.run.folder.checkpoints, facts=self.run.facts)
         state.rollbacks = count
-        self.journal.back_to(state.images_seen)
+        self.run.journal.back_to(state.images_seen)
         if distributed.is_main():
             rates = self.config.lr_factor**count
             self._tell({**event, "action": "roll_back", "rollbacks": count, "lr_scale": rates})

@@ -124,7 +124,7 @@ class _Hooks:
 
     def _claim(self, tensors: list[Tensor], name: str) -> None:
         """What leads to these tensors and belongs to nobody yet is the module's."""
-        waiting = [held.grad_fn for held in tensors if held.grad_fn is not None]
+        waiting = [tensor.grad_fn for tensor in tensors if tensor.grad_fn is not None]
         while waiting:
             node: Any = waiting.pop()
             if node in self._claimed:
@@ -172,23 +172,23 @@ def _tensors(tree: Any) -> Iterator[Tensor]:
     elif isinstance(tree, HeadOutput):
         yield from tree.tensors().values()
     elif isinstance(tree, Mapping):
-        for held in tree.values():
-            yield from _tensors(held)
+        for branch in tree.values():
+            yield from _tensors(branch)
     elif isinstance(tree, list | tuple):
-        for held in tree:
-            yield from _tensors(held)
+        for branch in tree:
+            yield from _tensors(branch)
 
 
 def _finite(tensors: Sequence[Tensor]) -> bool:
-    return all(bool(torch.isfinite(held).all()) for held in tensors)
+    return all(bool(torch.isfinite(tensor).all()) for tensor in tensors)
 
 
 def _largest(tensors: Sequence[Tensor]) -> Tensor | None:
-    sizes = [held.detach().abs().max().float() for held in tensors if held.numel()]
+    sizes = [tensor.detach().abs().max().float() for tensor in tensors if tensor.numel()]
     return torch.stack(sizes).max() if sizes else None
 
 
-def _number(held: Tensor | None) -> float | None:
+def _number(scalar: Tensor | None) -> float | None:
     """For a file; what is not finite is none."""
-    value = math.nan if held is None else float(held)
+    value = math.nan if scalar is None else float(scalar)
     return value if math.isfinite(value) else None

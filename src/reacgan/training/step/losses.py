@@ -4,8 +4,8 @@
     L_G = adversarial_G(D(fake))          + lambda * head_G(fake)       + terms_G
 
 No loop, no logging, no transfer to the host. Each formula is made of the same four parts, so that a
-batch can also be worked off in pieces (``gradients.py``): images, what D says of them, the losses of
-what D says, and the further terms.
+batch can also be processed in parts (``gradients.py``): images, D's outputs on them, the losses of these
+outputs, and the further terms.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from reacgan.heads import HeadOutput
 from reacgan.losses import Step, Term
 from reacgan.losses.latent_optimisation import optimised_latents
 from reacgan.models import power_iteration_frozen, statistics_frozen
-from reacgan.training.players import Images, Latents, Outputs, Parts, Players
+from reacgan.training.step.objective import Images, Latents, Outputs, Parts, StepContext
 
 
 def discriminator_loss(
-    players: Players, real: Tensor, labels: Tensor, latents: Latents
+    context: StepContext, real: Tensor, labels: Tensor, latents: Latents
 ) -> tuple[Tensor, Parts, Outputs]:
     """Loss of one discriminator step.
 
@@ -36,26 +36,26 @@ def discriminator_loss(
     them here.
 
     Args:
-        players: G and D in training mode, their objective, and the moment.
+        context: G and D in training mode, their objective, and the moment.
         real: [N, C, H, W] in [-1, 1].
         labels: [N] int64, of the real images.
         latents: what the N fakes are made from.
 
     Returns:
-        The scalar to minimise, its parts, and what D said; all on the device.
+        The scalar to minimise, its parts, and D's outputs; all on the device.
     """
-    images = images_for_discriminator(players, real, labels, latents)
-    outputs = judged_by_discriminator(players, images)
-    loss, parts = discriminator_loss_of(players, outputs)
-    observe(players, outputs)
-    for name, term in discriminator_terms(players, images, outputs).items():
+    images = images_for_discriminator(context, real, labels, latents)
+    outputs = discriminator_outputs(context, images)
+    loss, parts = discriminator_loss_of(context, outputs)
+    observe(context, outputs)
+    for name, term in discriminator_terms(context, images, outputs).items():
         loss = loss + term
         parts[name] = term
     return loss, parts, outputs
 
 
 def generator_loss(
-    players: Players,
+    context: StepContext,
     latents: Latents,
     real: Tensor | None = None,
     labels: Tensor | None = None,
@@ -64,114 +64,116 @@ def generator_loss(
 
     Real images and their labels are needed where the objective says ``g_needs_real``.
     """
-    images = images_for_generator(players, latents, real, labels)
-    outputs = judged_for_generator(players, images)
-    loss, parts = generator_loss_of(players, outputs)
-    for name, term in generator_terms(players, images, outputs).items():
+    images = images_for_generator(context, latents, real, labels)
+    outputs = generator_outputs(context, images)
+    loss, parts = generator_loss_of(context, outputs)
+    for name, term in generator_terms(context, images, outputs).items():
         loss = loss + term
         parts[name] = term
     return loss, parts, outputs
 
 
-# -- what D looks at
+# -- images
 
 
 def images_for_discriminator(
-    players: Players, real: Tensor, labels: Tensor, latents: Latents
+    context: StepContext, real: Tensor, labels: Tensor, latents: Latents
 ) -> Images:
     """Fakes without a graph (but of moved latents), and real images, some of them posing fakes."""
-    moved = players.objective.latent_optimisation is not None
-    with nullcontext() if moved else torch.no_grad(), statistics_frozen(players.generator):
-        z, cost = _moved_latents(players, latents, "noise/d")
-        fake = players.generator(z, latents.labels, players.draws("noise/d")).to(real.dtype)
-    if players.objective.apa is not None:
-        real, labels = players.objective.apa(
-            (real, labels), (fake.detach(), latents.labels), players.draws("apa")
+    moved = context.objective.latent_optimisation is not None
+    with nullcontext() if moved else torch.no_grad(), statistics_frozen(context.generator):
+        z, cost = _moved_latents(context, latents, "noise/d")
+        fake = context.generator(z, latents.labels, context.draws("noise/d")).to(real.dtype)
+    if context.objective.apa is not None:
+        real, labels = context.objective.apa(
+            (real, labels), (fake.detach(), latents.labels), context.draws("apa")
         )
     return Images(fake, latents.labels, z, real, labels, cost)
 
 
 def images_for_generator(
-    players: Players, latents: Latents, real: Tensor | None, labels: Tensor | None
+    context: StepContext, latents: Latents, real: Tensor | None, labels: Tensor | None
 ) -> Images:
     """Fakes with their graph."""
-    z, cost = _moved_latents(players, latents, "noise/g")
-    fake = players.generator(z, latents.labels, players.draws("noise/g"))
+    z, cost = _moved_latents(context, latents, "noise/g")
+    fake = context.generator(z, latents.labels, context.draws("noise/g"))
     return Images(fake, latents.labels, z, real, labels, cost)
 
 
-def _moved_latents(players: Players, latents: Latents, noise: str) -> tuple[Tensor, Tensor | None]:
-    config = players.objective.latent_optimisation
+def _moved_latents(
+    context: StepContext, latents: Latents, noise: str
+) -> tuple[Tensor, Tensor | None]:
+    config = context.objective.latent_optimisation
     if config is None:
         return latents.z, None
 
     def score(z: Tensor) -> Tensor:
-        fake = players.generator(z, latents.labels, players.draws(noise))
-        output: HeadOutput = players.discriminator(fake, latents.labels)
+        fake = context.generator(z, latents.labels, context.draws(noise))
+        output: HeadOutput = context.discriminator(fake, latents.labels)
         return output.score
 
-    with _without_traces(players.generator, players.discriminator):
-        return optimised_latents(config, score, latents.z, players.draws("latents/moved"))
+    with _without_traces(context.generator, context.discriminator):
+        return optimised_latents(config, score, latents.z, context.draws("latents/moved"))
 
 
-# -- what D says
+# -- outputs of D
 
 
-def judged_by_discriminator(players: Players, images: Images) -> Outputs:
+def discriminator_outputs(context: StepContext, images: Images) -> Outputs:
     """D on augmented fake and real images."""
-    augment, draws = players.objective.augment, players.draws
+    augment, draws = context.objective.augment, context.draws
     if images.real is None or images.labels is None:
         raise RuntimeError("D's step needs real images")
-    on_real, on_fake = players.discriminator.compare(
+    on_real, on_fake = context.discriminator.compare(
         (augment(images.real, draws("augment/real")), images.labels),
         (augment(images.fake, draws("augment/fake")), images.fake_labels),
     )
     return replace(on_fake, latents=images.z), on_real
 
 
-def judged_for_generator(players: Players, images: Images) -> Outputs:
+def generator_outputs(context: StepContext, images: Images) -> Outputs:
     """D on augmented fakes, and without a graph on augmented real images where they are needed."""
-    augment, draws = players.objective.augment, players.draws
-    on_fake = players.discriminator(augment(images.fake, draws("augment/g")), images.fake_labels)
+    augment, draws = context.objective.augment, context.draws
+    on_fake = context.discriminator(augment(images.fake, draws("augment/g")), images.fake_labels)
     on_fake = replace(on_fake, latents=images.z)
     if images.real is None or images.labels is None:
         return (on_fake,)
     # A step holds one power iteration, that of the first pass.
-    with torch.no_grad(), power_iteration_frozen(players.discriminator):
-        on_real = players.discriminator(
+    with torch.no_grad(), power_iteration_frozen(context.discriminator):
+        on_real = context.discriminator(
             augment(images.real, draws("augment/g/real")), images.labels
         )
     return on_fake, on_real
 
 
-# -- losses of what D says
+# -- losses of outputs
 
 
-def discriminator_loss_of(players: Players, outputs: Outputs) -> tuple[Tensor, Parts]:
+def discriminator_loss_of(context: StepContext, outputs: Outputs) -> tuple[Tensor, Parts]:
     """Adversarial and conditioning loss of D, from outputs alone."""
     on_fake, on_real = outputs
-    adversarial = players.objective.adversarial.d(on_real.score, on_fake.score)
-    conditioning = players.discriminator.head.d_loss(on_real, on_fake)
+    adversarial = context.objective.adversarial.d(on_real.score, on_fake.score)
+    conditioning = context.discriminator.head.d_loss(on_real, on_fake)
     parts = {
         "d/adversarial": adversarial,
         "d/conditioning": conditioning,
         "d/score_real": on_real.score.float().mean(),
         "d/score_fake": on_fake.score.float().mean(),
     }
-    weight = players.objective.conditioning_weight * players.strength
+    weight = context.objective.conditioning_weight * context.strength
     return adversarial + weight * conditioning, parts
 
 
-def generator_loss_of(players: Players, outputs: Outputs) -> tuple[Tensor, Parts]:
+def generator_loss_of(context: StepContext, outputs: Outputs) -> tuple[Tensor, Parts]:
     """Adversarial and conditioning loss of G, from outputs alone."""
-    objective, on_fake = players.objective, outputs[0]
+    objective, on_fake = context.objective, outputs[0]
     real_score = outputs[1].score if objective.adversarial.paired else None
-    adversarial = objective.adversarial.g(_best(on_fake.score, players.top_share), real_score)
-    conditioning = players.discriminator.head.g_loss(on_fake)
+    adversarial = objective.adversarial.g(_best(on_fake.score, context.top_share), real_score)
+    conditioning = context.discriminator.head.g_loss(on_fake)
     parts = {"g/adversarial": adversarial, "g/conditioning": conditioning}
     weight = objective.g_conditioning_weight
     weight = objective.conditioning_weight if weight is None else weight
-    return adversarial + weight * players.strength * conditioning, parts
+    return adversarial + weight * context.strength * conditioning, parts
 
 
 def _best(score: Tensor, share: float) -> Tensor:
@@ -185,30 +187,30 @@ def _best(score: Tensor, share: float) -> Tensor:
 # -- further terms
 
 
-def observe(players: Players, outputs: Outputs) -> None:
-    """Show terms what D says of the whole batch, before they are worked out."""
+def observe(context: StepContext, outputs: Outputs) -> None:
+    """Show terms D's outputs on the whole batch, before the terms are computed."""
     on_fake, on_real = outputs
     with torch.no_grad():
-        for term in players.objective.terms.values():
+        for term in context.objective.terms.values():
             term.observe(on_real, on_fake)
 
 
-def discriminator_terms(players: Players, images: Images, outputs: Outputs) -> Parts:
+def discriminator_terms(context: StepContext, images: Images, outputs: Outputs) -> Parts:
     """Weighted terms of D's loss that are due, by name."""
     streams = {"real": "augment/real", "fake": "augment/fake", "noise": "noise/d"}
-    step, due = _step(players, images, outputs, streams), _due(players)
-    with _without_traces(players.generator, players.discriminator):
-        found = {f"d/{name}": _weighed(term, term.d_term(step)) for name, term in due.items()}
-    return _with_cost(players, images, found, "d/latent_cost")
+    step, due = _step(context, images, outputs, streams), _due(context)
+    with _without_traces(context.generator, context.discriminator):
+        terms = {f"d/{name}": _weighed(term, term.d_term(step)) for name, term in due.items()}
+    return _with_cost(context, images, terms, "d/latent_cost")
 
 
-def generator_terms(players: Players, images: Images, outputs: Outputs) -> Parts:
+def generator_terms(context: StepContext, images: Images, outputs: Outputs) -> Parts:
     """Weighted terms of G's loss that are due, by name."""
     streams = {"real": "augment/g/real", "fake": "augment/g", "noise": "noise/g"}
-    step, due = _step(players, images, outputs, streams), _due(players)
-    with _without_traces(players.generator, players.discriminator):
-        found = {f"g/{name}": _weighed(term, term.g_term(step)) for name, term in due.items()}
-    return _with_cost(players, images, found, "g/latent_cost")
+    step, due = _step(context, images, outputs, streams), _due(context)
+    with _without_traces(context.generator, context.discriminator):
+        terms = {f"g/{name}": _weighed(term, term.g_term(step)) for name, term in due.items()}
+    return _with_cost(context, images, terms, "g/latent_cost")
 
 
 @contextmanager
@@ -221,9 +223,9 @@ def _without_traces(*networks: nn.Module) -> Iterator[None]:
         yield
 
 
-def _due(players: Players) -> dict[str, Term]:
-    terms = players.objective.terms
-    return {name: term for name, term in terms.items() if players.index % term.every == 0}
+def _due(context: StepContext) -> dict[str, Term]:
+    terms = context.objective.terms
+    return {name: term for name, term in terms.items() if context.index % term.every == 0}
 
 
 def _weighed(term: Term, value: Tensor | None) -> Tensor | None:
@@ -231,26 +233,28 @@ def _weighed(term: Term, value: Tensor | None) -> Tensor | None:
 
 
 def _with_cost(
-    players: Players, images: Images, found: Mapping[str, Tensor | None], name: str
+    context: StepContext, images: Images, terms: Mapping[str, Tensor | None], name: str
 ) -> Parts:
-    parts = {key: value for key, value in found.items() if value is not None}
-    config = players.objective.latent_optimisation
+    parts = {key: value for key, value in terms.items() if value is not None}
+    config = context.objective.latent_optimisation
     if images.cost is not None and config is not None:
         parts[name] = config.cost * images.cost
     return parts
 
 
-def _step(players: Players, images: Images, outputs: Outputs, streams: Mapping[str, str]) -> Step:
+def _step(
+    context: StepContext, images: Images, outputs: Outputs, streams: Mapping[str, str]
+) -> Step:
     """``streams``: the draws that the main pass augmented with, and that it made noise of."""
     return Step(
-        judge=players.discriminator,
-        augment=lambda x, role: players.objective.augment(
-            x, players.draws(streams.get(role, f"augment/{role}"))
+        judge=context.discriminator,
+        augment=lambda x, role: context.objective.augment(
+            x, context.draws(streams.get(role, f"augment/{role}"))
         ),
-        view=lambda x, stream: second_view(x, players.draws(f"view/{stream}")),
-        generate=lambda z, labels: players.generator(z, labels, players.draws(streams["noise"])),
-        generator=players.generator,
-        draws=players.draws,
+        view=lambda x, stream: second_view(x, context.draws(f"view/{stream}")),
+        generate=lambda z, labels: context.generator(z, labels, context.draws(streams["noise"])),
+        generator=context.generator,
+        draws=context.draws,
         z=images.z,
         fake=images.fake,
         fake_labels=images.fake_labels,

@@ -1,16 +1,16 @@
-"""Steps that are looked at: one that is not finite is named, and made again in a plain way.
+"""Steps that are checked: one that is not finite is named, and made again by plain operations.
 
-Nothing is looked at while all goes well, since looking waits for the device. Once a run has met a number
-that is not finite it goes over its last steps again (:mod:`reacgan.training.recovery`), and these are made
-here. Which step is made again, and how, is a function of the state alone: a run that is interrupted
-afterwards and resumed has the same bits.
+Nothing is checked while all goes well, since checking waits for the device. Once a run has met a number
+that is not finite it goes over its last steps again (``rewind.py``), and these are made here. Which step
+is made again, and how, is a function of the state alone: a run that is interrupted afterwards and resumed
+has the same bits.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -20,13 +20,12 @@ from torch import nn
 from reacgan import distributed
 from reacgan.extractors.arithmetic import allow_tf32
 from reacgan.models import plain_operations
-from reacgan.training.captured import Snapshot, Work
 from reacgan.training.engine import Engine
+from reacgan.training.execution.verify import Buffers, Way
 from reacgan.training.journal import NonFiniteError
-from reacgan.training.naming import LOSSES, FirstFault, first_fault
-from reacgan.training.proof import Result, Way
-from reacgan.training.speed import Ways
+from reacgan.training.recovery.first_fault import LOSSES, FirstFault, first_fault
 from reacgan.training.state import TrainState, sums_not_finite
+from reacgan.training.step.work import Result, Work
 
 _SWITCHES = ("merged_convolutions", "merged_passes", "fused_layers")
 _STEPS = {
@@ -36,33 +35,34 @@ _STEPS = {
 
 
 class Careful:
-    """Makes a run's steps, all processes together, and looks at each.
+    """Makes a run's steps, all processes together, and checks each.
 
     Args:
-        ways: how steps are made otherwise.
+        way: how steps are made otherwise.
         modules: all that takes part in a step, by name: both networks, and what adapts.
         engine: of the run.
     """
 
-    def __init__(self, ways: Ways, modules: Mapping[str, nn.Module], engine: Engine) -> None:
+    def __init__(self, way: Way, modules: Mapping[str, nn.Module], engine: Engine) -> None:
+        self.on = False
+        """Whether the steps of this cycle are checked."""
         self.until = 0
-        """Steps before so many images seen are looked at."""
+        """Steps before so many images seen are checked."""
         self.made_again = 0
-        """How many steps have been made again since the run began to look."""
-        self.events: list[dict[str, Any]] = []
-        """What was made again and has not been told yet."""
-        self._ways = ways
+        """How many steps have been made again since the run went back."""
+        self._events: list[dict[str, Any]] = []
+        self._way = way
         self._modules = modules
         self._engine = engine
 
     def run(self, work: Work, images_seen: int) -> Result:
-        """As :meth:`Ways.run`, but finite.
+        """As :meth:`Work.run`, but finite.
 
         Raises:
             NonFiniteError: the step is not finite in the plain way either.
         """
-        before = Snapshot(list(self._modules.values()))
-        result = self._ways.run(work)
+        before = Buffers(list(self._modules.values()))
+        result = self._way(work)
         wrong = self._wrong(work, result)
         if not self._on_any(bool(wrong)):
             return result
@@ -74,7 +74,7 @@ class Careful:
             wrong = self._wrong(work, result)
             if not self._on_any(bool(wrong)):
                 self.made_again += 1
-                self.events.append(_event(work, images_seen, fault, words))
+                self._events.append(_event(work, images_seen, fault, words))
                 return result
         before.restore()
         raise NonFiniteError(
@@ -82,6 +82,16 @@ class Careful:
             f"in {_STEPS[work.formula.__name__]} at {images_seen:,}",
             first=str(fault),
         )
+
+    def take_events(self) -> list[dict[str, Any]]:
+        """What was made again since the last call, for the journal."""
+        events, self._events = self._events, []
+        return events
+
+    def reset(self) -> None:
+        """The run goes on from an earlier state: nothing is to be checked."""
+        self.until = self.made_again = 0
+        self._events.clear()
 
     def check(self, state: TrainState) -> None:
         """After a cycle of such steps; raises NonFiniteError where an optimiser has spoilt the state."""
@@ -98,22 +108,22 @@ class Careful:
 
     def _wrong(self, work: Work, result: Result) -> list[str]:
         """Names of losses, buffers and gradients that are not finite, or too long for a square."""
-        networks, own = self._modules.items(), {id(held) for held in work.parameters}
+        networks, own = self._modules.items(), {id(parameter) for parameter in work.parameters}
         named = {
-            f"gradient of {root}.{name}": held.grad
+            f"gradient of {root}.{name}": parameter.grad
             for root, module in networks
-            for name, held in module.named_parameters()
-            if id(held) in own and held.grad is not None
+            for name, parameter in module.named_parameters()
+            if id(parameter) in own and parameter.grad is not None
         }
         # Adam keeps squares.
-        lengths = torch._foreach_norm([held.detach() for held in named.values()])
+        lengths = torch._foreach_norm([gradient.detach() for gradient in named.values()])
         values = {
             **result[0],
             **{
-                f"{root}.{name}": held
+                f"{root}.{name}": buffer
                 for root, module in networks
-                for name, held in module.named_buffers()
-                if held.is_floating_point()
+                for name, buffer in module.named_buffers()
+                if buffer.is_floating_point()
             },
             **dict(zip(named, lengths, strict=True)),
         }
@@ -125,30 +135,35 @@ class Careful:
 
     def _first(self, work: Work) -> FirstFault:
         """The first fault of all processes."""
-        found: list[Result] = []
-        with _uncompiled(self._ways):
-            fault = first_fault(lambda: found.append(work.run()), self._modules)
+        results: list[Result] = []
+        with self._uncompiled():
+            fault = first_fault(lambda: results.append(work.run()), self._modules)
         if fault is None or fault.module == LOSSES:
-            wrong = self._wrong(work, found[0])
-            parts = [name for name in wrong if name in found[0][0]]
+            wrong = self._wrong(work, results[0])
+            parts = [name for name in wrong if name in results[0][0]]
             if fault is not None and parts:
                 fault = replace(fault, module=f"{LOSSES} ({parts[0]})", direction="forward")
             elif fault is None and wrong:  # a sum over processes, or a square
                 fault = FirstFault(1 << 62, wrong[0], "forward" if parts else "backward")
-        told = distributed.share_texts(
+        texts = distributed.share_texts(
             json.dumps(asdict(fault) if fault is not None else None), self._engine.device
         )
-        faults = [FirstFault(**held) for held in map(json.loads, told) if held is not None]
+        faults = [FirstFault(**fields) for fields in map(json.loads, texts) if fields is not None]
         if faults:
-            return min(faults, key=lambda held: held.order)
-        return FirstFault(0, "a recording or compiled code", "forward")
+            return min(faults, key=lambda fault: fault.order)
+        return FirstFault(0, "a CUDA graph or compiled code", "forward")
+
+    def _uncompiled(self) -> AbstractContextManager[object]:
+        if self._engine.speed.compile:
+            return torch.compiler.set_stance("force_eager")
+        return nullcontext()
 
     def _plain_ways(self) -> Iterator[tuple[str, Way]]:
         """Ways that a step may be made in where its own fails, with words; the first finite one counts."""
         speed, narrow = self._engine.speed, self._engine.precision == "bfloat16"
 
         def plainly(work: Work) -> Result:
-            with _uncompiled(self._ways), ExitStack() as stack:
+            with self._uncompiled(), ExitStack() as stack:
                 for module in self._modules.values():
                     stack.enter_context(plain_operations(module, _SWITCHES))
                 return work.run()
@@ -170,17 +185,8 @@ def _event(work: Work, images_seen: int, fault: FirstFault, words: str) -> dict[
         "at": images_seen,
         "message": f"{step} at {images_seen:,} images was not finite ({fault}); it was made again "
         f"{words}, and the run goes on",
-        **{name: held for name, held in asdict(fault).items() if name != "order"},
+        **{name: value for name, value in asdict(fault).items() if name != "order"},
     }
-
-
-@contextmanager
-def _uncompiled(ways: Ways) -> Iterator[None]:
-    if ways.compiled is None:
-        yield
-        return
-    with torch.compiler.set_stance("force_eager"):
-        yield
 
 
 @contextmanager

@@ -46,19 +46,19 @@ from reacgan.files import write_text
 from reacgan.models.trained import TrainedGenerator
 from reacgan.sampling import with_statistics
 from reacgan.training.best import Best, is_later, is_periodic, selection_of
-from reacgan.training.loop import Trainer
+from reacgan.training.context import RunContext
 
 MOST = 10_000
 """Images of a periodic score, where nothing is said."""
 
 
-def periodic_scores(trainer: Trainer, data: ImageData, folder: Path) -> PeriodicScores | None:
-    """What ``scores.every`` asks for, or None; scores after the state at hand are forgotten."""
-    if trainer.experiment.scores.every is None:
+def periodic_scores(run: RunContext) -> PeriodicScores | None:
+    """What ``scores.every`` asks for, or None; scores after the present state are forgotten."""
+    if run.experiment.scores.every is None:
         return None
-    found = PeriodicScores(trainer.experiment, data, folder, trainer.engine.device)
-    found.back_to(trainer.state.images_seen)
-    return found
+    scores = PeriodicScores(run.experiment, run.data, run.folder.path, run.engine.device)
+    scores.back_to(run.images_seen)
+    return scores
 
 
 class PeriodicScores:

@@ -1,10 +1,10 @@
-"""What the numbers of a run say about it: collapse, divergence, a discriminator that knows by heart.
+"""What the numbers of a run say about it: collapse, divergence, a discriminator that overfits.
 
-Pure functions of numbers. A *look* is what is known at one moment: the signals of a few
-generated images and the journal's means since the look before. :func:`judge` reads a run's looks and
-names what is wrong at the last. The thresholds of a mode collapse were set by hand, on the one run
-that is known to have collapsed and some that have not; those of the other kinds are bounds that no
-run has been seen to cross.
+Pure functions of numbers. A *snapshot* is what is known at one moment: the signals of a few generated
+images and the journal's means since the snapshot before. :func:`check` reads a run's snapshots and names
+what is wrong at the last. The thresholds of a mode collapse were set by hand, on the one run that is known
+to have collapsed and some that have not; those of the other kinds are bounds that no run has been seen to
+cross.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ TIMES_HIGHEST = {"adversarial": 3.0, "conditioning": 2.0}
 DEVIATIONS = 10.0
 _FLOOR = 1.0
 _WARM_UP_STEPS = 1_000
-_EARLIER_LOOKS = 3
+_EARLIER_SNAPSHOTS = 3
 
 SIGN_AT = {"hinge": 0.0, "non_saturating": 0.0, "least_squares": 0.5}
 """The score at which D is undecided, of the losses that have one; scores of the others drift."""
@@ -45,7 +45,7 @@ SIGN_AT = {"hinge": 0.0, "non_saturating": 0.0, "least_squares": 0.5}
 ADVICE = {
     "mode_collapse": (
         "go back to a state from before it; lower the learning rates, or add an augmentation "
-        "(augment.name=diffaug), or take a head without a classifier (d2dce)"
+        "(augment.name=diffaug), or take a head without a classifier, such as ReACGAN's"
     ),
     "scores_fell": "take the best state (best/), or go back and lower the learning rates",
     "class_collapse": (
@@ -55,15 +55,15 @@ ADVICE = {
         "take an adaptive augmentation (augment.name=ada), more images, or a penalty such as r1"
     ),
     "divergence": "lower the learning rates (d_optimizer.lr, g_optimizer.lr), or add a penalty such as r1",
-    "conditioning_explosion": "lower loss.conditioning_weight or d_optimizer.lr, or take the head d2dce",
+    "conditioning_explosion": "lower loss.conditioning_weight or d_optimizer.lr, or take ReACGAN's head",
     "not_finite": "lower the learning rates, or take training.precision=float32",
 }
 """What may help, for each kind of finding."""
 
 
 @dataclass(frozen=True)
-class Nature:
-    """What judging needs to know of an experiment and its data."""
+class RunFacts:
+    """What the checks need to know of an experiment and its data."""
 
     chance: float
     """D's adversarial loss where all scores are 0; 0 for losses without such a level."""
@@ -80,7 +80,7 @@ class Nature:
 
 
 @dataclass(frozen=True)
-class Look:
+class Snapshot:
     """What was known at one moment: signals by name, and means of journal names (``d/...``)."""
 
     images_seen: int
@@ -95,30 +95,30 @@ class Finding:
     evidence: dict[str, float]
 
 
-def judge(looks: Sequence[Look], nature: Nature) -> list[Finding]:
-    """What is wrong at the last of a run's looks, given the earlier ones."""
-    if not looks:
+def check(snapshots: Sequence[Snapshot], facts: RunFacts) -> list[Finding]:
+    """What is wrong at the last of a run's snapshots, given the earlier ones."""
+    if not snapshots:
         return []
-    found = [
-        _mode_collapse(looks, nature) or _recall_fell(looks),
-        _scores_fell(looks),
-        _class_collapse(looks, nature),
-        _discriminator_overfit(looks[-1], nature),
-        _divergence(looks, nature),
-        _conditioning_explosion(looks),
+    findings = [
+        _mode_collapse(snapshots, facts) or _recall_fell(snapshots),
+        _scores_fell(snapshots),
+        _class_collapse(snapshots, facts),
+        _discriminator_overfit(snapshots[-1], facts),
+        _divergence(snapshots, facts),
+        _conditioning_explosion(snapshots),
     ]
-    return [finding for finding in found if finding is not None]
+    return [finding for finding in findings if finding is not None]
 
 
-def _mode_collapse(looks: Sequence[Look], nature: Nature) -> Finding | None:
+def _mode_collapse(snapshots: Sequence[Snapshot], facts: RunFacts) -> Finding | None:
     """Variety is low, and far below what it was when classes were as distinct as they are now.
 
     While classes still separate, variety within them falls in healthy runs, too.
     """
-    now, best = _now_and_best(_as_distinct(looks, nature), "variety")
+    now, best = _now_and_best(_as_distinct(snapshots, facts), "variety")
     if now is None:
         return None
-    steps = looks[-1].images_seen / nature.cycle_images
+    steps = snapshots[-1].images_seen / facts.cycle_images
     gone = steps >= _WARM_UP_STEPS and now < NO_VARIETY
     fell = best >= LEAST_VARIETY > now and now < SHARE_OF_BEST_VARIETY * best
     if gone or fell:
@@ -126,91 +126,93 @@ def _mode_collapse(looks: Sequence[Look], nature: Nature) -> Finding | None:
     return None
 
 
-def _recall_fell(looks: Sequence[Look]) -> Finding | None:
+def _recall_fell(snapshots: Sequence[Snapshot]) -> Finding | None:
     """Where recall is scored: real images that the fakes once reached are out of reach.
 
-    What was found holds until the next score, which may come only every few looks.
+    A finding holds until the next score, which may come only every few snapshots.
     """
-    held = _scored(looks, "score/recall")
-    if held and max(held) >= RECALL_ONCE and held[-1] < SHARE_OF_BEST_RECALL * max(held):
-        return Finding("mode_collapse", {"recall": held[-1], "best": max(held)})
+    scores = _scored(snapshots, "score/recall")
+    if scores and max(scores) >= RECALL_ONCE and scores[-1] < SHARE_OF_BEST_RECALL * max(scores):
+        return Finding("mode_collapse", {"recall": scores[-1], "best": max(scores)})
     return None
 
 
-def _scores_fell(looks: Sequence[Look]) -> Finding | None:
+def _scores_fell(snapshots: Sequence[Snapshot]) -> Finding | None:
     """Where FID is scored: far above its lowest, as published runs are after their best point."""
-    held = _scored(looks, "score/fid")
-    if held and held[-1] > TIMES_BEST_FID * min(held):
-        return Finding("scores_fell", {"fid": held[-1], "best": min(held)})
+    scores = _scored(snapshots, "score/fid")
+    if scores and scores[-1] > TIMES_BEST_FID * min(scores):
+        return Finding("scores_fell", {"fid": scores[-1], "best": min(scores)})
     return None
 
 
-def _scored(looks: Sequence[Look], name: str) -> list[float]:
-    return [look.numbers[name] for look in looks if name in look.numbers]
+def _scored(snapshots: Sequence[Snapshot], name: str) -> list[float]:
+    return [snapshot.numbers[name] for snapshot in snapshots if name in snapshot.numbers]
 
 
-def _as_distinct(looks: Sequence[Look], nature: Nature) -> Sequence[Look]:
-    """The looks at which classes were about as distinct as ever; all of a run without labels.
+def _as_distinct(snapshots: Sequence[Snapshot], facts: RunFacts) -> Sequence[Snapshot]:
+    """The snapshots at which classes were about as distinct as ever; all of a run without labels.
 
     As distinct as real classes is distinct enough: what has collapsed may be more so.
     """
-    if not nature.conditional or "contrast" not in looks[-1].numbers:
-        return looks
-    highest = min(max(look.numbers.get("contrast", 0.0) for look in looks), 1.0)
-    kept = [
-        look for look in looks[:-1] if look.numbers.get("contrast", 0.0) >= AS_DISTINCT * highest
+    if not facts.conditional or "contrast" not in snapshots[-1].numbers:
+        return snapshots
+    highest = min(max(snapshot.numbers.get("contrast", 0.0) for snapshot in snapshots), 1.0)
+    distinct = [
+        snapshot
+        for snapshot in snapshots[:-1]
+        if snapshot.numbers.get("contrast", 0.0) >= AS_DISTINCT * highest
     ]
-    return [*kept, looks[-1]]
+    return [*distinct, snapshots[-1]]
 
 
-def _class_collapse(looks: Sequence[Look], nature: Nature) -> Finding | None:
-    now, best = _now_and_best(looks, "contrast")
-    seen = looks[-1].images_seen
-    if now is None or not nature.conditional or seen < nature.labels_from:
+def _class_collapse(snapshots: Sequence[Snapshot], facts: RunFacts) -> Finding | None:
+    now, best = _now_and_best(snapshots, "contrast")
+    seen = snapshots[-1].images_seen
+    if now is None or not facts.conditional or seen < facts.labels_from:
         return None
     fell = best >= CONTRAST_ONCE and now < SHARE_OF_BEST_CONTRAST * best
-    shown = seen - nature.labels_from
-    enough = shown >= max(2 * _WARM_UP_STEPS * nature.cycle_images, 500 * nature.num_classes)
+    shown = seen - facts.labels_from
+    enough = shown >= max(2 * _WARM_UP_STEPS * facts.cycle_images, 500 * facts.num_classes)
     if fell or (enough and now < NO_CONTRAST):
         return Finding("class_collapse", {"contrast": now, "best": best})
     return None
 
 
-def _discriminator_overfit(look: Look, nature: Nature) -> Finding | None:
-    sure, passes = look.numbers.get("real_sign"), look.images_seen / nature.images
+def _discriminator_overfit(snapshot: Snapshot, facts: RunFacts) -> Finding | None:
+    sure, passes = snapshot.numbers.get("real_sign"), snapshot.images_seen / facts.images
     if sure is None or sure < SURE_OF_REAL or passes < PASSES:
         return None
     return Finding("discriminator_overfit", {"real_sign": sure, "passes": passes})
 
 
-def _divergence(looks: Sequence[Look], nature: Nature) -> Finding | None:
-    numbers, steps = looks[-1].numbers, looks[-1].images_seen / nature.cycle_images
+def _divergence(snapshots: Sequence[Snapshot], facts: RunFacts) -> Finding | None:
+    numbers, steps = snapshots[-1].numbers, snapshots[-1].images_seen / facts.cycle_images
     loss = numbers.get("d/adversarial")
-    if loss is not None and nature.chance > 0 and loss < DISCRIMINATOR_WINS * nature.chance:
-        return Finding("divergence", {"d/adversarial": loss, "chance": nature.chance})
-    most = TIMES_CHANCE * nature.chance or BEYOND_ALL
+    if loss is not None and facts.chance > 0 and loss < DISCRIMINATOR_WINS * facts.chance:
+        return Finding("divergence", {"d/adversarial": loss, "chance": facts.chance})
+    most = TIMES_CHANCE * facts.chance or BEYOND_ALL
     for name in ("d/adversarial", "g/adversarial"):
         if abs(numbers.get(name, 0.0)) > most:
             return Finding("divergence", {name: numbers[name], "most": most})
     if steps >= _WARM_UP_STEPS and numbers.get("flat", 0.0) > MOST_PIXELS:
         return Finding("divergence", {"flat": numbers["flat"]})
     drifting = ("g/adversarial", "d/score_real", "d/score_fake")
-    names = ("d/adversarial", *(() if nature.undecided is None else drifting))
-    return _first(_explosion(looks, name, "divergence") for name in names)
+    names = ("d/adversarial", *(() if facts.undecided is None else drifting))
+    return _first(_explosion(snapshots, name, "divergence") for name in names)
 
 
-def _conditioning_explosion(looks: Sequence[Look]) -> Finding | None:
+def _conditioning_explosion(snapshots: Sequence[Snapshot]) -> Finding | None:
     names = ("d/conditioning", "g/conditioning")
-    return _first(_explosion(looks, name, "conditioning_explosion") for name in names)
+    return _first(_explosion(snapshots, name, "conditioning_explosion") for name in names)
 
 
-def _explosion(looks: Sequence[Look], name: str, kind: str) -> Finding | None:
+def _explosion(snapshots: Sequence[Snapshot], name: str, kind: str) -> Finding | None:
     """Far above its own median, in deviations and in times, and above all that was before.
 
-    The first look does not count: losses fall from anywhere there.
+    The first snapshot does not count: losses fall from anywhere there.
     """
-    levels = [abs(look.numbers[name]) for look in looks[1:] if name in look.numbers]
-    if len(levels) <= _EARLIER_LOOKS or name not in looks[-1].numbers:
+    levels = [abs(snapshot.numbers[name]) for snapshot in snapshots[1:] if name in snapshot.numbers]
+    if len(levels) <= _EARLIER_SNAPSHOTS or name not in snapshots[-1].numbers:
         return None
     *earlier, now = levels
     family = "conditioning" if name.endswith("conditioning") else "adversarial"
@@ -222,12 +224,14 @@ def _explosion(looks: Sequence[Look], name: str, kind: str) -> Finding | None:
         and now > TIMES_HIGHEST[family] * max(*earlier, _FLOOR)
         and now > median + DEVIATIONS * deviation
     ):
-        return Finding(kind, {name: looks[-1].numbers[name], "median": median})
+        return Finding(kind, {name: snapshots[-1].numbers[name], "median": median})
     return None
 
 
-def _now_and_best(looks: Sequence[Look], name: str) -> tuple[float | None, float]:
-    return looks[-1].numbers.get(name), max(look.numbers.get(name, 0.0) for look in looks)
+def _now_and_best(snapshots: Sequence[Snapshot], name: str) -> tuple[float | None, float]:
+    return snapshots[-1].numbers.get(name), max(
+        snapshot.numbers.get(name, 0.0) for snapshot in snapshots
+    )
 
 
 def _first(findings: Iterable[Finding | None]) -> Finding | None:

@@ -1,8 +1,9 @@
-"""What a step is made with: the two networks, what they minimise, and what they look at."""
+"""What a step is given: networks, objective, moment, latents and images."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -36,7 +37,7 @@ class Objective:
 
 
 @dataclass(frozen=True)
-class Players:
+class StepContext:
     """The two networks, what they minimise, and the moment of the run."""
 
     generator: Generator
@@ -54,7 +55,7 @@ class Players:
 
 @dataclass(frozen=True)
 class Latents:
-    """What a generator makes images from: z [N, latent_dim] and labels [N]."""
+    """Inputs of a generator: z [N, latent_dim] and labels [N]."""
 
     z: Tensor
     labels: Tensor
@@ -62,7 +63,7 @@ class Latents:
 
 @dataclass(frozen=True)
 class Images:
-    """What D looks at in one step, before augmentation."""
+    """Inputs of the discriminator in one step, before augmentation."""
 
     fake: Tensor
     fake_labels: Tensor
@@ -73,6 +74,9 @@ class Images:
     """What moving z has cost (LOGAN)."""
 
 
+Autocast = Callable[[], AbstractContextManager[None]]
+Labelled = tuple[Tensor, Tensor]
+"""Images [N, C, H, W] and labels [N]."""
 Parts = dict[str, Tensor]
 Outputs = tuple[HeadOutput, ...]
 """(on fake,) or (on fake, on real)."""

@@ -28,8 +28,8 @@ class _Request:
     options: tuple[tuple[str, Any], ...]
 
     def drawn(self, draws: Draws) -> Tensor:
-        found: Tensor = getattr(draws, self.kind)(*self.shape, **dict(self.options))
-        return found
+        values: Tensor = getattr(draws, self.kind)(*self.shape, **dict(self.options))
+        return values
 
 
 @dataclass
@@ -52,32 +52,32 @@ class RecordedDraws(Draws):
     def __init__(self, opening: _Opening, true: Draws | None) -> None:
         self._opening = opening
         self._true = true
-        self._place = 0
+        self._next = 0
 
     def normal(self, count: int, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """As :meth:`Draws.normal`."""
-        return self._given("normal", (count, *shape), dtype=dtype)
+        return self._drawn("normal", (count, *shape), dtype=dtype)
 
     def uniform(self, count: int, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
         """As :meth:`Draws.uniform`."""
-        return self._given("uniform", (count, *shape), low=low, high=high)
+        return self._drawn("uniform", (count, *shape), low=low, high=high)
 
     def integers(self, count: int, *shape: int, low: int = 0, high: int) -> Tensor:
         """As :meth:`Draws.integers`."""
-        return self._given("integers", (count, *shape), low=low, high=high)
+        return self._drawn("integers", (count, *shape), low=low, high=high)
 
-    def _given(self, kind: str, shape: tuple[int, ...], **options: Any) -> Tensor:
-        request, held = _Request(kind, shape, tuple(options.items())), self._opening
+    def _drawn(self, kind: str, shape: tuple[int, ...], **options: Any) -> Tensor:
+        request, opening = _Request(kind, shape, tuple(options.items())), self._opening
         if self._true is not None:
-            held.requests.append(request)
-            held.buffers.append(request.drawn(self._true).clone())
-        elif self._place >= len(held.requests) or held.requests[self._place] != request:
+            opening.requests.append(request)
+            opening.buffers.append(request.drawn(self._true).clone())
+        elif self._next >= len(opening.requests) or opening.requests[self._next] != request:
             raise RuntimeError(
-                f"the step draws {kind} {list(shape)} from {held.stream!r}, which it did not when "
+                f"the step draws {kind} {list(shape)} from {opening.stream!r}, which it did not when "
                 "it was recorded"
             )
-        self._place += 1
-        return held.buffers[self._place - 1]
+        self._next += 1
+        return opening.buffers[self._next - 1]
 
 
 class Recording:
@@ -90,7 +90,7 @@ class Recording:
     def __init__(self, source: Source) -> None:
         self._source: Source | None = source
         self._openings: list[_Opening] = []
-        self._place = 0
+        self._next = 0
 
     def draws(self, stream: str) -> Draws:
         """What a step asks in place of the trainer.
@@ -102,17 +102,17 @@ class Recording:
             opening = _Opening(stream)
             self._openings.append(opening)
             return RecordedDraws(opening, self._source(stream))
-        if self._place >= len(self._openings) or self._openings[self._place].stream != stream:
+        if self._next >= len(self._openings) or self._openings[self._next].stream != stream:
             raise RuntimeError(
                 f"the step opens the stream {stream!r}, which it did not when it was recorded"
             )
-        self._place += 1
-        return RecordedDraws(self._openings[self._place - 1], None)
+        self._next += 1
+        return RecordedDraws(self._openings[self._next - 1], None)
 
     def rewind(self) -> None:
         """The next pass begins; it gets the buffers of the first one."""
         self._source = None
-        self._place = 0
+        self._next = 0
 
     def refill(self, source: Source) -> None:
         """Draw everything anew at another moment, into the same buffers."""

@@ -7,27 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from reacgan.config import Experiment
-from reacgan.training.captured import Work
-from reacgan.training.proof import TOLERANCE, Result, both_ways
+from reacgan.training.execution.verify import TOLERANCE, both_ways, first_line
+from reacgan.training.step.work import Result, Work
 
-# Terms whose backward pass goes through each network once; compiled code has no second derivative.
-_ONCE = {"lecam", "weight_clipping", "cr", "bcr", "zcr", "feature_matching"}
 # Compiled sums are in another order.
 _WIDER = 10.0
-
-
-def why_not(experiment: Experiment) -> str | None:
-    """Why this experiment's networks are not compiled; None where they can be."""
-    terms = [*experiment.penalties, *experiment.consistency]
-    twice = [name for name in terms if name not in _ONCE]
-    if experiment.loss.latent_optimisation is not None:
-        twice.append("latent_optimisation")
-    if experiment.training.recompute:
-        return "training.recompute works out blocks again, which compiled code does not"
-    if twice:
-        return f"{', '.join(twice)} differentiates twice, which compiled code cannot"
-    return None
 
 
 class Compiled:
@@ -49,7 +33,7 @@ class Compiled:
         self.off: str | None = None
         """Why compiling was given up."""
         self.news: list[str] = []
-        """What has not been told yet."""
+        """Messages that have not been read yet."""
         self._modules = modules
         self._tolerance = _WIDER * TOLERANCE[precision]
         self._proven: set[str] = set()
@@ -64,25 +48,20 @@ class Compiled:
         if kind in self._proven:
             return work.run()
         try:
-            found, wrong = both_ways(work, self._modules, _plain, Work.run, self._tolerance)
+            result, wrong = both_ways(work, self._modules, _plain, Work.run, self._tolerance)
         except Exception as error:
             self._give_up(f"{type(error).__name__}: {first_line(error)}")
             return _plain(work)
         if wrong is not None:
             self._give_up(wrong)
         self._proven.add(kind)
-        return found
+        return result
 
     def _give_up(self, reason: str) -> None:
         self.off = reason
-        self.news.append(f"networks are not compiled any more: {reason}")
+        self.news.append(f"torch.compile disabled: {reason}")
 
 
 def _plain(work: Work) -> Result:
     with torch.compiler.set_stance("force_eager"):
         return work.run()
-
-
-def first_line(error: Exception) -> str:
-    """The first line of its message."""
-    return str(error).strip().partition("\n")[0]

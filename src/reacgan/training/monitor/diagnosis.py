@@ -19,12 +19,12 @@ from reacgan import distributed
 from reacgan.heads import Head, HeadOutput
 from reacgan.heads.base import at_least_float32
 from reacgan.models import power_iteration_frozen
-from reacgan.training.gradients import Labelled
-from reacgan.training.loop import Trainer
-from reacgan.training.steps import images_for_discriminator
+from reacgan.training.step.builder import StepBuilder
+from reacgan.training.step.losses import images_for_discriminator
+from reacgan.training.step.objective import Labelled
 
 
-def diagnose(trainer: Trainer) -> dict[str, float]:
+def diagnose(steps: StepBuilder) -> dict[str, float]:
     """Measure this moment on the next batch of D, all its parts and processes.
 
     - ``classifier_gradient``: length of the gradient of the conditioning loss with respect to all
@@ -39,44 +39,39 @@ def diagnose(trainer: Trainer) -> dict[str, float]:
     The last two are of heads that know classes; a head without a conditioning loss has
     no gradient.
     """
-    head = trainer.state.discriminator.head
-    on_real, on_fake, latents = _features(trainer)
-    parameters = [held for held in head.parameters() if held.is_floating_point()]
-    required = [held.requires_grad for held in parameters]
+    head = steps.state.discriminator.head
+    on_real, on_fake, latents = _features(steps)
+    parameters = [weight for weight in head.parameters() if weight.is_floating_point()]
+    required = [weight.requires_grad for weight in parameters]
     try:
-        for held in parameters:
-            held.requires_grad_(True)
+        for weight in parameters:
+            weight.requires_grad_(True)
         head.eval()
         features = on_real[0].requires_grad_(True)
         pairs = zip(on_real, on_fake, strict=True)
-        both: HeadOutput = head(*(torch.cat(held) for held in pairs))
+        both: HeadOutput = head(*(torch.cat(pair) for pair in pairs))
         real, fake = both.split([len(features), len(on_fake[0])])
         loss = head.d_loss(real, replace(fake, latents=latents))
-        found = _gradients(loss, features, parameters)
+        values = _gradients(loss, features, parameters)
     finally:
         head.train()
-        for held, before in zip(parameters, required, strict=True):
-            held.requires_grad_(before)
-    found["feature_norm"] = float(features.detach().norm(dim=1).mean())
-    found.update(_belief(head, real))
-    return {name: _over_processes(value, features.device) for name, value in found.items()}
+        for weight, before in zip(parameters, required, strict=True):
+            weight.requires_grad_(before)
+    values["feature_norm"] = float(features.detach().norm(dim=1).mean())
+    values.update(_class_probability(head, real))
+    return {name: _over_processes(value, features.device) for name, value in values.items()}
 
 
-def _features(trainer: Trainer) -> tuple[Labelled, Labelled, Tensor]:
+def _features(steps: StepBuilder) -> tuple[Labelled, Labelled, Tensor]:
     """Of all parts of the next batch: features [N, F] and labels of real and fake, and z."""
-    engine = trainer.engine
-    generator, discriminator = trainer.state.generator, trainer.state.discriminator
-    players = trainer.players(trainer.experiment.training.batch)
-    parts = zip(
-        players,
-        *(half.chunk(len(players)) for half in trainer.real()),
-        trainer.latents("latents/d"),
-        strict=True,
-    )
-    held: list[tuple[Tensor, ...]] = []
-    for player, images, labels, latents in parts:
+    work, engine = steps.discriminator(), steps.engine
+    generator, discriminator = steps.state.generator, steps.state.discriminator
+    count = len(work.contexts)
+    halves = (half.chunk(count) for half in steps.real())
+    collected: list[tuple[Tensor, ...]] = []
+    for context, images, labels, latents in zip(work.contexts, *halves, work.latents, strict=True):
         with engine.autocast(), power_iteration_frozen(generator):
-            seen = images_for_discriminator(player, images, labels, latents)
+            seen = images_for_discriminator(context, images, labels, latents)
         if seen.real is None or seen.labels is None:
             raise RuntimeError("D's step needs real images")
         discriminator.eval()
@@ -86,8 +81,8 @@ def _features(trainer: Trainer) -> tuple[Labelled, Labelled, Tensor]:
                 fake = discriminator.backbone(seen.fake).to(engine.dtype)
         finally:
             discriminator.train()
-        held.append((real, seen.labels, fake, seen.fake_labels, seen.z.detach()))
-    real, labels, fake, fake_labels, z = map(torch.cat, zip(*held, strict=True))
+        collected.append((real, seen.labels, fake, seen.fake_labels, seen.z.detach()))
+    real, labels, fake, fake_labels, z = map(torch.cat, zip(*collected, strict=True))
     return (real, labels), (fake, fake_labels), z
 
 
@@ -96,19 +91,19 @@ def _gradients(loss: Tensor, features: Tensor, parameters: Sequence[Tensor]) -> 
         return {}
     wanted = [features, *parameters]
     of_features, *of_parameters = torch.autograd.grad(loss, wanted, allow_unused=True)
-    found = {}
-    reached = [held.flatten() for held in of_parameters if held is not None]
+    lengths = {}
+    reached = [gradient.flatten() for gradient in of_parameters if gradient is not None]
     if reached:
         # As of the step: the mean over processes.
         total = distributed.sum_over_processes(torch.cat(reached)) / distributed.world_size()
-        found["classifier_gradient"] = float(total.norm())
+        lengths["classifier_gradient"] = float(total.norm())
     if of_features is not None:
-        found["feature_gradient"] = float(of_features.norm(dim=1).mean()) * len(features)
-    return found
+        lengths["feature_gradient"] = float(of_features.norm(dim=1).mean()) * len(features)
+    return lengths
 
 
 @torch.no_grad()
-def _belief(head: Head, output: HeadOutput) -> dict[str, float]:
+def _class_probability(head: Head, output: HeadOutput) -> dict[str, float]:
     logits = head.class_logits(output)
     if logits is None:
         return {}

@@ -1,0 +1,34 @@
+"""What every part of a run may know of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from reacgan.config import Experiment
+from reacgan.data import ImageData
+from reacgan.training.engine import Engine
+from reacgan.training.journal import Journal
+from reacgan.training.progress import Progress
+from reacgan.training.run_folder import RunFolder
+from reacgan.training.state import TrainState
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """A run: what is trained on what, its state, where it computes, and where it writes."""
+
+    experiment: Experiment
+    state: TrainState
+    data: ImageData
+    engine: Engine
+    folder: RunFolder
+    journal: Journal
+    progress: Progress
+    facts: dict[str, Any]
+    """Plain values that must be equal when the run is resumed."""
+
+    @property
+    def images_seen(self) -> int:
+        """The clock."""
+        return self.state.images_seen

@@ -1,0 +1,61 @@
+"""How the steps of a run are made: plain, on compiled networks, as CUDA graphs, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from reacgan.models import set_switches
+from reacgan.training.execution.compiled import Compiled
+from reacgan.training.execution.cuda_graphs import CudaGraphs
+from reacgan.training.execution.verify import Way
+from reacgan.training.speed import Speed
+from reacgan.training.step.work import Result, Work
+
+
+class Ways:
+    """Makes steps as ``speed`` says.
+
+    Compiled networks and CUDA graphs disable themselves where they fail or differ from the plain step;
+    :meth:`news` says so.
+
+    Args:
+        speed: chosen for the experiment.
+        networks: the generator and the discriminator.
+        modules: whose buffers move in a step.
+        precision: of the run.
+    """
+
+    def __init__(
+        self,
+        speed: Speed,
+        networks: Sequence[nn.Module],
+        modules: Sequence[nn.Module],
+        precision: str,
+    ) -> None:
+        way: Way = Work.run
+        self.compiled: Compiled | None = None
+        self.graphs: CudaGraphs | None = None
+        if speed.compile:
+            for network in networks:
+                set_switches(network, fused_layers=speed.fused_layers)
+            self.compiled = Compiled(networks, modules, precision)
+            way = self.compiled.run
+        if speed.cuda_graphs:
+            self.graphs = CudaGraphs(modules, precision, plain=way)
+            way = self.graphs.run
+        self._way = way
+
+    def run(self, work: Work) -> Result:
+        """Fill ``.grad`` of the step's parameters; as :meth:`Work.run`."""
+        return self._way(work)
+
+    def news(self) -> list[str]:
+        """What was disabled since the last call, and why."""
+        messages: list[str] = []
+        for way in (self.compiled, self.graphs):
+            if way is not None:
+                messages += way.news
+                way.news.clear()
+        return messages

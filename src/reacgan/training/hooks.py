@@ -1,0 +1,297 @@
+"""What a run does beside its steps: reports, sheets, checkpoints, scores, and what is done about errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from safetensors import SafetensorError
+from torch import Tensor
+
+from reacgan import distributed, hub
+from reacgan.models.settled import FEW, settle, statistics_in_words
+from reacgan.models.trained import TrainedGenerator
+from reacgan.sampling import NonFiniteImageError, save_png
+from reacgan.sampling.grids import class_images, draw_classes
+from reacgan.training.background import Copier, Saveable, Writer
+from reacgan.training.checkpoint import CheckpointError, save_checkpoint
+from reacgan.training.context import RunContext
+from reacgan.training.journal import NonFiniteError
+from reacgan.training.loop import Hook, Hooks, Trainer
+from reacgan.training.monitor.diagnosis import diagnose
+from reacgan.training.monitor.monitor import Monitor
+from reacgan.training.monitor.periodic_scores import periodic_scores
+from reacgan.training.recovery.rewind import Rewind
+from reacgan.training.schedules import due, snapshot_due
+
+
+class RunHooks(Hooks):
+    """The hooks of a run, on every process.
+
+    Args:
+        run: with the state loaded.
+        trainer: of the run.
+    """
+
+    def __init__(self, run: RunContext, trainer: Trainer) -> None:
+        self.run = run
+        self.steps = trainer.steps
+        self.writer = Writer(beside=run.engine.speed.background)
+        self.copier = Copier()
+        self.monitor = Monitor(run, finish_writing=self.writer.finish)
+        self.rewind = Rewind(run, trainer.careful)
+        self.scores = periodic_scores(run)
+        self.diagnosis: dict[str, float] = {}
+        """For the next line."""
+        self._trained: TrainedGenerator | None = None
+        self._statistics: str | None = "moving"
+        self.began_at = run.images_seen
+        # The checkpoint that a resumed state was read from stays as it is.
+        self.saved_at: int | None = run.images_seen or None
+
+    def scheduled(self) -> Sequence[Hook]:
+        """By images seen, in their order within a cycle."""
+        experiment = self.run.experiment
+        report, images = experiment.report, experiment.training.images
+
+        def every(count: int | None, call: Callable[[], None]) -> Hook:
+            return Hook(partial(due, count), call)
+
+        return (
+            every(experiment.scores.every, self.score),
+            every(report.diagnose_every, self.diagnose),
+            Hook(
+                lambda before, now: snapshot_due(experiment.watch.every, before, now, images),
+                self.snapshot,
+            ),
+            every(report.diagnose_every, self.report),
+            every(report.journal_every, self.report),
+            every(report.samples_every, self.samples),
+            every(report.checkpoint_every, self.checkpoint),
+        )
+
+    def diagnose(self) -> None:
+        """What the conditioning loss does at the head, for the line of this moment."""
+        with self.run.journal.paused():
+            values = diagnose(self.steps)
+        self.diagnosis = {name: float(f"{value:.6g}") for name, value in values.items()}
+
+    def score(self) -> None:
+        """Score the averaged generator, and keep it if it is the best."""
+        if self.scores is None:
+            return
+        with self.run.journal.paused(), self._images_are_finite():
+            scores = self.scores.measure(self.trained())
+        if self.monitor.error is not None:
+            self.resolve()
+            return
+        self.monitor.scored(scores)
+        text = "  ".join(f"{score.metric} {score.value:.4g}" for score in scores)
+        self.run.progress.say(f"{self.run.images_seen:>11,} images scored: {text}")
+
+    def final_scores(self) -> None:
+        """Score the best state on the images that are reported, after a run that is complete."""
+        if self.scores is None:
+            return
+        if self.run.images_seen not in (self.began_at, self.scores.measured_at):
+            self.score()
+        # A process that was ended in the middle has left the report undone.
+        if self.scores.best() is None or self.scores.reported():
+            return
+        for score in self.scores.final():
+            self.run.progress.say(f"best state  {score.metric} {score.value:.4g}")
+
+    def snapshot(self) -> None:
+        """Take a snapshot for the monitor, report, and act on it."""
+        with self.run.journal.paused(), self._images_are_finite():
+            self.monitor.snapshot(self.trained_roughly if distributed.is_main() else None)
+        self.report()
+        self.resolve()
+
+    def check(self) -> None:
+        """See that losses and state are finite; else goes back, or raises."""
+        seen = self.run.images_seen
+        try:
+            self.run.journal.check(seen)
+            if wrong := self.run.state.non_finite():
+                raise NonFiniteError(wrong[:3], f"by {seen:,}")
+        except NonFiniteError as error:
+            self.monitor.error = error
+        self.resolve()
+
+    def after(self) -> None:
+        """Copy the state to come back to; all of it is finite."""
+        self._copy_state(now=False)
+
+    def _copy_state(self, *, now: bool) -> None:
+        if (line := self.rewind.keep(now=now)) is not None:
+            self.run.progress.say(f"note: {line}")
+
+    def fail(self, error: NonFiniteError) -> None:
+        """A step cannot be made in any way: the monitor decides."""
+        self.monitor.error = self.rewind.explained(error)
+        self.resolve()
+
+    def resolve(self) -> None:
+        """Raise errors of writing; go back where something is not finite or the monitor wants it."""
+        self.writer.check()
+        if self._rewound():
+            return
+        if self.monitor.resolve():
+            self.saved_at = self.run.images_seen
+            self._forget_what_was_shown()
+            self.rewind.begin_anew()
+            if self.scores is not None:
+                self.scores.back_to(self.run.images_seen)
+
+    def _rewound(self) -> bool:
+        """Whether the run went back to the copy of the state, to check the steps since."""
+        error, device = self.monitor.error, self.run.engine.device
+        of_a_step = error is not None and error.of_a_step
+        if not distributed.any_process(of_a_step, device) or not self.rewind.possible:
+            return False
+        seen = self.run.images_seen
+        error = error or NonFiniteError(["a loss of another process"], f"by {seen:,}")
+        since = self.rewind.go_back(error)
+        self._forget_what_was_shown()
+        self.monitor.recall()
+        if self.scores is not None:
+            self.scores.back_to(since)
+        self.run.progress.say(
+            f"note: {', '.join(error.names)} became non-finite {error.when} images seen; going over the "
+            f"steps since {since:,} images again"
+        )
+        return True
+
+    def report(self) -> None:
+        """A line of the journal."""
+        run, seen = self.run, self.run.images_seen
+        if seen == run.journal.read_at:
+            return
+        if (means := self.monitor.read(seen)) is None:
+            return
+        diagnosis, self.diagnosis = self.diagnosis, {}
+        line = run.journal.write(
+            seen,
+            means,
+            memory_bytes=run.engine.memory_bytes(),
+            **self.monitor.numbers(),
+            **({"diagnosis": diagnosis} if diagnosis else {}),
+        )
+        run.progress.report(line)
+        self.monitor.take(line)
+
+    def samples(self) -> None:
+        """A sheet of the averaged generator's images: made now, drawn and written by the writer."""
+        self._sheet()
+        self.resolve()
+
+    def last_sheet(self) -> None:
+        """The sheet of a run that has ended: there is nothing to go back to."""
+        self._sheet()
+        if self.monitor.error is not None:
+            raise self.monitor.error
+
+    def _sheet(self) -> None:
+        if not distributed.is_main():
+            return
+        with self.run.journal.paused(), self._images_are_finite():
+            model = self.trained()
+            images = class_images(model.generator, self.run.data.class_names)
+            path = self.run.folder.samples / f"{model.images_seen:012d}.png"
+            caption = f"{model.images_seen:,} images, {statistics_in_words(model)}"
+            self.writer.do(partial(self._draw, images, caption, path))
+
+    @contextmanager
+    def _images_are_finite(self) -> Iterator[None]:
+        """Images that are not finite are an error of the run, like a loss that is not finite."""
+        try:
+            yield
+        except NonFiniteImageError as error:
+            wrong = NonFiniteError(
+                [f"images of the averaged generator ({error.which})"],
+                f"by {self.run.images_seen:,}",
+            )
+            wrong.of_a_step = False
+            self.monitor.error = wrong
+
+    def _draw(self, images: Tensor, caption: str, path: Path) -> None:
+        try:
+            save_png(draw_classes(images, self.run.data.class_names, caption), path)
+        except OSError as error:  # no sheet is worth a run
+            self.run.progress.say(f"note: {path} cannot be written ({error}); training goes on")
+
+    def checkpoint(self) -> None:
+        """Save the state and the averaged generator, unless a number in them is not finite."""
+        self.check()  # a state with a non-finite loss behind it is never saved
+        self.report()
+        with self.run.journal.paused():
+            self.resolve()
+            if distributed.is_main():
+                self._save()
+            self.saved_at = self.run.images_seen
+            if not self.writer.beside:
+                distributed.barrier()
+            self._copy_state(now=True)
+
+    def finish(self) -> None:
+        """Wait until all is written, on every process."""
+        self.writer.finish()
+        distributed.barrier()
+
+    def _save(self) -> None:
+        state: Saveable = self.run.state
+        if self.writer.beside:
+            self.writer.finish()  # there is memory for one copy
+            state = self.copier.copy(state)
+        new = self.saved_at != state.images_seen
+        self.writer.do(partial(self._write, state, self.trained(), new=new, good=self.monitor.good))
+
+    def _write(
+        self, state: Saveable, model: TrainedGenerator, *, new: bool, good: int | None
+    ) -> None:
+        folder, facts = self.run.folder, self.run.facts
+        try:
+            if new:
+                keep = self.run.experiment.report.keep_checkpoints
+                save_checkpoint(state, folder.checkpoints, keep=keep, facts=facts, good=good)
+            hub.save(model, folder.model)
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(
+                f"{folder.path}: the state at {state.images_seen:,} images cannot be written "
+                f"({error}); what was saved before is whole. Make room, and resume."
+            ) from error
+
+    def trained(self) -> TrainedGenerator:
+        """A copy of the averaged generator at this moment, with statistics that fit it."""
+        if self._trained is None or self._trained.images_seen != self.run.images_seen:
+            self._trained = settle(self._average())
+            kind = self._trained.norms.kind if self._trained.norms is not None else None
+            if kind != self._statistics:
+                self._statistics = kind
+                self.run.journal.mark("statistics", kind)
+                self.run.progress.say(
+                    f"statistics  of the averaged generator: {statistics_in_words(self._trained)}"
+                )
+        return self._trained
+
+    def trained_roughly(self) -> TrainedGenerator:
+        """The same, good enough for a snapshot: statistics of fewer images."""
+        if self._trained is not None:
+            if self._trained.images_seen == self.run.images_seen:
+                return self._trained
+        return settle(self._average(), images=FEW)
+
+    def _average(self) -> TrainedGenerator:
+        run = self.run
+        return TrainedGenerator(
+            run.state.average, run.experiment, run.data.class_names, run.images_seen
+        )
+
+    def _forget_what_was_shown(self) -> None:
+        """The run has gone back: the same moment may be another one, and lines were dropped."""
+        self._trained = None
+        self._statistics = "moving"
+        self.run.journal.mark("speed", self.run.engine.speed.describe())
