@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # GPU queue: what do looks, sheets and saves cost, which work out statistics that fit the average.
 #
-#   OUT=/some/folder DATA=/path/to/cifar10 bash benchmarks/gpu/looks.sh
+#   OUT=/some/folder DATA=/path/to/cifar10 bash benchmarks/gpu/snapshots.sh
 #
 # Trains NAME (cifar10/reacgan) for IMAGES (640,000) twice: as it is, and with neither looks nor sheets.
 # Writes both journals to $OUT and prints whole seconds and their ratio last. DEVICE=cpu, SET and IMAGES

@@ -1,6 +1,6 @@
-"""Looks of runs that were really made, read again: which of them would be warned of.
+"""Snapshots of runs that were really made, read again: which of them would be warned of.
 
-``recorded_looks.json`` has the numbers of each look of runs on digits, signs, CIFAR-10 (JPEG copy) and the
+``recorded_snapshots.json`` has the numbers of each snapshot of runs on digits, signs, CIFAR-10 (JPEG copy) and the
 Tiny-ImageNet subset, as docs/watching.md tells of them. One of these runs has collapsed.
 """
 
@@ -14,12 +14,12 @@ import pytest
 from reacgan.config import WatchConfig
 from reacgan.training.monitor.checks import RunFacts, Snapshot, check
 
-RUNS = json.loads(Path(__file__).with_name("recorded_looks.json").read_text())
+RUNS = json.loads(Path(__file__).with_name("recorded_snapshots.json").read_text())
 COLLAPSED = "cifar10-small-acgan"
 
 
 def warnings_of(run):
-    """(kind, images seen) of what is seen as often in a row as the watch's patience asks for."""
+    """(kind, images seen) of what is seen as often in a row as ``watch.patience`` asks for."""
     facts = RunFacts(
         chance=2.0,
         undecided=0.0,
@@ -28,7 +28,7 @@ def warnings_of(run):
         num_classes=run["classes"],
         images=run["images"],
     )
-    snapshots = [Snapshot(seen, numbers) for seen, numbers in run["looks"]]
+    snapshots = [Snapshot(seen, numbers) for seen, numbers in run["snapshots"]]
     in_a_row: dict[str, int] = {}
     said = []
     for count in range(1, len(snapshots) + 1):
@@ -43,7 +43,7 @@ def warnings_of(run):
 
 @pytest.mark.parametrize("name", sorted(set(RUNS) - {COLLAPSED}))
 def test_healthy_runs_get_no_word(name):
-    assert len(RUNS[name]["looks"]) > 6
+    assert len(RUNS[name]["snapshots"]) > 6
     assert warnings_of(RUNS[name]) == []
 
 
