@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# GPU queue: what do looks, sheets and saves cost, which work out statistics that fit the average.
+# GPU queue: what do snapshots, sheets and saves cost, which work out statistics that fit the average.
 #
 #   OUT=/some/folder DATA=/path/to/cifar10 bash benchmarks/gpu/snapshots.sh
 #
-# Trains NAME (cifar10/reacgan) for IMAGES (640,000) twice: as it is, and with neither looks nor sheets.
+# Trains NAME (cifar10/reacgan) for IMAGES (640,000) twice: as it is, and with neither snapshots nor sheets.
 # Writes both journals to $OUT and prints whole seconds and their ratio last. DEVICE=cpu, SET and IMAGES
 # try it without a GPU.
 set -euo pipefail
@@ -36,9 +36,10 @@ PY
 
 without="$(seconds without watch.action=off report.samples_every=1000000000)"
 with="$(seconds with)"
-python - "$with" "$without" <<'PY' | tee "$OUT/looks.txt"
+python - "$with" "$without" <<'PY' | tee "$OUT/snapshots.txt"
 import sys
 
-looked, bare = map(float, sys.argv[1:])
-print(f"with looks and sheets {looked:.1f} s, without {bare:.1f} s: {looked / bare - 1:+.2%}")
+with_snapshots, bare = map(float, sys.argv[1:])
+print(f"with snapshots and sheets {with_snapshots:.1f} s, without {bare:.1f} s: "
+      f"{with_snapshots / bare - 1:+.2%}")
 PY

@@ -1,7 +1,7 @@
 """Snapshots of runs that were really made, read again: which of them would be warned of.
 
-``recorded_snapshots.json`` has the numbers of each snapshot of runs on digits, signs, CIFAR-10 (JPEG copy) and the
-Tiny-ImageNet subset, as docs/watching.md tells of them. One of these runs has collapsed.
+``recorded_snapshots.json`` has the numbers of each snapshot of runs on digits, signs, CIFAR-10 (JPEG
+copy) and the Tiny-ImageNet subset; docs/watching.md describes them. One of these runs has collapsed.
 """
 
 from __future__ import annotations
