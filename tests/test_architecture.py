@@ -49,7 +49,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 EXCEPTIONS = {"experiments.derive": {"data"}, "experiments.describe": {"models"}}
 # With weights_only=True: published weights, and tensors of images.
-READERS_OF_PTH = {"extractors.weights", "hub.convert.reading", "evaluation.sample_files"}
+READERS_OF_PTH = {"extractors.weights", "hub.convert.reading", "evaluation.image_files"}
 OWNERS = {"accelerate": {"training.engine"}, "huggingface_hub": {"hub.remote"}}
 
 

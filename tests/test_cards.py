@@ -15,7 +15,7 @@ from huggingface_hub.repocard_data import eval_results_to_model_index
 from reacgan import hub
 from reacgan.config import ConfigError, DataConfig
 from reacgan.data import DATASETS
-from reacgan.evaluation.results import Score
+from reacgan.evaluation.scores import Score
 from reacgan.hub.licence_names import LICENCES, licence_of
 from reacgan.hub.licences import terms_of
 from reacgan.hub.places import known_models

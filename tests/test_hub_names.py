@@ -103,7 +103,7 @@ def test_commands_take_a_name(own, reacgan):
 
 
 def test_the_evaluation_takes_a_name(own):
-    from reacgan.evaluation.subjects import find_subjects
+    from reacgan.evaluation.targets import find_subjects
 
     (subject,) = find_subjects("digits-reacgan", device="cpu")
     assert subject.name == "digits-reacgan" and subject.images_seen == 149_952

@@ -11,7 +11,7 @@ import torch
 from reacgan.config import DataConfig
 from reacgan.data import open_dataset, prepare_data
 from reacgan.evaluation.reference import open_reference
-from reacgan.evaluation.subjects import find_subjects
+from reacgan.evaluation.targets import find_subjects
 from reacgan.sampling import save_image
 
 

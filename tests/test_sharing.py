@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from reacgan import hub, publish
 from reacgan.config import ConfigError, DataConfig
-from reacgan.evaluation.results import Score, append_scores, read_scores
+from reacgan.evaluation.scores import Score, append_scores, read_scores
 from reacgan.hub.folder import read_config
 from reacgan.hub.licences import TERMS, terms_of
 from reacgan.models.settled import put_statistics

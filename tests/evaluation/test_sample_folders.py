@@ -11,7 +11,7 @@ from PIL import Image
 
 from reacgan.config import ConfigError
 from reacgan.evaluation.reference import open_reference
-from reacgan.evaluation.subjects import find_subjects
+from reacgan.evaluation.targets import find_subjects
 
 
 @pytest.fixture(autouse=True)

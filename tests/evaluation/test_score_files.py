@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reacgan.config import ConfigError
-from reacgan.evaluation.results import (
+from reacgan.evaluation.scores import (
     Score,
     append_scores,
     canonical,

@@ -17,8 +17,8 @@ from reacgan.config import ConfigError, DataConfig
 from reacgan.data import ImageData, open_dataset
 from reacgan.evaluation import read_scores
 from reacgan.evaluation.cache import FeatureCache
-from reacgan.evaluation.results import protocol_id
-from reacgan.evaluation.subjects import find_subjects
+from reacgan.evaluation.scores import protocol_id
+from reacgan.evaluation.targets import find_subjects
 from reacgan.extractors import Extracted, Extractor, build_extractor
 from reacgan.reports.tables import score_table
 

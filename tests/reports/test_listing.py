@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from reacgan.evaluation.cache import FeatureCache
-from reacgan.evaluation.results import Score
+from reacgan.evaluation.scores import Score
 from reacgan.reports.listing import listing
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from reacgan.config import ConfigError
-from reacgan.evaluation.results import Score
+from reacgan.evaluation.scores import Score
 from reacgan.reports import plots
 
 pytest.importorskip("matplotlib")

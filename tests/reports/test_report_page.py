@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from reacgan.config import ConfigError
-from reacgan.evaluation.results import Score, append_scores
+from reacgan.evaluation.scores import Score, append_scores
 from reacgan.reports import plots
 from reacgan.reports.report import read_run, report_html, table_of, write_report
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from reacgan.config import ConfigError
 from reacgan.evaluation.protocols import INCEPTION
-from reacgan.evaluation.results import Score, protocol_id
+from reacgan.evaluation.scores import Score, protocol_id
 from reacgan.reports.tables import column, require_same_protocol, score_table
 
 

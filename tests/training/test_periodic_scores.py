@@ -15,7 +15,7 @@ from reacgan.data import ImageData
 from reacgan.evaluation import read_scores
 from reacgan.evaluation.reference import Reference
 from reacgan.evaluation.scoring import Request, score
-from reacgan.evaluation.subjects import HALVES, half_of, read_selection
+from reacgan.evaluation.targets import HALVES, half_of, read_selection
 
 pytestmark = pytest.mark.kernels
 

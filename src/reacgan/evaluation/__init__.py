@@ -2,7 +2,7 @@
 
 from reacgan.evaluation.cache import FeatureCache
 from reacgan.evaluation.evaluate import Evaluation, Facts, evaluate
-from reacgan.evaluation.results import Score, append_scores, read_scores
+from reacgan.evaluation.scores import Score, append_scores, read_scores
 
 __all__ = [
     "Evaluation",

@@ -25,7 +25,7 @@ from reacgan.config import ConfigError
 from reacgan.data.download import cache_root
 from reacgan.evaluation import cache_files
 from reacgan.evaluation.cache_files import SUFFIX, Entry
-from reacgan.evaluation.results import canonical
+from reacgan.evaluation.scores import canonical
 from reacgan.metrics.base import Keep
 
 DEFAULT_GB = 20.0

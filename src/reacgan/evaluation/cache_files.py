@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from reacgan.evaluation.results import canonical
+from reacgan.evaluation.scores import canonical
 from reacgan.files import replacing
 
 SUFFIX = ".safetensors"

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from reacgan.config import ConfigError
 from reacgan.data import ImageData
-from reacgan.evaluation.looking import Look
+from reacgan.evaluation.features import Look
 from reacgan.extractors import Extractor
 from reacgan.extractors.fitting import RULE, Shape
 from reacgan.metrics import Comparison, FeatureSet, Judgement, Metric

@@ -18,11 +18,11 @@ from reacgan.devices import find_device
 from reacgan.evaluation.cache import FeatureCache
 from reacgan.evaluation.choosing import build_metrics
 from reacgan.evaluation.compared import Compared
-from reacgan.evaluation.comparing import Plan
-from reacgan.evaluation.looking import Progress
+from reacgan.evaluation.features import Progress
 from reacgan.evaluation.origins import Named, Origin
+from reacgan.evaluation.plan import Plan
 from reacgan.evaluation.reference import Reference, open_reference
-from reacgan.evaluation.results import Score
+from reacgan.evaluation.scores import Score
 from reacgan.evaluation.software import describe_software
 from reacgan.evaluation.sources import Images, peek
 from reacgan.extractors import Extractor

@@ -16,8 +16,8 @@ from reacgan.config import ConfigError, DataConfig, with_home
 from reacgan.data import DataError, ImageData, MissingSplitError, find_dataset, open_dataset
 from reacgan.data.flat import is_flat
 from reacgan.data.scan import MAX_REFUSED
+from reacgan.evaluation.image_files import holds_statistics, is_sample_file, open_images
 from reacgan.evaluation.own_shape import Wish
-from reacgan.evaluation.sample_files import holds_statistics, is_sample_file, open_images
 from reacgan.extractors.fitting import Shape
 from reacgan.metrics.moments import Moments
 

@@ -15,13 +15,13 @@ from reacgan.devices import find_device
 from reacgan.evaluation.cache import FeatureCache
 from reacgan.evaluation.choosing import STANDARD, build_metrics
 from reacgan.evaluation.evaluate import Evaluation, Facts, Say, evaluate
-from reacgan.evaluation.looking import Progress
+from reacgan.evaluation.features import Progress
 from reacgan.evaluation.manner import OF_A_GENERATOR, Manner
 from reacgan.evaluation.origins import Named, Origin, OwnData
 from reacgan.evaluation.own_shape import Wish
 from reacgan.evaluation.protocols import PROTOCOLS, NamedProtocol
 from reacgan.evaluation.reference import Reference, open_named, open_reference
-from reacgan.evaluation.subjects import (
+from reacgan.evaluation.targets import (
     HALVES,
     REPORT_SEED,
     Subject,

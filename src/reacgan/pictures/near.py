@@ -13,8 +13,8 @@ from reacgan.config import ConfigError, Device
 from reacgan.data import ImageData
 from reacgan.devices import find_device
 from reacgan.evaluation.cache import FeatureCache
-from reacgan.evaluation.looking import look
-from reacgan.evaluation.results import is_digest
+from reacgan.evaluation.features import look
+from reacgan.evaluation.scores import is_digest
 from reacgan.extractors import Extractor, build_extractor
 from reacgan.metrics.neighbours import nearest
 from reacgan.models.trained import TrainedGenerator

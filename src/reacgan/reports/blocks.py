@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from reacgan.evaluation.protocols import PROTOCOLS, describe, describe_settings
-from reacgan.evaluation.results import Score, comparable, protocol_id
+from reacgan.evaluation.scores import Score, comparable, protocol_id
 from reacgan.reports.text import TINY, Cell
 
 _DIGITS = 4

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reacgan.evaluation.protocols import describe, name_of
-from reacgan.evaluation.results import Score
+from reacgan.evaluation.scores import Score
 from reacgan.reports.text import TINY, Cell, aligned, one_line
 
 _ARROWS = {"lower": "↓", "higher": "↑", "neither": ""}

@@ -11,7 +11,7 @@ import torch
 from reacgan.config import ConfigError
 from reacgan.data import ImageData
 from reacgan.evaluation.evaluate import Evaluation
-from reacgan.evaluation.results import Score, append_scores
+from reacgan.evaluation.scores import Score, append_scores
 from reacgan.files import replacing
 from reacgan.metrics import Comparison
 from reacgan.reports.plots import have_plots, pictures_of

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from reacgan.config import ConfigError
-from reacgan.evaluation.results import Score
+from reacgan.evaluation.scores import Score
 from reacgan.pictures.drawing import figure_png, new_figure
 from reacgan.reports.tables import column
 from reacgan.reports.text import one_line

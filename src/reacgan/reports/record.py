@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reacgan.config import ConfigError
-from reacgan.evaluation.results import Score, read_scores
+from reacgan.evaluation.scores import Score, read_scores
 
 
 @dataclass(frozen=True)

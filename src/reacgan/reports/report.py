@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from reacgan.evaluation.results import Score
+from reacgan.evaluation.scores import Score
 from reacgan.files import write_text
 from reacgan.reports import page, plots
 from reacgan.reports.blocks import Block, Column, Row

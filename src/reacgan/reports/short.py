@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from reacgan.evaluation.results import Score
+from reacgan.evaluation.scores import Score
 from reacgan.reports import page
 from reacgan.reports.blocks import Block, Column, Row
 from reacgan.reports.tables import Table

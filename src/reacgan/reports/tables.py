@@ -8,7 +8,7 @@ from typing import Any
 
 from reacgan.config import ConfigError
 from reacgan.evaluation.protocols import flatten, name_of, word
-from reacgan.evaluation.results import Score, canonical, comparable
+from reacgan.evaluation.scores import Score, canonical, comparable
 from reacgan.reports.blocks import Block, Column, Row, settings_of
 from reacgan.reports.text import aligned, markdown_rows, one_line, safe
 

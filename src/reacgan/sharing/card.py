@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from reacgan import hub
-from reacgan.evaluation.results import Score
+from reacgan.evaluation.scores import Score
 from reacgan.hub.licence_names import LICENCES
 from reacgan.models.trained import TrainedGenerator
 from reacgan.reports.record import RunRecord

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reacgan.config import DataConfig
-from reacgan.evaluation.results import Score, protocol_id
+from reacgan.evaluation.scores import Score, protocol_id
 from reacgan.hub.licences import terms_of
 from reacgan.sharing.scores import is_real, shared_protocol
 

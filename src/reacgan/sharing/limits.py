@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from reacgan.config import size_of
 from reacgan.config.resolution import describe
-from reacgan.evaluation.results import Score
+from reacgan.evaluation.scores import Score
 from reacgan.models.trained import TrainedGenerator
 from reacgan.sharing.scores import is_real, number, real_beside
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from reacgan import hub
 from reacgan.config import ConfigError, parse_experiment, path_of
-from reacgan.evaluation.results import Score, read_scores
+from reacgan.evaluation.scores import Score, read_scores
 from reacgan.hub.folder import model_folder, read_config
 from reacgan.hub.licence_names import licence_of
 from reacgan.hub.models import Stored, stored

@@ -9,7 +9,7 @@ from typing import Any
 
 from reacgan.config import DataConfig
 from reacgan.evaluation.protocols import describe, describe_settings
-from reacgan.evaluation.results import Score, canonical, comparable, protocol_id
+from reacgan.evaluation.scores import Score, canonical, comparable, protocol_id
 from reacgan.reports.text import Cell, markdown_rows, safe
 from reacgan.sharing.record import without_paths
 

@@ -13,7 +13,7 @@ from typing import Any
 from reacgan.config import Experiment
 from reacgan.config.sections import named_options
 from reacgan.evaluation import Score
-from reacgan.evaluation.results import append_scores, comparable
+from reacgan.evaluation.scores import append_scores, comparable
 from reacgan.evaluation.scoring import Request, score
 from reacgan.suites.base import Better, Context, Outcome
 from reacgan.training import train

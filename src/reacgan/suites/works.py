@@ -15,7 +15,7 @@ from reacgan.config import ConfigError, DataConfig
 from reacgan.data import ImageData, open_dataset
 from reacgan.evaluation.evaluate import Facts, evaluate
 from reacgan.evaluation.protocols import flatten
-from reacgan.evaluation.results import append_scores
+from reacgan.evaluation.scores import append_scores
 from reacgan.mixtures.results import COLUMNS
 from reacgan.mixtures.study import run_trial
 from reacgan.pictures import pictures

@@ -34,7 +34,7 @@ from reacgan.evaluation import (
 from reacgan.evaluation.manner import Manner, notes_on
 from reacgan.evaluation.reference import Reference, open_held_out, part_of
 from reacgan.evaluation.sources import GeneratorSource, choose_labels
-from reacgan.evaluation.subjects import (
+from reacgan.evaluation.targets import (
     BEST,
     REPORT_SEED,
     half_of,

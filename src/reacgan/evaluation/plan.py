@@ -16,7 +16,7 @@ from reacgan.data import ImageData
 from reacgan.evaluation.cache import FeatureCache
 from reacgan.evaluation.choosing import match_classes, needs_of, place_labels, sort_out, uses_of
 from reacgan.evaluation.compared import Compared, beside_of, differing, judgement_of, set_of
-from reacgan.evaluation.looking import Look, Looked, Progress, look, seen_as
+from reacgan.evaluation.features import Look, Looked, Progress, look, seen_as
 from reacgan.evaluation.origins import (
     Brought,
     Origin,
@@ -25,7 +25,7 @@ from reacgan.evaluation.origins import (
     usable_held_out,
 )
 from reacgan.evaluation.reference import Reference
-from reacgan.evaluation.results import is_digest
+from reacgan.evaluation.scores import is_digest
 from reacgan.evaluation.sources import Images
 from reacgan.evaluation.together import agreed, kept_together
 from reacgan.extractors import Extractor, build_extractor

@@ -14,10 +14,10 @@ import numpy as np
 from reacgan import hub
 from reacgan.config import ConfigError, DataConfig, Device, with_home
 from reacgan.data import DataError, ImageData, find_dataset, open_dataset
+from reacgan.evaluation.image_files import is_sample_file, open_images
 from reacgan.evaluation.manner import Manner, notes_on
 from reacgan.evaluation.own_shape import Wish
 from reacgan.evaluation.reference import Reference, part_of
-from reacgan.evaluation.sample_files import is_sample_file, open_images
 from reacgan.evaluation.sample_folders import MOST_UNREADABLE, READ
 from reacgan.evaluation.sources import DataSource, GeneratorSource, Source, choose_labels
 from reacgan.hub.folder import holds_generator
