@@ -23,6 +23,7 @@ from reacgan.config import ConfigError
 from reacgan.data import ImageData, open_dataset
 from reacgan.evaluation import Score, append_scores
 from reacgan.evaluation.scoring import Request, score
+from reacgan.hub import find_states
 from reacgan.reports import score_table
 from reacgan.sampling import generate, latents_for, save_png, sheet
 
@@ -78,7 +79,7 @@ def score_all(given: argparse.Namespace) -> list[Score]:
     recorded.unlink(missing_ok=True)
     found: list[Score] = []
     for method in given.methods:
-        for _, result in score(given.out / method, request):
+        for _, result in score(given.out / method, request, find_states=find_states):
             found += result.scores
             append_scores(recorded, result.scores)
             print(method, {one.metric: round(one.value, 3) for one in result.scores}, flush=True)

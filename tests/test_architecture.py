@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "sampling": GROUND | {"data", "models"},
     "extractors": GROUND | {"data"},
     "metrics": GROUND | {"data", "extractors"},
-    "evaluation": GROUND | {"data", "models", "hub", "sampling", "extractors", "metrics"},
+    "evaluation": GROUND | {"data", "models", "sampling", "extractors", "metrics"},
     "pictures": GROUND | {"data"} | MIDDLE,
     "reports": GROUND | {"data", "sampling", "metrics", "evaluation", "pictures"},
     "sharing": GROUND | {"models", "hub", "sampling", "evaluation", "reports"},
@@ -119,7 +119,7 @@ def test_nothing_is_unpickled_or_swallowed(module: str) -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_sizes(module: str) -> None:
     text = MODULES[module].read_text("utf-8")
-    assert len(text.splitlines()) <= 300
+    assert len(text.splitlines()) <= 450
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = (node.end_lineno or 0) - node.lineno + 1 - docstring_lines(node)

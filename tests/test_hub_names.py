@@ -103,10 +103,10 @@ def test_commands_take_a_name(own, reacgan):
 
 
 def test_the_evaluation_takes_a_name(own):
-    from reacgan.evaluation.targets import find_subjects
+    from reacgan.evaluation.targets import find_targets
 
-    (subject,) = find_subjects("digits-reacgan", device="cpu")
-    assert subject.name == "digits-reacgan" and subject.images_seen == 149_952
+    (target,) = find_targets("digits-reacgan", device="cpu", find_states=hub.find_states)
+    assert target.name == "digits-reacgan" and target.state.model.images_seen == 149_952
 
 
 def test_a_checkout_and_an_installation(tmp_path, monkeypatch):

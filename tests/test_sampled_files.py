@@ -11,7 +11,7 @@ import torch
 from reacgan.config import DataConfig
 from reacgan.data import open_dataset, prepare_data
 from reacgan.evaluation.reference import open_reference
-from reacgan.evaluation.targets import find_subjects
+from reacgan.evaluation.targets import find_targets
 from reacgan.sampling import save_image
 
 
@@ -28,8 +28,8 @@ def test_written_and_read(reacgan, channels, tmp_path, monkeypatch):
     wanted = images[[0, 2, 4, 1, 3, 5]].numpy()
 
     given = 4 if channels == 4 else None  # otherwise opacity goes on white
-    (subject,) = find_subjects(folder, channels=given)
-    assert np.array_equal(subject.images.images, wanted)
+    (target,) = find_targets(folder, channels=given)
+    assert np.array_equal(target.images.images, wanted)
     reference = open_reference(folder, channels=given)
     assert np.array_equal(reference.data.images, wanted)
     config = DataConfig(path=str(folder), resolution=16, channels=channels)

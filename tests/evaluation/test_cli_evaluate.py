@@ -11,7 +11,10 @@ from reacgan import hub, sample
 from reacgan.config import DataConfig
 from reacgan.data import open_dataset
 from reacgan.evaluation import read_scores
+from reacgan.evaluation.reference import open_reference
 from reacgan.evaluation.sources import GeneratorSource
+from reacgan.evaluation.targets import find_targets
+from reacgan.sampling import Langevin, SamplingSettings
 
 QUICK = ["--set", "extractor.epochs=1", "extractor.width=8", "--device", "cpu"]
 
@@ -65,7 +68,7 @@ def test_a_run(reacgan, run_folder, tmp_path):
     assert protocol["reference"]["split"] == "test"
     assert protocol["selection"] == {"checkpoint": "as it is"}
     assert "fid" in out and "596 fakes against the whole test split" in out
-    assert "looking at the reference: 596 images" in err
+    assert "features of the reference: 596 images" in err
     assert (tmp_path / "scores").is_dir() and list((tmp_path / "scores").glob("pairs-*.png"))
 
 
@@ -120,10 +123,10 @@ def test_a_named_protocol_with_named_metrics(reacgan, run_folder, tmp_path):
     code, _, err = reacgan("evaluate", run_folder, "--protocol", "paper", "--metrics", "fid,kid",
                            "--extractor", "domain", "--out", tmp_path)  # fmt: skip
     assert code == 1 and "'paper' has inception" in err
-    from reacgan.evaluation.scoring import Request, _metrics
+    from reacgan.evaluation.scoring import Request
 
     request = Request(protocol="paper", metrics="fid,prdc")
-    assert _metrics(request) == {"fid": {}, "prdc": {"k": 5}}
+    assert request.all_metrics() == {"fid": {}, "prdc": {"k": 5}}
 
 
 def test_two_folders_of_one_name(reacgan, folders, digits, tmp_path, monkeypatch):
@@ -201,7 +204,10 @@ def test_seeds_share_no_image(reacgan, run_folder, tmp_path):
         assert code == 0, err
     model = hub.load(run_folder, device="cpu")
     labels = torch.arange(40) % 10
-    made = [GeneratorSource(model, labels, seed=seed).part(0, 40)[0] for seed in (0, 1)]
+    made = [
+        GeneratorSource(model, labels, SamplingSettings(seed=seed)).part(0, 40)[0]
+        for seed in (0, 1)
+    ]
     shared = {image.tobytes() for image in made[0].numpy()} & {
         image.tobytes() for image in made[1].numpy()
     }
@@ -211,6 +217,34 @@ def test_seeds_share_no_image(reacgan, run_folder, tmp_path):
     one, other = read_scores(tmp_path / "scores.jsonl")
     assert (one.protocol["fake"]["seed"], other.protocol["fake"]["seed"]) == (0, 1)
     assert one.value != other.value
+
+
+def test_langevin_images_are_scored_as_sample_makes_them(reacgan, run_folder, tmp_path):
+    quick = ["--extractor", "domain", "--metrics", "fid", "--num", "20", "--out", tmp_path, *QUICK]
+    chain = ["--langevin", 2, "--langevin-rate", 0.5, "--langevin-noise", 0.1]
+    for options in ([], chain):
+        code, out, err = reacgan("evaluate", run_folder, *options, *quick)
+        assert code == 0, err
+    assert "2 steps of Langevin dynamics (rate 0.5, noise 0.1, decay 1)" in out
+    plain, moved = read_scores(tmp_path / "scores.jsonl")
+    assert "langevin" not in plain.protocol["generator"]
+    facts = {"steps": 2, "rate": 0.5, "noise": 0.1, "decay": 1.0}
+    assert moved.protocol["generator"]["langevin"] == facts
+    assert plain.value != moved.value
+    (target,) = find_targets(run_folder, device="cpu", find_states=hub.find_states)
+    settings = SamplingSettings(
+        labels="balanced", statistics="moving", langevin=Langevin(steps=2, rate=0.5, noise=0.1)
+    )
+    source, _ = target.resolved(settings, 20, open_reference(target.config))
+    code, _, err = reacgan(
+        "sample", run_folder, "--classes", "4", "--seed", "14", "--num", "1", *chain,
+        "--statistics", "moving", "--device", "cpu", "--out", tmp_path / "images",
+    )  # fmt: skip
+    assert code == 0, err
+    image = np.asarray(Image.open(tmp_path / "images" / "4" / "14.png"))
+    assert np.array_equal(source.part(14, 15)[0][0, 0].numpy(), image)
+    code, _, err = reacgan("evaluate", run_folder, "--checkpoint", "256", *chain, *quick)
+    assert code == 1 and "no discriminator is known" in err
 
 
 def test_a_reference_that_was_learned_by_heart_is_noted(reacgan, folders, tmp_path):

@@ -21,6 +21,7 @@ import reacgan
 from reacgan.config import ConfigError, DataConfig
 from reacgan.data import ImageData, open_dataset
 from reacgan.evaluation.cache import FeatureCache
+from reacgan.evaluation.features import RealFeatures
 from reacgan.evaluation.reference import Reference, open_reference
 from reacgan.evaluation.sources import choose_labels, in_chunks
 
@@ -106,6 +107,17 @@ def test_the_reference_is_looked_at_once(digits, cache):
     other = ImageData(changed, train.labels, train.class_names, train.source)
     reacgan.evaluate(few, other, metrics="fid", extractor=network, cache=cache)
     assert network.calls == 2 + -(-len(train) // 64)
+
+
+def test_features_belong_to_a_set_and_an_extractor(digits, cache):
+    """Another extractor is not served the features of the one before it."""
+    features = RealFeatures(None, torch.device("cpu"), cache, lambda text: None)
+    network = Pixels()
+    wide, narrow = (features.of(digits[1], each, "images") for each in (network, Pixels(8)))
+    assert (wide.features.shape[1], narrow.features.shape[1]) == (16, 8)
+    assert features.of(digits[1], network, "the same images") is wide
+    unlabelled = features.of(digits[1], network, "images", labelled=False)
+    assert wide.labels is not None and unlabelled.labels is None
 
 
 def test_what_has_no_digest_is_not_kept(digits, cache):

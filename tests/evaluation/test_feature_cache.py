@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from reacgan.config import ConfigError
 from reacgan.data import ImageData
-from reacgan.evaluation import cache_files
+from reacgan.evaluation import cache as cache_files
 from reacgan.evaluation.cache import FeatureCache
 from reacgan.metrics.base import FeatureSet
 

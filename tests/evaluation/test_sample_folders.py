@@ -11,7 +11,7 @@ from PIL import Image
 
 from reacgan.config import ConfigError
 from reacgan.evaluation.reference import open_reference
-from reacgan.evaluation.targets import find_subjects
+from reacgan.evaluation.targets import find_targets
 
 
 @pytest.fixture(autouse=True)
@@ -34,12 +34,12 @@ def write(images, folder, names=("a", "b")):
 
 
 def opened(path, **options):
-    (subject,) = find_subjects(path, **options)
-    return subject
+    (target,) = find_targets(path, **options)
+    return target
 
 
-def same(subject, images):
-    return np.array_equal(subject.images.images, np.asarray(images).transpose(0, 3, 1, 2))
+def same(target, images):
+    return np.array_equal(target.images.images, np.asarray(images).transpose(0, 3, 1, 2))
 
 
 def test_the_sheet_of_our_own_samples(reacgan, run_folder, tmp_path):
@@ -48,9 +48,9 @@ def test_the_sheet_of_our_own_samples(reacgan, run_folder, tmp_path):
         "sample", run_folder, "--classes", "3,7", "--num", "4", "--grid", "--out", out
     )
     assert code == 0, err
-    subject = opened(out)
-    assert (len(subject.images), subject.images.class_names) == (8, ("3", "7"))
-    assert subject.warnings == (f"{out / 'grid.png'}: left out, a sheet of the other images",)
+    target = opened(out)
+    assert (len(target.images), target.images.class_names) == (8, ("3", "7"))
+    assert target.warnings == (f"{out / 'grid.png'}: left out, a sheet of the other images",)
     code, _, err = reacgan(
         "evaluate", out, "--reference", "digits", "--extractor", "domain", "--metrics", "fid",
         "--set", "extractor.epochs=1", "extractor.width=8", "--out", tmp_path / "out",
@@ -62,9 +62,9 @@ def test_the_sheet_of_our_own_samples(reacgan, run_folder, tmp_path):
 def test_a_sheet_beside_loose_images(images, tmp_path):
     write(images, tmp_path, names=(".",))
     Image.new("RGB", (90, 40)).save(tmp_path / "grid.png")
-    subject = opened(tmp_path)
-    assert same(subject, images) and not subject.labelled
-    assert "grid.png: left out" in subject.warnings[0]
+    target = opened(tmp_path)
+    assert same(target, images) and not target.labelled
+    assert "grid.png: left out" in target.warnings[0]
     Image.new("RGB", (10, 8)).save(tmp_path / "grid.png")  # of the others' size: one of them
     assert len(opened(tmp_path).images) == 13
 
@@ -75,8 +75,8 @@ def test_loose_images_beside_folders_without_any(images, tmp_path):
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "log.txt").write_text("text")
     (tmp_path / "metrics.json").write_text("{}")
-    subject = opened(tmp_path)
-    assert same(subject, images) and not subject.labelled and not subject.warnings
+    target = opened(tmp_path)
+    assert same(target, images) and not target.labelled and not target.warnings
 
 
 def test_loose_images_beside_folders_of_images(images, tmp_path):
@@ -92,9 +92,9 @@ def test_files_that_cannot_be_read(images, tmp_path):
     (tmp_path / "03.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "05.png").write_bytes(b"")
     (tmp_path / "07.png").write_text("no image")
-    subject = opened(tmp_path)
-    assert same(subject, images[[0, 1, 2, 4, 6, 8, 9, 10, 11]])
-    (told,) = subject.warnings
+    target = opened(tmp_path)
+    assert same(target, images[[0, 1, 2, 4, 6, 8, 9, 10, 11]])
+    (told,) = target.warnings
     assert "3 of 12 image files were left out" in told
     for words in ("empty file", "content is none of", "truncated or damaged", "05.png"):
         assert words in told
@@ -116,11 +116,11 @@ def test_a_zip(images, tmp_path, names):
             file.write(one, one.relative_to(folder))
         file.writestr("__MACOSX/a/._00.png", b"")
         file.writestr("notes.txt", "text")
-    subject = opened(tmp_path / "x.zip")
+    target = opened(tmp_path / "x.zip")
     order = sorted(range(12), key=lambda place: (place % len(names), place))
-    assert same(subject, images[order])
-    assert subject.labelled == (len(names) == 2)
-    assert subject.images.class_names == (("a", "b") if len(names) == 2 else ("images",))
+    assert same(target, images[order])
+    assert target.labelled == (len(names) == 2)
+    assert target.images.class_names == (("a", "b") if len(names) == 2 else ("images",))
     assert same(opened(tmp_path / "x.zip", resolution=(8, 10), channels=3), images[order])
     reference = open_reference(tmp_path / "x.zip")
     assert len(reference.data) == 12 and reference.data.size == (8, 10)
@@ -206,6 +206,7 @@ def test_how_images_are_made_is_not_asked_of_a_folder(reacgan, images, tmp_path)
         ("--psi", "0.7", "psi is 0.7"),
         ("--statistics", "batch", "statistics is 'batch'"),
         ("--labels", "balanced", "labels is 'balanced'"),
+        ("--langevin", "5", "langevin is 5"),
     ):
         code, _, err = reacgan(
             "evaluate",

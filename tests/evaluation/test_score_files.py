@@ -78,7 +78,7 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path, where, bad):
 
 
 def test_what_is_no_json_is_refused():
-    with pytest.raises(ConfigError, match="fid of an unnamed subject"):
+    with pytest.raises(ConfigError, match="fid of an unnamed target"):
         Score("fid", 1.0, "lower", {"weights": {1, 2}}).to_line()
 
 

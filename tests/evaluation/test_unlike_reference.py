@@ -18,7 +18,7 @@ from reacgan.data import ImageData, open_dataset
 from reacgan.evaluation import read_scores
 from reacgan.evaluation.cache import FeatureCache
 from reacgan.evaluation.scores import protocol_id
-from reacgan.evaluation.targets import find_subjects
+from reacgan.evaluation.targets import find_targets
 from reacgan.extractors import Extracted, Extractor, build_extractor
 from reacgan.reports.tables import score_table
 
@@ -135,10 +135,10 @@ def test_a_collapse_to_grey_is_seen_on_real_images(tmp_path):
     root = real_photographs(tmp_path)
     found = {}
     for name in ("colour", "grey", "rgb"):
-        (subject,) = find_subjects(root / name)
-        assert subject.channels == (1 if name == "grey" else 3)
+        (target,) = find_targets(root / name)
+        assert target.images.channels == (1 if name == "grey" else 3)
         result = package.evaluate(
-            subject.images,
+            target.images,
             root / "real",
             metrics="fid",
             extractor=Means(),

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from reacgan.cli import main
-from reacgan.evaluation.choosing import match_classes
+from reacgan.evaluation.plan import match_classes
 from reacgan.hub import save
 from reacgan.sampling import (
     class_folders,

@@ -13,6 +13,7 @@ from reacgan.pictures.near import _generated
 from reacgan.pictures.samples import sheet
 from reacgan.sampling import (
     NonFiniteImageError,
+    SamplingSettings,
     class_sheet,
     generate,
     interpolate,
@@ -88,7 +89,9 @@ def test_the_class_and_seed_are_named(broken):
     with pytest.raises(ConfigError, match=r"class 'dog', seed 4 \(-3 along\)"):
         walk(broken, torch.ones(4), seed=4)
     with pytest.raises(ConfigError, match=r"class 'dog', seed 20000003 "):
-        GeneratorSource(broken, torch.tensor([0, 0, 0, 1, 2, 1]), seed=2).part(2, 6)
+        GeneratorSource(broken, torch.tensor([0, 0, 0, 1, 2, 1]), SamplingSettings(seed=2)).part(
+            2, 6
+        )
     with pytest.raises(ConfigError, match="class 'dog', seed 0 "):
         class_sheet(broken.generator, broken.class_names)
     with pytest.raises(ConfigError, match="class 'dog', seed 5 "):

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reacgan.config import ConfigError
-from reacgan.evaluation.choosing import match_classes
+from reacgan.evaluation.plan import match_classes
 from reacgan.sampling import generate, latents_for, sample, to_uint8
 from reacgan.sampling.sample import chunk_size
 

@@ -13,9 +13,10 @@ import reacgan
 from reacgan.config import ConfigError, Experiment, component
 from reacgan.data import ImageData
 from reacgan.evaluation import read_scores
-from reacgan.evaluation.reference import Reference
+from reacgan.evaluation.reference import HALVES, Reference
 from reacgan.evaluation.scoring import Request, score
-from reacgan.evaluation.targets import HALVES, half_of, read_selection
+from reacgan.hub import find_states
+from reacgan.hub.selection import read_selection
 
 pytestmark = pytest.mark.kernels
 
@@ -120,7 +121,7 @@ def test_held_out_images_are_reported_on(tmp_path):
         checkpoint="best", extractor="domain", num=20, metrics={"fid": {}}, device="cpu",
         extractor_options={"epochs": 0.5, "width": 4},
     )  # fmt: skip
-    ((_, again),) = score(out, request)
+    ((_, again),) = score(out, request, find_states=find_states)
     recorded = {one.metric: one.value for one in read_scores(out / "scores.jsonl")[-2:]}
     assert again["fid"] == recorded["fid"]
     assert "was chosen of" in again.scores[0].notes[0]
@@ -167,7 +168,7 @@ def test_other_latents_report_than_chose(data, tmp_path):
 
 
 def test_halves_share_no_image_and_have_all_classes(data: ImageData):
-    halves = [half_of(Reference(data), half).data for half in (0, 1)]
+    halves = [Reference(data).half(half).data for half in (0, 1)]
     pixels = [{image.tobytes() for image in half.images} for half in halves]
     assert not pixels[0] & pixels[1]
     assert len(pixels[0] | pixels[1]) == len(data)
@@ -178,5 +179,11 @@ def test_a_damaged_selection_is_named(data, tmp_path):
     train(tmp_path / "run", data, **SCORED)
     (tmp_path / "run" / "best" / "selection.json").write_text("{")
     with pytest.raises(ConfigError, match="selection.json: not readable"):
-        list(score(tmp_path / "run", Request(checkpoint="best", reference="digits")))
+        list(
+            score(
+                tmp_path / "run",
+                Request(checkpoint="best", reference="digits"),
+                find_states=find_states,
+            )
+        )
     assert json.loads((tmp_path / "run" / "experiment.json").read_text())["scores"]["every"] == 64

@@ -14,6 +14,7 @@ from reacgan.cli.device import Device
 if TYPE_CHECKING:
     from reacgan.evaluation import Evaluation, Score
     from reacgan.evaluation.scoring import Request
+    from reacgan.sampling import SamplingSettings
 
 
 @Parameter(name="*")
@@ -73,6 +74,12 @@ class Generation:
     """With --psi: in the first so many layers."""
     seed: int | None = None
     """Of all images; two seeds share none. 0 by default, and 1 for a state chosen by its scores."""
+    langevin: int = 0
+    """Move each latent by so many steps towards what the run's discriminator scores as real."""
+    langevin_rate: float = 0.01
+    """Length of these steps."""
+    langevin_noise: float = 1.0
+    """Standard deviation of their noise."""
 
 
 def evaluate(
@@ -116,6 +123,7 @@ def evaluate(
     """
     from reacgan import distributed  # noqa: PLC0415
     from reacgan.evaluation.scoring import score  # noqa: PLC0415
+    from reacgan.hub import find_states  # noqa: PLC0415
     from reacgan.reports.output import Output, folder_for  # noqa: PLC0415
 
     join_processes(device)
@@ -127,11 +135,13 @@ def evaluate(
     talk = Talk(quiet=quiet or not main)
     found: list[Score] = []
     lacking = False
-    for named, result in score(subject, request, progress=talk.progress, say=talk.say):
+    for target, result in score(
+        subject, request, find_states=find_states, progress=talk.progress, say=talk.say
+    ):
         talk.end()
         if main:
             found += result.scores
-            output.write(result, named.name)
+            output.write(result, target.name)
             lacking = lacking or bool(measures.metrics and result.skipped)
             if lacking or not quiet:
                 _print_skipped(result)
@@ -166,12 +176,7 @@ def _request(
         extractor=measures.extractor,
         extractor_options=options,
         num=measures.num,
-        labels=generation.labels,
-        statistics=generation.statistics,
-        truncation=generation.truncation,
-        psi=generation.psi,
-        layers=generation.psi_layers,
-        seed=generation.seed,
+        sampling=_sampling(generation),
         checkpoint=generation.checkpoint,
         resolution=_resolution(measures.resolution),
         channels=measures.channels,
@@ -180,6 +185,21 @@ def _request(
         real=measures.real,
         protocol=measures.protocol,
         device=device,
+    )
+
+
+def _sampling(generation: Generation) -> SamplingSettings:
+    from reacgan.sampling import Langevin, SamplingSettings  # noqa: PLC0415
+
+    steps, rate, noise = generation.langevin, generation.langevin_rate, generation.langevin_noise
+    return SamplingSettings(
+        truncation=generation.truncation,
+        psi=generation.psi,
+        layers=generation.psi_layers,
+        statistics=generation.statistics,
+        labels=generation.labels,
+        seed=generation.seed,
+        langevin=Langevin(steps=steps, rate=rate, noise=noise) if steps else None,
     )
 
 
@@ -197,7 +217,7 @@ def _options(metrics: str | None, assignments: tuple[str, ...]) -> tuple[Any, di
     """Metrics with their options, and the extractor's."""
     from reacgan.config import ConfigError, parse_assignments  # noqa: PLC0415
     from reacgan.config.sections import named_options  # noqa: PLC0415
-    from reacgan.evaluation.choosing import STANDARD  # noqa: PLC0415
+    from reacgan.evaluation.plan import STANDARD  # noqa: PLC0415
     from reacgan.metrics import METRICS  # noqa: PLC0415
 
     extractor: dict[str, Any] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from reacgan.cli.device import Device
 
@@ -58,7 +58,7 @@ def sample(
         and its own statistics where they do not; own, moving (the averages of training), batch
         (then a class and a seed are not one image), standing (collected anew).
     langevin:
-        Move each latent by so many steps towards what the run's discriminator holds for real.
+        Move each latent by so many steps towards what the run's discriminator scores as real.
     langevin_rate:
         Length of these steps.
     langevin_noise:
@@ -68,24 +68,24 @@ def sample(
     device:
         cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU.
     """
+    from reacgan import sampling  # noqa: PLC0415
     from reacgan.cli.loading import load_generator, tell_statistics  # noqa: PLC0415
     from reacgan.data import refuse_inside  # noqa: PLC0415
     from reacgan.files import as_file_name  # noqa: PLC0415
     from reacgan.hub import load_discriminator  # noqa: PLC0415
-    from reacgan.sampling import Langevin, class_folders, sample, save_image  # noqa: PLC0415
 
     chain = None
     if langevin:
-        judge = load_discriminator(model, device=device)
-        chain = Langevin(judge, steps=langevin, rate=langevin_rate, noise=langevin_noise)
+        discriminator = load_discriminator(model, device=device)
+        chain = sampling.Langevin(discriminator, langevin, langevin_rate, langevin_noise)
+    settings = sampling.SamplingSettings(truncation, psi, psi_layers, seed=seed, langevin=chain)
     loaded = load_generator(model, statistics, device)
-    options: dict[str, Any] = {"truncation": truncation, "psi": psi, "layers": psi_layers}
     refuse_inside(out, loaded.experiment.data.path)
     made = {}
     labels = loaded.class_indices(classes)
-    folders = class_folders(loaded.class_names)
-    for item in sample(loaded, classes, num, seed=seed, langevin=chain, **options):
-        save_image(item.image, out / as_file_name(folders[item.label]), str(item.seed))
+    folders = sampling.class_folders(loaded.class_names)
+    for item in sampling.sample(loaded, classes, num, settings):
+        sampling.save_image(item.image, out / as_file_name(folders[item.label]), str(item.seed))
         if grid:
             made[item.label, item.seed] = item.image
     said = f"{len(labels) * num} images in {out}"

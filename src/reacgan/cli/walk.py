@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -70,29 +71,32 @@ def walk(
     """
     import torch  # noqa: PLC0415
 
+    from reacgan import sampling  # noqa: PLC0415
     from reacgan.cli.loading import load_generator, tell_statistics  # noqa: PLC0415
     from reacgan.config import ConfigError  # noqa: PLC0415
     from reacgan.data import refuse_inside  # noqa: PLC0415
-    from reacgan.sampling import interpolate, save_png, semantic_directions, sheet  # noqa: PLC0415
-    from reacgan.sampling import walk as walk_along  # noqa: PLC0415
 
     if not (between or seeds or directions):
         raise ConfigError("nowhere to walk: give --between A,B, --seeds 0,1 or --directions 3")
     loaded = load_generator(model, statistics, device)
     refuse_inside(out, loaded.experiment.data.path)
-    options: dict[str, Any] = {"steps": steps, "truncation": truncation, "psi": psi}
+    settings = sampling.SamplingSettings(truncation, psi)
+    options: dict[str, Any] = {"steps": steps, "settings": settings}
     drawn = {}
     if between or seeds:
         ways = _ways(loaded, between, seeds, classes, range(seed, seed + num))
-        rows = [interpolate(loaded, classes=way[1], seeds=way[2], **options) for way in ways]
+        rows = [
+            sampling.interpolate(loaded, classes=way[1], seeds=way[2], **options) for way in ways
+        ]
         drawn["between"] = torch.stack(rows), [way[0] for way in ways]
     if directions:
         names = [loaded.class_names[label] for label in loaded.class_indices(classes)]
-        options |= {"classes": classes, "seed": seed, "span": span}
-        for place, direction in enumerate(semantic_directions(loaded.generator, directions), 1):
-            drawn[f"direction-{place}"] = walk_along(loaded, direction, **options), names
+        options |= {"classes": classes, "settings": replace(settings, seed=seed), "span": span}
+        axes = sampling.semantic_directions(loaded.generator, directions)
+        for number, direction in enumerate(axes, 1):
+            drawn[f"direction-{number}"] = sampling.walk(loaded, direction, **options), names
     for name, (images, captions) in drawn.items():
-        save_png(sheet(images, captions), out / f"{name}.png")
+        sampling.save_png(sampling.sheet(images, captions), out / f"{name}.png")
         print(out / f"{name}.png")
     tell_statistics(loaded, statistics)
     return 0

@@ -1,41 +1,66 @@
-"""What was computed of a set of images, kept by content: features, moments, radii.
+"""A cache on disk of what was computed of a set of images: features, moments, radii.
 
-The key is the SHA-256 of all that a result depends on (the digest of the images, what the extractor
-says of itself, the name of the result with its options), never a path or a name. Files say what they
-are, carry the digest of their tensors, and may be deleted any time.
+The key is the SHA-256 of all that a result depends on (the digest of the images, the description of
+the extractor, the name of the result with its options), never a path or a name. A file says what it
+is, carries the digest of its tensors, and may be deleted any time.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import math
 import os
+import struct
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from reacgan.config import ConfigError
 from reacgan.data.download import cache_root
-from reacgan.evaluation import cache_files
-from reacgan.evaluation.cache_files import SUFFIX, Entry
 from reacgan.evaluation.scores import canonical
+from reacgan.files import replacing
 from reacgan.metrics.base import Keep
 
 DEFAULT_GB = 20.0
 _DAY = 86400.0
 
+_SUFFIX = ".safetensors"
+_DAMAGE = (OSError, SafetensorError, ValueError, KeyError, TypeError, struct.error)
+"""What a damaged file raises."""
+
 logger = logging.getLogger("reacgan.evaluation")
 
 
+@dataclass(frozen=True)
+class Entry:
+    """A file of the cache."""
+
+    path: Path
+    key: Mapping[str, Any]
+    """All that its content depends on; ``result`` is what it is."""
+    source: str
+    """Where the images came from when it was made, for people."""
+    size: int
+    """Bytes."""
+    created: float
+    used: float
+    """Last, in seconds since 1970, as ``created``."""
+
+
 class FeatureCache:
-    """Tensors by content, shared between processes; the least recently used are given up first.
+    """Tensors by content, shared between processes; the least recently used are deleted first.
 
     Args:
         root: the folder; by default ``features`` in the cache of the package.
@@ -49,7 +74,7 @@ class FeatureCache:
     def __init__(self, root: Path | None = None, limit_bytes: int | None = None) -> None:
         self.root = cache_root() / "features" if root is None else root
         self.limit_bytes = _limit() if limit_bytes is None else limit_bytes
-        self._given: dict[Path, list[weakref.ref[Tensor]]] = {}
+        self._in_use: dict[Path, list[weakref.ref[Tensor]]] = {}
         self._warned = False
 
     def keep(self, key: Mapping[str, Any], source: str = "") -> Keep:
@@ -78,25 +103,25 @@ class FeatureCache:
 
         Two processes that want the same do not both make it: one waits for the other.
         """
-        path = self.root / cache_files.name_of_key(key)
+        path = self.root / name_of_key(key)
         if self.limit_bytes <= 0:
-            return cache_files.plain(make())
-        found = self._read(path, key)
-        if found is not None:
-            return found
+            return _plain(make())
+        stored = self._read(path, key)
+        if stored is not None:
+            return stored
         with self._alone(path) as locked:
-            found = self._read(path, key) if locked else None
-            if found is not None:
-                return found
-            made = cache_files.plain(make())
+            stored = self._read(path, key) if locked else None
+            if stored is not None:
+                return stored
+            made = _plain(make())
             if locked:
                 self._write(path, key, made, source)
         return made
 
     def entries(self) -> list[Entry]:
         """What is kept, the last used first; damaged files are left out."""
-        found = [cache_files.entry(path) for path in self._files()]
-        return sorted((one for one in found if one), key=lambda one: (-one.used, one.path))
+        entries = [_entry(path) for path in self._files()]
+        return sorted(filter(None, entries), key=lambda entry: (-entry.used, entry.path))
 
     @property
     def total_bytes(self) -> int:
@@ -109,22 +134,22 @@ class FeatureCache:
         What a process is just making stays.
         """
         freed = self._sweep()
-        before = math.inf if older_than_days is None else cache_files.now() - _DAY * older_than_days
+        before = math.inf if older_than_days is None else _now() - _DAY * older_than_days
         return freed + sum(
             self._delete(path) for path in self._files() if _status(path)[1] < before
         )
 
     def _read(self, path: Path, key: Mapping[str, Any]) -> dict[str, Tensor] | None:
         try:
-            tensors = cache_files.read(path, key)
+            tensors = _read_file(path, key)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except cache_files.READING as error:
+        except _DAMAGE as error:
             logger.warning("%s: damaged (%s); made anew", path, error)
             return None
         with suppress(OSError):  # a folder that cannot be written is read all the same
             os.utime(path)
-        self._give(path, tensors)
+        self._mark_in_use(path, tensors)
         return tensors
 
     def _write(
@@ -136,24 +161,24 @@ class FeatureCache:
             return
         try:
             self._make_room(size, path)
-            cache_files.write(path, key, tensors, source)
+            _write_file(path, key, tensors, source)
         except (OSError, SafetensorError) as error:
             self._warn(f"not writable ({error})")
-        self._give(path, tensors)
+        self._mark_in_use(path, tensors)
 
-    def _give(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
-        self._given[path] = [weakref.ref(tensor) for tensor in tensors.values()]
+    def _mark_in_use(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
+        self._in_use[path] = [weakref.ref(tensor) for tensor in tensors.values()]
 
     def _make_room(self, size: int, wanted: Path) -> None:
-        """Give up the least recently used until ``size`` bytes fit, never what is in use now."""
+        """Delete the least recently used until ``size`` bytes fit, never what is in use now."""
         total = self.total_bytes + size
         if total <= self.limit_bytes:
             return
         total -= self._sweep()
-        for path in sorted(self._files(), key=lambda one: _status(one)[1]):
+        for path in sorted(self._files(), key=lambda path: _status(path)[1]):
             if total <= self.limit_bytes:
                 return
-            in_use = any(given() is not None for given in self._given.get(path, ()))
+            in_use = any(tensor() is not None for tensor in self._in_use.get(path, ()))
             if path != wanted and not in_use:
                 total -= self._delete(path)
 
@@ -201,7 +226,7 @@ class FeatureCache:
 
     def _all(self) -> list[Path]:
         try:
-            return sorted(path for path in self.root.iterdir() if SUFFIX in path.name)
+            return sorted(path for path in self.root.iterdir() if _SUFFIX in path.name)
         except OSError:
             return []
 
@@ -219,10 +244,10 @@ class FeatureCache:
 def _status(path: Path) -> tuple[int, float]:
     """Bytes and the time of last use; (0, 0) where the file has gone."""
     try:
-        held = path.stat()
+        status = path.stat()
     except OSError:
         return 0, 0.0
-    return held.st_size, held.st_mtime
+    return status.st_size, status.st_mtime
 
 
 def _limit() -> int:
@@ -237,3 +262,84 @@ def _limit() -> int:
             "nothing"
         )
     return int(value * 1e9)
+
+
+def name_of_key(key: Mapping[str, Any]) -> str:
+    """The file's name: the beginning of the key's SHA-256."""
+    return hashlib.sha256(canonical(key).encode()).hexdigest()[:40] + _SUFFIX
+
+
+def _write_file(
+    path: Path, key: Mapping[str, Any], tensors: Mapping[str, Tensor], source: str
+) -> None:
+    """Write a whole file or none.
+
+    Nothing is flushed: after a crash of the machine the digest tells.
+    """
+    about = {"key": key, "source": source, "created": _now(), "digest": digest(tensors)}
+    with replacing(path) as temporary:
+        save_file(_unshared(tensors), temporary, {"about": json.dumps(about)})
+
+
+def _read_file(path: Path, key: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors of a file, which may be mapped from it: changing them does not change the file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        OSError, ValueError, ...: one of :data:`_DAMAGE`; it is damaged, or was written for another key.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    with safe_open(path, framework="pt") as file:
+        about = json.loads(file.metadata()["about"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if canonical(about["key"]) != canonical(key):
+        raise ValueError("written for another key")
+    if about["digest"] != digest(tensors):
+        raise ValueError("its tensors are not those that were written")
+    return tensors
+
+
+def _entry(path: Path) -> Entry | None:
+    """What a file says of itself, its tensors not looked at; None where it is none or damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads(file.metadata()["about"])
+        return Entry(
+            path=path,
+            key=dict(about["key"]),
+            source=str(about["source"]),
+            size=path.stat().st_size,
+            created=float(about["created"]),
+            used=path.stat().st_mtime,
+        )
+    except _DAMAGE:
+        return None
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of names, types, shapes and bytes."""
+    total = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        head = [name, str(tensor.dtype), list(tensor.shape), tensor.nbytes]
+        total.update(json.dumps(head).encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()
+
+
+def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same on the CPU and contiguous, as they would come back from a file."""
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _unshared(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """No two of them in one storage, which the format does not hold."""
+    storages = {tensor.untyped_storage().data_ptr() for tensor in tensors.values()}
+    alone = len(storages) == len(tensors)
+    return {name: tensor if alone else tensor.clone() for name, tensor in tensors.items()}
+
+
+def _now() -> float:
+    """Seconds since 1970."""
+    return datetime.now(timezone.utc).timestamp()

@@ -3,37 +3,48 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy
 import torch
 
-from reacgan import distributed
+from reacgan import __version__, distributed
 from reacgan.config import ConfigError, DataConfig, Device
 from reacgan.data import ImageData
 from reacgan.devices import find_device
 from reacgan.evaluation.cache import FeatureCache
-from reacgan.evaluation.choosing import build_metrics
-from reacgan.evaluation.compared import Compared
-from reacgan.evaluation.features import Progress
-from reacgan.evaluation.origins import Named, Origin
-from reacgan.evaluation.plan import Plan
-from reacgan.evaluation.reference import Reference, open_reference
+from reacgan.evaluation.features import Pass, Progress, RealFeatures, extract, input_shape
+from reacgan.evaluation.plan import (
+    Origin,
+    Plan,
+    build_metrics,
+    cannot_measure,
+    known_share,
+    origin_of,
+    translate_labels,
+)
+from reacgan.evaluation.reference import Reference, compare_shapes, open_reference
 from reacgan.evaluation.scores import Score
-from reacgan.evaluation.software import describe_software
-from reacgan.evaluation.sources import Images, peek
-from reacgan.extractors import Extractor
-from reacgan.metrics import Comparison, Metric, Value
+from reacgan.evaluation.sources import Images, with_shape
+from reacgan.extractors import Extractor, build_extractor
+from reacgan.extractors.fitting import Shape
+from reacgan.metrics import Comparison, FeatureSet, Judgement, Metric, Value
+from reacgan.metrics.base import Need
 
 Say = Callable[[str], None]
+_Related = tuple[ImageData, FeatureSet]
+
+_KNOWN = 0.05  # share of the reference that a classifier may have learned without a note
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores of one subject."""
+    """The scores of a target."""
 
     scores: tuple[Score, ...]
     skipped: Mapping[str, str] = field(default_factory=dict)
@@ -55,6 +66,7 @@ class Facts:
     """What the caller knows of the images: part of the protocol of every score."""
 
     subject: str = ""
+    """What is scored, for people: a run, a model, a folder."""
     images_seen: int | None = None
     generator: Mapping[str, Any] | None = None
     selection: Mapping[str, Any] | None = None
@@ -89,7 +101,7 @@ def evaluate(
 
     Args:
         images: an iterable of uint8 batches ``[N, C, H, W]`` (alone, or as pairs with int64 labels
-            ``[N]``), a data set, or a source by place. Under several processes each gives the same.
+            ``[N]``), a data set, or a source by index. Under several processes each gives the same.
         reference: real images: a data set, a folder, a file of images, a registered name, or an .npz file
             of statistics. It keeps its own size and channels, whatever the images have; both sides are
             brought to what the extractor takes, and a difference is a warning of each score.
@@ -119,37 +131,6 @@ def evaluate(
         ConfigError: images or a reference that cannot be used, a metric that a person named and that
             cannot be measured here; the message says why and what to do.
     """
-    _check(images, num)
-    place = find_device(device)
-    shape, images = peek(images)
-    found = open_reference(reference, resolution=resolution, channels=channels, like=shape)
-    if origin is None and (training, held_out) != (None, None):
-        origin = Named(found, training=training, held_out=held_out)
-    plan = Plan(
-        reference=found,
-        metrics=build_metrics(metrics),
-        all_wanted=metrics is not None and metrics != "all",
-        origin=origin or found,
-        shape=shape,
-        device=place,
-        cache=cache if cache is not None else FeatureCache(),
-        say=say or (lambda text: None),
-    )
-    network = extractor
-    if isinstance(network, str):
-        network = plan.build(network, extractor_options or {})
-    network.to(place)
-    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # G's too
-        compared = plan.compare(
-            images, network, num=num, class_names=tuple(class_names), progress=progress
-        )
-        scores, failed = _measure(compared, facts or Facts(), plan)
-    return Evaluation(
-        scores, {**plan.skipped, **failed}, compared.comparison if compared is not None else None
-    )
-
-
-def _check(images: Any, num: int | None) -> None:
     if isinstance(images, str | Path | Mapping):
         raise ConfigError(
             f"images are {images!r:.60}; needed: batches, a data set or a source. Folders and runs are "
@@ -157,67 +138,287 @@ def _check(images: Any, num: int | None) -> None:
         )
     if num is not None and num < 1:
         raise ConfigError(f"num is {num}; allowed: 1 or more")
-
-
-def _measure(
-    compared: Compared | None, facts: Facts, plan: Plan
-) -> tuple[tuple[Score, ...], dict[str, str]]:
-    """On the main process; the others are told the scores, and what could not be measured."""
-    scores, failed = _scores(compared, facts, plan.say) if compared is not None else ([], {})
-    if distributed.world_size() > 1:
-        text = json.dumps([failed, [score.to_line() for score in scores]])
-        failed, lines = json.loads(distributed.share_text(text, plan.device))
-        scores = [Score.from_line(line) for line in lines]
-    if failed and not scores:
-        told = "\n".join(f"  {name}: {reason}" for name, reason in failed.items())
-        raise ConfigError(f"cannot be measured here:\n{told}")
-    return tuple(scores), failed
-
-
-def _scores(compared: Compared, facts: Facts, say: Say) -> tuple[list[Score], dict[str, str]]:
-    """What each metric gives; the pass is made, so one that fails does not cost the others."""
-    scores: list[Score] = []
-    failed: dict[str, str] = {}
-    for name, metric in compared.metrics.items():
-        say(f"measuring {name}")
-        try:
-            values = metric.measure(compared.comparison)
-        except ConfigError as error:
-            failed[name] = str(error)
-            continue
-        scores += [_score(one, metric, compared, facts) for one in values]
-    return scores, failed
-
-
-def _score(value: Value, metric: Metric, compared: Compared, facts: Facts) -> Score:
-    """A value with all that it depends on."""
-    fake: dict[str, Any] = {
-        "images": len(compared.comparison.fake),
-        "labels": facts.labels,
-        **compared.fake,
-    }
-    if facts.seed is not None:
-        fake["seed"] = facts.seed
-    protocol = {
-        "extractor": compared.extractor,
-        "fake": fake,
-        "reference": compared.reference,
-        **({"generator": dict(facts.generator)} if facts.generator else {}),
-        **({"selection": dict(facts.selection)} if facts.selection else {}),
-        "metric": {**compared.settings_for(metric), **value.settings},
-        "software": describe_software(compared.device),
-    }
-    return Score(
-        metric=value.name,
-        value=value.value,
-        better=value.better,
-        protocol=protocol,
-        low=value.low,
-        high=value.high,
-        details=value.details,
-        notes=(*facts.notes, *compared.notes, *value.notes),
-        warnings=(*facts.warnings, *compared.warnings),
-        subject=facts.subject,
-        images_seen=facts.images_seen,
-        time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    shape, images = with_shape(images)
+    opened = open_reference(reference, resolution=resolution, channels=channels, like=shape)
+    plan = Plan(
+        reference=opened,
+        metrics=build_metrics(metrics),
+        explicit=metrics is not None and metrics != "all",
+        origin=origin or origin_of(opened, training=training, held_out=held_out),
     )
+    work = _Work(
+        plan, shape, find_device(device), cache if cache is not None else FeatureCache(), say
+    )
+    network = extractor
+    if isinstance(network, str):
+        network = work.build(network, extractor_options or {})
+    network.to(work.device)
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # G's too
+        compared = work.compare(images, network, num, tuple(class_names), progress)
+        scores, failed = work.measure(compared, facts or Facts())
+    return Evaluation(
+        scores, {**plan.skipped, **failed}, compared.comparison if compared is not None else None
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Compared:
+    """Two sets of features that are ready to be measured, and what protocols say of them."""
+
+    comparison: Comparison
+    extractor: Mapping[str, Any]
+    reference: Mapping[str, Any]
+    fake: Mapping[str, Any]
+    """Size and channels of the scored images where the reference has others, and what was done."""
+    related: Mapping[Need, Mapping[str, Any]]
+    """What else a metric with such a need depends on: training and held-out images, the judge."""
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+class _Work:
+    """The stages of one evaluation: features of all sets, the comparison, the metrics."""
+
+    def __init__(
+        self, plan: Plan, shape: Shape, device: torch.device, cache: FeatureCache, say: Say | None
+    ) -> None:
+        self.plan = plan
+        self.reference = plan.reference
+        self.shape = shape
+        self.device = device
+        self.say = say or (lambda text: None)
+        self.real_features = RealFeatures(self.reference.shape, device, cache, self.say)
+
+    def build(self, name: str, options: Mapping[str, Any]) -> Extractor:
+        """The extractor of a name or file; ``domain`` learns from real images now."""
+        domain = name == "domain"
+        if domain:
+            self.say("training a classifier of the real images, or reading it from the cache")
+        return build_extractor(
+            name,
+            options,
+            train=self.plan.classifier_data.training if domain else None,
+            held_out=self.plan.classifier_held_out if domain else None,
+            device=self.device,
+        )
+
+    def compare(
+        self,
+        images: Images,
+        network: Extractor,
+        num: int | None,
+        class_names: tuple[str, ...],
+        progress: Progress | None,
+    ) -> _Compared | None:
+        """Compute all features that the metrics need; on the main process, None on others."""
+        plan = self.plan
+        names = class_names or getattr(images, "class_names", ()) or self.reference.class_names
+        translation, differ = plan.matched(names)
+        missing = plan.missing(differ)
+        plan.leave_out(missing)
+        real = self._real(network)
+        if self.reference.data is not None and real is not None and real.logits is None:
+            missing["logits"] = _no_logits(network)
+        plan.leave_out(json.loads(distributed.share_text(json.dumps(missing), self.device)))
+        judge = self._judge(network) if "judge" in plan.needs else None
+        self.say("features of the images to score")
+        made = extract(
+            images,
+            [network, *([judge] if judge is not None and judge is not network else [])],
+            device=self.device,
+            keep_images="images" in plan.needs,
+            limit=num,
+            class_names=names,
+            shape=self.reference.shape,
+            progress=progress,
+        )
+        related = self._related(network)
+        compared, problem = None, ""
+        if made is not None and real is not None:
+            try:
+                labels, notes = translate_labels(
+                    made.labels, translation, self.reference.class_names
+                )
+                made = replace(made, labels=labels, class_names=self.reference.class_names)
+                compared = self._compared(made, real, related, network, judge, notes)
+            except ConfigError as error:
+                problem = str(error)
+        if problem := distributed.share_text(problem, self.device):
+            raise ConfigError(problem)
+        return compared
+
+    def _compared(
+        self,
+        made: Pass,
+        real: FeatureSet,
+        related: Mapping[Need, _Related],
+        network: Extractor,
+        judge: Any,
+        notes: tuple[str, ...],
+    ) -> _Compared:
+        own, features = made.features[0], made.features[-1]
+        if made.labels is None:
+            self.plan.leave_out(dict.fromkeys(("labels", "judge"), "the images have no labels"))
+        if own.logits is None:
+            self.plan.leave_out({"logits": _no_logits(network)})
+        if judge is not None and features.logits is None:
+            raise ConfigError("the classifier gives no class scores")
+        seen_as = input_shape(network, self.reference.shape)
+        fake, warnings = compare_shapes(self.shape, self.reference.shape, seen_as, network)
+        data = {need: images for need, (images, _) in related.items()}
+        sets = {need: features for need, (_, features) in related.items()}
+        judgement = None
+        if judge is not None and features.logits is not None:
+            accuracies = judge.held_out_top1, judge.held_out_top5
+            judgement = Judgement(features.logits, *accuracies, judge.describe())
+        return _Compared(
+            Comparison(
+                fake=FeatureSet(own.features, own.logits, made.labels, made.class_names),
+                real=real,
+                training=sets.get("training"),
+                held_out=sets.get("held out"),
+                judgement=judgement,
+                fake_data=made.data("generated images"),
+                real_data=self.reference.data,
+                training_data=data.get("training"),
+                held_out_data=data.get("held out"),
+            ),
+            extractor=network.describe(),
+            reference=self.reference.describe(),
+            fake=fake,
+            related=_facts_of(data, judge),
+            notes=(*notes, *getattr(network, "notes", ()), *self._notes_on(network)),
+            warnings=(*self.reference.warnings, *warnings),
+        )
+
+    def _real(self, network: Extractor) -> FeatureSet | None:
+        """The reference as the extractor sees it; None on processes other than the main one."""
+        if self.reference.data is not None:
+            labelled = self.reference.labelled
+            return self.real_features.of(
+                self.reference.data, network, "the reference", labelled=labelled
+            )
+        moments = self.reference.known_moments
+        width = moments.mean.shape[0] if moments is not None else 0
+        if width != network.features_dim:
+            raise ConfigError(
+                f"the statistics are of {width} features, the extractor {network.name} gives "
+                f"{network.features_dim}; they were made with another extractor"
+            )
+        return FeatureSet(None, known_moments=moments)
+
+    def _related(self, network: Extractor) -> dict[Need, _Related]:
+        sets: dict[Need, _Related] = {}
+        for need, data in self.plan.related().items():
+            labelled = data is not self.reference.data or self.reference.labelled
+            features = self.real_features.of(data, network, f"the {need} images", labelled=labelled)
+            if features is not None:
+                sets[need] = data, features
+        return sets
+
+    def _judge(self, network: Extractor) -> Any:
+        """A classifier of the reference's classes: the extractor itself where it is one."""
+        learned = self.plan.classifier_data.training
+        if learned is None:
+            raise ConfigError("a classifier needs training images")
+        if network.name == "domain" and getattr(network, "data_digest", None) == learned.digest:
+            return network
+        judge = self.build("domain", {})
+        judge.to(self.device)
+        return judge
+
+    def _notes_on(self, network: Extractor) -> Iterator[str]:
+        """What is to be said where the extractor is a classifier that was trained on the reference."""
+        learned, real = self.plan.classifier_data.training, self.reference.data
+        if network.name != "domain" or learned is None or real is None:
+            return
+        share = known_share(learned, real)
+        if share >= _KNOWN:
+            yield (
+                f"the classifier that looks at the images was trained on {share:.0%} of the reference: "
+                "to its features those are unlike any new image; take held-out images as reference"
+            )
+
+    def measure(
+        self, compared: _Compared | None, facts: Facts
+    ) -> tuple[tuple[Score, ...], dict[str, str]]:
+        """Run the metrics on the main process; the scores, and what failed, on all."""
+        scores, failed = self._scores(compared, facts) if compared is not None else ([], {})
+        if distributed.world_size() > 1:
+            text = json.dumps([failed, [score.to_line() for score in scores]])
+            failed, lines = json.loads(distributed.share_text(text, self.device))
+            scores = [Score.from_line(line) for line in lines]
+        if failed and not scores:
+            raise ConfigError(cannot_measure(failed))
+        return tuple(scores), failed
+
+    def _scores(self, compared: _Compared, facts: Facts) -> tuple[list[Score], dict[str, str]]:
+        scores: list[Score] = []
+        failed: dict[str, str] = {}
+        for name, metric in self.plan.metrics.items():
+            self.say(f"measuring {name}")
+            try:
+                values = metric.measure(compared.comparison)
+            except ConfigError as error:  # which does not cost the others
+                failed[name] = str(error)
+                continue
+            scores += [self._score(value, metric, compared, facts) for value in values]
+        return scores, failed
+
+    def _score(self, value: Value, metric: Metric, compared: _Compared, facts: Facts) -> Score:
+        """A value with all that it depends on."""
+        seed = {} if facts.seed is None else {"seed": facts.seed}
+        count = len(compared.comparison.fake)
+        related = {
+            need.replace(" ", "_"): dict(compared.related[need])
+            for need in sorted(metric.needs | metric.wants)
+            if need in compared.related
+        }
+        protocol = {
+            "extractor": compared.extractor,
+            "fake": {"images": count, "labels": facts.labels, **compared.fake, **seed},
+            "reference": compared.reference,
+            **({"generator": dict(facts.generator)} if facts.generator else {}),
+            **({"selection": dict(facts.selection)} if facts.selection else {}),
+            "metric": {**related, **value.settings},
+            "software": _software(self.device),
+        }
+        return Score(
+            metric=value.name,
+            value=value.value,
+            better=value.better,
+            protocol=protocol,
+            low=value.low,
+            high=value.high,
+            details=value.details,
+            notes=(*facts.notes, *compared.notes, *value.notes),
+            warnings=(*facts.warnings, *compared.warnings),
+            subject=facts.subject,
+            images_seen=facts.images_seen,
+            time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        )
+
+
+def _facts_of(data: Mapping[Need, ImageData], judge: Any) -> dict[Need, Mapping[str, Any]]:
+    """For the protocols of metrics that depend on these sets, or on a classifier."""
+    facts: dict[Need, Mapping[str, Any]] = {
+        need: {"images": len(images), "digest": images.digest[:16]} for need, images in data.items()
+    }
+    return facts if judge is None else {**facts, "judge": judge.describe()}
+
+
+def _no_logits(network: Extractor) -> str:
+    return f"the extractor {network.name} gives no class scores"
+
+
+def _software(device: torch.device) -> dict[str, Any]:
+    """Versions and device; scores are comparable whatever they are."""
+    named = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return {
+        "reacgan": __version__,
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "python": platform.python_version(),
+        "device": named,
+        "processes": distributed.world_size(),
+    }

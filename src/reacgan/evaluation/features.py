@@ -1,4 +1,4 @@
-"""One pass over images: every extractor looks at each chunk, and nothing depends on who asks.
+"""Features of images: one pass in chunks, and the features of real images once for each extractor.
 
 Chunks have a fixed size and the last one is filled up, so features have the same bits whatever
 batches come in and however many processes share the work.
@@ -6,8 +6,8 @@ batches come in and however many processes share the work.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,16 +17,13 @@ from torch import Tensor
 from reacgan import distributed
 from reacgan.config import ConfigError
 from reacgan.data import ImageData
-from reacgan.evaluation.sources import (
-    Batch,
-    DataSource,
-    Images,
-    Source,
-    as_batch,
-    in_chunks,
-)
+from reacgan.evaluation.cache import FeatureCache
+from reacgan.evaluation.scores import is_digest
+from reacgan.evaluation.sources import Batch, DataSource, Images, Source, as_batch, in_chunks
 from reacgan.extractors import Extracted, Extractor
-from reacgan.extractors.fitting import Shape, fitted
+from reacgan.extractors.fitting import RULE, Shape, fitted
+from reacgan.metrics import FeatureSet
+from reacgan.metrics.base import Keep
 
 CHUNK = 64
 
@@ -35,8 +32,8 @@ Progress = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True)
-class Look:
-    """What one extractor saw, image by image."""
+class Features:
+    """What an extractor gives, image by image."""
 
     features: Tensor
     """float32 ``[N, D]`` on the CPU."""
@@ -44,15 +41,15 @@ class Look:
 
     def tensors(self) -> dict[str, Tensor]:
         """As named tensors, for a file."""
-        held = {"features": self.features}
-        return held if self.logits is None else {**held, "logits": self.logits}
+        named = {"features": self.features}
+        return named if self.logits is None else {**named, "logits": self.logits}
 
 
 @dataclass(frozen=True)
-class Looked:
-    """One pass: what each extractor saw, and the images where they are kept."""
+class Pass:
+    """The features of each extractor after one pass, and the images where they were kept."""
 
-    looks: tuple[Look, ...]
+    features: tuple[Features, ...]
     labels: Tensor | None
     images: Tensor | None
     """uint8 ``[N, C, H, W]``."""
@@ -62,18 +59,17 @@ class Looked:
         """The images as a set, where they were kept; without classes they are all of one."""
         if self.images is None:
             return None
-        known = self.labels is not None and bool(self.class_names)
-        labels = self.labels if known and self.labels is not None else torch.zeros(len(self.images))
+        labels = self.labels if self.class_names else None
         return ImageData(
             self.images.numpy(),
-            labels.numpy().astype(np.int64),
-            self.class_names if known else ("images",),
+            (torch.zeros(len(self.images)) if labels is None else labels).numpy().astype(np.int64),
+            ("images",) if labels is None else self.class_names,
             source,
         )
 
 
 @torch.inference_mode()
-def look(
+def extract(
     images: Images,
     extractors: Sequence[Extractor],
     *,
@@ -83,18 +79,18 @@ def look(
     class_names: tuple[str, ...] = (),
     shape: Shape | None = None,
     progress: Progress | None = None,
-) -> Looked | None:
-    """Look at all images once, each extractor in the shape that it takes.
+) -> Pass | None:
+    """Run all extractors over the images once, each in the shape that it takes.
 
     Args:
-        images: a source by place, a data set, or an iterable of batches (uint8 [N, C, H, W], alone
+        images: a source by index, a data set, or an iterable of batches (uint8 [N, C, H, W], alone
             or with labels); with several processes each must be given the same.
         extractors: already on the device.
         device: where they are.
         keep_images: keep the pixels.
         limit: the first so many images.
         class_names: of the labels, where the images do not say.
-        shape: that images are kept in, and shown in to extractors that say of none; None for their own.
+        shape: that images are kept in, and given to extractors that name none; None for their own.
         progress: called after each chunk.
 
     Returns:
@@ -108,30 +104,28 @@ def look(
     total = len(source) if isinstance(source, Source) else None
     if limit is not None and total is not None:
         total = min(total, limit)
-    mine = _Share()
+    share = _Share()
     problem: ConfigError | None = None
     try:
-        for place, (batch, labels) in _my_chunks(source, total, limit):
+        for start, (batch, labels) in _own_chunks(source, total, limit):
             filled = _filled(batch.to(device))
-            seen = [
-                _cut(extractor, _brought(filled, seen_as(extractor, shape)), len(batch))
+            features = [
+                _run(extractor, _fitted(filled, input_shape(extractor, shape)), len(batch))
                 for extractor in extractors
             ]
-            mine.add(seen, labels, _brought(batch, shape) if keep_images else None)
+            share.add(features, labels, _fitted(batch, shape) if keep_images else None)
             if progress is not None:
-                progress(place + len(batch), total)
-        mine.check(extractors)
+                progress(start + len(batch), total)
+        share.check(extractors)
     except ConfigError as error:
         problem = error
-    if isinstance(source, _Counted):  # asked for in any case, since the others ask
+    if isinstance(source, _Counted):  # called in any case, since the other processes call it
         differ = source.disagreement(device)
         problem = problem or differ
     if distributed.any_process(problem is not None, device):
-        raise problem or ConfigError(
-            "another process could not look at its images; see its message"
-        )
+        raise problem or ConfigError("another process failed on its images; see its message")
     names = class_names or (source.class_names if isinstance(source, Source) else ())
-    return mine.gathered(device, len(extractors), names)
+    return share.gathered(device, len(extractors), names)
 
 
 class _Counted:
@@ -148,30 +142,31 @@ class _Counted:
             yield batch
 
     def disagreement(self, device: torch.device) -> ConfigError | None:
-        """Whether the main process was given another number of images."""
-        others = distributed.share_text(str(self.count), device)
-        if others == str(self.count):
+        """An error where the main process was given another number of images."""
+        main = distributed.share_text(str(self.count), device)
+        if main == str(self.count):
             return None
         return ConfigError(
-            f"process {distributed.rank()} was given {self.count} images, the main one {others}; give "
-            "all processes the same, of which each looks at its share (no distributed sampler)"
+            f"process {distributed.rank()} was given {self.count} images, the main process {main}; give "
+            "all processes the same, of which each takes its share (no distributed sampler)"
         )
 
 
-def _my_chunks(source: Images, total: int | None, limit: int | None) -> Iterator[tuple[int, Batch]]:
-    """The chunks of this process: every ``world``-th one."""
+def _own_chunks(
+    source: Source | _Counted, total: int | None, limit: int | None
+) -> Iterator[tuple[int, Batch]]:
+    """The chunks of this process, every ``world``-th, each with the index of its first image."""
     rank, world = distributed.rank(), distributed.world_size()
     if isinstance(source, Source) and total is not None:
-        for place in range(rank * CHUNK, total, world * CHUNK):
-            yield place, source.part(place, min(place + CHUNK, total))
+        for start in range(rank * CHUNK, total, world * CHUNK):
+            yield start, source.part(start, min(start + CHUNK, total))
         return
-    place = 0
-    for place, (batch, labels) in in_chunks(source, CHUNK):
-        if limit is not None and place >= limit:
+    for start, (batch, labels) in in_chunks(source, CHUNK):  # type: ignore[arg-type]
+        if limit is not None and start >= limit:
             return
-        if place // CHUNK % world == rank:
-            left = len(batch) if limit is None else limit - place
-            yield place, (batch[:left], labels if labels is None else labels[:left])
+        if start // CHUNK % world == rank:
+            left = len(batch) if limit is None else limit - start
+            yield start, (batch[:left], labels if labels is None else labels[:left])
 
 
 def _filled(images: Tensor) -> Tensor:
@@ -179,8 +174,8 @@ def _filled(images: Tensor) -> Tensor:
     return images if len(images) == CHUNK else images[torch.arange(CHUNK) % len(images)]
 
 
-def seen_as(extractor: Extractor, shape: Shape | None) -> Shape | None:
-    """The shape that images are brought to before an extractor sees them; None for their own.
+def input_shape(extractor: Extractor, shape: Shape | None) -> Shape | None:
+    """The shape that images are brought to for an extractor; None for their own.
 
     Both sides go to what the extractor takes, and the reference is never brought to the other's.
 
@@ -193,41 +188,39 @@ def seen_as(extractor: Extractor, shape: Shape | None) -> Shape | None:
     return None if extractor.any_size else shape
 
 
-def _brought(images: Tensor, shape: Shape | None) -> Tensor:
+def _fitted(images: Tensor, shape: Shape | None) -> Tensor:
     return images if shape is None else fitted(images, shape)
 
 
-def _cut(extractor: Extractor, images: Tensor, count: int) -> Look:
-    seen = extractor(images)
-    if not isinstance(seen, Extracted):
+def _run(extractor: Extractor, images: Tensor, count: int) -> Features:
+    """The features of the first ``count`` images, checked against what the extractor says."""
+    output = extractor(images)
+    if not isinstance(output, Extracted):
         raise ConfigError(
-            f"the extractor {extractor.name} gives {type(seen).__name__}; needed: "
+            f"the extractor {extractor.name} gives {type(output).__name__}; needed: "
             "Extracted(features, logits)"
         )
     wanted = [len(images), extractor.features_dim]
-    if list(seen.features.shape) != wanted:
+    if list(output.features.shape) != wanted:
         raise ConfigError(
-            f"the extractor {extractor.name} gives features {list(seen.features.shape)}; needed: "
+            f"the extractor {extractor.name} gives features {list(output.features.shape)}; needed: "
             f"{wanted}, as its features_dim says"
         )
-    logits = seen.logits
-    return Look(
-        seen.features[:count].float().cpu(),
-        None if logits is None else logits[:count].float().cpu(),
-    )
+    logits = None if output.logits is None else output.logits[:count].float().cpu()
+    return Features(output.features[:count].float().cpu(), logits)
 
 
 class _Share:
-    """What this process has seen, chunk by chunk."""
+    """The part of a pass that this process has made, chunk by chunk."""
 
     def __init__(self) -> None:
-        self.looks: list[list[Look]] = []
+        self.features: list[list[Features]] = []
         self.labels: list[Tensor] = []
         self.images: list[Tensor] = []
 
-    def add(self, seen: list[Look], labels: Tensor | None, images: Tensor | None) -> None:
-        """One chunk."""
-        self.looks.append(seen)
+    def add(self, features: list[Features], labels: Tensor | None, images: Tensor | None) -> None:
+        """Add a chunk."""
+        self.features.append(features)
         if labels is not None:
             self.labels.append(labels)
         if images is not None:
@@ -235,35 +228,32 @@ class _Share:
 
     def check(self, extractors: Sequence[Extractor]) -> None:
         """Raise where there is nothing, labels are missing here and there, or a feature is NaN."""
-        if not self.looks and distributed.world_size() == 1:
-            raise ConfigError("there is no image to look at")
-        if self.labels and len(self.labels) < len(self.looks):
+        if not self.features and distributed.world_size() == 1:
+            raise ConfigError("there is no image to score")
+        if self.labels and len(self.labels) < len(self.features):
             raise ConfigError("some batches have labels and some have none; needed: all or none")
-        for place, extractor in enumerate(extractors):
-            for chunk in self.looks:
-                if not bool(torch.isfinite(chunk[place].features).all()):
+        for index, extractor in enumerate(extractors):
+            for chunk in self.features:
+                if not bool(torch.isfinite(chunk[index].features).all()):
                     raise ConfigError(
                         f"the features of {extractor.name} hold NaN or infinity; its weights are "
                         "damaged, or the numbers overflow"
                     )
 
-    def gathered(
-        self, device: torch.device, count: int, class_names: tuple[str, ...]
-    ) -> Looked | None:
+    def gathered(self, device: torch.device, count: int, names: tuple[str, ...]) -> Pass | None:
         """All chunks in the order of the images, on the main process."""
-        looks = []
-        for place in range(count):
-            features = _joined([chunk[place].features for chunk in self.looks], device)
-            known = [chunk[place].logits for chunk in self.looks]
-            logits = [held for held in known if held is not None]
-            looks.append((features, _joined(logits, device)))
+        pairs = []
+        for index in range(count):
+            features = _joined([chunk[index].features for chunk in self.features], device)
+            logits = [chunk[index].logits for chunk in self.features]
+            pairs.append((features, _joined([part for part in logits if part is not None], device)))
         labels, images = _joined(self.labels, device), _joined(self.images, device)
         if not distributed.is_main():
             return None
-        if any(features is None for features, _ in looks) or (not looks and images is None):
-            raise ConfigError("there is no image to look at")
-        made = tuple(Look(features, logits) for features, logits in looks if features is not None)
-        return Looked(made, labels, images, class_names)
+        if any(features is None for features, _ in pairs) or (not pairs and images is None):
+            raise ConfigError("there is no image to score")
+        made = tuple(Features(known, logits) for known, logits in pairs if known is not None)
+        return Pass(made, labels, images, names)
 
 
 def _joined(chunks: list[Tensor], device: torch.device) -> Tensor | None:
@@ -272,3 +262,89 @@ def _joined(chunks: list[Tensor], device: torch.device) -> Tensor | None:
         return torch.cat(chunks) if chunks else None
     parts = distributed.gather_chunks(chunks, device)
     return torch.cat(parts) if parts else None
+
+
+@dataclass(eq=False)
+class RealFeatures:
+    """Features of sets of real images: each set and extractor once, from the cache or made now."""
+
+    shape: Shape | None
+    """Of the reference, in which sets are compared."""
+    device: torch.device
+    cache: FeatureCache
+    say: Callable[[str], None]
+    _known: dict[tuple[str, bool, Extractor], FeatureSet | None] = field(default_factory=dict)
+
+    def of(
+        self, data: ImageData, extractor: Extractor, name: str, *, labelled: bool = True
+    ) -> FeatureSet | None:
+        """What metrics see of a set; every process calls it, and gets None but for the main one.
+
+        Args:
+            data: the images.
+            extractor: on the device.
+            name: of the set, for people.
+            labelled: whether its classes mean anything.
+        """
+        key = data.digest, labelled, extractor
+        if key not in self._known:
+            self.say(f"features of {name}: {len(data):,} images")
+            keep = self._keep(data, extractor)
+            self._known[key] = self._made(data, extractor, keep, labelled=labelled)
+        return self._known[key]
+
+    def _keep(self, data: ImageData, extractor: Extractor) -> Keep | None:
+        """The cache, where a digest says that the extractor is the same."""
+        description = extractor.describe()
+        if not is_digest(description.get("weights")):
+            return None
+        shape = input_shape(extractor, self.shape)
+        differs = shape is not None and data.images.shape[1:] != shape
+        fitting = {"brought_to": f"{shape}: {RULE}"} if differs else {}
+        key = {"images": data.digest, **fitting, "extractor": description}
+        return self.cache.keep(key, data.source)
+
+    def _made(
+        self, data: ImageData, extractor: Extractor, keep: Keep | None, *, labelled: bool
+    ) -> FeatureSet | None:
+        def make() -> dict[str, Tensor]:
+            made = extract(data, [extractor], device=self.device, shape=self.shape)
+            return made.features[0].tensors() if made is not None else {}
+
+        tensors = _kept_together(keep, "features", make, self.device)
+        if tensors is None:
+            return None
+        return FeatureSet(
+            tensors["features"],
+            logits=tensors.get("logits"),
+            labels=torch.tensor(data.labels) if labelled else None,
+            class_names=data.class_names if labelled else (),
+            keep_in=keep,
+        )
+
+
+def _kept_together(
+    keep: Keep | None, name: str, make: Callable[[], dict[str, Tensor]], device: torch.device
+) -> Mapping[str, Tensor] | None:
+    """What is kept, on the main process; where it is missing, all processes make it together."""
+    if keep is None:
+        made = make()
+        return made if distributed.is_main() else None
+    if distributed.world_size() == 1:
+        return keep(name, make)
+    if not distributed.is_main():
+        if distributed.share_text(None, device) == "make":
+            make()
+        return None
+    asked = False
+
+    def together() -> dict[str, Tensor]:
+        nonlocal asked
+        asked = True
+        distributed.share_text("make", device)
+        return make()
+
+    kept = keep(name, together)
+    if not asked:
+        distributed.share_text("kept", device)
+    return kept

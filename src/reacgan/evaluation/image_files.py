@@ -1,4 +1,4 @@
-"""Images in one file, as generators leave them: a zip, or all of them as one array or tensor."""
+"""Images on disk as generators leave them: folders, zips, and all images as one array or tensor."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,15 +22,164 @@ from reacgan.config import ConfigError, size_of
 from reacgan.data import DataError, ImageData
 from reacgan.data.dataset import MAX_CHANNELS, PICTURE_CHANNELS
 from reacgan.data.decode import MIN_SIDE, fit, to_array
-from reacgan.data.flat import NO_CLASS, is_image
-from reacgan.data.names import is_hidden
-from reacgan.data.pack import Decoder
-from reacgan.evaluation.sample_folders import READ, Opened, find_samples
+from reacgan.data.flat import NO_CLASS, is_flat, is_image, list_flat
+from reacgan.data.folder import list_folder
+from reacgan.data.listed import scan_listings
+from reacgan.data.names import is_hidden, readable_name
+from reacgan.data.pack import Decoder, open_listings
+from reacgan.data.scan import MAX_REFUSED, Scan
+from reacgan.data.walk import Listing
 from reacgan.evaluation.sources import describe_values
 
 ENDINGS = (".zip", ".npz", ".npy", ".pt", ".pth")
 
 Pixels = npt.NDArray[np.uint8]
+
+READ = (
+    "What is read: a folder of images, loose or in class folders (PNG, JPEG, WebP, BMP, TIFF, or .npy "
+    "with [height, width, channels]); a .zip of them; all images as one array uint8 [N, H, W, C] (.npy, "
+    ".npz) or tensor uint8 [N, C, H, W] (.pt); a table (.csv, .tsv, .jsonl); a packed file"
+)
+SHEET = "grid.png"
+"""What `reacgan sample --grid` writes beside the images: all of them once more."""
+MOST_UNREADABLE = 0.5
+"""Share of a generator's files without which the rest is still scored, with a warning."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Images that lay in a folder or file."""
+
+    images: ImageData
+    labelled: bool
+    warnings: tuple[str, ...] = ()
+    """Such as files that were left out."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The files of a folder that hold its images, and what of it was left out."""
+
+    root: Path
+    listings: list[Listing]
+    scan: Scan
+    labelled: bool
+    warnings: tuple[str, ...]
+
+    def open(self, resolution: Any, channels: int | None, *, most_refused: float) -> Opened:
+        """The pixels; files whose headers alone are whole are left out now."""
+        images = open_listings(
+            self.listings,
+            resolution=resolution if resolution is not None else self.resolution(),
+            channels=channels if channels is not None else self.scan.channels,
+            max_refused=1.0,
+        )
+        lost = tuple(f"{self.root}: {note}" for note in images.lost)
+        return Opened(images, self.labelled, (*self.warned(len(images), most_refused), *lost))
+
+    def warned(self, usable: int, most_refused: float) -> tuple[str, ...]:
+        """What was left out, once so many images have been decoded.
+
+        Raises:
+            DataError: more than a share ``most_refused`` cannot be used.
+        """
+        damaged = len(self.scan.files) - usable
+        if not damaged and not self.scan.refused:
+            return self.warnings
+        reasons = Counter(file.reason for file in self.scan.refused)
+        reasons.update({"truncated or damaged": damaged} if damaged else {})
+        return (*self.warnings, self._unreadable(reasons, usable, most_refused))
+
+    def resolution(self) -> Any:
+        """The one size that all have, as a configuration says it.
+
+        Raises:
+            ConfigError: there are several.
+        """
+        sizes = sorted(set(self.scan.sizes))
+        if len(sizes) > 1:
+            raise ConfigError(many_sizes(self.root, [(high, wide) for wide, high in sizes]))
+        width, height = sizes[0]
+        return height if height == width else (height, width)
+
+    def _unreadable(self, reasons: Counter[str], usable: int, most: float) -> str:
+        count = sum(reasons.values())
+        listed = ", ".join(f"{number} x {reason}" for reason, number in reasons.most_common(4))
+        named = [file.path for file in self.scan.refused][:3]
+        such = f", such as {', '.join(named)}" if named else ""
+        if count > most * (count + usable):
+            raise DataError(
+                f"{self.root}: {count} of {count + usable} image files cannot be used: {listed}{such}. "
+                "Repair them or move them out of the folder"
+            )
+        return f"{self.root}: {count} of {count + usable} image files were left out: {listed}{such}"
+
+
+def find_samples(root: Path) -> Samples:
+    """Which files of a folder are the images to score; headers are read, nothing is decoded.
+
+    Sub-folders without an image are passed over, and so is the sheet of `reacgan sample --grid`.
+
+    Raises:
+        ConfigError: no image, or loose images beside class folders, of which nothing says which to
+            take.
+    """
+    flat = is_flat(root)
+    try:
+        listings = [_images_only(list_flat(root))] if flat else list_folder(root, split="train")
+    except DataError as error:
+        raise DataError(f"{error}. {READ}") from None
+    *others, whole = listings
+    listing = whole if flat else _without_sheet(whole)  # beside class folders it is of no class
+    if not listing.entries:
+        raise DataError(f"{root}: no image found in it. {READ}")
+    _refuse_loose(root, listing)
+    scan = scan_listings([*others, listing])
+    sheet = flat and SHEET in scan.files and len(scan.files) > 1
+    if sheet and _only_of_its_size(scan, SHEET):
+        listing = _without_sheet(listing)
+        scan = scan_listings([listing])
+    left_out = len(listing.entries) < len(whole.entries)
+    warnings = (f"{root / SHEET}: left out, a sheet of the other images",) if left_out else ()
+    return Samples(root, [*others, listing], scan, not flat, warnings)
+
+
+def many_sizes(source: object, sizes: Iterable[tuple[int, int]]) -> str:
+    """What to do about images of several sizes (height, width)."""
+    known = list(sizes)
+    shown = ", ".join(f"{wide} x {high}" for high, wide in known[:3])
+    return (
+        f"{source}: images of {len(known)} sizes ({shown}{' ...' if len(known) > 3 else ''}); give "
+        "--resolution, to which all are cropped and resized"
+    )
+
+
+def _images_only(listing: Listing) -> Listing:
+    """Without files whose names are those of something else."""
+    entries = tuple(e for e in listing.entries if is_image(e.relative.rpartition("/")[2]))
+    ignored = listing.ignored + len(listing.entries) - len(entries)
+    return replace(listing, entries=entries, ignored=ignored)
+
+
+def _without_sheet(listing: Listing) -> Listing:
+    return replace(listing, entries=tuple(e for e in listing.entries if e.relative != SHEET))
+
+
+def _only_of_its_size(scan: Scan, file: str) -> bool:
+    sizes = list(scan.sizes)
+    return sizes.count(sizes[scan.files.index(file)]) == 1
+
+
+def _refuse_loose(root: Path, listing: Listing) -> None:
+    """Several loose images beside class folders could be the ones that are meant."""
+    loose = [e for e in listing.entries if e.label < 0 and "/" not in e.relative]
+    if len(loose) > MAX_REFUSED * len(listing.entries):
+        names = ", ".join(listing.class_names[:3])
+        raise ConfigError(
+            f"{root}: holds {len(loose)} loose images (such as {readable_name(loose[0].relative)}) and "
+            f"folders of images ({names}{', ...' if len(listing.class_names) > 3 else ''}). Give the "
+            "folder of those to score, or move the others out"
+        )
 
 
 def is_sample_file(path: Path) -> bool:
@@ -71,12 +222,10 @@ def open_sample_file(
     ending = path.suffix.lower()
     if ending == ".zip":
         return _of_zip(path, resolution, channels, most_refused)
-    if ending in (".pt", ".pth"):
-        held, last = _tensor_of(path).numpy(), False
-    else:
-        held, last = (_array_of(path) if ending == ".npy" else _array_of_npz(path)), True
-    images = in_order(held, str(path), channels_last=last)
-    pixels = _brought(images, resolution, channels)
+    tensor = ending in (".pt", ".pth")
+    array = _tensor_of(path).numpy() if tensor else _array_of(path)
+    images = in_order(array, str(path), channels_last=not tensor)
+    pixels = _resized(images, resolution, channels)
     labels = np.zeros(len(pixels), dtype=np.int64)
     return Opened(ImageData(pixels, labels, (NO_CLASS,), str(path)), labelled=False)
 
@@ -108,8 +257,8 @@ def in_order(array: npt.NDArray[Any], source: str, *, channels_last: bool) -> Pi
     if array.ndim == 3 and not {array.shape[0], array.shape[-1]} & set(PICTURE_CHANNELS):
         array, channels_last = array[..., None], True
     if array.ndim != 4 or len(array) == 0:
-        one = " (one image?)" if array.ndim in (2, 3) else ""
-        raise ConfigError(f"{source}: uint8 {list(array.shape)}{one}; needed: uint8 {needed}")
+        hint = " (one image?)" if array.ndim in (2, 3) else ""
+        raise ConfigError(f"{source}: uint8 {list(array.shape)}{hint}; needed: uint8 {needed}")
     orders = {True: array.transpose(0, 3, 1, 2), False: array}
     fits = [last for last in (channels_last, not channels_last) if _are_images(orders[last])]
     usual = channels_last in fits
@@ -131,47 +280,41 @@ def _are_images(array: npt.NDArray[Any]) -> bool:
 
 
 def _array_of(path: Path) -> npt.NDArray[Any]:
+    """The array of a .npy file, or the one of a .npz file that is images."""
     try:
-        held: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        read = np.load(path, mmap_mode="r", allow_pickle=False)
+        if path.suffix.lower() == ".npy":
+            array: npt.NDArray[Any] = read
+            return array
+        with read as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError, TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: cannot be read as an array ({error}). {READ}") from None
-    return held
-
-
-def _array_of_npz(path: Path) -> npt.NDArray[Any]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            name = _only_images(path, {key: file[key] for key in file.files})
-            held: npt.NDArray[Any] = file[name]
-    except (OSError, ValueError, EOFError, AttributeError, zlib.error, zipfile.BadZipFile) as error:
-        if isinstance(error, ConfigError):
-            raise
-        raise DataError(f"{path}: cannot be read as arrays ({error}). {READ}") from None
-    return held
+    return arrays[_only_images(path, arrays)]
 
 
 def _tensor_of(path: Path) -> Tensor:
     try:
-        held: Any = torch.load(path, map_location="cpu", weights_only=True)
+        read: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what a damaged or hostile file raises is not a closed list
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
             f"{path}: cannot be read as a tensor ({first}); tensors alone are read, nothing else is "
             f"unpickled. {READ}"
         ) from None
-    if isinstance(held, list | tuple):
-        held = {str(place): one for place, one in enumerate(held)}
-    if isinstance(held, Mapping):
-        tensors = {str(key): one for key, one in held.items() if isinstance(one, Tensor)}
-        held = tensors[_only_images(path, tensors)] if tensors else None
-    if not isinstance(held, Tensor):
+    if isinstance(read, list | tuple):
+        read = dict(enumerate(read))
+    if isinstance(read, Mapping):
+        tensors = {str(key): value for key, value in read.items() if isinstance(value, Tensor)}
+        read = tensors[_only_images(path, tensors)] if tensors else None
+    if not isinstance(read, Tensor):
         raise DataError(f"{path}: holds no tensor of images. {READ}")
-    return held
+    return read
 
 
-def _only_images(path: Path, held: Mapping[str, Any]) -> str:
+def _only_images(path: Path, arrays: Mapping[str, Any]) -> str:
     """The name of the array that is images."""
-    shapes = {name: list(one.shape) for name, one in held.items()}
+    shapes = {name: list(array.shape) for name, array in arrays.items()}
     deep = [name for name, shape in shapes.items() if len(shape) >= 3]
     usual = [name for name in ("arr_0", "images", "samples") if name in deep]
     if usual or len(deep) == 1:
@@ -181,22 +324,21 @@ def _only_images(path: Path, held: Mapping[str, Any]) -> str:
     raise DataError(f"{path}: which array are the images? It holds {listed}{hint}. {READ}")
 
 
-def _brought(images: Pixels, resolution: Any, channels: int | None) -> Pixels:
+def _resized(images: Pixels, resolution: Any, channels: int | None) -> Pixels:
     """Cropped, resized and converted as files are, where something else is asked for."""
-    count, found, height, width = images.shape
+    count, own, height, width = images.shape
     size = size_of(resolution) if resolution is not None else (height, width)
-    wanted = found if channels is None else channels
-    if (size, wanted) == ((height, width), found):
+    wanted = own if channels is None else channels
+    if (size, wanted) == ((height, width), own):
         return images
-    if found in PICTURE_CHANNELS and wanted in PICTURE_CHANNELS:
-        return np.stack(
-            [to_array(_picture(one), resolution=size, channels=wanted) for one in images]
-        )
-    if wanted != found:
-        raise ConfigError(f"the images have {found} channels, asked for: {wanted} (--channels)")
-    planes = np.ascontiguousarray(images).reshape(count * found, height, width)
-    resized = np.stack([np.asarray(fit(Image.fromarray(one), resolution=size)) for one in planes])
-    return resized.reshape(count, found, *size)
+    if own in PICTURE_CHANNELS and wanted in PICTURE_CHANNELS:
+        pictures = map(_picture, images)
+        return np.stack([to_array(p, resolution=size, channels=wanted) for p in pictures])
+    if wanted != own:
+        raise ConfigError(f"the images have {own} channels, asked for: {wanted} (--channels)")
+    planes = np.ascontiguousarray(images).reshape(count * own, height, width)
+    resized = [np.asarray(fit(Image.fromarray(plane), resolution=size)) for plane in planes]
+    return np.stack(resized).reshape(count, own, *size)
 
 
 def _picture(image: Pixels) -> Image.Image:
@@ -230,36 +372,37 @@ def _of_zip(path: Path, resolution: Any, channels: int | None, most_refused: flo
                 max_refused=1.0,
             )
             images, labels = _gathered(decoder)
-            told = samples.warned(len(images), most_refused)
+            warnings = samples.warned(len(images), most_refused)
         except ConfigError as error:
             raise DataError(str(error).replace(str(inner), str(path))) from None
     data = ImageData(images, labels, samples.scan.class_names, str(path))
-    return Opened(data, samples.labelled, tuple(one.replace(str(inner), str(path)) for one in told))
+    warnings = tuple(text.replace(str(inner), str(path)) for text in warnings)
+    return Opened(data, samples.labelled, warnings)
 
 
 def _unpack(file: zipfile.ZipFile, path: Path, root: Path) -> None:
-    chosen = [one for one in file.infolist() if not one.is_dir() and _is_visible(one.filename)]
+    chosen = [m for m in file.infolist() if not m.is_dir() and _is_visible(m.filename)]
     if not chosen:
         raise DataError(f"{path}: no image found in it. {READ}")
-    needed, free = sum(one.file_size for one in chosen), shutil.disk_usage(root).free
+    needed, free = sum(member.file_size for member in chosen), shutil.disk_usage(root).free
     if needed > free:
         raise DataError(
             f"{path}: its images need {needed / 1e9:.1f} GB unpacked, {root.parent} has {free / 1e9:.1f} "
-            "GB free; set TMPDIR to a place that has more"
+            "GB free; set TMPDIR to a folder that has more"
         )
-    for one in chosen:
-        file.extract(one, root)
+    for member in chosen:
+        file.extract(member, root)
 
 
 def _is_visible(name: str) -> bool:
     parts = PurePosixPath(name.replace("\\", "/")).parts
-    return bool(parts) and is_image(parts[-1]) and not any(is_hidden(one) for one in parts)
+    return bool(parts) and is_image(parts[-1]) and not any(map(is_hidden, parts))
 
 
 def _down(root: Path) -> Path:
     """Through folders that hold one folder and nothing else, as a zip of a folder has."""
-    while len(held := list(root.iterdir())) == 1 and held[0].is_dir():
-        root = held[0]
+    while len(inside := list(root.iterdir())) == 1 and inside[0].is_dir():
+        root = inside[0]
     return root
 
 
@@ -267,19 +410,12 @@ def _gathered(decoder: Decoder) -> tuple[Pixels, npt.NDArray[np.int64]]:
     """All images, on the disk in a file without a name, which goes with them."""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the array
     labels: list[npt.NDArray[np.int64]] = []
-    for images, known in _batches(decoder):
+    for images, known in decoder:
         file.write(np.ascontiguousarray(images).tobytes())
         labels.append(known)
-    file.flush()
-    places = np.concatenate(labels)
-    shape = (len(places), decoder.channels, *size_of(decoder.resolution))
-    return np.memmap(file, dtype=np.uint8, mode="r", shape=shape), places
-
-
-def _batches(decoder: Decoder) -> Iterator[tuple[Pixels, npt.NDArray[np.int64]]]:
-    found = False
-    for batch in decoder:
-        found = True
-        yield batch
-    if not found:
+    if not labels:
         raise DataError(f"{decoder.scan.root}: no image that can be decoded. {READ}")
+    file.flush()
+    joined = np.concatenate(labels)
+    shape = (len(joined), decoder.channels, *size_of(decoder.resolution))
+    return np.memmap(file, dtype=np.uint8, mode="r", shape=shape), joined

@@ -1,296 +1,301 @@
-"""From images and a reference to the comparison that metrics look at: each set is seen once."""
+"""Which metrics are measured, and which features and images each of them needs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+import hashlib
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from reacgan import distributed
-from reacgan.config import ConfigError
-from reacgan.data import ImageData
-from reacgan.evaluation.cache import FeatureCache
-from reacgan.evaluation.choosing import match_classes, needs_of, place_labels, sort_out, uses_of
-from reacgan.evaluation.compared import Compared, beside_of, differing, judgement_of, set_of
-from reacgan.evaluation.features import Look, Looked, Progress, look, seen_as
-from reacgan.evaluation.origins import (
-    Brought,
-    Origin,
-    judging,
-    known_by_heart,
-    usable_held_out,
-)
-from reacgan.evaluation.reference import Reference
-from reacgan.evaluation.scores import is_digest
-from reacgan.evaluation.sources import Images
-from reacgan.evaluation.together import agreed, kept_together
-from reacgan.extractors import Extractor, build_extractor
-from reacgan.extractors.fitting import RULE, Shape
-from reacgan.metrics import Comparison, FeatureSet, Metric
+from reacgan.config import ConfigError, DataConfig, check_options, lookup
+from reacgan.config.sections import named_options
+from reacgan.data import DataError, ImageData, open_dataset
+from reacgan.evaluation.reference import Reference, open_held_out
+from reacgan.extractors.fitting import Shape, fitted_data
+from reacgan.metrics import METRICS, Metric
 from reacgan.metrics.base import Need
 from reacgan.sampling import class_folders
+
+STANDARD = ("fid", "kid", "is", "prdc", "ifid", "per_class", "accuracy", "memorisation")
+"""Measured where no metric is named: all that costs one pass over the images."""
+
+
+class Origin:
+    """What a generator or classifier learned from, and real images that it did not.
+
+    Args:
+        training: gives the images, or None; called when they are first asked for.
+        held_out: likewise.
+        named: whether a person named the training images.
+    """
+
+    def __init__(
+        self,
+        training: Callable[[], ImageData | None],
+        held_out: Callable[[], ImageData | None],
+        *,
+        named: bool = False,
+    ) -> None:
+        self._training = training
+        self._held_out = held_out
+        self.named = named
+
+    @cached_property
+    def training(self) -> ImageData | None:
+        """What it learned from."""
+        return self._training()
+
+    @cached_property
+    def held_out(self) -> ImageData | None:
+        """Real images of the same kind that it did not learn from."""
+        return self._held_out()
+
+    def in_shape(self, shape: Shape | None) -> Origin:
+        """The same images in the shape of the reference, in which all sets are compared."""
+
+        def fitted(data: ImageData | None) -> ImageData | None:
+            return data if data is None or shape is None else fitted_data(data, shape)
+
+        return Origin(lambda: fitted(self.training), lambda: fitted(self.held_out))
+
+
+def origin_of(
+    reference: Reference,
+    *,
+    training: ImageData | None = None,
+    held_out: ImageData | None = None,
+) -> Origin:
+    """What a person named, and for what was not named what lies beside the reference."""
+    return Origin(
+        lambda: training if training is not None else reference.training,
+        lambda: held_out if held_out is not None else reference.held_out,
+        named=training is not None,
+    )
+
+
+def own_origin(config: DataConfig, reference: Reference) -> Origin:
+    """A run's own images; where they cannot be opened any more, what lies beside the reference."""
+
+    def own_training() -> ImageData | None:
+        try:
+            return open_dataset(config, "train")
+        except DataError:
+            return None
+
+    own = Origin(own_training, lambda: open_held_out(config))
+    return Origin(
+        lambda: own.training if own.training is not None else reference.training,
+        lambda: own.held_out if own.training is not None else reference.held_out,
+    )
 
 
 @dataclass(eq=False)
 class Plan:
-    """Which sets are needed, and looking at them."""
+    """The metrics of an evaluation, and what is needed for them.
+
+    Args:
+        reference: the real images.
+        metrics: by name; those that cannot be measured are taken out.
+        explicit: whether a person named each of them, so that leaving one out is an error.
+        origin: what the generator learned from.
+    """
 
     reference: Reference
     metrics: Mapping[str, Metric]
-    all_wanted: bool
+    explicit: bool
     origin: Origin
-    """Where the generator learned from."""
-    shape: Shape
-    """Of the images to score."""
-    device: torch.device
-    cache: FeatureCache
-    say: Callable[[str], None]
     skipped: dict[str, str] = field(default_factory=dict)
-    _seen: dict[str, FeatureSet | None] = field(default_factory=dict)
+    """Metrics that cannot be measured, and why."""
 
     @cached_property
-    def beside(self) -> Origin:
-        """The same in the shape of the reference; opened when first asked for."""
-        return Brought(self.origin, self.reference.shape)
+    def generator_data(self) -> Origin:
+        """What the generator learned from, in the shape of the reference."""
+        return self.origin.in_shape(self.reference.shape)
 
     @cached_property
-    def judged_by(self) -> Origin:
-        """What a classifier of the reference's classes learns from, likewise."""
-        return Brought(judging(self.origin, self.reference), self.reference.shape)
+    def classifier_data(self) -> Origin:
+        """What a classifier of the reference's classes learns from, likewise.
 
-    @property
-    def training_data(self) -> ImageData | None:
-        """What the generator learned from."""
-        return self.beside.training
-
-    @property
-    def held_out_data(self) -> ImageData | None:
-        """Real images that it did not learn from."""
-        return self.beside.held_out
-
-    def build(self, name: str, options: Mapping[str, Any]) -> Extractor:
-        """The extractor of a name or file; ``domain`` learns from real images now."""
-        learns = name == "domain"
-        if learns:
-            self.say("training a classifier of the real images, or reading it from the cache")
-        return build_extractor(
-            name,
-            options,
-            train=self.judged_by.training if learns else None,
-            held_out=self._tried_on() if learns else None,
-            device=self.device,
-        )
-
-    def compare(
-        self,
-        images: Images,
-        network: Extractor,
-        *,
-        num: int | None,
-        class_names: tuple[str, ...],
-        progress: Progress | None,
-    ) -> Compared | None:
-        """Look at everything that the metrics need.
-
-        Returns:
-            On the main process; None on others.
+        The images that a person named; else those beside the reference; else the generator's own.
         """
-        names = class_names or getattr(images, "class_names", ()) or self._reference_names()
-        remap, differ = self._matched(names)
-        lacking = self._lacking(differ)
-        self._leave_out(lacking)
-        real = self.real_set(network)
-        if self.reference.data is not None and real is not None and real.logits is None:
-            lacking["logits"] = f"the extractor {network.name} gives no class scores"
-        self._leave_out(agreed(lacking, self.device))
-        needs = needs_of(self.metrics)
-        judge = self._judge(network) if "judge" in needs else None
-        beside = judge if judge is not None and judge is not network else None
-        self.say("looking at the images to score")
-        looked = look(
-            images,
-            [network, *([beside] if beside is not None else [])],
-            device=self.device,
-            keep_images="images" in needs,
-            limit=num,
-            class_names=names,
-            shape=self.reference.shape,
-            progress=progress,
-        )
-        others = self._others(network, uses_of(self.metrics))
-        compared, problem = None, ""
-        if looked is not None and real is not None:
-            try:
-                compared = self._compared(
-                    looked, real, others, network=network, judge=judge, remap=remap
-                )
-            except ConfigError as error:
-                problem = str(error)
-        if problem := distributed.share_text(problem, self.device):
-            raise ConfigError(problem)
-        return compared
+        own = self.origin.named or self.reference.training is None
+        origin = self.origin if own else origin_of(self.reference)
+        return origin.in_shape(self.reference.shape)
 
-    def _compared(
-        self,
-        looked: Looked,
-        real: FeatureSet,
-        others: Mapping[Need, FeatureSet],
-        *,
-        network: Extractor,
-        judge: Any,
-        remap: list[int] | None,
-    ) -> Compared:
-        labels, notes = place_labels(looked.labels, remap, self._reference_names())
-        if labels is None:
-            self._leave_out(
-                {"labels": "the images have no labels", "judge": "the images have no labels"}
-            )
-        fake = set_of(looked.looks[0], labels, self._reference_names(), None)
-        if fake.logits is None:
-            self._leave_out({"logits": f"the extractor {network.name} gives no class scores"})
-        own = self.reference.shape
-        differs, warnings = differing(self.shape, own, seen_as(network, own), network)
-        known = replace(looked, labels=labels, class_names=self._reference_names())
-        return Compared(
-            Comparison(
-                fake=fake,
-                real=real,
-                training=others.get("training"),
-                held_out=others.get("held out"),
-                judgement=judgement_of(judge, looked.looks[-1]) if judge is not None else None,
-                fake_data=known.data("generated images"),
-                real_data=self.reference.data,
-                training_data=self.training_data if "training" in others else None,
-                held_out_data=self.held_out_data if "held out" in others else None,
-            ),
-            metrics=self.metrics,
-            extractor=network.describe(),
-            reference=self.reference.describe(),
-            beside=beside_of(
-                others, judge, training=self.training_data, held_out=self.held_out_data
-            ),
-            fake=differs,
-            warnings=(*self.reference.warnings, *warnings),
-            notes=(
-                *notes,
-                *getattr(network, "notes", ()),
-                *known_by_heart(network, self.judged_by.training, self.reference.data),
-            ),
-            device=self.device,
-        )
+    @property
+    def classifier_held_out(self) -> ImageData | None:
+        """Images on which a classifier can be tried: of its classes, and not what it learned."""
+        learned, held_out = self.classifier_data.training, self.classifier_data.held_out
+        if learned is None or held_out is None:
+            return None
+        alike = learned.class_names == held_out.class_names
+        alike = alike and learned.images.shape[1:] == held_out.images.shape[1:]
+        same = len(learned) == len(held_out) and learned.digest == held_out.digest
+        return held_out if alike and not same else None
 
-    def _reference_names(self) -> tuple[str, ...]:
-        data = self.reference.data
-        return data.class_names if data is not None and self.reference.labelled else ()
+    @property
+    def needs(self) -> frozenset[Need]:
+        """All that the metrics need together."""
+        return frozenset().union(*(metric.needs for metric in self.metrics.values()))
 
-    def _matched(self, names: tuple[str, ...]) -> tuple[list[int] | None, str]:
-        reference = self._reference_names()
+    def related(self) -> dict[Need, ImageData]:
+        """The real sets, beside the reference, whose features metrics need or want."""
+        uses = self.needs.union(*(metric.wants for metric in self.metrics.values()))
+        data = self.generator_data
+        sets: dict[Need, ImageData | None] = {
+            "training": data.training if "training" in uses else None,
+            "held out": data.held_out if "held out" in uses else None,
+        }
+        return {need: images for need, images in sets.items() if images is not None}
+
+    def matched(self, names: Sequence[str]) -> tuple[list[int] | None, str]:
+        """The reference's label for each class of the images, or why there is none."""
+        reference = self.reference.class_names
         if not reference:
             return None, "the reference has no classes"
         alike = {name: label for label, name in enumerate(class_folders(reference))}
         return match_classes(names, reference, alike=alike)
 
-    def _lacking(self, classes_differ: str) -> dict[Need, str]:
-        """Needs that are not met, as far as that is known before any image is looked at."""
-        lacking: dict[Need, str] = {}
+    def missing(self, classes_differ: str) -> dict[Need, str]:
+        """Needs that are not met, as far as that is known before any feature is computed."""
+        missing: dict[Need, str] = {}
         if self.reference.data is None:
-            lacking["real features"] = (
+            missing["real features"] = (
                 "the reference is a file of statistics, which serves fid alone"
             )
         if classes_differ:
-            lacking["labels"] = lacking["judge"] = classes_differ
-        needs = needs_of(self.metrics)
+            missing["labels"] = missing["judge"] = classes_differ
         remedy = "give --training or a reference with a train split"
-        if "training" in needs and self.training_data is None:
-            lacking["training"] = f"no training images are known; {remedy}"
-        if "judge" in needs and not classes_differ:
-            learned = self.judged_by.training
+        if "training" in self.needs and self.generator_data.training is None:
+            missing["training"] = f"no training images are known; {remedy}"
+        if "judge" in self.needs and not classes_differ:
+            learned = self.classifier_data.training
             if learned is None:
-                lacking["judge"] = f"no training images are known; {remedy}"
+                missing["judge"] = f"no training images are known; {remedy}"
             elif learned.num_classes < 2:
-                lacking["judge"] = "there is one class only"
-            elif learned.class_names != self._reference_names():
-                lacking["judge"] = "the training images have other classes than the reference"
-        if "held out" in needs and self.held_out_data is None:
-            lacking["held out"] = (
+                missing["judge"] = "there is one class only"
+            elif learned.class_names != self.reference.class_names:
+                missing["judge"] = "the training images have other classes than the reference"
+        if "held out" in self.needs and self.generator_data.held_out is None:
+            missing["held out"] = (
                 "no held-out real images are known; give --held-out, or a reference with a test split"
             )
-        return lacking
+        return missing
 
-    def _leave_out(self, lacking: Mapping[Need, str]) -> None:
-        self.metrics, skipped = sort_out(self.metrics, lacking, all_wanted=self.all_wanted)
+    def leave_out(self, missing: Mapping[Need, str]) -> None:
+        """Take out the metrics whose needs are not met.
+
+        Raises:
+            ConfigError: a person named one of them, or none is left.
+        """
+        skipped = {}
+        for name, metric in self.metrics.items():
+            reasons = [missing[need] for need in sorted(metric.needs) if need in missing]
+            if reasons:
+                skipped[name] = "; ".join(dict.fromkeys(reasons))
+        self.metrics = {n: metric for n, metric in self.metrics.items() if n not in skipped}
+        if skipped and (self.explicit or not self.metrics):
+            raise ConfigError(cannot_measure(skipped))
         self.skipped.update(skipped)
 
-    def _tried_on(self) -> ImageData | None:
-        return usable_held_out(self.judged_by.training, self.judged_by.held_out)
 
-    def _judge(self, network: Extractor) -> Any:
-        """A classifier of the reference's classes: the extractor itself where it is one."""
-        learned = self.judged_by.training
-        if learned is None:
-            raise ConfigError("a judge needs training images")
-        if network.name == "domain" and getattr(network, "data_digest", None) == learned.digest:
-            return network
-        judge = self.build("domain", {})
-        judge.to(self.device)
-        return judge
+def cannot_measure(reasons: Mapping[str, str]) -> str:
+    """The message for metrics that cannot be measured, by name."""
+    lines = "\n".join(f"  {name}: {reason}" for name, reason in reasons.items())
+    return f"cannot be measured here:\n{lines}"
 
-    def real_set(self, network: Extractor) -> FeatureSet | None:
-        """The reference as the extractor sees it; None on processes other than the main one."""
-        if self.reference.data is None:
-            moments = self.reference.known_moments
-            width = moments.mean.shape[0] if moments is not None else 0
-            if width != network.features_dim:
-                raise ConfigError(
-                    f"the statistics are of {width} features, the extractor {network.name} gives "
-                    f"{network.features_dim}; they were made with another extractor"
-                )
-            return FeatureSet(None, known_moments=moments)
-        return self._look_once(self.reference.data, network, "the reference")
 
-    def _others(self, network: Extractor, uses: frozenset[Need]) -> dict[Need, FeatureSet]:
-        found: dict[Need, FeatureSet] = {}
-        wanted: tuple[tuple[Need, ImageData | None], ...] = (
-            ("training", self.training_data if "training" in uses else None),
-            ("held out", self.held_out_data if "held out" in uses else None),
+def build_metrics(wanted: Any) -> dict[str, Metric]:
+    """Metrics by name.
+
+    Args:
+        wanted: names, ``all``, or a mapping of names to options: ``{"prdc": {"k": 3}}``; None for
+            :data:`STANDARD`.
+
+    Raises:
+        ConfigError: an unknown metric or option.
+    """
+    if wanted in ("all", ["all"], ("all",)):
+        wanted = list(METRICS)
+    try:
+        chosen = named_options(list(STANDARD) if wanted is None else wanted)
+    except ValueError as error:
+        raise ConfigError(f"metrics {error}") from None
+    if not chosen:
+        raise ConfigError(f"no metric is named; known: {', '.join(METRICS)}, or all")
+    built = {}
+    for name, options in chosen.items():
+        member: Any = lookup("metric", METRICS, name)
+        built[name] = member(**check_options(member, options, where=f"metrics.{name}"))
+    return built
+
+
+def match_classes(
+    names: Sequence[str], reference: Sequence[str], *, alike: Mapping[str, int] | None = None
+) -> tuple[list[int] | None, str]:
+    """Where each class of the generated images is among the reference's.
+
+    Args:
+        names: of the generated images.
+        reference: of the reference.
+        alike: further spellings of the reference's classes, and which class each is.
+
+    Returns:
+        The reference's label for each of ``names`` (None where a class is not one of the
+        reference's), and what is to be said of it.
+    """
+    known = {**(alike or {}), **{name: label for label, name in enumerate(reference)}}
+    composed = {unicodedata.normalize("NFC", name): label for name, label in known.items()}
+    labels = [known.get(name, composed.get(unicodedata.normalize("NFC", name))) for name in names]
+    foreign = [name for name, label in zip(names, labels, strict=True) if label is None]
+    if foreign:
+        missing = [name for label, name in enumerate(reference) if label not in labels]
+        return None, (
+            f"classes differ: the reference has none called {_listed(foreign)}"
+            + (f", the generated images none called {_listed(missing)}" if missing else "")
         )
-        for need, data in wanted:
-            if data is not None:
-                seen = self._look_once(data, network, f"the {need} images")
-                if seen is not None:
-                    found[need] = seen
-        return found
+    return [label for label in labels if label is not None], ""
 
-    def _look_once(self, data: ImageData, network: Extractor, named: str) -> FeatureSet | None:
-        """Features of real images, from the cache or made now by all processes together."""
-        if data.digest not in self._seen:
-            self.say(f"looking at {named}: {len(data):,} images")
-            said = network.describe()
-            shape = seen_as(network, self.reference.shape)
-            differs = shape is not None and data.images.shape[1:] != shape
-            brought = {"brought_to": f"{shape}: {RULE}"} if differs else {}
-            keep = (
-                self.cache.keep({"images": data.digest, **brought, "extractor": said}, data.source)
-                if is_digest(said.get("weights"))
-                else None
-            )
 
-            def make() -> dict[str, Tensor]:
-                looked = look(data, [network], device=self.device, shape=self.reference.shape)
-                return looked.looks[0].tensors() if looked is not None else {}
+def translate_labels(
+    labels: Tensor | None, translation: list[int] | None, names: Sequence[str]
+) -> tuple[Tensor | None, tuple[str, ...]]:
+    """Labels ``[N]`` as the reference numbers its classes, and what is to be said of them.
 
-            tensors = kept_together(keep, "features", make, self.device)
-            if tensors is None:  # another process has them
-                self._seen[data.digest] = None
-                return None
-            labelled = data is not self.reference.data or self.reference.labelled
-            labels = torch.tensor(data.labels) if labelled else None
-            seen = Look(tensors["features"], tensors.get("logits"))
-            self._seen[data.digest] = set_of(
-                seen, labels, data.class_names if labelled else (), keep
-            )
-        return self._seen[data.digest]
+    Args:
+        labels: of the images, or None.
+        translation: the reference's label for each of theirs, or None where classes do not match.
+        names: the reference's classes.
+
+    Raises:
+        ConfigError: a label beyond the classes.
+    """
+    if labels is None or translation is None:
+        return None, ()
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= len(translation):
+        raise ConfigError(f"labels reach from {low} to {high}; needed: 0 to {len(translation) - 1}")
+    translated = torch.tensor(translation)[labels]
+    absent = sorted(set(range(len(names))) - set(translated.unique().tolist()))
+    if not absent:
+        return translated, ()
+    shown = ", ".join(names[label] for label in absent[:5])
+    more = " ..." if len(absent) > 5 else ""
+    return translated, (f"no image of {len(absent)} classes of the reference: {shown}{more}",)
+
+
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    shown = ", ".join(repr(name) for name in names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def known_share(learned: ImageData, images: ImageData) -> float:
+    """Share of images whose pixels are among those that something learned from."""
+    known = {hashlib.blake2b(image.tobytes()).digest() for image in learned.images}
+    repeated = sum(hashlib.blake2b(image.tobytes()).digest() in known for image in images.images)
+    return repeated / len(images)

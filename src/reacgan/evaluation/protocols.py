@@ -1,6 +1,6 @@
-"""Protocols that published scores were measured under, as data; and protocols in plain words.
+"""The protocols of published scores as data, and protocols in plain words.
 
-What is known of them, and what is not:
+What is known of the published ones, and what is not:
 
 ``paper``      the tables of Kang et al., NeurIPS 2021, and of the authors' package of that year. That
                generated images are as many as the held-out ones, the bilinear resizing without
@@ -18,9 +18,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
-
-from reacgan.evaluation.extractor_words import unusual
-from reacgan.evaluation.manner import statistics_kind
 
 INCEPTION = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 """SHA-256 of the published weights of the Inception network of FID."""
@@ -42,7 +39,7 @@ class NamedProtocol:
     batch_norm: str
     resizer: str
     bias: bool = True
-    """Whether the class scores hold the bias of the last layer: so did those authors' package."""
+    """Whether class scores have the bias of the last layer, as in those authors' package."""
     num: int | None = None
     """Generated images; None for as many as the reference holds, ``most`` at most."""
     most: int = 50_000
@@ -69,16 +66,18 @@ class NamedProtocol:
     def holds(self, protocol: Mapping[str, Any]) -> bool:
         """Whether a score with this protocol was measured so; only facts count.
 
-        Which checkpoint was chosen is not looked at, nor ``software``. A generator without batch
-        norm makes the same images under any ``batch_norm``, which is then left out. A metric that
-        looked at a draw of the images (``num``) was not measured so, nor one of images that have another
-        size or other channels than the reference, which ``fake`` then says.
+        The choice of the checkpoint and ``software`` do not matter. A generator without batch norm makes
+        the same images under any ``batch_norm``, which is then left out. A metric of a draw of the images
+        (``num``) does not match, nor do images of another size or other channels than the reference
+        (``fake.size``).
         """
         extractor, fake, reference, generator, metric = (
             _part(protocol, name)
             for name in ("extractor", "fake", "reference", "generator", "metric")
         )
-        options = {key: one for held in self.metric_options.values() for key, one in held.items()}
+        options = {
+            key: value for each in self.metric_options.values() for key, value in each.items()
+        }
         count = reference.get("images")
         return (
             extractor.get("name") == self.extractor
@@ -102,8 +101,8 @@ class NamedProtocol:
 
 PROTOCOLS: Mapping[str, NamedProtocol] = MappingProxyType(
     {
-        one.name: one
-        for one in (
+        protocol.name: protocol
+        for protocol in (
             NamedProtocol(
                 name="paper",
                 description=(
@@ -133,39 +132,39 @@ PROTOCOLS: Mapping[str, NamedProtocol] = MappingProxyType(
 
 def name_of(protocol: Mapping[str, Any]) -> str | None:
     """The published protocol that a score was measured under, or None; decided by facts alone."""
-    return next((name for name, one in PROTOCOLS.items() if one.holds(protocol)), None)
+    return next((name for name, known in PROTOCOLS.items() if known.holds(protocol)), None)
 
 
 def describe(protocol: Mapping[str, Any]) -> list[str]:
     """A protocol in short phrases for a person; what has no phrase is given as ``key: value``."""
-    said = [
+    phrases = [
         *_fakes(_part(protocol, "fake"), _part(protocol, "reference")),
-        *_looked_at(_part(protocol, "extractor")),
+        *_extractor(_part(protocol, "extractor")),
         *_generator(_part(protocol, "generator")),
         *_selection(protocol.get("selection")),
     ]
     known = {"extractor", "fake", "reference", "generator", "selection", "software"}
     rest = {key: value for key, value in protocol.items() if key not in known}
-    return said + [f"{key}: {value}" for key, value in flatten(rest).items()]
+    return phrases + [f"{key}: {value}" for key, value in flatten(rest).items()]
 
 
 def describe_settings(settings: Mapping[str, Any]) -> str:
     """What a metric depends on, in few words: nested facts by what matters of them."""
-    told = []
-    judged = _part(settings, "judge").get("held_out_top1") is not None
+    phrases = []
+    with_judge = _part(settings, "judge").get("held_out_top1") is not None
     for key, value in settings.items():
         name = key.replace("_", " ")
-        if judged and key.startswith("judge_held_out_"):
-            continue  # said with the judge
+        if with_judge and key.startswith("judge_held_out_"):
+            continue  # said of the judge
         if not isinstance(value, Mapping):
-            told.append(f"{name} {word(value)}")
+            phrases.append(f"{name} {word(value)}")
         elif isinstance(value.get("held_out_top1"), int | float):
-            told.append(f"{name} {value['held_out_top1']:.1%} right on held-out images")
+            phrases.append(f"{name} {value['held_out_top1']:.1%} right on held-out images")
         elif "images" in value:
-            told.append(f"{_count(value['images'])} {name} images")
+            phrases.append(f"{_count(value['images'])} {name} images")
         else:
-            told += _rest(name, value)
-    return ", ".join(told)
+            phrases += _rest(name, value)
+    return ", ".join(phrases)
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -179,9 +178,48 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+_IMPLIED = frozenset(
+    {
+        *("classes", "data", "epochs", "width", "seed", "flip", "held_out_top5"),
+        *("features", "filter", "model", "revision"),
+    }
+)
+"""Facts that the name, the digest of the weights and the resizer stand for."""
+
+_USUAL: Mapping[str, tuple[object, ...]] = MappingProxyType(
+    {
+        "size": (299, 224),
+        "shape": ("stretched to a square", "stretched to a square, no crop"),
+        "scale": ("2 x / 255 - 1", "(x - 128) / 128"),
+        "channels": (1, 3, "grey repeated three times, RGBA on white"),
+        "logits": ("without bias",),
+    }
+)
+
+
+def _unusual(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What is left when implied and usual facts are taken out; for an extractor with known weights."""
+    return {key: value for key, value in facts.items() if not _goes_without_saying(key, value)}
+
+
+def _goes_without_saying(key: str, value: Any) -> bool:
+    normalised = key == "scale" and str(value).startswith("(x / 255 - [")  # its own, by its name
+    made_for = key == "size" and isinstance(value, list | tuple)  # a classifier's, by its weights
+    return key in _IMPLIED or normalised or made_for or value in _USUAL.get(key, ())
+
+
+def _statistics_kind(kind: str) -> str:
+    """A kind of statistics of batch norms as protocols say it."""
+    known = {
+        "auto": "statistics that fit the generator (its own where the averages of training do not)",
+        "own": "the generator's own statistics",
+    }
+    return known.get(kind, f"{kind} statistics")
+
+
 def _part(protocol: Mapping[str, Any], name: str) -> dict[str, Any]:
-    held = protocol.get(name)
-    return dict(held) if isinstance(held, Mapping) else {}
+    part = protocol.get(name)
+    return dict(part) if isinstance(part, Mapping) else {}
 
 
 def _fakes(fake: dict[str, Any], reference: dict[str, Any]) -> Iterator[str]:
@@ -215,7 +253,7 @@ def _fakes(fake: dict[str, Any], reference: dict[str, Any]) -> Iterator[str]:
     yield from _rest("reference", reference)
 
 
-def _looked_at(extractor: dict[str, Any]) -> Iterator[str]:
+def _extractor(extractor: dict[str, Any]) -> Iterator[str]:
     if not extractor:
         return
     name, digest = extractor.pop("name", "extractor"), str(extractor.pop("weights", "") or "")
@@ -229,7 +267,7 @@ def _looked_at(extractor: dict[str, Any]) -> Iterator[str]:
     resizer, kind = extractor.pop("resizer", None), extractor.pop("type", None)
     known += [f"{resizer} resizing"] if resizer and resizer != "none" else []
     known += [str(kind)] if kind else []
-    known += list(_rest("", unusual(extractor) if digest else extractor))
+    known += list(_rest("", _unusual(extractor) if digest else extractor))
     yield f"{name} extractor" + (f" ({', '.join(known)})" if known else "")
 
 
@@ -238,9 +276,12 @@ def _generator(generator: dict[str, Any]) -> Iterator[str]:
         weights = generator.pop("weights")
         yield "averaged weights" if weights in AVERAGED else f"weights: {word(weights)}"
     if kind := generator.pop("batch_norm", None):
-        yield statistics_kind(kind)
+        yield _statistics_kind(kind)
     if generator.get("precision"):
         yield f"generator in {generator.pop('precision')}"
+    if isinstance(chain := generator.pop("langevin", None), Mapping):
+        options = ", ".join(_rest("", {key: chain[key] for key in chain if key != "steps"}))
+        yield f"{chain.get('steps')} steps of Langevin dynamics ({options})"
     yield from _rest("", generator)
 
 
@@ -273,8 +314,8 @@ def _chosen(selection: dict[str, Any]) -> Iterator[str]:
     yield from _rest("checkpoint", selection)
 
 
-def _rest(prefix: str, held: Mapping[str, Any]) -> Iterator[str]:
-    for key, value in flatten(held).items():
+def _rest(prefix: str, facts: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in flatten(facts).items():
         if value is not None:
             yield f"{prefix} {key.replace('_', ' ')} {word(value)}".strip()
 
@@ -284,12 +325,12 @@ def word(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
-        sides = len(value) in (2, 3) and all(type(one) is int for one in value)
+        sides = len(value) in (2, 3) and all(type(number) is int for number in value)
         return (" x " if sides else ", ").join(map(word, value))
     if isinstance(value, float):
         return f"{value:.6g}"
     text = str(value)
-    long = len(text) >= 40 and all(one in "0123456789abcdef" for one in text)
+    long = len(text) >= 40 and set(text) <= set("0123456789abcdef")
     return text[:8] if long else text
 
 

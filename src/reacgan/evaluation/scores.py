@@ -20,14 +20,14 @@ _BETTER = ("lower", "higher", "neither")
 
 @dataclass(frozen=True)
 class Score:
-    """One number with its protocol, as a line of ``scores.jsonl`` holds it.
+    """A number with its protocol: a line of ``scores.jsonl``.
 
     Protocol keys, each plain JSON (a key that does not apply is left out):
 
     ``extractor``  what ``Extractor.describe()`` says: name, weights, resizer, scale, type, channels
     ``fake``       images (count), labels (how classes were chosen), seed
     ``reference``  images (count), source, split, part (whole, or which part of the split), digest
-    ``generator``  weights (average or not), batch_norm, truncation, psi, layers, precision
+    ``generator``  weights (average or not), batch_norm, truncation, psi, layers, langevin, precision
     ``selection``  how the checkpoint was chosen: last, or on which reference of how many states
     ``metric``     settings of the metric (k, splits, subsets, ...)
     ``software``   versions and device
@@ -44,7 +44,7 @@ class Score:
     details: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    """What must be known before the value is read, such as images of another size than the reference's."""
+    """What must be known first, such as images of another size than the reference's."""
     subject: str = ""
     """What was scored, for people: a run, a model, a folder."""
     images_seen: int | None = None
@@ -58,13 +58,13 @@ class Score:
         Raises:
             ConfigError: a number is not finite, or something is no plain JSON.
         """
-        held = {one.name: getattr(self, one.name) for one in fields(self)}
-        kept = {name: value for name, value in held.items() if value not in (None, "", (), {})}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        kept = {name: value for name, value in values.items() if value not in (None, "", (), {})}
         try:
             return json.dumps({**kept, "protocol": self.protocol}, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise ConfigError(
-                f"{self.metric} of {self.subject or 'an unnamed subject'} is {self.value}: not "
+                f"{self.metric} of {self.subject or 'an unnamed target'} is {self.value}: not "
                 f"recorded: {error}; needed: finite numbers and plain JSON"
             ) from None
 
@@ -76,12 +76,12 @@ class Score:
             ConfigError: the line is no score.
         """
         try:
-            held = json.loads(line, parse_constant=_refuse)
+            read = json.loads(line, parse_constant=_refuse)
         except ValueError as error:
             raise ConfigError(f"not a line of JSON: {error}") from None
-        if not isinstance(held, dict):
+        if not isinstance(read, dict):
             raise ConfigError("not a score: needed: a JSON object")
-        known = {one.name: held[one.name] for one in fields(cls) if one.name in held}
+        known = {field.name: read[field.name] for field in fields(cls) if field.name in read}
         wrong = [name for name, right in _RIGHT.items() if not right(known.get(name))]
         if wrong:
             raise ConfigError(f"not a score: missing or of the wrong type: {', '.join(wrong)}")
@@ -178,8 +178,8 @@ def comparable(protocol: Mapping[str, Any]) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        held = {str(key): _plain(item) for key, item in value.items()}
-        return {key: item for key, item in held.items() if item is not None and item != {}}
+        plain = {str(key): _plain(item) for key, item in value.items()}
+        return {key: item for key, item in plain.items() if item is not None and item != {}}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, float) and value.is_integer():

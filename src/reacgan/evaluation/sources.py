@@ -1,4 +1,4 @@
-"""Images to be scored: anything that gives uint8 batches, best by place so that processes share it."""
+"""Images to be scored: anything that gives uint8 batches, best by index so that processes share it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from reacgan.data.dataset import PICTURE_CHANNELS
 from reacgan.data.decode import MIN_SIDE
 from reacgan.extractors.fitting import Shape
 from reacgan.models.trained import TrainedGenerator
-from reacgan.sampling import Langevin, generate, latents_for
+from reacgan.randomness import Draws
+from reacgan.sampling import SamplingSettings
+from reacgan.sampling.sample import DEFAULTS, images_of
 
 Batch: TypeAlias = tuple[Tensor, Tensor | None]
 """uint8 ``[N, C, H, W]``, and int64 labels ``[N]`` where classes are known."""
@@ -24,7 +26,7 @@ Batch: TypeAlias = tuple[Tensor, Tensor | None]
 
 @runtime_checkable
 class Source(Protocol):
-    """Images by place: each process makes only what it looks at."""
+    """Images by index: each process makes its own share only."""
 
     class_names: tuple[str, ...]
     """Empty where no class is known."""
@@ -34,7 +36,7 @@ class Source(Protocol):
         ...
 
     def part(self, start: int, stop: int) -> Batch:
-        """Images ``start`` to ``stop - 1``; the same whoever asks and however often."""
+        """Images ``start`` to ``stop - 1``, the same at every call."""
         ...
 
 
@@ -67,35 +69,20 @@ class GeneratorSource:
     So two seeds share no latent, and each image can be made again by :func:`reacgan.sample`.
 
     Args:
-        model: from :func:`reacgan.load`, with the statistics of batch norms that are wanted.
+        model: from :func:`reacgan.load`.
         labels: int64 ``[N]``.
-        seed: of the whole, 0 or more.
-        truncation: of z, see :func:`reacgan.sampling.latents_for`.
-        psi: of styles w, see :func:`reacgan.sample`; ``layers`` with it.
-        layers: in the first so many layers only.
-        langevin: moves z first.
+        settings: how images are made; ``seed`` is of them all.
     """
 
     def __init__(
         self,
         model: TrainedGenerator,
         labels: Tensor,
-        *,
-        seed: int = 0,
-        truncation: float | None = None,
-        psi: float | None = None,
-        layers: int | None = None,
-        langevin: Langevin | None = None,
+        settings: SamplingSettings = DEFAULTS,
     ) -> None:
-        if seed < 0:
-            raise ConfigError(f"seed is {seed}; allowed: 0 or more")
-        self.model = model
+        self.model = settings.prepared(model)
         self.labels = labels
-        self.seed = seed
-        self.truncation = truncation
-        self.psi = psi
-        self.layers = layers
-        self.langevin = langevin
+        self.settings = settings
         self.class_names = model.class_names
 
     def __len__(self) -> int:
@@ -104,21 +91,9 @@ class GeneratorSource:
     def part(self, start: int, stop: int) -> Batch:
         """Generated now."""
         labels = self.labels[start:stop]
-        first = self.seed * SEEDS_APART + start
+        first = (self.settings.seed or 0) * SEEDS_APART + start
         seeds = range(first, first + len(labels))
-        z = latents_for(seeds, self.model.latent_dim, self.truncation)
-        if self.langevin is not None:
-            z = self.langevin.move(self.model.generator, z, labels, seeds)
-        images = generate(
-            self.model.generator,
-            z,
-            labels,
-            psi=self.psi,
-            layers=self.layers,
-            seeds=seeds,
-            class_names=self.class_names,
-        )
-        return images, labels
+        return images_of(self.model, labels, seeds, self.settings), labels
 
 
 def choose_labels(rule: str, count: int, frequencies: Sequence[int], *, seed: int = 0) -> Tensor:
@@ -134,8 +109,6 @@ def choose_labels(rule: str, count: int, frequencies: Sequence[int], *, seed: in
     """
     classes = len(frequencies)
     if rule == "uniform":
-        from reacgan.randomness import Draws  # noqa: PLC0415
-
         return Draws(seed, "evaluation/labels", 0).integers(count, high=classes)
     if rule == "balanced":
         return torch.arange(count) % classes
@@ -146,13 +119,13 @@ def choose_labels(rule: str, count: int, frequencies: Sequence[int], *, seed: in
     rest = np.argsort(-(shares - counts), kind="stable")[: count - int(counts.sum())]
     counts[rest] += 1
     # Class c's images stand at the middles of equal stretches: any beginning has all classes.
-    places = np.concatenate([(np.arange(n) + 0.5) / n for n in counts])
+    middles = np.concatenate([(np.arange(n) + 0.5) / n for n in counts])
     labels = np.repeat(np.arange(classes), counts)
-    return torch.tensor(labels[np.argsort(places, kind="stable")])
+    return torch.tensor(labels[np.argsort(middles, kind="stable")])
 
 
 def as_batch(item: Any) -> Batch:
-    """A batch as a person gives it: a tensor, an array, a list of one, or a pair with labels.
+    """Read a batch: a tensor, an array, a list of one of these, or a pair with labels.
 
     Raises:
         ConfigError: not uint8 [N, C, H, W], or labels of another length.
@@ -163,9 +136,9 @@ def as_batch(item: Any) -> Batch:
     images, labels = item if listed and len(item) == 2 else (item, None)
     images = _tensor(images)
     if images.dtype != torch.uint8 or images.dim() != 4:
-        one = " (one image? [None] makes it a batch)" if images.dim() == 3 else ""
+        hint = " (one image? [None] makes it a batch)" if images.dim() == 3 else ""
         raise ConfigError(
-            f"a batch is {describe_values(images)}{one}; needed: uint8 [N, C, H, W], values 0 to 255 (or "
+            f"a batch is {describe_values(images)}{hint}; needed: uint8 [N, C, H, W], values 0 to 255 (or "
             "a pair of that and labels [N])"
         )
     channels, *sides = images.shape[1:]
@@ -188,15 +161,15 @@ def as_batch(item: Any) -> Batch:
 
 def describe_values(images: Tensor) -> str:
     """Type, shape and range, and how such numbers become pixels where their range says it."""
-    told = f"{str(images.dtype).removeprefix('torch.')} {list(images.shape)}"
+    text = f"{str(images.dtype).removeprefix('torch.')} {list(images.shape)}"
     if not images.is_floating_point() or not images.numel():
-        return told
-    low, high = (float(one) for one in images.detach().float().aminmax())
-    told += f" from {low:.3g} to {high:.3g}"
+        return text
+    low, high = map(float, images.detach().float().aminmax())
+    text += f" from {low:.3g} to {high:.3g}"
     if not (low >= -1.01 and high <= 255):
-        return told
+        return text
     scale = "images" if high > 1.01 else "(images + 1) * 127.5" if low < -0.01 else "images * 255"
-    return f"{told} ({scale}, rounded, cut to 0 to 255 and made uint8, if that is their scale)"
+    return f"{text} ({scale}, rounded, cut to 0 to 255 and made uint8, if that is their scale)"
 
 
 def _tensor(value: Any) -> Tensor:
@@ -209,8 +182,8 @@ def _tensor(value: Any) -> Tensor:
         ) from None
 
 
-def peek(images: Images) -> tuple[Shape, Images]:
-    """The shape [C, H, W] of the first image, and the images with none taken away.
+def with_shape(images: Images) -> tuple[Shape, Images]:
+    """The shape [C, H, W] of the first image, and all images, the first included.
 
     Raises:
         ConfigError: there is no image.
@@ -229,7 +202,7 @@ def peek(images: Images) -> tuple[Shape, Images]:
         ) from None
     first = next(rest, None)
     if first is None:
-        raise ConfigError("there is no image to look at")
+        raise ConfigError("there is no image to score")
     return _shape(as_batch(first)[0]), chain([first], rest)
 
 
@@ -238,35 +211,36 @@ def _shape(images: Tensor) -> Shape:
     return channels, height, width
 
 
-def in_chunks(images: Images, size: int) -> Iterator[tuple[int, Batch]]:
-    """Batches of any sizes as chunks of ``size`` with their first image's place; the last is shorter."""
-    place = 0
-    held: list[Batch] = []
-    waiting = 0
-    shape: tuple[int, ...] | None = None
-    for item in images:  # type: ignore[union-attr]
+def in_chunks(images: Iterable[Any], size: int) -> Iterator[tuple[int, Batch]]:
+    """Batches of any sizes as chunks of ``size``, each with the index of its first image.
+
+    The last chunk is shorter.
+    """
+    start = 0
+    waiting: list[Batch] = []
+    shape: list[int] | None = None
+    for item in images:
         batch = as_batch(item)
-        if shape not in (None, batch[0].shape[1:]):
+        shape = shape or list(batch[0].shape[1:])
+        if shape != list(batch[0].shape[1:]):
             raise ConfigError(
-                f"images of different shapes: {list(shape or ())} and {list(batch[0].shape[1:])}; "
+                f"images of different shapes: {shape} and {list(batch[0].shape[1:])}; "
                 "needed: one channel count and size"
             )
-        shape = tuple(batch[0].shape[1:])
-        held.append(batch)
-        waiting += len(batch[0])
-        while waiting >= size:
-            chunk, held = _take(held, size)
-            waiting -= size
-            yield place, chunk
-            place += size
-    if waiting:
-        yield place, _take(held, waiting)[0]
+        waiting.append(batch)
+        while sum(len(part) for part, _ in waiting) >= size:
+            chunk, waiting = _split(waiting, size)
+            yield start, chunk
+            start += size
+    if any(len(part) for part, _ in waiting):
+        yield start, _split(waiting, size)[0]
 
 
-def _take(held: list[Batch], count: int) -> tuple[Batch, list[Batch]]:
-    images = torch.cat([one for one, _ in held])
-    known = [labels for _, labels in held if labels is not None]
-    if known and len(known) < len(held):
+def _split(batches: list[Batch], count: int) -> tuple[Batch, list[Batch]]:
+    """The first ``count`` images, and the rest."""
+    images = torch.cat([part for part, _ in batches])
+    known = [labels for _, labels in batches if labels is not None]
+    if known and len(known) < len(batches):
         raise ConfigError("some batches have labels and some have none; needed: all or none")
     labels = torch.cat(known) if known else None
     first = images[:count], labels[:count] if labels is not None else None

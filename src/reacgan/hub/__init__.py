@@ -5,12 +5,14 @@ from reacgan.hub.card import card
 from reacgan.hub.models import load, save
 from reacgan.hub.places import known_models, locate
 from reacgan.hub.remote import push_to_hub
+from reacgan.hub.selection import find_states
 from reacgan.hub.states import list_states, load_discriminator, load_state
 
 save_pretrained = save
 
 __all__ = [
     "card",
+    "find_states",
     "from_pretrained",
     "known_models",
     "list_states",

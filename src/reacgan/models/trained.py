@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
 
 from reacgan.config import ConfigError, Experiment, suggest
 from reacgan.files import as_text
 from reacgan.models.base import Generator
+
+if TYPE_CHECKING:
+    from reacgan.models.discriminator import Discriminator
 
 
 @dataclass(frozen=True)
@@ -91,3 +94,16 @@ class TrainedGenerator:
         if not 0 <= index <= last:
             raise ConfigError(f"class index is {index}; allowed: 0 to {last}, a class name, or all")
         return index
+
+
+@dataclass(frozen=True)
+class TrainedState:
+    """A state of a run, or the generator of a model folder, and how it was chosen."""
+
+    name: str
+    """Of the run or model, for people."""
+    model: TrainedGenerator
+    selection: Mapping[str, Any] = field(default_factory=lambda: {"checkpoint": "as it is"})
+    """For protocols; by default a state that no score has chosen."""
+    notes: tuple[str, ...] = ()
+    load_discriminator: Callable[[], Discriminator] | None = None

@@ -13,7 +13,7 @@ from reacgan.config import ConfigError, Device
 from reacgan.data import ImageData
 from reacgan.devices import find_device
 from reacgan.evaluation.cache import FeatureCache
-from reacgan.evaluation.features import look
+from reacgan.evaluation.features import extract
 from reacgan.evaluation.scores import is_digest
 from reacgan.extractors import Extractor, build_extractor
 from reacgan.metrics.neighbours import nearest
@@ -144,11 +144,11 @@ def search(
         squared, index = _pixels(samples, data, k)
         squared = squared / images[0].numel()
     else:
-        looked = look([samples], [extractor], device=find_device(device))
-        if looked is None:
+        extracted = extract([samples], [extractor], device=find_device(device))
+        if extracted is None:
             raise ConfigError("pictures are drawn by one process; start them without torchrun")
         theirs = _features(data, extractor, find_device(device))
-        close = nearest(looked.looks[0].features, theirs, k=k)
+        close = nearest(extracted.features[0].features, theirs, k=k)
         squared, index = close.squared, close.index
     return _merged(squared.view(len(views), -1, k), index.view(len(views), -1, k), k)
 
@@ -173,8 +173,8 @@ def _features(data: ImageData, extractor: Extractor, device: torch.device) -> Te
     """Features of a set, as evaluations keep them."""
 
     def make() -> dict[str, Tensor]:
-        looked = look(data, [extractor], device=device)
-        return looked.looks[0].tensors() if looked is not None else {}
+        extracted = extract(data, [extractor], device=device)
+        return extracted.features[0].tensors() if extracted is not None else {}
 
     said = extractor.describe()
     if not is_digest(said.get("weights")):

@@ -21,6 +21,7 @@ from reacgan.pictures.features import (
     class_purity,
     discriminator_features,
 )
+from reacgan.sampling import SamplingSettings
 
 _NAMED = 10
 _LETTERS = 22
@@ -66,7 +67,7 @@ def projection_tsne(
     real = discriminator_features(discriminator, torch.tensor(data.images[places]), labels)
     fake = None
     if model is not None:
-        images, _ = GeneratorSource(model, labels, seed=seed).part(0, len(labels))
+        images, _ = GeneratorSource(model, labels, SamplingSettings(seed=seed)).part(0, len(labels))
         fake = discriminator_features(discriminator, images, labels)
     chosen = [_chosen(one, of) for one in (real, fake) if one is not None]
     perplexity = min(perplexity, (sum(map(len, chosen)) - 1) / 3)

@@ -14,7 +14,7 @@ import torch
 from reacgan import hub
 from reacgan.config import ConfigError, DataConfig, Device
 from reacgan.data import DataError, ImageData, open_dataset
-from reacgan.evaluation.choosing import match_classes
+from reacgan.evaluation.plan import match_classes
 from reacgan.evaluation.reference import Reference, open_reference
 from reacgan.evaluation.sources import GeneratorSource
 from reacgan.extractors import Extractor, build_extractor
@@ -26,6 +26,7 @@ from reacgan.pictures.frequencies import spectra
 from reacgan.pictures.near import neighbours
 from reacgan.pictures.projection import projection_tsne
 from reacgan.pictures.samples import interpolations, sheet
+from reacgan.sampling import SamplingSettings
 
 NUMBERS = "pictures.json"
 _FORMAT = 1
@@ -252,7 +253,9 @@ def _spectra(studio: _Studio) -> dict[str, Any]:
     labels = torch.tensor(data.labels[places])
     if data.class_names != studio.model.class_names:
         labels = torch.arange(len(places)) % len(studio.model.class_names)
-    fakes, _ = GeneratorSource(studio.model, labels, seed=studio.seed).part(0, len(labels))
+    fakes, _ = GeneratorSource(studio.model, labels, SamplingSettings(seed=studio.seed)).part(
+        0, len(labels)
+    )
     return {"spectra": spectra(torch.tensor(data.images[places]), fakes)}
 
 

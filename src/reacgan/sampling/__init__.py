@@ -1,6 +1,5 @@
 """Images and sheets from a generator, and ways through its latent space."""
 
-from reacgan.sampling.directions import semantic_directions
 from reacgan.sampling.grids import (
     class_folders,
     class_sheet,
@@ -13,14 +12,16 @@ from reacgan.sampling.langevin import Langevin, langevin
 from reacgan.sampling.latents import COUPLED_CHUNK, chunk_size, latents_for
 from reacgan.sampling.pixels import NonFiniteImageError, to_uint8
 from reacgan.sampling.sample import Sample, generate, sample
+from reacgan.sampling.settings import SamplingSettings
 from reacgan.sampling.statistics import batch_statistics, standing_statistics, with_statistics
-from reacgan.sampling.walks import interpolate, spherical, walk
+from reacgan.sampling.walks import interpolate, semantic_directions, spherical, walk
 
 __all__ = [
     "COUPLED_CHUNK",
     "Langevin",
     "NonFiniteImageError",
     "Sample",
+    "SamplingSettings",
     "batch_statistics",
     "chunk_size",
     "class_folders",

@@ -1,4 +1,4 @@
-"""Sheets of images: one row a class, one column a seed, as PNG; and images of any depth as files.
+"""Sheets of images (a row a class, a column a seed) as PNG, and images of any depth as files.
 
 One channel is grey, three are RGB, four are RGBA (sheets show them on white). Of any other number
 the first three are shown as RGB, of two the first as grey; all of them are kept in ``.npy`` files,
@@ -90,8 +90,8 @@ def sheet(
     for row in range(rows):
         top = gap + row * (cell_height + gap)
         if names:
-            place, font = (4, top + cell_height / 2), _font(cell_height)
-            draw.text(place, _caption(names[row]), "black", font, anchor="lm")
+            corner, font = (4, top + cell_height / 2), _font(cell_height)
+            draw.text(corner, _caption(names[row]), "black", font, anchor="lm")
         for column in range(columns):
             picture = picture_of(images[row, column])
             picture = picture.resize((cell_width, cell_height), Image.Resampling.NEAREST)

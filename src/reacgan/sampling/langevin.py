@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +21,8 @@ from reacgan.sampling.latents import chunk_size
 class Langevin:
     """A chain in the space of z, and the discriminator that drives it; see :func:`langevin`."""
 
-    discriminator: Discriminator
+    discriminator: Discriminator | None = None
+    """None until the model to sample is loaded."""
     steps: int = 100
     rate: float = 0.01
     """Length of a step, epsilon of the paper."""
@@ -42,8 +44,15 @@ class Langevin:
             if not fits:
                 raise ConfigError(f"langevin: {name} is {value}; allowed: {_ALLOWED[name]}")
 
+    def facts(self) -> dict[str, Any]:
+        """For the protocol of a score."""
+        facts = {name: getattr(self, name) for name in ("steps", "rate", "noise", "decay")}
+        return facts if self.decay_every is None else {**facts, "decay_every": self.decay_every}
+
     def move(self, generator: Generator, z: Tensor, labels: Tensor, seeds: Sequence[int]) -> Tensor:
         """Where the chain takes z [N, latent_dim]; float32 on the CPU."""
+        if self.discriminator is None:
+            raise ConfigError("langevin: no discriminator is given, which drives the chain")
         return langevin(
             generator,
             self.discriminator,
@@ -80,7 +89,7 @@ def langevin(
     decay: float = 1.0,
     decay_every: int | None = None,
 ) -> Tensor:
-    """Move latents by Langevin dynamics towards images that D holds for real.
+    """Move latents by Langevin dynamics towards images that D scores as real.
 
     With the energy E(z) = -log p(z) - D(G(z), y), p standard normal and D the score, each step is
     z <- z - rate / 2 grad E(z) + sqrt(rate) noise n, n standard normal (Che et al., algorithm 1).
@@ -98,7 +107,7 @@ def langevin(
         discriminator: in evaluation mode.
         z: ``[N, latent_dim]``; where the chains start.
         labels: int64 ``[N]``.
-        seeds: one for each sample.
+        seeds: of each sample.
         steps: how many.
         rate: epsilon of the paper.
         noise: standard deviation of n.
@@ -122,13 +131,13 @@ def langevin(
     # Not inference mode, whose tensors have no gradient, even if the caller is in it.
     with torch.inference_mode(mode=False), torch.enable_grad():
         for start in range(0, len(z), step):
-            places = start + torch.arange(step) % min(step, len(z) - start)
-            held = [seeds[place] for place in places.tolist()]
-            part, names = z[places].detach().clone().cpu(), labels[places].clone()
+            indices = start + torch.arange(step) % min(step, len(z) - start)
+            filled = [seeds[index] for index in indices.tolist()]
+            part, classes = z[indices].detach().clone().cpu(), labels[indices].clone()
             size, strength = rate, noise
             for number in range(steps):
-                drift = part - _score_gradient(generator, discriminator, part, names)
-                drawn = [Draws(seed, "langevin", number).normal(1, z.shape[1]) for seed in held]
+                drift = part - _score_gradient(generator, discriminator, part, classes)
+                drawn = [Draws(seed, "langevin", number).normal(1, z.shape[1]) for seed in filled]
                 shake = math.sqrt(size) * strength * torch.cat(drawn).to(part.dtype)
                 part = part - size / 2 * drift + shake
                 if decay_every is not None and (number + 1) % decay_every == 0:

@@ -20,6 +20,18 @@ def chunk_size(device: torch.device) -> int:
     return 64 if device.type == "cuda" else 16
 
 
+def check_truncation(truncation: float | None) -> None:
+    """Raise ConfigError unless it is positive, or None."""
+    if truncation is not None and not truncation > 0:
+        raise ConfigError(f"truncation is {truncation}; allowed: a positive number, such as 0.7")
+
+
+def check_seed(seed: int) -> None:
+    """Raise ConfigError where it is negative."""
+    if seed < 0:
+        raise ConfigError(f"seed is {seed}; allowed: 0 or more")
+
+
 def latents_for(seeds: Sequence[int], dimension: int, truncation: float | None = None) -> Tensor:
     """Latents ``[len(seeds), dimension]``, float32, on the CPU.
 
@@ -27,7 +39,7 @@ def latents_for(seeds: Sequence[int], dimension: int, truncation: float | None =
     conditioned on |z| < t. One seed moves continuously as t changes.
 
     Args:
-        seeds: one for each row, 0 or more.
+        seeds: of each row, 0 or more.
         dimension: length of z.
         truncation: largest absolute value allowed; None for no limit. Small values trade variety
             for typicality (the truncation trick, Brock et al. 2019).
@@ -35,10 +47,8 @@ def latents_for(seeds: Sequence[int], dimension: int, truncation: float | None =
     Raises:
         ConfigError: truncation is not positive, or a seed is negative.
     """
-    if truncation is not None and not truncation > 0:
-        raise ConfigError(f"truncation is {truncation}; allowed: a positive number, such as 0.7")
-    if any(seed < 0 for seed in seeds):
-        raise ConfigError(f"seed is {min(seeds)}; allowed: 0 or more")
+    check_truncation(truncation)
+    check_seed(min(seeds, default=0))
     rows = [Draws(seed, "sample", 0).uniform(1, dimension).double() for seed in seeds]
     uniform = torch.cat(rows) if rows else torch.empty(0, dimension, dtype=torch.float64)
     inside = math.erf(truncation / math.sqrt(2)) if truncation is not None else 1.0

@@ -1,4 +1,4 @@
-"""From what a generator gives to pixels: the only way, so that none is black for want of a number."""
+"""From the output of a generator to pixels, in one function that refuses NaN and infinity."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ def to_uint8(images: Tensor, which: Callable[[int], str] | None = None) -> Tenso
     """[-1, 1] to 0..255, rounded to nearest: uint8 on the CPU.
 
     Args:
-        images: ``[N, ...]`` on any device; what was found about finiteness travels in the one copy
-            that the pixels need.
+        images: ``[N, ...]`` on any device; whether they are finite travels with the copy of the pixels.
         which: what image k of them is, for the message; by default its number.
 
     Raises:
@@ -64,11 +63,11 @@ def image_name(
     def named(label: int) -> str:
         return repr(class_names[label]) if class_names is not None else str(label)
 
-    held = labels[index]
-    if held.dim() == 0:
-        kind = named(int(held))
+    label = labels[index]
+    if label.dim() == 0:
+        kind = named(int(label))
     else:
-        shares = [(float(share), label) for label, share in enumerate(held) if share]
-        kind = " + ".join(f"{share:.2g} x {named(label)}" for share, label in shares)
+        shares = [(float(share), number) for number, share in enumerate(label) if share]
+        kind = " + ".join(f"{share:.2g} x {named(number)}" for share, number in shares)
     seed = f"seed {seeds[index]}" if seeds is not None else f"image {index} of {len(labels)}"
     return f"class {kind}, {seed}"

@@ -1,9 +1,9 @@
-"""Images from a trained generator: one (class, seed) is one image."""
+"""Images from a trained generator: a class and a seed are one image."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -17,14 +17,16 @@ from reacgan.models import Generator
 from reacgan.models.norm_statistics import normalises_by_batch
 from reacgan.models.trained import TrainedGenerator
 from reacgan.randomness import Draws
-from reacgan.sampling.langevin import Langevin
 from reacgan.sampling.latents import COUPLED_CHUNK, chunk_size, latents_for
 from reacgan.sampling.pixels import image_name, to_uint8
+from reacgan.sampling.settings import SamplingSettings
+
+DEFAULTS = SamplingSettings()
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One generated image."""
+    """A generated image."""
 
     label: int
     """Index of the class."""
@@ -38,12 +40,8 @@ def sample(
     model: TrainedGenerator,
     classes: Sequence[int | str] | str | int = "all",
     num: int = 1,
-    *,
-    seed: int = 0,
-    truncation: float | None = None,
-    psi: float | None = None,
-    layers: int | None = None,
-    langevin: Langevin | None = None,
+    settings: SamplingSettings = DEFAULTS,
+    **options: Any,
 ) -> Iterator[Sample]:
     """Generate ``num`` images of each class, lazily, class by class.
 
@@ -56,49 +54,51 @@ def sample(
         model: from :func:`reacgan.load`.
         classes: ``"all"``, a name or an index, or several of them.
         num: images of each class.
-        seed: the first seed, 0 or more.
-        truncation: see :func:`reacgan.sampling.latents.latents_for`.
-        psi: 0 to 1, draws styles w towards their mean (generators with styles only).
-        layers: with psi: only in the first so many layers; None for all.
-        langevin: moves z towards what a discriminator holds for real.
+        settings: how images are made.
+        options: single settings: seed, truncation, psi, layers, statistics, langevin.
 
     Raises:
         ConfigError: an unknown class, or a value out of range.
     """
     if num < 1:
         raise ConfigError(f"num is {num}; allowed: 1 or more")
+    settings = replace(settings, **options)
+    settings.refuse("labels", by="sample")
+    model = settings.prepared(model)
     labels = model.class_indices(classes)
-    seeds = range(seed, seed + num)
-    if normalises_by_batch(model.generator):
-        wanted = ((label, one) for one in seeds for label in labels)
-    else:
-        wanted = ((label, one) for label in labels for one in seeds)
-    latents_for([seed], 1, truncation)  # bad values are reported here, not at the first image
-    _check_psi(psi, layers)
-    if psi is not None:
-        _probe_styles(model.generator, psi, layers)
-    draw = partial(generate, model.generator, psi=psi, layers=layers, class_names=model.class_names)
-    return _generate(model, wanted, truncation, langevin, draw)
-
-
-def _generate(
-    model: TrainedGenerator,
-    wanted: Iterator[tuple[int, int]],
-    truncation: float | None,
-    langevin: Langevin | None,
-    draw: Callable[..., Tensor],
-) -> Iterator[Sample]:
+    first = settings.seed or 0
+    seeds = range(first, first + num)
     coupled = normalises_by_batch(model.generator)
+    if coupled:
+        pairs = ((label, seed) for seed in seeds for label in labels)
+    else:
+        pairs = ((label, seed) for label in labels for seed in seeds)
+    if settings.psi is not None:
+        _probe_styles(model.generator, settings)  # reported here, not at the first image
     step = COUPLED_CHUNK if coupled else chunk_size(next(model.generator.parameters()).device)
-    while part := list(islice(wanted, step)):
-        seeds = [seed for _, seed in part]
-        z = latents_for(seeds, model.latent_dim, truncation)
+    return _samples(model, pairs, step, settings)
+
+
+def _samples(
+    model: TrainedGenerator, pairs: Iterator[tuple[int, int]], step: int, settings: SamplingSettings
+) -> Iterator[Sample]:
+    while part := list(islice(pairs, step)):
         labels = torch.tensor([label for label, _ in part])
-        if langevin is not None:
-            z = langevin.move(model.generator, z, labels, seeds)
-        images = draw(z, labels, seeds=seeds)
+        images = images_of(model, labels, [seed for _, seed in part], settings)
         for (label, seed), image in zip(part, images, strict=True):
             yield Sample(label, model.class_names[label], seed, image)
+
+
+def images_of(
+    model: TrainedGenerator, labels: Tensor, seeds: Sequence[int], settings: SamplingSettings
+) -> Tensor:
+    """uint8 ``[N, C, H, W]``: image k of class ``labels[k]`` from seed ``seeds[k]``."""
+    z = latents_for(seeds, model.latent_dim, settings.truncation)
+    if settings.langevin is not None:
+        z = settings.langevin.move(model.generator, z, labels, seeds)
+    return generate(
+        model.generator, z, labels, settings, seeds=seeds, class_names=model.class_names
+    )
 
 
 @torch.inference_mode()
@@ -106,11 +106,11 @@ def generate(
     generator: Generator,
     z: Tensor,
     labels: Tensor,
+    settings: SamplingSettings = DEFAULTS,
     *,
-    psi: float | None = None,
-    layers: int | None = None,
     seeds: Sequence[int | str] | None = None,
     class_names: Sequence[str] | None = None,
+    **options: Any,
 ) -> Tensor:
     """uint8 images [N, C, H, W] on the CPU, from z [N, latent_dim] and labels.
 
@@ -122,29 +122,27 @@ def generate(
         generator: what makes the images.
         z: ``[N, latent_dim]``, N at least 1.
         labels: int64 ``[N]``, or weights of classes ``[N, num_classes]``, which mix them.
-        psi: truncation of styles, see :meth:`Generator.truncated`; None for none.
-        layers: with psi: only in the first so many layers.
+        settings: ``psi`` and ``layers`` of them; the rest is what gave z.
         seeds: of each image, for messages alone.
         class_names: for messages alone.
+        options: ``psi`` and ``layers``, instead of settings.
 
     Raises:
         ConfigError: psi for a generator without styles, or out of range.
         NonFiniteImageError: NaN or infinity in an image; names its class and seed.
     """
-    _check_psi(psi, layers)
+    draw = replace(settings, **options).network(generator)
     weight = next(generator.parameters())
-    step = COUPLED_CHUNK if normalises_by_batch(generator) else chunk_size(weight.device)
-    truncated = partial(generator.truncated, psi=psi, layers=layers) if psi is not None else None
-    draw = truncated or generator
-    fill = _with_company if normalises_by_batch(generator) else _repeated
+    coupled = normalises_by_batch(generator)
+    step = COUPLED_CHUNK if coupled else chunk_size(weight.device)
+    fill = _with_others if coupled else _repeated
     made = []
     for start in range(0, len(z), step):
-        part, names = z[start : start + step], labels[start : start + step]
-        filled, filled_names = fill(generator, part, names, step)
-        given = filled.to(weight.device, weight.dtype), filled_names.to(weight.device)
-        images = draw(*given)
-        which = partial(_name, labels, start, seeds=seeds, class_names=class_names)
-        made.append(to_uint8(images[: len(part)], which))
+        part = z[start : start + step]
+        latents, classes = fill(generator, part, labels[start : start + step], step)
+        images = draw(latents.to(weight.device, weight.dtype), classes.to(weight.device))
+        name = partial(_name, labels, start, seeds=seeds, class_names=class_names)
+        made.append(to_uint8(images[: len(part)], name))
     return torch.cat(made)
 
 
@@ -153,34 +151,24 @@ def _name(labels: Tensor, start: int, index: int, **names: Any) -> str:
 
 
 def _repeated(generator: Generator, z: Tensor, labels: Tensor, step: int) -> tuple[Tensor, Tensor]:
-    places = torch.arange(step) % len(z)
-    return z[places], labels[places]
+    indices = torch.arange(step) % len(z)
+    return z[indices], labels[indices]
 
 
-def _with_company(
+def _with_others(
     generator: Generator, z: Tensor, labels: Tensor, step: int
 ) -> tuple[Tensor, Tensor]:
-    more = step - len(z)
-    company = Draws(0, "company", 0).normal(more, z.shape[1]).to(z)
-    names = (torch.arange(more) % generator.num_classes).to(labels.device)
+    missing = step - len(z)
+    others = Draws(0, "company", 0).normal(missing, z.shape[1]).to(z)
+    classes = (torch.arange(missing) % generator.num_classes).to(labels.device)
     if labels.dim() == 2:
-        names = F.one_hot(names, labels.shape[1]).to(labels)
-    return torch.cat([z, company]), torch.cat([labels, names])
-
-
-def _check_psi(psi: float | None, layers: int | None) -> None:
-    if psi is None:
-        if layers is not None:
-            raise ConfigError(f"layers is {layers}, but psi is not given; it goes with psi")
-        return
-    if not 0 <= psi <= 1:
-        raise ConfigError(f"psi is {psi}; allowed: 0 (the mean style) to 1 (no truncation)")
+        classes = F.one_hot(classes, labels.shape[1]).to(labels)
+    return torch.cat([z, others]), torch.cat([labels, classes])
 
 
 @torch.inference_mode()
-def _probe_styles(generator: Generator, psi: float, layers: int | None) -> None:
-    """One truncated image, so that a generator says at once what it cannot do."""
+def _probe_styles(generator: Generator, settings: SamplingSettings) -> None:
+    """Make one truncated image, so that a generator says at once what it cannot do."""
     weight = next(generator.parameters())
     z = weight.new_zeros(1, generator.latent_dim)
-    labels = torch.zeros(1, dtype=torch.int64, device=weight.device)
-    generator.truncated(z, labels, psi=psi, layers=layers)
+    settings.network(generator)(z, torch.zeros(1, dtype=torch.int64, device=weight.device))

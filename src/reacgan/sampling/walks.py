@@ -1,19 +1,23 @@
-"""Ways through the latent space: between two seeds, between two classes, along a direction."""
+"""Walks through the latent space: between two seeds or classes, or along a direction."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from reacgan.config import ConfigError
+from reacgan.models import Generator
 from reacgan.models.trained import TrainedGenerator
 from reacgan.sampling.latents import latents_for
-from reacgan.sampling.sample import generate
+from reacgan.sampling.sample import DEFAULTS, generate
+from reacgan.sampling.settings import SamplingSettings
 
 
 def interpolate(
@@ -22,9 +26,8 @@ def interpolate(
     classes: tuple[int | str, int | str],
     seeds: tuple[int, int] = (0, 0),
     steps: int = 8,
-    truncation: float | None = None,
-    psi: float | None = None,
-    layers: int | None = None,
+    settings: SamplingSettings = DEFAULTS,
+    **options: Any,
 ) -> Tensor:
     """Images on the way from (class, seed) to another (class, seed).
 
@@ -37,9 +40,8 @@ def interpolate(
         classes: the class at each end, by name or index; the same twice for one class.
         seeds: the seed at each end; the same twice for one latent.
         steps: how many images, both ends included; 2 or more.
-        truncation: of z, as in :func:`reacgan.sample`.
-        psi: of styles, as in :func:`reacgan.sample`.
-        layers: of psi, as in :func:`reacgan.sample`.
+        settings: how images are made.
+        options: single settings: truncation, psi, layers, statistics.
 
     Returns:
         uint8 ``[steps, C, H, W]``.
@@ -47,16 +49,18 @@ def interpolate(
     Raises:
         ConfigError: an unknown class, or a value out of range.
     """
+    settings = replace(settings, **options)
+    settings.refuse("labels", "seed", "langevin", by="interpolate")
+    model = settings.prepared(model)
     shares = _steps(steps, 0.0, 1.0)
     first, last = model.class_indices(list(classes))
-    start, end = latents_for(seeds, model.latent_dim, truncation)
+    start, end = latents_for(seeds, model.latent_dim, settings.truncation)
     z = torch.stack([spherical(start, end, share) for share in shares])
     draw = partial(
         generate,
         model.generator,
         z,
-        psi=psi,
-        layers=layers,
+        settings=settings,
         seeds=[f"{seeds[0]} to {seeds[1]} ({share:.0%} of the way)" for share in shares],
         class_names=model.class_names,
     )
@@ -73,12 +77,10 @@ def walk(
     direction: Tensor,
     *,
     classes: Sequence[int | str] | str | int = "all",
-    seed: int = 0,
     span: float = 3.0,
     steps: int = 7,
-    truncation: float | None = None,
-    psi: float | None = None,
-    layers: int | None = None,
+    settings: SamplingSettings = DEFAULTS,
+    **options: Any,
 ) -> Tensor:
     """Images of z + a direction, a from -span to span: uint8 ``[classes, steps, C, H, W]``.
 
@@ -86,12 +88,11 @@ def walk(
         model: from :func:`reacgan.load`.
         direction: ``[latent_dim]``, such as one of :func:`reacgan.sampling.semantic_directions`.
         classes: a row each, as in :func:`reacgan.sample`.
-        seed: where the way passes, in its middle.
         span: how far to each side, in standard deviations of z for a unit vector.
         steps: images in a row, both ends included; an odd number shows the seed itself.
-        truncation: of z before it moves, as in :func:`reacgan.sample`.
-        psi: of styles, as in :func:`reacgan.sample`.
-        layers: of psi, as in :func:`reacgan.sample`.
+        settings: how images are made; the walk passes their ``seed`` in its middle, and z is
+            truncated before it moves.
+        options: single settings: seed, truncation, psi, layers, statistics.
 
     Raises:
         ConfigError: an unknown class, or a value out of range.
@@ -102,19 +103,54 @@ def walk(
         )
     if not 0 <= span < math.inf:
         raise ConfigError(f"span is {span}; allowed: 0 or more")
-    places = torch.tensor(_steps(steps, -span, span))
+    settings = replace(settings, **options)
+    settings.refuse("labels", "langevin", by="walk")
+    model = settings.prepared(model)
+    seed = settings.seed or 0
+    offsets = torch.tensor(_steps(steps, -span, span))
     labels = torch.tensor(model.class_indices(classes))
-    z = latents_for([seed], model.latent_dim, truncation) + places[:, None] * direction.cpu()
+    start = latents_for([seed], model.latent_dim, settings.truncation)
+    z = start + offsets[:, None] * direction.cpu()
     images = generate(
         model.generator,
         z.repeat(len(labels), 1),
         labels.repeat_interleave(steps),
-        psi=psi,
-        layers=layers,
-        seeds=[f"{seed} ({place:+.2g} along)" for place in places.tolist()] * len(labels),
+        settings,
+        seeds=[f"{seed} ({offset:+.2g} along)" for offset in offsets.tolist()] * len(labels),
         class_names=model.class_names,
     )
     return images.unflatten(0, (len(labels), steps))
+
+
+def semantic_directions(generator: Generator, count: int) -> Tensor:
+    """SeFa: the directions in which z changes most what the first layers give (Shen & Zhou 2021).
+
+    With A the weights that z meets, one above the other, these are the eigenvectors of A^T A with
+    the largest eigenvalues: n maximises |A n|^2 among the unit vectors orthogonal to those before
+    (CVPR 2021). For a generator with styles these are directions of z, not of w.
+
+    Args:
+        generator: names the weights by :meth:`Generator.latent_weights`.
+        count: how many directions, 1 to latent_dim.
+
+    Returns:
+        float32 ``[count, latent_dim]`` on the CPU: unit vectors, largest eigenvalue first, the sign
+        such that the entry of the largest absolute value is positive.
+
+    Raises:
+        ConfigError: the generator names no such weights, or ``count`` is out of range.
+    """
+    weights = generator.latent_weights()
+    latent_dim = generator.latent_dim
+    if not 1 <= count <= latent_dim:
+        raise ConfigError(f"directions is {count}; allowed: 1 to {latent_dim}, the length of z")
+    square = torch.zeros(latent_dim, latent_dim, dtype=torch.float64)
+    for weight in weights:
+        matrix = weight.detach().cpu().double()
+        square += matrix.T @ matrix
+    directions = torch.linalg.eigh(square).eigenvectors.flip(1).T[:count]  # eigh: smallest first
+    largest = directions.gather(1, directions.abs().argmax(1, keepdim=True))
+    return (directions * largest.sign()).float()
 
 
 def spherical(start: Tensor, end: Tensor, share: float) -> Tensor:
@@ -138,4 +174,4 @@ def spherical(start: Tensor, end: Tensor, share: float) -> Tensor:
 def _steps(steps: int, start: float, end: float) -> list[float]:
     if steps < 2:
         raise ConfigError(f"steps is {steps}; allowed: 2 or more")
-    return [start + (end - start) * place / (steps - 1) for place in range(steps)]
+    return [start + (end - start) * step / (steps - 1) for step in range(steps)]

@@ -64,6 +64,7 @@ def scores_section(scores: Sequence[Score], name: str, data: DataConfig) -> str:
 def evaluate_command(score: Score, name: str, data: DataConfig, *, real: bool) -> str:
     """The one command that measures it again."""
     fake, reference, generator = (_part(score, key) for key in ("fake", "reference", "generator"))
+    chain = generator.get("langevin") or {}
     words = ["reacgan", "evaluate", name]
     if data.name not in _EMBEDDED:
         words += ["--reference", "IMAGES", *_resolution(reference)]
@@ -76,6 +77,9 @@ def evaluate_command(score: Score, name: str, data: DataConfig, *, real: bool) -
         "truncation": (generator.get("truncation"), None),
         "psi": (generator.get("psi"), None),
         "psi-layers": (generator.get("layers"), None),
+        "langevin": (chain.get("steps"), None),
+        "langevin-rate": (chain.get("rate"), 0.01),
+        "langevin-noise": (chain.get("noise"), 1.0),
         "split": ("train" if reference.get("split") == "train" else None, None),
     }
     for option, (value, usual) in options.items():

@@ -15,6 +15,7 @@ from reacgan.config.sections import named_options
 from reacgan.evaluation import Score
 from reacgan.evaluation.scores import append_scores, comparable
 from reacgan.evaluation.scoring import Request, score
+from reacgan.hub import find_states
 from reacgan.suites.base import Better, Context, Outcome
 from reacgan.training import train
 from reacgan.training.journal import read_lines
@@ -110,7 +111,7 @@ class Run:
         )
         scores: list[Score] = []
         notes: dict[str, None] = {}
-        for _, evaluation in score(folder, request):
+        for _, evaluation in score(folder, request, find_states=find_states):
             scores += evaluation.scores
             notes.update(
                 dict.fromkeys(f"{name}: {why}" for name, why in evaluation.skipped.items())

@@ -24,27 +24,20 @@ from reacgan.config import ConfigError, Experiment
 from reacgan.data import ImageData
 from reacgan.evaluation import (
     Evaluation,
-    Facts,
     FeatureCache,
     Score,
     append_scores,
     evaluate,
     read_scores,
 )
-from reacgan.evaluation.manner import Manner, notes_on
-from reacgan.evaluation.reference import Reference, open_held_out, part_of
-from reacgan.evaluation.sources import GeneratorSource, choose_labels
-from reacgan.evaluation.targets import (
-    BEST,
-    REPORT_SEED,
-    half_of,
-    read_selection,
-    told_apart,
-)
+from reacgan.evaluation.reference import Reference, open_held_out
+from reacgan.evaluation.scoring import REPORT_SEED
+from reacgan.evaluation.targets import GeneratorTarget
 from reacgan.extractors import Extractor, build_extractor
 from reacgan.files import write_text
-from reacgan.models.trained import TrainedGenerator
-from reacgan.sampling import with_statistics
+from reacgan.hub.selection import BEST, for_protocol, read_selection
+from reacgan.models.trained import TrainedGenerator, TrainedState
+from reacgan.sampling import SamplingSettings
 from reacgan.training.best import Best, is_later, is_periodic, selection_of
 from reacgan.training.context import RunContext
 
@@ -92,7 +85,7 @@ class PeriodicScores:
         if self.held_out is not None:
             return self._reference(self.held_out, "test")
         whole = self._reference(self.data, "train")
-        return whole if self.config.selection == "published" else half_of(whole, 1)
+        return whole if self.config.selection == "published" else whole.half(1)
 
     @cached_property
     def selection_reference(self) -> Reference:
@@ -101,12 +94,12 @@ class PeriodicScores:
             return self.report_reference
         whole = self._reference(self.data, "train")
         if self.held_out is None:
-            return half_of(whole, 0)
+            return whole.half(0)
         count = min(len(self.data), self.config.num or MOST)
         if count == len(self.data):
             return whole
         spread = np.linspace(0, len(self.data) - 1, count).round().astype(np.int64)
-        return part_of(whole, f"{count:,} evenly spaced images", spread)
+        return whole.part(f"{count:,} evenly spaced images", spread)
 
     @cached_property
     def extractor(self) -> Extractor:
@@ -187,7 +180,7 @@ class PeriodicScores:
     def final(self) -> tuple[Score, ...]:
         """Score the best state on the images that scores are reported on."""
         model = hub.load(self.folder / BEST, device=self.device.type)
-        chosen, notes = told_apart(read_selection(self.folder))
+        chosen, notes = for_protocol(read_selection(self.folder))
         scores = self._evaluate(
             model, self.report_reference, chosen, seed=REPORT_SEED, notes=notes
         ).scores
@@ -208,23 +201,15 @@ class PeriodicScores:
         if data is None:
             raise ConfigError("periodic scores need images")
         count = self.config.num or min(len(data), MOST)
-        manner = Manner(statistics=self.config.statistics, seed=seed)
-        labels = choose_labels(manner.labels, count, [int(one) for one in data.counts])
-        made = with_statistics(model, self.config.statistics)
+        target = GeneratorTarget(TrainedState(self.folder.resolve().name, model, selection, notes))
+        settings = SamplingSettings(statistics=self.config.statistics, seed=seed)
+        source, facts = target.resolved(settings, count, reference)
         return evaluate(
-            GeneratorSource(made, labels, seed=seed),
+            source,
             reference,
             metrics=self.config.metrics,
             extractor=self.extractor,
-            facts=Facts(
-                subject=self.folder.resolve().name,
-                images_seen=model.images_seen,
-                generator=manner.facts("average"),
-                selection=selection,
-                labels=manner.labels,
-                seed=manner.seed,
-                notes=(*notes, *notes_on(made, self.config.statistics)),
-            ),
+            facts=facts,
             device=self.device.type,
             cache=self.cache,
         )

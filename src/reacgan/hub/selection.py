@@ -1,0 +1,105 @@
+"""The states of a run or model folder that can be scored, and how the best one was chosen."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from reacgan.config import ConfigError, Device
+from reacgan.hub.folder import holds_generator
+from reacgan.hub.models import load
+from reacgan.hub.places import known_models, locate
+from reacgan.hub.states import list_states, load_discriminator, load_state
+from reacgan.models.trained import TrainedGenerator, TrainedState
+
+BEST = "best"
+"""The folder of a run with the best state of its periodic scores."""
+
+_OF_PROTOCOL = ("checkpoint", "rule", "selected_on", "metric")
+
+
+def find_states(
+    path: str | Path, checkpoint: str = "last", device: Device = "auto"
+) -> list[TrainedState]:
+    """The generators that a path or name means; none where it is neither a run nor a model.
+
+    Args:
+        path: a run, a model folder, a name of :func:`reacgan.pretrained`, or ``hub:OWNER/NAME``.
+        checkpoint: of a run: ``last`` (its saved generator), ``best`` (of its periodic scores), the
+            images seen of a state it keeps, or ``all`` those states.
+        device: where generators go.
+
+    Raises:
+        ConfigError: no such state, or damaged files.
+    """
+    folder, text = Path(path), str(path)
+    if not folder.exists() and (text in known_models() or text.startswith("hub:")):
+        folder = locate(text)
+    if not holds_generator(folder):
+        return []
+    if folder.name == BEST and (folder / "selection.json").exists():
+        folder, checkpoint = folder.parent, BEST
+    if checkpoint == "last":
+        return [_state(folder, load(folder, device=device, check=False), folder)]
+    if checkpoint == BEST:
+        if not (folder / BEST / "config.json").exists():
+            raise ConfigError(
+                f"{folder}: has no best/ state; train with --set scores.every=N to select one"
+            )
+        selection, notes = for_protocol(read_selection(folder))
+        model = load(folder / BEST, device=device, check=False)
+        return [_state(folder, model, folder, selection=selection, notes=notes)]
+    kept = list_states(folder)
+    if checkpoint != "all":
+        if not re.fullmatch(r"[0-9][0-9_,]*", checkpoint):
+            raise ConfigError(
+                f"checkpoint is {checkpoint!r}; allowed: last, best, all, or the images seen of a state"
+            )
+        kept = [int(re.sub("[_,]", "", checkpoint))]
+    if not kept:
+        raise ConfigError(f"{folder}: keeps no states; leave --checkpoint at last")
+    return [_state(folder, load_state(folder, seen, device=device, check=False)) for seen in kept]
+
+
+def _state(
+    folder: Path, model: TrainedGenerator, driver: Path | None = None, **selection: Any
+) -> TrainedState:
+    """A state with its name; ``driver`` is where the discriminator for Langevin dynamics is."""
+    path = folder.resolve()
+    device = next(model.generator.parameters()).device
+    discriminator = None if driver is None else partial(load_discriminator, driver, device=device)
+    name = path.parent.name if path.name == "model" else path.name
+    return TrainedState(name, model, load_discriminator=discriminator, **selection)
+
+
+def read_selection(run: Path) -> dict[str, Any]:
+    """How the best state was chosen, as the run wrote it.
+
+    Raises:
+        ConfigError: not there, or damaged.
+    """
+    file = run / BEST / "selection.json"
+    try:
+        selection = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file}: not readable ({error})") from None
+    if not isinstance(selection, dict):
+        raise ConfigError(f"{file}: not readable (it holds no mapping)")
+    return selection
+
+
+def for_protocol(selection: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What of a selection belongs in a protocol, and what beside the score in words."""
+    facts = {key: selection[key] for key in _OF_PROTOCOL if key in selection}
+    if "value" not in selection:
+        return facts, ()
+    on = selection.get("selected_on", {})
+    where = f"the {on.get('split')} images ({on.get('part')}, {on.get('images')} of them)"
+    return facts, (
+        f"the state at {selection['images_seen']:,} images was chosen of {selection['states']} by "
+        f"{selection['metric']} {selection['value']:.4g} on {where}",
+    )

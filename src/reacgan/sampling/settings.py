@@ -1,0 +1,97 @@
+"""How a generator is asked for images: the same value from the command line to a score's protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+
+from reacgan.config import ConfigError
+from reacgan.models import Generator
+from reacgan.models.settled import BOUND, IMAGES, statistics_in_words
+from reacgan.models.trained import TrainedGenerator
+from reacgan.sampling.langevin import Langevin
+from reacgan.sampling.latents import COUPLED_CHUNK, check_seed, check_truncation
+from reacgan.sampling.statistics import Statistics, with_statistics
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """What images depend on besides the generator, the class and the number of the image.
+
+    None leaves a value to whoever samples.
+
+    Raises:
+        ConfigError: a value out of range, or ``layers`` without ``psi``.
+    """
+
+    truncation: float | None = None
+    """Largest absolute value of z; see :func:`reacgan.sampling.latents_for`."""
+    psi: float | None = None
+    """0 to 1: draws styles w towards their mean (generators with styles only)."""
+    layers: int | None = None
+    """With psi: in the first so many layers; None for all."""
+    statistics: Statistics | None = None
+    """Of batch norms, see :func:`reacgan.sampling.with_statistics`; None for those that the model has."""
+    labels: str | None = None
+    """Which classes are scored: as the reference has them, balanced, or uniformly drawn."""
+    seed: int | None = None
+    """The first seed, 0 or more."""
+    langevin: Langevin | None = None
+    """Moves z first towards what a discriminator scores as real."""
+
+    def __post_init__(self) -> None:
+        check_truncation(self.truncation)
+        if self.seed is not None:
+            check_seed(self.seed)
+        if self.psi is None and self.layers is not None:
+            raise ConfigError(f"layers is {self.layers}, but psi is not given; it goes with psi")
+        if self.psi is not None and not 0 <= self.psi <= 1:
+            raise ConfigError(
+                f"psi is {self.psi}; allowed: 0 (the mean style) to 1 (no truncation)"
+            )
+
+    def named(self) -> dict[str, Any]:
+        """The values that are not left to others, by name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def refuse(self, *names: str, by: str) -> None:
+        """Raise ConfigError where one of these is given though it would be passed over."""
+        values = self.named()
+        for name in names:
+            if name in values:
+                raise ConfigError(
+                    f"{name} is {values[name]!r}, which {by} does not take; leave it out"
+                )
+
+    def prepared(self, model: TrainedGenerator) -> TrainedGenerator:
+        """The model with the statistics of batch norms that are asked for."""
+        return model if self.statistics is None else with_statistics(model, self.statistics)
+
+    def network(self, generator: Generator) -> Callable[[Tensor, Tensor], Tensor]:
+        """(z, labels) -> images in [-1, 1], with styles truncated by ``psi``."""
+        if self.psi is None:
+            return generator
+        return partial(generator.truncated, psi=self.psi, layers=self.layers)
+
+    def facts(self, weights: str = "average") -> dict[str, Any]:
+        """The part ``generator`` of a score's protocol; ``weights`` says which of a run."""
+        facts: dict[str, Any] = {"weights": weights, "batch_norm": self.statistics}
+        if self.statistics == "batch":
+            facts["batch"] = COUPLED_CHUNK
+        if self.statistics == "auto":
+            facts["auto"] = {"bound": BOUND, "images": IMAGES}
+        if self.statistics == "own":
+            facts["own"] = {"images": IMAGES}
+        named = self.named()
+        facts |= {name: named[name] for name in ("truncation", "psi", "layers") if name in named}
+        return facts if self.langevin is None else {**facts, "langevin": self.langevin.facts()}
+
+    def notes_on(self, model: TrainedGenerator) -> tuple[str, ...]:
+        """What belongs beside a score where the averages of training did not fit the generator."""
+        own = self.statistics == "auto" and model.norms is not None and model.norms.kind == "own"
+        return (f"made with {statistics_in_words(model)}",) if own else ()
