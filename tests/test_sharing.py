@@ -342,13 +342,17 @@ def test_the_command_repeats_the_protocol():
             **held.protocol,
             "extractor": {"name": "inception"},
             "fake": {"images": 100, "labels": "balanced", "seed": 1},
-            "generator": {"batch_norm": "standing", "psi": 0.7},
+            "generator": {
+                "batch_norm": "standing",
+                "psi": 0.7,
+                "langevin": {"steps": 5, "rate": 0.1, "noise": 1.0, "decay": 1.0},
+            },
         },
     )
     command = evaluate_command(held, "m", DataConfig(name="folder"), real=False)
     assert command == (
         "reacgan evaluate m --reference IMAGES --num 100 --labels balanced --seed 1 "
-        "--statistics standing --psi 0.7"
+        "--statistics standing --psi 0.7 --langevin 5 --langevin-rate 0.1"
     )
 
 

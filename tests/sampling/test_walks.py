@@ -12,6 +12,8 @@ from tiny_models import Styled, trained
 from reacgan.config import ConfigError
 from reacgan.models import GENERATORS, Generator
 from reacgan.sampling import (
+    Langevin,
+    SamplingSettings,
     generate,
     interpolate,
     latents_for,
@@ -176,6 +178,26 @@ def test_spherical():
     long = torch.randn(2, 512, generator=torch.Generator().manual_seed(0))
     lengths = [spherical(*long, share).norm() for share in (0.0, 0.3, 0.5, 0.8, 1.0)]
     assert max(lengths) / min(lengths) < 1.1
+
+
+def test_settings_are_one_value_for_all(styled):
+    settings = SamplingSettings(truncation=0.7, psi=0.4, layers=1, seed=3)
+    (image,) = (one.image for one in sample(styled, 1, 1, settings))
+    assert torch.equal(image, image_of(styled, 1, 3, truncation=0.7, psi=0.4, layers=1))
+    row = walk(styled, torch.ones(4), classes=[1], settings=settings, steps=3)
+    assert torch.equal(row[0, 1], image)
+    assert settings.facts() == {
+        "weights": "average", "batch_norm": None, "truncation": 0.7, "psi": 0.4, "layers": 1,
+    }  # fmt: skip
+    for make, name, value in (
+        (sample, "labels", "uniform"),
+        (partial(interpolate, classes=(0, 1)), "seed", 1),
+        (partial(walk, direction=torch.ones(4)), "langevin", Langevin(steps=1)),
+    ):
+        with pytest.raises(ConfigError, match=f"{name} is .*does not take; leave it out"):
+            make(styled, **{name: value})
+    with pytest.raises(ConfigError, match="no discriminator is given"):
+        next(sample(styled, langevin=Langevin(steps=1)))
 
 
 def test_bad_ways(styled):

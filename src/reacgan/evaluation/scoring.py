@@ -197,7 +197,8 @@ def _check(target: Target, request: Request) -> None:
         )
     if request.num is not None and request.num < 1:
         raise ConfigError(f"num is {request.num}; allowed: 1 or more")
-    target.check(request.sampling, request.num)
+    if isinstance(target, ImageTarget):
+        target.check(request.sampling, request.num)
 
 
 def _real_target(reference: Reference, origin: Origin) -> ImageTarget:

@@ -96,9 +96,6 @@ class GeneratorTarget:
         """(channels, height, width)."""
         return self.config.channels, *size_of(self.config.resolution)
 
-    def check(self, settings: SamplingSettings, num: int | None) -> None:
-        """Nothing is refused of a generator before it is asked."""
-
     def resolved(
         self, settings: SamplingSettings, num: int, reference: Reference
     ) -> tuple[Source, Facts]:
