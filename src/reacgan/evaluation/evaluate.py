@@ -220,7 +220,7 @@ class _Work:
         if self.reference.data is not None and real is not None and real.logits is None:
             missing["logits"] = _no_logits(network)
         plan.leave_out(json.loads(distributed.share_text(json.dumps(missing), self.device)))
-        judge = self._judge(network) if "judge" in plan.needs else None
+        judge = self._classifier(network) if "judge" in plan.needs else None
         self.say("features of the images to score")
         made = extract(
             images,
@@ -316,7 +316,7 @@ class _Work:
                 sets[need] = data, features
         return sets
 
-    def _judge(self, network: Extractor) -> Any:
+    def _classifier(self, network: Extractor) -> Any:
         """A classifier of the reference's classes: the extractor itself where it is one."""
         learned = self.plan.classifier_data.training
         if learned is None:

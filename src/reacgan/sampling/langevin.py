@@ -50,21 +50,46 @@ class Langevin:
         return facts if self.decay_every is None else {**facts, "decay_every": self.decay_every}
 
     def move(self, generator: Generator, z: Tensor, labels: Tensor, seeds: Sequence[int]) -> Tensor:
-        """Where the chain takes z [N, latent_dim]; float32 on the CPU."""
+        """Where the chain takes z [N, latent_dim]; on the CPU, see :func:`langevin`."""
         if self.discriminator is None:
             raise ConfigError("langevin: no discriminator is given, which drives the chain")
-        return langevin(
-            generator,
-            self.discriminator,
-            z,
-            labels,
-            seeds=seeds,
-            steps=self.steps,
-            rate=self.rate,
-            noise=self.noise,
-            decay=self.decay,
-            decay_every=self.decay_every,
-        )
+        if len(seeds) != len(z):
+            raise ConfigError(
+                f"langevin: {len(seeds)} seeds for {len(z)} latents; give one for each"
+            )
+        if normalises_by_batch(generator):
+            raise ConfigError(
+                "langevin moves each sample by itself: use moving or standing statistics"
+            )
+        step = chunk_size(next(generator.parameters()).device)
+        moved = []
+        # Not inference mode, whose tensors have no gradient, even if the caller is in it.
+        with torch.inference_mode(mode=False), torch.enable_grad():
+            for start in range(0, len(z), step):
+                indices = start + torch.arange(step) % min(step, len(z) - start)
+                filled = [seeds[index] for index in indices.tolist()]
+                part, classes = z[indices].detach().clone().cpu(), labels[indices].clone()
+                part = self._chain(generator, self.discriminator, part, classes, filled)
+                moved.append(part[: len(z) - start])
+        return torch.cat(moved) if moved else z.cpu()
+
+    def _chain(
+        self,
+        generator: Generator,
+        discriminator: Discriminator,
+        z: Tensor,
+        labels: Tensor,
+        seeds: Sequence[int],
+    ) -> Tensor:
+        rate, strength = self.rate, self.noise
+        for number in range(self.steps):
+            drift = z - _score_gradient(generator, discriminator, z, labels)
+            drawn = [Draws(seed, "langevin", number).normal(1, z.shape[1]) for seed in seeds]
+            shake = math.sqrt(rate) * strength * torch.cat(drawn).to(z.dtype)
+            z = z - rate / 2 * drift + shake
+            if self.decay_every is not None and (number + 1) % self.decay_every == 0:
+                rate, strength = rate * self.decay, strength * self.decay
+        return z
 
 
 _ALLOWED = {
@@ -83,11 +108,7 @@ def langevin(
     labels: Tensor,
     *,
     seeds: Sequence[int],
-    steps: int,
-    rate: float = 0.01,
-    noise: float = 1.0,
-    decay: float = 1.0,
-    decay_every: int | None = None,
+    **options: Any,
 ) -> Tensor:
     """Move latents by Langevin dynamics towards images that D scores as real.
 
@@ -108,11 +129,7 @@ def langevin(
         z: ``[N, latent_dim]``; where the chains start.
         labels: int64 ``[N]``.
         seeds: of each sample.
-        steps: how many.
-        rate: epsilon of the paper.
-        noise: standard deviation of n.
-        decay: factor of rate and noise after every ``decay_every`` steps.
-        decay_every: None for never.
+        options: fields of :class:`Langevin`.
 
     Returns:
         ``[N, latent_dim]`` on the CPU, in the type of ``z``.
@@ -121,29 +138,8 @@ def langevin(
         ConfigError: an option out of range, seeds that are not one a sample, or a generator with
             batch statistics.
     """
-    Langevin(discriminator, steps, rate, noise, decay, decay_every)  # checks the values
-    if len(seeds) != len(z):
-        raise ConfigError(f"langevin: {len(seeds)} seeds for {len(z)} latents; give one for each")
-    if normalises_by_batch(generator):
-        raise ConfigError("langevin moves each sample by itself: use moving or standing statistics")
-    step = chunk_size(next(generator.parameters()).device)
-    moved = []
-    # Not inference mode, whose tensors have no gradient, even if the caller is in it.
-    with torch.inference_mode(mode=False), torch.enable_grad():
-        for start in range(0, len(z), step):
-            indices = start + torch.arange(step) % min(step, len(z) - start)
-            filled = [seeds[index] for index in indices.tolist()]
-            part, classes = z[indices].detach().clone().cpu(), labels[indices].clone()
-            size, strength = rate, noise
-            for number in range(steps):
-                drift = part - _score_gradient(generator, discriminator, part, classes)
-                drawn = [Draws(seed, "langevin", number).normal(1, z.shape[1]) for seed in filled]
-                shake = math.sqrt(size) * strength * torch.cat(drawn).to(part.dtype)
-                part = part - size / 2 * drift + shake
-                if decay_every is not None and (number + 1) % decay_every == 0:
-                    size, strength = size * decay, strength * decay
-            moved.append(part[: len(z) - start])
-    return torch.cat(moved) if moved else z.cpu()
+    chain = Langevin(discriminator, **options)
+    return chain.move(generator, z, labels, seeds)
 
 
 def _score_gradient(
