@@ -183,42 +183,30 @@ def _refuse_loose(root: Path, listing: Listing) -> None:
 
 
 def is_sample_file(path: Path) -> bool:
-    """Whether a file's name says that :func:`open_sample_file` reads it."""
+    """Whether a file's name says that :func:`open_images` reads it."""
     return path.suffix.lower() in ENDINGS
 
 
 def open_images(
     path: Path, *, resolution: Any, channels: int | None, most_refused: float
 ) -> Opened:
-    """The images of a folder or file of samples, of their own size and channels if None is asked for.
-
-    Raises:
-        ConfigError: as :func:`find_samples` and :func:`open_sample_file`.
-    """
-    if path.is_file():
-        return open_sample_file(
-            path, resolution=resolution, channels=channels, most_refused=most_refused
-        )
-    return find_samples(path).open(resolution, channels, most_refused=most_refused)
-
-
-def open_sample_file(
-    path: Path, *, resolution: Any, channels: int | None, most_refused: float
-) -> Opened:
-    """The images of a zip, an array or a tensor; nothing but tensors is unpickled.
+    """The images of a folder, a zip, an array or a tensor; nothing but tensors is unpickled.
 
     Args:
-        path: a .zip of image files, loose or in class folders; an array uint8 ``[N, H, W, C]`` or
-            ``[N, H, W]`` (.npy; .npz, where it is ``arr_0``, ``images`` or the only one); a tensor uint8
+        path: a folder or a .zip of image files, loose or in class folders; an array uint8
+            ``[N, H, W, C]`` or ``[N, H, W]`` (.npy; .npz, where it is ``arr_0``, ``images`` or the only one); a tensor uint8
             ``[N, C, H, W]`` (.pt; alone, or the only one of a list or dictionary). The other order of
             dimensions is taken where it alone gives grey, RGB or RGBA images.
         resolution: images are cropped and resized to it; None as they are.
         channels: likewise.
-        most_refused: share of unreadable files of a zip up to which the rest is taken.
+        most_refused: share of unreadable files up to which the rest is taken.
 
     Raises:
-        ConfigError: unreadable, of another kind, or of a shape or type that is no image's.
+        ConfigError: unreadable, of another kind, or of a shape or type that is no image's; as
+            :func:`find_samples`.
     """
+    if not path.is_file():
+        return find_samples(path).open(resolution, channels, most_refused=most_refused)
     ending = path.suffix.lower()
     if ending == ".zip":
         return _of_zip(path, resolution, channels, most_refused)

@@ -154,7 +154,7 @@ def find_targets(
 
     Args:
         path: a run, a model folder or the name of a model, a folder of images (class folders or loose
-            ones), or a file of images (:func:`open_sample_file`, a table, a packed file).
+            ones), or a file of images (:func:`open_images`, a table, a packed file).
         checkpoint: of a run: ``last`` (its saved generator), ``best`` (of its periodic scores), the
             images seen of a state it keeps, or ``all`` those states.
         resolution: images of a folder are brought to it; None if all have one size.
