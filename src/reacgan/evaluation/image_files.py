@@ -194,9 +194,9 @@ def open_images(
 
     Args:
         path: a folder or a .zip of image files, loose or in class folders; an array uint8
-            ``[N, H, W, C]`` or ``[N, H, W]`` (.npy; .npz, where it is ``arr_0``, ``images`` or the only one); a tensor uint8
-            ``[N, C, H, W]`` (.pt; alone, or the only one of a list or dictionary). The other order of
-            dimensions is taken where it alone gives grey, RGB or RGBA images.
+            ``[N, H, W, C]`` or ``[N, H, W]`` (.npy; .npz, where it is ``arr_0``, ``images`` or the only
+            array); a tensor uint8 ``[N, C, H, W]`` (.pt; alone, or the only tensor of a list or
+            dictionary). The other order of dimensions is taken where it alone gives grey, RGB or RGBA.
         resolution: images are cropped and resized to it; None as they are.
         channels: likewise.
         most_refused: share of unreadable files up to which the rest is taken.
