@@ -28,8 +28,8 @@ ALLOWED: dict[str, set[str]] = {
     "extractors": GROUND | {"data"},
     "metrics": GROUND | {"data", "extractors"},
     "evaluation": GROUND | {"data", "models", "sampling", "extractors", "metrics"},
-    "pictures": GROUND | {"data"} | MIDDLE,
-    "reports": GROUND | {"data", "sampling", "metrics", "evaluation", "pictures"},
+    "pictures": GROUND | {"data", "reports"} | MIDDLE,
+    "reports": GROUND | {"data", "sampling", "metrics", "evaluation"},
     "sharing": GROUND | {"models", "hub", "sampling", "evaluation", "reports"},
     "training": GROUND | LEAVES | MIDDLE,
     "suites": GROUND

@@ -20,7 +20,7 @@ from reacgan.hub.licence_names import LICENCES, licence_of
 from reacgan.hub.licences import terms_of
 from reacgan.hub.places import known_models
 from reacgan.sharing.card import missing
-from reacgan.sharing.index import model_index
+from reacgan.sharing.scores import model_index
 from test_hub import make
 
 HEX = "ab" * 32

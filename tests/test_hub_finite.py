@@ -67,8 +67,8 @@ def test_every_way_to_load_one(broken, tmp_path):
         hub.load_discriminator(run, device="cpu")
     with pytest.raises(ConfigError, match=message(wrong["generator"], 2)):
         publish(run, tmp_path / "published")
-    found = {one.what: one for one in check(run / "model")}
-    assert not found["generator"].good and "not finite" in found["generator"].told
+    found = {one.name: one for one in check(run / "model")}
+    assert not found["generator"].passed and "not finite" in found["generator"].message
 
 
 def test_a_state(broken, run_folder):

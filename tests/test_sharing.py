@@ -18,8 +18,7 @@ from reacgan.hub.folder import read_config
 from reacgan.hub.licences import TERMS, terms_of
 from reacgan.models.settled import put_statistics
 from reacgan.sharing import check, renew
-from reacgan.sharing.card import missing
-from reacgan.sharing.limits import limits
+from reacgan.sharing.card import limits, missing
 from reacgan.sharing.record import command_of, cost_of, record_of, seconds_of, without_paths
 from reacgan.sharing.samples import fixed_samples
 from reacgan.sharing.scores import evaluate_command, real_beside, scores_of
@@ -80,7 +79,7 @@ def shared(run, tmp_path):
 
 
 def good(found):
-    return {one.what: one.good for one in found}
+    return {one.name: one.passed for one in found}
 
 
 def test_all_that_belongs_to_it_is_there(run, shared):
@@ -219,7 +218,7 @@ def test_what_cannot_be_published(run, shared, tmp_path):
 
 def test_every_kind_of_damage_is_found(shared):
     def broken(expected):
-        found = {one.what for one in check(shared) if not one.good}
+        found = {one.name for one in check(shared) if not one.passed}
         assert found == expected, check(shared)
 
     (shared / "evil.pkl").write_bytes(b"")
@@ -252,19 +251,19 @@ def test_samples_agree_to_a_tolerance(shared, apart, fine):
     kept["images"][3, 0, 2, 2] = int(pixel) + (apart if pixel < 128 else -apart)
     save_file(kept, file)
     rewrite(shared, files={})
-    found = next(one for one in check(shared) if one.what == "samples")
-    assert found.good is fine and f"at most {apart} of 255" in found.told
+    found = next(one for one in check(shared) if one.name == "samples")
+    assert found.passed is fine and f"at most {apart} of 255" in found.message
 
 
 def test_samples_of_another_model(shared):
     kept = load_file(shared / "samples.safetensors")
     kept["labels"] = kept["labels"].roll(1)
     save_file(kept, shared / "samples.safetensors")
-    found = next(one for one in check(shared) if one.what == "samples")
-    assert not found.good and "other classes or seeds" in found.told
+    found = next(one for one in check(shared) if one.name == "samples")
+    assert not found.passed and "other classes or seeds" in found.message
     (shared / "samples.safetensors").unlink()
-    found = next(one for one in check(shared) if one.what == "samples")
-    assert not found.good and "publish the run anew" in found.told
+    found = next(one for one in check(shared) if one.name == "samples")
+    assert not found.passed and "publish the run anew" in found.message
 
 
 def test_the_model_in_the_package_is_whole():

@@ -77,7 +77,9 @@ def circle_through(module: str, graph: dict[str, set[str]]) -> list[str]:
 def floor_of(module: str, graph: dict[str, set[str]], package: str) -> int:
     """1 where nothing of the package is imported, else one above the highest that is."""
     below = [
-        floor_of(target, graph, package) for target in graph[module] if target.startswith(f"{package}.")
+        floor_of(target, graph, package)
+        for target in graph[module]
+        if target.startswith(f"{package}.")
     ]
     return 1 + max(below, default=0)
 
@@ -120,7 +122,9 @@ def test_a_circle_is_seen() -> None:
 def test_floors(package: str, most: int) -> None:
     graph = {module: imported(tree, lazily=False) - {module} for module, tree in TREES.items()}
     floors = {
-        module: floor_of(module, graph, package) for module in graph if module.startswith(f"{package}.")
+        module: floor_of(module, graph, package)
+        for module in graph
+        if module.startswith(f"{package}.")
     }
     assert max(floors.values()) <= most, sorted(floors.items(), key=lambda item: -item[1])[:5]
 

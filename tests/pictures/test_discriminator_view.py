@@ -15,7 +15,7 @@ from reacgan.data import ImageData
 from reacgan.models import Generator
 from reacgan.models.trained import TrainedGenerator
 from reacgan.pictures import class_purity, discriminator_features, projection_tsne
-from reacgan.pictures.features import balanced_choice
+from reacgan.pictures.discriminator_view import balanced_choice
 
 
 class Mean(nn.Module):

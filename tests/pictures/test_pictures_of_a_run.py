@@ -14,7 +14,7 @@ from reacgan.config import ConfigError, DataConfig
 from reacgan.data import ImageData, open_dataset
 from reacgan.pictures import PICTURES, pictures
 from reacgan.reports import plots
-from reacgan.reports.pictures_part import picture_parts
+from reacgan.reports.run_part import picture_parts
 from reacgan.sampling import save_image
 
 pytest.importorskip("sklearn")

@@ -103,7 +103,7 @@ def test_extrapolation_and_precision_recall():
         plots.extrapolation(score("fid_infinity", 10.0, details={"images": [9], "fid": [1.0]}))
     finally:
         plots._finish = finish
-    axes = named[0][1]
+    axes = named[0][0]
     assert axes.get_ylabel() == "FID"
     curve = [{"lambda": 1, "precision": 1 - x / 9, "recall": x / 9} for x in range(10)]
     for points in (curve, curve[:1]):
@@ -117,7 +117,7 @@ def test_extrapolation_and_precision_recall():
         (plots.class_bars, {"classes": {"a": None}}, "no class has a value"),
         (plots.extrapolation, {"images": [1], "fid": []}, "1 counts and 0 values"),
         (plots.extrapolation, {"images": "12", "fid": [1]}, "no details 'images'"),
-        (plots.precision_recall, {"curve": [{"precision": 1}]}, "not read: KeyError"),
+        (plots.precision_recall, {"curve": [{"precision": 1}]}, "damaged curve: KeyError"),
         (lambda _: plots.journal_curve({"a": []}, "losses"), {}, "nothing to draw"),
     ],
 )

@@ -32,7 +32,7 @@ def list_models() -> int:
     REACGAN_WEIGHTS names.
     """
     from reacgan.hub import pretrained  # noqa: PLC0415
-    from reacgan.reports.text import Cell, aligned  # noqa: PLC0415
+    from reacgan.reports.tables import Cell, aligned  # noqa: PLC0415
 
     rows = [[Cell(name), Cell(line)] for name, line in pretrained().items()]
     print("\n".join(aligned(["name", "what"], rows)) if rows else "none")
@@ -71,8 +71,8 @@ def check(model: str) -> int:
 
     found = check(model)
     for one in found:
-        print(f"{'ok    ' if one.good else 'FAILED'} {one.what:<14} {one_line(one.told)}")
-    return 0 if all(one.good for one in found) else 1
+        print(f"{'ok    ' if one.passed else 'FAILED'} {one.name:<14} {one_line(one.message)}")
+    return 0 if all(one.passed for one in found) else 1
 
 
 def publish(

@@ -1,15 +1,16 @@
 """Pictures of a trained run with the numbers behind them, since a figure alone proves nothing."""
 
-from reacgan.pictures.drawing import Picture
-from reacgan.pictures.features import class_purity, discriminator_features
+from reacgan.pictures.discriminator_view import (
+    class_purity,
+    discriminator_features,
+    projection_tsne,
+)
 from reacgan.pictures.frequencies import spectra, spectrum
 from reacgan.pictures.near import neighbours, search
-from reacgan.pictures.projection import projection_tsne
-from reacgan.pictures.samples import interpolations, sheet
-from reacgan.pictures.writing import NUMBERS, PICTURES, pictures
+from reacgan.pictures.samples import Picture, interpolations, sheet
+from reacgan.pictures.writing import PICTURES, pictures
 
 __all__ = [
-    "NUMBERS",
     "PICTURES",
     "Picture",
     "class_purity",

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from torch import Tensor
 
 from reacgan.config import ConfigError
-from reacgan.pictures.drawing import Picture, figure_png, new_figure
+from reacgan.pictures.samples import Picture
+from reacgan.reports.plots import figure_png, legend, new_figure, open_axes
 
 _CHUNK_NUMBERS = 1 << 22
 _FLOOR = 1 / 12
@@ -47,19 +48,17 @@ def spectrum(images: Images) -> tuple[Numbers, Numbers]:
     power = np.zeros((height, width))
     step = max(1, _CHUNK_NUMBERS // (channels * height * width))
     for start in range(0, count, step):
-        part = pixels[start : start + step].astype(np.float64)
-        found = np.fft.fft2(part)
-        power += (found.real**2 + found.imag**2).sum((0, 1))
+        waves = np.fft.fft2(pixels[start : start + step].astype(np.float64))
+        power += (waves.real**2 + waves.imag**2).sum((0, 1))
     power /= count * channels * height * width
-    side = min(height, width)
-    radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None])
-    bins = np.maximum(np.rint(radius * side), 1).astype(np.int64)
-    bins[0, 0] = 0
-    held = np.bincount(bins.ravel())
-    total = np.bincount(bins.ravel(), weights=power.ravel())
-    middle = np.bincount(bins.ravel(), weights=radius.ravel())
-    known = np.flatnonzero(held)[1:]
-    return middle[known] / held[known], total[known] / held[known]
+    radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None]).ravel()
+    bins = np.maximum(np.rint(radius * min(height, width)), 1).astype(np.int64)
+    bins[0] = 0
+    counts, total, middle = (
+        np.bincount(bins, weights) for weights in (None, power.ravel(), radius)
+    )
+    known = np.flatnonzero(counts)[1:]
+    return middle[known] / counts[known], total[known] / counts[known]
 
 
 def spectra(real: Images, fakes: Images | Mapping[str, Images]) -> Picture:
@@ -77,8 +76,8 @@ def spectra(real: Images, fakes: Images | Mapping[str, Images]) -> Picture:
     Raises:
         ConfigError: images of different shapes, fewer than two real ones, or no matplotlib.
     """
-    given = dict(fakes) if isinstance(fakes, Mapping) else {"generated": fakes}
-    for name, images in given.items():
+    generated = dict(fakes) if isinstance(fakes, Mapping) else {"generated": fakes}
+    for name, images in generated.items():
         if tuple(images.shape[1:]) != tuple(real.shape[1:]):
             raise ConfigError(
                 f"{name} images are {list(images.shape[1:])}, the real ones {list(real.shape[1:])}; "
@@ -87,11 +86,11 @@ def spectra(real: Images, fakes: Images | Mapping[str, Images]) -> Picture:
     if len(real) < 2:
         raise ConfigError(f"{len(real)} real images; needed: 2 or more")
     at, true = spectrum(real)
-    lines = {name: spectrum(images)[1] for name, images in given.items()}
+    lines = {name: spectrum(images)[1] for name, images in generated.items()}
     halves = difference(spectrum(real[::2])[1], spectrum(real[1::2])[1])
     numbers: dict[str, Any] = {
         "unit": "decibel",
-        "images": {"real": len(real), **{name: len(held) for name, held in given.items()}},
+        "images": {"real": len(real), **{name: len(images) for name, images in generated.items()}},
         "difference": {name: difference(line, true) for name, line in lines.items()},
         "halves_of_real": halves,
         "frequency": at.tolist(),
@@ -100,9 +99,9 @@ def spectra(real: Images, fakes: Images | Mapping[str, Images]) -> Picture:
     return Picture(_draw(at, true, lines), _caption(numbers), numbers)
 
 
-def difference(one: Numbers, other: Numbers) -> dict[str, float]:
+def difference(power: Numbers, other: Numbers) -> dict[str, float]:
     """Mean absolute difference in decibels: over ``all`` frequencies, and the ``highest_quarter``."""
-    apart = np.abs(_decibels(one) - _decibels(other))
+    apart = np.abs(_decibels(power) - _decibels(other))
     return {
         "all": float(apart.mean()),
         "highest_quarter": float(apart[-max(1, round(len(apart) / 4)) :].mean()),
@@ -114,31 +113,28 @@ def _decibels(power: Numbers) -> Numbers:
 
 
 def _draw(at: Numbers, true: Numbers, lines: Mapping[str, Numbers]) -> bytes:
-    figure = new_figure(3.6, 7.0)
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
+    figure = new_figure(3.6)
+    axes = open_axes(figure.add_subplot(), "power by frequency")
     mark: dict[str, Any] = {"marker": "o", "markersize": 3} if len(at) <= 32 else {}
     axes.plot(at, _decibels(true), color="black", label="real", linewidth=1.6, **mark)
     for name, line in lines.items():
         axes.plot(at, _decibels(line), label=name, linewidth=1.2, **mark)
     axes.axvline(0.5, color="#a0aec0", linestyle="--", linewidth=1, label="highest along an axis")
-    axes.set_title("power by frequency", fontsize=10, loc="left")
     axes.set(xlabel="cycles per pixel", ylabel="decibel")
     axes.grid(alpha=0.3)
-    box = figure.legend(loc="outside lower left", ncols=3, fontsize=8, frameon=False)
-    for text in box.get_texts():
-        text.set_parse_math(False)
+    legend(figure)
     return figure_png(figure)
 
 
 def _caption(numbers: Mapping[str, Any]) -> str:
-    told = "; ".join(
-        f"{name} images ({numbers['images'][name]:,}) differ from real ones by {held['all']:.2f} dB on "
-        f"average, {held['highest_quarter']:.2f} dB in the highest quarter"
-        for name, held in numbers["difference"].items()
+    counts = numbers["images"]
+    words = "; ".join(
+        f"{name} images ({counts[name]:,}) differ from real ones by {apart['all']:.2f} dB on "
+        f"average, {apart['highest_quarter']:.2f} dB in the highest quarter"
+        for name, apart in numbers["difference"].items()
     )
     halves: Mapping[str, float] = numbers["halves_of_real"]
     return (
-        f"power by frequency: {told}; two halves of the {numbers['images']['real']:,} real ones by "
+        f"power by frequency: {words}; two halves of the {counts['real']:,} real ones by "
         f"{halves['all']:.2f} and {halves['highest_quarter']:.2f} dB"
     )

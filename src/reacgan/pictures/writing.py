@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,14 @@ from reacgan.extractors import Extractor, build_extractor
 from reacgan.files import replacing, write_text
 from reacgan.models import Discriminator
 from reacgan.models.trained import TrainedGenerator
-from reacgan.pictures.features import balanced_choice
+from reacgan.pictures.discriminator_view import balanced_choice, projection_tsne
 from reacgan.pictures.frequencies import spectra
 from reacgan.pictures.near import neighbours
-from reacgan.pictures.projection import projection_tsne
-from reacgan.pictures.samples import interpolations, sheet
+from reacgan.pictures.samples import Picture, interpolations, sheet
+from reacgan.reports.record import PICTURE_NUMBERS
+from reacgan.reports.text import file_stem
 from reacgan.sampling import SamplingSettings
 
-NUMBERS = "pictures.json"
 _FORMAT = 1
 
 
@@ -53,12 +54,12 @@ def pictures(
         which: of :data:`PICTURES`; None for all.
         num: real and generated images, at most, for t-SNE and spectra.
         seed: of latents, choices and t-SNE.
-        extractor: neighbours are looked for in its features too, beside pixels; a name (``domain``
-            is trained now) or one that is on the device.
+        extractor: nearest images by its features too, beside pixels; a name (``domain`` is trained
+            now) or one that is on the device.
         device: as in :func:`reacgan.load`.
 
     Returns:
-        What pictures.json holds: ``pictures`` by name (``file``, ``caption``, ``numbers``),
+        The content of pictures.json: ``pictures`` by name (``file``, ``caption``, ``numbers``),
         ``skipped`` (why, by name), and the protocol.
 
     Raises:
@@ -73,58 +74,60 @@ def pictures(
         raise ConfigError(f"num is {num}, seed is {seed}; allowed: 1 or more, 0 or more")
     target = Path(folder)
     made: dict[str, Any] = {}
-    skipped: dict[str, str] = {}
-    studio = _Studio(Path(run), reference, num=num, seed=seed, looks=extractor, device=device)
+    material = _Material(Path(run), hub.load(run, device=device), reference, num, seed, extractor)
     for name in wanted:
         try:
-            drawn = PICTURES[name](studio)
+            drawn = PICTURES[name](material)
         except ConfigError as error:
-            skipped[name] = str(error)
+            material.skipped[name] = str(error)
             continue
-        skipped |= drawn.pop("skipped", {})
         for stem, picture in drawn.items():
-            _write_png(target / f"{stem}.png", picture.png)
+            with replacing(target / f"{stem}.png") as temporary:
+                temporary.write_bytes(picture.png)
             made[stem] = {
                 "file": f"{stem}.png",
                 "caption": picture.caption,
                 "pixels": picture.pixels,
                 "numbers": dict(picture.numbers),
             }
+    skipped = material.skipped
     if not made:
-        told = "\n".join(f"  {name}: {reason}" for name, reason in skipped.items())
-        raise ConfigError(f"no picture could be made:\n{told}")
-    held = {"format": _FORMAT, **studio.protocol(), "pictures": made, "skipped": skipped}
-    write_text(target / NUMBERS, json.dumps(held, indent=2, allow_nan=False) + "\n")
-    return held
+        reasons = "\n".join(f"  {name}: {reason}" for name, reason in skipped.items())
+        raise ConfigError(f"no picture could be made:\n{reasons}")
+    content = {"format": _FORMAT, **material.protocol(), "pictures": made, "skipped": skipped}
+    write_text(target / PICTURE_NUMBERS, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    return content
 
 
-class _Studio:
+@dataclass
+class _Material:
     """What pictures are made of, opened when first asked for."""
 
-    def __init__(
-        self,
-        run: Path,
-        reference: Any,
-        *,
-        num: int,
-        seed: int,
-        looks: Extractor | str | None,
-        device: Device,
-    ) -> None:
-        self.run = run
-        self.named = reference
-        self.num = num
-        self.seed = seed
-        self.looks = looks
-        self.model: TrainedGenerator = hub.load(run, device=device)
-        self.place = next(self.model.generator.parameters()).device
-        self.config = self.model.experiment.data
+    run: Path
+    model: TrainedGenerator
+    named: str | Path | ImageData | DataConfig | Reference | None
+    """The reference that was asked for; None for the run's own data."""
+    num: int
+    seed: int
+    network: Extractor | str | None
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Why a picture was not made, by its name."""
+
+    @property
+    def data(self) -> DataConfig:
+        """What the run was trained on."""
+        return self.model.experiment.data
+
+    @property
+    def device(self) -> torch.device:
+        """Where the generator is."""
+        return next(self.model.generator.parameters()).device
 
     @cached_property
     def training(self) -> ImageData:
-        """What the generator learned from."""
+        """The training images."""
         try:
-            return open_dataset(self.config, "train")
+            return open_dataset(self.data, "train")
         except DataError:
             other = self.real.training if self.named is not None else None
             if other is None:
@@ -134,10 +137,10 @@ class _Studio:
     @cached_property
     def real(self) -> Reference:
         """Real images with their facts."""
-        named = self.config if self.named is None else self.named
+        named = self.data if self.named is None else self.named
         try:
             return open_reference(
-                named, resolution=self.config.resolution, channels=self.config.channels
+                named, resolution=self.data.resolution, channels=self.data.channels
             )
         except DataError as error:
             if self.named is not None:
@@ -150,15 +153,15 @@ class _Studio:
         data = self.real.data
         if data is None:
             raise ConfigError("the reference holds statistics and no images")
-        places, _ = match_classes(data.class_names, self.model.class_names)
-        if data.class_names == self.model.class_names or places is None:
+        order, _ = match_classes(data.class_names, self.model.class_names)
+        if data.class_names == self.model.class_names or order is None:
             return data
-        labels = np.asarray(places, dtype=np.int64)[data.labels]
+        labels = np.asarray(order, dtype=np.int64)[data.labels]
         return ImageData(data.images, labels, self.model.class_names, data.source)
 
     @cached_property
     def held_out(self) -> ImageData | None:
-        """Real images that the run did not learn from, where the reference is such a set."""
+        """Real images that the run was not trained on, where the reference is such a set."""
         try:
             return self.real_images if self.real.facts.get("split") == "test" else None
         except ConfigError:
@@ -167,14 +170,14 @@ class _Studio:
     @cached_property
     def extractor(self) -> Extractor | None:
         """Whose features are compared beside pixels."""
-        if isinstance(self.looks, str):
-            held_out = self.held_out
-            if held_out is not None and held_out.class_names != self.training.class_names:
-                held_out = None
-            return build_extractor(
-                self.looks, train=self.training, held_out=held_out, device=self.place
-            )
-        return self.looks
+        if not isinstance(self.network, str):
+            return self.network
+        held_out = self.held_out
+        if held_out is not None and held_out.class_names != self.training.class_names:
+            held_out = None
+        return build_extractor(
+            self.network, train=self.training, held_out=held_out, device=self.device
+        )
 
     @cached_property
     def discriminator(self) -> Discriminator:
@@ -183,83 +186,79 @@ class _Studio:
             raise ConfigError(
                 "no discriminator: there is no checkpoint, and a model folder holds the generator alone"
             )
-        return hub.load_discriminator(self.run, device=self.place)
+        return hub.load_discriminator(self.run, device=self.device)
 
     def protocol(self) -> dict[str, Any]:
         """What all pictures depend on."""
-        told: dict[str, Any] = {
+        facts: dict[str, Any] = {
             "experiment": self.model.experiment.name,
             "images_seen": self.model.images_seen,
             "weights": "moving average",
             "seed": self.seed,
             "num": self.num,
         }
-        known = self.__dict__  # what was never asked for is not opened to be described
-        if "real" in known:
-            told["reference"] = self.real.describe()
-        if "training" in known:
-            held = known["training"]
-            told["training"] = {"images": len(held), "digest": held.digest[:16]}
-        if "discriminator" in known:
-            told["discriminator_images_seen"] = hub.list_states(self.run)[-1]
-        if known.get("extractor") is not None:
-            told["extractor"] = known["extractor"].describe()
-        return told
+        opened = self.__dict__  # what was never asked for is not opened to be described
+        if "real" in opened:
+            facts["reference"] = self.real.describe()
+        if "training" in opened:
+            images = self.training
+            facts["training"] = {"images": len(images), "digest": images.digest[:16]}
+        if "discriminator" in opened:
+            facts["discriminator_images_seen"] = hub.list_states(self.run)[-1]
+        if opened.get("extractor") is not None:
+            facts["extractor"] = opened["extractor"].describe()
+        return facts
 
 
-def _sheet(studio: _Studio) -> dict[str, Any]:
-    return {"sheet": sheet(studio.model, seed=studio.seed)}
+def _sheet(material: _Material) -> dict[str, Picture]:
+    return {"sheet": sheet(material.model, seed=material.seed)}
 
 
-def _neighbours(studio: _Studio) -> dict[str, Any]:
-    data = studio.training
-    options: dict[str, Any] = {"k": min(8, len(data)), "seed": studio.seed, "device": studio.place}
-    drawn: dict[str, Any] = {
-        "neighbours-pixels": neighbours(studio.model, data, held_out=studio.held_out, **options)
-    }
+def _neighbours(material: _Material) -> dict[str, Picture]:
+    data = material.training
+    k = min(8, len(data))
+
+    def draw(extractor: Extractor | None = None) -> Picture:
+        options: dict[str, Any] = {"k": k, "seed": material.seed, "device": material.device}
+        options |= {"held_out": material.held_out, "extractor": extractor}
+        return neighbours(material.model, data, **options)
+
+    drawn = {"neighbours-pixels": draw()}
     try:
-        network = studio.extractor
+        network = material.extractor
         if network is not None:
-            drawn[f"neighbours-{_stem(network.name)}"] = neighbours(
-                studio.model, data, extractor=network, held_out=studio.held_out, **options
-            )
+            drawn[f"neighbours-{file_stem(network.name)}"] = draw(network)
     except ConfigError as error:
-        drawn["skipped"] = {"neighbours by features": str(error)}
+        material.skipped["neighbours by features"] = str(error)
     return drawn
 
 
-def _interpolations(studio: _Studio) -> dict[str, Any]:
-    made = interpolations(studio.model, seed=studio.seed)
-    drawn: dict[str, Any] = {f"interpolations-{name}": held for name, held in made.items()}
-    if "classes" not in made:
-        drawn["skipped"] = {"interpolations between classes": "there is one class"}
-    return drawn
+def _interpolations(material: _Material) -> dict[str, Picture]:
+    drawn = interpolations(material.model, seed=material.seed)
+    if "classes" not in drawn:
+        material.skipped["interpolations between classes"] = "there is one class"
+    return {f"interpolations-{name}": picture for name, picture in drawn.items()}
 
 
-def _tsne(studio: _Studio) -> dict[str, Any]:
-    drawn = projection_tsne(
-        studio.discriminator,
-        studio.real_images,
-        model=studio.model,
-        num=studio.num,
-        seed=studio.seed,
-    )
-    return {"tsne": drawn}
+def _tsne(material: _Material) -> dict[str, Picture]:
+    network, data = material.discriminator, material.real_images
+    options: dict[str, Any] = {"num": material.num, "seed": material.seed}
+    return {"tsne": projection_tsne(network, data, model=material.model, **options)}
 
 
-def _spectra(studio: _Studio) -> dict[str, Any]:
-    data = studio.real_images
-    places = balanced_choice(data.labels, studio.num, studio.seed)
-    labels = torch.tensor(data.labels[places])
-    if data.class_names != studio.model.class_names:
-        labels = torch.arange(len(places)) % len(studio.model.class_names)
-    fakes, _ = GeneratorSource(studio.model, labels, SamplingSettings(seed=studio.seed)).part(
+def _spectra(material: _Material) -> dict[str, Picture]:
+    data, names = material.real_images, material.model.class_names
+    chosen = balanced_choice(data.labels, material.num, material.seed)
+    labels = torch.tensor(data.labels[chosen])
+    if data.class_names != names:
+        labels = torch.arange(len(chosen)) % len(names)
+    fakes, _ = GeneratorSource(material.model, labels, SamplingSettings(seed=material.seed)).part(
         0, len(labels)
     )
-    return {"spectra": spectra(torch.tensor(data.images[places]), fakes)}
+    return {"spectra": spectra(torch.tensor(data.images[chosen]), fakes)}
 
 
-PICTURES: Mapping[str, Callable[[_Studio], dict[str, Any]]] = {
+PICTURES: Mapping[str, Callable[[_Material], dict[str, Picture]]] = {
     "sheet": _sheet,
     "neighbours": _neighbours,
     "interpolations": _interpolations,
@@ -267,12 +266,3 @@ PICTURES: Mapping[str, Callable[[_Studio], dict[str, Any]]] = {
     "spectra": _spectra,
 }
 """What :func:`pictures` can make."""
-
-
-def _write_png(path: Path, png: bytes) -> None:
-    with replacing(path) as temporary:
-        temporary.write_bytes(png)
-
-
-def _stem(name: str) -> str:
-    return "".join(mark if mark.isalnum() or mark in "-_" else "-" for mark in name)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from reacgan.config import ConfigError
 from reacgan.data import ImageData
 from reacgan.evaluation.evaluate import Evaluation
-from reacgan.evaluation.scores import Score, append_scores
+from reacgan.evaluation.scores import append_scores
 from reacgan.files import replacing
 from reacgan.metrics import Comparison
 from reacgan.reports.plots import have_plots, pictures_of
+from reacgan.reports.text import file_stem
 from reacgan.sampling import save_png, sheet
 
 SCORES = "scores.jsonl"
@@ -26,18 +29,14 @@ def folder_for(subject: str | Path, out: Path | None) -> Path:
     """The folder of a run or what a person says; ``evaluations/<name>`` for what is no run."""
     if out is not None:
         return out
-    place = Path(subject)
-    if (place / "experiment.json").exists():
-        return place
-    if place.name == "model" and (place.parent / "experiment.json").exists():
-        return place.parent
-    if place.name == "best" and (place.parent / "experiment.json").exists():
-        return place.parent
-    return Path("evaluations") / _slug(str(subject))
+    path = Path(subject)
+    candidates = [path, path.parent] if path.name in ("model", "best") else [path]
+    runs = [folder for folder in candidates if (folder / "experiment.json").exists()]
+    return runs[0] if runs else Path("evaluations") / file_stem(str(subject))
 
 
 class Output:
-    """Writes what an evaluation found."""
+    """Writes the scores of an evaluation, and their pictures."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -48,31 +47,33 @@ class Output:
         Raises:
             ConfigError: they cannot.
         """
-        there = next(one for one in (self.folder, *self.folder.resolve().parents) if one.exists())
+        parents = (self.folder, *self.folder.resolve().parents)
+        existing = next(path for path in parents if path.exists())
         target = self.folder / SCORES
-        place = target if target.exists() else there
-        if not there.is_dir() or not os.access(place, os.W_OK):
+        target = target if target.exists() else existing
+        if not existing.is_dir() or not os.access(target, os.W_OK):
             raise ConfigError(f"{self.folder}: cannot be written to; choose another --out")
 
     def write(self, result: Evaluation, name: str) -> None:
         """Append the scores, and draw what can be drawn."""
         append_scores(self.folder / SCORES, result.scores)
-        stem = _stem(name, result.scores)
+        folder = self.folder / PICTURES
+        seen = [score.images_seen for score in result.scores if score.images_seen is not None]
+        stem = "-".join([file_stem(name), *(f"{count:012d}" for count in seen[:1])])
         if result.comparison is not None:
             pairs = next((s.details["pairs"] for s in result.scores if "pairs" in s.details), None)
             picture = pairs_sheet(result.comparison, pairs) if pairs else None
             if picture is not None:
-                save_png(picture, self.folder / PICTURES / f"pairs-{stem}.png")
+                save_png(picture, folder / f"pairs-{stem}.png")
         if have_plots():
             for score in result.scores:
                 for caption, png in pictures_of(score).items():
-                    path = self.folder / PICTURES / f"{_slug(caption)}-{stem}.png"
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    with replacing(path) as temporary:
+                    folder.mkdir(parents=True, exist_ok=True)
+                    with replacing(folder / f"{file_stem(caption)}-{stem}.png") as temporary:
                         temporary.write_bytes(png)
 
 
-def pairs_sheet(comparison: Comparison, pairs: list[Any]) -> Any:
+def pairs_sheet(comparison: Comparison, pairs: Sequence[Any]) -> Any:
     """Generated images (upper rows) above their nearest training images, the closest first."""
     fake, training = comparison.fake_data, comparison.training_data
     if fake is None or training is None:
@@ -87,19 +88,7 @@ def pairs_sheet(comparison: Comparison, pairs: list[Any]) -> Any:
     return sheet(torch.stack(rows), names)
 
 
-def _images(data: ImageData, pairs: list[Any], key: str, columns: int) -> torch.Tensor:
-    places = [int(pair[key]) for pair in pairs]
-    images = [torch.tensor(data.images[place]) for place in places]
+def _images(data: ImageData, pairs: Sequence[Any], key: str, columns: int) -> Tensor:
+    images = [torch.tensor(data.images[int(pair[key])]) for pair in pairs]
     blank = torch.full_like(images[0], 255)
     return torch.stack(images + [blank] * (columns - len(images)))
-
-
-def _stem(name: str, scores: tuple[Score, ...]) -> str:
-    seen = next((score.images_seen for score in scores if score.images_seen is not None), None)
-    return _slug(name) if seen is None else f"{_slug(name)}-{seen:012d}"
-
-
-def _slug(text: str) -> str:
-    """As part of a file's name."""
-    marks = "".join(mark if mark.isalnum() or mark in "-_." else " " for mark in text)
-    return "-".join(marks.split())[:80]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
-import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from reacgan.reports.tables import Table
-from reacgan.reports.text import Cell, one_line
+from reacgan.reports.tables import ScoreTable, html_rows
+from reacgan.reports.text import escape
 
 _STYLE = """
 :root { color-scheme: light dark; --text: #1a202c; --soft: #5a6577; --line: #d9dee7;
@@ -39,12 +38,6 @@ _MOST_BYTES = 16 * 2**20
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
-def escape(text: object) -> str:
-    """Text for a page; lines stay, other control characters become spaces."""
-    lines = (one_line(line) for line in str(text).split("\n"))
-    return html.escape("\n".join(lines), quote=True)
-
-
 def page(title: str, parts: Sequence[str]) -> str:
     """A whole document; ``parts`` are HTML."""
     return (
@@ -71,35 +64,18 @@ def note(text: str) -> str:
     return f'<div class="note">{escape(text)}</div>'
 
 
-def facts(held: Mapping[str, object]) -> str:
+def facts(values: Mapping[str, object]) -> str:
     """Names and values, one a line."""
     rows = (
-        f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in held.items()
+        f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>"
+        for name, value in values.items()
     )
     return f'<div class="wide"><table>{"".join(rows)}</table></div>'
 
 
-def rows(head: Sequence[str], body: Sequence[Sequence[Cell]], numbers: int) -> str:
-    """A table whose last ``numbers`` columns are flush right."""
-    from_place = len(head) - numbers
-    top = "".join(
-        f"<th{_kind(place >= from_place)}>{escape(text)}</th>" for place, text in enumerate(head)
-    )
-    lines = "".join(
-        "<tr>"
-        + "".join(
-            f"<td{_kind(place >= from_place, cell.best)}>{escape(cell.text)}</td>"
-            for place, cell in enumerate(row)
-        )
-        + "</tr>"
-        for row in body
-    )
-    return f'<div class="wide"><table><tr>{top}</tr>{lines}</table></div>'
-
-
-def _kind(number: bool, best: bool = False) -> str:
-    names = ["number"] * number + ["best"] * best
-    return f' class="{" ".join(names)}"' if names else ""
+def bullets(lines: Iterable[str]) -> str:
+    """The facts of a protocol, one a line."""
+    return f'<ul class="protocol">{"".join(f"<li>{escape(line)}</li>" for line in lines)}</ul>'
 
 
 def picture(png: bytes, caption: str, *, pixels: bool = False) -> str:
@@ -135,14 +111,13 @@ def figures(pictures: Sequence[str]) -> list[str]:
     return [f'<div class="figures">{"".join(pictures)}</div>'] if pictures else []
 
 
-def scores(table: Table) -> list[str]:
+def scores(table: ScoreTable) -> list[str]:
     """Each block with its protocol, then what keeps the blocks apart."""
     parts = []
     for block in table.blocks:
         parts.append(heading(block.title, 3))
-        lines = "".join(f"<li>{escape(line)}</li>" for line in block.lines)
-        parts.append(f'<ul class="protocol">{lines}</ul>')
+        parts.append(bullets(block.lines))
         parts += [note(f"Warning: {text}") for text in block.warnings]
-        parts.append(rows(block.head(), block.body(), block.numbers))
+        parts.append(html_rows(block.head(), block.body(), block.numbers))
         parts += [note(text) for text in block.notes]
     return parts + [paragraph(text) for text in table.differences()]

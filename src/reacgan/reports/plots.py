@@ -1,62 +1,121 @@
-"""Pictures of scores and of a run's journal, as PNG bytes; they need the extra ``plots``."""
+"""Figures as PNG bytes: the parts that all figures share, and plots of scores and of a run's journal.
+
+They need the extra ``plots``. No global state of matplotlib is used.
+"""
 
 from __future__ import annotations
 
+import io
 import statistics
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from reacgan.config import ConfigError
 from reacgan.evaluation.scores import Score
-from reacgan.pictures.drawing import figure_png, new_figure
+from reacgan.reports.record import Points, section
 from reacgan.reports.tables import column
-from reacgan.reports.text import one_line
+from reacgan.reports.text import one_line, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.legend import Legend
 
 _MOST_BARS = 30
 _MOST_LETTERS = 36
 _WIDTH = 7.0
 _ACCENT, _SOFT, _SECOND = "#2b6cb0", "#a0aec0", "#c05621"
 
-Points = Sequence[tuple[float, float]]
+
+def new_figure(height: float, width: float = _WIDTH) -> Figure:
+    """A figure of so many inches.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
+        from matplotlib.figure import Figure  # noqa: PLC0415
+    except ImportError:
+        raise ConfigError(
+            "plots need matplotlib, which is not installed: pip install 'reacgan[plots]'"
+        ) from None
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def have_plots() -> bool:
+    """Whether matplotlib is there."""
+    try:
+        new_figure(1.0)
+    except ConfigError:
+        return False
+    return True
+
+
+def open_axes(axes: Axes, title: str = "") -> Axes:
+    """The usual look of a panel: no frame at the top and right, a title at the left."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title(one_line(title), fontsize=10, loc="left", parse_math=False)
+    return axes
+
+
+def legend(figure: Figure, *entries: Sequence[Any], **options: Any) -> Legend:
+    """Below everything, where it hides no line.
+
+    Args:
+        figure: of one panel or several.
+        entries: handles and their names; by default all of the figure.
+        options: of matplotlib's legend.
+    """
+    options = {"loc": "outside lower left", "ncols": 3, "fontsize": 8, "frameon": False} | options
+    box = figure.legend(*entries, **options)
+    for text in box.get_texts():
+        text.set_parse_math(False)
+    return box
+
+
+def figure_png(figure: Figure) -> bytes:
+    """The figure as PNG; equal figures give equal bytes."""
+    png = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # letters that the font does not have
+        figure.savefig(png, format="png", dpi=110, metadata={"Software": None})
+    return png.getvalue()
 
 
 def class_bars(score: Score) -> bytes:
     """One bar a class of ``details["classes"]``, the worst on top, the worst 30 of many.
 
-    Dashed: the median of all classes, and where the settings hold it the judge's own accuracy.
+    Dashed: the median of all classes, and where the settings hold it the classifier's own accuracy.
 
     Raises:
         ConfigError: no matplotlib, or no values of classes in the score.
     """
-    held = _detail(score, "classes", Mapping)
-    values = {
-        str(name): float(value) for name, value in held.items() if isinstance(value, int | float)
-    }
-    if not values:
+    _detail(score, "classes", Mapping)
+    ranked = worst_first(score)
+    if not ranked:
         raise ConfigError(f"{score.metric}: no class has a value; there is nothing to draw")
-    ranked = sorted(values.items(), key=lambda one: one[1], reverse=score.better == "lower")
     shown = ranked[:_MOST_BARS]
-    figure, axes = _figure(1.1 + 0.22 * len(shown))
-    places = range(len(shown))
-    axes.barh(places, [value for _, value in shown], color=_ACCENT, height=0.75)
-    axes.set_yticks(places, [_short(name) for name, _ in shown], parse_math=False, fontsize=8)
+    few = f"worst {len(shown)} of {len(ranked)} classes" if len(shown) < len(ranked) else "by class"
+    figure = new_figure(1.1 + 0.22 * len(shown))
+    axes = open_axes(figure.add_subplot(), f"{score.metric}, {few}")
+    rows = range(len(shown))
+    axes.barh(rows, [value for _, value in shown], color=_ACCENT, height=0.75)
+    names = [shorten(name, _MOST_LETTERS) for name, _ in shown]
+    axes.set_yticks(rows, names, parse_math=False, fontsize=8)
     axes.set_ylim(len(shown) - 0.4, -0.6)
-    median = statistics.median(values.values())
+    median = statistics.median(value for _, value in ranked)
     marks = [(f"median of the classes {median:.4g}", median, _SOFT)]
-    settings = score.protocol.get("metric")
-    own = settings.get(f"judge_held_out_{score.metric}") if isinstance(settings, Mapping) else None
+    own = section(score.protocol, "metric").get(f"judge_held_out_{score.metric}")
     if isinstance(own, int | float):
         marks.append((f"the judge itself on held-out real images {own:.4g}", own, _SECOND))
     for label, value, colour in marks:
         axes.axvline(value, color=colour, linestyle="--", linewidth=1, label=label)
-    few = f"worst {len(shown)} of {len(values)} classes" if len(shown) < len(values) else "by class"
-    _title(axes, f"{score.metric}, {few}")
     axes.grid(axis="x", alpha=0.3)
-    figure.legend(loc="outside lower left", ncols=2, fontsize=8, frameon=False)
+    legend(figure, ncols=2)
     return figure_png(figure)
 
 
@@ -72,13 +131,13 @@ def metric_curve(scores: Sequence[Score], metric: str) -> bytes:
             lines.setdefault(score.subject, {})[score.images_seen] = score
     if not lines:
         raise ConfigError(f"{metric}: no score says how many images its generator has seen")
-    figure, axes = _figure(3.2)
+    figure = new_figure(3.2)
+    axes = figure.add_subplot()
     better = "neither"
     for subject, states in lines.items():
         seen = sorted(states)
-        line = axes.plot(
-            seen, [states[at].value for at in seen], marker="o", markersize=4, label=_key(subject)
-        )[0]
+        values = [states[at].value for at in seen]
+        line = axes.plot(seen, values, marker="o", markersize=4, label=_label(subject))[0]
         known = [at for at in seen if states[at].low is not None and states[at].high is not None]
         low, high = [states[at].low for at in known], [states[at].high for at in known]
         if len(known) > 1:
@@ -87,7 +146,7 @@ def metric_curve(scores: Sequence[Score], metric: str) -> bytes:
             axes.vlines(known, low, high, color=line.get_color(), alpha=0.5)  # type: ignore[arg-type]
         better = states[seen[0]].better
     toward = "" if better == "neither" else f" ({better} is better)"
-    return _finish(figure, axes, f"{metric}{toward}", "images seen", len(lines) > 1)
+    return _finish(axes, f"{metric}{toward}", "images seen", len(lines) > 1)
 
 
 def extrapolation(score: Score) -> bytes:
@@ -101,7 +160,7 @@ def extrapolation(score: Score) -> bytes:
     counts, values = _detail(score, "images", Sequence), _detail(score, "fid", Sequence)
     if len(counts) != len(values) or not counts:
         raise ConfigError(f"{score.metric}: {len(counts)} counts and {len(values)} values of FID")
-    figure, axes = _figure(3.2)
+    axes = new_figure(3.2).add_subplot()
     inverse = [1 / count for count in counts]
     axes.plot(inverse, values, "o", color=_ACCENT, markersize=4, label="FID of N images")
     if len(set(inverse)) > 1:
@@ -112,10 +171,11 @@ def extrapolation(score: Score) -> bytes:
     error = None
     if score.low is not None and score.high is not None:
         error = [[max(score.value - score.low, 0)], [max(score.high - score.value, 0)]]
-    axes.errorbar([0], [score.value], yerr=error, fmt="s", color=_SECOND, label=_key(score.metric))
+    label = _label(score.metric)
+    axes.errorbar([0], [score.value], yerr=error, fmt="s", color=_SECOND, label=label)
     axes.set_xlim(left=-0.03 * max(inverse))
     axes.set_ylabel("FID")
-    return _finish(figure, axes, f"{score.metric}: {score.value:.4g}", "1 / N", True)
+    return _finish(axes, f"{score.metric}: {score.value:.4g}", "1 / N", True)
 
 
 def precision_recall(score: Score) -> bytes:
@@ -129,11 +189,11 @@ def precision_recall(score: Score) -> bytes:
         recall = [float(point["recall"]) for point in points]
         precision = [float(point["precision"]) for point in points]
     except (TypeError, KeyError, ValueError) as error:
-        raise ConfigError(f"{score.metric}: its curve is not read: {error!r}") from None
-    figure, axes = _figure(4.0, width=4.4)
+        raise ConfigError(f"{score.metric}: damaged curve: {error!r}") from None
+    axes = new_figure(4.0, width=4.4).add_subplot()
     axes.plot(recall, precision, color=_ACCENT, marker="." if len(points) < 3 else "")
     axes.set(xlim=(0, 1.02), ylim=(0, 1.02), ylabel="precision", aspect="equal")
-    return _finish(figure, axes, "precision and recall of distributions", "recall", False)
+    return _finish(axes, "precision and recall of distributions", "recall", False)
 
 
 def journal_curve(series: Mapping[str, Points], title: str, *, from_zero: bool = False) -> bytes:
@@ -142,16 +202,16 @@ def journal_curve(series: Mapping[str, Points], title: str, *, from_zero: bool =
     Raises:
         ConfigError: no matplotlib, or not one point.
     """
-    held = {name: points for name, points in series.items() if points}
-    if not held:
+    drawn = {name: points for name, points in series.items() if points}
+    if not drawn:
         raise ConfigError(f"{title}: there is nothing to draw")
-    figure, axes = _figure(2.8)
-    for name, points in held.items():
+    axes = new_figure(2.8).add_subplot()
+    for name, points in drawn.items():
         mark = "o" if len(points) == 1 else ""
-        axes.plot(*zip(*points, strict=True), label=_key(name), marker=mark, linewidth=1.2)
+        axes.plot(*zip(*points, strict=True), label=_label(name), marker=mark, linewidth=1.2)
     if from_zero:
         axes.set_ylim(bottom=0)
-    return _finish(figure, axes, title, "images seen", len(held) > 1)
+    return _finish(axes, title, "images seen", len(drawn) > 1)
 
 
 def pictures_of(score: Score) -> dict[str, bytes]:
@@ -160,66 +220,47 @@ def pictures_of(score: Score) -> dict[str, bytes]:
     Raises:
         ConfigError: no matplotlib.
     """
-    drawn = {}
-    for key, caption, draw in (
+    plots = (
         ("classes", "classes", class_bars),
         ("fid", "extrapolation to infinitely many images", extrapolation),
         ("curve", "precision and recall", precision_recall),
-    ):
-        if score.details.get(key):
-            drawn[f"{score.metric}: {caption}"] = draw(score)
-    return drawn
+    )
+    return {
+        f"{score.metric}: {caption}": draw(score)
+        for key, caption, draw in plots
+        if score.details.get(key)
+    }
 
 
-def have_plots() -> bool:
-    """Whether matplotlib is there."""
-    try:
-        _figure(1.0)
-    except ConfigError:
-        return False
-    return True
+def worst_first(score: Score) -> list[tuple[str, float]]:
+    """Classes and values of ``details["classes"]``."""
+    classes = section(score.details, "classes").items()
+    values = [(str(name), value) for name, value in classes if isinstance(value, int | float)]
+    return sorted(values, key=lambda pair: pair[1], reverse=score.better == "lower")
 
 
 def _detail(score: Score, key: str, kind: Any) -> Any:
-    held = score.details.get(key)
-    if not isinstance(held, kind) or isinstance(held, str):
+    value = score.details.get(key)
+    if not isinstance(value, kind) or isinstance(value, str):
         known = ", ".join(score.details) or "none"
         raise ConfigError(f"{score.metric} has no details {key!r} to draw; it has: {known}")
-    return held
+    return value
 
 
-def _figure(height: float, width: float = _WIDTH) -> tuple[Figure, Axes]:
-    figure = new_figure(height, width)
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _finish(figure: Figure, axes: Axes, title: str, along: str, legend: bool) -> bytes:
-    _title(axes, title)
+def _finish(axes: Axes, title: str, along: str, named: bool) -> bytes:
+    open_axes(axes, title)
     axes.set_xlabel(along)
     axes.grid(alpha=0.3)
     if "images" in along:
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.locator_params(axis="x", nbins=6)
-    if legend:  # below, where it hides no line
-        box = figure.legend(loc="outside lower left", ncols=3, fontsize=8, frameon=False)
-        for text in box.get_texts():
-            text.set_parse_math(False)
+    figure: Any = axes.figure
+    if named:
+        legend(figure)
     return figure_png(figure)
 
 
-def _title(axes: Axes, text: str) -> None:
-    axes.set_title(one_line(text), fontsize=10, loc="left", parse_math=False)
-
-
-def _short(name: str) -> str:
-    """Long names lose their middle: both ends may tell classes apart."""
-    text = one_line(name)
-    half = _MOST_LETTERS // 2
-    return text if len(text) <= _MOST_LETTERS else f"{text[:half]}…{text[-half + 1 :]}"
-
-
-def _key(name: str) -> str:
+def _label(name: str) -> str:
     """For a legend, which leaves out what starts with an underscore."""
-    return f" {_short(name)}" if name.startswith("_") else _short(name)
+    short = shorten(name, _MOST_LETTERS)
+    return f" {short}" if short.startswith("_") else short

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from reacgan.config import ConfigError
 from reacgan.evaluation.scores import Score, read_scores
+
+PICTURE_NUMBERS = "pictures.json"
+"""In the folder of a run's pictures: how they were made, and the numbers behind them."""
+_MOST_POINTS = 1000
+
+Points = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -28,14 +35,19 @@ class RunRecord:
         """At the last line of the journal."""
         return max((line["images_seen"] for line in self.journal), default=0)
 
-    @property
-    def events(self) -> list[Mapping[str, Any]]:
-        """What detectors saw."""
-        return [line for line in self.journal if "event" in line]
+    def series(self) -> dict[str, Points]:
+        """Finite numbers of the journal over the images seen, by name; 1000 evenly spaced lines."""
+        series: dict[str, list[tuple[float, float]]] = {}
+        step = math.ceil(len(self.journal) / _MOST_POINTS) or 1
+        for line in self.journal[::-1][::step][::-1]:
+            for key, value in line.items():
+                if isinstance(value, int | float) and math.isfinite(value):
+                    series.setdefault(key, []).append((line["images_seen"], value))
+        return {**series}
 
 
 def read_run(path: Path) -> RunRecord:
-    """Read a run's folder, or that of an evaluation; one of experiment.json and scores.jsonl is there.
+    """Read a run's folder, or that of an evaluation; experiment.json or scores.jsonl is there.
 
     Raises:
         ConfigError: no such folder, or not that of a run.
@@ -51,34 +63,38 @@ def read_run(path: Path) -> RunRecord:
     experiment = read_json(file) if file.is_file() else {}
     if experiment is None:
         raise ConfigError(f"{file}: damaged; write it anew from model/config.json")
-    journal = [
-        line for line in _lines(path / "journal.jsonl") if isinstance(line.get("images_seen"), int)
-    ]
+    environment = read_json(path / "environment.json") or {}
     name = path.name or path.resolve().name
     scores = [
         score if score.subject else replace(score, subject=name) for score in read_scores(scored)
     ]
-    return RunRecord(
-        path, name, experiment, read_json(path / "environment.json") or {}, journal, scores
-    )
+    return RunRecord(path, name, experiment, environment, _lines(path / "journal.jsonl"), scores)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
     """A mapping from a file; None where there is none, or a damaged one."""
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return held if isinstance(held, dict) else None
+    return content if isinstance(content, dict) else None
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    if not path.exists():
-        return
-    for text in path.read_text(encoding="utf-8", errors="replace").split("\n"):
-        try:
-            line = json.loads(text)
-        except ValueError:
-            continue
-        if isinstance(line, dict):
-            yield line
+def section(tree: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The mapping under a name; empty where there is none, or something else."""
+    value = tree.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """The lines that say how many images were seen; an unfinished one is passed over."""
+    lines = []
+    if path.exists():
+        for text in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+            try:
+                line = json.loads(text)
+            except ValueError:
+                continue
+            if isinstance(line, dict) and isinstance(line.get("images_seen"), int):
+                lines.append(line)
+    return lines

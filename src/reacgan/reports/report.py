@@ -1,9 +1,9 @@
-"""The report of runs: what was trained, scores with their protocols, curves, classes, samples."""
+"""The report of runs: scores with their protocols, curves, classes, then each run by itself."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -11,34 +11,40 @@ from pathlib import Path
 from reacgan.evaluation.scores import Score
 from reacgan.files import write_text
 from reacgan.reports import page, plots
-from reacgan.reports.blocks import Block, Column, Row
-from reacgan.reports.record import RunRecord, read_run
+from reacgan.reports.record import RunRecord, read_run, section
 from reacgan.reports.run_part import run_parts
-from reacgan.reports.short import in_short
-from reacgan.reports.tables import Table, score_table
-from reacgan.reports.text import Cell
+from reacgan.reports.tables import (
+    Cell,
+    ScoreBlock,
+    ScoreColumn,
+    ScoreRow,
+    ScoreTable,
+    html_rows,
+    score_table,
+    with_arrow,
+)
 
 __all__ = ["RunRecord", "read_run", "report_html", "table_of", "write_report"]
 
+_IN_SHORT = ("fid", "kid", "recall", "coverage", "top1", "memorised_share")
 _MOST_PICTURES = 24
 _MOST_CLASSES = 10
 
 
-def table_of(runs: Sequence[RunRecord]) -> Table:
+def table_of(runs: Sequence[RunRecord]) -> ScoreTable:
     """All scores of all runs; with several runs, each subject says of which one it is."""
     names = {run.path: run.name for run in runs}
     if len(set(names.values())) < len(names):
         names = {run.path: str(run.path) for run in runs}
-    several = len(names) > 1
-    return score_table(
-        [
-            replace(score, subject=_of_run(score.subject, run.name, names[run.path]))
-            if several
-            else score
-            for run in runs
-            for score in run.scores
-        ]
-    )
+    if len(names) < 2:
+        return score_table([score for run in runs for score in run.scores])
+    scores = []
+    for run in runs:
+        name = names[run.path]
+        for score in run.scores:
+            own = score.subject in (run.name, name)
+            scores.append(replace(score, subject=name if own else f"{name}: {score.subject}"))
+    return score_table(scores)
 
 
 def report_html(runs: Sequence[RunRecord]) -> str:
@@ -48,7 +54,7 @@ def report_html(runs: Sequence[RunRecord]) -> str:
     parts = []
     if not drawing:
         parts.append(page.note("No plots: pip install 'reacgan[plots]' adds them."))
-    parts += in_short(table)
+    parts += _in_short(table)
     parts.append(page.heading("Scores"))
     parts += page.scores(table) or [page.paragraph("None yet.")]
     if drawing:
@@ -60,7 +66,7 @@ def report_html(runs: Sequence[RunRecord]) -> str:
 
 
 def write_report(paths: Sequence[Path], out: Path | None = None) -> Path:
-    """Write the page; by default ``report.html`` in the one run, or here for several.
+    """Write the page; by default ``report.html`` in the run, or here for several.
 
     Raises:
         ConfigError: a folder that is none of a run.
@@ -71,15 +77,67 @@ def write_report(paths: Sequence[Path], out: Path | None = None) -> Path:
     return target
 
 
-def _metric_curves(table: Table) -> Iterator[str]:
+def _in_short(table: ScoreTable) -> list[str]:
+    """A line for each subject's newest scores of six metrics; another where protocols differ."""
+    columns = [(block, column) for block in table.blocks for column in block.columns]
+    lines: dict[tuple[str, ScoreRow], dict[str, Cell]] = {}
+    better: dict[str, str] = {}
+    for subject in dict.fromkeys(row.subject for block in table.blocks for row in block.rows):
+        for metric in _IN_SHORT:
+            states = [
+                (block, column, row)
+                for block, column in columns
+                if column.metric == metric
+                for row in column.scores
+                if row.subject == subject
+            ]
+            if states:
+                block, column, row = max(states, key=lambda state: _age(state[1].scores[state[2]]))
+                lines.setdefault((block.title, row), {})[metric] = _short_cell(column, row)
+                better[metric] = column.scores[row].better
+    if not lines:
+        return []
+    shown = [metric for metric in _IN_SHORT if metric in better]
+    seen = any(row.images_seen is not None for _, row in lines)
+    body = []
+    for (title, row), cells in lines.items():
+        at = "" if row.images_seen is None else f"{row.images_seen:,}"
+        facts = [title, row.subject, *([at] if seen else [])]
+        body.append([*map(Cell, facts), *(cells.get(metric, Cell("")) for metric in shown)])
+    head = ["under", "subject", *(["images seen"] if seen else [])]
+    head += [with_arrow(metric, better[metric]) for metric in shown]
+    return [page.heading("In short"), html_rows(head, body, len(shown))]
+
+
+def _age(score: Score) -> tuple[bool, int, str]:
+    """Scores on which states were chosen during training come before all others."""
+    during = section(score.protocol, "selection").get("checkpoint") == "each"
+    return not during, score.images_seen or 0, score.time
+
+
+def _short_cell(column: ScoreColumn, row: ScoreRow) -> Cell:
+    """The value without its interval. A share of copies means nothing without chance."""
+    score = column.scores[row]
+    chance = section(score.protocol, "metric").get("chance")
+    beside = f" (chance {chance:.2g})" if isinstance(chance, int | float) else ""
+    return Cell(f"{column.number(score.value)}{beside}")
+
+
+def _metric_curves(table: ScoreTable) -> Iterator[str]:
+    """States of training; one that was chosen as the best is no point of a curve."""
     for block in table.blocks:
         for column in block.columns:
-            held = {row: score for row, score in column.scores.items() if _of_training(row, score)}
-            moments = Counter((row.subject, row.seed) for row in held)
-            seeds = len({row.seed for row in held}) > 1
+            states = [
+                (row, score)
+                for row, score in column.scores.items()
+                if row.images_seen is not None
+                and section(score.protocol, "selection").get("checkpoint") != "best"
+            ]
+            moments = Counter((row.subject, row.seed) for row, _ in states)
+            seeds = len({row.seed for row, _ in states}) > 1
             scores = [
                 replace(score, subject=f"{row.subject}, seed {row.seed}" if seeds else row.subject)
-                for row, score in held.items()
+                for row, score in states
                 if moments[row.subject, row.seed] > 1
             ]
             if scores:
@@ -87,55 +145,33 @@ def _metric_curves(table: Table) -> Iterator[str]:
                 yield page.picture(drawn, f"{column.title}, {block.title}")
 
 
-def _of_training(row: Row, score: Score) -> bool:
-    """Whether a score is a point of a curve; that of a chosen best state is none."""
-    selection = score.protocol.get("selection")
-    best = isinstance(selection, Mapping) and selection.get("checkpoint") == "best"
-    return row.images_seen is not None and not best
-
-
-def _classes(table: Table, drawing: bool) -> list[str]:
+def _classes(table: ScoreTable, drawing: bool) -> list[str]:
     """Worst classes and pictures of the newest state of each subject."""
-    newest = [(block, column, row) for block in table.blocks for column, row in _newest(block)]
     parts = []
-    for block, column, row in newest:
-        parts += _worst(column.scores[row], f"{_state(row)}, {block.title}")
+    newest = []
+    for block in table.blocks:
+        for score, row in _newest(block):
+            seen = "" if row.images_seen is None else f" at {row.images_seen:,} images seen"
+            newest.append((score, f"{row.subject}{seen}, {block.title}"))
+    for score, where in newest:
+        if section(score.details, "classes"):
+            ranked = plots.worst_first(score)
+            body = [[Cell(name), Cell(f"{value:.4g}")] for name, value in ranked[:_MOST_CLASSES]]
+            title = f"{score.metric}: worst {len(body)} of {len(ranked)} classes; {where}"
+            parts += [page.heading(title, 3), html_rows(["class", score.metric], body, 1)]
     pictures = (
-        (f"{caption}; {_state(row)}, {block.title}", png)
-        for block, column, row in newest
-        for caption, png in plots.pictures_of(column.scores[row]).items()
+        page.picture(png, f"{caption}; {where}")
+        for score, where in newest
+        for caption, png in plots.pictures_of(score).items()
     )
     drawn = list(islice(pictures, _MOST_PICTURES + 1)) if drawing else []
-    parts += page.figures([page.picture(png, caption) for caption, png in drawn[:_MOST_PICTURES]])
+    parts += page.figures(drawn[:_MOST_PICTURES])
     if len(drawn) > _MOST_PICTURES:
         parts.append(page.paragraph(f"Only the first {_MOST_PICTURES} pictures are drawn."))
     return [page.heading("Behind the scores"), *parts] if parts else []
 
 
-def _state(row: Row) -> str:
-    seen = "" if row.images_seen is None else f" at {row.images_seen:,} images seen"
-    return f"{row.subject}{seen}"
-
-
-def _newest(block: Block) -> Iterator[tuple[Column, Row]]:
+def _newest(block: ScoreBlock) -> Iterator[tuple[Score, ScoreRow]]:
     for column in block.columns:
-        last: dict[str, Row] = {}
-        for row in block.rows:
-            if row in column.scores:
-                last[row.subject] = row
-        yield from ((column, row) for row in last.values())
-
-
-def _worst(score: Score, where: str) -> list[str]:
-    held = score.details.get("classes")
-    if not isinstance(held, Mapping):
-        return []
-    numbers = [(value, str(name)) for name, value in held.items() if isinstance(value, int | float)]
-    ranked = sorted(numbers, key=lambda one: one[0], reverse=score.better == "lower")
-    body = [[Cell(name), Cell(f"{value:.4g}")] for value, name in ranked[:_MOST_CLASSES]]
-    head = f"{score.metric}: worst {len(body)} of {len(numbers)} classes; {where}"
-    return [page.heading(head, 3), page.rows(["class", score.metric], body, 1)]
-
-
-def _of_run(subject: str, run: str, name: str) -> str:
-    return name if subject in (run, name) else f"{name}: {subject}"
+        last = {row.subject: row for row in block.rows if row in column.scores}
+        yield from ((column.scores[row], row) for row in last.values())

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from reacgan.evaluation.protocols import flatten, word
 from reacgan.reports import page, plots
-from reacgan.reports.pictures_part import picture_parts
-from reacgan.reports.record import RunRecord
-from reacgan.reports.text import Cell
+from reacgan.reports.record import PICTURE_NUMBERS, RunRecord, read_json, section
+from reacgan.reports.tables import Cell, html_rows
 
-_MOST_POINTS = 1000
 _TRAINED = {
     "name": "experiment",
     "data.name": "data",
@@ -30,12 +28,16 @@ _TRAINED = {
     "training.precision": "precision",
 }
 _MACHINE = ("reacgan", "torch", "python", "device", "world")
+_OF_PICTURES = (
+    *("images_seen", "weights", "seed", "num", "discriminator_images_seen"),
+    *("reference.name", "reference.split", "reference.images", "training.images"),
+)
 
 
 def run_parts(run: RunRecord, drawing: bool) -> list[str]:
     """What was trained, losses, what detectors saw, samples; HTML."""
     flat = flatten(run.experiment)
-    known = {said: word(flat[key]) for key, said in _TRAINED.items() if flat.get(key) is not None}
+    known = {title: word(flat[key]) for key, title in _TRAINED.items() if flat.get(key) is not None}
     machine = [f"{key} {run.environment[key]}" for key in _MACHINE if key in run.environment]
     if isinstance(flat.get("training.images"), int):
         known["images to see"] = f"{flat['training.images']:,}"
@@ -47,25 +49,50 @@ def run_parts(run: RunRecord, drawing: bool) -> list[str]:
     parts += _events(run)
     samples, pairs = run.path / "samples", run.path / "scores"
     sheets = [*sorted(samples.glob("[0-9]*.png"))[-1:], samples / "real.png"]
-    parts += page.figures([part for one in sheets for part in _sheet(run, one)])
-    for one in sorted(pairs.glob("pairs-*.png")):
-        parts += _sheet(run, one)
+    parts += page.figures([part for path in sheets for part in _sheet(run, path)])
+    for path in sorted(pairs.glob("pairs-*.png")):
+        parts += _sheet(run, path)
     parts += picture_parts(run.path / "pictures")
     return [page.heading(title), *parts] if parts else []
 
 
+def picture_parts(folder: Path) -> list[str]:
+    """Every picture with its caption, what could not be made, and how they were made; HTML."""
+    numbers = read_json(folder / PICTURE_NUMBERS)
+    if numbers is None:
+        return []
+    wide: list[str] = []
+    narrow: list[str] = []
+    pictures = section(numbers, "pictures")
+    for name in pictures:
+        drawn = _drawn(folder, name, section(pictures, name))
+        (narrow if name.startswith("interpolations") else wide).append(drawn)
+    flat = flatten(numbers)
+    known = {key: word(flat[key]) for key in _OF_PICTURES if flat.get(key) is not None}
+    facts = {key.replace("_", " ").replace(".", ", "): value for key, value in known.items()}
+    if extractor := section(numbers, "extractor"):
+        facts["extractor"] = f"{extractor.get('name')} {str(extractor.get('weights'))[:16]}"
+    parts = [page.heading("Pictures", 3), page.facts(facts), *wide[:1]]
+    parts += [*page.figures(narrow), *wide[1:]]
+    skipped = section(numbers, "skipped").items()
+    return parts + [page.note(f"{name}: not made: {reason}") for name, reason in skipped]
+
+
+def _drawn(folder: Path, name: str, facts: Mapping[str, Any]) -> str:
+    path = folder / f"{name}.png"
+    if path.parent != folder or not path.is_file():
+        return page.paragraph(f"The picture {name} is not there any more.")
+    caption = str(facts.get("caption", name))
+    return page.picture_file(path, folder.parent, caption, pixels=facts.get("pixels") is True)
+
+
 def _journal_curves(run: RunRecord) -> list[str]:
-    series: dict[str, list[tuple[float, float]]] = {}
-    step = math.ceil(len(run.journal) / _MOST_POINTS) or 1
-    for line in run.journal[::-1][::step][::-1]:
-        for key, value in line.items():
-            if isinstance(value, int | float) and math.isfinite(value):
-                series.setdefault(key, []).append((line["images_seen"], value))
+    series = run.series()
     parts = []
     for title, prefix in (("discriminator", "d/"), ("generator", "g/")):
-        chosen = {key: points for key, points in series.items() if key.startswith(prefix)}
-        if chosen:
-            parts.append(page.picture(plots.journal_curve(chosen, title), f"{title} losses"))
+        losses = {key: points for key, points in series.items() if key.startswith(prefix)}
+        if losses:
+            parts.append(page.picture(plots.journal_curve(losses, title), f"{title} losses"))
     if "images_per_second" in series:
         speed = {"images per second": series["images_per_second"]}
         drawn = plots.journal_curve(speed, "images per second", from_zero=True)
@@ -74,18 +101,20 @@ def _journal_curves(run: RunRecord) -> list[str]:
 
 
 def _events(run: RunRecord) -> list[str]:
-    if not run.events:
-        return []
+    """What detectors saw."""
     body = []
-    for line in run.events:
-        held = line["event"]
-        more = {key: one for key, one in line.items() if key not in ("images_seen", "event")}
-        more |= held if isinstance(held, Mapping) else {"kind": held}
-        kind = word(more.pop("kind", "event")).replace("_", " ")
-        told = "; ".join(f"{key} {word(one)}" for key, one in flatten(more).items())
-        body.append([Cell(f"{line['images_seen']:,}"), Cell(kind), Cell(told)])
+    for line in run.journal:
+        if "event" in line:
+            event = line["event"]
+            more = {
+                key: value for key, value in line.items() if key not in ("images_seen", "event")
+            }
+            more |= event if isinstance(event, Mapping) else {"kind": event}
+            kind = word(more.pop("kind", "event")).replace("_", " ")
+            words = "; ".join(f"{key} {word(value)}" for key, value in flatten(more).items())
+            body.append([Cell(f"{line['images_seen']:,}"), Cell(kind), Cell(words)])
     head = ["images seen", "what", "more"]
-    return [page.heading("What detectors saw", 3), page.rows(head, body, 0)]
+    return [page.heading("What detectors saw", 3), html_rows(head, body, 0)] if body else []
 
 
 def _sheet(run: RunRecord, path: Path) -> list[str]:
@@ -102,8 +131,8 @@ def _caption(stem: str) -> str:
     if not stem.startswith("pairs-"):
         return f"generated images at {int(stem):,} images seen" if stem.isdecimal() else stem
     at = f" at {int(last):,} images seen" if re.fullmatch(r"[0-9]{12,}", last) else ""
-    told = f" of {(name if at else stem).removeprefix('pairs-')}"
+    subject = (name if at else stem).removeprefix("pairs-")
     return (
-        f"closest pairs{told}{at}: generated images above the training images nearest to them; "
-        "ordinary unless memorised_share is above chance"
+        f"closest pairs of {subject}{at}: generated images above the training images nearest to "
+        "them; ordinary unless memorised_share is above chance"
     )

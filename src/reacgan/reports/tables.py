@@ -1,36 +1,267 @@
-"""Tables of scores in which no column holds two protocols."""
+"""Tables of cells for a terminal, Markdown and HTML; tables of scores that never mix protocols."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
 
 from reacgan.config import ConfigError
-from reacgan.evaluation.protocols import flatten, name_of, word
-from reacgan.evaluation.scores import Score, canonical, comparable
-from reacgan.reports.blocks import Block, Column, Row, settings_of
-from reacgan.reports.text import aligned, markdown_rows, one_line, safe
+from reacgan.evaluation.protocols import (
+    PROTOCOLS,
+    describe,
+    describe_settings,
+    flatten,
+    name_of,
+    word,
+)
+from reacgan.evaluation.scores import Score, canonical, comparable, protocol_id
+from reacgan.reports.record import section
+from reacgan.reports.text import escape, one_line, safe
 
-_ARROWS = {"lower": "↓", "higher": "↑", "neither": ""}
+ARROWS: Mapping[str, str] = {"lower": "↓", "higher": "↑", "neither": ""}
+TINY = 1e-3
+"""Below it, a number has three significant digits."""
+
+_DIGITS = 4
+_MOST_COLUMNS = 9
+_FEW_ROWS = 5
 _ABSENT = "absent"
 
 
+class Cell(NamedTuple):
+    """The text of a cell, and whether it is the best of its column."""
+
+    text: str
+    best: bool = False
+
+
+def aligned(head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
+    """Lines with columns aligned: numbers right, all else left; the best with a star."""
+    columns = []
+    for title, cells in zip(
+        head, zip(*rows, strict=True) if rows else [()] * len(head), strict=True
+    ):
+        star = any(cell.best for cell in cells)
+        texts = [one_line(cell.text) + ("*" if cell.best else " " * star) for cell in cells]
+        flush = all(not text.strip() or text.lstrip("-")[:1].isdigit() for text in texts)
+        texts.insert(0, one_line(title))
+        width = max(map(len, texts))
+        columns.append([text.rjust(width) if flush else text.ljust(width) for text in texts])
+    return ["  ".join(line).rstrip() for line in zip(*columns, strict=True)]
+
+
+def markdown_rows(head: Sequence[str], rows: Sequence[Sequence[Cell]], numbers: int) -> list[str]:
+    """A table in Markdown whose last ``numbers`` columns are flush right; the best in bold."""
+    lines = [[safe(text) for text in head], ["---"] * (len(head) - numbers) + ["---:"] * numbers]
+    for row in rows:
+        lines.append([f"**{safe(cell.text)}**" if cell.best else safe(cell.text) for cell in row])
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def html_rows(head: Sequence[str], rows: Sequence[Sequence[Cell]], numbers: int) -> str:
+    """The same in HTML."""
+    kinds = [""] * (len(head) - numbers) + ["number"] * numbers
+    top = "".join(
+        f"<th{_class(kind)}>{escape(text)}</th>" for kind, text in zip(kinds, head, strict=True)
+    )
+    lines = (
+        "".join(
+            f"<td{_class(kind, 'best' * cell.best)}>{escape(cell.text)}</td>"
+            for kind, cell in zip(kinds, row, strict=True)
+        )
+        for row in rows
+    )
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f'<div class="wide"><table><tr>{top}</tr>{body}</table></div>'
+
+
+def _class(*kinds: str) -> str:
+    names = " ".join(filter(None, kinds))
+    return f' class="{names}"' if names else ""
+
+
+def with_arrow(title: str, better: str) -> str:
+    """``fid ↓``."""
+    return f"{title} {ARROWS.get(better, '')}".strip()
+
+
+def interval(score: Score, number: Callable[[float], str]) -> str:
+    """``0.70 to 0.75``, or nothing."""
+    if score.low is None or score.high is None:
+        return ""
+    return f"{number(score.low)} to {number(score.high)}"
+
+
+def owners_of(texts: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Notes or warnings, each once, with all that it belongs to.
+
+    Args:
+        texts: pairs of a text and its owner.
+    """
+    owners: dict[str, dict[str, None]] = {}
+    for text, owner in texts:
+        owners.setdefault(text, {})[owner] = None
+    return {text: list(names) for text, names in owners.items()}
+
+
+class ScoreRow(NamedTuple):
+    """What was scored."""
+
+    subject: str
+    images_seen: int | None
+    seed: int | None
+
+
 @dataclass(frozen=True)
-class Table:
+class ScoreColumn:
+    """Scores of one metric under one protocol, by row; of several for one row the newest."""
+
+    metric: str
+    title: str
+    """Metric, settings where two columns differ in them, and which way is better."""
+    scores: Mapping[ScoreRow, Score]
+
+    @cached_property
+    def best(self) -> frozenset[ScoreRow]:
+        """Rows with the best value, where values differ and there is a better way."""
+        better = {score.better for score in self.scores.values()}
+        if better not in ({"lower"}, {"higher"}):
+            return frozenset()
+        choose = min if better == {"lower"} else max
+        value = choose(score.value for score in self.scores.values())
+        rows = frozenset(row for row, score in self.scores.items() if score.value == value)
+        return rows if len(rows) < len(self.scores) else frozenset()
+
+    def cell(self, row: ScoreRow) -> str:
+        """``12.34 [11.90, 12.78]``, or nothing."""
+        score = self.scores.get(row)
+        if score is None:
+            return ""
+        text = self.number(score.value)
+        if score.low is None and score.high is None:
+            return text
+        ends = ("…" if end is None else self.number(end) for end in (score.low, score.high))
+        return f"{text} [{', '.join(ends)}]"
+
+    def number(self, value: float) -> str:
+        """With as many digits as the column needs."""
+        if isinstance(value, int):
+            return f"{value:,}"
+        return f"{value:.3g}" if abs(value) < TINY else f"{value:,.{self._decimals}f}"
+
+    @cached_property
+    def _decimals(self) -> int:
+        """Four digits of the largest value, one more where the smallest needs it."""
+        sizes = [abs(score.value) for score in self.scores.values() if abs(score.value) >= TINY]
+        if not sizes:
+            return 0
+        large, small = (
+            max(0, _DIGITS - 1 - math.floor(math.log10(end(sizes)))) for end in (max, min)
+        )
+        return min(small, large + 1)
+
+
+@dataclass(frozen=True)
+class ScoreBlock:
+    """Scores of one protocol, which several metrics share but for their own settings."""
+
+    protocol: Mapping[str, Any]
+    """What the scores have in common; seeds are in the rows."""
+    name: str | None
+    """Of a published protocol."""
+    columns: tuple[ScoreColumn, ...]
+    notes: tuple[str, ...] = ()
+    """Of the scores, each once, with what it belongs to."""
+    warnings: tuple[str, ...] = ()
+    """Likewise; they stand above the values."""
+
+    @cached_property
+    def rows(self) -> tuple[ScoreRow, ...]:
+        """In the order in which the scores came, states of one subject by images seen."""
+        rows = dict.fromkeys(row for column in self.columns for row in column.scores)
+        subjects = [*dict.fromkeys(row.subject for row in rows)]
+
+        def order(row: ScoreRow) -> tuple[int, int, int]:
+            return subjects.index(row.subject), row.images_seen or 0, row.seed or 0
+
+        return tuple(sorted(rows, key=order))
+
+    @property
+    def title(self) -> str:
+        """The protocol's name, or in a few words what it is; then its digest."""
+        words = f"protocol {self.name}" if self.name else _phrase(self.protocol)
+        return f"{words} [{protocol_id(self.protocol)}]"
+
+    @property
+    def lines(self) -> list[str]:
+        """The protocol in words."""
+        named = [PROTOCOLS[self.name].description] if self.name else []
+        settings = owners_of(
+            (describe_settings(settings_of(next(iter(column.scores.values())))), column.metric)
+            for column in self.columns
+        )
+        own = [f"{', '.join(metrics)}: {words}" for words, metrics in settings.items() if words]
+        return [*named, *describe(self.protocol), *own]
+
+    @property
+    def numbers(self) -> int:
+        """How many of :meth:`head`'s columns hold numbers; the last ones."""
+        return len(self.rows) if self._turned else len(self.columns)
+
+    def head(self) -> list[str]:
+        """Titles of :meth:`body`'s columns."""
+        if self._turned:
+            return ["score", *map(", ".join, zip(*self._labels().values(), strict=True))]
+        return [*self._labels(), *(column.title for column in self.columns)]
+
+    def body(self) -> list[list[Cell]]:
+        """A line of cells a row; a line a score where there are many scores of few rows."""
+        values = [
+            [Cell(column.cell(row), row in column.best) for row in self.rows]
+            for column in self.columns
+        ]
+        if self._turned:
+            return [
+                [Cell(column.title), *cells]
+                for column, cells in zip(self.columns, values, strict=True)
+            ]
+        labels = [[Cell(text) for text in texts] for texts in self._labels().values()]
+        return [list(cells) for cells in zip(*labels, *values, strict=True)]
+
+    @property
+    def _turned(self) -> bool:
+        return len(self.columns) > _MOST_COLUMNS and len(self.rows) <= _FEW_ROWS
+
+    def _labels(self) -> dict[str, list[str]]:
+        """What tells rows apart: a text for each of them, by title."""
+        seen = [row.images_seen for row in self.rows]
+        seeds = [row.seed for row in self.rows]
+        labels = {"subject": [row.subject for row in self.rows]}
+        if any(count is not None for count in seen):
+            labels["images seen"] = ["" if count is None else f"{count:,}" for count in seen]
+        if len(set(seeds)) > 1:
+            labels["seed"] = ["" if seed is None else str(seed) for seed in seeds]
+        return labels
+
+
+@dataclass(frozen=True)
+class ScoreTable:
     """Blocks of comparable scores; print one, or take :meth:`markdown`."""
 
-    blocks: tuple[Block, ...] = field(default=())
+    blocks: tuple[ScoreBlock, ...] = ()
 
     def differences(self) -> list[str]:
         """What keeps the blocks apart, in words; each against the first."""
-        said = []
+        lines = []
         for block in self.blocks[1:]:
             first = self.blocks[0]
             facts = _differing([first.protocol, block.protocol])
-            told = "; ".join(f"{key} {values[1]}, not {values[0]}" for key, values in facts)
-            said.append(f"{block.title} is not comparable with {first.title}: {told}")
-        return said
+            words = "; ".join(f"{key} {values[1]}, not {values[0]}" for key, values in facts)
+            lines.append(f"{block.title} is not comparable with {first.title}: {words}")
+        return lines
 
     def __str__(self) -> str:
         parts = []
@@ -56,12 +287,12 @@ class Table:
         return "\n\n".join([*parts, *map(safe, self.differences())]) + "\n"
 
 
-def score_table(scores: Sequence[Score]) -> Table:
+def score_table(scores: Sequence[Score]) -> ScoreTable:
     """Sort scores into blocks by protocol and columns by metric; every score is in just one."""
     groups: dict[str, list[Score]] = {}
     for score in scores:
-        groups.setdefault(canonical(_shared(score)), []).append(score)
-    return Table(tuple(_block(group) for group in groups.values()))
+        groups.setdefault(canonical(shared_protocol(score)), []).append(score)
+    return ScoreTable(tuple(_block(group) for group in groups.values()))
 
 
 def require_same_protocol(scores: Sequence[Score]) -> None:
@@ -93,73 +324,83 @@ def column(scores: Sequence[Score], metric: str) -> list[Score]:
     return chosen
 
 
-def _shared(score: Score) -> dict[str, Any]:
-    return {key: held for key, held in comparable(score.protocol).items() if key != "metric"}
+def shared_protocol(score: Score) -> dict[str, Any]:
+    """What all metrics of one pass have in common."""
+    facts = comparable(score.protocol)
+    facts.pop("metric", None)
+    return facts
 
 
-def _block(group: Sequence[Score]) -> Block:
-    shared = _shared(group[0])
+def settings_of(score: Score) -> Mapping[str, Any]:
+    """The part of a protocol that is the metric's own."""
+    settings = comparable(score.protocol).get("metric", {})
+    return settings if isinstance(settings, Mapping) else {"settings": settings}
+
+
+def _block(group: Sequence[Score]) -> ScoreBlock:
+    shared = shared_protocol(group[0])
     name = name_of(shared)
-    found: dict[str, dict[str, dict[Row, Score]]] = {}
+    by_metric: dict[str, dict[str, dict[ScoreRow, Score]]] = {}
     for score in group:
-        row = Row(score.subject, score.images_seen, _seed(score))
+        seed = section(score.protocol, "fake").get("seed")
+        row = ScoreRow(score.subject, score.images_seen, seed if isinstance(seed, int) else None)
         settings = canonical(settings_of(score))
-        held = found.setdefault(score.metric, {}).setdefault(settings, {})
-        if row not in held or score.time >= held[row].time:
-            held[row] = score
+        rows = by_metric.setdefault(score.metric, {}).setdefault(settings, {})
+        if row not in rows or score.time >= rows[row].time:
+            rows[row] = score
     columns = []
-    for metric, alike in found.items():
-        firsts = [next(iter(held.values())) for held in alike.values()]
-        for one, held in zip(firsts, alike.values(), strict=True):
-            told = _told_apart(one, firsts)
-            if name and name_of(one.protocol) is None:
-                told += f" (not as in {name})"
-            title = f"{metric}{told} {_ARROWS.get(one.better, '')}".strip()
-            columns.append(Column(metric, title, held))
-    return Block(shared, name, tuple(columns), _notes(columns), _warnings(group))
-
-
-def _notes(columns: Sequence[Column]) -> tuple[str, ...]:
-    """Each note once, with the metrics that it belongs to."""
-    notes: dict[str, dict[str, None]] = {}
-    for one in columns:
-        for row, score in one.scores.items():
-            for note in score.notes:
-                notes.setdefault(note, {})[f"{row.subject} {one.metric}".strip()] = None
-    return tuple(f"{', '.join(where)}: {note}" for note, where in notes.items())
-
-
-def _warnings(group: Sequence[Score]) -> tuple[str, ...]:
-    """Each once, with the subjects that it belongs to."""
-    told: dict[str, dict[str, None]] = {}
-    for score in group:
-        for text in score.warnings:
-            told.setdefault(text, {})[score.subject] = None
-    return tuple(
-        f"{', '.join(filter(None, where)) or 'images'}: {text}" for text, where in told.items()
+    for metric, by_settings in by_metric.items():
+        firsts = [next(iter(rows.values())) for rows in by_settings.values()]
+        facts = _differing([settings_of(score) for score in firsts])
+        for score, rows in zip(firsts, by_settings.values(), strict=True):
+            own = flatten(settings_of(score))
+            words = ", ".join(f"{key} {word(own.get(key, _ABSENT))}" for key, _ in facts)
+            title = f"{metric} ({words})" if words else metric
+            if name and name_of(score.protocol) is None:
+                title += f" (not as in {name})"
+            columns.append(ScoreColumn(metric, with_arrow(title, score.better), rows))
+    notes = owners_of(
+        (note, f"{row.subject} {of_metric.metric}".strip())
+        for of_metric in columns
+        for row, score in of_metric.scores.items()
+        for note in score.notes
+    )
+    warnings = owners_of((text, score.subject) for score in group for text in score.warnings)
+    return ScoreBlock(
+        shared,
+        name,
+        tuple(columns),
+        tuple(f"{', '.join(owners)}: {note}" for note, owners in notes.items()),
+        tuple(
+            f"{', '.join(filter(None, owners)) or 'images'}: {text}"
+            for text, owners in warnings.items()
+        ),
     )
 
 
-def _seed(score: Score) -> int | None:
-    fake = score.protocol.get("fake")
-    seed = fake.get("seed") if isinstance(fake, Mapping) else None
-    return seed if isinstance(seed, int) else None
-
-
-def _told_apart(score: Score, alike: Sequence[Score]) -> str:
-    """The settings in which columns of one metric differ: `` (k 3)``."""
-    facts = _differing([settings_of(one) for one in alike])
-    own = flatten(settings_of(score))
-    told = [f"{key} {word(own.get(key, _ABSENT))}" for key, _ in facts]
-    return f" ({', '.join(told)})" if told else ""
+def _phrase(protocol: Mapping[str, Any]) -> str:
+    fake, reference, extractor, selection = (
+        section(protocol, key) for key in ("fake", "reference", "extractor", "selection")
+    )
+    count, split = fake.get("images"), reference.get("split")
+    part = "" if reference.get("part") in (None, "whole") else "part of the "
+    state = str(selection.get("checkpoint"))
+    words = [
+        f"{count:,} fakes" if isinstance(count, int) else "",
+        f"{part}{split} split" if split else "",
+        str(extractor.get("name") or ""),
+        {"best": "best state", "each": "states during training"}.get(state, ""),
+    ]
+    return ", ".join(filter(None, words)) or "protocol"
 
 
 def _differing(protocols: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
     """Facts that are not the same in all, with the different values in their order."""
     flat = [flatten(protocol) for protocol in protocols]
     facts = []
-    for key in dict.fromkeys(key for one in flat for key in one):
-        values = {canonical(one.get(key, _ABSENT)): word(one.get(key, _ABSENT)) for one in flat}
-        if len(values) > 1:
-            facts.append((key, list(values.values())))
+    for key in dict.fromkeys(key for protocol in flat for key in protocol):
+        values = [protocol.get(key, _ABSENT) for protocol in flat]
+        different = {canonical(value): word(value) for value in values}
+        if len(different) > 1:
+            facts.append((key, list(different.values())))
     return facts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -19,45 +19,36 @@ from reacgan.tensors import read_tensors
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What one look said."""
+class CheckResult:
+    """What a check says."""
 
-    what: str
-    good: bool
-    told: str
+    name: str
+    passed: bool
+    message: str
 
 
-def check(model: str | Path) -> list[Finding]:
-    """Look at a model folder, or at that of a name: files, digests, networks, samples, card.
+def check(model: str | Path) -> list[CheckResult]:
+    """Check a model folder, or that of a name: files, digests, networks, samples, card.
 
     Raises:
         ConfigError: there is no model.
     """
     folder = model_folder(hub.locate(model))
-    looks: dict[str, Callable[[Path], str]] = {
-        "files": _files,
-        "digests": _digests,
-        "generator": _generator,
-        "discriminator": _discriminator,
-        "samples": _samples,
-        "card": _card,
-    }
-    return [_look(what, look, folder) for what, look in looks.items()]
-
-
-def _look(what: str, look: Callable[[Path], str], folder: Path) -> Finding:
-    try:
-        return Finding(what, True, look(folder))
-    except (ConfigError, OSError, SafetensorError, UnicodeDecodeError) as error:
-        return Finding(what, False, str(error))
+    results = []
+    for name, run in _CHECKS.items():
+        try:
+            results.append(CheckResult(name, True, run(folder)))
+        except (ConfigError, OSError, SafetensorError, UnicodeDecodeError) as error:
+            results.append(CheckResult(name, False, str(error)))
+    return results
 
 
 def _files(folder: Path) -> str:
-    names = sorted(one.name for one in folder.iterdir())
-    foreign = [one for one in names if not any(fnmatch(one, kind) for kind in KINDS)]
+    sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
+    foreign = [name for name in sizes if not any(fnmatch(name, kind) for kind in KINDS)]
     if foreign:
         raise ConfigError(f"not of a kind that is shared: {', '.join(foreign)}; delete them")
-    return f"{len(names)}, {sum(one.stat().st_size for one in folder.iterdir()):,} bytes"
+    return f"{len(sizes)}, {sum(sizes.values()):,} bytes"
 
 
 def _digests(folder: Path) -> str:
@@ -85,10 +76,10 @@ def _samples(folder: Path) -> str:
     model = hub.load(folder, device="cpu")
     model.generator.float()
     largest, share = samples.difference(model, read_tensors(file))
-    told = f"differ by at most {largest} of 255 in {share:.2%} of pixel values"
+    message = f"differ by at most {largest} of 255 in {share:.2%} of pixel values"
     if largest > samples.TOLERANCE:
-        raise ConfigError(f"{told}; allowed: {samples.TOLERANCE}")
-    return f"{told} (allowed: {samples.TOLERANCE})"
+        raise ConfigError(f"{message}; allowed: {samples.TOLERANCE}")
+    return f"{message} (allowed: {samples.TOLERANCE})"
 
 
 def _card(folder: Path) -> str:
@@ -98,3 +89,13 @@ def _card(folder: Path) -> str:
             f"lacks {', '.join(lacking)}; `reacgan weights publish` writes a whole one"
         )
     return "complete"
+
+
+_CHECKS: Mapping[str, Callable[[Path], str]] = {
+    "files": _files,
+    "digests": _digests,
+    "generator": _generator,
+    "discriminator": _discriminator,
+    "samples": _samples,
+    "card": _card,
+}

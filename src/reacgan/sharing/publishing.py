@@ -18,7 +18,6 @@ from reacgan.hub.licence_names import licence_of
 from reacgan.hub.models import Stored, stored
 from reacgan.models import Discriminator
 from reacgan.models.trained import TrainedGenerator
-from reacgan.reports.record import RunRecord
 from reacgan.sampling import class_sheet
 from reacgan.sharing import samples
 from reacgan.sharing.card import full_card, section_of, training_section
@@ -64,22 +63,25 @@ def publish(
         raise ConfigError(f"name is {name!r}; allowed: letters, digits, and . _ -")
     if licence is not None:
         licence_of(licence)
-    place = hub.locate(run)
-    record = record_of(place)
-    model = as_stored(hub.load(place, device="cpu"), dtype)
-    if scores is None or isinstance(scores, str | Path):
-        scores = _read(path_of(scores) if scores is not None else record.path / SCORES, scores)
+    location = hub.locate(run)
+    record = record_of(location)
+    model = hub.load(location, device="cpu")
+    seen = model.images_seen
     curve = loss_curve(record)
-    return _written(
+    states = hub.list_states(record.path)
+    return _write(
         model,
         folder,
         name=name,
         dtype=dtype,
         licence=licence,
-        scores=scores_of(scores, model.images_seen),
-        discriminator=_discriminator(record, model.images_seen),
+        scores=_read(scores, record.path),
+        # The run keeps the discriminator of its newest states alone.
+        discriminator=hub.load_discriminator(record.path, device="cpu").float()
+        if states and states[-1] == seen
+        else None,
         curve=curve,
-        training=training_section(record, model.images_seen, curve=curve is not None),
+        training=training_section(record, seen, curve=curve is not None),
     )
 
 
@@ -110,58 +112,55 @@ def renew(
     training = section_of((source / "README.md").read_text(encoding="utf-8"), "Training")
     if not training or "name" not in config:
         raise ConfigError(f"{source}: no published folder (its card does not tell of its training)")
-    dtype: Stored = config.get("dtype", "float32")
-    model = as_stored(hub.load(source, device="cpu"), dtype)
-    if scores is None or isinstance(scores, str | Path):
-        scores = _read(path_of(scores) if scores is not None else source / SCORES, scores)
-    shown = (source / CURVE).read_bytes() if (source / CURVE).exists() else None
-    judged = config.get("discriminator_sha256") is not None
-    return _written(
-        model,
+    has_discriminator = config.get("discriminator_sha256") is not None
+    return _write(
+        hub.load(source, device="cpu"),
         folder,
         name=config["name"],
-        dtype=dtype,
+        dtype=config.get("dtype", "float32"),
         licence=licence,
-        scores=scores_of(scores, model.images_seen),
-        discriminator=hub.load_discriminator(source, device="cpu") if judged else None,
-        curve=shown,
+        scores=_read(scores, source),
+        discriminator=hub.load_discriminator(source, device="cpu") if has_discriminator else None,
+        curve=(source / CURVE).read_bytes() if (source / CURVE).exists() else None,
         training=training,
     )
 
 
-def _written(
+def _write(
     model: TrainedGenerator,
     folder: str | Path,
     *,
     name: str,
     dtype: Stored,
     licence: str | None,
-    scores: list[Score],
+    scores: Sequence[Score],
     discriminator: Discriminator | None,
     curve: bytes | None,
     training: str,
 ) -> Path:
     """The folder with card, sheet, samples and digests."""
+    model = as_stored(model, dtype)
+    scores = scores_of(scores, model.images_seen)
     sheet = io.BytesIO()
     class_sheet(model.generator, model.class_names).save(sheet, format="PNG")
-    beside: dict[str, str | bytes] = {
+    card = full_card(model, training, scores, name=name, dtype=dtype, licence=licence)
+    files: dict[str, str | bytes] = {
         SHEET: sheet.getvalue(),
         samples.FILE: packed(samples.fixed_samples(model)),
     }
     if curve is not None:
-        beside[CURVE] = curve
+        files[CURVE] = curve
     if scores:
-        beside[SCORES] = "".join(score.to_line() + "\n" for score in scores)
-    text = full_card(model, training, scores, name=name, dtype=dtype, licence=licence)
+        files[SCORES] = "".join(score.to_line() + "\n" for score in scores)
     return hub.save(
         model,
         folder,
-        beside={**beside, "README.md": text},
+        beside={**files, "README.md": card},
         dtype=dtype,
         discriminator=discriminator,
         facts={
             "name": name,
-            "files": {one: _digest(held) for one, held in beside.items()},
+            "files": {file: _digest(content) for file, content in files.items()},
             "samples": {"file": samples.FILE, "tolerance": samples.TOLERANCE},
         },
     )
@@ -175,20 +174,16 @@ def as_stored(model: TrainedGenerator, dtype: Stored) -> TrainedGenerator:
     return replace(model, generator=generator, experiment=experiment)
 
 
-def _read(file: Path, named: str | Path | None) -> list[Score]:
-    if named is not None and not file.is_file():
+def _read(scores: str | Path | Sequence[Score] | None, folder: Path) -> Sequence[Score]:
+    """Those of a file or those handed in; by default those of the folder."""
+    if scores is not None and not isinstance(scores, str | Path):
+        return scores
+    file = folder / SCORES if scores is None else path_of(scores)
+    if scores is not None and not file.is_file():
         raise ConfigError(f"{file}: no such file; give the scores.jsonl of `reacgan evaluate`")
     return read_scores(file)
 
 
-def _discriminator(record: RunRecord, images_seen: int) -> Discriminator | None:
-    """That of the very state, which the run keeps as its newest, or none."""
-    states = hub.list_states(record.path)
-    if not states or states[-1] != images_seen:
-        return None
-    return hub.load_discriminator(record.path, device="cpu").float()
-
-
 def _digest(content: str | bytes) -> str:
-    held = content if isinstance(content, bytes) else content.encode(errors="replace")
-    return hashlib.sha256(held).hexdigest()
+    data = content if isinstance(content, bytes) else content.encode(errors="replace")
+    return hashlib.sha256(data).hexdigest()

@@ -33,29 +33,25 @@ def fixed_samples(model: TrainedGenerator) -> dict[str, Tensor]:
     classes = len(model.class_names)
     seeds = torch.arange(COUNT)
     labels = seeds % classes if classes <= COUNT else seeds * classes // COUNT
-    images = generate(
-        model.generator,
-        latents_for(seeds.tolist(), model.latent_dim),
-        labels,
-        seeds=seeds.tolist(),
-        class_names=model.class_names,
-    )
+    z, names = latents_for(seeds.tolist(), model.latent_dim), model.class_names
+    images = generate(model.generator, z, labels, seeds=seeds.tolist(), class_names=names)
     return {"images": images, "labels": labels, "seeds": seeds}
 
 
-def difference(model: TrainedGenerator, kept: dict[str, Tensor]) -> tuple[int, float]:
-    """The largest difference of a pixel from what was kept, of 255, and the share that differ at all.
+def difference(model: TrainedGenerator, recorded: dict[str, Tensor]) -> tuple[int, float]:
+    """The largest difference of a pixel from the recorded samples, of 255; the share that differ.
 
     Raises:
-        ConfigError: what was kept is not of this model.
+        ConfigError: the recorded samples are not of this model.
     """
     made = fixed_samples(model)
-    if kept.keys() != made.keys() or any(
-        kept[name].shape != made[name].shape or kept[name].dtype != made[name].dtype
-        for name in made
-    ):
+
+    def shapes(tensors: dict[str, Tensor]) -> dict[str, object]:
+        return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+
+    if shapes(recorded) != shapes(made):
         raise ConfigError(f"{FILE} does not hold the samples of this model")
-    if any(not torch.equal(kept[name], made[name]) for name in ("labels", "seeds")):
+    if any(not torch.equal(recorded[name], made[name]) for name in ("labels", "seeds")):
         raise ConfigError(f"{FILE} holds other classes or seeds than this version makes")
-    apart = (made["images"].int() - kept["images"].int()).abs()
+    apart = (made["images"].int() - recorded["images"].int()).abs()
     return int(apart.max()), float((apart > 0).float().mean())

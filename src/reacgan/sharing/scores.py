@@ -1,19 +1,34 @@
-"""Scores in a card: with their whole protocol, beside those of real images, and how to repeat them."""
+"""Scores in a card: with their whole protocol, beside those of real images, and how to repeat them.
+
+As Markdown, and as ``model-index``, which the Hugging Face hub reads from a card's metadata.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reacgan.config import DataConfig
 from reacgan.evaluation.protocols import describe, describe_settings
 from reacgan.evaluation.scores import Score, canonical, comparable, protocol_id
-from reacgan.reports.text import Cell, markdown_rows, safe
+from reacgan.hub.licences import terms_of
+from reacgan.reports.record import section
+from reacgan.reports.tables import (
+    Cell,
+    interval,
+    markdown_rows,
+    owners_of,
+    shared_protocol,
+    with_arrow,
+)
+from reacgan.reports.text import safe
 from reacgan.sharing.record import without_paths
 
-_ARROWS = {"lower": "↓", "higher": "↑", "neither": ""}
+TASK = "unconditional-image-generation"
+_STANDARD = "inception"
 _EMBEDDED = ("digits", "glyphs")
 
 
@@ -24,52 +39,105 @@ def scores_of(scores: Sequence[Score], images_seen: int) -> list[Score]:
     """
     newest: dict[str, Score] = {}
     for score in scores:
-        if score.images_seen == images_seen or is_real(score):
-            if _part(score, "selection").get("checkpoint") != "each":
-                told = [score.metric, is_real(score), _part(score, "fake").get("seed")]
-                key = canonical([*told, comparable(score.protocol)])
-                if key not in newest or score.time >= newest[key].time:
-                    newest[key] = score
-    kept = (without_paths(json.loads(score.to_line())) for score in newest.values())
-    return [Score.from_line(json.dumps(held)) for held in kept]
+        chosen = section(score.protocol, "selection").get("checkpoint") == "each"
+        if (score.images_seen == images_seen or is_real(score)) and not chosen:
+            seed = section(score.protocol, "fake").get("seed")
+            key = canonical([score.metric, is_real(score), seed, comparable(score.protocol)])
+            if key not in newest or score.time >= newest[key].time:
+                newest[key] = score
+    plain = (without_paths(json.loads(score.to_line())) for score in newest.values())
+    return [Score.from_line(json.dumps(fields)) for fields in plain]
 
 
 def is_real(score: Score) -> bool:
-    """Whether it is of real images in the place of generated ones."""
+    """Whether it is of real images instead of generated ones."""
     return score.images_seen is None and score.subject.startswith("real images")
 
 
 def real_beside(score: Score, scores: Sequence[Score]) -> Score | None:
     """The same metric of real images: with the same extractor, reference and count."""
-    for other in scores:
-        if is_real(other) and other.metric == score.metric:
-            same = all(
-                _plain(other, key) == _plain(score, key)
-                for key in ("extractor", "reference", "metric")
-            )
-            if same and _part(other, "fake").get("images") == _part(score, "fake").get("images"):
-                return other
-    return None
+
+    def facts(measured: Score) -> list[Any]:
+        protocol = comparable(measured.protocol)
+        images = section(measured.protocol, "fake").get("images")
+        return [measured.metric, images, *map(protocol.get, ("extractor", "reference", "metric"))]
+
+    alike = (other for other in scores if is_real(other) and facts(other) == facts(score))
+    return next(alike, None)
 
 
-def scores_section(scores: Sequence[Score], name: str, data: DataConfig) -> str:
-    """Tables by protocol, as Markdown."""
+def number(value: float) -> str:
+    """Four digits."""
+    return f"{value:.4g}"
+
+
+def _by_protocol(scores: Iterable[Score]) -> list[list[Score]]:
+    """Scores of generated images."""
     groups: dict[str, list[Score]] = {}
     for score in scores:
         if not is_real(score):
             groups.setdefault(canonical(shared_protocol(score)), []).append(score)
-    return "\n\n".join(_block(group, scores, name, data) for group in groups.values())
+    return list(groups.values())
+
+
+def scores_section(scores: Sequence[Score], name: str, data: DataConfig) -> str:
+    """Tables by protocol, as Markdown."""
+    return "\n\n".join(_table(group, scores, name, data) for group in _by_protocol(scores))
+
+
+def _table(group: list[Score], scores: Sequence[Score], name: str, data: DataConfig) -> str:
+    beside = [real_beside(score, scores) for score in group]
+    real = any(beside)
+    rows = []
+    for score, other in zip(group, beside, strict=True):
+        cells = [
+            with_arrow(score.metric, score.better),
+            number(score.value),
+            interval(score, number),
+            *([number(other.value) if other else ""] if real else []),
+            describe_settings(section(score.protocol, "metric")),
+        ]
+        rows.append([*map(Cell, cells)])
+    head = ["score", "value", "interval", *(["real images"] if real else []), "settings"]
+    first = group[0]
+    shared = shared_protocol(first)
+    software = section(first.protocol, "software").items()
+    facts = [
+        *describe(shared),
+        f"seed {section(first.protocol, 'fake').get('seed', 'unknown')}",
+        "with " + ", ".join(f"{key} {value}" for key, value in software),
+    ]
+    notes = owners_of((note, score.metric) for score in group for note in score.notes)
+    lines = [
+        f"Protocol `{protocol_id(shared)}`:",
+        "",
+        *(f"- {safe(fact)}" for fact in facts),
+        "",
+        *markdown_rows(head, rows, 0),
+        "",
+        *(f"- {', '.join(metrics)}: {safe(note)}" for note, metrics in notes.items()),
+    ]
+    command = evaluate_command(first, name, data, real=real)
+    return "\n".join([*lines, "", "To measure it again:", "", "```", command, "```"])
 
 
 def evaluate_command(score: Score, name: str, data: DataConfig, *, real: bool) -> str:
-    """The one command that measures it again."""
-    fake, reference, generator = (_part(score, key) for key in ("fake", "reference", "generator"))
+    """The command that measures it again."""
+    extractor, fake, reference, generator = (
+        section(score.protocol, key) for key in ("extractor", "fake", "reference", "generator")
+    )
     chain = generator.get("langevin") or {}
     words = ["reacgan", "evaluate", name]
     if data.name not in _EMBEDDED:
-        words += ["--reference", "IMAGES", *_resolution(reference)]
+        words += ["--reference", "IMAGES"]
+        size = reference.get("size")
+        if isinstance(size, list | tuple) and len(size) == 2:  # files may have another size
+            words += [
+                "--resolution",
+                str(size[1]) if size[0] == size[1] else f"{size[0]}x{size[1]}",
+            ]
     options = {
-        "extractor": (_part(score, "extractor").get("name"), "inception"),
+        "extractor": (extractor.get("name"), _STANDARD),
         "num": (fake.get("images"), reference.get("images")),
         "labels": (fake.get("labels"), "reference"),
         "seed": (fake.get("seed"), 0),
@@ -88,68 +156,58 @@ def evaluate_command(score: Score, name: str, data: DataConfig, *, real: bool) -
     return shlex.join([*words, *(["--real"] if real else [])])
 
 
-def _resolution(reference: Mapping[str, Any]) -> list[str]:
-    """The size that the reference had, which may lie there in another one."""
-    size = reference.get("size")
-    if not isinstance(size, list | tuple) or len(size) != 2:
-        return []
-    height, width = size
-    return ["--resolution", str(width) if height == width else f"{height}x{width}"]
+def model_index(scores: Sequence[Score], name: str, data: DataConfig) -> list[dict[str, Any]]:
+    """Scores by protocol; empty where there is none.
+
+    A metric is called by its plain name only where Inception measured it, as published scores are;
+    by another extractor it is ``fid-domain``, since the numbers are not to be put side by side.
+
+    Args:
+        scores: of the model; those of real images are left out.
+        name: of the model.
+        data: what it was trained on.
+    """
+    finite = (score for score in scores if math.isfinite(score.value))
+    results = [_result(group, data) for group in _by_protocol(finite)]
+    return [{"name": name, "results": results}] if results else []
 
 
-def _block(group: list[Score], scores: Sequence[Score], name: str, data: DataConfig) -> str:
-    beside = [real_beside(score, scores) for score in group]
-    real = any(one is not None for one in beside)
-    head = ["score", "value", "interval", *(["real images"] if real else []), "settings"]
-    rows = []
-    for score, other in zip(group, beside, strict=True):
-        scale = [Cell(number(other.value) if other else "")] if real else []
-        interval = (
-            f"{number(score.low)} to {number(score.high)}"
-            if score.low is not None and score.high is not None
-            else ""
-        )
-        rows.append(
-            [
-                Cell(f"{score.metric} {_ARROWS[score.better]}".strip()),
-                Cell(number(score.value)),
-                Cell(interval),
-                *scale,
-                Cell(describe_settings(_part(score, "metric"))),
-            ]
-        )
-    first = group[0]
-    software = _part(first, "software")
-    notes: dict[str, list[str]] = {}
-    for score in group:
-        for note in score.notes:
-            notes.setdefault(note, []).append(score.metric)
-    facts = [
-        *describe(shared_protocol(first)),
-        f"seed {_part(first, 'fake').get('seed', 'unknown')}",
+def _result(group: Sequence[Score], data: DataConfig) -> dict[str, Any]:
+    extractor, fake, reference = (
+        section(group[0].protocol, key) for key in ("extractor", "fake", "reference")
+    )
+    network = str(extractor.get("name", "unknown"))
+    identifier = protocol_id(shared_protocol(group[0]))
+    facts = {
+        "extractor": network,
+        "generated_images": fake.get("images"),
+        "reference_images": reference.get("images"),
+        "protocol": identifier,
+    }
+    metrics = [
+        {
+            "type": score.metric if network == _STANDARD else f"{score.metric}-{network}",
+            "name": f"{score.metric} ({network}, protocol {identifier})",
+            "value": float(f"{score.value:.6g}"),
+            "verified": False,
+        }
+        for score in group
     ]
-    facts.append("with " + ", ".join(f"{key} {value}" for key, value in software.items()))
-    lines = [f"Protocol `{protocol_id(shared_protocol(first))}`:", ""]
-    lines += [f"- {safe(fact)}" for fact in facts] + ["", *markdown_rows(head, rows, 0), ""]
-    lines += [f"- {', '.join(metrics)}: {safe(note)}" for note, metrics in notes.items()]
-    command = evaluate_command(first, name, data, real=real)
-    return "\n".join([*lines, "", "To measure it again:", "", "```", command, "```"])
+    return {
+        "task": {"type": TASK, "name": "class-conditional image generation"},
+        "dataset": {
+            **_data_set(reference, data),
+            "args": {key: value for key, value in facts.items() if value is not None},
+        },
+        "metrics": metrics,
+    }
 
 
-def number(value: float) -> str:
-    """Four digits."""
-    return f"{value:.4g}"
-
-
-def shared_protocol(score: Score) -> dict[str, Any]:
-    """What all metrics of one pass have in common."""
-    return {key: held for key, held in comparable(score.protocol).items() if key != "metric"}
-
-
-def _part(score: Score, name: str) -> Mapping[str, Any]:
-    held = score.protocol.get(name)
-    return held if isinstance(held, Mapping) else {}
-
-
-def _plain(score: Score, name: str) -> Any:
-    return comparable(score.protocol).get(name)
+def _data_set(reference: Mapping[str, Any], data: DataConfig) -> dict[str, str]:
+    name = str(reference.get("name") or data.name)
+    facts = {"type": name, "name": name}
+    if name == data.name:
+        terms = terms_of(data)
+        facts = {"type": (*terms.identifiers, name)[0], "name": terms.title}
+    split = reference.get("split")
+    return facts | ({"split": split} if isinstance(split, str) else {})

@@ -10,7 +10,7 @@ from typing import Any
 from reacgan.evaluation.protocols import describe, describe_settings, flatten
 from reacgan.experiments.notes import differences_of, fid_of
 from reacgan.experiments.published import Published, published_for
-from reacgan.reports.text import Cell
+from reacgan.reports.tables import Cell
 from reacgan.suites.base import Suite, Trial
 from reacgan.suites.results import Mean, Result
 from reacgan.suites.words import in_words

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from reacgan.pictures.drawing import figure_png, new_figure
+from reacgan.reports.plots import figure_png, new_figure
 from reacgan.suites.base import Figure
 from reacgan.suites.results import Mean, Result, means
 from reacgan.suites.words import in_words

@@ -12,7 +12,8 @@ from reacgan.config import ConfigError
 from reacgan.experiments.published import PROTOCOLS
 from reacgan.files import replacing, write_text
 from reacgan.reports import page as html
-from reacgan.reports.text import Cell, markdown_rows, safe
+from reacgan.reports.tables import Cell, html_rows, markdown_rows
+from reacgan.reports.text import escape, safe
 from reacgan.suites.base import Scale, Suite
 from reacgan.suites.blocks import Block, blocks_of, differences_in, label_of, published_of
 from reacgan.suites.claims import Verdict, verdicts
@@ -245,12 +246,12 @@ def _html(parts: _Parts, folder: Path) -> str:
     held += [html.note(told)] if (told := _note(parts)) else []
     held += [html.note(line) for line in (*parts.notes, *failures_of(parts.results))]
     for block in parts.blocks:
-        held += [html.heading(block.title), html.rows(block.head, block.rows, block.numbers)]
-        lines = "".join(f"<li>{html.escape(line)}</li>" for line in block.lines)
+        held += [html.heading(block.title), html_rows(block.head, block.rows, block.numbers)]
+        lines = "".join(f"<li>{escape(line)}</li>" for line in block.lines)
         held.append(f'<ul class="protocol">{lines}</ul>')
     if parts.verdicts:
         held += [html.heading("What is claimed, and what this says")]
-        held += [html.rows(_VERDICTS, _verdict_rows(parts), 0)]
+        held += [html_rows(_VERDICTS, _verdict_rows(parts), 0)]
     shown = [html.picture((folder / name).read_bytes(), text) for name, text in parts.pictures]
     held += shown[: parts.drawn] + html.figures(shown[parts.drawn :])
     if words := _protocol_words(parts):
