@@ -19,12 +19,12 @@ from torch.utils._pytree import tree_leaves
 from reacgan import models
 from reacgan.config import ConfigError, load_experiment
 from reacgan.models import complete
-from reacgan.training import memory
 from reacgan.training.engine import Engine, peak_of_process
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer
-from reacgan.training.memory import bytes_of, estimate, estimate_of
-from reacgan.training.room import NotEnoughMemoryError, is_out_of_memory, settings_that_fit
+from reacgan.training.memory import estimate as memory
+from reacgan.training.memory.advice import NotEnoughMemoryError, is_out_of_memory, settings_that_fit
+from reacgan.training.memory.estimate import bytes_of, estimate, estimate_of
 from reacgan.training.sized import Ledger
 from reacgan.training.state import TrainState
 from reacgan.training.step.work import clear_gradients
@@ -304,7 +304,7 @@ from reacgan.models import complete
 from reacgan.training.engine import Engine, peak_of_process
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer
-from reacgan.training.memory import estimate_of
+from reacgan.training.memory.estimate import estimate_of
 from reacgan.training.state import TrainState
 
 widths = {"model.generator.width": 32, "model.backbone.width": 32}

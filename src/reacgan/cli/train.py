@@ -115,7 +115,7 @@ def _memory(experiment: Experiment, device: Device) -> dict[str, int] | None:
     from reacgan.config import ConfigError  # noqa: PLC0415
     from reacgan.experiments.describe import describe  # noqa: PLC0415
     from reacgan.training.engine import Engine  # noqa: PLC0415
-    from reacgan.training.memory import estimate_of  # noqa: PLC0415
+    from reacgan.training.memory.estimate import estimate_of  # noqa: PLC0415
 
     try:
         classes = describe(experiment)["num_classes"]

@@ -14,8 +14,8 @@ from reacgan.models import count_parameters
 from reacgan.sampling import sheet
 from reacgan.sampling.grids import rows_for
 from reacgan.training.engine import Engine
+from reacgan.training.memory.advice import describe_memory
 from reacgan.training.progress import Progress
-from reacgan.training.room import describe_memory
 from reacgan.training.state import TrainState
 
 

@@ -22,8 +22,8 @@ from reacgan.training.hooks import RunHooks
 from reacgan.training.introduction import introduce, real_sheet
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer, run
+from reacgan.training.memory.advice import memory_explained
 from reacgan.training.progress import Progress
-from reacgan.training.room import memory_explained
 from reacgan.training.run_folder import RunFolder
 from reacgan.training.signals import Interrupted, StopRequest
 from reacgan.training.state import TrainState

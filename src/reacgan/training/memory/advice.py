@@ -16,7 +16,7 @@ from reacgan.config import ConfigError, Experiment
 from reacgan.data import ImageData
 from reacgan.data.loader import resident_limit
 from reacgan.training.engine import Engine
-from reacgan.training.memory import bytes_of, estimate, gib
+from reacgan.training.memory.estimate import bytes_of, estimate, gib
 from reacgan.training.state import TrainState
 
 # Allocators keep more than they hand out, and libraries need room of their own.
