@@ -115,15 +115,15 @@ def _memory(experiment: Experiment, device: Device) -> dict[str, int] | None:
     from reacgan.config import ConfigError  # noqa: PLC0415
     from reacgan.experiments.describe import describe  # noqa: PLC0415
     from reacgan.training.engine import Engine  # noqa: PLC0415
-    from reacgan.training.memory.estimate import estimate_of  # noqa: PLC0415
+    from reacgan.training.memory.estimate import estimate  # noqa: PLC0415
 
     try:
         classes = describe(experiment)["num_classes"]
-        engine = Engine(device, experiment.training.precision, experiment.speed)
+        engine = Engine.of(experiment, device)
     except ConfigError:
         return None
-    found = estimate_of(experiment, classes, engine)
-    return None if found is None else {**vars(found), "total": found.total}
+    needed = estimate(experiment, classes, engine)
+    return None if needed is None else {**vars(needed), "total": needed.total}
 
 
 def _resolve(

@@ -1,147 +1,109 @@
-"""How much memory a step needs, found without computing it.
+"""How much memory training needs, worked out without computing anything.
 
-The formulas of ``steps.py`` run once on tensors that have shapes and types but no contents
-(:mod:`reacgan.training.sized`), and what lives at the same time is counted.
+One cycle of the real loop runs on fake tensors, which have shapes, types and a device but no contents
+(PyTorch's ``FakeTensorMode``), and the bytes of all tensors that live at the same time are counted.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+import weakref
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from reacgan import distributed
-from reacgan.config import Experiment
+from reacgan.config import Experiment, size_of
 from reacgan.data import ImageData
 from reacgan.data.loader import resident_limit
-from reacgan.models import build_discriminator, build_generator, set_switches
-from reacgan.randomness import Draws
 from reacgan.training.engine import Engine
-from reacgan.training.sized import Ledger, sized_copy
-from reacgan.training.speed import SWITCHES
-from reacgan.training.state import Adaptive, TrainState, trained_parameters
-from reacgan.training.step.builder import StepBuilder
+from reacgan.training.journal import Journal
+from reacgan.training.loop import Trainer
+from reacgan.training.state import TrainState, trained_parameters
 
 GIB = 2**30
-# Found on CPUs: what libraries load in the first step, and what convolutions need while they run and
-# the allocator does not hand out again, as a multiple of all tensors that live at a time.
+# Measured on CPUs: what libraries load in the first step; what convolutions need while they run and the
+# allocator does not hand out again, as a multiple of all tensors that live at the same time.
 _LIBRARIES = 120 * 2**20
 _SCRATCH = 1.2
+_IMAGES = 64  # of the fake data set
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Bytes of one process, at the largest moment of a step."""
+    """Bytes of one process at the peak of training."""
 
     weights: int
-    """Networks and averaged generator."""
+    """Both networks and the averaged generator."""
     learning: int
     """Gradients and Adam's moments."""
     images: int
-    """Real images kept on the device."""
+    """Real images that stay on the device."""
     activations: int
-    """What else lives at the largest moment of a step."""
+    """All other tensors at the peak."""
     libraries: int
-    """What they load in the first step."""
+    """What libraries load in the first step."""
 
     @property
     def total(self) -> int:
         """All of it."""
-        held = (self.weights, self.learning, self.images, self.activations, self.libraries)
-        return sum(held)
+        return sum(vars(self).values())
 
     def __str__(self) -> str:
-        held = self.weights + self.learning
         return (
-            f"about {gib(self.total)} GiB (weights and Adam {gib(held)}, images "
+            f"about {gib(self.total)} GiB (weights and Adam {gib(self.weights + self.learning)}, images "
             f"{gib(self.images)}, activations {gib(self.activations)}, libraries {gib(self.libraries)})"
         )
 
 
 def estimate(
-    experiment: Experiment, state: TrainState, engine: Engine, *, image_bytes: int = 0
+    experiment: Experiment, num_classes: int, engine: Engine, *, image_bytes: int = 0
 ) -> Estimate | None:
-    """What training needs; None where it cannot be told, whatever the reason. Changes nothing.
+    """What training needs; None where it cannot be worked out, whatever the reason.
 
     Args:
-        experiment: what is trained; ``training.accumulate`` and ``recompute`` may differ from the
-            state's.
-        state: networks of the right shapes, on any device.
-        engine: where it is trained.
-        image_bytes: size of the set of images.
+        experiment: what is trained.
+        num_classes: number of classes.
+        engine: where it is trained; it is not changed.
+        image_bytes: size of the data set.
     """
     try:
         with distributed.apart():
-            return _estimate(experiment, state, engine, image_bytes)
+            return _estimate(experiment, num_classes, engine, image_bytes)
     except Exception:
         return None
-
-
-def estimate_of(
-    experiment: Experiment, num_classes: int, engine: Engine, *, image_bytes: int = 0
-) -> Estimate | None:
-    """The same from the experiment alone, without drawing or storing a weight."""
-    try:
-        state = _shapes(experiment, num_classes, engine)
-    except Exception:
-        return None
-    return estimate(experiment, state, engine, image_bytes=image_bytes)
-
-
-def _shapes(experiment: Experiment, num_classes: int, engine: Engine) -> TrainState:
-    model, data = experiment.model, experiment.data
-    with torch.device("meta"):
-        generator = build_generator(model.generator, data, num_classes, model.codes)
-        discriminator = build_discriminator(
-            model.backbone, model.head, data, num_classes, model.codes
-        )
-    for network in (generator, discriminator):
-        set_switches(network, **{name: getattr(engine.speed, name) for name in SWITCHES})
-        network.train().to(dtype=engine.dtype)
-        network.to(memory_format=engine.memory_format)  # type: ignore[call-overload]
-    return TrainState(
-        generator,
-        discriminator,
-        copy.deepcopy(generator),
-        Adaptive(experiment),
-        torch.optim.Adam(generator.parameters()),
-        torch.optim.Adam(discriminator.parameters()),
-    )
 
 
 def _estimate(
-    experiment: Experiment, state: TrainState, engine: Engine, image_bytes: int
+    experiment: Experiment, num_classes: int, engine: Engine, image_bytes: int
 ) -> Estimate:
-    networks = (state.generator, state.discriminator, state.average)
-    weights = sum(bytes_of([*network.parameters(), *network.buffers()]) for network in networks)
-    trained = {
-        "d": bytes_of(trained_parameters(state.discriminator)),
-        "g": bytes_of(trained_parameters(state.generator)),
-    }
-    gradients = sum(trained.values())
-    training = experiment.training
-    count = training.batch // engine.world
-    parts = training.accumulate
-    if parts > 2:  # two parts are as good as many, but for what is held of the others
-        count = count // parts * 2
-    small = experiment.replace(
+    batch, parts = experiment.training.batch // engine.world, experiment.training.accumulate
+    # Two parts stand for many, apart from the images that wait for their turn.
+    count = batch // parts * min(parts, 2)
+    height, width = size_of(experiment.data.resolution)
+    pixels = experiment.data.channels * height * width * engine.dtype.itemsize
+    waiting = 2 * pixels * (batch - count)  # real and fake
+    cycle = experiment.replace(
         **{"training.batch": count, "training.accumulate": min(parts, 2), "training.d_steps": 1}
     )
-    peaks = _peaks(small, state, _plainly(engine), recompute=training.recompute)
-    # The other network's gradients stay until its own step.
-    step = max(peaks["d"] + trained["g"], peaks["g"] + trained["d"]) - gradients
-    height, width = _size(experiment)
-    pixels = experiment.data.channels * height * width * (8 if engine.precision == "float64" else 4)
-    rest = 2 * pixels * (training.batch // engine.world - count)  # real images and fakes
+    alone = copy.copy(engine)
+    alone.rank, alone.world = 0, 1
+    alone.speed = replace(engine.speed, compile=False, cuda_graphs=False, resident=True)
+    state = _meta_state(cycle, num_classes, alone)
+    networks = state.generator, state.discriminator, state.average
+    gradients = sum(bytes_of(trained_parameters(network)) for network in networks[:2])
     resident = engine.speed.resident and image_bytes <= resident_limit(engine.device)
     host = engine.device.type == "cpu"
-    activations = (max(step, 0) + max(rest, 0)) * (_SCRATCH if host else 1)
+    activations = (_peak_of_cycle(cycle, state, alone) + waiting) * (_SCRATCH if host else 1)
     return Estimate(
-        weights,
+        sum(bytes_of([*network.parameters(), *network.buffers()]) for network in networks),
         3 * gradients,
         image_bytes if resident else 0,
         int(activations),
@@ -149,77 +111,99 @@ def _estimate(
     )
 
 
-def _peaks(
-    experiment: Experiment, state: TrainState, engine: Engine, *, recompute: bool
-) -> dict[str, int]:
-    """Bytes that a step of either network adds at most, its gradients included."""
+def _meta_state(experiment: Experiment, num_classes: int, engine: Engine) -> TrainState:
+    """A new state on the meta device, since the weights of a fake module cannot be moved or cast."""
+    meta = copy.copy(engine)
+    meta.device = torch.device("meta")
+    with meta.device:
+        return TrainState.build(experiment, num_classes, meta)
+
+
+def _peak_of_cycle(experiment: Experiment, state: TrainState, engine: Engine) -> int:
+    """Bytes that a cycle adds at its peak to weights, gradients and moments.
+
+    Args:
+        experiment: what is trained, with one D step in a cycle.
+        state: on the meta device.
+        engine: where it is trained, by one process.
+    """
     classes = state.generator.num_classes
-    height, width = _size(experiment)
-    pixels = np.zeros((1, experiment.data.channels, height, width), dtype=np.uint8)
-    names = tuple(map(str, range(classes)))
-    peaks = {}
-    for which in ("d", "g"):
-        ledger = Ledger(engine.device)
-        made = replace(
-            state,
-            generator=sized_copy(state.generator, ledger),
-            discriminator=sized_copy(state.discriminator, ledger),
-            adaptive=copy.deepcopy(state.adaptive),
-            images_seen=0 if which == "d" else 1,  # all terms are due
-        )
-        for network in (made.generator, made.discriminator):
-            set_switches(network, recompute=recompute)
-        ledger.start()
-        steps = StepBuilder(
-            experiment, made, ImageData(pixels, np.zeros(1, np.int64), names, "shapes"), engine
-        )
-        peaks[which] = _peak(steps, which, ledger)
-    return peaks
+    pixels = np.zeros(
+        (_IMAGES, experiment.data.channels, *size_of(experiment.data.resolution)), dtype=np.uint8
+    )
+    labels = np.arange(_IMAGES) % classes
+    data = ImageData(pixels, labels, tuple(map(str, range(classes))), "no images")
+    # A kernel without a form for fake tensors is an error: it would run, on real ones.
+    fakes = FakeTensorMode(allow_fallback_kernels=False, allow_non_fake_inputs=True)
+    with fakes, _LiveBytes() as counter:
+        state = _fake_copy(state, engine)
+        trainer = Trainer(experiment, state, data, engine)
+        counter.peak = before = counter.live
+        trainer.cycle(Journal(None, 0))
+    return counter.peak - before
 
 
-def _peak(steps: StepBuilder, which: str, ledger: Ledger) -> int:
-    training, engine = steps.experiment.training, steps.engine
-    images = ledger.empty((training.batch, *steps.loader.data.images.shape[1:]), engine.dtype)
-    images = images.contiguous(memory_format=engine.memory_format)
-    real = images, torch.zeros(training.batch, dtype=torch.int64, device=engine.device)
-    drawn = steps.draws
-    steps.draws = lambda stream, part=0: _Drawn(drawn(stream, part), ledger)  # type: ignore[method-assign]
-    steps.real = lambda: real  # type: ignore[method-assign]
-    work = steps.discriminator() if which == "d" else steps.generator()
-    result = work.run()
-    del result
-    return ledger.peak
+def _fake_copy(state: TrainState, engine: Engine) -> TrainState:
+    """The state of fake tensors on the engine's device, with gradients and moments as after a cycle."""
+    memo: dict[int, Any] = {}
+    for module in (state.generator, state.discriminator, state.average, state.adaptive):
+        for tensor in (*module.parameters(), *module.buffers()):
+            fake = torch.empty_strided(
+                tensor.size(), tensor.stride(), dtype=tensor.dtype, device=engine.device
+            )
+            if isinstance(tensor, nn.Parameter):
+                fake = nn.Parameter(fake, requires_grad=tensor.requires_grad)
+            memo[id(tensor)] = fake
+    state = copy.deepcopy(state, memo)
+    for optimizer in (state.g_optimizer, state.d_optimizer):
+        group = optimizer.param_groups[0]
+        group["fused"] = engine.speed.fused_optimizer and engine.device.type in ("cpu", "cuda")
+        for parameter in group["params"]:
+            parameter.grad = torch.empty_like(parameter)
+        optimizer.step()
+    return state
 
 
-class _Drawn(Draws):
-    """Draws without contents."""
+class _LiveBytes(TorchDispatchMode):
+    """Counts the bytes of the tensors that operations make and that live at the same time."""
 
-    def __init__(self, draws: Draws, ledger: Ledger) -> None:
-        self.__dict__.update(vars(draws))
-        self._ledger = ledger
+    def __init__(self) -> None:
+        super().__init__()
+        self.live = self.peak = 0
+        self._storages: set[int] = set()
 
-    def _mine(self, drawn: Tensor, count: int) -> Tensor:
-        return self._ledger.like(super()._mine(drawn, count))
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """The operation, and what it made."""
+        if func is torch.ops.aten.batch_norm_update_stats.default:  # has no form for fake tensors
+            made: Any = torch.empty_like(args[1]), torch.empty_like(args[1])
+        else:
+            made = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(made):
+            if isinstance(tensor, Tensor):
+                self._count(tensor.untyped_storage())
+        return made
 
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key in self._storages:
+            return
+        self._storages.add(key)
+        self.live += size
+        self.peak = max(self.peak, self.live)
+        weakref.finalize(storage, self._forget, key, size)
 
-def _plainly(engine: Engine) -> Engine:
-    """The same engine, but nothing is compiled or recorded, and there is one process."""
-    made = copy.copy(engine)
-    made.rank, made.world = 0, 1
-    made.speed = replace(engine.speed, compile=False, cuda_graphs=False)
-    return made
-
-
-def _size(experiment: Experiment) -> tuple[int, int]:
-    side = experiment.data.resolution
-    return side if isinstance(side, tuple) else (side, side)
+    def _forget(self, key: int, size: int) -> None:
+        self._storages.discard(key)
+        self.live -= size
 
 
 def bytes_of(tensors: Iterable[Tensor]) -> int:
     """Their size."""
-    return sum(held.numel() * held.element_size() for held in tensors)
+    return sum(tensor.nbytes for tensor in tensors)
 
 
 def gib(size: float) -> str:
-    """In GiB."""
+    """In GiB, with two digits."""
     return f"{size / GIB:.2g}" if size < GIB else f"{size / GIB:.1f}"
