@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import traceback
 from bisect import bisect_left
@@ -18,7 +19,7 @@ from reacgan.config import ConfigError, Experiment
 from reacgan.data import ImageData
 from reacgan.data.loader import resident_limit
 from reacgan.training.engine import Engine
-from reacgan.training.memory.estimate import Estimate, bytes_of, estimate, gib
+from reacgan.training.memory.estimate import bytes_of, estimate, gib
 from reacgan.training.state import TrainState
 
 # Allocators keep more than they hand out, and libraries need memory of their own.
@@ -75,66 +76,51 @@ def describe_memory(
     yield f"memory: {needed}; {gib(free)} GiB free"
     available = free + _bytes_of_state(state)
     if needed.total > available:
-        fitting = settings_that_fit(
-            experiment, data.num_classes, engine, available, image_bytes=image_bytes
-        )
+        fitting = settings_that_fit(experiment, data.num_classes, engine, available, image_bytes)
         yield f"note: more memory is needed than is free; {_advice(fitting)}"
 
 
 def settings_that_fit(
-    experiment: Experiment,
-    num_classes: int,
-    engine: Engine,
-    available: int,
-    *,
-    image_bytes: int = 0,
+    experiment: Experiment, num_classes: int, engine: Engine, available: int, image_bytes: int = 0
 ) -> list[str]:
-    """Changes of ``training`` after each of which training needs less than ``available`` bytes.
+    """Changes, as ``--set`` takes them, after each of which training needs less than ``available``.
 
     Recomputation; the smallest number of parts; both; where none of them is enough, a smaller batch.
-
-    Returns:
-        Each as assignments for ``--set``, with the memory that is then needed.
     """
     training = experiment.training
     local = training.batch // engine.world
 
     @cache
-    def needed(**changes: Any) -> Estimate | None:
+    def needs(**changes: Any) -> float:
         changed = experiment.replace(**{f"training.{name}": changes[name] for name in changes})
-        return estimate(changed, num_classes, engine, image_bytes=image_bytes)
-
-    def fits(changes: dict[str, Any]) -> bool:
-        needs = needed(**changes)
-        return needs is not None and _HEADROOM * needs.total <= available
+        needed = estimate(changed, num_classes, engine, image_bytes=image_bytes)
+        return math.inf if needed is None else needed.total
 
     def first(candidates: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The first that fits, if any; each needs less than the ones before it."""
-        index = bisect_left(candidates, True, key=fits)
+        index = bisect_left(
+            candidates, True, key=lambda changes: _HEADROOM * needs(**changes) <= available
+        )
         return candidates[index : index + 1]
 
     recompute: dict[str, Any] = {} if training.recompute else {"recompute": True}
-    recomputed = first([recompute] if recompute else [])
-    fitting = [*recomputed]
+    fitting = recomputed = first([recompute] if recompute else [])
     if experiment.loss.latent_optimisation is None:
         counts = [n for n in range(training.accumulate + 1, local + 1) if local % n == 0]
         in_parts = first([{"accumulate": count} for count in counts])
-        fitting += in_parts
+        fitting = [*recomputed, *in_parts]
         if recompute and not recomputed:
             below = in_parts[0]["accumulate"] if in_parts else local + 1
             fitting += first([{"accumulate": n, **recompute} for n in counts if n < below])
     if not fitting:
-        batches = [training.batch >> shift for shift in range(1, training.batch.bit_length())]
+        sizes = [training.batch >> shift for shift in range(1, training.batch.bit_length())]
         shares = engine.world * training.accumulate
-        fitting = first(
-            [{"batch": size, "recompute": True} for size in batches if size % shares == 0]
-        )
-    described = []
-    for changes in fitting:
-        words = " ".join(f"training.{name}={str(changes[name]).lower()}" for name in changes)
-        needs = needed(**changes)
-        described.append(words if needs is None else f"{words} ({gib(needs.total)} GiB)")
-    return described
+        fitting = first([{"batch": n, "recompute": True} for n in sizes if n % shares == 0])
+    return [
+        " ".join(f"training.{name}={str(changes[name]).lower()}" for name in changes)
+        + f" ({gib(needs(**changes))} GiB)"
+        for changes in fitting
+    ]
 
 
 class NotEnoughMemoryError(ConfigError):
@@ -162,7 +148,7 @@ def memory_explained(
         if needed is not None:  # it was too much, whatever seemed to be free
             available = needed.total if free is None else min(free, needed.total)
             fitting = settings_that_fit(
-                experiment, data.num_classes, engine, available, image_bytes=image_bytes
+                experiment, data.num_classes, engine, available, image_bytes
             )
         message = _out_of_memory(str(error), experiment, engine.device)
         raise NotEnoughMemoryError(f"{message} {_advice(fitting)}.") from error

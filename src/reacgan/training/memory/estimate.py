@@ -68,11 +68,7 @@ def estimate(
 ) -> Estimate | None:
     """What training needs; None where it cannot be worked out, whatever the reason.
 
-    Args:
-        experiment: what is trained.
-        num_classes: number of classes.
-        engine: where it is trained; it is not changed.
-        image_bytes: size of the data set.
+    ``image_bytes``: size of the data set. The engine is not changed.
     """
     try:
         with distributed.apart():
@@ -85,18 +81,22 @@ def _estimate(
     experiment: Experiment, num_classes: int, engine: Engine, image_bytes: int
 ) -> Estimate:
     batch, parts = experiment.training.batch // engine.world, experiment.training.accumulate
-    # Two parts stand for many, apart from the images that wait for their turn.
+    # Two parts stand for many, apart from the images, real and fake, that wait for their turn.
     count = batch // parts * min(parts, 2)
     height, width = size_of(experiment.data.resolution)
     pixels = experiment.data.channels * height * width * engine.dtype.itemsize
-    waiting = 2 * pixels * (batch - count)  # real and fake
+    waiting = 2 * pixels * (batch - count)
     cycle = experiment.replace(
         **{"training.batch": count, "training.accumulate": min(parts, 2), "training.d_steps": 1}
     )
     alone = copy.copy(engine)
     alone.rank, alone.world = 0, 1
     alone.speed = replace(engine.speed, compile=False, cuda_graphs=False, resident=True)
-    state = _meta_state(cycle, num_classes, alone)
+    # Weights of a fake module cannot be moved or cast, so the networks begin on the meta device.
+    meta = copy.copy(alone)
+    meta.device = torch.device("meta")
+    with meta.device:
+        state = TrainState.build(cycle, num_classes, meta)
     networks = state.generator, state.discriminator, state.average
     gradients = sum(bytes_of(trained_parameters(network)) for network in networks[:2])
     resident = engine.speed.resident and image_bytes <= resident_limit(engine.device)
@@ -111,33 +111,16 @@ def _estimate(
     )
 
 
-def _meta_state(experiment: Experiment, num_classes: int, engine: Engine) -> TrainState:
-    """A new state on the meta device, since the weights of a fake module cannot be moved or cast."""
-    meta = copy.copy(engine)
-    meta.device = torch.device("meta")
-    with meta.device:
-        return TrainState.build(experiment, num_classes, meta)
-
-
 def _peak_of_cycle(experiment: Experiment, state: TrainState, engine: Engine) -> int:
-    """Bytes that a cycle adds at its peak to weights, gradients and moments.
-
-    Args:
-        experiment: what is trained, with one D step in a cycle.
-        state: on the meta device.
-        engine: where it is trained, by one process.
-    """
-    classes = state.generator.num_classes
-    pixels = np.zeros(
-        (_IMAGES, experiment.data.channels, *size_of(experiment.data.resolution)), dtype=np.uint8
-    )
-    labels = np.arange(_IMAGES) % classes
-    data = ImageData(pixels, labels, tuple(map(str, range(classes))), "no images")
-    # A kernel without a form for fake tensors is an error: it would run, on real ones.
+    """Bytes that a cycle of one process adds at its peak to weights, gradients and moments."""
+    classes, size = state.generator.num_classes, size_of(experiment.data.resolution)
+    pixels = np.zeros((_IMAGES, experiment.data.channels, *size), dtype=np.uint8)
+    names = tuple(map(str, range(classes)))
+    data = ImageData(pixels, np.arange(_IMAGES) % classes, names, "no images")
+    # Without fallback kernels, which compute on real tensors.
     fakes = FakeTensorMode(allow_fallback_kernels=False, allow_non_fake_inputs=True)
     with fakes, _LiveBytes() as counter:
-        state = _fake_copy(state, engine)
-        trainer = Trainer(experiment, state, data, engine)
+        trainer = Trainer(experiment, _fake_copy(state, engine), data, engine)
         counter.peak = before = counter.live
         trainer.cycle(Journal(None, 0))
     return counter.peak - before
@@ -148,9 +131,8 @@ def _fake_copy(state: TrainState, engine: Engine) -> TrainState:
     memo: dict[int, Any] = {}
     for module in (state.generator, state.discriminator, state.average, state.adaptive):
         for tensor in (*module.parameters(), *module.buffers()):
-            fake = torch.empty_strided(
-                tensor.size(), tensor.stride(), dtype=tensor.dtype, device=engine.device
-            )
+            size, stride = tensor.size(), tensor.stride()
+            fake = torch.empty_strided(size, stride, dtype=tensor.dtype, device=engine.device)
             if isinstance(tensor, nn.Parameter):
                 fake = nn.Parameter(fake, requires_grad=tensor.requires_grad)
             memo[id(tensor)] = fake
