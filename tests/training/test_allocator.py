@@ -9,16 +9,16 @@ import pytest
 
 CODE = """
 import resource, sys, torch
-from reacgan.training.allocator import keep_freed_memory
+from reacgan.training.engine import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     # More than 2 GiB lies free at a time; what is never written costs no page.
-    held = [torch.empty(2**29, dtype=torch.uint8) for _ in range(5)]
-    for tensor in held:
+    tensors = [torch.empty(2**29, dtype=torch.uint8) for _ in range(5)]
+    for tensor in tensors:
         tensor[::65536] = 1
-    del held, tensor
+    del tensors, tensor
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 faults()
 faults()  # by now it has all that it will have

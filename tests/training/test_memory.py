@@ -149,6 +149,15 @@ def test_what_lives_at_a_time_is_counted():
         assert counter.live == 0
 
 
+def test_pinned_memory_is_not_counted():
+    """Batches for CUDA are pinned, for which fake tensors have no form."""
+    with memory.FakeTensorMode(allow_non_fake_inputs=True), memory._LiveBytes() as counter:
+        tensor = torch.zeros(3)
+        live = counter.live
+        assert torch.ops.aten._pin_memory(tensor) is tensor
+        assert counter.live == live
+
+
 def test_parts_recomputation_and_fewer_samples_need_less():
     settings, engine = built(**SMALL)
     needs = [

@@ -1,4 +1,4 @@
-"""What a run says of itself before it begins, and the sheet of real images that it leaves."""
+"""What is printed before training begins, and the sheet of real images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def introduce(
     engine: Engine,
     resumed: Path | None,
 ) -> None:
-    """Say what is trained on what, with which means, and from where on."""
+    """Print the experiment, the data, the networks, the memory needed, warnings, and where it resumes."""
     training = experiment.training
     progress.say(
         f"{experiment.name}: {len(data):,} images of {data.num_classes} classes, "
@@ -49,13 +49,13 @@ def introduce(
 
 
 def _warnings(experiment: Experiment, state: TrainState, data: ImageData) -> Iterator[str]:
-    """What can be trained, but is hardly meant."""
+    """Settings that can be trained, but are hardly meant."""
     training, head = experiment.training, experiment.model.head.name
     if training.freeze_d and training.start_from is None:
         yield "training.freeze_d keeps random weights as they are without training.start_from"
-    alone = "one class" if data.num_classes == 1 else "batch 1" if training.batch == 1 else ""
-    if alone and state.discriminator.head.couples_samples:
-        yield f"with {alone} the head {head} has nothing to compare, and its loss is constant"
+    single = "one class" if data.num_classes == 1 else "batch 1" if training.batch == 1 else ""
+    if single and state.discriminator.head.couples_samples:
+        yield f"with {single} the head {head} has nothing to compare, and its loss is constant"
 
 
 def real_sheet(data: ImageData, columns: int = 10) -> Image.Image:

@@ -1,4 +1,4 @@
-"""What a person sees of a run: a moving line on a terminal, plain lines in a log file."""
+"""The progress of a run: a moving line on a terminal, plain lines in a log file."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, TextIO
 
 
 class Progress:
-    """Prints a run's course.
+    """Prints the progress of a run.
 
     Args:
         total: images the run will see.
-        start: images seen when this process took it up.
+        start: images seen when this process begins.
         deadline: seconds this process may train, or None.
         quiet: print nothing.
         stream: where to; standard error by default, so that results can be piped.
@@ -40,7 +40,7 @@ class Progress:
         self._shown = False
 
     def begin(self) -> None:
-        """Training begins now: what was opened, built and read before is no measure of what is left."""
+        """Training begins now; the time before it does not count towards the estimate."""
         self._began = time.perf_counter()
         self._first = None
 
@@ -52,14 +52,16 @@ class Progress:
         self._shown = False
 
     def report(self, line: Mapping[str, Any]) -> None:
-        """One journal line in plain words."""
+        """Print a line of the journal."""
         if self.quiet:
             return
         text = self._describe(line)
         if self.moving:
-            room = self._columns() - 1
-            if len(text) > room:  # a wrapped line would stay on the screen; no number is cut in two
-                text = text[:room].rpartition("  ")[0]
+            width = self._columns() - 1
+            if (
+                len(text) > width
+            ):  # a wrapped line would stay on the screen; no number is cut in two
+                text = text[:width].rpartition("  ")[0]
             self._write("\r\x1b[2K" + text)
             self._shown = True
         else:
@@ -72,7 +74,7 @@ class Progress:
             self._shown = False
 
     def _write(self, text: str) -> None:
-        """A reader or a terminal that has gone ends the telling, never the run."""
+        """Where the reader or the terminal is gone, printing ends and the run goes on."""
         try:
             self.stream.write(text)
             self.stream.flush()
@@ -99,9 +101,9 @@ class Progress:
         )
 
     def _speed(self, seen: int, training: float) -> float:
-        """Images a second, pauses included, since the first line: the steps before it are slower.
+        """Images a second since the first line, pauses included; the steps before it are slower.
 
-        Of the first line itself ``training``, the speed that its journal has.
+        For the first line itself: ``training``, the speed in the journal.
         """
         now = time.perf_counter()
         if self._first is None or seen <= self._first[1]:

@@ -157,8 +157,10 @@ class _LiveBytes(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Any = (), kwargs: Any = None
     ) -> Any:
-        """The operation, and what it made."""
-        if func is torch.ops.aten.batch_norm_update_stats.default:  # has no form for fake tensors
+        """Run the operation and count what it returns."""
+        if func is torch.ops.aten._pin_memory.default:  # neither has a form for fake tensors
+            return args[0]
+        if func is torch.ops.aten.batch_norm_update_stats.default:
             made: Any = torch.empty_like(args[1]), torch.empty_like(args[1])
         else:
             made = func(*args, **(kwargs or {}))
