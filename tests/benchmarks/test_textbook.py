@@ -15,7 +15,7 @@ from reacgan.training.engine import Engine
 from reacgan.training.loop import Trainer
 from reacgan.training.state import TrainState
 from reacgan.training.step.gradients import discriminator_gradients, generator_gradients
-from reacgan.training.step.objective import Latents
+from reacgan.training.step.work import Latents
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 

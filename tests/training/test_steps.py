@@ -20,7 +20,7 @@ from reacgan.training.loop import Trainer
 from reacgan.training.schedules import due, learning_rate, snapshot_due
 from reacgan.training.state import TrainState
 from reacgan.training.step.losses import discriminator_loss, generator_loss
-from reacgan.training.step.objective import Objective
+from reacgan.training.step.work import Objective
 from waiting import WAITING, Operations
 
 

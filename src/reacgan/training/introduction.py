@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -14,7 +14,6 @@ from reacgan.models import count_parameters
 from reacgan.sampling import sheet
 from reacgan.sampling.grids import rows_for
 from reacgan.training.engine import Engine
-from reacgan.training.memory.advice import describe_memory
 from reacgan.training.progress import Progress
 from reacgan.training.state import TrainState
 
@@ -25,6 +24,8 @@ def introduce(
     state: TrainState,
     data: ImageData,
     engine: Engine,
+    *,
+    memory: Iterable[str],
     resumed: Path | None,
 ) -> None:
     """Print the experiment, the data, the networks, the memory needed, warnings, and where it resumes."""
@@ -38,7 +39,7 @@ def introduce(
         f"parameters, {engine.device.type}, {engine.precision}, {engine.world} process(es), "
         f"batch {training.batch} x {training.d_steps}, {training.images:,} images to see"
     )
-    for line in () if progress.quiet else describe_memory(experiment, state, data, engine):
+    for line in memory:
         progress.say(line)
     for warning in _warnings(experiment, state, data):
         progress.say(f"note: {warning}")

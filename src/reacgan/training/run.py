@@ -22,7 +22,7 @@ from reacgan.training.hooks import RunHooks
 from reacgan.training.introduction import introduce, real_sheet
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer, run
-from reacgan.training.memory.advice import memory_explained
+from reacgan.training.memory.advice import describe_memory, memory_explained
 from reacgan.training.progress import Progress
 from reacgan.training.run_folder import RunFolder
 from reacgan.training.signals import Interrupted, StopRequest
@@ -156,7 +156,8 @@ def _begin(
     progress = Progress(
         experiment.training.images, state.images_seen, deadline=seconds, quiet=quiet
     )
-    introduce(progress, experiment, state, data, engine, resumed)
+    memory = () if quiet else describe_memory(experiment, state, data, engine)
+    introduce(progress, experiment, state, data, engine, memory=memory, resumed=resumed)
     for line in (engine.speed.line(), *notes):
         progress.say(line)
     journal = Journal(folder.journal if distributed.is_main() else None, state.images_seen)

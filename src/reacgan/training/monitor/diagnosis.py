@@ -21,7 +21,7 @@ from reacgan.heads.base import at_least_float32
 from reacgan.models import power_iteration_frozen
 from reacgan.training.step.builder import StepBuilder
 from reacgan.training.step.losses import images_for_discriminator
-from reacgan.training.step.objective import Labelled
+from reacgan.training.step.work import Labelled
 
 
 def diagnose(steps: StepBuilder) -> dict[str, float]:

@@ -15,8 +15,7 @@ from reacgan.training.engine import Engine
 from reacgan.training.schedules import condition_strength, top_share
 from reacgan.training.state import TrainState, trained_parameters
 from reacgan.training.step.gradients import discriminator_gradients, generator_gradients
-from reacgan.training.step.objective import Labelled, Latents, Objective, StepContext
-from reacgan.training.step.work import Work
+from reacgan.training.step.work import Labelled, Latents, Objective, StepContext, Work
 
 
 class StepBuilder:

@@ -36,7 +36,7 @@ from reacgan.training.step.losses import (
     images_for_generator,
     observe,
 )
-from reacgan.training.step.objective import (
+from reacgan.training.step.work import (
     Autocast,
     Images,
     Labelled,

@@ -23,7 +23,7 @@ from reacgan.heads import HeadOutput
 from reacgan.losses import Step, Term
 from reacgan.losses.latent_optimisation import optimised_latents
 from reacgan.models import power_iteration_frozen, statistics_frozen
-from reacgan.training.step.objective import Images, Latents, Outputs, Parts, StepContext
+from reacgan.training.step.work import Images, Latents, Outputs, Parts, StepContext
 
 
 def discriminator_loss(
