@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from reacgan.assembly import complete
 from reacgan.config import Experiment
 from reacgan.data import ImageData
-from reacgan.models import complete
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer

@@ -15,10 +15,10 @@ from PIL import Image
 
 from cli_help import FILE, help_pages
 from commands import TINY
+from reacgan.assembly import complete
 from reacgan.cli import main
 from reacgan.config import ConfigError, load_experiment
 from reacgan.experiments import EXPERIMENTS
-from reacgan.models import complete
 
 
 def test_help_is_as_documented():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from reacgan.assembly import complete
 from reacgan.config import Experiment
 from reacgan.experiments import EXPERIMENTS
 from reacgan.experiments.methods import METHODS
 from reacgan.experiments.published import PROTOCOLS, PUBLISHED, published_for
-from reacgan.models import complete
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer

@@ -9,7 +9,8 @@ from reacgan.data import DATASETS
 from reacgan.experiments import EXPERIMENTS, experiment
 from reacgan.experiments.derive import Facts, derive
 from reacgan.experiments.describe import describe
-from reacgan.models import build_discriminator, build_generator, complete
+from reacgan.assembly import complete
+from reacgan.models import build_discriminator, build_generator
 from reacgan.training.ema import ema_decay
 
 

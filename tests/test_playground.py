@@ -7,11 +7,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import reacgan
+from reacgan.assembly import complete
 from reacgan.augment import AUGMENTS
 from reacgan.config import Experiment
 from reacgan.heads import HEADS
 from reacgan.losses import ADVERSARIAL, CONSISTENCY, PENALTIES
-from reacgan.models import BACKBONES, GENERATORS, complete
+from reacgan.models import BACKBONES, GENERATORS
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer

@@ -8,6 +8,7 @@ import re
 import pytest
 import torch
 
+from reacgan.assembly import complete
 from reacgan.config import ConfigError, load_experiment, parse_assignments
 from reacgan.experiments import EXPERIMENTS, experiment
 from reacgan.experiments.notes import (
@@ -19,7 +20,7 @@ from reacgan.experiments.notes import (
     shortcut_differs,
 )
 from reacgan.experiments.published import PUBLISHED, Published
-from reacgan.models import build_discriminator, complete
+from reacgan.models import build_discriminator
 from toy import toy
 
 NAMES = [score.experiment for score in PUBLISHED]

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 import reacgan
+from reacgan.assembly import complete
 from reacgan.cli import build_app
 from reacgan.config import load_experiment
-from reacgan.models import complete
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

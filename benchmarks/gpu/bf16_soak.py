@@ -87,9 +87,9 @@ def force(way: str) -> None:
 def trainer_of(given: argparse.Namespace) -> Any:
     """Networks of the published width; real images, or rendered signs that are drawn on the spot."""
     import reacgan
+    from reacgan.assembly import complete
     from reacgan.config.schema import parse_assignments
     from reacgan.data import open_dataset
-    from reacgan.models import complete
     from reacgan.training.engine import Engine
     from reacgan.training.loop import Trainer
     from reacgan.training.state import TrainState

@@ -59,9 +59,9 @@ def trainer_for(name: str, batch: int, changes: dict[str, Any], device: str) -> 
     import numpy as np
 
     import reacgan
+    from reacgan.assembly import complete
     from reacgan.config import size_of
     from reacgan.data import ImageData
-    from reacgan.models import complete
     from reacgan.training.engine import Engine
     from reacgan.training.loop import Trainer
     from reacgan.training.state import TrainState

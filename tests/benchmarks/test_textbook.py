@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from reacgan.models import complete
+from reacgan.assembly import complete
 from reacgan.models.spectral import SpectralNorm
 from reacgan.training.engine import Engine
 from reacgan.training.loop import Trainer

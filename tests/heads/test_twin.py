@@ -12,9 +12,9 @@ from conditional_cases import slow_2c, slow_d2dce
 from small_heads import CLASSES, OVER, VARIANTS, build, features_and_labels, real_and_fake
 from torch import Tensor
 
+from reacgan.assembly import complete
 from reacgan.config import Component, ConfigError, parse_experiment
 from reacgan.heads import HeadOutput, head_options
-from reacgan.models import complete
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "auxiliary": {"temperature": 0.7},

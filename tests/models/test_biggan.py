@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from reacgan.assembly import complete
 from reacgan.config import ConfigError, DataConfig, component
 from reacgan.experiments import EXPERIMENTS
 from reacgan.losses import ADVERSARIAL
@@ -15,7 +16,6 @@ from reacgan.models import (
     GENERATORS,
     build_discriminator,
     build_generator,
-    complete,
     count_parameters,
 )
 from reacgan.models.biggan import BigGANBackbone, BigGANGenerator

@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from reacgan.assembly import complete
 from reacgan.config import CodesConfig, ConfigError, DataConfig, component, parse_experiment
 from reacgan.heads import read_codes
-from reacgan.models import build_discriminator, build_generator, complete
+from reacgan.models import build_discriminator, build_generator
 from reacgan.models.codes import CodedGenerator
 
 CODES = CodesConfig(discrete=(3, 2), continuous=2)

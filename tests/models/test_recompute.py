@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from reacgan.models import BACKBONES, GENERATORS, complete, set_switches
+from reacgan.assembly import complete
+from reacgan.models import BACKBONES, GENERATORS, set_switches
 from reacgan.models.recompute import recomputed
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal

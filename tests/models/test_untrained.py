@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from reacgan.assembly import complete
 from reacgan.experiments import EXPERIMENTS
-from reacgan.models import build_generator, complete
+from reacgan.models import build_generator
 from reacgan.models.layers import SpectralConv2d, SpectralEmbedding, SpectralLinear
 from reacgan.models.spectral import SpectralNorm
 

@@ -9,7 +9,8 @@ from tiny import experiment, images
 from torch import nn
 
 from reacgan import models
-from reacgan.models import Generator, complete
+from reacgan.assembly import complete
+from reacgan.models import Generator
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer

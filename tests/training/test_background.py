@@ -17,8 +17,8 @@ from test_run import at_clock, saved, train
 from tiny import experiment, images
 
 import reacgan
+from reacgan.assembly import complete
 from reacgan.hub import models as hub_module
-from reacgan.models import complete
 from reacgan.training import checkpoint as checkpoint_module
 from reacgan.training.background import _MOST_WAITING, Copier, Writer
 from reacgan.training.checkpoint import CheckpointError, save_checkpoint

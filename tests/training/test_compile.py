@@ -8,7 +8,7 @@ from members import network_changes
 from tiny import experiment, images
 from torch import nn
 
-from reacgan.models import complete
+from reacgan.assembly import complete
 from reacgan.training.engine import Engine
 from reacgan.training.execution.compiled import Compiled
 from reacgan.training.journal import Journal

@@ -8,7 +8,7 @@ from members import begin_adapted, every_case
 from recorded import Broken, Inexact, Rerun, Stale
 from tiny import experiment, images
 
-from reacgan.models import complete
+from reacgan.assembly import complete
 from reacgan.randomness import Draws
 from reacgan.training.engine import Engine
 from reacgan.training.execution.cuda_graphs import CudaGraphs

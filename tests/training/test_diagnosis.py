@@ -15,7 +15,7 @@ from tiny import experiment, images
 from torch.nn import functional as F
 
 from reacgan.heads.base import HeadOutput
-from reacgan.models import complete
+from reacgan.assembly import complete
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal, read_lines
 from reacgan.training.loop import Trainer

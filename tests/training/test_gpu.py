@@ -6,8 +6,8 @@ import pytest
 import torch
 from tiny import HEADS, experiment, images
 
+from reacgan.assembly import complete
 from reacgan.config import SpeedConfig
-from reacgan.models import complete
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer

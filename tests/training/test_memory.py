@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 from reacgan import models
 from reacgan.config import ConfigError, load_experiment
-from reacgan.models import complete
+from reacgan.assembly import complete
 from reacgan.training.engine import Engine, peak_of_process
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer
@@ -296,7 +296,7 @@ MEASURED = """
 import numpy as np
 from reacgan import experiment
 from reacgan.data import ImageData
-from reacgan.models import complete
+from reacgan.assembly import complete
 from reacgan.training.engine import Engine, peak_of_process
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer

@@ -172,7 +172,7 @@ def test_a_non_finite_loss_stops_the_run_and_saves_nothing(data, tmp_path, monke
 
 def test_facts_of_the_state_are_compared(data, tmp_path):
     train(tmp_path, data)
-    from reacgan.models import complete
+    from reacgan.assembly import complete
     from reacgan.training.state import TrainState
 
     state = TrainState.build(complete(experiment()), 3, Engine("cpu"))

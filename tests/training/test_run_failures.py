@@ -14,9 +14,9 @@ from test_run import at_clock, saved, train
 from tiny import experiment, images
 
 import reacgan
+from reacgan.assembly import complete
 from reacgan.config import ConfigError, component
 from reacgan.data import DataError, ImageData
-from reacgan.models import complete
 from reacgan.training import checkpoint as checkpoint_module
 from reacgan.training.checkpoint import CheckpointError
 from reacgan.training.engine import Engine

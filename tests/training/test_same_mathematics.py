@@ -7,9 +7,9 @@ import torch
 from members import begin_adapted, every_case
 from tiny import experiment, images
 
+from reacgan.assembly import complete
 from reacgan.config import SpeedConfig
 from reacgan.hub import load
-from reacgan.models import complete
 from reacgan.training import train
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal

@@ -7,7 +7,7 @@ import torch
 from tiny import experiment, images
 
 from reacgan.config import ConfigError
-from reacgan.models import complete
+from reacgan.assembly import complete
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Hooks, Trainer, run

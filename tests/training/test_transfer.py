@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from tiny import experiment, images
 
 import reacgan
+from reacgan.assembly import complete
 from reacgan.config import ConfigError
 from reacgan.data import ImageData
-from reacgan.models import complete
 from reacgan.training.checkpoint import list_checkpoints
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal

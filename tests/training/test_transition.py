@@ -10,8 +10,9 @@ from members import every_head
 from tiny import experiment, images
 
 import reacgan
+from reacgan.assembly import complete
 from reacgan.config import TopKConfig, TransitionConfig
-from reacgan.models import complete, power_iteration_frozen
+from reacgan.models import power_iteration_frozen
 from reacgan.training.checkpoint import list_checkpoints, read_part
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from tiny import experiment, images
 
 from reacgan import distributed
-from reacgan.models import complete
+from reacgan.assembly import complete
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer

@@ -61,8 +61,8 @@ def train(
     quiet:
         Print nothing.
     """
+    from reacgan.assembly import complete  # noqa: PLC0415
     from reacgan.config import parse_assignments  # noqa: PLC0415
-    from reacgan.models import complete  # noqa: PLC0415
 
     changes = parse_assignments(set_)
     if images is not None:

@@ -34,10 +34,10 @@ def describe(experiment: Experiment, num_classes: int | None = None) -> dict[str
     """
     import torch  # noqa: PLC0415
 
+    from reacgan.assembly import complete  # noqa: PLC0415
     from reacgan.models import (  # noqa: PLC0415
         build_discriminator,
         build_generator,
-        complete,
         count_parameters,
     )
 

@@ -6,19 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from reacgan.augment import augment_options
-from reacgan.config import (
-    CodesConfig,
-    Component,
-    ConfigError,
-    DataConfig,
-    Experiment,
-    LossConfig,
-    check_options,
-    lookup,
-)
-from reacgan.heads import HEADS, build_head, check_codes, head_options
-from reacgan.losses import adversarial, term_options
+from reacgan.config import CodesConfig, Component, DataConfig, check_options, lookup
+from reacgan.heads import build_head
 from reacgan.models.base import Backbone, Generator
 from reacgan.models.biggan import BigGANBackbone, BigGANGenerator
 from reacgan.models.biggan_deep import BigGANDeepBackbone, BigGANDeepGenerator
@@ -62,10 +51,11 @@ __all__ = [
     "Discriminator",
     "Generator",
     "arrange",
+    "backbone_options",
     "build_discriminator",
     "build_generator",
-    "complete",
     "count_parameters",
+    "generator_options",
     "plain_operations",
     "power_iteration_frozen",
     "set_switches",
@@ -74,6 +64,18 @@ __all__ = [
 
 _GENERATOR_GIVEN = ("resolution", "channels", "num_classes")
 _BACKBONE_GIVEN = ("resolution", "channels")
+
+
+def generator_options(component: Component) -> dict[str, Any]:
+    """All options of a generator, defaults included; raises ConfigError."""
+    member = lookup("generator", GENERATORS, component.name)
+    return check_options(member, component.options, where="model.generator", given=_GENERATOR_GIVEN)
+
+
+def backbone_options(component: Component) -> dict[str, Any]:
+    """All options of a backbone, defaults included; raises ConfigError."""
+    member = lookup("backbone", BACKBONES, component.name)
+    return check_options(member, component.options, where="model.backbone", given=_BACKBONE_GIVEN)
 
 
 def build_generator(
@@ -90,10 +92,8 @@ def build_generator(
     Raises:
         ConfigError: an unknown name or option, or a value that this generator cannot use.
     """
-    member: Any = lookup("generator", GENERATORS, component.name)
-    options = check_options(
-        member, component.options, where="model.generator", given=_GENERATOR_GIVEN
-    )
+    options = generator_options(component)
+    member: Any = GENERATORS[component.name]
     built: Generator = member(
         resolution=data.resolution, channels=data.channels, num_classes=num_classes, **options
     )
@@ -119,8 +119,8 @@ def build_discriminator(
     Raises:
         ConfigError: an unknown name or option, or a value that these cannot use.
     """
-    member: Any = lookup("backbone", BACKBONES, backbone.name)
-    options = check_options(member, backbone.options, where="model.backbone", given=_BACKBONE_GIVEN)
+    options = backbone_options(backbone)
+    member: Any = BACKBONES[backbone.name]
     network: Backbone = member(resolution=data.resolution, channels=data.channels, **options)
     built = build_head(
         head,
@@ -130,59 +130,6 @@ def build_discriminator(
         codes=codes,
     )
     return Discriminator(network, network.initialise(built))
-
-
-def complete(experiment: Experiment) -> Experiment:
-    """The experiment with every option of every member written out, and every name checked.
-
-    Raises:
-        ConfigError: a name or option is unknown, a value is out of range, parts of the loss do not go
-            together, or the head looks for codes that z does not hold, or the other way round.
-    """
-    _check_loss(experiment.loss, experiment.model.head)
-    model = experiment.model
-    check_codes(model.head, model.codes)
-    generator: Any = lookup("generator", GENERATORS, model.generator.name)
-    backbone: Any = lookup("backbone", BACKBONES, model.backbone.name)
-    full = {
-        "model.generator": check_options(
-            generator, model.generator.options, where="model.generator", given=_GENERATOR_GIVEN
-        ),
-        "model.backbone": check_options(
-            backbone, model.backbone.options, where="model.backbone", given=_BACKBONE_GIVEN
-        ),
-        "model.head": head_options(model.head),
-        "augment": augment_options(experiment.augment),
-    }
-    changes = {f"{part}.{key}": value for part, held in full.items() for key, value in held.items()}
-    changes["penalties"] = term_options("penalties", experiment.penalties)
-    changes["consistency"] = term_options("consistency", experiment.consistency)
-    return experiment.replace(**changes)
-
-
-def _check_loss(loss: LossConfig, head: Component) -> None:
-    if adversarial(loss.adversarial).paired and loss.top_k is not None:
-        raise ConfigError(
-            f"loss.top_k leaves fakes out, but {loss.adversarial} compares each of them with a real "
-            "image; set loss.top_k=null or take another loss.adversarial"
-        )
-    if loss.adversarial != "none":
-        return
-    if not lookup("head", HEADS, head.name).judges_alone:
-        alone = ", ".join(name for name, member in HEADS.items() if member.judges_alone)
-        raise ConfigError(
-            f"loss.adversarial is none, but nothing in the head {head.name} tells real from fake; take "
-            f"another loss.adversarial, such as hinge, or one of these heads: {alone}"
-        )
-    if loss.top_k is not None:
-        raise ConfigError(
-            "loss.top_k has no effect where loss.adversarial is none; set loss.top_k=null"
-        )
-    if loss.transition is not None:
-        raise ConfigError(
-            "loss.transition leaves D nothing to minimise until its start where loss.adversarial is "
-            "none; set loss.transition=null or take another loss.adversarial"
-        )
 
 
 def count_parameters(module: nn.Module) -> int:

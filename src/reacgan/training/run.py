@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from reacgan import distributed
+from reacgan.assembly import complete
 from reacgan.config import ConfigError, Device, Experiment, path_of
 from reacgan.data import DataError, ImageData, open_dataset, refuse_inside
-from reacgan.models import complete
 from reacgan.sampling import save_png
 from reacgan.training.checkpoint import list_checkpoints, load_latest
 from reacgan.training.context import RunContext

@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor
 
+from reacgan.assembly import complete
 from reacgan.config import ConfigError, Experiment, path_of
 from reacgan.files import digest_of
 from reacgan.hub.card import card
@@ -19,7 +20,7 @@ from reacgan.hub.convert.names import OURS_ALONE, Names, names_of
 from reacgan.hub.convert.reading import Published, find_files, read_published
 from reacgan.hub.folder import unfilled
 from reacgan.hub.models import save
-from reacgan.models import Discriminator, Generator, build_discriminator, build_generator, complete
+from reacgan.models import Discriminator, Generator, build_discriminator, build_generator
 from reacgan.models.settled import settle
 from reacgan.models.trained import TrainedGenerator
 
