@@ -1,4 +1,9 @@
-"""The device that a person names: auto, cpu, cuda, cuda:N, mps, or one of torch."""
+"""The device of this process: by name (auto, cpu, cuda, cuda:N, mps), and among several processes.
+
+Hugging Face Accelerate joins the process group (torchrun, SLURM and single processes alike). Its
+``prepare`` and accumulation are not used: gradients are averaged by one message of ours
+(:func:`reacgan.distributed.average_gradients`), so a loss may reach any subset of parameters.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +42,36 @@ def find_device(device: Device) -> torch.device:
             f"device is {name}, which is not usable here; usable here: {', '.join(usable())}, or auto"
         )
     return torch.device(kind, int(number)) if kind == "cuda" and number else torch.device(kind)
+
+
+def start_processes(device: Device) -> torch.device:
+    """Join the process group if there is one, and return this process's device.
+
+    Args:
+        device: as :func:`find_device` takes it.
+
+    Raises:
+        ConfigError: it is not usable, or this process has another one already.
+    """
+    from accelerate import PartialState  # noqa: PLC0415 - 0.3 s, not needed by most commands
+
+    wanted = find_device(device)
+    state = PartialState(cpu=wanted.type == "cpu")
+    ours = torch.device(state.device)
+    if str(device) != "auto" and wanted.type != ours.type:
+        raise ConfigError(
+            f"device is {device}, but this process already computes on {ours.type}; "
+            "start a new process for another device"
+        )
+    if wanted.index is None or wanted == ours:
+        return ours
+    if state.num_processes > 1:
+        raise ConfigError(
+            f"device is {device}, but each of the {state.num_processes} processes has a device of its "
+            "own; use cuda, and choose which are seen with CUDA_VISIBLE_DEVICES"
+        )
+    torch.cuda.set_device(wanted)
+    return wanted
 
 
 def usable() -> list[str]:

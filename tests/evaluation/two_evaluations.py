@@ -13,8 +13,8 @@ import reacgan
 from reacgan import distributed
 from reacgan.config import ConfigError, DataConfig
 from reacgan.data import ImageData, open_dataset
+from reacgan.devices import start_processes
 from reacgan.evaluation.cache import FeatureCache
-from reacgan.training.engine import start_processes
 
 METRICS = {
     "fid": {},

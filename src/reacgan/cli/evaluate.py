@@ -208,7 +208,7 @@ def join_processes(device: str) -> None:
     import os  # noqa: PLC0415
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        from reacgan.training.engine import start_processes  # noqa: PLC0415
+        from reacgan.devices import start_processes  # noqa: PLC0415
 
         start_processes(device)
 
