@@ -17,6 +17,9 @@ from reacgan.hub.folder import CONFIG
 HUB = "hub:"
 """Before the name of a repository, wherever a path could be meant as well."""
 
+FILE_PATTERNS = ("*.safetensors", "*.json", "*.jsonl", "*.md", "*.png")
+"""What is fetched and put there: nothing that could run."""
+
 VARIABLE = "REACGAN_WEIGHTS"
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
@@ -67,7 +70,7 @@ def locate(named: str | Path, *, revision: str | None = None, ids: bool = False)
         return path.resolve()
     if text.startswith(HUB) or (ids and _REPOSITORY.fullmatch(text)):
         repository, _, marked = text.removeprefix(HUB).partition("@")
-        return _fetched(repository, revision or marked or None)
+        return fetch(repository, revision or marked or None)
     if "/" in text or os.sep in text or text in (".", ".."):
         return path
     known = known_models()
@@ -82,7 +85,38 @@ def locate(named: str | Path, *, revision: str | None = None, ids: bool = False)
     )
 
 
-def _fetched(repository: str, revision: str | None) -> Path:
-    from reacgan.hub.remote import fetch  # noqa: PLC0415 - slow to import
+def fetch(repository: str, revision: str | None = None) -> Path:
+    """The folder of a repository's files, downloaded where they are not in the cache yet.
 
-    return fetch(repository, revision)
+    Args:
+        repository: ``OWNER/NAME``.
+        revision: a branch, tag or commit; None for the newest.
+
+    Raises:
+        ConfigError: no such repository or revision, no network and nothing in the cache.
+    """
+    from huggingface_hub import snapshot_download  # noqa: PLC0415 - slow to import
+
+    try:
+        folder = snapshot_download(
+            repository,
+            revision=revision,
+            allow_patterns=list(FILE_PATTERNS),
+            cache_dir=os.environ.get("HF_HUB_CACHE"),
+            endpoint=os.environ.get("HF_ENDPOINT"),
+            library_name="reacgan",
+        )
+    except Exception as error:  # of many kinds, which differ between versions
+        at = f" at {revision}" if revision else ""
+        raise ConfigError(
+            f"{repository}{at}: download from the Hugging Face hub failed ({first_line(error)}); "
+            "check the name and the network (a private repository needs HF_TOKEN), or download it "
+            "elsewhere and give the folder"
+        ) from error
+    return Path(folder)
+
+
+def first_line(error: Exception) -> str:
+    """The kind of an error and the first line of its message."""
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {first}"[:300]

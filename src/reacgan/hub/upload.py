@@ -1,4 +1,4 @@
-"""Models of the Hugging Face hub: fetched into its cache, and put there; tensors and text alone."""
+"""Putting a model on the Hugging Face hub: tensors, text and pictures alone."""
 
 from __future__ import annotations
 
@@ -10,42 +10,8 @@ from typing import Any
 from reacgan.config import ConfigError
 from reacgan.hub.folder import check_digests, model_folder, read_config
 from reacgan.hub.models import save
-from reacgan.hub.places import locate
+from reacgan.hub.places import FILE_PATTERNS, first_line, locate
 from reacgan.models.trained import TrainedGenerator
-
-KINDS = ("*.safetensors", "*.json", "*.jsonl", "*.md", "*.png")
-"""What is fetched and put there: nothing that could run."""
-
-
-def fetch(repository: str, revision: str | None = None) -> Path:
-    """The folder of a repository's files, downloaded where they are not in the cache yet.
-
-    Args:
-        repository: ``OWNER/NAME``.
-        revision: a branch, tag or commit; None for the newest.
-
-    Raises:
-        ConfigError: no such repository or revision, no network and nothing in the cache.
-    """
-    from huggingface_hub import snapshot_download  # noqa: PLC0415
-
-    try:
-        place = snapshot_download(
-            repository,
-            revision=revision,
-            allow_patterns=list(KINDS),
-            cache_dir=os.environ.get("HF_HUB_CACHE"),
-            endpoint=os.environ.get("HF_ENDPOINT"),
-            library_name="reacgan",
-        )
-    except Exception as error:  # of many kinds, which differ between versions
-        at = f" at {revision}" if revision else ""
-        raise ConfigError(
-            f"{repository}{at}: cannot be fetched from the Hugging Face hub ({_short(error)}); check the "
-            "name and the network (a private one needs HF_TOKEN), or fetch it where there is a "
-            "network and give the folder"
-        ) from error
-    return Path(place)
 
 
 def push_to_hub(
@@ -92,18 +58,13 @@ def push_to_hub(
         done: Any = api.upload_folder(
             repo_id=repository,
             folder_path=folder,
-            allow_patterns=list(KINDS),
+            allow_patterns=list(FILE_PATTERNS),
             commit_message=f"Model of reacgan: {folder.name}",
             revision=revision,
         )
     except Exception as error:  # of many kinds, which differ between versions
         raise ConfigError(
-            f"{repository}: the Hugging Face hub did not take it ({_short(error)}); check the name, "
-            "the network, and that the token (HF_TOKEN, or `hf auth login`) may write there"
+            f"{repository}: upload to the Hugging Face hub failed ({first_line(error)}); check the "
+            "name, the network, and that the token (HF_TOKEN, or `hf auth login`) may write there"
         ) from error
     return str(done.commit_url)
-
-
-def _short(error: Exception) -> str:
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    return f"{type(error).__name__}: {first}"[:300]
