@@ -51,7 +51,7 @@ ALLOWED: dict[str, set[str]] = {
 EXCEPTIONS = {"experiments.derive": {"data"}, "experiments.describe": {"assembly", "models"}}
 # With weights_only=True: published weights, and tensors of images.
 READERS_OF_PTH = {"extractors.weights", "hub.convert.reading", "evaluation.image_files"}
-OWNERS = {"accelerate": {"training.engine"}, "huggingface_hub": {"hub.remote"}}
+OWNERS = {"accelerate": {"devices"}, "huggingface_hub": {"hub.places", "hub.upload"}}
 
 
 def part_of(module: str) -> str:

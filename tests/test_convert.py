@@ -19,7 +19,7 @@ from reacgan.cli.convert import convert as convert_command
 from reacgan.config import ConfigError, Experiment
 from reacgan.hub.convert import convert_checkpoint
 from reacgan.hub.convert.reading import read_published
-from reacgan.models.settled import with_moving
+from reacgan.models.norm_statistics import with_moving
 
 CLASSES, LATENT = 5, 20
 HEADS = {

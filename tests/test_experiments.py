@@ -4,12 +4,12 @@ import json
 
 import pytest
 
+from reacgan.assembly import complete
 from reacgan.config import ConfigError, parse_experiment
 from reacgan.data import DATASETS
 from reacgan.experiments import EXPERIMENTS, experiment
 from reacgan.experiments.derive import Facts, derive
 from reacgan.experiments.describe import describe
-from reacgan.assembly import complete
 from reacgan.models import build_discriminator, build_generator
 from reacgan.training.ema import ema_decay
 

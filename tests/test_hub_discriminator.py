@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from reacgan import hub
 from reacgan.config import ConfigError
 from reacgan.models import build_discriminator
-from reacgan.models.settled import with_moving
+from reacgan.models.norm_statistics import with_moving
 from test_hub import make, without_strength
 
 

@@ -16,7 +16,7 @@ from reacgan.config import ConfigError, DataConfig
 from reacgan.evaluation.scores import Score, append_scores, read_scores
 from reacgan.hub.folder import read_config
 from reacgan.hub.licences import TERMS, terms_of
-from reacgan.models.settled import put_statistics
+from reacgan.models.norm_statistics import put_statistics
 from reacgan.sharing import check, renew
 from reacgan.sharing.card import limits, missing
 from reacgan.sharing.record import command_of, cost_of, record_of, seconds_of, without_paths

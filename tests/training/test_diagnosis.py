@@ -14,8 +14,8 @@ from test_run import train
 from tiny import experiment, images
 from torch.nn import functional as F
 
-from reacgan.heads.base import HeadOutput
 from reacgan.assembly import complete
+from reacgan.heads.base import HeadOutput
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal, read_lines
 from reacgan.training.loop import Trainer

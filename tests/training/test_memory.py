@@ -17,8 +17,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from reacgan import models
-from reacgan.config import ConfigError, load_experiment
 from reacgan.assembly import complete
+from reacgan.config import ConfigError, load_experiment
 from reacgan.training.engine import Engine, peak_of_process
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer

@@ -16,7 +16,7 @@ from tiny import experiment, images
 
 import reacgan
 from reacgan.config import ConfigError
-from reacgan.models.settled import statistics_in_words
+from reacgan.models.norm_statistics import statistics_in_words
 from reacgan.sampling import save_png
 from reacgan.sampling.grids import class_images, draw_classes
 from reacgan.training import run as run_module

@@ -9,9 +9,9 @@ import torch
 from tiny import experiment, images
 
 import reacgan
+from reacgan.assembly import complete
 from reacgan.config import ConfigError, SpeedConfig
 from reacgan.extractors.arithmetic import allow_tf32, exact
-from reacgan.assembly import complete
 from reacgan.training.engine import Engine
 from reacgan.training.journal import read_lines
 from reacgan.training.loop import Trainer

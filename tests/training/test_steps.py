@@ -9,10 +9,10 @@ import pytest
 import torch
 from tiny import HEADS, experiment, images
 
+from reacgan.assembly import complete
 from reacgan.augment import build_augment
 from reacgan.config import EmaConfig, OptimizerConfig
 from reacgan.losses import adversarial
-from reacgan.assembly import complete
 from reacgan.training.ema import ema_decay, update_average
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal

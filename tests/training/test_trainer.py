@@ -6,8 +6,8 @@ import pytest
 import torch
 from tiny import experiment, images
 
-from reacgan.config import ConfigError
 from reacgan.assembly import complete
+from reacgan.config import ConfigError
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Hooks, Trainer, run

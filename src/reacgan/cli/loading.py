@@ -21,7 +21,7 @@ def load_generator(model: Path, statistics: Statistics, device: str) -> TrainedG
 
 def tell_statistics(model: TrainedGenerator, asked: str) -> None:
     """Say, once the images are made, that ``auto`` took others than the averages of training."""
-    from reacgan.models.settled import statistics_in_words  # noqa: PLC0415
+    from reacgan.models.norm_statistics import statistics_in_words  # noqa: PLC0415
 
     if asked == "auto" and model.norms is not None and model.norms.kind == "own":
         told = f"note: made with {statistics_in_words(model)}; --statistics moving takes the others"

@@ -4,9 +4,9 @@ from reacgan.hub.by_name import from_pretrained, pretrained
 from reacgan.hub.card import card
 from reacgan.hub.models import load, save
 from reacgan.hub.places import known_models, locate
-from reacgan.hub.remote import push_to_hub
 from reacgan.hub.selection import find_states
 from reacgan.hub.states import list_states, load_discriminator, load_state
+from reacgan.hub.upload import push_to_hub
 
 save_pretrained = save
 

@@ -12,7 +12,7 @@ from reacgan.config.resolution import describe
 from reacgan.hub.licence_names import licence_of
 from reacgan.hub.licences import Terms, terms_of
 from reacgan.models import count_parameters
-from reacgan.models.settled import statistics_in_words
+from reacgan.models.norm_statistics import statistics_in_words
 from reacgan.models.trained import TrainedGenerator
 
 _MOST_CLASSES = 20

@@ -38,7 +38,7 @@ from reacgan.hub.folder import (
 )
 from reacgan.hub.places import locate
 from reacgan.models import Discriminator, build_generator
-from reacgan.models.settled import settle, statistics_in_words, with_moving
+from reacgan.models.norm_statistics import fit_statistics, statistics_in_words, with_moving
 from reacgan.models.trained import NormStatistics, TrainedGenerator
 from reacgan.tensors import read_tensors, write_tensors
 
@@ -160,7 +160,8 @@ def load(path: str | Path, *, device: Device = "auto", check: bool = True) -> Tr
     """The generator of a run folder, model folder or name, in evaluation mode.
 
     A folder of an earlier version does not say whether the statistics of its batch norms fit its
-    weights: that is checked here, by a thousand images, see :func:`reacgan.models.settled.settle`.
+    weights: that is checked here with a thousand generated images
+    (:func:`reacgan.models.norm_statistics.fit_statistics`).
 
     Args:
         path: a run's folder, its ``model``, or any folder that :func:`save` wrote; a name of
@@ -191,10 +192,10 @@ def load(path: str | Path, *, device: Device = "auto", check: bool = True) -> Tr
     )
     if not check:
         return loaded
-    settled = settle(loaded)
-    if loaded.norms is None and settled.norms is not None and settled.norms.kind == "own":
-        _LOG.warning("%s: made with %s", folder, statistics_in_words(settled))
-    return settled
+    fitted = fit_statistics(loaded)
+    if loaded.norms is None and fitted.norms is not None and fitted.norms.kind == "own":
+        _LOG.warning("%s: made with %s", folder, statistics_in_words(fitted))
+    return fitted
 
 
 def _norms(folder: Path, config: Mapping[str, Any]) -> NormStatistics | None:

@@ -21,7 +21,7 @@ from reacgan.hub.folder import (
 from reacgan.hub.models import load
 from reacgan.hub.places import locate
 from reacgan.models import Discriminator, build_discriminator
-from reacgan.models.settled import settle
+from reacgan.models.norm_statistics import fit_statistics
 from reacgan.models.trained import TrainedGenerator
 
 _STATES = "checkpoints"
@@ -64,7 +64,7 @@ def load_state(
     fill(model.generator, file, CONFIG)
     model.generator.to(find_device(device)).eval().requires_grad_(False)
     loaded = replace(model, images_seen=images_seen, norms=None)
-    return settle(loaded) if check else loaded
+    return fit_statistics(loaded) if check else loaded
 
 
 def load_discriminator(path: str | Path, *, device: Device = "auto") -> Discriminator:

@@ -1,13 +1,38 @@
-"""Batch norms that normalise by the batch at hand, and what is collected over batches meanwhile."""
+"""Statistics of batch norms: collected over batches, and those that fit an averaged generator.
+
+The average of weights stores the average of running statistics, and the singular vectors of the newest
+weights. Those of its own weights can be far from both, most of all while it lags behind. They are
+computed here, and replace the stored ones where these are too far off.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+import math
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from reacgan.models.base import Generator
+from reacgan.models.norms import BATCH_NORM_EPS
+from reacgan.models.spectral import SpectralNorm
+from reacgan.models.trained import NormStatistics, TrainedGenerator
+from reacgan.randomness import Draws
+
+IMAGES = 1_024
+"""Generated for a generator's own statistics."""
+FEW = 128
+"""The same for images that are only looked at, such as a sheet during training."""
+BOUND = 0.35
+"""Stored statistics that are farther than this from a generator's own are not used."""
+_BATCHES = {64: 64, 1 << 30: 16}
+"""Images in a batch, by the largest side of an image."""
+_ITERATIONS = 50
+_STORED = ("running_mean", "running_var", "u", "v")
 
 
 def batch_norms(network: nn.Module) -> dict[str, Any]:
@@ -21,10 +46,10 @@ def batch_norms(network: nn.Module) -> dict[str, Any]:
 
 
 class Collector:
-    """Before a layer runs, its statistics become those of the batch; averages are kept here.
+    """A pre-forward hook: sets a layer's statistics to those of the batch, and averages over batches.
 
-    With ``share`` 1, 1/2, 1/3, ... over the batches all of them count alike. The layer stays in
-    evaluation mode, so it sends no message to other processes.
+    With ``share`` 1, 1/2, 1/3, ... all batches count alike. The layer stays in evaluation mode, so it
+    sends no message to other processes.
     """
 
     def __init__(self, layer: Any) -> None:
@@ -42,9 +67,9 @@ class Collector:
         """The variance of all batches together."""
         return self.within + self.between
 
-    def __call__(self, layer: Any, given: tuple[Tensor, ...]) -> None:
-        """The hook: takes what the layer is given, [N, C, ...]."""
-        images = given[0].detach().to(layer.running_mean.dtype)
+    def __call__(self, layer: Any, inputs: tuple[Tensor, ...]) -> None:
+        """The hook; the layer's input is [N, C, ...]."""
+        images = inputs[0].detach().to(layer.running_mean.dtype)
         dimensions = [dimension for dimension in range(images.dim()) if dimension != 1]
         variance, mean = torch.var_mean(images, dimensions, correction=0)
         layer.running_mean.copy_(mean)
@@ -59,7 +84,7 @@ class Collector:
 
 @contextmanager
 def collecting(network: nn.Module) -> Iterator[list[tuple[Any, Collector]]]:
-    """Within the block batch norms normalise by the batch, and the collectors average."""
+    """Within the block batch norms normalise by the batch, and collectors average its statistics."""
     normalise_as_stored(network)
     pairs = [(layer, Collector(layer)) for layer in batch_norms(network).values()]
     hooks = [layer.register_forward_pre_hook(collector) for layer, collector in pairs]
@@ -77,7 +102,7 @@ def normalise_by_batch(network: nn.Module) -> None:
 
 
 def normalise_as_stored(network: nn.Module) -> None:
-    """Take :func:`normalise_by_batch` back."""
+    """Undo :func:`normalise_by_batch`."""
     for layer in batch_norms(network).values():
         for key, hook in list(layer._forward_pre_hooks.items()):
             if isinstance(hook, Collector):
@@ -85,9 +110,165 @@ def normalise_as_stored(network: nn.Module) -> None:
 
 
 def normalises_by_batch(network: nn.Module) -> bool:
-    """Whether what comes out depends on what goes in along with it."""
+    """Whether an output depends on the other samples of its batch."""
     return any(
         layer.training
         or any(isinstance(hook, Collector) for hook in layer._forward_pre_hooks.values())
         for layer in batch_norms(network).values()
     )
+
+
+def fit_statistics(model: TrainedGenerator, *, images: int = IMAGES) -> TrainedGenerator:
+    """The model, in a copy, with statistics that fit its generator (``statistics=auto``).
+
+    The generator's own where the stored ones are farther than :data:`BOUND` from them, else the stored
+    ones. A model that was checked before is returned as it is. Own statistics that are not finite are
+    never used.
+
+    Args:
+        model: its generator is not changed.
+        images: see :func:`own_statistics`.
+    """
+    norms = model.norms
+    if norms is not None and norms.kind in ("moving", "own"):
+        if norms.kind == "own" or norms.distance is None or norms.distance <= BOUND:
+            return model
+    return _compute_own(model, images, always=False)
+
+
+def with_own(model: TrainedGenerator) -> TrainedGenerator:
+    """The model with its generator's own statistics, however near the stored ones are."""
+    if model.norms is not None and model.norms.kind == "own":
+        return model
+    return _compute_own(model, IMAGES, always=True)
+
+
+def _compute_own(model: TrainedGenerator, images: int, *, always: bool) -> TrainedGenerator:
+    """Own statistics in a copy, used ``always`` or only beyond :data:`BOUND`."""
+    model = with_moving(model)
+    generator = copy.deepcopy(model.generator).eval()
+    if not batch_norms(generator):
+        return replace(model, generator=generator, norms=NormStatistics("moving", 0.0))
+    moving, own = statistics_of(generator), own_statistics(generator, images=images)
+    off = distance(generator, moving, own)
+    if not always and (off is None or off <= BOUND):
+        return replace(model, generator=generator, norms=NormStatistics("moving", off))
+    put_statistics(generator, own)
+    return replace(model, generator=generator, norms=NormStatistics("own", off, moving))
+
+
+def with_moving(model: TrainedGenerator) -> TrainedGenerator:
+    """The model with the averages of training, however far from its generator's own they are."""
+    if model.norms is None or model.norms.kind == "moving":
+        return model
+    generator = copy.deepcopy(model.generator)
+    normalise_as_stored(generator)
+    put_statistics(generator, model.norms.moving)
+    norms = NormStatistics("moving", model.norms.distance) if model.norms.distance else None
+    return replace(model, generator=generator, norms=norms)
+
+
+def statistics_in_words(model: TrainedGenerator) -> str:
+    """Which statistics its batch norms use and why, as text."""
+    norms = model.norms
+    if norms is None:
+        return "the statistics that are stored"
+    if norms.kind in ("batch", "standing"):
+        return f"{norms.kind} statistics"
+    off = "an unknown distance" if norms.distance is None else f"{norms.distance:.2f}"
+    if norms.kind == "own":
+        return f"its own statistics (the averages of training are {off} from them)"
+    return f"the averages of training as statistics ({off} from its own)"
+
+
+def statistics_of(generator: nn.Module) -> dict[str, Tensor]:
+    """Copies of means, variances and singular vectors, by their names in the state."""
+    return {
+        name: value.clone()
+        for name, value in generator.state_dict().items()
+        if name.rpartition(".")[2] in _STORED
+    }
+
+
+@torch.no_grad()
+def put_statistics(generator: nn.Module, statistics: Mapping[str, Tensor]) -> None:
+    """Give a generator means, variances and singular vectors, by their names in the state."""
+    state = generator.state_dict()
+    for name, value in statistics.items():
+        state[name].copy_(value)
+
+
+@torch.no_grad()
+def own_statistics(
+    generator: Generator, *, images: int = IMAGES, batch: int | None = None, seed: int = 0
+) -> dict[str, Tensor]:
+    """A generator's own statistics, by their names in the state; the generator stays as it is.
+
+    Singular vectors are those of its own weights (power iteration until it converges). Then batches
+    with z standard normal and labels uniform are generated, each normalised by its own statistics;
+    mean and variance of each norm are those of all batches together. All in the type of the weights.
+
+    Args:
+        generator: with or without batch norms.
+        images: in all batches together, at least one batch.
+        batch: images in a batch; by default 64, and 16 of more than 64 pixels a side.
+        seed: of latents and labels; the same seed gives the same statistics.
+    """
+    copied = copy.deepcopy(generator).eval()
+    for layer in copied.modules():
+        if isinstance(layer, SpectralNorm):
+            layer.converge(_ITERATIONS)
+    weight = next(copied.parameters())
+    size = batch or _batch_of(copied, weight)
+    with torch.autocast(weight.device.type, enabled=False), collecting(copied) as pairs:
+        for index in range(max(images // size, 1)):
+            draws = Draws(seed, "own statistics", index)
+            z = draws.normal(size, copied.latent_dim)
+            labels = draws.integers(size, high=copied.num_classes)
+            for _, collector in pairs:
+                collector.share = 1 / (index + 1)
+            copied(z.to(weight.device, weight.dtype), labels.to(weight.device))
+    for layer, collector in pairs:
+        layer.running_mean.copy_(collector.mean)
+        layer.running_var.copy_(collector.total)
+    return statistics_of(copied)
+
+
+def _batch_of(generator: Generator, weight: Tensor) -> int:
+    z = torch.zeros(1, generator.latent_dim, device=weight.device, dtype=weight.dtype)
+    label = torch.zeros(1, dtype=torch.int64, device=weight.device)
+    side = max(generator(z, label).shape[2:])
+    return next(size for most, size in _BATCHES.items() if side <= most)
+
+
+def distance(
+    generator: nn.Module, stored: Mapping[str, Tensor], own: Mapping[str, Tensor]
+) -> float | None:
+    """How far stored statistics are from a generator's own: 0.1 is 10 % of the deviation.
+
+    The largest, over its batch norms, of the root mean square, over channels, of
+    log(v_stored / v_own) / 2 and (m_stored - m_own) / sqrt(v_own), m means and v variances; and over
+    its spectral norms of |log(sigma_own / sigma_stored)|, sigma = u^T W v. None where one is not finite.
+    """
+    distances = [0.0]
+    for name, layer in generator.named_modules():
+        dot = f"{name}." if name else ""
+        if f"{dot}running_var" in own:
+            mean, own_mean = (of[f"{dot}running_mean"].cpu().double() for of in (stored, own))
+            variance, own_variance = (
+                of[f"{dot}running_var"].cpu().double() + BATCH_NORM_EPS for of in (stored, own)
+            )
+            shift = (mean - own_mean).square() / own_variance
+            ratio = (variance / own_variance).log().div(2).square()
+            distances.append(float((ratio + shift).mean().sqrt()))
+        elif isinstance(layer, SpectralNorm):
+            matrix = layer.weight.detach().flatten(1)  # large: not moved to the CPU
+            sigma, own_sigma = (
+                float(torch.dot(of[f"{dot}u"].to(matrix), matrix.mv(of[f"{dot}v"].to(matrix))))
+                for of in (stored, own)
+            )
+            # A negative or zero sigma: the stored vectors are no estimate at all.
+            quotient = own_sigma / sigma if sigma > 0 else math.inf
+            distances.append(abs(math.log(quotient)) if quotient > 0 else math.inf)
+    usable = all(bool(torch.isfinite(value).all()) for value in own.values())
+    return max(distances) if usable and not any(map(math.isnan, distances)) else None

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NormStatistics:
-    """Which statistics the batch norms of a generator hold, and how that came."""
+    """Which statistics the batch norms of a generator use."""
 
     kind: Literal["moving", "own", "batch", "standing"]
-    """The averages of training, what the generator's own weights have, those of each batch at hand, or
-    standing ones."""
+    """The averages of training; those of the generator's own weights; those of each batch; or standing
+    statistics."""
     distance: float | None
-    """From the averages of training to its own, see :func:`reacgan.models.settled.distance`; None where
-    its own are not finite, or were not worked out."""
+    """From the averages of training to its own (:func:`reacgan.models.norm_statistics.distance`); None
+    where its own are not finite, or were not computed."""
     moving: Mapping[str, Tensor] = field(default_factory=dict)
     """With other kinds than ``moving``: the averages of training, by their names in the state."""
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from reacgan.config import ConfigError
 from reacgan.models import Generator
-from reacgan.models.settled import BOUND, IMAGES, statistics_in_words
+from reacgan.models.norm_statistics import BOUND, IMAGES, statistics_in_words
 from reacgan.models.trained import TrainedGenerator
 from reacgan.sampling.langevin import Langevin
 from reacgan.sampling.latents import COUPLED_CHUNK, check_seed, check_truncation

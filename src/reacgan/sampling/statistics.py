@@ -10,8 +10,14 @@ import torch
 
 from reacgan.config import ConfigError
 from reacgan.models import Generator
-from reacgan.models.norm_statistics import collecting, normalise_by_batch
-from reacgan.models.settled import settle, statistics_of, with_moving, with_own
+from reacgan.models.norm_statistics import (
+    collecting,
+    fit_statistics,
+    normalise_by_batch,
+    statistics_of,
+    with_moving,
+    with_own,
+)
 from reacgan.models.trained import NormStatistics, TrainedGenerator
 from reacgan.randomness import Draws
 
@@ -23,8 +29,8 @@ def with_statistics(
 ) -> TrainedGenerator:
     """The model with a generator whose batch norms use statistics of this kind.
 
-    - ``auto``: those that fit its weights, see :func:`reacgan.models.settled.settle`.
-    - ``own``: what its own weights have, see :func:`reacgan.models.settled.own_statistics`.
+    - ``auto``: those that fit its weights, see :func:`reacgan.models.norm_statistics.fit_statistics`.
+    - ``own``: what its own weights have, see :func:`reacgan.models.norm_statistics.own_statistics`.
     - ``moving``: the averages of training.
     - ``batch``: those of the batch itself, see :func:`batch_statistics`.
     - ``standing``: collected anew, see :func:`standing_statistics`; ``seed`` is for these.
@@ -37,7 +43,7 @@ def with_statistics(
     if kind not in get_args(Statistics):
         raise ConfigError(f"statistics is {kind!r}; allowed: {', '.join(get_args(Statistics))}")
     if kind == "auto":
-        return settle(model)
+        return fit_statistics(model)
     if kind == "own":
         return with_own(model)
     moving = with_moving(model)

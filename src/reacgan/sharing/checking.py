@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from reacgan import hub
 from reacgan.config import ConfigError
 from reacgan.hub.folder import DISCRIMINATOR, check_digests, model_folder, read_config
-from reacgan.hub.remote import KINDS
+from reacgan.hub.places import FILE_PATTERNS
 from reacgan.sharing import samples
 from reacgan.sharing.card import missing
 from reacgan.tensors import read_tensors
@@ -45,7 +45,7 @@ def check(model: str | Path) -> list[CheckResult]:
 
 def _files(folder: Path) -> str:
     sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
-    foreign = [name for name in sizes if not any(fnmatch(name, kind) for kind in KINDS)]
+    foreign = [name for name in sizes if not any(fnmatch(name, kind) for kind in FILE_PATTERNS)]
     if foreign:
         raise ConfigError(f"not of a kind that is shared: {', '.join(foreign)}; delete them")
     return f"{len(sizes)}, {sum(sizes.values()):,} bytes"

@@ -1,9 +1,4 @@
-"""Where a run computes: device, processes, precision. The only file that names the engine.
-
-Processes are found and started up by Hugging Face Accelerate (torchrun, SLURM and single processes
-alike). Its ``prepare`` and accumulation are not used: gradients are averaged by one message of ours
-(:func:`reacgan.distributed.average_gradients`), so a loss may reach any subset of parameters.
-"""
+"""Where a run computes: device, processes, precision."""
 
 from __future__ import annotations
 
@@ -18,7 +13,7 @@ from torch import Tensor, nn
 
 from reacgan import distributed
 from reacgan.config import ConfigError, Device, Experiment, Precision, SpeedConfig
-from reacgan.devices import find_device
+from reacgan.devices import start_processes
 from reacgan.extractors.arithmetic import allow_tf32
 from reacgan.models import arrange, set_switches
 from reacgan.training.speed import choose
@@ -153,26 +148,3 @@ def keep_freed_memory() -> bool:
     except (OSError, TypeError, AttributeError):  # another C library, another system
         return False
     return bool(mallopt(_MMAP_MAX, 0)) and bool(mallopt(_TRIM_THRESHOLD, _NEVER))
-
-
-def start_processes(device: Device) -> torch.device:
-    """Join the process group if there is one, and return this process's device."""
-    from accelerate import PartialState  # noqa: PLC0415 - 0.3 s, and only training needs it
-
-    wanted = find_device(device)
-    state = PartialState(cpu=wanted.type == "cpu")
-    found = torch.device(state.device)
-    if str(device) != "auto" and wanted.type != found.type:
-        raise ConfigError(
-            f"device is {device}, but this process already computes on {found.type}; "
-            "start a new process for another device"
-        )
-    if wanted.index is None or wanted == found:
-        return found
-    if state.num_processes > 1:
-        raise ConfigError(
-            f"device is {device}, but each of the {state.num_processes} processes has a device of its "
-            "own; use cuda, and choose which are seen with CUDA_VISIBLE_DEVICES"
-        )
-    torch.cuda.set_device(wanted)
-    return wanted

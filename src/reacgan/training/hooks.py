@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from reacgan import distributed, hub
-from reacgan.models.settled import FEW, settle, statistics_in_words
+from reacgan.models.norm_statistics import FEW, fit_statistics, statistics_in_words
 from reacgan.models.trained import TrainedGenerator
 from reacgan.sampling import NonFiniteImageError, save_png
 from reacgan.sampling.grids import class_images, draw_classes
@@ -267,7 +267,7 @@ class RunHooks(Hooks):
     def trained(self) -> TrainedGenerator:
         """A copy of the averaged generator at this moment, with statistics that fit it."""
         if self._trained is None or self._trained.images_seen != self.run.images_seen:
-            self._trained = settle(self._average())
+            self._trained = fit_statistics(self._average())
             kind = self._trained.norms.kind if self._trained.norms is not None else None
             if kind != self._statistics:
                 self._statistics = kind
@@ -282,7 +282,7 @@ class RunHooks(Hooks):
         if self._trained is not None:
             if self._trained.images_seen == self.run.images_seen:
                 return self._trained
-        return settle(self._average(), images=FEW)
+        return fit_statistics(self._average(), images=FEW)
 
     def _average(self) -> TrainedGenerator:
         run = self.run

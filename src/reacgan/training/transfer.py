@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from reacgan import hub
 from reacgan.config import ConfigError, path_of
-from reacgan.models.settled import with_moving
+from reacgan.models.norm_statistics import with_moving
 from reacgan.training.checkpoint import (
     CheckpointError,
     list_checkpoints,

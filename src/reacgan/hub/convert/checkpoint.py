@@ -21,7 +21,7 @@ from reacgan.hub.convert.reading import Published, find_files, read_published
 from reacgan.hub.folder import unfilled
 from reacgan.hub.models import save
 from reacgan.models import Discriminator, Generator, build_discriminator, build_generator
-from reacgan.models.settled import settle
+from reacgan.models.norm_statistics import fit_statistics
 from reacgan.models.trained import TrainedGenerator
 
 InPlace = bool | Literal["auto"]
@@ -106,7 +106,7 @@ def convert_checkpoint(
     as_published = TrainedGenerator(
         generator.eval().requires_grad_(False), held, names, _images_seen(files, held)
     )
-    model = settle(as_published)
+    model = fit_statistics(as_published)
     sources = {file.path.name: digest_of(file.path) for file in files}
     told = {"Source": _told(sources)}
     return save(

@@ -12,19 +12,19 @@ from reacgan import hub, sample
 from reacgan.config import ConfigError, Experiment
 from reacgan.hub.folder import check_digests, read_config
 from reacgan.models import build_generator
-from reacgan.models.norm_statistics import batch_norms
-from reacgan.models.norms import BATCH_NORM_EPS, BatchNorm
-from reacgan.models.settled import (
+from reacgan.models.norm_statistics import (
     BOUND,
+    batch_norms,
     distance,
+    fit_statistics,
     own_statistics,
     put_statistics,
-    settle,
     statistics_in_words,
     statistics_of,
     with_moving,
     with_own,
 )
+from reacgan.models.norms import BATCH_NORM_EPS, BatchNorm
 from reacgan.models.spectral import SpectralNorm
 from reacgan.models.trained import TrainedGenerator
 from reacgan.randomness import Draws
@@ -167,25 +167,25 @@ def test_distance_sees_spectral_norms():
 @pytest.mark.parametrize("lag", [1 + BOUND / 2, 1 / (1 + BOUND / 2)])
 def test_what_is_near_stays(lag):
     model = make(lag=lag)
-    settled = settle(model)
-    assert settled.norms.kind == "moving" and 0 < settled.norms.distance <= BOUND
-    assert torch.equal(images_of(settled), images_of(model))
-    assert settled.generator is not model.generator
-    assert settle(settled) is settled
-    assert "the averages of training as statistics (0.1" in statistics_in_words(settled)
+    fitted = fit_statistics(model)
+    assert fitted.norms.kind == "moving" and 0 < fitted.norms.distance <= BOUND
+    assert torch.equal(images_of(fitted), images_of(model))
+    assert fitted.generator is not model.generator
+    assert fit_statistics(fitted) is fitted
+    assert "the averages of training as statistics (0.1" in statistics_in_words(fitted)
 
 
 @pytest.mark.parametrize("lag", [3.0, 1 / 3.0])
 def test_what_is_far_gives_way(lag):
     model = make(lag=lag)
-    settled = settle(model)
+    fitted = fit_statistics(model)
     # The first norm is off by the factor alone.
-    assert settled.norms.kind == "own" and settled.norms.distance == pytest.approx(1.0986, rel=0.02)
-    assert torch.equal(images_of(settled), images_of(with_own(make())))
-    assert not torch.equal(images_of(settled), images_of(model))
-    assert torch.equal(images_of(with_moving(settled)), images_of(model))
-    assert settle(settled) is settled and with_own(settled) is settled
-    assert "its own statistics (the averages of training are 1.1" in statistics_in_words(settled)
+    assert fitted.norms.kind == "own" and fitted.norms.distance == pytest.approx(1.0986, rel=0.02)
+    assert torch.equal(images_of(fitted), images_of(with_own(make())))
+    assert not torch.equal(images_of(fitted), images_of(model))
+    assert torch.equal(images_of(with_moving(fitted)), images_of(model))
+    assert fit_statistics(fitted) is fitted and with_own(fitted) is fitted
+    assert "its own statistics (the averages of training are 1.1" in statistics_in_words(fitted)
 
 
 def test_with_statistics_takes_them(monkeypatch):
@@ -193,34 +193,34 @@ def test_with_statistics_takes_them(monkeypatch):
     assert with_statistics(model, "auto").norms.kind == "own"
     assert with_statistics(make(), "auto").norms.kind == "moving"
     assert with_statistics(make(), "own").norms.kind == "own"
-    settled = settle(model)
+    fitted = fit_statistics(model)
     for kind in ("moving", "batch", "standing"):
-        ours, before = with_statistics(settled, kind), with_statistics(model, kind)
+        ours, before = with_statistics(fitted, kind), with_statistics(model, kind)
         assert torch.equal(images_of(ours), images_of(before)), kind
 
 
 @pytest.mark.parametrize("name", ["stylegan2", "r3gan"])
 def test_generators_without_batch_norm_are_as_they_are(name):
     model = make(name)
-    settled = settle(model)
+    fitted = fit_statistics(model)
     assert not batch_norms(model.generator)
-    assert settled.norms.kind == "moving" and settled.norms.distance == 0
-    assert torch.equal(images_of(settled), images_of(model))
+    assert fitted.norms.kind == "moving" and fitted.norms.distance == 0
+    assert torch.equal(images_of(fitted), images_of(model))
 
 
 @pytest.mark.parametrize("dtype", [None, "bfloat16"])
 @pytest.mark.parametrize("lag", [1.0, 3.0])
 def test_a_folder_tells_which_they_are(tmp_path, lag, dtype):
-    settled = settle(make(lag=lag))
-    folder = hub.save(settled, tmp_path / "m", dtype=dtype)
+    fitted = fit_statistics(make(lag=lag))
+    folder = hub.save(fitted, tmp_path / "m", dtype=dtype)
     told = read_config(folder)["statistics"]
-    assert told["kind"] == settled.norms.kind == ("own" if lag > 2 else "moving")
-    assert told["distance"] == pytest.approx(settled.norms.distance, abs=1e-6)
+    assert told["kind"] == fitted.norms.kind == ("own" if lag > 2 else "moving")
+    assert told["distance"] == pytest.approx(fitted.norms.distance, abs=1e-6)
     assert (folder / "moving.safetensors").exists() == (lag > 2)
     loaded = hub.load(folder)
     if dtype is None:
-        assert torch.equal(images_of(loaded), images_of(settled))
-    for name, value in statistics_of(with_moving(settled).generator).items():
+        assert torch.equal(images_of(loaded), images_of(fitted))
+    for name, value in statistics_of(with_moving(fitted).generator).items():
         assert torch.equal(statistics_of(with_moving(loaded).generator)[name], value)
     again = hub.save(loaded, tmp_path / "again", dtype=dtype)
     for file in sorted(one.name for one in folder.iterdir()):
@@ -232,13 +232,13 @@ def test_a_folder_that_does_not_tell_is_checked_on_loading(tmp_path):
     folder = hub.save(model, tmp_path / "m")
     assert "statistics" not in json.loads((folder / "config.json").read_text())
     assert hub.load(folder).norms.kind == "own"
-    assert torch.equal(images_of(hub.load(folder)), images_of(settle(model)))
+    assert torch.equal(images_of(hub.load(folder)), images_of(fit_statistics(model)))
     as_stored = hub.load(folder, check=False)
     assert as_stored.norms is None and torch.equal(images_of(as_stored), images_of(model))
 
 
 def test_damaged_files_are_named(tmp_path):
-    folder = hub.save(settle(make(lag=3.0)), tmp_path / "m")
+    folder = hub.save(fit_statistics(make(lag=3.0)), tmp_path / "m")
     assert "moving.safetensors" in check_digests(folder, read_config(folder))
     config = json.loads((folder / "config.json").read_text())
     for wrong in ("own", {"kind": "batch", "distance": 1}, {"kind": "own"}):
@@ -260,13 +260,13 @@ def test_statistics_that_are_not_finite_are_never_taken(tmp_path, value):
     """Also where the weights are finite, but what comes out of them is not."""
     broken = make(lag=3.0)
     broken.generator.input.bias.fill_(value)
-    settled = settle(broken)
-    assert (settled.norms.kind, settled.norms.distance) == ("moving", None)
-    assert "an unknown distance" in statistics_in_words(settled)
-    folder = hub.save(settled, tmp_path / "m")
+    fitted = fit_statistics(broken)
+    assert (fitted.norms.kind, fitted.norms.distance) == ("moving", None)
+    assert "an unknown distance" in statistics_in_words(fitted)
+    folder = hub.save(fitted, tmp_path / "m")
     assert read_config(folder)["statistics"] == {"kind": "moving", "distance": None}
     if math.isfinite(value):
-        assert hub.load(folder).norms == settled.norms
+        assert hub.load(folder).norms == fitted.norms
 
 
 def test_one_kind_after_another():
@@ -303,5 +303,5 @@ def test_autocast_of_the_caller_changes_nothing():
 
 def test_the_card_says_which(tmp_path):
     for lag, words in ((1.0, "the averages of training"), (3.0, "its own statistics")):
-        folder = hub.save(settle(make(lag=lag)), tmp_path / words)
+        folder = hub.save(fit_statistics(make(lag=lag)), tmp_path / words)
         assert f"batch norms hold\n{words}" in (folder / "README.md").read_text(encoding="utf-8")
