@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import spectral_norm
 
+from reacgan.config import ConfigError
 from reacgan.models.attention import SelfAttention
 from reacgan.models.layers import (
     SpectralConv2d,
@@ -21,7 +22,7 @@ from reacgan.models.layers import (
 )
 from reacgan.models.norms import BATCH_NORM_EPS, BatchNorm, ConditionalBatchNorm
 from reacgan.models.spectral import SPECTRAL_NORM_EPS, weight_of
-from reacgan.models.switches import statistics_frozen
+from reacgan.models.switches import set_switches, statistics_frozen
 
 pytestmark = pytest.mark.kernels
 
@@ -292,3 +293,11 @@ def test_orthogonal_initialisation():
         torch.testing.assert_close(small, torch.eye(len(small)), atol=1e-5, rtol=0)
         if getattr(layer, "bias", None) is not None:
             assert layer.bias.count_nonzero() == 0
+
+
+def test_an_unknown_switch_is_an_error_that_lists_the_known():
+    norm = BatchNorm(3, affine=True)
+    with pytest.raises(ConfigError, match=r"unknown switch 'fused_layer'.*fused_layers.*recompute"):
+        set_switches(norm, fused_layer=False)
+    set_switches(norm, fused_layers=False, recompute=True)
+    assert not norm.fused_layers and not hasattr(norm, "recompute")
