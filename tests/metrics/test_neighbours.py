@@ -8,18 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reacgan.config import ConfigError
-from reacgan.metrics import blocks
-from reacgan.metrics.balls import _around, count_in_balls
+from reacgan.metrics import distances
 from reacgan.metrics.base import Comparison, FeatureSet, share_of
-from reacgan.metrics.blocks import (
-    Frame,
-    Side,
-    bounds,
-    exact_squared,
-    full_precision,
-    raise_to_upper,
-)
-from reacgan.metrics.neighbours import _smallest, _smallest_of_columns, nearest, squared_radii
+from reacgan.metrics.distances import Pairs, distinct, full_precision
+from reacgan.metrics.neighbours import _around, count_in_hyperspheres, nearest, squared_radii
 from reacgan.metrics.prdc import PRDC, Prdc, prdc
 
 
@@ -41,6 +33,11 @@ def radii_of_all_pairs(samples, k):
     table = all_pairs(samples, samples)
     np.fill_diagonal(table, np.inf)
     return np.sort(table, 1)[:, k - 1]
+
+
+def every_pair(rows, columns):
+    grids = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    return [grid.flatten() for grid in grids]
 
 
 def twice(samples):
@@ -103,10 +100,12 @@ def test_ties_on_the_surface_of_balls():
     """Each shifted point lies on the surface of balls; all of them hold it."""
     real = lattice(6, 2)
     fake = real + torch.tensor([1.0, 0])
-    counts = count_in_balls(real, fake, squared_radii(real, 2), squared_radii(fake, 2), rows=16)
+    counts = count_in_hyperspheres(
+        real, fake, squared_radii(real, 2), squared_radii(fake, 2), rows=16
+    )
     table = torch.tensor(all_pairs(real, fake))
     expected = table <= torch.tensor(radii_of_all_pairs(real, 2))[:, None]
-    assert counts.balls_holding.tolist() == expected.sum(0).tolist()
+    assert counts.spheres_holding.tolist() == expected.sum(0).tolist()
     assert counts.covered.tolist() == expected.any(1).tolist()
     inside = table <= torch.tensor(radii_of_all_pairs(fake, 2))
     assert counts.recalled.tolist() == inside.any(1).tolist()
@@ -119,20 +118,13 @@ def test_counts_equal_those_of_all_pairs(name):
     for fake in (real[::2] + 0.3 * spread, real[1::3], twice(real[:9])):
         k = 3
         real_radii, fake_radii = squared_radii(real, k), squared_radii(fake, k)
-        table = exact_squared(
-            *(Side(side.double(), Frame.of(side)) for side in (real, fake)),
-            *(
-                grid.flatten()
-                for grid in torch.meshgrid(
-                    torch.arange(len(real)), torch.arange(len(fake)), indexing="ij"
-                )
-            ),
-        ).view(len(real), len(fake))
+        table = Pairs(real, fake).exact(*every_pair(len(real), len(fake)))
+        table = table.view(len(real), len(fake))
         np.testing.assert_allclose(table.numpy(), all_pairs(real, fake), rtol=1e-12)
         for rows in (40, 1024):
-            counts = count_in_balls(real, fake, real_radii, fake_radii, rows=rows)
+            counts = count_in_hyperspheres(real, fake, real_radii, fake_radii, rows=rows)
             inside = table <= real_radii[:, None]
-            assert torch.equal(counts.balls_holding, inside.sum(0))
+            assert torch.equal(counts.spheres_holding, inside.sum(0))
             assert torch.equal(counts.covered, inside.any(1))
             assert torch.equal(counts.recalled, (table <= fake_radii).any(1))
 
@@ -141,22 +133,18 @@ def test_counts_equal_those_of_all_pairs(name):
 @pytest.mark.parametrize("name", CLOUDS)
 def test_bounds_hold(name, dtype):
     samples = CLOUDS[name]
-    frame = Frame.of(samples)
-    side = Side(samples, frame)
     everything = slice(0, len(samples))
-    left = side.part(everything, dtype, left=True)
-    right = side.part(everything, dtype)
+    pairs = Pairs(samples, samples)
     with full_precision(samples.device):
-        low = bounds(left, right)
-        high = raise_to_upper(low.clone(), left, right)
-    exact = torch.tensor(all_pairs(samples, samples)) * frame.scale**2
+        low, high = pairs.bounds(everything, everything, dtype)
+    exact = torch.tensor(all_pairs(samples, samples)) * pairs.scale**2
     assert bool((low <= exact).all())
     assert bool((exact <= high).all())
 
 
 def test_a_frame_brings_the_largest_coordinate_below_one():
     for samples in (*CLOUDS.values(), -CLOUDS["an outlier"], cloud(50, 0).exp()):
-        largest = float(Frame.of(samples).place(samples, torch.float64).abs().amax())
+        largest = float(Pairs(samples, samples).scaled(samples, torch.float64).abs().amax())
         assert largest == 0 or 0.49 < largest < 1.01
 
 
@@ -170,17 +158,8 @@ def test_limits_are_rounded_outwards():
 def test_more_balls_than_a_byte_counts():
     real, fake = cloud(400, 0), cloud(9, 1)
     everywhere = torch.full((400,), 1e6, dtype=torch.float64)
-    counts = count_in_balls(real, fake, everywhere, everywhere[:9])
-    assert counts.balls_holding.tolist() == [400] * 9
-
-
-@pytest.mark.parametrize("shape", [(640, 960), (960, 640), (30, 9), (641, 961)])
-def test_smallest_of_rows_and_columns(shape):
-    block = cloud(shape[0], 0, shape[1])
-    for find, table in ((_smallest, block), (_smallest_of_columns, block.T)):
-        values, places = find(block, 9)
-        assert torch.equal(values.sort(1).values, table.sort(1).values[:, :9])
-        assert torch.equal(table.gather(1, places), values)
+    counts = count_in_hyperspheres(real, fake, everywhere, everywhere[:9])
+    assert counts.spheres_holding.tolist() == [400] * 9
 
 
 def test_many_samples_in_large_blocks():
@@ -189,29 +168,27 @@ def test_many_samples_in_large_blocks():
     table = torch.cdist(real.double(), real.double(), compute_mode="donot_use_mm_for_euclid_dist")
     expected = table.kthvalue(5, dim=1).values
     torch.testing.assert_close(held.sqrt(), expected, rtol=1e-12, atol=0)
-    counts = count_in_balls(real, fake, held, squared_radii(fake, 4))
+    counts = count_in_hyperspheres(real, fake, held, squared_radii(fake, 4))
     between = torch.cdist(real.double(), fake.double(), compute_mode="donot_use_mm_for_euclid_dist")
-    assert torch.equal(counts.balls_holding, (between <= expected[:, None]).sum(0))
+    assert torch.equal(counts.spheres_holding, (between <= expected[:, None]).sum(0))
 
 
 def test_many_pairs_of_copies():
     """Copies are measured once for all; the result is that of each pair alone."""
     few, others = cloud(5, 0), cloud(7, 1)
     sides = [few[torch.arange(300) % 5], others[torch.arange(280) % 7]]
-    left, right = (Side(samples, Frame.of(samples)) for samples in sides)
-    rows, columns = (
-        grid.flatten()
-        for grid in torch.meshgrid(torch.arange(300), torch.arange(280), indexing="ij")
-    )
-    held = exact_squared(left, right, rows, columns)
+    rows, columns = every_pair(300, 280)
+    held = Pairs(*sides).exact(rows, columns)
     expected = torch.tensor(all_pairs(few, others))[rows % 5, columns % 7]
     torch.testing.assert_close(held, expected, rtol=1e-12, atol=0)
     assert squared_radii(sides[0], 3).tolist() == [0] * 300
 
 
-def test_first_alike_compares_rows():
+def test_distinct_rows_and_their_groups():
     samples = torch.tensor([[1.0, 0.0], [2, 3], [1, -0.0], [2, 3], [0, 1]])
-    assert Side(samples, Frame.of(samples)).first_alike.tolist() == [0, 1, 0, 1, 4]
+    first, group = distinct(samples)
+    assert first.tolist() == [0, 1, 4]
+    assert group.tolist() == [0, 1, 0, 1, 2]
 
 
 def test_precision_settings_are_forced_and_restored():
@@ -322,12 +299,12 @@ def test_radii_of_the_reference_are_made_once():
         (lambda: squared_radii(cloud(5, 0), 0), "k is 0"),
         (lambda: nearest(cloud(5, 0), cloud(2, 0), k=3), "2 samples to look among"),
         (lambda: nearest(cloud(5, 0), cloud(5, 0, 9)), "features are"),
-        (lambda: squared_radii(cloud(5, 0) * float("inf"), 1), "not finite"),
+        (lambda: squared_radii(cloud(5, 0) * float("inf"), 1), "hold NaN or infinity"),
         (lambda: squared_radii(cloud(5, 0) * 1e32, 1), "allowed: up to 1e"),
-        (lambda: blocks.share_of_error(10**7, torch.float32), "features are 10000000 wide"),
+        (lambda: distances.share_of_error(10**7, torch.float32), "features are 10000000 wide"),
         (lambda: compare(cloud(5, 0), cloud(9, 0)), "5 real and 9 fake images; needed: over k = 5"),
         (
-            lambda: count_in_balls(cloud(5, 0), cloud(4, 0), torch.ones(4), torch.ones(4)),
+            lambda: count_in_hyperspheres(cloud(5, 0), cloud(4, 0), torch.ones(4), torch.ones(4)),
             r"radii are \[4\] and \[4\]; needed: \[5\] and \[4\]",
         ),
     ],
@@ -351,8 +328,8 @@ def test_the_device_changes_no_count():
     counts = []
     for real, fake in (sides, [side.cuda() for side in sides]):
         radii = [squared_radii(side, 5, rows=700) for side in (real, fake)]
-        counts.append(count_in_balls(real, fake, *radii, rows=700))
+        counts.append(count_in_hyperspheres(real, fake, *radii, rows=700))
         np.testing.assert_allclose(radii[0].cpu(), squared_radii(sides[0], 5), rtol=1e-12)
-    for name in ("balls_holding", "covered", "recalled"):
+    for name in ("spheres_holding", "covered", "recalled"):
         assert torch.equal(getattr(counts[1], name).cpu(), getattr(counts[0], name)), name
     assert prdc(*(side.cuda() for side in sides), rows=700) == prdc(*sides)

@@ -1,10 +1,9 @@
-"""Exact nearest neighbours and balls: what float64 on all pairs would give, at the cost of float32.
+"""Exact nearest neighbours and hyperspheres: what float64 on all pairs would give, at the cost of float32.
 
-Matrix products in float32 bound each squared distance from both sides; pairs that the bounds leave
-open are measured in float64 (:mod:`reacgan.metrics.blocks`). So no result depends on the size of
-blocks, the order of rows, or the number of threads, and on the device only the last digits of a
-distance do. Memory is one block beside the features. Distances within one set are symmetric: half of
-the blocks are enough.
+Matrix products in float32 bound each squared distance; only pairs that the bounds leave open are measured
+exactly (:mod:`reacgan.metrics.distances`). So no result depends on the size of blocks, the order of rows,
+or the number of threads, and on the device only the last digits of a distance do. Memory beside the
+features is bounded by ``_STRIP``.
 """
 
 from __future__ import annotations
@@ -16,21 +15,13 @@ import torch
 from torch import Tensor
 
 from reacgan.config import ConfigError
-from reacgan.metrics.blocks import (
-    Frame,
-    Side,
-    as_features,
-    bounds,
-    exact_squared,
-    full_precision,
-    raise_to_upper,
-    share_of_error,
-)
+from reacgan.metrics.distances import Pairs, as_features, distinct, full_precision
 
-_SPARE = 8  # neighbours looked for beyond the k-th: near ties rarely hold more
-_GROUP = 16
-_DENSE = 1 << 22
-_INFINITY = float("inf")
+_STRIP = 1 << 25
+"""Bounds that are in memory at once."""
+_FOLD = 16
+_MOST_OPEN = 1 / 64
+"""Share of pairs; from there on float64 blocks are cheaper than exact distances."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +32,18 @@ class Neighbours:
     """Squared distances, float64 ``[N, k]``."""
     index: Tensor
     """int64 ``[N, k]``."""
+
+
+@dataclass(frozen=True, eq=False)
+class HypersphereCounts:
+    """Of N real and M fake samples."""
+
+    spheres_holding: Tensor
+    """int64 ``[M]``: real hyperspheres that hold each fake."""
+    covered: Tensor
+    """bool ``[N]``: whether each real hypersphere holds a fake."""
+    recalled: Tensor
+    """bool ``[N]``: whether each real sample lies in the hypersphere of a fake."""
 
 
 def squared_radii(samples: Tensor, k: int, *, rows: int | None = None) -> Tensor:
@@ -54,18 +57,8 @@ def squared_radii(samples: Tensor, k: int, *, rows: int | None = None) -> Tensor
     Raises:
         ConfigError: not more than k samples, or features that are no finite ``[N, D]``.
     """
-    (samples,) = as_features(samples)
     _check(k, len(samples) - 1)
-    with full_precision(samples.device):
-        search = _Search(samples, None, k, rows)
-        radii, open_rows = search.first_look(only_last=True)
-        # Rows that are copies of each other have one radius.
-        first = search.left.first_alike[open_rows] if len(open_rows) else open_rows
-        alike, back = first.unique(return_inverse=True)
-        for part, squared, _ in search.second_look(alike, only_last=True):
-            radii.squared[part] = squared
-        radii.squared[open_rows] = radii.squared[alike][back]
-        return radii.squared[:, 0]
+    return nearest(samples, samples, k=k + 1, rows=rows).squared[:, k]
 
 
 def nearest(
@@ -83,123 +76,161 @@ def nearest(
         ConfigError: fewer than k in the reference, or features that are no finite ``[N, D]``.
     """
     if reference is None:
-        (samples,) = as_features(samples)
         _check(k, len(samples) - 1)
-    else:
-        samples, reference = as_features(samples, reference)
-        _check(k, len(reference))
+        return _without_itself(nearest(samples, samples, k=k + 1, rows=rows))
+    same = samples is reference
+    samples, reference = as_features(samples, reference)
+    _check(k, len(reference))
+    side = rows or _block_side(samples)
     with full_precision(samples.device):
-        search = _Search(samples, reference, k, rows)
-        found, open_rows = search.first_look(only_last=False)
-        for part, squared, index in search.second_look(open_rows, only_last=False):
-            found.squared[part], found.index[part] = squared, index
-        return found
+        pairs = Pairs(samples, samples if same else reference)
+        first, group = distinct(samples)
+        strip = _STRIP if samples.device.type == "cpu" else 8 * _STRIP
+        parts = first.split(max(1, min(side, strip // len(reference))))
+        squared, index = zip(*(_search(pairs, part, k, side) for part in parts), strict=True)
+        return Neighbours(torch.cat(squared)[group], torch.cat(index)[group])
 
 
-class _Search:
-    def __init__(self, samples: Tensor, reference: Tensor | None, k: int, rows: int | None) -> None:
-        frame = Frame.of(samples if reference is None else reference)
-        self.left = Side(samples, frame)
-        self.same = reference is None
-        self.right = self.left if reference is None else Side(reference, frame)
-        self.k = k
-        self.side = rows or block_side(samples)
-        self.others = len(self.right) - self.same
-        self.count = min(k + _SPARE, self.others)
+def count_in_hyperspheres(
+    real: Tensor,
+    fake: Tensor,
+    real_radii: Tensor,
+    fake_radii: Tensor,
+    *,
+    rows: int | None = None,
+) -> HypersphereCounts:
+    """Which samples lie in which hyperspheres; one holds what lies on its surface.
 
-    def first_look(self, *, only_last: bool) -> tuple[Neighbours, Tensor]:
-        """What float32 blocks and few pairs decide; and the rows that they do not."""
-        lower, index = self._candidates()
-        share = share_of_error(self.left.features.shape[1], torch.float32)
-        scale = self.left.norms[:, None] + self.right.norms[index]
-        lower = lower.double()
-        # A little more than the bound: the lower one was rounded to float32.
-        upper = lower + 2.1 * share * scale + 1e-29
-        last = upper.kthvalue(self.k, dim=1).values
-        is_open = (lower.amax(1) <= last) & (self.count < self.others)
-        closed = (~is_open).nonzero().squeeze(1)
-        found = Neighbours(
-            lower.new_empty(len(lower), 1 if only_last else self.k),
-            index.new_empty(len(lower), 1 if only_last else self.k),
+    Args:
+        real: features ``[N, D]``.
+        fake: features ``[M, D]``.
+        real_radii: squared, float64 ``[N]``.
+        fake_radii: squared, float64 ``[M]``.
+        rows: side of a block; no result depends on it.
+
+    Raises:
+        ConfigError: other shapes, or features that are not finite.
+    """
+    real, fake = as_features(real, fake)
+    if real_radii.shape != real.shape[:1] or fake_radii.shape != fake.shape[:1]:
+        raise ConfigError(
+            f"radii are {list(real_radii.shape)} and {list(fake_radii.shape)}; "
+            f"needed: [{len(real)}] and [{len(fake)}]"
         )
-        squared, order = self._settle(
-            closed, lower[closed], upper[closed], index[closed], only_last=only_last
-        )
-        found.squared[closed], found.index[closed] = squared, order
-        return found, is_open.nonzero().squeeze(1)
-
-    def second_look(
-        self, open_rows: Tensor, *, only_last: bool
-    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """All neighbours of some rows, in float64 blocks: (rows, squared distances, indices)."""
-        for part in open_rows.split(max(1, _DENSE // len(self.right))):
-            ours = self.left.part(part, torch.float64, left=True)
-            lower, upper = [], []
-            for columns in _spans(len(self.right), self.side):
-                theirs = self.right.part(columns, torch.float64)
-                block = bounds(ours, theirs)
-                lower.append(block.clone())
-                upper.append(raise_to_upper(block, ours, theirs))
-            low, high = torch.cat(lower, 1), torch.cat(upper, 1)
-            del lower, upper
-            if self.same:
-                for held in (low, high):
-                    held.scatter_(1, part[:, None], _INFINITY)
-            yield part, *self._settle(part, low, high, None, only_last=only_last)
-
-    def _candidates(self) -> tuple[Tensor, Tensor]:
-        """The ``count`` smallest lower bounds of each row, and where they are."""
-        lower = self.left.norms.new_full(
-            (len(self.left), self.count), _INFINITY, dtype=torch.float32
-        )
-        index = torch.zeros_like(lower, dtype=torch.int64)
-        for place, ours in enumerate(spans := list(_spans(len(self.left), self.side))):
-            left = self.left.part(ours, torch.float32, left=True)
-            for theirs in spans[place:] if self.same else _spans(len(self.right), self.side):
-                mirrored = self.same and theirs != ours
-                block = bounds(left, self.right.part(theirs, torch.float32))
-                if self.same and not mirrored:
-                    block.fill_diagonal_(_INFINITY)
-                _merge(lower[ours], index[ours], *_smallest(block, self.count), theirs.start)
-                if mirrored:
-                    found = _smallest_of_columns(block, self.count)
-                    _merge(lower[theirs], index[theirs], *found, ours.start)
-        return lower, index
-
-    def _settle(
-        self,
-        rows: Tensor,
-        lower: Tensor,
-        upper: Tensor,
-        index: Tensor | None,
-        *,
-        only_last: bool,
-    ) -> tuple[Tensor, Tensor]:
-        """Squared distances (the k-th alone, or k) from bounds ``[R, C]`` that hold all candidates.
-
-        ``index`` names the columns; None: they are all of the reference.
-        """
-        needed = lower <= upper.kthvalue(self.k, dim=1).values[:, None]
-        surely_nearer = torch.zeros_like(needed)
-        if only_last:
-            surely_nearer = upper < lower.kthvalue(self.k, dim=1).values[:, None]
-            needed &= ~surely_nearer
-        at, column = needed.nonzero(as_tuple=True)
-        theirs = column if index is None else index[at, column]
-        table = torch.full_like(lower, _INFINITY).masked_fill_(surely_nearer, -1.0)
-        table[at, column] = exact_squared(self.left, self.right, rows[at], theirs)
-        if only_last:
-            squared, order = table.kthvalue(self.k, dim=1, keepdim=True)
-            return squared, order
-        if index is not None:
-            index, order = index.sort(dim=1)
-            table = table.gather(1, order)
-        squared, order = table.sort(dim=1, stable=True)
-        order = order[:, : self.k]
-        return squared[:, : self.k], order if index is None else index.gather(1, order)
+    holding = torch.zeros(len(fake), dtype=torch.int64, device=real.device)
+    covered = torch.zeros(len(real), dtype=torch.bool, device=real.device)
+    recalled = torch.zeros_like(covered)
+    side = rows or _block_side(real)
+    with full_precision(real.device):
+        pairs = Pairs(fake, real)
+        for ours in _spans(len(fake), side):
+            for theirs in _spans(len(real), side):
+                radii = real_radii[None, theirs], fake_radii[ours, None]
+                of_real, of_fake = _compare(pairs, ours, theirs, radii)
+                inside = _decide(pairs, ours, theirs, radii[0], *of_real)
+                holding[ours] += inside.sum(1)
+                covered[theirs] |= inside.any(0)
+                # One fake hypersphere is enough for a real sample.
+                recalled[theirs] |= of_fake[0].any(0)
+                of_fake[1].logical_and_(~recalled[theirs])
+                recalled[theirs] |= _decide(pairs, ours, theirs, radii[1], *of_fake).any(0)
+    return HypersphereCounts(holding, covered, recalled)
 
 
-def block_side(samples: Tensor) -> int:
+def _search(
+    pairs: Pairs, rows: Tensor, k: int, side: int, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor]:
+    """Squared distances and indices, ``[R, k]``, of the k nearest on the right."""
+    row, column = _candidates(pairs, rows, k, side, dtype)
+    most = len(pairs.right) if dtype == torch.float64 else k + _MOST_OPEN * len(pairs.right)
+    few = row.bincount(minlength=len(rows)) <= most
+    squared = rows.new_empty(len(rows), k, dtype=torch.float64)
+    index = rows.new_empty(len(rows), k)
+    chosen = few[row]
+    squared[few], index[few] = _rank(pairs, rows, row[chosen], column[chosen], k)
+    if not bool(few.all()):
+        size = max(1, _STRIP // 16 // len(pairs.right))
+        for part in (~few).nonzero().squeeze(1).split(size):
+            squared[part], index[part] = _search(pairs, rows[part], k, side, torch.float64)
+    return squared, index
+
+
+def _candidates(
+    pairs: Pairs, rows: Tensor, k: int, side: int, dtype: torch.dtype
+) -> tuple[Tensor, ...]:
+    """Which on the right may be among the k nearest of which row: places in ``rows``, and columns."""
+    lowers, uppers = [], []
+    fold = _FOLD if len(pairs.right) >= _FOLD**2 * k else 1
+    for columns in _spans(len(pairs.right), side):
+        lower, upper = pairs.bounds(rows, columns, dtype)
+        lowers.append(lower)
+        whole = upper.shape[1] // fold * fold
+        # The k-th smallest of the minima of groups is no smaller than that of all, and sooner known.
+        uppers.append(upper[:, :whole].reshape(len(rows), fold, whole // fold).amin(1))
+        uppers.append(upper[:, whole:])
+    limit = torch.cat(uppers, 1).kthvalue(k, dim=1, keepdim=True).values
+    return torch.cat([lower <= limit for lower in lowers], 1).nonzero(as_tuple=True)
+
+
+def _rank(pairs: Pairs, rows: Tensor, row: Tensor, column: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k nearest candidates of each row, measured exactly; lower indices first among equals."""
+    squared = pairs.exact(rows[row], column)
+    order = squared.argsort(stable=True)
+    order = order[row[order].argsort(stable=True)]
+    counts = row.unique_consecutive(return_counts=True)[1]
+    chosen = order[(counts.cumsum(0) - counts)[:, None] + torch.arange(k, device=rows.device)]
+    return squared[chosen], column[chosen]
+
+
+def _without_itself(neighbours: Neighbours) -> Neighbours:
+    """Of k + 1 nearest, the k that are others; among many copies a row may not be there itself."""
+    own = torch.arange(len(neighbours.index), device=neighbours.index.device)[:, None]
+    others = neighbours.index != own
+    others[:, -1] &= ~others.all(1)
+    shape = len(own), neighbours.index.shape[1] - 1
+    return Neighbours(
+        *(part[others].view(shape) for part in (neighbours.squared, neighbours.index))
+    )
+
+
+def _compare(
+    pairs: Pairs,
+    rows: slice,
+    columns: slice,
+    radii: tuple[Tensor, Tensor],
+    dtype: torch.dtype = torch.float32,
+) -> list[tuple[Tensor, Tensor]]:
+    """For real and for fake radii, bool ``[R, C]``: which pairs are surely inside, and which are open."""
+    lower, upper = pairs.bounds(rows, columns, dtype)
+    compared = []
+    for squared in radii:
+        low, high = _around(squared * pairs.scale**2, dtype)
+        inside = upper <= low
+        compared.append((inside, (lower <= high).logical_xor_(inside)))
+    most = _MOST_OPEN * lower.numel()
+    if dtype == torch.float32 and any(is_open.count_nonzero() > most for _, is_open in compared):
+        return _compare(pairs, rows, columns, radii, torch.float64)
+    return compared
+
+
+def _decide(
+    pairs: Pairs, rows: slice, columns: slice, radii: Tensor, inside: Tensor, is_open: Tensor
+) -> Tensor:
+    """``inside``, with the open pairs measured."""
+    row, column = is_open.nonzero(as_tuple=True)
+    squared = pairs.exact(row + rows.start, column + columns.start)
+    inside[row, column] = squared <= radii.expand_as(inside)[row, column]
+    return inside
+
+
+def _around(values: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """The values rounded down and up."""
+    rounded = values.to(dtype)
+    infinity = torch.full_like(rounded, float("inf"))
+    return rounded.nextafter(-infinity), rounded.nextafter(infinity)
+
+
+def _block_side(samples: Tensor) -> int:
     """Rows of a square block: 4 MiB in a processor's cache, 256 MiB on a GPU."""
     return 1024 if samples.device.type == "cpu" else 8192
 
@@ -212,44 +243,4 @@ def _check(k: int, others: int) -> None:
 
 
 def _spans(length: int, side: int) -> Iterator[slice]:
-    return (slice(at, min(at + side, length)) for at in range(0, length, side))
-
-
-def _merge(lower: Tensor, index: Tensor, values: Tensor, places: Tensor, start: int) -> None:
-    """Keep the smallest of what is kept and what is new, in place."""
-    both = torch.cat([lower, values], 1)
-    kept, order = both.topk(lower.shape[1], dim=1, largest=False, sorted=False)
-    lower.copy_(kept)
-    index.copy_(torch.cat([index, places + start], 1).gather(1, order))
-
-
-def _smallest(block: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The smallest of each row and their columns, by the minima of groups where that is faster."""
-    rows, columns = block.shape
-    if columns % _GROUP or columns < 4 * _GROUP * count:
-        values, places = block.topk(min(count, columns), dim=1, largest=False, sorted=False)
-        return values, places
-    minima = block.view(rows, -1, _GROUP).amin(2)
-    inside = _members(minima, count)
-    values, order = block.gather(1, inside).topk(count, dim=1, largest=False, sorted=False)
-    return values, inside.gather(1, order)
-
-
-def _smallest_of_columns(block: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The smallest of each column and their rows, ``[C, count]``."""
-    rows, columns = block.shape
-    if rows % _GROUP or rows < 4 * _GROUP * count:
-        return _smallest(block.T.contiguous(), count)
-    minima = block.view(-1, _GROUP, columns).amin(1).T.contiguous()
-    inside = _members(minima, count)
-    own = torch.arange(columns, device=block.device)[:, None]
-    held = block.view(-1)[inside * columns + own]
-    values, order = held.topk(count, dim=1, largest=False, sorted=False)
-    return values, inside.gather(1, order)
-
-
-def _members(minima: Tensor, count: int) -> Tensor:
-    """Indices in the groups with the smallest minima: they hold the smallest values."""
-    groups = minima.topk(count, dim=1, largest=False, sorted=False).indices
-    inside = torch.arange(_GROUP, device=minima.device)
-    return (groups[:, :, None] * _GROUP + inside).flatten(1)
+    return (slice(start, min(start + side, length)) for start in range(0, length, side))

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+
+def digests(rows: npt.NDArray[np.generic]) -> Iterator[bytes]:
+    """16 bytes for each of the rows ``[N, ...]``: equal rows have equal ones, and only they."""
+    return (hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in rows)
 
 
 def content_order(features: Tensor, *, seed: int = 0) -> Tensor:
@@ -61,8 +67,7 @@ def _keys(
     key = (seed % 2**64).to_bytes(8, "little")
     seen: Counter[tuple[bytes, int]] = Counter()
     keys = []
-    for row, label in zip(rows, labels.tolist(), strict=True):
-        content = hashlib.blake2b(row.tobytes(), digest_size=16).digest()
+    for content, label in zip(digests(rows), labels.tolist(), strict=True):
         numbered = content + seen[content, label].to_bytes(8, "little")
         seen[content, label] += 1
         keys.append(hashlib.blake2b(numbered, digest_size=16, key=key).hexdigest())

@@ -14,9 +14,8 @@ from pydantic import Field
 from torch import Tensor
 
 from reacgan.config import ConfigError
-from reacgan.metrics.balls import count_in_balls
 from reacgan.metrics.base import Comparison, FeatureSet, Metric, Value, share_of
-from reacgan.metrics.neighbours import nearest, squared_radii
+from reacgan.metrics.neighbours import count_in_hyperspheres, nearest, squared_radii
 from reacgan.metrics.order import content_order
 
 
@@ -64,11 +63,13 @@ def prdc(
         raise ConfigError(f"{len(real)} real and {len(fake)} fake samples; needed: over k = {k}")
     if real_radii is None:
         real_radii = squared_radii(real, k, rows=rows)
-    counts = count_in_balls(real, fake, real_radii, squared_radii(fake, k, rows=rows), rows=rows)
+    counts = count_in_hyperspheres(
+        real, fake, real_radii, squared_radii(fake, k, rows=rows), rows=rows
+    )
     return PRDC(
-        precision=share_of(counts.balls_holding > 0),
+        precision=share_of(counts.spheres_holding > 0),
         recall=share_of(counts.recalled),
-        density=int(counts.balls_holding.sum()) / len(fake) / k,
+        density=int(counts.spheres_holding.sum()) / len(fake) / k,
         coverage=share_of(counts.covered),
     )
 
