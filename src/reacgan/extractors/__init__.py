@@ -93,22 +93,22 @@ def build_extractor(
 
 def _usual_cache() -> Path | None:
     """Where classifiers are kept; None, with a warning, where nothing can be written."""
-    place = cache_root() / "extractors"
+    folder = cache_root() / "extractors"
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        usable = os.access(place, os.W_OK)
+        folder.mkdir(parents=True, exist_ok=True)
+        usable = os.access(folder, os.W_OK)
     except OSError:
         usable = False
     if not usable:
-        logger.warning("%s: not writable, so classifiers are not kept; set REACGAN_CACHE", place)
-    return place if usable else None
+        logger.warning("%s: not writable, so classifiers are not kept; set REACGAN_CACHE", folder)
+    return folder if usable else None
 
 
 def _is_path(text: str) -> bool:
     separators = {os.sep, os.altsep} - {None}
     return (
         text.endswith(_ENDINGS)
-        or any(str(one) in text for one in separators)
+        or any(str(separator) in text for separator in separators)
         or Path(text).exists()
     )
 

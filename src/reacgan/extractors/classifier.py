@@ -124,9 +124,9 @@ def held_out_accuracy(
     for start in range(0, len(data), batch):
         scores = classify(classifier, torch.tensor(data.images[start : start + batch]), batch)
         labels = torch.tensor(data.labels[start : start + batch]).to(scores.device)
-        place = (scores >= scores.gather(1, labels[:, None])).sum(1)
-        first += int((place <= 1).sum())
-        fifth += int((place <= 5).sum())
+        rank = (scores >= scores.gather(1, labels[:, None])).sum(1)
+        first += int((rank <= 1).sum())
+        fifth += int((rank <= 5).sum())
     return first / len(data), fifth / len(data)
 
 

@@ -103,10 +103,10 @@ def read_kept(path: Path, facts: Mapping[str, Any]) -> Classifier | None:
     if not path.is_file():
         return None
     try:
-        classifier, found = load_classifier(path)
+        classifier, recorded = load_classifier(path)
     except ConfigError:
         return None
-    return classifier if found == facts else None
+    return classifier if recorded == facts else None
 
 
 def _described(path: Path, header: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -53,10 +53,10 @@ def fitted_data(data: ImageData, shape: Shape) -> ImageData:
 
 
 def _with_channels(images: Tensor, channels: int) -> Tensor:
-    found = images.shape[1]
-    if found not in _PICTURES or channels not in _PICTURES:
+    own_channels = images.shape[1]
+    if own_channels not in _PICTURES or channels not in _PICTURES:
         raise ConfigError(
-            f"the images have {found} channels, needed: {channels}. Grey, RGB and RGBA (1, 3, 4) become "
+            f"the images have {own_channels} channels, needed: {channels}. Grey, RGB and RGBA (1, 3, 4) become "
             "one another; other numbers must agree"
         )
     colour = to_rgb(images)

@@ -261,13 +261,13 @@ def library(extractor: str) -> Any:
 @contextmanager
 def _quiet(transformers: Any) -> Iterator[None]:
     """No report of what a file holds beside the network; what the file lacks is refused anyway."""
-    told = transformers.utils.logging
-    before = told.get_verbosity()
-    told.set_verbosity_error()
+    logs = transformers.utils.logging
+    before = logs.get_verbosity()
+    logs.set_verbosity_error()
     try:
         yield
     finally:
-        told.set_verbosity(before)
+        logs.set_verbosity(before)
 
 
 def _refused(
@@ -289,7 +289,7 @@ def _refused(
 
 def _commit(transformers: Any, weights: str, revision: str | None) -> str:
     """The commit that a revision stands for, as the local cache knows it."""
-    found = transformers.utils.cached_file(
+    config_file = transformers.utils.cached_file(
         weights, "config.json", revision=revision or "main", local_files_only=True
     )
-    return Path(found).parent.name
+    return Path(config_file).parent.name

@@ -93,12 +93,12 @@ def _lerp_at(pixels: Tensor, size: int, dim: int) -> Tensor:
     """Linear along one axis; positions in float32, as in the original."""
     length = pixels.shape[dim]
     step = torch.tensor(length / size, dtype=torch.float32, device=pixels.device)
-    place = torch.arange(size, dtype=torch.float32, device=pixels.device) * step
-    low = place.long().clamp_max(length - 1)
+    position = torch.arange(size, dtype=torch.float32, device=pixels.device) * step
+    low = position.long().clamp_max(length - 1)
     high = (low + 1).clamp_max(length - 1)
     shape = [1] * pixels.dim()
     shape[dim] = size
-    share = (place - low).reshape(shape)
+    share = (position - low).reshape(shape)
     before = pixels.index_select(dim, low)
     return before + (pixels.index_select(dim, high) - before) * share
 

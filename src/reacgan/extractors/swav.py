@@ -81,9 +81,9 @@ class Swav(Pretrained):
         }
         needed = {torchvision_name(name): tuple(value.shape) for name, value in own.items()}
         layout = {f"{_PREFIX}{name}": shape for name, shape in {**needed, **_HEADS}.items()}
-        found = read_weights(path_of(weights), self.name, layout).tensors
+        tensors = read_weights(path_of(weights), self.name, layout).tensors
         network.load_state_dict(
-            {name: found[f"{_PREFIX}{torchvision_name(name)}"] for name in own}, strict=False
+            {name: tensors[f"{_PREFIX}{torchvision_name(name)}"] for name in own}, strict=False
         )
         return network, {"model": self.architecture}
 
@@ -95,14 +95,14 @@ def torchvision_name(name: str) -> str:
     """What torchvision's ResNet calls a tensor of ``ResNetModel`` of ``transformers``."""
     if stem := re.fullmatch(r"embedder\.embedder\.(convolution|normalization)\.(\w+)", name):
         return f"{_PARTS[stem[1]]}1.{stem[2]}"
-    place = re.fullmatch(
+    match = re.fullmatch(
         r"encoder\.stages\.(\d+)\.layers\.(\d+)\."
         r"(?:layer\.(\d+)|shortcut)\.(convolution|normalization)\.(\w+)",
         name,
     )
-    if place is None:
+    if match is None:
         raise ConfigError(f"{name}: not a tensor of a ResNet")
-    stage, layer, step, part, tensor = place.groups()
+    stage, layer, step, part, tensor = match.groups()
     block = f"layer{int(stage) + 1}.{layer}"
     if step is None:
         return f"{block}.downsample.{0 if part == 'convolution' else 1}.{tensor}"

@@ -74,14 +74,14 @@ def load_weights(path: str | None, published: Published, layout: Layout) -> Weig
     if path is not None:
         return read_weights(path_of(path), published.extractor, layout)
     kept = kept_at(published)
-    found = _read_kept(kept, published.extractor, layout)
-    if found is not None:
-        return found
+    weights = _read_kept(kept, published.extractor, layout)
+    if weights is not None:
+        return weights
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{kept}.lock"):
-            found = _read_kept(kept, published.extractor, layout)  # another process was faster
-            return found or _convert(published, kept, layout)
+            weights = _read_kept(kept, published.extractor, layout)  # another process was faster
+            return weights or _convert(published, kept, layout)
     except OSError as error:
         raise ConfigError(
             f"{kept}: cannot be made: {error}. Set REACGAN_CACHE to a folder that can be written"
@@ -103,8 +103,10 @@ def read_weights(path: Path, extractor: str, layout: Layout) -> Weights:
         raise ConfigError(
             f"{path}: no such file; needed: weights of {extractor} (.safetensors, .pth)"
         )
-    held = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pth(path)
-    tensors = {name: value for name, value in held.items() if not name.endswith("_batches_tracked")}
+    state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pth(path)
+    tensors = {
+        name: value for name, value in state.items() if not name.endswith("_batches_tracked")
+    }
     _check_layout(path, tensors, extractor, layout)
     ordered = {name: tensors[name].float().contiguous() for name in sorted(layout)}
     if not all(bool(value.isfinite().all()) for value in ordered.values()):
@@ -184,16 +186,16 @@ def _read_pth(path: Path) -> dict[str, Any]:
                     "needed: a state dict (.pth) or .safetensors"
                 )
     try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what a damaged or hostile file raises is not a closed list
         first = (str(error) or type(error).__name__).splitlines()[0]
         raise ConfigError(
             f"{path}: cannot be read as tensors alone ({first}); needed: a state dict (.pth) or "
             ".safetensors"
         ) from None
-    if not isinstance(held, dict):
-        raise ConfigError(f"{path}: holds a {type(held).__name__}; needed: names and tensors")
-    return held
+    if not isinstance(state, dict):
+        raise ConfigError(f"{path}: holds a {type(state).__name__}; needed: names and tensors")
+    return state
 
 
 def _check_layout(path: Path, tensors: Mapping[str, Any], extractor: str, layout: Layout) -> None:

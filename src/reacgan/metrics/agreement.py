@@ -76,10 +76,12 @@ class Agreement(Metric):
 
 def class_shares(right: Tensor, labels: Tensor, names: tuple[str, ...]) -> dict[str, float]:
     """Share of the images of each class that are ``right`` (bool ``[N]``); absent classes are left out."""
-    found = torch.bincount(labels, minlength=len(names)).tolist()
+    counts = torch.bincount(labels, minlength=len(names)).tolist()
     correct = torch.bincount(labels[right], minlength=len(names)).tolist()
     return {
-        name: part / whole for name, part, whole in zip(names, correct, found, strict=True) if whole
+        name: part / whole
+        for name, part, whole in zip(names, correct, counts, strict=True)
+        if whole
     }
 
 
@@ -88,19 +90,19 @@ def _mistaken(logits: Tensor, labels: Tensor, names: tuple[str, ...]) -> list[di
     classes = len(names)
     pairs = labels * classes + logits.argmax(1)
     confusion = torch.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-    found = confusion.sum(1)
+    counts = confusion.sum(1)
     wrong = confusion.clone().fill_diagonal_(0)
     often, instead = wrong.max(1)
-    share = confusion.diagonal() / found.clamp_min(1)
-    worst = [one for one in share.argsort(stable=True).tolist() if often[one] > 0][:_WORST]
+    share = confusion.diagonal() / counts.clamp_min(1)
+    worst = [label for label in share.argsort(stable=True).tolist() if often[label] > 0][:_WORST]
     return [
         {
-            "class": names[one],
-            "accuracy": int(confusion[one, one]) / int(found[one]),
-            "taken_for": names[int(instead[one])],
-            "share": int(often[one]) / int(found[one]),
+            "class": names[label],
+            "accuracy": int(confusion[label, label]) / int(counts[label]),
+            "taken_for": names[int(instead[label])],
+            "share": int(often[label]) / int(counts[label]),
         }
-        for one in worst
+        for label in worst
     ]
 
 

@@ -181,8 +181,8 @@ def _ratio(gan_train: Value, real: Value) -> Value:
             "raise epochs or width, or look at their labels"
         )
     ratios = [
-        one / other if other else float("inf")
-        for one, other in zip(gan_train.details["repeats"], real.details["repeats"], strict=True)
+        score / other if other else float("inf")
+        for score, other in zip(gan_train.details["repeats"], real.details["repeats"], strict=True)
     ]
     return Value(
         "gan_train_ratio",
@@ -223,7 +223,9 @@ def _notes(fake: ImageData, training: ImageData, count: int) -> tuple[str, ...]:
         notes.append(
             f"both trainings had {count} images, of {len(fake)} fakes and {len(training)} real ones"
         )
-    absent = [name for name, found in zip(fake.class_names, fake.counts, strict=True) if not found]
+    absent = [
+        name for name, images in zip(fake.class_names, fake.counts, strict=True) if not images
+    ]
     if absent:
         notes.append(
             f"no fake of {len(absent)} of {fake.num_classes} classes (such as {absent[0]!r}): "

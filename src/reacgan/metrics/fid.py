@@ -154,19 +154,19 @@ class IntraFid(Metric):
         """
         real, fake = comparison.real, comparison.fake
         distances = class_distances(real, fake)
-        held = {label: value for label, value in enumerate(distances) if value is not None}
-        if not held:
+        by_label = {label: value for label, value in enumerate(distances) if value is not None}
+        if not by_label:
             raise ConfigError("no class has two fakes and two reference images; judge more fakes")
         names = real.class_names or tuple(str(label) for label in range(len(distances)))
-        worst = sorted(held, key=lambda label: (-held[label], label))[:_WORST]
+        worst = sorted(by_label, key=lambda label: (-by_label[label], label))[:_WORST]
         return [
             Value(
                 "ifid",
-                float(np.mean(list(held.values()))),
+                float(np.mean(list(by_label.values()))),
                 "lower",
-                settings={"classes": len(held)},
+                settings={"classes": len(by_label)},
                 details={
-                    "classes": {names[label]: value for label, value in held.items()},
+                    "classes": {names[label]: value for label, value in by_label.items()},
                     "worst": [names[label] for label in worst],
                 },
                 notes=_class_notes(real, fake, distances, names),
@@ -199,8 +199,8 @@ def _kept_class(real: FeatureSet, label: int, features: Tensor) -> tuple[Moments
         moments = Moments.of(features)
         return {**moments.tensors(), "factor": covariance_factor(moments)}
 
-    held = real.keep(f"cholesky of class {label}", make)
-    return Moments.from_tensors(held), held["factor"]
+    tensors = real.keep(f"cholesky of class {label}", make)
+    return Moments.from_tensors(tensors), tensors["factor"]
 
 
 def _labels(images: FeatureSet, name: str) -> Tensor:

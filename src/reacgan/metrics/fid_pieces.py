@@ -59,10 +59,10 @@ class Pieces:
 
     def distance(self, chosen: Sequence[int]) -> float:
         """FID of the fakes of these pieces."""
-        if sum(len(self._pieces[place]) for place in chosen) <= self.width:
-            fake: Tensor | Moments = torch.cat([self._pieces[place] for place in chosen])
+        if sum(len(self._pieces[piece]) for piece in chosen) <= self.width:
+            fake: Tensor | Moments = torch.cat([self._pieces[piece] for piece in chosen])
         else:
-            fake = Moments.merge(self.moments[place] for place in chosen)
+            fake = Moments.merge(self.moments[piece] for piece in chosen)
         return frechet_distance(self.real.moments, fake, factor=self._factor)
 
     def sizes(self) -> list[int]:
@@ -82,8 +82,8 @@ class Pieces:
         """
         if size not in self._means:
             starts = range(0, len(self._pieces), size)
-            held = [self.distance(range(start, start + size)) for start in starts]
-            self._means[size] = float(np.mean(held))
+            distances = [self.distance(range(start, start + size)) for start in starts]
+            self._means[size] = float(np.mean(distances))
         return self._means[size]
 
     def halves(self, resamples: int, *, seed: int) -> list[float]:

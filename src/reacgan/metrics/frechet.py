@@ -101,18 +101,18 @@ class _Side:
     """``[n, D]`` with S = rows^T rows, where there are no more of them than dimensions."""
     moments: Moments | None = None
 
-    def __init__(self, given: Moments | Tensor, name: str) -> None:
-        if isinstance(given, Tensor):
-            check_features(given, name)
-        if isinstance(given, Tensor) and _are_few(given):
-            held = given.double()
-            self.mean = held.mean(0)
-            self.rows = (held - self.mean) / (len(held) - 1) ** 0.5
+    def __init__(self, data: Moments | Tensor, name: str) -> None:
+        if isinstance(data, Tensor):
+            check_features(data, name)
+        if isinstance(data, Tensor) and _are_few(data):
+            features = data.double()
+            self.mean = features.mean(0)
+            self.rows = (features - self.mean) / (len(features) - 1) ** 0.5
             variances = self.rows.square().sum(0)
             self.spread = variances.sum()
-            self.rank = _most_rank(len(held), self.mean, variances)
+            self.rank = _most_rank(len(features), self.mean, variances)
             return
-        self.moments = Moments.of(given) if isinstance(given, Tensor) else given
+        self.moments = Moments.of(data) if isinstance(data, Tensor) else data
         self.mean = self.moments.mean.double()
         variances = self.moments.covariance.double().diagonal()
         self.spread = variances.sum()

@@ -83,8 +83,8 @@ class InceptionScore(Metric):
         settings: dict[str, Any] = {"splits": self.splits, "images": count, "classes": classes}
         notes = _notes(classes)
         if self.splits == 1:
-            held = inception_score(logits)
-            return [Value("is", held, "higher", settings=settings, notes=notes)]
+            score = inception_score(logits)
+            return [Value("is", score, "higher", settings=settings, notes=notes)]
         scores = np.array([inception_score(part) for part in self._split(logits)])
         mean, spread = float(scores.mean()), float(scores.std())
         settings["shuffle"] = f"RandomState({SHUFFLE_SEED}).permutation of the order given"
@@ -99,7 +99,7 @@ class InceptionScore(Metric):
     def _split(self, logits: Tensor) -> list[Tensor]:
         order = np.random.RandomState(SHUFFLE_SEED).permutation(len(logits))
         shuffled = logits[torch.from_numpy(order).to(logits.device)]
-        edges = [place * len(logits) // self.splits for place in range(self.splits + 1)]
+        edges = [split * len(logits) // self.splits for split in range(self.splits + 1)]
         return [shuffled[start:stop] for start, stop in zip(edges, edges[1:], strict=False)]
 
 

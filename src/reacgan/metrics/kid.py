@@ -91,8 +91,8 @@ class Kid(Metric):
         indices = draw_subsets(
             len(fake), len(real), subsets=self.subsets, size=size, seed=self.seed
         )
-        held = kid_subsets(real, fake, ((second, first) for first, second in indices))
-        value, spread = float(np.mean(held)), float(np.std(held))
+        estimates = kid_subsets(real, fake, ((second, first) for first, second in indices))
+        value, spread = float(np.mean(estimates)), float(np.std(estimates))
         settings: dict[str, Any] = {
             "subsets": self.subsets,
             "subset_size": size,
@@ -197,8 +197,8 @@ def _mean_within(features: Tensor, rows: int) -> float:
     """The same in blocks; a pair of blocks is looked at once."""
     parts = features.split(rows)
     total = 0.0
-    for place, part in enumerate(parts):
+    for number, part in enumerate(parts):
         own = part.double()
         total += _kernel_sum(own, own) - _diagonal_sum(own)
-        total += 2 * sum(_kernel_sum(own, other.double()) for other in parts[place + 1 :])
+        total += 2 * sum(_kernel_sum(own, other.double()) for other in parts[number + 1 :])
     return total / (len(features) * (len(features) - 1))

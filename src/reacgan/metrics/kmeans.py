@@ -25,17 +25,17 @@ def kmeans(points: Tensor, clusters: int, *, seed: int, steps: int = 100) -> Ten
             points moves.
     """
     centres = _first_centres(points, clusters, seed)
-    held = _nearest(points, centres)
-    sums = _add(torch.zeros_like(centres), points, held)
+    assigned = _nearest(points, centres)
+    sums = _add(torch.zeros_like(centres), points, assigned)
     for _ in range(steps):
-        counts = torch.bincount(held, minlength=clusters)[:, None]
+        counts = torch.bincount(assigned, minlength=clusters)[:, None]
         centres = torch.where(counts > 0, sums / counts.clamp_min(1), centres)
-        before, held = held, _nearest(points, centres)
-        moved = (held != before).nonzero()[:, 0]
+        before, assigned = assigned, _nearest(points, centres)
+        moved = (assigned != before).nonzero()[:, 0]
         if len(moved) * _SETTLED <= len(points):
             break
-        _add(_add(sums, points[moved], held[moved]), -points[moved], before[moved])
-    return held
+        _add(_add(sums, points[moved], assigned[moved]), -points[moved], before[moved])
+    return assigned
 
 
 def _first_centres(points: Tensor, clusters: int, seed: int) -> Tensor:
@@ -49,8 +49,8 @@ def _first_centres(points: Tensor, clusters: int, seed: int) -> Tensor:
     for draw in draws[1:]:
         running = nearest.cumsum(0)
         if running[-1] > 0:
-            place = torch.searchsorted(running, draw * running[-1], right=True)
-            chosen = place.clamp_max(len(points) - 1)
+            index = torch.searchsorted(running, draw * running[-1], right=True)
+            chosen = index.clamp_max(len(points) - 1)
         else:  # no point is left that is not a centre
             chosen = (draw * len(points)).long()
         picked.append(chosen)
@@ -71,8 +71,8 @@ def _nearest(points: Tensor, centres: Tensor) -> Tensor:
     return torch.cat([(part @ turned - half).argmax(1) for part in points.split(_ROWS)])
 
 
-def _add(sums: Tensor, points: Tensor, held: Tensor) -> Tensor:
+def _add(sums: Tensor, points: Tensor, assigned: Tensor) -> Tensor:
     """Adds each point to the sum of its cluster, float64 ``[clusters, D]``."""
-    for part, of in zip(points.split(_ROWS), held.split(_ROWS), strict=True):
+    for part, of in zip(points.split(_ROWS), assigned.split(_ROWS), strict=True):
         sums.index_add_(0, of, part.double())
     return sums

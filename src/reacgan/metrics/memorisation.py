@@ -69,18 +69,18 @@ class Memorisation(Metric):
         training = comparison.training.all_features()
         if len(training) < 3:
             raise ConfigError(f"{len(training)} training images; needed: 3 or more")
-        found = nearest(comparison.fake.all_features().to(training.device), training, k=2)
+        neighbours = nearest(comparison.fake.all_features().to(training.device), training, k=2)
         scale = _scale(comparison, comparison.training)
-        values = self._values(found, scale, len(training))
+        values = self._values(neighbours, scale, len(training))
         pixels = _duplicates(comparison)
         return [*values, pixels] if pixels is not None else values
 
-    def _values(self, found: Neighbours, scale: Scale, training: int) -> list[Value]:
-        distances, near = found.squared[:, 0].sqrt(), _nearness(found.squared)
+    def _values(self, neighbours: Neighbours, scale: Scale, training: int) -> list[Value]:
+        distances, near = neighbours.squared[:, 0].sqrt(), _nearness(neighbours.squared)
         held_out = len(scale.distances)
         # Among n held-out distances and one more of their kind, it is up to the m-th with m / (n + 1).
-        place = min(held_out, max(1, round(self.percentile / 100 * (held_out + 1))))
-        limit = float(scale.distances.kthvalue(place).values)
+        rank = min(held_out, max(1, round(self.percentile / 100 * (held_out + 1))))
+        limit = float(scale.distances.kthvalue(rank).values)
         middle = _median(scale.distances)
         if middle == 0:
             raise ConfigError(
@@ -89,9 +89,9 @@ class Memorisation(Metric):
             )
         settings = {"training": training, "fake": len(distances), "calibration": scale.source}
         settings["calibrated_on"] = held_out
-        chance = place / (held_out + 1)
+        chance = rank / (held_out + 1)
         details = {
-            "pairs": closest_pairs(distances, found.index[:, 0], near, self.pairs),
+            "pairs": closest_pairs(distances, neighbours.index[:, 0], near, self.pairs),
             "limit": limit,
             "held_out_share": share_of(scale.distances <= limit),
             # Nearest under a third of the second nearest, as work on diffusion models has it.
@@ -170,8 +170,8 @@ def _scale(comparison: Comparison, training: FeatureSet) -> Scale:
     held_out, data = comparison.held_out, comparison.training_data
     features = training.all_features()
 
-    def squared(found: Neighbours) -> Mapping[str, Tensor]:
-        return {"squared": found.squared}
+    def squared(neighbours: Neighbours) -> Mapping[str, Tensor]:
+        return {"squared": neighbours.squared}
 
     if held_out is None:
         made = training.keep("nearest two others", lambda: squared(nearest(features, k=2)))
@@ -185,8 +185,8 @@ def _scale(comparison: Comparison, training: FeatureSet) -> Scale:
         # Kept only where the other set has a name that cannot be mistaken.
         made = make() if data is None else held_out.keep(f"nearest two in {data.digest}", make)
         source = "held-out images"
-    held = made["squared"].double()
-    return Scale(held[:, 0].sqrt(), _nearness(held), source)
+    distances = made["squared"].double()
+    return Scale(distances[:, 0].sqrt(), _nearness(distances), source)
 
 
 def _nearness(squared: Tensor) -> Tensor:

@@ -37,9 +37,9 @@ class Moments:
         Raises:
             ConfigError: another shape, fewer than two, or values that are not finite.
         """
-        held = MomentsAccumulator()
-        held.add(features, rows=rows)
-        return held.result()
+        accumulator = MomentsAccumulator()
+        accumulator.add(features, rows=rows)
+        return accumulator.result()
 
     @classmethod
     def merge(cls, parts: Iterable[Moments]) -> Moments:
@@ -48,16 +48,16 @@ class Moments:
         Raises:
             ConfigError: no set, an unknown count, or features of different length.
         """
-        held = MomentsAccumulator()
+        accumulator = MomentsAccumulator()
         for part in parts:
-            held.add_moments(part)
-        return held.result()
+            accumulator.add_moments(part)
+        return accumulator.result()
 
     @classmethod
     def by_class(cls, features: Tensor, labels: Tensor, num_classes: int) -> list[Moments | None]:
         """Moments of each class, in label order; None for a class with fewer than two features."""
-        held = [features[labels == label] for label in range(num_classes)]
-        return [cls.of(part) if len(part) >= 2 else None for part in held]
+        parts = [features[labels == label] for label in range(num_classes)]
+        return [cls.of(part) if len(part) >= 2 else None for part in parts]
 
     def tensors(self) -> dict[str, Tensor]:
         """As named tensors, for a file."""
@@ -93,9 +93,9 @@ class Moments:
             with np.load(path, allow_pickle=False) as file:
                 missing = [name for name in ("mu", "sigma") if name not in file]
                 if missing:
-                    held = ", ".join(sorted(file)) or "nothing"
+                    names = ", ".join(sorted(file)) or "nothing"
                     raise ConfigError(
-                        f"{path}: no {missing[0]!r}; needed: mu and sigma, held: {held}"
+                        f"{path}: no {missing[0]!r}; needed: mu and sigma, it holds: {names}"
                     )
                 mean, covariance = file["mu"], file["sigma"]
                 count = int(file["count"]) if "count" in file else 0

@@ -50,7 +50,7 @@ class PerClass(Metric):
                 f"no class has over k = {self.k} images, real and fake; make more images, or lower k"
             )
         radii = self._radii(real, ours)
-        found = {}
+        shares = {}
         for label in used:
             within = prdc(
                 real.all_features()[ours[label]],
@@ -58,12 +58,12 @@ class PerClass(Metric):
                 k=self.k,
                 real_radii=radii[ours[label]],
             )
-            found[names[label]] = {name: getattr(within, name) for name in _MEASURES}
-        return self._values(found, names, ours, theirs)
+            shares[names[label]] = {name: getattr(within, name) for name in _MEASURES}
+        return self._values(shares, names, ours, theirs)
 
     def _values(
         self,
-        found: Mapping[str, Mapping[str, float]],
+        shares: Mapping[str, Mapping[str, float]],
         names: tuple[str, ...],
         ours: list[Tensor],
         theirs: list[Tensor],
@@ -74,13 +74,13 @@ class PerClass(Metric):
         }
         settings = {
             "k": self.k,
-            "classes": len(found),
-            "real": sum(counts[name]["real"] for name in found),
-            "fake": sum(counts[name]["fake"] for name in found),
+            "classes": len(shares),
+            "real": sum(counts[name]["real"] for name in shares),
+            "fake": sum(counts[name]["fake"] for name in shares),
         }
         values = []
         for measure in _MEASURES:
-            by_class = {name: held[measure] for name, held in found.items()}
+            by_class = {name: measures[measure] for name, measures in shares.items()}
             worst = sorted(by_class, key=lambda name: (by_class[name], name))[:_WORST]
             details: dict[str, Any] = {"classes": by_class, "worst": worst, "counts": counts}
             mean = math.fsum(by_class.values()) / len(by_class)
@@ -91,23 +91,23 @@ class PerClass(Metric):
                     "higher",
                     settings=settings,
                     details=details,
-                    notes=self._notes(found, counts),
+                    notes=self._notes(shares, counts),
                 )
             )
         return values
 
     def _notes(
-        self, found: Mapping[str, object], counts: Mapping[str, Mapping[str, int]]
+        self, used: Mapping[str, object], counts: Mapping[str, Mapping[str, int]]
     ) -> tuple[str, ...]:
         notes = []
-        left_out = [name for name in counts if name not in found]
+        left_out = [name for name in counts if name not in used]
         if left_out:
             shown = ", ".join(left_out[:_WORST]) + (", ..." if len(left_out) > _WORST else "")
             notes.append(
                 f"left out, with {self.k} images or fewer, real or fake: {len(left_out)} of "
                 f"{len(counts)} classes ({shown})"
             )
-        if any(counts[name]["real"] != counts[name]["fake"] for name in found):
+        if any(counts[name]["real"] != counts[name]["fake"] for name in used):
             notes.append(
                 "classes hold other numbers of real and of fake images; recall and coverage shift "
                 "with the counts"
@@ -128,8 +128,8 @@ class PerClass(Metric):
                     radii[rows] = squared_radii(features[rows], self.k)
             return {"squared": radii}
 
-        held = real.keep(f"radii within classes k={self.k}", make)["squared"]
-        return held.to(device=real.all_features().device, dtype=torch.float64)
+        squared = real.keep(f"radii within classes k={self.k}", make)["squared"]
+        return squared.to(device=real.all_features().device, dtype=torch.float64)
 
 
 def _class_names(real: FeatureSet, fake: FeatureSet) -> tuple[str, ...]:
@@ -143,10 +143,10 @@ def _class_names(real: FeatureSet, fake: FeatureSet) -> tuple[str, ...]:
     return real.class_names
 
 
-def _members(held: FeatureSet, classes: int) -> list[Tensor]:
-    labels = held.labels
+def _members(images: FeatureSet, classes: int) -> list[Tensor]:
+    labels = images.labels
     assert labels is not None
-    device = held.all_features().device
+    device = images.all_features().device
     return [(labels == label).nonzero().squeeze(1).to(device) for label in range(classes)]
 
 

@@ -102,7 +102,7 @@ class Prd(Metric):
             prd_curve(p, q, angles=self.angles)
             for p, q in self._histograms(_first(real, count), _first(fake, count))
         ]
-        precision, recall = (torch.stack(one).mean(0) for one in zip(*curves, strict=True))
+        precision, recall = (torch.stack(part).mean(0) for part in zip(*curves, strict=True))
         settings = {
             "clusters": self.clusters,
             "runs": self.runs,
@@ -117,7 +117,7 @@ class Prd(Metric):
                 max_f_beta(precision, recall, beta),
                 "higher",
                 settings=settings,
-                details={"runs": [max_f_beta(*one, beta) for one in curves], **more},
+                details={"runs": [max_f_beta(*curve, beta) for curve in curves], **more},
                 notes=notes,
             )
             for name, beta, more in (
@@ -150,10 +150,10 @@ class Prd(Metric):
         points = points / points.abs().max().clamp_min(torch.finfo(torch.float32).tiny)
         made = []
         for run in range(self.runs):
-            held = kmeans(points, self.clusters, seed=derive_seed(self.seed, "prd", run))
+            assigned = kmeans(points, self.clusters, seed=derive_seed(self.seed, "prd", run))
             made.append(
                 tuple(
-                    torch.bincount(held[side], minlength=self.clusters).double() / len(real)
+                    torch.bincount(assigned[side], minlength=self.clusters).double() / len(real)
                     for side in (~is_fake, is_fake)
                 )
             )
@@ -162,8 +162,8 @@ class Prd(Metric):
     def _points(self, precision: Tensor, recall: Tensor) -> list[dict[str, Any]]:
         kept = torch.linspace(0, self.angles - 1, min(self.angles, _CURVE_POINTS)).round().long()
         return [
-            {"lambda": one, "precision": two, "recall": three}
-            for one, two, three in zip(
+            {"lambda": slope, "precision": alpha, "recall": beta}
+            for slope, alpha, beta in zip(
                 _slopes(self.angles)[kept].tolist(),
                 precision[kept].tolist(),
                 recall[kept].tolist(),

@@ -114,7 +114,7 @@ class Prdc(Metric):
             raise ConfigError(
                 f"{len(real)} real and {len(fake)} fake images; needed: over k = {self.k}"
             )
-        found = prdc(real, fake, k=self.k, real_radii=self._radii(comparison.real, real))
+        shares = prdc(real, fake, k=self.k, real_radii=self._radii(comparison.real, real))
         settings = {"k": self.k, "real": len(real), "fake": len(fake), "ball": "closed"}
         notes: tuple[str, ...] = ()
         if len(real) != len(fake):
@@ -123,7 +123,7 @@ class Prdc(Metric):
                 f"with the counts. For equal ones set num={min(len(real), len(fake))}",
             )
         return [
-            Value(name, getattr(found, name), "higher", settings=settings, notes=notes)
+            Value(name, getattr(shares, name), "higher", settings=settings, notes=notes)
             for name in ("precision", "recall", "density", "coverage")
         ]
 
@@ -135,5 +135,5 @@ class Prdc(Metric):
     def _radii(self, kept_in: FeatureSet, real: Tensor) -> Tensor:
         """Of the reference, once for all comparisons with it."""
         name = f"radii k={self.k}" if self.num is None else f"radii k={self.k} num={self.num}"
-        held = kept_in.keep(name, lambda: {"squared": squared_radii(real, self.k)})["squared"]
-        return torch.as_tensor(held, dtype=torch.float64, device=real.device)
+        squared = kept_in.keep(name, lambda: {"squared": squared_radii(real, self.k)})["squared"]
+        return torch.as_tensor(squared, dtype=torch.float64, device=real.device)
