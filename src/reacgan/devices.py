@@ -74,6 +74,16 @@ def start_processes(device: Device) -> torch.device:
     return wanted
 
 
+def allow_tf32(on: bool) -> None:
+    """Whether products and convolutions of float32 may keep 10 bits of mantissa (CUDA).
+
+    It holds for the process. Both switches of the older interface, which PyTorch's own contexts
+    use too: the two interfaces must not be mixed.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = on
+    torch.backends.cudnn.allow_tf32 = on
+
+
 def usable() -> list[str]:
     """Names of the devices of this machine."""
     return [

@@ -11,7 +11,8 @@ from tiny import experiment, images
 import reacgan
 from reacgan.assembly import complete
 from reacgan.config import ConfigError, SpeedConfig
-from reacgan.extractors.arithmetic import allow_tf32, exact
+from reacgan.devices import allow_tf32
+from reacgan.extractors.arithmetic import exact
 from reacgan.training.engine import Engine
 from reacgan.training.journal import read_lines
 from reacgan.training.loop import Trainer

@@ -25,16 +25,6 @@ def exact(device: torch.device) -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32 = products
 
 
-def allow_tf32(on: bool) -> None:
-    """Whether products and convolutions of float32 may keep 10 bits of mantissa (CUDA).
-
-    It holds for the process. Both switches of the older interface, which PyTorch's own contexts
-    use too: the two interfaces must not be mixed.
-    """
-    torch.backends.cuda.matmul.allow_tf32 = on
-    torch.backends.cudnn.allow_tf32 = on
-
-
 def tensors_digest(tensors: Mapping[str, Tensor], *, named: bool = True) -> str:
     """SHA-256 over names, types, shapes and values, in the order of names; hexadecimal.
 

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 from reacgan import distributed
 from reacgan.config import ConfigError, Device, Experiment, Precision, SpeedConfig
-from reacgan.devices import start_processes
-from reacgan.extractors.arithmetic import allow_tf32
+from reacgan.devices import allow_tf32, start_processes
 from reacgan.models import arrange, set_switches
 from reacgan.training.speed import choose
 

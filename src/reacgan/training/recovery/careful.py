@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from reacgan import distributed
-from reacgan.extractors.arithmetic import allow_tf32
+from reacgan.devices import allow_tf32
 from reacgan.models import plain_operations
 from reacgan.training.engine import Engine
 from reacgan.training.execution.verify import Buffers, Way
