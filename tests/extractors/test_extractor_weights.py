@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from reacgan.config import ConfigError
 from reacgan.data import DataError
-from reacgan.extractors.weights import Published, load_weights, read_weights
+from reacgan.extractors.weights import PublishedWeights, load_weights, read_weights
 
 LAYOUT = {"stem.conv.weight": (4, 3, 3, 3), "stem.bn.weight": (4,), "fc.bias": (7,)}
 
@@ -48,7 +48,7 @@ def server(monkeypatch, tmp_path):
     torch.save(tensors(), source)
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
         running.content, running.asked = source.read_bytes(), 0
-        running.published = Published(
+        running.published = PublishedWeights(
             extractor="inception",
             url=f"http://127.0.0.1:{running.server_port}/net-1.pth",
             sha256=hashlib.sha256(running.content).hexdigest(),
@@ -200,7 +200,7 @@ def test_another_layout_is_refused_with_what_is_missing(tmp_path, suffix):
     def refused(held):
         (torch.save if suffix == ".pth" else save_file)(held, path)
         with pytest.raises(ConfigError, match="not the weights of net") as caught:
-            load_weights(str(path), Published("net", "http://127.0.0.1:9/x", "", 0), LAYOUT)
+            load_weights(str(path), PublishedWeights("net", "http://127.0.0.1:9/x", "", 0), LAYOUT)
         assert str(path) in str(caught.value)
         return str(caught.value)
 

@@ -9,8 +9,7 @@ import torch
 from reacgan.config import ConfigError
 from reacgan.data import ImageData
 from reacgan.metrics.base import Comparison, FeatureSet
-from reacgan.metrics.memorisation import Memorisation, closest_pairs
-from reacgan.metrics.twins import count_twins
+from reacgan.metrics.memorisation import Memorisation, closest_pairs, count_duplicates
 
 
 def cloud(count, seed, width=6):
@@ -162,7 +161,7 @@ def test_pixels():
     assert "1 of 10 held-out images are in training" in duplicates.notes[0]
     images["fake_data"] = pictures(20, 1, size=8)
     assert "duplicates" not in measure(cloud(20, 2), cloud(50, 3), images=images)
-    assert count_twins(training.images, training.images[::-1]) == (50, 0)
+    assert count_duplicates(training.images, training.images[::-1]) == (50, 0)
 
 
 def test_distances_of_held_out_images_are_kept_by_the_training_data():

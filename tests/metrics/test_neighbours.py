@@ -96,8 +96,8 @@ def test_an_infinite_lattice_in_small():
         assert set(squared_radii(samples, k)[deep].tolist()) == {squared}
 
 
-def test_ties_on_the_surface_of_balls():
-    """Each shifted point lies on the surface of balls; all of them hold it."""
+def test_ties_on_the_surface_of_hyperspheres():
+    """Each shifted point lies on the surface of hyperspheres; all of them hold it."""
     real = lattice(6, 2)
     fake = real + torch.tensor([1.0, 0])
     counts = count_in_hyperspheres(
@@ -155,7 +155,7 @@ def test_limits_are_rounded_outwards():
     assert bool((values < high.double()).all())
 
 
-def test_more_balls_than_a_byte_counts():
+def test_more_hyperspheres_than_a_byte_counts():
     real, fake = cloud(400, 0), cloud(9, 1)
     everywhere = torch.full((400,), 1e6, dtype=torch.float64)
     counts = count_in_hyperspheres(real, fake, everywhere, everywhere[:9])

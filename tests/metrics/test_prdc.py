@@ -13,7 +13,7 @@ def cloud(count, seed, dimension=4):
 
 @pytest.mark.parametrize("k", [1, 3, 5])
 def test_identical_sets(k):
-    """Each sample lies in its own ball and, k times on average, in another's."""
+    """Each sample lies in its own hypersphere and, k times on average, in another's."""
     real = cloud(60, 0)
     assert prdc(real, real.clone(), k=k) == PRDC(1, 1, pytest.approx((k + 1) / k), 1)
 

@@ -18,14 +18,14 @@ from reacgan.devices import find_device
 from reacgan.extractors.base import Extracted, Extractor
 from reacgan.extractors.classifier import Classifier, classify, train_classifier
 from reacgan.extractors.classifier_file import holds_classifier, load_classifier, save_classifier
-from reacgan.extractors.domain import Domain, FileClassifier
+from reacgan.extractors.in_domain import FileClassifier, InDomain
 from reacgan.extractors.inception import Inception
 from reacgan.extractors.pretrained import Clip, Dino, DinoV2, ResNet50
 from reacgan.extractors.swav import Swav
 
 EXTRACTORS: dict[str, type[Extractor]] = {
     "inception": Inception,
-    "domain": Domain,
+    "domain": InDomain,
     "resnet50": ResNet50,
     "swav": Swav,
     "dino": Dino,

@@ -101,11 +101,11 @@ def train_classifier(
 
 def classify(classifier: Classifier, images: Tensor, batch: int = 256) -> Tensor:
     """Class scores [N, K] of uint8 images [N, C, H, W], on the device of the classifier."""
-    parts = [look(classifier, part)[1] for part in images.split(batch)]
+    parts = [extract(classifier, part)[1] for part in images.split(batch)]
     return torch.cat(parts)
 
 
-def look(classifier: Classifier, images: Tensor) -> tuple[Tensor, Tensor]:
+def extract(classifier: Classifier, images: Tensor) -> tuple[Tensor, Tensor]:
     """Features [N, 4 x width] and class scores [N, K] of uint8 images, in one pass."""
     device = classifier.scores.weight.device
     with exact(device):
@@ -191,4 +191,4 @@ def _fit(classifier: Classifier, data: ImageData, recipe: _Recipe, device: torch
     loader.close()
 
 
-__all__ = ["VERSION", "Classifier", "classify", "held_out_accuracy", "look", "train_classifier"]
+__all__ = ["VERSION", "Classifier", "classify", "extract", "held_out_accuracy", "train_classifier"]

@@ -56,8 +56,8 @@ def _with_channels(images: Tensor, channels: int) -> Tensor:
     own_channels = images.shape[1]
     if own_channels not in _PICTURES or channels not in _PICTURES:
         raise ConfigError(
-            f"the images have {own_channels} channels, needed: {channels}. Grey, RGB and RGBA (1, 3, 4) become "
-            "one another; other numbers must agree"
+            f"the images have {own_channels} channels, needed: {channels}. Grey, RGB and RGBA (1, 3, 4) "
+            "become one another; other numbers must agree"
         )
     colour = to_rgb(images)
     if channels == 1:

@@ -17,14 +17,14 @@ from reacgan.config import Device
 from reacgan.devices import find_device
 from reacgan.extractors.base import Extracted, Extractor
 from reacgan.extractors.resize import RESIZERS, to_rgb
-from reacgan.extractors.weights import Layout, Published, load_weights
+from reacgan.extractors.weights import Layout, PublishedWeights, load_weights
 
 SIZE = 299
 FEATURES = 2048
 CLASSES = 1008
 NORM_EPSILON = 1e-3
 
-PUBLISHED = Published(
+PUBLISHED = PublishedWeights(
     extractor="inception",
     url="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
     "pt_inception-2015-12-05-6726825d.pth",

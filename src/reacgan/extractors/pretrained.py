@@ -87,7 +87,7 @@ class Pretrained(Extractor):
     def __call__(self, images: Tensor) -> Extracted:
         """Features [N, D] of uint8 images; grey, RGB or RGBA of any size."""
         with exact(self._device):
-            return self.look(self._prepared(images))
+            return self.outputs(self._prepared(images))
 
     def describe(self) -> dict[str, Any]:
         """What features depend on."""
@@ -107,7 +107,7 @@ class Pretrained(Extractor):
         }
 
     @abstractmethod
-    def look(self, pixels: Tensor) -> Extracted:
+    def outputs(self, pixels: Tensor) -> Extracted:
         """Features (and logits) of normalised images [N, 3, S, S]."""
 
     @abstractmethod
@@ -173,7 +173,7 @@ class ResNet50(Pretrained):
     architecture = "ResNetForImageClassification"
     takes = "mean over places before the linear layer"
 
-    def look(self, pixels: Tensor) -> Extracted:
+    def outputs(self, pixels: Tensor) -> Extracted:
         """Features [N, 2048] and logits [N, 1000]."""
         hidden = self._network.resnet(pixel_values=pixels).pooler_output
         return Extracted(hidden.flatten(1), self._network.classifier(hidden))
@@ -188,7 +188,7 @@ class _Transformer(Pretrained):
 
     takes = "class token after the last layer norm"
 
-    def look(self, pixels: Tensor) -> Extracted:
+    def outputs(self, pixels: Tensor) -> Extracted:
         """The first token."""
         return Extracted(self._network(pixel_values=pixels).last_hidden_state[:, 0])
 
@@ -233,7 +233,7 @@ class Clip(Pretrained):
     normalisation = CLIP
     takes = "projected image embedding, not normalised"
 
-    def look(self, pixels: Tensor) -> Extracted:
+    def outputs(self, pixels: Tensor) -> Extracted:
         """The projected embedding."""
         return Extracted(self._network(pixel_values=pixels).image_embeds)
 

@@ -54,7 +54,7 @@ class Swav(Pretrained):
     filter: ClassVar[Filter] = "bilinear"
     takes = "mean over places"
 
-    def look(self, pixels: Tensor) -> Extracted:
+    def outputs(self, pixels: Tensor) -> Extracted:
         """Features [N, 2048]."""
         return Extracted(self._network(pixel_values=pixels).pooler_output.flatten(1))
 

@@ -34,7 +34,7 @@ _DATA_HINT = ", or set data.path to where it is"
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedWeights:
     """A ``.pth`` file of a state dict: whose it is, where it is, how it is recognised."""
 
     extractor: str
@@ -54,12 +54,12 @@ class Weights:
     source: str | None = None
     """SHA-256 of the ``.pth`` file that they came in, where it is known."""
 
-    def known_as(self, published: Published) -> str:
+    def known_as(self, published: PublishedWeights) -> str:
         """What they are called in protocols: the published file's SHA-256, or their own digest."""
         return published.sha256 if self.source == published.sha256 else self.digest
 
 
-def load_weights(path: str | None, published: Published, layout: Layout) -> Weights:
+def load_weights(path: str | None, published: PublishedWeights, layout: Layout) -> Weights:
     """Weights of a local file, or the published ones out of the cache, fetched if need be.
 
     Args:
@@ -88,7 +88,7 @@ def load_weights(path: str | None, published: Published, layout: Layout) -> Weig
         ) from None
 
 
-def kept_at(published: Published) -> Path:
+def kept_at(published: PublishedWeights) -> Path:
     """Where published weights are kept once they were fetched and converted."""
     return cache_root() / "extractors" / f"{_file_name(published)}.safetensors"
 
@@ -120,7 +120,7 @@ def _source_of(path: Path) -> str | None:
     return _read_described(path).get("source")
 
 
-def _convert(published: Published, kept: Path, layout: Layout) -> Weights:
+def _convert(published: PublishedWeights, kept: Path, layout: Layout) -> Weights:
     weights = read_weights(_fetched(published), published.extractor, layout)
     with replacing(kept) as temporary:
         save_file(weights.tensors, temporary, metadata=_described(weights))
@@ -141,7 +141,7 @@ def _read_described(path: Path) -> dict[str, str | None]:
             return {}
 
 
-def _fetched(published: Published) -> Path:
+def _fetched(published: PublishedWeights) -> Path:
     destination = cache_root() / "downloads" / _file_name(published)
     if destination.exists() and digest_of(destination) != published.sha256:
         destination.unlink()  # torn: the cache holds nothing else under this name
@@ -229,5 +229,5 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _file_name(published: Published) -> str:
+def _file_name(published: PublishedWeights) -> str:
     return published.url.rpartition("/")[2]

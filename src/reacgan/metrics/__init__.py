@@ -1,12 +1,12 @@
 """Metrics by name, and the functions behind them: features of two sets in, numbers out."""
 
-from reacgan.metrics.agreement import Agreement
 from reacgan.metrics.base import Comparison, FeatureSet, Judgement, Metric, Value
 from reacgan.metrics.cas import Cas
 from reacgan.metrics.fid import Fid, FidInfinity, IntraFid
 from reacgan.metrics.frechet import frechet_distance
 from reacgan.metrics.inception_score import InceptionScore
 from reacgan.metrics.kid import Kid
+from reacgan.metrics.label_accuracy import LabelAccuracy
 from reacgan.metrics.memorisation import Memorisation
 from reacgan.metrics.moments import Moments
 from reacgan.metrics.per_class import PerClass
@@ -22,7 +22,7 @@ METRICS: dict[str, type[Metric]] = {
     "f_beta": Prd,
     "ifid": IntraFid,
     "per_class": PerClass,
-    "accuracy": Agreement,
+    "accuracy": LabelAccuracy,
     "cas": Cas,
     "memorisation": Memorisation,
 }

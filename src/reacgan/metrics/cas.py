@@ -18,8 +18,8 @@ from torch import Tensor
 from reacgan.config import ConfigError
 from reacgan.data import ImageData
 from reacgan.extractors.classifier import Classifier, classify, train_classifier
-from reacgan.metrics.agreement import class_shares, in_top
 from reacgan.metrics.base import Comparison, Metric, Value, share_of
+from reacgan.metrics.label_accuracy import class_shares, in_top
 from reacgan.metrics.order import balanced_order
 from reacgan.randomness import derive_seed
 

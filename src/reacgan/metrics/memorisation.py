@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -14,7 +16,7 @@ from reacgan.config import ConfigError
 from reacgan.data import ImageData
 from reacgan.metrics.base import Comparison, FeatureSet, Metric, Value, share_of
 from reacgan.metrics.neighbours import Neighbours, nearest
-from reacgan.metrics.twins import count_twins
+from reacgan.metrics.order import digests
 
 _THIRD = 1 / 3
 
@@ -166,6 +168,23 @@ def closest_pairs(
     ]
 
 
+def count_duplicates(
+    images: npt.NDArray[np.uint8], others: npt.NDArray[np.uint8]
+) -> tuple[int, int]:
+    """How many images equal one of the others; and how many only do so mirrored left to right.
+
+    Args:
+        images: uint8 ``[N, C, H, W]``.
+        others: uint8 ``[M, C, H, W]``; may be memory-mapped.
+    """
+    known = set(digests(others))
+    same = mirrored = 0
+    for image, flipped in zip(digests(images), digests(images[..., ::-1]), strict=True):
+        same += image in known
+        mirrored += image not in known and flipped in known
+    return same, mirrored
+
+
 def _scale(comparison: Comparison, training: FeatureSet) -> Scale:
     held_out, data = comparison.held_out, comparison.training_data
     features = training.all_features()
@@ -204,7 +223,7 @@ def _duplicates(comparison: Comparison) -> Value | None:
     fake, training = comparison.fake_data, comparison.training_data
     if fake is None or training is None or fake.images.shape[1:] != training.images.shape[1:]:
         return None
-    same, mirrored = count_twins(fake.images, training.images)
+    same, mirrored = count_duplicates(fake.images, training.images)
     details: dict[str, Any] = {"same": same, "mirrored_only": mirrored}
     return Value(
         "duplicates",
@@ -212,14 +231,14 @@ def _duplicates(comparison: Comparison) -> Value | None:
         "lower",
         settings={"training": len(training), "fake": len(fake), "of": "pixels"},
         details=details,
-        notes=_twins_in_data(comparison.held_out_data, training),
+        notes=_duplicates_in_data(comparison.held_out_data, training),
     )
 
 
-def _twins_in_data(held_out: ImageData | None, training: ImageData) -> tuple[str, ...]:
+def _duplicates_in_data(held_out: ImageData | None, training: ImageData) -> tuple[str, ...]:
     if held_out is None or held_out.images.shape[1:] != training.images.shape[1:]:
         return ()
-    same, _ = count_twins(held_out.images, training.images)
+    same, _ = count_duplicates(held_out.images, training.images)
     if not same:
         return ()
     return (

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from reacgan.config import ConfigError
-from reacgan.files import replacing
 
 BLOCK = 4096
 """Rows that are held in float64 at once."""
@@ -53,12 +52,6 @@ class Moments:
             accumulator.add_moments(part)
         return accumulator.result()
 
-    @classmethod
-    def by_class(cls, features: Tensor, labels: Tensor, num_classes: int) -> list[Moments | None]:
-        """Moments of each class, in label order; None for a class with fewer than two features."""
-        parts = [features[labels == label] for label in range(num_classes)]
-        return [cls.of(part) if len(part) >= 2 else None for part in parts]
-
     def tensors(self) -> dict[str, Tensor]:
         """As named tensors, for a file."""
         return {"count": torch.tensor(self.count), "mean": self.mean, "covariance": self.covariance}
@@ -67,18 +60,6 @@ class Moments:
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Moments:
         """What :meth:`tensors` gave."""
         return cls(int(tensors["count"]), tensors["mean"], tensors["covariance"])
-
-    def write_npz(self, path: Path) -> None:
-        """Write ``mu`` and ``sigma`` as pytorch-fid, clean-fid and StyleGAN's tools read them.
-
-        ``count`` stands beside them where it is known; those tools pass over it.
-        """
-        mean, covariance = self.mean.cpu().numpy(), self.covariance.cpu().numpy()
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            if self.count:
-                np.savez(file, mu=mean, sigma=covariance, count=np.array(self.count))
-            else:
-                np.savez(file, mu=mean, sigma=covariance)
 
     @classmethod
     def read_npz(cls, path: Path) -> Moments:

@@ -27,7 +27,8 @@ class PerClass(Metric):
     class has the same weight.
 
     Args:
-        k: which neighbour a ball reaches to. A class with k images or fewer on either side is left out.
+        k: which neighbour a hypersphere reaches to. A class with k images or fewer on either side is
+            left out.
     """
 
     needs = frozenset({"real features", "labels"})

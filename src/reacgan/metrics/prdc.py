@@ -1,7 +1,7 @@
 """Precision, recall, density and coverage of generated features against real ones.
 
 Kynkaanniemi et al. 2019 (improved precision and recall) and Naeem et al. 2020 (density, coverage).
-A real sample's ball reaches to its k-th nearest real neighbour, and holds what lies on its surface.
+A real sample's hypersphere reaches to its k-th nearest real neighbour, and holds what lies on its surface.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ class PRDC:
     """Shares of samples, except density, which may exceed 1."""
 
     precision: float
-    """Share of fakes that lie in the ball of some real sample."""
+    """Share of fakes that lie in the hypersphere of some real sample."""
     recall: float
-    """Share of real samples that lie in the ball of some fake."""
+    """Share of real samples that lie in the hypersphere of some fake."""
     density: float
-    """Mean number of real balls that hold a fake, over k."""
+    """Mean number of real hyperspheres that hold a fake, over k."""
     coverage: float
-    """Share of real balls that hold at least one fake."""
+    """Share of real hyperspheres that hold at least one fake."""
 
 
 def prdc(
@@ -46,7 +46,7 @@ def prdc(
     Args:
         real: features [N, D].
         fake: features [M, D].
-        k: which neighbour a ball reaches to; the sample itself does not count.
+        k: which neighbour a hypersphere reaches to; the sample itself does not count.
         rows: distances are made in square blocks of so many rows; no result depends on it.
         real_radii: what :func:`reacgan.metrics.neighbours.squared_radii` gave for ``real`` and k.
 
@@ -82,11 +82,12 @@ def nearest_distances(samples: Tensor, reference: Tensor, *, rows: int | None = 
 class Prdc(Metric):
     """Precision, recall, density and coverage (see :func:`prdc`).
 
-    All four depend on how many images there are: balls shrink as a set grows. Published figures mostly
-    compare equal counts.
+    All four depend on how many images there are: hyperspheres shrink as a set grows. Published figures
+    mostly compare equal counts.
 
     Args:
-        k: which neighbour a ball reaches to; 5 is that of Naeem et al., 3 that of Kynkaanniemi et al.
+        k: which neighbour a hypersphere reaches to; 5 is that of Naeem et al., 3 that of Kynkaanniemi
+            et al.
         num: at most so many images of either side, the first by a hash of their features, so that the
             draw does not depend on their order; None: all.
     """

@@ -20,7 +20,7 @@ from reacgan.extractors import build_extractor, classify, load_classifier, train
 from reacgan.extractors import classifier as training
 from reacgan.extractors.classifier import held_out_accuracy
 from reacgan.extractors.classifier_network import Classifier, stem_halvings
-from reacgan.extractors.domain import Domain, FileClassifier, default_epochs, hold_out
+from reacgan.extractors.in_domain import FileClassifier, InDomain, default_epochs, hold_out
 
 pytestmark = pytest.mark.kernels
 
@@ -36,7 +36,7 @@ def digits():
 @pytest.fixture(scope="module")
 def domain(digits):
     train, held_out = digits
-    return Domain(epochs=6, width=8, train=train, held_out=held_out)
+    return InDomain(epochs=6, width=8, train=train, held_out=held_out)
 
 
 def labelled(labels, classes, size=8, seed=0):
@@ -85,14 +85,14 @@ def test_what_it_says_of_itself(digits, domain):
     assert said["data"] == domain.data_digest == train.digest
     assert said["held_out"]["digest"] == held_out.digest
     assert said["held_out_top1"] == domain.held_out_top1
-    other = Domain(**SHORT, train=train, held_out=held_out).describe()
+    other = InDomain(**SHORT, train=train, held_out=held_out).describe()
     assert other["weights"] != said["weights"]
 
 
 def test_another_seed_or_mirroring_is_another_network(digits):
     train, held_out = digits
     made = [
-        Domain(**SHORT, **options, train=train, held_out=held_out).describe()["weights"]
+        InDomain(**SHORT, **options, train=train, held_out=held_out).describe()["weights"]
         for options in ({}, {}, {"seed": 1}, {"flip": True})
     ]
     assert made[0] == made[1]
@@ -108,7 +108,7 @@ def test_without_other_images_a_tenth_of_each_class_is_held_out():
     parts = [{image.tobytes() for image in part.images} for part in (learned, tried)]
     assert parts[0] | parts[1] == rows and not parts[0] & parts[1]
     assert hold_out(data)[1].digest == tried.digest
-    made = Domain(**SHORT, train=data)
+    made = InDomain(**SHORT, train=data)
     assert made.describe()["held_out"]["images"] == 7
     assert "not trained on" in made.describe()["held_out"]["which"]
     assert made.data_digest == data.digest
@@ -125,7 +125,7 @@ def test_no_class_loses_all_its_images(labels):
 
 
 def test_nothing_to_hold_out_is_said():
-    made = Domain(**SHORT, train=labelled([0, 1, 2], 3))
+    made = InDomain(**SHORT, train=labelled([0, 1, 2], 3))
     assert math.isnan(made.held_out_top1) and made.describe()["held_out_top1"] is None
     assert "not known" in made.notes[0]
 
@@ -136,15 +136,15 @@ def test_a_classifier_that_knows_nothing_is_noted():
     data = labelled(np.zeros(400, dtype=np.int64), 1)
     labels = random.integers(0, 10, 400)
     noise = ImageData(data.images, labels, tuple("abcdefghij"), "noise")
-    made = Domain(epochs=3, width=4, train=noise)
+    made = InDomain(epochs=3, width=4, train=noise)
     assert made.held_out_top1 < 0.3
     assert "distances in its features say little" in made.notes[0]
-    one = Domain(**SHORT, train=data)
+    one = InDomain(**SHORT, train=data)
     assert "knows one class" in one.notes[0]
 
 
 def test_grey_levels_of_two_classes_are_not_noted():
-    made = Domain(epochs=20, width=4, train=labelled([0, 1] * 60, 2))
+    made = InDomain(epochs=20, width=4, train=labelled([0, 1] * 60, 2))
     assert made.held_out_top1 > 0.75
     assert made.notes == ()
 
@@ -172,9 +172,9 @@ def test_sets_that_do_not_fit_are_refused(digits):
     train, held_out = digits
     other = ImageData(held_out.images, held_out.labels, tuple("abcdefghij"), "others")
     with pytest.raises(ConfigError, match="differ from the training images"):
-        Domain(**SHORT, train=train, held_out=other)
+        InDomain(**SHORT, train=train, held_out=other)
     with pytest.raises(ConfigError, match="are the training images"):
-        Domain(**SHORT, train=train, held_out=train.subset(slice(None)))
+        InDomain(**SHORT, train=train, held_out=train.subset(slice(None)))
     with pytest.raises(ConfigError, match="none; name the training images"):
         build_extractor("domain")
 
@@ -187,7 +187,7 @@ def test_the_cache_spares_training_and_looking(digits, tmp_path, monkeypatch):
     first = build_extractor("domain", SHORT, train=train, held_out=held_out, cache=tmp_path)
     monkeypatch.setattr(training, "_fit", lambda *_: pytest.fail("trained again"))
     monkeypatch.setattr(
-        "reacgan.extractors.domain.held_out_accuracy", lambda *_: pytest.fail("looked again")
+        "reacgan.extractors.in_domain.held_out_accuracy", lambda *_: pytest.fail("looked again")
     )
     again = build_extractor("domain", SHORT, train=train, held_out=held_out, cache=tmp_path)
     assert again.describe() == first.describe()
@@ -222,11 +222,11 @@ def test_classifiers_of_before_the_right_gradient_are_made_anew(digits, tmp_path
 
 def test_a_damaged_accuracy_is_measured_anew(digits, tmp_path):
     train, held_out = digits
-    first = Domain(**SHORT, train=train, held_out=held_out, cache=tmp_path)
+    first = InDomain(**SHORT, train=train, held_out=held_out, cache=tmp_path)
     (file,) = tmp_path.glob("accuracy-*.json")
     for text in ("", "[", "[2.0, 3.0]", "[0.5]", "{}", "7", '["a", "b"]'):
         file.write_text(text)
-        again = Domain(**SHORT, train=train, held_out=held_out, cache=tmp_path)
+        again = InDomain(**SHORT, train=train, held_out=held_out, cache=tmp_path)
         assert again.describe() == first.describe()
 
 

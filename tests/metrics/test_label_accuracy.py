@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reacgan.config import ConfigError
-from reacgan.metrics.agreement import Agreement, in_top
 from reacgan.metrics.base import Comparison, FeatureSet, Judgement
+from reacgan.metrics.label_accuracy import LabelAccuracy, in_top
 
 NAMES = tuple("abcdefgh")
 
@@ -28,7 +28,7 @@ def compare(logits, labels, names=None, accuracy=0.9, top5=0.99):
 
 
 def values(*arguments, **keywords):
-    held = Agreement().measure(compare(*arguments, **keywords))
+    held = LabelAccuracy().measure(compare(*arguments, **keywords))
     return {value.name: value for value in held}
 
 
@@ -151,4 +151,4 @@ def test_without_judge_or_labels():
         Comparison(fake=FeatureSet(None), real=whole.real, judgement=whole.judgement),
     ):
         with pytest.raises(ConfigError, match="labelled fakes and a judge"):
-            Agreement().measure(partial)
+            LabelAccuracy().measure(partial)

@@ -29,7 +29,7 @@ def in_top(logits: Tensor, labels: Tensor, k: int) -> Tensor:
     return (logits >= own).sum(1) <= k
 
 
-class Agreement(Metric):
+class LabelAccuracy(Metric):
     """``top1`` and ``top5``: how often the judge gives a fake the class that it was made for.
 
     The judge never saw the generator, but it can be wrong and a generator can please it: its own

@@ -1,4 +1,4 @@
-"""Features of a person's own kind of images: those of a classifier trained on them.
+"""The in-domain classifier: features from a classifier trained on a person's own images.
 
 ImageNet's features say little of digits, glyphs or X-rays; a small classifier of the real images
 says more, and says how far it can be trusted: its accuracy on images that it did not see.
@@ -20,7 +20,7 @@ from reacgan.data import ImageData
 from reacgan.devices import find_device
 from reacgan.extractors.arithmetic import tensors_digest
 from reacgan.extractors.base import Extracted, Extractor
-from reacgan.extractors.classifier import held_out_accuracy, look, train_classifier
+from reacgan.extractors.classifier import extract, held_out_accuracy, train_classifier
 from reacgan.extractors.classifier_file import load_classifier, save_classifier
 from reacgan.extractors.classifier_network import Classifier
 from reacgan.files import write_text
@@ -106,7 +106,7 @@ class ClassifierExtractor(Extractor):
                 f"[N, {', '.join(map(str, needed))}] alone. Give images of that size, or the "
                 "extractor 'domain' with training images of theirs"
             )
-        return Extracted(*look(self._classifier, images))
+        return Extracted(*extract(self._classifier, images))
 
     def describe(self) -> dict[str, Any]:
         """What features depend on, and how well the classifier knows its classes."""
@@ -128,8 +128,8 @@ class ClassifierExtractor(Extractor):
         save_classifier(self._classifier, path, self._facts)
 
 
-class Domain(ClassifierExtractor):
-    """A classifier trained on the real images.
+class InDomain(ClassifierExtractor):
+    """The in-domain classifier, trained on the real images.
 
     Args:
         epochs: passes over them; None takes ten, but 600 steps of 128 images at least and 20,000
@@ -160,15 +160,15 @@ class Domain(ClassifierExtractor):
         cache: Path | None = None,
         device: Device = "cpu",
     ) -> None:
-        learned, tried, which = train, held_out, "others"
+        training, validation, which = train, held_out, "others"
         if held_out is None:
-            learned, tried = hold_out(train)
+            training, validation = hold_out(train)
             which = "a tenth of each class of the data, not trained on"
         else:
             _check(train, held_out)
-        passes = default_epochs(len(learned)) if epochs is None else epochs
+        passes = default_epochs(len(training)) if epochs is None else epochs
         classifier = train_classifier(
-            learned,
+            training,
             epochs=passes,
             batch=BATCH,
             width=width,
@@ -185,7 +185,9 @@ class Domain(ClassifierExtractor):
             "seed": seed,
             "flip": flip,
         }
-        super().__init__(classifier, {**facts, **_tried(classifier, tried, which, cache)})
+        super().__init__(
+            classifier, {**facts, **_accuracy_facts(classifier, validation, which, cache)}
+        )
 
 
 class FileClassifier(ClassifierExtractor):
@@ -212,7 +214,7 @@ def _check(train: ImageData, held_out: ImageData) -> None:
         )
 
 
-def _tried(
+def _accuracy_facts(
     classifier: Classifier, held_out: ImageData | None, which: str, cache: Path | None
 ) -> dict[str, Any]:
     """The facts about accuracy, out of the cache or measured."""
@@ -255,15 +257,13 @@ def _notes(facts: Mapping[str, Any]) -> tuple[str, ...]:
     held_out = facts.get("held_out")
     top1 = _number(facts.get("held_out_top1"))
     if len(facts["class_names"]) == 1:
-        return (
-            "the extractor's classifier knows one class: its accuracy says nothing of features",
-        )
+        return ("the in-domain classifier knows one class: its accuracy says nothing of features",)
     if np.isnan(top1) or not isinstance(held_out, dict):
-        return ("it is not known how well the extractor's classifier knows its classes",)
+        return ("it is not known how well the in-domain classifier knows its classes",)
     chance = max(1 / len(facts["class_names"]), _number(held_out.get("largest_class")))
     if top1 < min(3 * chance, (1 + chance) / 2):
         return (
-            f"the extractor's classifier is right on {top1:.1%} of held-out images, where naming one "
+            f"the in-domain classifier is right on {top1:.1%} of held-out images, where naming one "
             f"class is on {chance:.1%}: distances in its features say little",
         )
     return ()
