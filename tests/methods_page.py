@@ -12,7 +12,7 @@ from typing import Any
 from reacgan.evaluation import read_scores
 from reacgan.experiments.methods import METHODS, Method
 from reacgan.experiments.notes import asterisk
-from reacgan.experiments.published import PROTOCOLS, Published, published_for
+from reacgan.experiments.published import PROTOCOLS, PublishedScore, published_for
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "methods.md"
@@ -96,7 +96,7 @@ def reach(row: dict[str, Any]) -> str:
     return f"{row['top1']:.2f}, {row['fid']:.2f}"
 
 
-def score(held: Published) -> str:
+def score(held: PublishedScore) -> str:
     """``A 7.79 (9.97)``."""
     letter = "A" if held.protocol == "paper" else "B"
     inception = f" ({held.inception_score:.2f})" if held.inception_score is not None else ""

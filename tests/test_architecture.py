@@ -33,11 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "reports": GROUND | {"data", "sampling", "metrics", "evaluation"},
     "sharing": GROUND | {"models", "hub", "sampling", "evaluation", "reports"},
     "training": GROUND | LEAVES | MIDDLE,
-    "suites": GROUND
-    | LEAVES
-    | MIDDLE
-    | {"pictures", "reports", "training", "mixtures", "experiments"},
-    "mixtures": GROUND | {"heads", "losses"},
+    "suites": GROUND | LEAVES | MIDDLE | {"pictures", "reports", "training", "experiments"},
     "experiments": {"config"},
     "plugins": GROUND | LEAVES | MIDDLE | {"training", "experiments"},
     "cli": GROUND

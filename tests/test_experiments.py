@@ -8,7 +8,7 @@ from reacgan.assembly import complete
 from reacgan.config import ConfigError, parse_experiment
 from reacgan.data import DATASETS
 from reacgan.experiments import EXPERIMENTS, experiment
-from reacgan.experiments.derive import Facts, derive
+from reacgan.experiments.derive import ImageFacts, derive
 from reacgan.experiments.describe import describe
 from reacgan.models import build_discriminator, build_generator
 from reacgan.training.ema import ema_decay
@@ -78,7 +78,7 @@ def facts(**changes):
         "grey": False,
         "accelerator": False,
     }
-    return Facts(**{**held, **changes})
+    return ImageFacts(**{**held, **changes})
 
 
 @pytest.mark.parametrize("accelerator", [True, False])

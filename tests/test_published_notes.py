@@ -19,7 +19,7 @@ from reacgan.experiments.notes import (
     notes,
     shortcut_differs,
 )
-from reacgan.experiments.published import PUBLISHED, Published
+from reacgan.experiments.published import PUBLISHED, PublishedScore
 from reacgan.models import build_discriminator
 from toy import toy
 
@@ -75,8 +75,8 @@ def test_released_is_released_altogether():
         assert held.model.head.options["form"] == "released"
         assert held.model.backbone.options["preactivated_shortcut"] is True
         assert not any(note.differs for note in notes(held))
-        assert asterisk(Published(held.name, 7.792)) == ""
-        assert differences_of(Published(held.name, 7.792, note="collapsed")) == ("collapsed",)
+        assert asterisk(PublishedScore(held.name, 7.792)) == ""
+        assert differences_of(PublishedScore(held.name, 7.792, note="collapsed")) == ("collapsed",)
     assert sum(name.endswith("-released") for name in EXPERIMENTS) == 2
 
 

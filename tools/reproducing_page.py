@@ -8,29 +8,21 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from reacgan.experiments.notes import fid_of
-from reacgan.experiments.published import published_for
-from reacgan.suites import SUITES, Suite
+from reacgan.suites import SUITES, Context, Suite
+from reacgan.suites.claims import Word
+from reacgan.suites.tables import published_of
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reproducing.md"
 RESULTS = ROOT / "docs" / "results"
 
-_WORDS = (
-    "supported",
-    "contradicted",
-    "undecided",
-    "points that way",
-    "points the other way",
-)
+_WORDS = get_args(Word)
 _DATA = {
-    "cifar10": "cifar10=CIFAR10",
-    "tiny_imagenet": "tiny_imagenet=TINY",
-    "cub200": "cub200=CUB200",
-    "imagenet": "imagenet=IMAGENET",
-    "afhq": "afhq=AFHQ",
+    name: f"{name}={name.partition('_')[0].upper()}"
+    for name in ("cifar10", "tiny_imagenet", "cub200", "imagenet", "afhq")
 }
 _HEAD = """# The paper's experiments
 
@@ -65,8 +57,8 @@ def main() -> None:
 
 def page() -> str:
     """The page as text."""
-    paper = [held for held in SUITES.values() if held.numbers]
-    ours = [held for held in SUITES.values() if not held.numbers]
+    paper = [suite for suite in SUITES.values() if suite.numbers]
+    ours = [suite for suite in SUITES.values() if not suite.numbers]
     lines = [
         "| # | experiment | command, full scale | published FID | ours (cpu) | cost of ours | verdict |",
         "|---|---|---|---|---|---|---|",
@@ -76,80 +68,73 @@ def page() -> str:
         "",
         "| experiment | command, full scale | ours (cpu) | cost of ours | verdict |",
         "|---|---|---|---|---|",
-        *(_row(held, own=True) for held in ours),
+        *(_row(suite, own=True) for suite in ours),
         "",
     ]
-    parts = ["\n".join(lines), *(_claims(held) for held in SUITES.values())]
+    parts = ["\n".join(lines), *map(_claims, SUITES.values())]
     return _HEAD + "\n".join(part for part in parts if part)
 
 
 def _row(suite: Suite, own: bool = False) -> str:
-    held = results_of(suite)
-    link = f"[{suite.title}](results/{suite.name}/report.md)" if held else suite.title
-    cells = [link, f"`reacgan experiments run {suite.name} --scale full{_places(suite)}`"]
+    results = results_of(suite)
+    link = f"[{suite.title}](results/{suite.name}/report.md)" if results else suite.title
+    cells = [link, f"`reacgan experiments run {suite.name} --scale full{_data_options(suite)}`"]
     if not own:
         cells = [", ".join(map(str, suite.numbers)), *cells, _published(suite)]
-    return "| " + " | ".join([*cells, _ours(suite, held), _cost(held), _verdict(held)]) + " |"
+    return (
+        "| " + " | ".join([*cells, _ours(suite, results), _cost(results), _verdict(results)]) + " |"
+    )
 
 
 def results_of(suite: Suite) -> dict[str, Any] | None:
-    """What docs/results holds of it."""
+    """Its kept results."""
     path = RESULTS / suite.name / "results.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def _places(suite: Suite) -> str:
-    sets = {
-        trial.work.settings(0, _context())["experiment"]["data"]["name"]
-        for trial in suite.trials("full")
-        if "experiment" in trial.work.settings(0, _context())
-    }
-    named = [_DATA[name] for name in sorted(sets) if name in _DATA]
-    return f" --data {' '.join(named)}" if named else ""
-
-
-def _context() -> Any:
-    from reacgan.suites import Context  # noqa: PLC0415
-
-    return Context()
+def _data_options(suite: Suite) -> str:
+    settings = [trial.work.settings(0, Context()) for trial in suite.trials("full")]
+    sets = {each["experiment"]["data"]["name"] for each in settings if "experiment" in each}
+    options = [_DATA[name] for name in sorted(sets) if name in _DATA]
+    return f" --data {' '.join(options)}" if options else ""
 
 
 def _published(suite: Suite) -> str:
-    told = []
-    for trial in suite.trials("full"):
-        for one in published_for(trial.published) if trial.published else ():
-            column = f" {trial.column}" if len({t.column for t in suite.trials("full")}) > 1 else ""
-            told.append(f"{trial.row}{column} {fid_of(one)} [{one.protocol}]")
-    return ", ".join(dict.fromkeys(told))
+    trials = suite.trials("full")
+    several = len({trial.column for trial in trials}) > 1
+    scores = [
+        f"{trial.row}{f' {trial.column}' if several else ''} {fid_of(score)} [{score.protocol}]"
+        for trial in trials
+        for score in published_of(trial)
+    ]
+    return ", ".join(dict.fromkeys(scores))
 
 
-def _ours(suite: Suite, held: dict[str, Any] | None) -> str:
-    if held is None:
+def _ours(suite: Suite, results: dict[str, Any] | None) -> str:
+    if results is None:
         return "not run" if suite.trials("cpu") else "no size for a CPU"
-    complete = [one for one in held["trials"] if one["status"] == "complete"]
-    seeds = Counter(one["trial"] for one in complete)
+    seeds = Counter(trial["trial"] for trial in results["trials"] if trial["status"] == "complete")
     few, most = min(seeds.values()), max(seeds.values())
-    told = str(most) if few == most else f"{few} to {most}"
-    return f"{len(seeds)} trials, seeds: {told}"
+    return f"{len(seeds)} trials, seeds: {most if few == most else f'{few} to {most}'}"
 
 
-def _cost(held: dict[str, Any] | None) -> str:
-    if held is None:
+def _cost(results: dict[str, Any] | None) -> str:
+    if results is None:
         return ""
-    seconds = sum(one.get("cost", {}).get("seconds", 0.0) for one in held["trials"])
+    seconds = sum(trial.get("cost", {}).get("seconds", 0.0) for trial in results["trials"])
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _verdict(held: dict[str, Any] | None) -> str:
-    if held is None:
+def _verdict(results: dict[str, Any] | None) -> str:
+    if results is None:
         return ""
-    counts = Counter(one["verdict"] for one in held["verdicts"])
+    counts = Counter(verdict["verdict"] for verdict in results["verdicts"])
     return ", ".join(f"{counts[word]} {word}" for word in _WORDS if counts[word])
 
 
 def _claims(suite: Suite) -> str:
-    held = results_of(suite)
-    if held is None or not held["verdicts"]:
+    results = results_of(suite)
+    if results is None or not results["verdicts"]:
         return ""
     lines = [
         f"\n## {suite.title}\n",
@@ -157,8 +142,8 @@ def _claims(suite: Suite) -> str:
         "|---|---|---|---|---|",
     ]
     lines += [
-        f"| {one['claim']} | {one['source']} | {one['where']} | **{one['verdict']}** | {one['evidence']} |"
-        for one in held["verdicts"]
+        "| {claim} | {source} | {where} | **{verdict}** | {evidence} |".format(**verdict)
+        for verdict in results["verdicts"]
     ]
     return "\n".join([*lines, ""])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from reacgan.experiments.notes import differences_of, fid_of
 from reacgan.reports.text import safe
 from reacgan.suites import SUITES
-from reacgan.suites.blocks import published_of
+from reacgan.suites.tables import published_of
 
 ROOT = Path(__file__).parents[2]
 

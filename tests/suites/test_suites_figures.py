@@ -130,5 +130,5 @@ def test_equal_results_give_equal_pictures():
 
 def test_failed_trials_are_not_drawn():
     held = result("a", fid=1.0)
-    held = type(held)(held.trial, 0, {**held.held, "status": "failed"})
+    held = type(held)(held.trial, 0, {**held.record, "status": "failed"})
     assert draw(Figure("bars", ("fid",), "x"), [held]) is None

@@ -10,10 +10,9 @@ from small_works import Counted, suite_of
 
 from reacgan.suites import SUITES
 from reacgan.suites.base import SCALES, Claim, Trial
-from reacgan.suites.blocks import blocks_of
 from reacgan.suites.claims import verdicts
 from reacgan.suites.results import Mean, Result, difference, means, number
-from reacgan.suites.words import in_words
+from reacgan.suites.tables import in_words, tables_of
 
 ALL = pytest.mark.parametrize("name", SUITES)
 
@@ -169,7 +168,7 @@ def test_rows_by_other_features_are_not_compared():
     ]
     suite = suite_of(*(one.trial for one in held), claims=(claim,))
     assert verdicts(suite, held) == []
-    blocks = blocks_of(suite, held)
+    blocks = tables_of(suite, held)
     assert [block.head[2] for block in blocks] == ["FID ↓", "FID (domain) ↓"]
 
 
@@ -210,7 +209,7 @@ def test_what_is_named_is_measured(name, toy):
     """At toy scale, or by the scoring of another one."""
     held = toy(name)
     there = {key for one in held.results for key in one.values}
-    curves = {key for one in held.results for key in one.held["series"]}
+    curves = {key for one in held.results for key in one.record["series"]}
     for scale in SCALES:
         for trial in held.suite.trials(scale):
             metrics = getattr(trial.work, "metrics", "")

@@ -395,12 +395,12 @@ def test_a_failed_attempt_binds_nobody_to_its_settings(tmp_path):
 
 
 def test_a_trial_that_another_process_is_at_is_waited_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(runner, "_POLL_SECONDS", 0.01)
     held = suite_of(Trial("a", "a", Busy()))
     told = []
     assert run_suite(held, tmp_path, "toy", say=told.append) == []
     assert [line.split(": ")[1].split(" (")[0] for line in told] == [
-        "waits for another process that is at it",
+        "waits for another process that runs it",
         "done",
     ]
 

@@ -81,7 +81,7 @@ def test_report_holds_all_that_is_declared(name, toy):
     assert all((folder / one).is_file() for one in linked)
     assert page.count("<img") == len(linked)
     for one in held.results:
-        assert one.held["command"] in markdown
+        assert one.record["command"] in markdown
 
 
 @ALL
@@ -109,13 +109,13 @@ def test_rows_are_trials_with_published_scores_beside(name, toy):
 
 @ALL
 def test_tables_do_not_mix_protocols(name, toy):
-    from reacgan.suites.blocks import blocks_of
+    from reacgan.suites.tables import tables_of
 
     held = toy(name)
-    blocks = blocks_of(held.suite, held.results)
+    blocks = tables_of(held.suite, held.results)
     kinds = set()
     for one in held.results:
-        shared = {key: value for key, value in one.held["protocol"].items() if key != "metrics"}
+        shared = {key: value for key, value in one.record["protocol"].items() if key != "metrics"}
         kinds.add((one.trial.column, json.dumps(shared, sort_keys=True)))
     assert len(blocks) == len(kinds)
 

@@ -381,7 +381,7 @@ class _Work:
             **({"generator": dict(facts.generator)} if facts.generator else {}),
             **({"selection": dict(facts.selection)} if facts.selection else {}),
             "metric": {**related, **value.settings},
-            "software": _software(self.device),
+            "software": describe_software(self.device),
         }
         return Score(
             metric=value.name,
@@ -411,7 +411,7 @@ def _no_logits(network: Extractor) -> str:
     return f"the extractor {network.name} gives no class scores"
 
 
-def _software(device: torch.device) -> dict[str, Any]:
+def describe_software(device: torch.device) -> dict[str, Any]:
     """Versions and device; scores are comparable whatever they are."""
     named = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return {

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from reacgan.config import ConfigError, Experiment, load_experiment, lookup, path_of
 from reacgan.experiments import cifar
-from reacgan.experiments.digits import DIGITS
-from reacgan.experiments.glyphs import GLYPHS
+from reacgan.experiments.digits import DIGITS, GLYPHS
 from reacgan.experiments.methods import METHODS
 from reacgan.experiments.photos import PHOTOS
 from reacgan.experiments.small import small_rows
@@ -13,8 +12,8 @@ from reacgan.experiments.small import small_rows
 _CIFAR10 = cifar.rows("cifar10")
 
 EXPERIMENTS: dict[str, Experiment] = {
-    held.name: held
-    for held in (
+    member.name: member
+    for member in (
         *DIGITS,
         *GLYPHS,
         *small_rows(_CIFAR10),
@@ -47,8 +46,8 @@ def experiment(name: str) -> Experiment:
         ConfigError: an unknown name. Says which ones end alike, or which one a method's title means.
     """
     if name not in EXPERIMENTS:
-        alike = [held for held in EXPERIMENTS if held.rpartition("/")[2] == name.lower()]
-        alike += [held.experiment for held in METHODS if held.title.lower() == name.lower()]
+        alike = [known for known in EXPERIMENTS if known.rpartition("/")[2] == name.lower()]
+        alike += [method.experiment for method in METHODS if method.title.lower() == name.lower()]
         if alike:
             shown = ", ".join(dict.fromkeys(alike))
             raise ConfigError(f"unknown experiment {name!r}; there are: {shown}")

@@ -33,15 +33,12 @@ from reacgan.experiments.parts import (
 from reacgan.experiments.stylegan import cifar_rows
 
 K = 1_000
-_HERE: tuple[tuple[int, ...], tuple[int, ...]] = ((2,), (1,))
+_ATTENTION: networks.Attention = ((2,), (1,))
 _CLASSIFIER = classifier(1.0)
 _2C = contrastive(512)
 _D2DCE = d2dce(512, weight=0.5, margin=0.98, temperature=0.5)
 _LOGAN: Changes = {"loss.latent_optimisation": {}}
-_RELEASED: Changes = {
-    "model.head.form": "released",
-    "model.backbone.preactivated_shortcut": True,
-}
+_RELEASED: Changes = {"model.head.form": "released", "model.backbone.preactivated_shortcut": True}
 _LOGISTIC: Changes = {"loss.adversarial": "non_saturating"}
 
 
@@ -104,7 +101,7 @@ def _residual(start: Experiment, data: str) -> tuple[Experiment, ...]:
         adam(2e-4, 2e-4, 0.0, 0.9),
         {"loss.adversarial": "wasserstein", "penalties": {"weight_clipping": {"limit": 0.01}}},
     )
-    attention = networks.resnet("spectral", g_spectral=True, attention=_HERE)
+    attention = networks.resnet("spectral", g_spectral=True, attention=_ATTENTION)
     unlabelled = networks.resnet("spectral", conditional=False)
     return (
         base,
@@ -124,7 +121,7 @@ def biggan_base(start: Experiment, data: str) -> Experiment:
     return row(
         start,
         f"{data}/biggan",
-        networks.biggan(80, 96, _HERE),
+        networks.biggan(80, 96, _ATTENTION),
         PROJECTION,
         adam(2e-4, 2e-4, 0.5, 0.999),
         _small_batch(100 * K),
@@ -202,12 +199,14 @@ def _deep(start: Experiment, data: str) -> tuple[Experiment, ...]:
     reacgan = row(base, "", _D2DCE, adam(2.8284271e-4, 2.8284271e-4, 0.5, 0.999))
     two_steps = steps(100 * K, batch=64, d_steps=2, ema_start=1_000)
     return (
-        row(base, f"{data}/biggan-deep", networks.biggan_deep(_HERE)),
+        row(base, f"{data}/biggan-deep", networks.biggan_deep(_ATTENTION)),
         row(
             base,
             f"{data}/biggan-deep-learned",
-            networks.biggan_deep(_HERE, "learned"),
+            networks.biggan_deep(_ATTENTION, "learned"),
             two_steps,
         ),
-        row(reacgan, f"{data}/reacgan-deep", networks.biggan_deep(_HERE), _large_batch(100 * K)),
+        row(
+            reacgan, f"{data}/reacgan-deep", networks.biggan_deep(_ATTENTION), _large_batch(100 * K)
+        ),
     )

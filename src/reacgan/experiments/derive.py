@@ -11,6 +11,7 @@ from typing import Any
 from reacgan.config import Device, Experiment, Resolution, grid_of, size_of
 from reacgan.data import ImageData, find_dataset, survey_usable
 from reacgan.experiments import experiment
+from reacgan.experiments.networks import Attention
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,7 @@ class Size:
     generator: int
     backbone: int
     latent_dim: int
-    attention: tuple[tuple[int, ...], tuple[int, ...]]
-    """Blocks of the generator and of the backbone after which attention stands."""
+    attention: Attention
 
 
 _SIZES = {
@@ -38,7 +38,7 @@ _OF_FILES = ("folder", "archive", "csv", "jsonl")
 
 
 @dataclass(frozen=True)
-class Facts:
+class ImageFacts:
     """What the choices depend on."""
 
     path: str | None
@@ -103,7 +103,7 @@ def derive_experiment(
     return derive(replace(facts, given=dict(given or {})))
 
 
-def derive(facts: Facts) -> Derived:
+def derive(facts: ImageFacts) -> Derived:
     """The choices for these facts; the same facts give the same experiment."""
     base = experiment(_BASE)
     rows = [row for row in (*_data_choices(facts), *_run_choices(facts)) if _counts(row[0], facts)]
@@ -124,21 +124,21 @@ def derive(facts: Facts) -> Derived:
     return Derived(base.replace(**chosen).replace(**facts.given), choices, facts.notes)
 
 
-def _counts(key: str, facts: Facts) -> bool:
+def _counts(key: str, facts: ImageFacts) -> bool:
     """Whether a choice has an effect: none for an option of a network that is replaced by another."""
     part = key.rpartition(".")[0]
     member = facts.given.get(f"{part}.name", _NETWORK)
     return key in facts.given or not part.startswith("model.") or member == _NETWORK
 
 
-def _name(facts: Facts) -> str:
+def _name(facts: ImageFacts) -> str:
     if facts.path is None:
         return facts.dataset
     name = Path(facts.path).resolve().name
     return name if facts.dataset in _OF_FILES else f"{facts.dataset}-{name}"
 
 
-def _resolution(facts: Facts) -> Resolution:
+def _resolution(facts: ImageFacts) -> Resolution:
     if "data.resolution" in facts.given:
         wanted = {"data.resolution": facts.given["data.resolution"]}
         return experiment(_BASE).replace(**wanted).data.resolution
@@ -148,11 +148,11 @@ def _resolution(facts: Facts) -> Resolution:
     return max(side for side in _SIZES if side <= min(max(facts.side, 8), most))
 
 
-def _size(facts: Facts) -> Size:
+def _size(facts: ImageFacts) -> Size:
     return _SIZES[min(grid_of(_resolution(facts)).square, max(_SIZES))]
 
 
-def _data_choices(facts: Facts) -> list[tuple[str, Any, str]]:
+def _data_choices(facts: ImageFacts) -> list[tuple[str, Any, str]]:
     resolution = _resolution(facts)
     why = f"shorter sides are about {facts.side} px"
     shorter = min(size_of(resolution))
@@ -173,14 +173,14 @@ def _data_choices(facts: Facts) -> list[tuple[str, Any, str]]:
     ]
 
 
-def _channels(facts: Facts) -> tuple[int, str]:
+def _channels(facts: ImageFacts) -> tuple[int, str]:
     if facts.grey:
         return 1, "all grey"
     pictures = facts.channels == 3
     return facts.channels, "colour images" if pictures else f"arrays of {facts.channels} channels"
 
 
-def _run_choices(facts: Facts) -> list[tuple[str, Any, str]]:
+def _run_choices(facts: ImageFacts) -> list[tuple[str, Any, str]]:
     size, images = _size(facts), facts.images
     wider = 2 if facts.accelerator else 1
     device = "a GPU" if facts.accelerator else "two CPU cores"
@@ -200,29 +200,27 @@ def _run_choices(facts: Facts) -> list[tuple[str, Any, str]]:
     ]
 
 
-def find_facts(path: str, *, accelerator: bool, white: Any = None) -> Facts:
+def find_facts(path: str, *, accelerator: bool, white: Any = None) -> ImageFacts:
     """Scan a set's files, or open it; raises DataError where training would refuse it."""
-    found = find_dataset(path)
+    dataset = find_dataset(path)
     if white is not None:
-        found = found.model_copy(update={"options": {"white": white}})
-    held = survey_usable(found)
-    if isinstance(held, ImageData):
-        size, side, aspect = held.resolution, min(held.size), 1.0
-    else:
-        size, side = None, int(median(min(one) for one in held.sizes))
-        aspect = median(width / height for width, height in held.sizes)
-    return Facts(
-        path=found.path,
-        dataset=found.name,
-        images=int(held.counts.sum()),
-        classes=held.class_names,
-        side=side,
-        grey=held.channels == 1,
+        dataset = dataset.model_copy(update={"options": {"white": white}})
+    survey = survey_usable(dataset)
+    sizes = [survey.size] if isinstance(survey, ImageData) else survey.sizes
+    return ImageFacts(
+        path=dataset.path,
+        dataset=dataset.name,
+        images=int(survey.counts.sum()),
+        classes=survey.class_names,
+        side=int(median(min(size) for size in sizes)),
+        grey=survey.channels == 1,
         accelerator=accelerator,
-        size=size,
-        channels=held.channels,
-        aspect=aspect,
-        notes=() if isinstance(held, ImageData) else held.notes,
+        size=survey.resolution if isinstance(survey, ImageData) else None,
+        channels=survey.channels,
+        aspect=1.0
+        if isinstance(survey, ImageData)
+        else median(width / height for width, height in sizes),
+        notes=() if isinstance(survey, ImageData) else survey.notes,
     )
 
 

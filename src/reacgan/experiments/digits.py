@@ -1,4 +1,4 @@
-"""Experiments on the embedded handwritten digits: 8 x 8 grey, minutes on a laptop."""
+"""Experiments for minutes on a laptop: embedded handwritten digits, 8 x 8, and rendered signs, 16 x 16."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from reacgan.config import (
     TrainingConfig,
     component,
 )
+from reacgan.experiments.parts import Changes
 
 REACGAN = Experiment(
     name="digits/reacgan",
@@ -36,3 +37,21 @@ ACGAN = REACGAN.replace(
 )
 
 DIGITS = (REACGAN, ACGAN)
+
+_SIGNS: Changes = {
+    "data.name": "glyphs",
+    "data.path": "100",
+    "data.resolution": 16,
+    "data.options": {"colours": False},
+    "model.generator.latent_dim": 48,
+    "training.images": 150_000,
+}
+
+
+def glyphs(method: Experiment, classes: int) -> Experiment:
+    """A method of the digits on ``classes`` signs, white on black."""
+    name = method.name.partition("/")[2]
+    return method.replace(**{**_SIGNS, "name": f"glyphs/{name}", "data.path": str(classes)})
+
+
+GLYPHS = tuple(glyphs(method, 100) for method in (REACGAN, ACGAN))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from reacgan.config import Experiment
 from reacgan.experiments import EXPERIMENTS
-from reacgan.experiments.published import Published
+from reacgan.experiments.published import PublishedScore
 
 _GROUPS = ("cifar10", "cifar100", "tiny_imagenet", "cub200", "imagenet", "afhq")
 
@@ -31,29 +31,29 @@ def notes(experiment: Experiment) -> tuple[Note, ...]:
     group, _, method = experiment.name.partition("/")
     if group not in _GROUPS:
         return ()
-    found = [Note(text) for applies, text in _DIFFERENCES if applies(experiment)]
+    differences = [Note(text) for applies, text in _DIFFERENCES if applies(experiment)]
     if method == "logan":
-        found.append(Note(_UNIFORM))
+        differences.append(Note(_UNIFORM))
     remarks = [text for names, text in _REMARKS if experiment.name in names]
     if method.startswith("stylegan2"):
         # The one configuration that adds its penalty to the loss, and begins with D, as is done here.
         remarks += [_MEAN_STYLE] if method.endswith("-rev") else [_LAZY, _MEAN_STYLE]
     remarks += [OURS[method]] if method in OURS else []
-    return (*found, *(Note(text, differs=False) for text in remarks))
+    return (*differences, *(Note(text, differs=False) for text in remarks))
 
 
-def differences_of(score: Published) -> tuple[str, ...]:
+def differences_of(score: PublishedScore) -> tuple[str, ...]:
     """In what the run of a published score and the experiment of its name are not the same."""
     of_experiment = (note.text for note in notes(EXPERIMENTS[score.experiment]) if note.differs)
     return (*of_experiment, *((score.note,) if score.note else ()))
 
 
-def asterisk(score: Published) -> str:
+def asterisk(score: PublishedScore) -> str:
     """``"*"`` beside a score that :func:`differences_of` has something to say of."""
     return "*" if differences_of(score) else ""
 
 
-def fid_of(score: Published) -> str:
+def fid_of(score: PublishedScore) -> str:
     """``7.792*``."""
     return f"{score.fid:g}{asterisk(score)}"
 

@@ -24,13 +24,13 @@ from reacgan.experiments.parts import (
     row,
     steps,
 )
-from reacgan.experiments.stylegan import afhq_rows, imagenet_rows, photo_rows
+from reacgan.experiments.stylegan import afhq_rows, cub200_rows, imagenet_rows
 
 K = 1_000
 
 
 def _tiny_imagenet() -> tuple[Experiment, ...]:
-    place: tuple[tuple[int, ...], tuple[int, ...]] = ((3,), (1,))
+    attention: networks.Attention = ((3,), (1,))
     start = row(
         Experiment(name="tiny", data=DataConfig(name="tiny_imagenet", resolution=64)),
         "tiny_imagenet/sngan",
@@ -42,7 +42,7 @@ def _tiny_imagenet() -> tuple[Experiment, ...]:
     big = row(
         start,
         "tiny_imagenet/biggan",
-        networks.biggan(100, 80, place),
+        networks.biggan(100, 80, attention),
         steps(100 * K, batch=1024, d_steps=1, ema_start=20_000),
     )
     long = steps(200 * K, batch=1024, d_steps=1, ema_start=20_000)
@@ -55,7 +55,7 @@ def _tiny_imagenet() -> tuple[Experiment, ...]:
         row(
             start,
             "tiny_imagenet/sagan",
-            networks.resnet("spectral", g_spectral=True, attention=place),
+            networks.resnet("spectral", g_spectral=True, attention=attention),
         ),
         row(start, "tiny_imagenet/projgan", batch_norm),
         row(start, "tiny_imagenet/acgan-resnet", batch_norm, classifier()),
@@ -81,7 +81,7 @@ def _tiny_imagenet() -> tuple[Experiment, ...]:
 
 
 def _cub200() -> tuple[Experiment, ...]:
-    place: tuple[tuple[int, ...], tuple[int, ...]] = ((4,), (1,))
+    attention: networks.Attention = ((4,), (1,))
     data = DataConfig(name="cub200", resolution=128)
     start = row(
         Experiment(name="cub200", data=data),
@@ -98,14 +98,14 @@ def _cub200() -> tuple[Experiment, ...]:
     big = row(
         start,
         "cub200/biggan",
-        networks.biggan(120, 80, place),
+        networks.biggan(120, 80, attention),
         steps(40 * K, batch=256, d_steps=2, ema_start=4_000),
     )
     d2d = d2dce(1024, weight=0.25, margin=0.95, temperature=0.25)
-    attention = networks.resnet("spectral", g_spectral=True, attention=place)
+    attentive = networks.resnet("spectral", g_spectral=True, attention=attention)
     return (
         start,
-        row(start, "cub200/sagan", attention, one_step),
+        row(start, "cub200/sagan", attentive, one_step),
         row(start, "cub200/projgan", networks.resnet("batch")),
         big,
         row(big, "cub200/acgan", classifier()),
@@ -115,7 +115,7 @@ def _cub200() -> tuple[Experiment, ...]:
         row(big, "cub200/reacgan-tac", over("twin", d2d)),
         row(big, "cub200/reacgan-adc", over("discriminative", d2d)),
         row(big, "cub200/reacgan-diffaug", d2d, DIFFAUG),
-        *photo_rows(data, dim=1024, weight=0.25, margin=0.95, temperature=0.25, r1=0.2048),
+        *cub200_rows(data),
     )
 
 
@@ -126,7 +126,7 @@ def _parts_of(batch: int, parts: int, count: int) -> Changes:
 
 
 def _imagenet() -> tuple[Experiment, ...]:
-    place: tuple[tuple[int, ...], tuple[int, ...]] = ((4,), (1,))
+    attention: networks.Attention = ((4,), (1,))
     data = DataConfig(name="imagenet", resolution=128)
     start = row(
         Experiment(name="imagenet", data=data),
@@ -137,19 +137,19 @@ def _imagenet() -> tuple[Experiment, ...]:
         steps(500 * K, batch=256, d_steps=2, ema_start=None),
     )
     fast = adam(1e-4, 4e-4, 0.0, 0.999)
-    attention = networks.resnet("spectral", g_spectral=True, attention=place)
+    attentive = networks.resnet("spectral", g_spectral=True, attention=attention)
     sagan = steps(1_000 * K, batch=256, d_steps=1, ema_start=None)
     one_step = {**fast, **steps(250 * K, batch=256, d_steps=1, ema_start=20_000)}
     big = row(
         start,
         "imagenet/biggan-256",
-        networks.biggan(120, 96, place),
+        networks.biggan(120, 96, attention),
         steps(200 * K, batch=256, d_steps=2, ema_start=20_000),
     )
     contragan = row(big, "imagenet/contragan-256", contrastive(1536))
     return (
         start,
-        row(start, "imagenet/sagan-256", attention, fast, sagan),
+        row(start, "imagenet/sagan-256", attentive, fast, sagan),
         big,
         row(big, "imagenet/biggan-256-ttur", one_step),
         row(big, "imagenet/biggan-2048", _parts_of(512, 4, 200 * K)),
@@ -157,7 +157,7 @@ def _imagenet() -> tuple[Experiment, ...]:
         row(big, "imagenet/mhgan-256", MULTIHINGE),
         contragan,
         row(contragan, "imagenet/contragan-256-ttur", one_step),
-        *_imagenet_reacgan(big, networks.biggan_deep(place)),
+        *_imagenet_reacgan(big, networks.biggan_deep(attention)),
         *imagenet_rows(data),
     )
 

@@ -75,5 +75,5 @@ def small(published: Experiment) -> Experiment:
 
 def small_rows(published: tuple[Experiment, ...]) -> tuple[Experiment, ...]:
     """Those of :data:`METHODS` at the small size."""
-    held = {experiment.name.partition("/")[2]: experiment for experiment in published}
-    return tuple(small(held[method]) for method in METHODS)
+    by_method = {experiment.name.partition("/")[2]: experiment for experiment in published}
+    return tuple(small(by_method[method]) for method in METHODS)

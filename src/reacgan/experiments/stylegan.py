@@ -11,6 +11,7 @@ from reacgan.experiments import networks
 from reacgan.experiments.parts import (
     APA,
     DIFFAUG,
+    PROJECTION,
     STYLE_PROJECTION,
     Changes,
     ada,
@@ -92,7 +93,7 @@ def _r3gan(start: Experiment, data: str) -> tuple[Experiment, ...]:
         start,
         f"{data}/r3gan",
         {"model.generator": {"name": "r3gan"}, "model.backbone": {"name": "r3gan"}},
-        {"model.head.name": "projection", "loss.conditioning_weight": 0.0},
+        PROJECTION,
         {"loss.adversarial": "relativistic"},
         {"penalties": {"r1": {"weight": 0.1}, "r2": {"weight": 0.1}}},
         adam(2e-4, 2e-4, 0.0, 0.9, eps=1e-8),
@@ -102,74 +103,67 @@ def _r3gan(start: Experiment, data: str) -> tuple[Experiment, ...]:
     return base, row(base, f"{data}/r3gan-d2dce", conditioning)
 
 
-def photo_rows(
-    data: DataConfig, *, dim: int, weight: float, margin: float, temperature: float, r1: float
-) -> tuple[Experiment, ...]:
+def _photo_steps(count: int, *, batch: int, d_steps: int) -> Changes:
+    return _steps(count, batch=batch, d_steps=d_steps, half_life=20_000, ramp=None)
+
+
+def _photo_base(
+    name: str,
+    data: DataConfig,
+    r1: float,
+    *changes: Changes,
+    mapping_layers: int = 2,
+    channel_base: int = 16384,
+) -> Experiment:
+    network = networks.stylegan2(
+        mapping_layers=mapping_layers, mixing=0.9, group=8, channel_base=channel_base
+    )
+    start = Experiment(name=data.name, data=data)
+    penalties = _r1_and_paths(r1)
+    return row(start, name, network, STYLE_PROJECTION, _COMMON, penalties, *changes)
+
+
+def cub200_rows(data: DataConfig) -> tuple[Experiment, ...]:
     """CUB-200 at 128 pixels: style projection and D2D-CE, without and with ADA."""
-    name = data.name
-    base = row(
-        Experiment(name=name, data=data),
-        f"{name}/stylegan2",
-        networks.stylegan2(mapping_layers=2, mixing=0.9, group=8, channel_base=16384),
-        STYLE_PROJECTION,
-        _COMMON,
-        _r1_and_paths(r1),
-        _steps(100 * K, batch=64, d_steps=1, half_life=20_000, ramp=None),
-    )
-    conditioned = row(
-        base,
-        f"{name}/stylegan2-d2dce",
-        d2dce(dim, weight, margin, temperature),
-        _steps(100 * K, batch=64, d_steps=2, half_life=20_000, ramp=None),
-    )
+    one_step, two_steps = (_photo_steps(100 * K, batch=64, d_steps=count) for count in (1, 2))
+    base = _photo_base("cub200/stylegan2", data, 0.2048, one_step)
+    conditioning = d2dce(1024, weight=0.25, margin=0.95, temperature=0.25)
+    conditioned = row(base, "cub200/stylegan2-d2dce", conditioning, two_steps)
     return (
         base,
-        row(base, f"{name}/stylegan2-ada", ada(0.6)),
+        row(base, "cub200/stylegan2-ada", ada(0.6)),
         conditioned,
-        row(conditioned, f"{name}/stylegan2-d2dce-ada", ada(0.6)),
+        row(conditioned, "cub200/stylegan2-d2dce-ada", ada(0.6)),
     )
 
 
 def imagenet_rows(data: DataConfig) -> tuple[Experiment, ...]:
     """ImageNet at 128 pixels."""
-    base = row(
-        Experiment(name="imagenet", data=data),
-        "imagenet/stylegan2",
-        networks.stylegan2(mapping_layers=2, mixing=0.9, group=8, channel_base=16384),
-        STYLE_PROJECTION,
-        _COMMON,
-        _r1_and_paths(0.2048),
-        _steps(200 * K, batch=256, d_steps=1, half_life=20_000, ramp=None),
-    )
+    length = _photo_steps(200 * K, batch=256, d_steps=1)
+    base = _photo_base("imagenet/stylegan2", data, 0.2048, length)
     conditioning = d2dce(2048, weight=0.5, margin=0.9, temperature=0.25)
     return base, row(base, "imagenet/stylegan2-d2dce", conditioning)
 
 
 def afhq_rows() -> tuple[Experiment, ...]:
     """AFHQ at 512 pixels, and AFHQ v2 with BigGAN at 256."""
-    data = DataConfig(name="afhq", resolution=512)
-    base = row(
-        Experiment(name="afhq", data=data),
+    one_step, two_steps = (_photo_steps(200 * K, batch=64, d_steps=count) for count in (1, 2))
+    base = _photo_base(
         "afhq/stylegan2-ada",
-        networks.stylegan2(mapping_layers=8, mixing=0.9, group=8),
-        STYLE_PROJECTION,
-        _COMMON,
-        _r1_and_paths(0.5),
+        DataConfig(name="afhq", resolution=512),
+        0.5,
         ada(0.6),
-        _steps(200 * K, batch=64, d_steps=1, half_life=20_000, ramp=None),
+        one_step,
+        mapping_layers=8,
+        channel_base=32768,
     )
-    conditioned = row(
-        base,
-        "afhq/stylegan2-d2dce-ada",
-        d2dce(1024, weight=0.5, margin=0.95, temperature=0.5),
-        ada(0.8),
-        _steps(200 * K, batch=64, d_steps=2, half_life=20_000, ramp=None),
-    )
+    conditioning = d2dce(1024, weight=0.5, margin=0.95, temperature=0.5)
+    conditioned = row(base, "afhq/stylegan2-d2dce-ada", conditioning, ada(0.8), two_steps)
     small = row(
         Experiment(name="afhq", data=DataConfig(name="afhq", resolution=256)),
         "afhq/biggan-256",
         networks.biggan(140, 96, ((), ())),
-        {"model.head.name": "projection", "loss.conditioning_weight": 0.0},
+        PROJECTION,
         adam(5e-5, 2e-4, 0.0, 0.999),
         steps(200 * K, batch=64, d_steps=2, ema_start=20_000),
     )

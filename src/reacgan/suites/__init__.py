@@ -7,15 +7,16 @@ from reacgan.suites.base import SCALES, Context, Scale, Suite
 from reacgan.suites.collapse import ABLATION, COLLAPSE, SENSITIVITY
 from reacgan.suites.known import METRICS
 from reacgan.suites.losses import LOSSES
+from reacgan.suites.mixtures import MIXTURES
 from reacgan.suites.ours import OURS
+from reacgan.suites.paper_tables import TABLES
 from reacgan.suites.studies import STUDIES
-from reacgan.suites.tables import TABLES
 
 _PAPER = sorted(
-    (COLLAPSE, ABLATION, SENSITIVITY, METRICS, *TABLES, *LOSSES, *STUDIES),
-    key=lambda held: held.numbers,
+    (COLLAPSE, ABLATION, SENSITIVITY, METRICS, MIXTURES, *TABLES, *LOSSES, *STUDIES),
+    key=lambda suite: suite.numbers,
 )
-SUITES: dict[str, Suite] = {held.name: held for held in (*_PAPER, *OURS)}
+SUITES: dict[str, Suite] = {suite.name: suite for suite in (*_PAPER, *OURS)}
 """Those of the paper in the order of its experiments, then ours."""
 
 __all__ = ["SCALES", "SUITES", "Context", "Scale", "Suite", "suite"]
@@ -27,7 +28,7 @@ def suite(name: str) -> Suite:
     Raises:
         ConfigError: an unknown one; lists those there are.
     """
-    by_number = {str(number): held for held in SUITES.values() for number in held.numbers}
+    by_number = {str(number): known for known in SUITES.values() for number in known.numbers}
     if name in by_number:
         return by_number[name]
     if name.isdecimal():

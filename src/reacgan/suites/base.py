@@ -33,7 +33,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a trial found; plain JSON."""
+    """What a trial measured; plain JSON."""
 
     values: Mapping[str, float]
     """By metric."""
@@ -46,11 +46,11 @@ class Outcome:
     cost: Mapping[str, float] = field(default_factory=dict)
     """Seconds, images a second, parameters, bytes."""
     pictures: Sequence[str] = ()
-    """Files in the trial's folder that are worth a look."""
+    """Pictures in the trial's folder, for the report."""
     notes: Sequence[str] = ()
 
 
-class Work(Protocol):
+class TrialWork(Protocol):
     """What one trial does for one seed."""
 
     def settings(self, seed: int, context: Context) -> dict[str, Any]:
@@ -74,11 +74,11 @@ class Trial:
     """Of its folder; equal names stand for equal settings, so that suites share trials."""
     row: str
     """What it is called in tables and figures."""
-    work: Work
+    work: TrialWork
     column: str = ""
     """Data set or setting that tables are split by."""
     x: float | None = None
-    """Place on the axis of a figure that shows a dependence."""
+    """Its value on the axis of a figure that shows a dependence."""
     published: str | None = None
     """The experiment whose published score stands beside it."""
 
@@ -97,6 +97,15 @@ class Claim:
     """Where it is claimed; everywhere if empty."""
     source: str = "paper"
     """Whose claim it is: the paper's, or ours."""
+
+
+def closer(text: str, first: str, second: str, source: str = "paper") -> Claim:
+    """The claim that the first row's FID is below the second's."""
+    return Claim(text, "fid", (first, second), source=source)
+
+
+PRDC = ("precision", "recall", "density", "coverage")
+SHORT_SCORES = ("fid", "recall", "coverage", "top1", "ifid")
 
 
 @dataclass(frozen=True)

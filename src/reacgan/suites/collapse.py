@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from reacgan.experiments.parts import Changes
-from reacgan.suites.base import Claim, Figure, Scale, Suite, Trial
-from reacgan.suites.rows import GLYPH_CLASSES, trial_of, variant
+from reacgan.suites.base import SHORT_SCORES, Claim, Figure, Scale, Suite, Trial, closer
+from reacgan.suites.scales import GLYPH_CLASSES, trial_of, variant
 
 _DIAGNOSIS = (
     "diagnosis/classifier_gradient:growth",
@@ -22,39 +22,31 @@ _WEIGHTS: Changes = {"model.head.normalize_weights": True}
 # Without a temperature cosines cannot tell 100 classes apart: the most probable has 7 %.
 _BOTH: Changes = {**_FEATURES, **_WEIGHTS, "model.head.temperature": 0.1}
 
-_CURES: dict[str, tuple[str, str, Changes]] = {
+_REACGAN = "ReACGAN (both, D2D-CE)"
+_NORMALISED = "ACGAN + both, temperature 0.1"
+_Rows = dict[str, tuple[str, str, Changes]]
+"""Row, method of the digits, and changes, by name."""
+_CURES: _Rows = {
     "acgan": ("ACGAN", "acgan", {}),
     "acgan-features": ("ACGAN + normalised features", "acgan", _FEATURES),
     "acgan-weights": ("ACGAN + normalised weights", "acgan", _WEIGHTS),
-    "acgan-both": ("ACGAN + both, temperature 0.1", "acgan", _BOTH),
-    "reacgan": ("ReACGAN (both, D2D-CE)", "reacgan", {}),
+    "acgan-both": (_NORMALISED, "acgan", _BOTH),
+    "reacgan": (_REACGAN, "reacgan", {}),
 }
-_PARTS: dict[str, tuple[str, str, Changes]] = {
-    "reacgan-classes": (
-        "  with class vectors as negatives",
-        "reacgan",
-        {"model.head.negatives": "classes"},
-    ),
-    "reacgan-easy-positives": (
-        "  without suppression of easy positives",
-        "reacgan",
-        {"model.head.suppress_easy": "negatives"},
-    ),
-    "reacgan-easy-negatives": (
-        "  without suppression of easy negatives",
-        "reacgan",
-        {"model.head.suppress_easy": "positives"},
-    ),
-    "reacgan-false-negatives": (
-        "  with false negatives",
-        "reacgan",
-        {"model.head.false_negatives": True},
-    ),
-    "reacgan-released": ("  in the released form", "reacgan", {"model.head.form": "released"}),
+_EASY = "  without suppression of easy "
+_PARTS: _Rows = {
+    f"reacgan-{name}": (row, "reacgan", {f"model.head.{option}": value})
+    for name, row, option, value in (
+        ("classes", "  with class vectors as negatives", "negatives", "classes"),
+        ("easy-positives", f"{_EASY}positives", "suppress_easy", "negatives"),
+        ("easy-negatives", f"{_EASY}negatives", "suppress_easy", "positives"),
+        ("false-negatives", "  with false negatives", "false_negatives", True),
+        ("released", "  in the released form", "form", "released"),
+    )
 }
 
 
-def _rows(table: dict[str, tuple[str, str, Changes]], scale: Scale) -> tuple[Trial, ...]:
+def _rows(table: _Rows, scale: Scale) -> tuple[Trial, ...]:
     return tuple(
         trial_of(
             variant(method, scale, data="tiny_imagenet", name=name, changes=changes), row, scale
@@ -78,7 +70,7 @@ COLLAPSE = Suite(
         Claim(
             "without a cure the classifier's gradient grows more than with it",
             _GRADIENT,
-            ("ACGAN", "ReACGAN (both, D2D-CE)"),
+            ("ACGAN", _REACGAN),
             "above",
         ),
         Claim(
@@ -86,11 +78,7 @@ COLLAPSE = Suite(
             "diagnosis/classifier_gradient:max",
             ("ACGAN + normalised features", "ACGAN"),
         ),
-        Claim(
-            "ReACGAN ends nearer to the real images than ACGAN",
-            "fid",
-            ("ReACGAN (both, D2D-CE)", "ACGAN"),
-        ),
+        closer("ReACGAN ends nearer to the real images than ACGAN", _REACGAN, "ACGAN"),
     ),
     figures=(
         Figure(
@@ -119,41 +107,21 @@ ABLATION = Suite(
     trials=lambda scale: _rows({**_CURES, **_PARTS}, scale),
     metrics=("fid", "recall", "coverage", "precision", "density", "top1", "ifid", _GRADIENT),
     claims=(
-        Claim(
-            "normalising both helps ACGAN",
-            "fid",
-            ("ACGAN + both, temperature 0.1", "ACGAN"),
-        ),
-        Claim(
-            "D2D-CE is better than the normalised classifier",
-            "fid",
-            ("ReACGAN (both, D2D-CE)", "ACGAN + both, temperature 0.1"),
-        ),
-        Claim(
+        closer("normalising both helps ACGAN", _NORMALISED, "ACGAN"),
+        closer("D2D-CE is better than the normalised classifier", _REACGAN, _NORMALISED),
+        closer(
             "negatives from data are better than class vectors",
-            "fid",
-            ("ReACGAN (both, D2D-CE)", "  with class vectors as negatives"),
+            _REACGAN,
+            "  with class vectors as negatives",
         ),
-        Claim(
-            "suppression of easy positives helps",
-            "fid",
-            ("ReACGAN (both, D2D-CE)", "  without suppression of easy positives"),
-        ),
-        Claim(
-            "suppression of easy negatives helps",
-            "fid",
-            ("ReACGAN (both, D2D-CE)", "  without suppression of easy negatives"),
-        ),
-        Claim(
-            "leaving out false negatives helps",
-            "fid",
-            ("ReACGAN (both, D2D-CE)", "  with false negatives"),
-        ),
-        Claim(
+        closer("suppression of easy positives helps", _REACGAN, f"{_EASY}positives"),
+        closer("suppression of easy negatives helps", _REACGAN, f"{_EASY}negatives"),
+        closer("leaving out false negatives helps", _REACGAN, "  with false negatives"),
+        closer(
             "the paper's form is better than the released one",
-            "fid",
-            ("ReACGAN (both, D2D-CE)", "  in the released form"),
-            source="ours",
+            _REACGAN,
+            "  in the released form",
+            "ours",
         ),
     ),
     figures=(Figure("bars", ("fid", "recall", "top1"), "Parts of ReACGAN"),),
@@ -167,13 +135,13 @@ _SWEEPS: dict[str, tuple[str, tuple[float, ...]]] = {
 
 
 def _sensitivity(scale: Scale) -> tuple[Trial, ...]:
-    found = []
+    trials = []
     for row, (key, values) in _SWEEPS.items():
         for value in values if scale != "toy" else values[:2]:
             name = f"reacgan-{row}-{value:g}"
-            held = variant("reacgan", scale, data="cifar10", name=name, changes={key: value})
-            found.append(trial_of(held, row, scale, column=row, x=value))
-    return tuple(found)
+            chosen = variant("reacgan", scale, data="cifar10", name=name, changes={key: value})
+            trials.append(trial_of(chosen, row, scale, column=row, x=value))
+    return tuple(trials)
 
 
 SENSITIVITY = Suite(
@@ -185,6 +153,6 @@ SENSITIVITY = Suite(
         "paper's search is remembered to have had. At full scale on CIFAR10, below it on signs."
     ),
     trials=_sensitivity,
-    metrics=("fid", "recall", "coverage", "top1", "ifid"),
+    metrics=SHORT_SCORES,
     figures=(Figure("lines", ("fid", "recall", "top1"), "Over one hyper-parameter", axis="value"),),
 )

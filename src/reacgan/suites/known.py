@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from reacgan.config import DataConfig
 from reacgan.data import ImageData
-from reacgan.suites.base import Claim, Figure, Scale, Suite, Trial
-from reacgan.suites.works import OfImages
+from reacgan.suites.base import PRDC, Claim, Figure, Scale, Suite, Trial
+from reacgan.suites.work import OfImages
 
 
 def _real(data: ImageData, chance: np.random.Generator) -> ImageData:
@@ -22,8 +22,8 @@ def _noise(data: ImageData, chance: np.random.Generator) -> ImageData:
     return ImageData(pixels, data.labels, data.class_names, "noise")
 
 
-def _one_a_class(data: ImageData, chance: np.random.Generator) -> ImageData:
-    first = {int(label): place for place, label in reversed(list(enumerate(data.labels)))}
+def _first_of_class(data: ImageData, chance: np.random.Generator) -> ImageData:
+    first = {int(label): index for index, label in reversed(list(enumerate(data.labels)))}
     return data.subset([first[int(label)] for label in data.labels])
 
 
@@ -44,9 +44,10 @@ def _blurred(data: ImageData, chance: np.random.Generator) -> ImageData:
     return ImageData(np.round(images).astype(np.uint8), data.labels, data.class_names, "blurred")
 
 
+_AS_IS = "training images"
 KINDS = {
-    "training images": _real,
-    "one image a class": _one_a_class,
+    _AS_IS: _real,
+    "one image a class": _first_of_class,
     "half of the classes": _half,
     "labels shifted by one": _wrong_labels,
     "blurred (3 x 3)": _blurred,
@@ -73,6 +74,10 @@ def _metrics(scale: Scale) -> tuple[Trial, ...]:
     )
 
 
+def _claim(text: str, metric: str, worse: str, better: str) -> Claim:
+    return Claim(text, metric, (worse, better), source="ours")
+
+
 METRICS = Suite(
     name="metrics",
     numbers=(18,),
@@ -82,46 +87,23 @@ METRICS = Suite(
         "each metric should see its own fault, and none sees all."
     ),
     trials=_metrics,
-    metrics=(
-        "fid",
-        "kid",
-        "is",
-        "precision",
-        "recall",
-        "density",
-        "coverage",
-        "f_8",
-        "f_1_8",
-        "ifid",
-        "top1",
-        "memorised_share",
-    ),
+    metrics=("fid", "kid", "is", *PRDC, "f_8", "f_1_8", "ifid", "top1", "memorised_share"),
     claims=(
-        Claim(
-            "recall sees that variety is missing",
-            "recall",
-            ("one image a class", "training images"),
-            source="ours",
-        ),
-        Claim(
+        _claim("recall sees that variety is missing", "recall", "one image a class", _AS_IS),
+        _claim(
             "precision ranks one image a class above noise",
             "precision",
-            ("noise", "one image a class"),
-            source="ours",
+            "noise",
+            "one image a class",
         ),
         Claim(
             "per-class distance sees wrong labels",
             "ifid",
-            ("labels shifted by one", "training images"),
+            ("labels shifted by one", _AS_IS),
             "above",
             source="ours",
         ),
-        Claim(
-            "coverage sees that classes are missing",
-            "coverage",
-            ("half of the classes", "training images"),
-            source="ours",
-        ),
+        _claim("coverage sees that classes are missing", "coverage", "half of the classes", _AS_IS),
     ),
     figures=(Figure("bars", ("fid", "precision", "recall", "ifid"), "Known faults"),),
 )

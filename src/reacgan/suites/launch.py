@@ -35,7 +35,7 @@ def commands(
             f"--first-seed={job.seed}",
             "--seeds=1",
             f"--device={context.device}",
-            *(f"--data={name}={place}" for name, place in context.data.items()),
+            *(f"--data={name}={path}" for name, path in context.data.items()),
             *(["--by-domain"] if context.by_domain else []),
             *(f"--set={key}={json.dumps(value)}" for key, value in context.changes.items()),
         ]
@@ -44,13 +44,13 @@ def commands(
     ]
 
 
-def as_text(held: Sequence[Sequence[str]]) -> str:
+def as_text(commands: Sequence[Sequence[str]]) -> str:
     """Lines for a shell, or for any queue."""
-    return "".join(f"reacgan {shlex.join(words)}\n" for words in held)
+    return "".join(f"reacgan {shlex.join(words)}\n" for words in commands)
 
 
 def submit(
-    held: Sequence[Sequence[str]],
+    commands: Sequence[Sequence[str]],
     logs: Path,
     *,
     cluster: str = "slurm",
@@ -59,7 +59,7 @@ def submit(
     """Give each command to the queue; what submitit says of each job is returned.
 
     Args:
-        held: what :func:`commands` gave.
+        commands: those of :func:`commands`.
         logs: where output and errors of the jobs go.
         cluster: ``slurm``, or ``local`` for processes of this machine.
         parameters: of submitit's executor, such as ``timeout_min=600, slurm_partition="gpu"``.
@@ -81,4 +81,6 @@ def submit(
         raise ConfigError(f"the launcher does not take these settings: {error}") from None
     call = [sys.executable, "-m", "reacgan"]
     with executor.batch():
-        return [executor.submit(submitit.helpers.CommandFunction([*call, *one])) for one in held]
+        return [
+            executor.submit(submitit.helpers.CommandFunction([*call, *words])) for words in commands
+        ]

@@ -4,30 +4,20 @@ from __future__ import annotations
 
 from functools import partial
 
-from reacgan.experiments.parts import Changes
-from reacgan.suites.base import Claim, Figure, Scale, Suite, Trial
-from reacgan.suites.rows import GLYPH_CLASSES, published_rows, trial_of, variant
+from reacgan.experiments.parts import PROJECTION, Changes, classifier
+from reacgan.suites.base import Claim, Figure, Scale, Suite, Trial, closer
+from reacgan.suites.scales import GLYPH_CLASSES, published_rows, trial_of, variant
 
 _CONDITIONING: dict[str, tuple[str, Changes]] = {
-    "projection": (
-        "projection",
-        {"model.head.name": "projection", "loss.conditioning_weight": 0.0},
-    ),
-    "auxiliary": (
-        "classifier (AC)",
-        {"model.head.name": "auxiliary", "loss.conditioning_weight": 1.0},
-    ),
+    "projection": ("projection", PROJECTION),
+    "auxiliary": ("classifier (AC)", classifier()),
     "multihinge": (
         "multi-hinge",
         {"model.head.name": "multihinge", "loss.conditioning_weight": 1.0},
     ),
     "contrastive": (
         "contrastive (2C)",
-        {
-            "model.head.name": "contrastive",
-            "model.head.embedding_dim": 128,
-            "loss.conditioning_weight": 1.0,
-        },
+        {**classifier(), "model.head.name": "contrastive", "model.head.embedding_dim": 128},
     ),
     "proxies": ("class vectors alone", {"model.head.negatives": "classes"}),
     "d2dce": ("D2D-CE", {}),
@@ -41,15 +31,17 @@ _ADVERSARIAL: dict[str, Changes] = {
 
 
 def _grid(scale: Scale) -> tuple[Trial, ...]:
-    found = []
+    trials = []
     for loss, extra in _ADVERSARIAL.items():
         for name, (row, changes) in _CONDITIONING.items():
-            held = variant("reacgan", scale, data="cifar10", name=f"{name}-{loss}", changes=changes)
+            chosen = variant(
+                "reacgan", scale, data="cifar10", name=f"{name}-{loss}", changes=changes
+            )
             # A toy keeps no other changes than those of the head.
             weights = {key: value for key, value in changes.items() if key.startswith("loss.")}
-            held = held.replace(**{**weights, **extra, "loss.adversarial": loss})
-            found.append(trial_of(held, row, scale, column=loss))
-    return tuple(found)
+            chosen = chosen.replace(**{**weights, **extra, "loss.adversarial": loss})
+            trials.append(trial_of(chosen, row, scale, column=loss))
+    return tuple(trials)
 
 
 CONDITIONING = Suite(
@@ -64,7 +56,7 @@ CONDITIONING = Suite(
     trials=_grid,
     metrics=("fid", "recall", "coverage", "precision", "top1", "ifid"),
     claims=tuple(
-        Claim(f"D2D-CE is better than {row}", "fid", ("D2D-CE", row))
+        closer(f"D2D-CE is better than {row}", "D2D-CE", row)
         for row in ("projection", "classifier (AC)", "multi-hinge", "contrastive (2C)")
     ),
     figures=(Figure("bars", ("fid", "top1"), "Conditioning losses with adversarial losses"),),
@@ -96,8 +88,8 @@ TAC_ADC = Suite(
     trials=partial(published_rows, {**_OVER, **_CLASSIFIERS}),
     metrics=("fid", "is", "recall", "coverage", "top1", "ifid"),
     claims=(
-        Claim("TAC helps ReACGAN", "fid", ("ReACGAN + TAC", "ReACGAN")),
-        Claim("ADC helps ReACGAN", "fid", ("ReACGAN + ADC", "ReACGAN")),
+        closer("TAC helps ReACGAN", "ReACGAN + TAC", "ReACGAN"),
+        closer("ADC helps ReACGAN", "ReACGAN + ADC", "ReACGAN"),
         Claim("TAC keeps more variety than AC", "recall", ("TAC-GAN", "ACGAN"), "above"),
         Claim("ADC keeps more variety than AC", "recall", ("ADC-GAN", "ACGAN"), "above"),
     ),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from reacgan.suites.base import Claim, Figure, Scale, Suite, Trial
-from reacgan.suites.rows import GLYPH_CLASSES, published_rows, signs, trial_of
+from reacgan.suites.base import SHORT_SCORES, Claim, Figure, Scale, Suite, Trial, closer
+from reacgan.suites.scales import GLYPH_CLASSES, published_rows, signs, trial_of
 
 _COUNTS: dict[Scale, tuple[int, ...]] = {
     "toy": (2, 10),
@@ -20,12 +20,11 @@ _BATCH: dict[Scale, int] = {"toy": 32, "cpu": 64, "full": 2048}
 
 def _class_count(scale: Scale) -> tuple[Trial, ...]:
     """The same names as in the other suites of signs, so that trials are shared."""
-    found = []
-    for classes in _COUNTS[scale]:
-        for method, row in (("acgan", "ACGAN"), ("reacgan", "ReACGAN")):
-            held = signs(method, scale, classes=classes, name=method)
-            found.append(trial_of(held, row, scale, x=float(classes)))
-    return tuple(found)
+    return tuple(
+        trial_of(signs(method, scale, classes=classes, name=method), row, scale, x=float(classes))
+        for classes in _COUNTS[scale]
+        for method, row in (("acgan", "ACGAN"), ("reacgan", "ReACGAN"))
+    )
 
 
 CLASS_COUNT = Suite(
@@ -39,17 +38,13 @@ CLASS_COUNT = Suite(
     ),
     trials=_class_count,
     metrics=(
-        "fid",
-        "recall",
-        "coverage",
-        "top1",
-        "ifid",
+        *SHORT_SCORES,
         "diagnosis/classifier_gradient:growth",
         "diagnosis/classifier_gradient:max",
         "diagnosis/feature_norm:max",
     ),
     claims=(
-        Claim("ReACGAN has the smaller distance", "fid", ("ReACGAN", "ACGAN"), source="ours"),
+        closer("ReACGAN has the smaller distance", "ReACGAN", "ACGAN", "ours"),
         Claim("ReACGAN keeps more of the variety", "recall", ("ReACGAN", "ACGAN"), "above"),
         Claim(
             "ACGAN's classifier gradient grows more",
@@ -72,16 +67,16 @@ CLASS_COUNT = Suite(
 
 def _negatives(scale: Scale) -> tuple[Trial, ...]:
     batch = _BATCH[scale]
-    found = []
+    trials = []
     for size in _GROUPS[scale]:
-        if size == batch == 64:  # the batch of the other suites
-            held = signs("reacgan", scale, name="reacgan")
-        else:
+        name, changes = "reacgan", {}
+        if not size == batch == 64:  # that is the trial of the other suites
             name = f"reacgan-{batch}-partners-{size}"
             changes = {"training.batch": batch, "model.head.partners": size}
-            held = signs("reacgan", scale, name=name, **changes)
-        found.append(trial_of(held, "ReACGAN", scale, x=float(size)))
-    return tuple(found)
+        trials.append(
+            trial_of(signs("reacgan", scale, name=name, **changes), "ReACGAN", scale, x=float(size))
+        )
+    return tuple(trials)
 
 
 EFFECTIVE_BATCH = Suite(
@@ -95,7 +90,7 @@ EFFECTIVE_BATCH = Suite(
         "2048 in four parts has groups of 512."
     ),
     trials=_negatives,
-    metrics=("fid", "recall", "coverage", "top1", "ifid", "diagnosis/right:last"),
+    metrics=(*SHORT_SCORES, "diagnosis/right:last"),
     figures=(
         Figure(
             "lines",
@@ -131,17 +126,8 @@ MODERN_BASE = Suite(
     trials=_modern,
     metrics=("fid", "is", "recall", "coverage", "top1", "ifid", "cost/images_per_second"),
     claims=(
-        Claim(
-            "D2D-CE helps R3GAN",
-            "fid",
-            ("R3GAN + D2D-CE", "R3GAN (embedded label)"),
-            source="ours",
-        ),
-        Claim(
-            "D2D-CE helps StyleGAN2",
-            "fid",
-            ("StyleGAN2 + D2D-CE", "StyleGAN2 (mapped projection)"),
-        ),
+        closer("D2D-CE helps R3GAN", "R3GAN + D2D-CE", "R3GAN (embedded label)", "ours"),
+        closer("D2D-CE helps StyleGAN2", "StyleGAN2 + D2D-CE", "StyleGAN2 (mapped projection)"),
     ),
     figures=(Figure("bars", ("fid", "recall"), "Modern bases with and without D2D-CE"),),
 )

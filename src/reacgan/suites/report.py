@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,11 @@ from reacgan.reports import page as html
 from reacgan.reports.tables import Cell, html_rows, markdown_rows
 from reacgan.reports.text import escape, safe
 from reacgan.suites.base import Scale, Suite
-from reacgan.suites.blocks import Block, blocks_of, differences_in, label_of, published_of
 from reacgan.suites.claims import Verdict, verdicts
-from reacgan.suites.facts import commands_of, facts_of, failures_of, refuse_mixed
 from reacgan.suites.figures import draw
 from reacgan.suites.results import Result, folder_of, results_of
+from reacgan.suites.runner import differing
+from reacgan.suites.tables import ResultTable, differences_in, label_of, published_of, tables_of
 
 
 def write_suite_report(
@@ -43,7 +45,7 @@ def write_suite_report(
         The Markdown file.
 
     Raises:
-        ConfigError: no trial was run.
+        ConfigError: no trial was run, or seeds of one trial with different settings.
     """
     results = results_of(suite, out, scale, seeds=seeds)
     if not results:
@@ -51,186 +53,211 @@ def write_suite_report(
             f"{out / scale}: nothing of the suite {suite.name} was run here at scale {scale}; run "
             f"`reacgan experiments run {suite.name} --scale {scale} --out {out}` first"
         )
-    refuse_mixed(results)
+    _refuse_mixed(results)
     folder = to or out / scale / "reports" / suite.name
     folder.mkdir(parents=True, exist_ok=True)
-    figures: list[tuple[str, str]] = []
-    notes = []
+    report = _Report(suite, scale, results)
+    notes = [
+        f"{result.trial.name}, seed {result.seed}, failed: {result.record.get('error')}"
+        for result in results
+        if not result.complete
+    ]
+    figures: list[_Picture] = []
     try:
-        figures = _figures(suite, results, folder)
-        figures += _drawn(suite, results, out, scale, folder=folder)
+        figures += _figures(report, out)
     except ConfigError as error:  # no matplotlib: the tables are there all the same
-        notes.append(f"No figures: {error}")
-    pictures = figures + _copied(results, out, scale, folder=folder)
-    found = verdicts(suite, results)
-    parts = _Parts(
-        suite, scale, results, blocks_of(suite, results), found, pictures, len(figures), notes
-    )
-    write_text(folder / "results.json", json.dumps(_machine(parts)) + "\n")
-    write_text(folder / "report.html", _html(parts, folder))
-    write_text(folder / "report.md", _markdown(parts))
+        notes.insert(0, f"No figures: {error}")
+    pictures = [*figures, *_pictures_of_trials(report, out)]
+    for picture in pictures:
+        with replacing(folder / picture.file) as path:
+            path.write_bytes(picture.png)
+    write_text(folder / "results.json", json.dumps(_machine(report)) + "\n")
+    write_text(folder / "report.html", _html(report, notes, pictures, len(figures)))
+    write_text(folder / "report.md", _markdown(report, notes, pictures))
     return folder / "report.md"
 
 
+def _refuse_mixed(results: Sequence[Result]) -> None:
+    """Raise ConfigError where seeds of one trial were run with different settings."""
+    first: dict[str, tuple[int, Any]] = {}
+    for result in results:
+        if not result.complete:
+            continue
+        settings = json.loads(json.dumps(result.record.get("settings", {})))
+        settings.pop("seed", None)
+        settings.get("experiment", {}).get("training", {}).pop("seed", None)
+        seed, before = first.setdefault(result.trial.name, (result.seed, settings))
+        if what := ", ".join(differing(before, settings)):
+            raise ConfigError(
+                f"{result.trial.name}: seeds {seed} and {result.seed} were run with different settings "
+                f"({what}), which are no seeds of one trial; report each from an --out of its own"
+            )
+
+
 @dataclass(frozen=True)
-class _Parts:
+class _Picture:
+    file: str
+    caption: str
+    png: bytes
+
+
+@dataclass(frozen=True)
+class _Report:
     suite: Suite
     scale: Scale
     results: Sequence[Result]
-    blocks: Sequence[Block]
-    verdicts: Sequence[Verdict]
-    pictures: Sequence[tuple[str, str]]
-    """File names and captions."""
-    drawn: int
-    """How many of them are the suite's figures; the others are the trials' own."""
-    notes: Sequence[str]
+
+    @cached_property
+    def complete(self) -> list[Result]:
+        return [result for result in self.results if result.complete]
+
+    @cached_property
+    def tables(self) -> list[ResultTable]:
+        return tables_of(self.suite, self.results)
+
+    @cached_property
+    def verdicts(self) -> list[Verdict]:
+        return verdicts(self.suite, self.results)
+
+    @property
+    def note(self) -> str:
+        """What the scale leaves out."""
+        return _TOY if self.scale == "toy" else self.suite.notes.get(self.scale, "")
+
+    def protocols(self) -> list[str]:
+        """The protocols of published scores, and how published runs differ from these."""
+        trials = dict.fromkeys(result.trial for result in self.results)
+        used = {score.protocol for trial in trials for score in published_of(trial)}
+        return [*(f"[{name}] {PROTOCOLS[name]}" for name in sorted(used)), *differences_in(trials)]
+
+    def commands(self) -> list[str]:
+        """Of the first seed of each trial."""
+        first: dict[str, str] = {}
+        for result in self.results:
+            first.setdefault(result.trial.name, str(result.record["command"]))
+        return list(dict.fromkeys(first.values()))
+
+    def how(self) -> dict[str, str]:
+        """How the results were made, by name."""
+        seconds = sum(result.value("cost/seconds") or 0.0 for result in self.complete)
+        record = next((result.record for result in self.complete), {})
+        seeds = sorted({result.seed for result in self.complete})
+        run = len({result.trial.name for result in self.complete})
+        software = [result.record.get("software", {}) for result in self.complete]
+        devices = dict.fromkeys(filter(None, (str(of.get("device", "")) for of in software)))
+        cost = f"{seconds:.0f} seconds" if seconds < 600 else f"{seconds / 3600:.2f} hours"
+        words = [f"--scale={self.scale}"]
+        words += [f"--seeds={max(seeds[-1] + 1 - seeds[0], 1) if seeds else 1}"]
+        words += [f"--first-seed={seeds[0]}"] if seeds and seeds[0] else []
+        words += ["--by-domain"] if record.get("by_domain") else []
+        changes = record.get("changes", {})
+        words += [f"--set={key}={json.dumps(value)}" for key, value in changes.items()]
+        return {
+            "experiment of the paper": ", ".join(map(str, self.suite.numbers)) or "none: our own",
+            "scale": self.scale,
+            "trials": f"{run} of {len(self.suite.trials(self.scale))} x seeds "
+            + ", ".join(map(str, seeds)),
+            "cost": f"{cost} on {', '.join(devices) or 'one device'}",
+            "±": "sample standard deviation over seeds",
+            "versions": ", ".join(f"{name} {of}" for name, of in dict(*software[:1]).items()),
+            "command": f"reacgan experiments run {self.suite.name} {shlex.join(words)}",
+        }
 
 
 # -- figures
 
 
-def _figures(suite: Suite, results: Sequence[Result], folder: Path) -> list[tuple[str, str]]:
-    """Draw the figures of which anything was measured."""
-    written = []
-    for place, figure in enumerate(suite.figures, 1):
-        png = draw(figure, results)
+def _figures(report: _Report, out: Path) -> Iterator[_Picture]:
+    """The suite's figures of which anything was measured, and what it draws by itself."""
+    for number, figure in enumerate(report.suite.figures, 1):
+        png = draw(figure, report.results)
         if png is not None:
-            _write(folder / f"figure-{place}.png", png)
-            written.append((f"figure-{place}.png", figure.title))
-    return written
-
-
-def _drawn(
-    suite: Suite, results: Sequence[Result], out: Path, scale: Scale, *, folder: Path
-) -> list[tuple[str, str]]:
-    """What the suite draws by itself, from the folders of its trials."""
-    places = [
-        (one.trial, one.seed, folder_of(out, scale, one.trial, one.seed))
-        for one in results
-        if one.complete
+            yield _Picture(f"figure-{number}.png", figure.title, png)
+    runs = [
+        (result.trial, result.seed, folder_of(out, report.scale, result.trial, result.seed))
+        for result in report.complete
     ]
-    if suite.drawn is None or not places:
-        return []
-    written = []
-    for place, (caption, png) in enumerate(suite.drawn(places).items(), 1):
-        _write(folder / f"drawn-{place}.png", png)
-        written.append((f"drawn-{place}.png", caption))
-    return written
+    if report.suite.drawn is not None and runs:
+        for number, (caption, png) in enumerate(report.suite.drawn(runs).items(), 1):
+            yield _Picture(f"drawn-{number}.png", caption, png)
 
 
-def _copied(
-    results: Sequence[Result], out: Path, scale: Scale, *, folder: Path
-) -> list[tuple[str, str]]:
-    """Copy the trials' own pictures of the first seed."""
-    written = []
+def _pictures_of_trials(report: _Report, out: Path) -> Iterator[_Picture]:
+    """The trials' own pictures of the first seed."""
     first: dict[str, Result] = {}
-    for one in results:
-        if one.complete:
-            first.setdefault(one.trial.name, one)
-    for one in first.values():
-        place_of = folder_of(out, scale, one.trial, one.seed)
-        for name in one.held.get("pictures", ()):
-            source = place_of / name
-            if source.is_file():
-                target = f"{one.trial.name.replace('/', '-')}-{source.name}"
-                _write(folder / target, source.read_bytes())
-                caption = f"{label_of(one.trial).strip()}, {one.trial.column}".strip(", ")
-                written.append((target, f"{caption}, seed {one.seed}: {_told(source.stem)}"))
-    return written
-
-
-def _told(stem: str) -> str:
-    """Sheets are named by the images seen."""
-    return f"after {int(stem):,} images" if stem.isdecimal() else stem.replace("-", " ")
-
-
-def _write(path: Path, data: bytes) -> None:
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
+    for result in report.complete:
+        first.setdefault(result.trial.name, result)
+    for result in first.values():
+        trial = result.trial
+        label = f"{label_of(trial).strip()}, {trial.column}".strip(", ")
+        for name in result.record.get("pictures", ()):
+            path = folder_of(out, report.scale, trial, result.seed) / name
+            if path.is_file():
+                stem = path.stem  # sheets are named by the images seen
+                words = (
+                    f"after {int(stem):,} images" if stem.isdecimal() else stem.replace("-", " ")
+                )
+                yield _Picture(
+                    f"{trial.name.replace('/', '-')}-{path.name}",
+                    f"{label}, seed {result.seed}: {words}",
+                    path.read_bytes(),
+                )
 
 
 # -- words
-
-
-def _machine(parts: _Parts) -> dict[str, Any]:
-    return {
-        "suite": parts.suite.name,
-        "scale": parts.scale,
-        "trials": [dict(one.held) for one in parts.results],
-        "verdicts": [
-            {
-                "claim": one.claim.text,
-                "source": one.claim.source,
-                "where": one.column,
-                "verdict": one.word,
-                "evidence": one.evidence,
-                "seeds": list(one.seeds),
-            }
-            for one in parts.verdicts
-        ],
-    }
-
-
-def _verdict_rows(parts: _Parts) -> list[tuple[Cell, ...]]:
-    return [
-        (
-            Cell(one.claim.text),
-            Cell(one.claim.source),
-            Cell(one.column),
-            Cell(one.word),
-            Cell(one.evidence),
-            Cell(" / ".join(map(str, one.seeds))),
-        )
-        for one in parts.verdicts
-    ]
 
 
 _TOY = (
     "Scale toy: the smallest thing that runs (20 steps on the embedded digits, or 40 on points), whatever "
     "names say. It shows that everything works; tables and verdicts say nothing of the methods."
 )
-
-
-def _note(parts: _Parts) -> str:
-    return _TOY if parts.scale == "toy" else parts.suite.notes.get(parts.scale, "")
-
-
 _VERDICTS = ("claim", "whose", "where", "verdict", "evidence", "seeds")
+_CLAIMED = "What is claimed, and what this says"
 
 
-def _protocol_words(parts: _Parts) -> list[str]:
-    trials = dict.fromkeys(one.trial for one in parts.results)
-    used = {held.protocol for trial in trials for held in published_of(trial)}
-    return [*(f"[{name}] {PROTOCOLS[name]}" for name in sorted(used)), *differences_in(trials)]
+def _machine(report: _Report) -> dict[str, Any]:
+    return {
+        "suite": report.suite.name,
+        "scale": report.scale,
+        "trials": [dict(result.record) for result in report.results],
+        "verdicts": [
+            {
+                "claim": verdict.claim.text,
+                "source": verdict.claim.source,
+                "where": verdict.column,
+                "verdict": verdict.word,
+                "evidence": verdict.evidence,
+                "seeds": list(verdict.seeds),
+            }
+            for verdict in report.verdicts
+        ],
+    }
 
 
-def _markdown(parts: _Parts) -> str:
-    suite = parts.suite
-    lines = [f"# {suite.title}", "", suite.about, ""]
-    if told := _note(parts):
-        lines += [f"*{told}*", ""]
-    for block in parts.blocks:
-        lines += [f"## {safe(block.title)}", ""]
-        lines += markdown_rows(block.head, block.rows, block.numbers)
-        lines += ["", *(f"- {safe(line)}" for line in block.lines), ""]
-    if parts.verdicts:
-        lines += ["## What is claimed, and what this says", ""]
-        lines += [*markdown_rows(_VERDICTS, _verdict_rows(parts), 0), ""]
-    for name, caption in parts.pictures:
-        lines += [f"![{safe(caption)}]({name})", "", f"*{safe(caption)}*", ""]
-    if words := _protocol_words(parts):
-        lines += ["## Published scores", "", *(f"- {safe(line)}" for line in words), ""]
-    lines += [
-        "## How",
-        "",
-        *(
-            f"- {name}: {safe(held)}"
-            for name, held in facts_of(parts.suite, parts.scale, parts.results).items()
-        ),
+def _verdict_rows(report: _Report) -> list[tuple[Cell, ...]]:
+    return [
+        tuple(map(Cell, (*list(row.values())[:-1], " / ".join(map(str, row["seeds"])))))
+        for row in _machine(report)["verdicts"]
     ]
-    lines += [f"- {safe(line)}" for line in (*parts.notes, *failures_of(parts.results))]
-    lines += ["", "```", *commands_of(parts.results), "```", ""]
-    return "\n".join(lines)
+
+
+def _markdown(report: _Report, notes: Sequence[str], pictures: Sequence[_Picture]) -> str:
+    lines = [f"# {report.suite.title}", "", report.suite.about, ""]
+    lines += [f"*{report.note}*", ""] if report.note else []
+    for table in report.tables:
+        lines += [f"## {safe(table.title)}", ""]
+        lines += markdown_rows(table.head, table.rows, table.numbers)
+        lines += ["", *(f"- {safe(line)}" for line in table.lines), ""]
+    if report.verdicts:
+        lines += [f"## {_CLAIMED}", "", *markdown_rows(_VERDICTS, _verdict_rows(report), 0), ""]
+    for picture in pictures:
+        caption = safe(picture.caption)
+        lines += [f"![{caption}]({picture.file})", "", f"*{caption}*", ""]
+    if protocols := report.protocols():
+        lines += ["## Published scores", "", *(f"- {safe(line)}" for line in protocols), ""]
+    lines += ["## How", "", *(f"- {name}: {safe(text)}" for name, text in report.how().items())]
+    lines += [f"- {safe(line)}" for line in notes]
+    return "\n".join([*lines, "", "```", *report.commands(), "```", ""])
 
 
 # Heads of many words wrap, names of rows do not stand in a narrow column.
@@ -240,22 +267,20 @@ _STYLE = (
 )
 
 
-def _html(parts: _Parts, folder: Path) -> str:
-    suite = parts.suite
-    held = [_STYLE, html.paragraph(suite.about)]
-    held += [html.note(told)] if (told := _note(parts)) else []
-    held += [html.note(line) for line in (*parts.notes, *failures_of(parts.results))]
-    for block in parts.blocks:
-        held += [html.heading(block.title), html_rows(block.head, block.rows, block.numbers)]
-        lines = "".join(f"<li>{escape(line)}</li>" for line in block.lines)
-        held.append(f'<ul class="protocol">{lines}</ul>')
-    if parts.verdicts:
-        held += [html.heading("What is claimed, and what this says")]
-        held += [html_rows(_VERDICTS, _verdict_rows(parts), 0)]
-    shown = [html.picture((folder / name).read_bytes(), text) for name, text in parts.pictures]
-    held += shown[: parts.drawn] + html.figures(shown[parts.drawn :])
-    if words := _protocol_words(parts):
-        held += [html.heading("Published scores"), *(html.paragraph(line) for line in words)]
-    held += [html.heading("How"), html.facts(facts_of(parts.suite, parts.scale, parts.results))]
-    held += [html.note("\n".join(commands_of(parts.results)))]
-    return html.page(suite.title, held)
+def _html(report: _Report, notes: Sequence[str], pictures: Sequence[_Picture], figures: int) -> str:
+    """``figures``: how many of the pictures are the suite's; the others stand beside each other."""
+    parts = [_STYLE, html.paragraph(report.suite.about)]
+    parts += [html.note(text) for text in (report.note, *notes) if text]
+    for table in report.tables:
+        parts += [html.heading(table.title), html_rows(table.head, table.rows, table.numbers)]
+        lines = "".join(f"<li>{escape(line)}</li>" for line in table.lines)
+        parts.append(f'<ul class="protocol">{lines}</ul>')
+    if report.verdicts:
+        parts += [html.heading(_CLAIMED), html_rows(_VERDICTS, _verdict_rows(report), 0)]
+    shown = [html.picture(picture.png, picture.caption) for picture in pictures]
+    parts += shown[:figures] + html.figures(shown[figures:])
+    if protocols := report.protocols():
+        parts += [html.heading("Published scores"), *map(html.paragraph, protocols)]
+    parts += [html.heading("How"), html.facts(report.how())]
+    parts += [html.note("\n".join(report.commands()))]
+    return html.page(report.suite.title, parts)

@@ -1,4 +1,4 @@
-"""What trials have left: reading it, and means over seeds with what they are worth."""
+"""Records of trials, and means and differences over seeds."""
 
 from __future__ import annotations
 
@@ -25,31 +25,43 @@ class Result:
 
     trial: Trial
     seed: int
-    held: Mapping[str, Any]
+    record: Mapping[str, Any]
 
     @property
     def complete(self) -> bool:
         """Whether it was run to its end."""
-        return self.held.get("status") == "complete"
+        return self.record.get("status") == "complete"
 
     @property
     def values(self) -> Mapping[str, float]:
         """By metric; costs are among them, as ``cost/...``."""
-        costs = {f"cost/{name}": value for name, value in self.held.get("cost", {}).items()}
-        return {**self.held.get("values", {}), **costs}
+        costs = {f"cost/{name}": value for name, value in self.record.get("cost", {}).items()}
+        return {**self.record.get("values", {}), **costs}
+
+    @property
+    def protocol(self) -> Mapping[str, Any]:
+        """What the values depend on beside the trial."""
+        protocol: Mapping[str, Any] = self.record.get("protocol", {})
+        return protocol
+
+    @property
+    def features(self) -> str:
+        """Name of the extractor whose features the distances are in; empty where there is none."""
+        extractor = self.protocol.get("extractor")
+        return str(extractor.get("name", "")) if isinstance(extractor, Mapping) else ""
 
     def series(self, name: str) -> list[tuple[float, float]]:
         """Pairs of images seen and value; none where it was not recorded."""
-        return [(float(x), float(y)) for x, y in self.held.get("series", {}).get(name, ())]
+        return [(float(x), float(y)) for x, y in self.record.get("series", {}).get(name, ())]
 
     def value(self, metric: str) -> float | None:
         """A metric, or what a curve's maximum, last value or growth is (``name:growth``)."""
         name, _, summary = metric.partition(":")
-        found = self.values.get(metric)
+        value = self.values.get(metric)
         if summary:
             points = [y for _, y in self.series(name)]
-            found = _SUMMARIES[summary](points) if points else None
-        return found if found is not None and math.isfinite(found) else None
+            value = _SUMMARIES[summary](points) if points else None
+        return value if value is not None and math.isfinite(value) else None
 
 
 def _growth(points: Sequence[float]) -> float:
@@ -66,22 +78,22 @@ _SUMMARIES: dict[str, Callable[[Sequence[float]], float]] = {
 }
 
 
-def write_result(folder: Path, held: Mapping[str, Any]) -> None:
-    """Keep what a trial found."""
+def write_result(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write a trial's file."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"format": _FORMAT, **held}, indent=1, allow_nan=False)
+    text = json.dumps({"format": _FORMAT, **record}, indent=1, allow_nan=False)
     write_text(folder / FILE, text + "\n")
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """What a trial's folder says; None where nothing, or nothing that is readable."""
+    """A trial's record; None where there is none, or none that is readable."""
     try:
-        held = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        record = json.loads((folder / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(held, dict) or held.get("format") != _FORMAT:
+    if not isinstance(record, dict) or record.get("format") != _FORMAT:
         return None
-    return held if isinstance(held.get("command"), str) and "status" in held else None
+    return record if isinstance(record.get("command"), str) and "status" in record else None
 
 
 def folder_of(out: Path, scale: str, trial: Trial, seed: int) -> Path:
@@ -91,24 +103,21 @@ def folder_of(out: Path, scale: str, trial: Trial, seed: int) -> Path:
 
 def seeds_of(out: Path, scale: str, trial: Trial) -> list[int]:
     """The seeds that have a folder."""
-    place = folder_of(out, scale, trial, 0).parent
-    if not place.is_dir():
-        return []
-    names = [one.name for one in place.iterdir()]
+    folder = folder_of(out, scale, trial, 0).parent
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     return sorted(int(name[5:]) for name in names if name[:5] == "seed-" and name[5:].isdecimal())
 
 
 def results_of(
     suite: Suite, out: Path, scale: Any, *, seeds: Sequence[int] | None = None
 ) -> list[Result]:
-    """All that a suite's trials have left, in their order."""
-    found = []
-    for trial in suite.trials(scale):
-        for seed in seeds_of(out, scale, trial) if seeds is None else seeds:
-            held = read_result(folder_of(out, scale, trial, seed))
-            if held is not None:
-                found.append(Result(trial, seed, held))
-    return found
+    """The records of a suite's trials, in their order."""
+    return [
+        Result(trial, seed, record)
+        for trial in suite.trials(scale)
+        for seed in (seeds_of(out, scale, trial) if seeds is None else seeds)
+        if (record := read_result(folder_of(out, scale, trial, seed))) is not None
+    ]
 
 
 @dataclass(frozen=True)
@@ -147,12 +156,12 @@ def number(value: float, *, like: float | None = None) -> str:
 
 def means(results: Iterable[Result], metric: str) -> dict[tuple[str, str, float | None], Mean]:
     """By (column, row, x), of the complete ones."""
-    held: dict[tuple[str, str, float | None], list[float]] = {}
-    for one in results:
-        value = one.value(metric) if one.complete else None
+    values: dict[tuple[str, str, float | None], list[float]] = {}
+    for result in results:
+        trial, value = result.trial, result.value(metric) if result.complete else None
         if value is not None:
-            held.setdefault((one.trial.column, one.trial.row, one.trial.x), []).append(value)
-    return {key: Mean.of(values) for key, values in held.items()}
+            values.setdefault((trial.column, trial.row, trial.x), []).append(value)
+    return {key: Mean.of(of_key) for key, of_key in values.items()}
 
 
 @dataclass(frozen=True)
@@ -169,11 +178,12 @@ def difference(first: Sequence[float], second: Sequence[float]) -> Difference:
     value = statistics.fmean(first) - statistics.fmean(second)
     if min(len(first), len(second)) < 2:
         return Difference(value, None, None)
-    parts = [statistics.variance(held) / len(held) for held in (first, second)]
+    parts = [statistics.variance(sample) / len(sample) for sample in (first, second)]
     error = math.sqrt(sum(parts))
     if error <= 1e-9 * max(map(abs, (*first, *second))):  # no spread says nothing of the error
         return Difference(value, None, None)
-    squares = (part**2 / (len(held) - 1) for part, held in zip(parts, (first, second), strict=True))
+    counts = (len(first) - 1, len(second) - 1)
+    squares = (part**2 / count for part, count in zip(parts, counts, strict=True))
     freedom = math.floor(sum(parts) ** 2 / sum(squares) + 1e-9)
     wide = error * (_QUANTILES.get(freedom) or student95(freedom))
     return Difference(value, value - wide, value + wide)

@@ -1,4 +1,4 @@
-"""Running a suite: every trial of every seed, one after another; what is complete is not run again."""
+"""Running a suite: every trial of every seed in turn; what is complete is not run again."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import math
 import platform
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from reacgan import __version__
+import torch
+
 from reacgan.config import ConfigError
 from reacgan.devices import find_device
+from reacgan.evaluation.evaluate import describe_software
+from reacgan.evaluation.protocols import flatten
 from reacgan.suites.base import Context, Scale, Suite, Trial
 from reacgan.suites.results import folder_of, read_result, write_result
 from reacgan.suites.work import StoppedError
@@ -23,19 +26,24 @@ from reacgan.training.run_folder import BusyError
 
 Say = Callable[[str], None]
 
-_BETWEEN_LOOKS = 2.0
-"""Seconds after which a trial that another process is at is looked at again."""
-_COMES_AGAIN = (ConfigError, ArithmeticError)
+_POLL_SECONDS = 2.0
+"""Pause before a trial that another process runs is tried again."""
+_NOT_RETRIED = (ConfigError, ArithmeticError)
 """What a second attempt would end with too: a wrong value, a loss that is no number."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One trial of one seed, and where it goes."""
+    """One trial of one seed, and its folder."""
 
     trial: Trial
     seed: int
     folder: Path
+
+    @property
+    def name(self) -> str:
+        """Of trial and seed."""
+        return f"{self.trial.name}, seed {self.seed}"
 
 
 def jobs_of(
@@ -47,15 +55,17 @@ def jobs_of(
         ConfigError: a name in ``only`` that is none of the suite's trials (or rows).
     """
     trials = suite.trials(scale)
-    known = {name for trial in trials for name in _names_of(trial)}
+    known = set().union(*map(_names_of, trials))
     wrong = [name for name in only if name not in known]
     if wrong:
         raise ConfigError(
             f"{suite.name} has no trial or row {wrong[0]!r} at scale {scale}; there are: "
             + ", ".join(f"{trial.name} ({trial.row.strip()})" for trial in trials)
         )
-    chosen = [one for one in trials if not only or _names_of(one) & set(only)]
-    return [Job(one, seed, folder_of(out, scale, one, seed)) for seed in seeds for one in chosen]
+    chosen = [trial for trial in trials if not only or _names_of(trial) & set(only)]
+    return [
+        Job(trial, seed, folder_of(out, scale, trial, seed)) for seed in seeds for trial in chosen
+    ]
 
 
 def _names_of(trial: Trial) -> set[str]:
@@ -76,46 +86,51 @@ def run_suite(
 ) -> list[str]:
     """Run what is not complete yet.
 
-    A trial that fails is tried again as often as ``retries`` says, and then the next one is run; one
-    that was interrupted is taken up where it was; one that another process is at is waited for. Settings
-    that differ from those of a complete trial are an error, raised before anything is run.
+    A trial that fails is tried again as often as ``retries`` says, and then the next one is run. One
+    that was interrupted is resumed. One that another process runs is waited for. Settings that differ
+    from those of a complete trial are an error, raised before anything is run.
 
     Returns:
         What failed: a line for each trial of a seed.
 
     Raises:
-        ConfigError: an unknown trial, or a folder that holds other settings.
-        StoppedError: a signal ended a run; the same call takes it up again.
+        ConfigError: an unknown trial, or a folder with results of other settings.
+        StoppedError: a signal ended a run; the same call resumes it.
     """
     context = context or Context()
-    failed: list[str] = []
     jobs = jobs_of(suite, out, scale, seeds=seeds, only=only)
     for job in jobs:  # before anything is run, whether all of it can be
         is_complete(job, context)
-    for place, job in enumerate(jobs, 1):
-        told = f"[{place}/{len(jobs)}] {job.trial.name}, seed {job.seed}"
-        left, waits = retries, False
-        while True:
-            if is_complete(job, context):
-                say(f"{told}: complete")
-                break
-            began = time.perf_counter()
-            error = _attempt(job, context)
-            if isinstance(error, BusyError):
-                if not waits:
-                    say(f"{told}: waits for another process that is at it")
-                waits = True
-                time.sleep(_BETWEEN_LOOKS)
-                continue
-            seconds = time.perf_counter() - began
-            say(f"{told}: {f'failed: {error}' if error else 'done'} ({seconds:.0f} s)")
-            if error is None:
-                break
-            if not left or isinstance(error, _COMES_AGAIN):
-                failed.append(f"{job.trial.name}, seed {job.seed}: {error}")
-                break
-            left -= 1
+    failed: list[str] = []
+    for number, job in enumerate(jobs, 1):
+        label = f"[{number}/{len(jobs)}] {job.name}"
+        error = _run_job(job, context, retries, say, label)
+        if error is not None:
+            failed.append(f"{job.name}: {error}")
     return failed
+
+
+def _run_job(job: Job, context: Context, retries: int, say: Say, label: str) -> Exception | None:
+    """Run a job to its end; the error of its last attempt, if that failed."""
+    waits = False
+    while not is_complete(job, context):
+        began = time.perf_counter()
+        error = _attempt(job, context)
+        if isinstance(error, BusyError):
+            if not waits:
+                say(f"{label}: waits for another process that runs it")
+            waits = True
+            time.sleep(_POLL_SECONDS)
+            continue
+        seconds = time.perf_counter() - began
+        say(f"{label}: {f'failed: {error}' if error else 'done'} ({seconds:.0f} s)")
+        if error is None:
+            return None
+        if not retries or isinstance(error, _NOT_RETRIED):
+            return error
+        retries -= 1
+    say(f"{label}: complete")
+    return None
 
 
 def is_complete(job: Job, context: Context) -> bool:
@@ -124,21 +139,21 @@ def is_complete(job: Job, context: Context) -> bool:
     Raises:
         ConfigError: with others.
     """
-    held = read_result(job.folder)
-    if held is None or held.get("status") != "complete":
+    record = read_result(job.folder)
+    if record is None or record.get("status") != "complete":
         return False
     settings = job.trial.work.settings(job.seed, context)
-    if held.get("digest") != digest_of_settings(settings):
-        told = ", ".join(differing(held.get("settings", {}), settings)) or "something"
+    if record.get("digest") != digest_of_settings(settings):
+        what = ", ".join(differing(record.get("settings", {}), settings)) or "something"
         raise ConfigError(
-            f"{job.folder}: holds a trial of other settings ({told}); choose another --out, or "
+            f"{job.folder}: holds a trial of other settings ({what}); choose another --out, or "
             "move this folder away"
         )
     return True
 
 
 def _attempt(job: Job, context: Context) -> Exception | None:
-    """Run a job and keep what it found, or why it failed; that is returned."""
+    """Run a job and write its record: of its outcome, or of the error that is returned."""
     work = job.trial.work
     settings = work.settings(job.seed, context)
     head = {
@@ -160,23 +175,17 @@ def _attempt(job: Job, context: Context) -> Exception | None:
         seconds = round(time.perf_counter() - began, 1)
         outcome["cost"] = {**outcome["cost"], "seconds": seconds}
         write_result(job.folder, {**head, "status": "complete", **outcome})
-    except StoppedError as error:
-        if error.signal:
-            raise
-        return _failed(job, head, error)
     except BusyError as error:
         return error
     except Exception as error:  # the next trial is not to blame
-        return _failed(job, head, error)
+        if isinstance(error, StoppedError) and error.signal:
+            raise
+        message, trace = f"{type(error).__name__}: {error}", traceback.format_exc()
+        record = {**head, "status": "failed", "error": message, "trace": trace}
+        text = json.dumps(record, default=str)
+        write_result(job.folder, json.loads(text, parse_constant=str))  # inf and nan as words
+        return error
     return None
-
-
-def _failed(job: Job, head: dict[str, Any], error: Exception) -> Exception:
-    told = f"{type(error).__name__}: {error}"
-    held = {**head, "status": "failed", "error": told, "trace": traceback.format_exc()}
-    text = json.dumps(held, default=str)
-    write_result(job.folder, json.loads(text, parse_constant=str))  # inf and nan as words
-    return error
 
 
 def _finite(outcome: dict[str, Any]) -> dict[str, Any]:
@@ -204,27 +213,19 @@ def digest_of_settings(settings: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def differing(one: Any, other: Any, place: str = "") -> Iterator[str]:
-    """Dotted names of what is not the same in two trees."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        for key in dict.fromkeys([*one, *other]):
-            yield from differing(one.get(key), other.get(key), f"{place}.{key}".strip("."))
-    elif json.dumps(one, default=str) != json.dumps(other, default=str):
-        yield f"{place}: {one!r} there, {other!r} now"
+def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Dotted names of what is not the same in two trees, with both values."""
+    old, new = flatten(before), flatten(now)
+    return [
+        f"{key}: {old.get(key)!r} there, {new.get(key)!r} now"
+        for key in dict.fromkeys([*old, *new])
+        if json.dumps(old.get(key), default=str) != json.dumps(new.get(key), default=str)
+    ]
 
 
-def _software(context: Context) -> dict[str, str]:
-    import numpy  # noqa: PLC0415
-    import torch  # noqa: PLC0415
-
-    place = find_device(context.device)
-    threads = torch.get_num_threads()
-    named = torch.cuda.get_device_name(place) if place.type == "cuda" else place.type
-    return {
-        "reacgan": __version__,
-        "torch": torch.__version__,
-        "numpy": numpy.__version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "device": f"{named}, {threads} threads" if place.type == "cpu" else named,
-    }
+def _software(context: Context) -> dict[str, Any]:
+    device = find_device(context.device)
+    software = {**describe_software(device), "machine": platform.machine()}
+    if device.type == "cpu":
+        software["device"] = f"cpu, {torch.get_num_threads()} threads"
+    return software

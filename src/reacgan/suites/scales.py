@@ -1,20 +1,23 @@
-"""The same experiment at three scales: as published, for two CPU cores, and as a toy."""
+"""Trials at each scale: experiments as published, for two CPU cores, and as toys; rows of methods."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from reacgan.config import Experiment
-from reacgan.experiments import experiment as named
+from reacgan.experiments import experiment
+from reacgan.experiments.digits import glyphs
 from reacgan.experiments.small import small as small_of
 from reacgan.models import BACKBONES, GENERATORS
-from reacgan.suites.base import Scale
+from reacgan.suites.base import Scale, Trial
+from reacgan.suites.work import Run
 
 # Whatever option of this name a member has gets this value.
 SMALL: dict[str, Any] = {
     "width": 8,
-    "latent_dim": 60,  # a chunk for up to six places of BigGAN's
+    "latent_dim": 60,  # a chunk for up to six layers of BigGAN's
     "shared_dim": 8,
     "style_dim": 16,
     "mapping_layers": 2,
@@ -39,9 +42,10 @@ def shrink(
 ) -> dict[str, Any]:
     """The options of a generator or backbone at toy size; what has no small value stays."""
     known = inspect.signature(table[name].__init__).parameters
-    places = {} if "attention_after" not in options else {"attention_after": attention_after}
-    small = {key: value for key, value in SMALL.items() if key in known}
-    return {"name": name, **options, **small, **places}
+    small: dict[str, Any] = {key: value for key, value in SMALL.items() if key in known}
+    if "attention_after" in options:
+        small["attention_after"] = attention_after
+    return {"name": name, **options, **small}
 
 
 def toy(published: Experiment, **changes: Any) -> Experiment:
@@ -77,32 +81,139 @@ def toy(published: Experiment, **changes: Any) -> Experiment:
     return published.replace(**{**small, "name": f"toy/{published.name}", **changes})
 
 
-def on_cpu(published: Experiment, data: str, **changes: Any) -> Experiment:
-    """The method at the size of ``cifar10-small``, on ``cifar10`` or the same networks on another set."""
-    method = published.name.partition("/")[2]
-    of_cifar = named(f"cifar10/{method}")
-    small = small_of(of_cifar)
+def on_cpu(published: Experiment) -> Experiment:
+    """The method with the networks of ``cifar10-small``, on its own data set at 32 pixels."""
+    data, _, method = published.name.partition("/")
+    small = small_of(experiment(f"cifar10/{method}"))
     if data != "cifar10":
-        small = small.replace(
-            **{
-                "name": f"{data}-32/{method}",
-                "data.name": data,
-                "data.resolution": 32,
-            }
-        )
-    lasts = {"training.images": CPU_IMAGES[data], "report.checkpoint_every": 10_000_000}
-    return small.replace(**{**lasts, **changes})
+        other = {"name": f"{data}-32/{method}", "data.name": data, "data.resolution": 32}
+        small = small.replace(**other)
+    return small.replace(
+        **{"training.images": CPU_IMAGES[data], "report.checkpoint_every": 10_000_000}
+    )
 
 
-def scaled(name: str, scale: Scale, *, data: str | None = None) -> Experiment:
-    """An experiment of the table at a scale; ``data`` says whose images it uses on a CPU.
+def scaled(name: str, scale: Scale) -> Experiment:
+    """An experiment of the table at a scale.
 
     Raises:
         ConfigError: an unknown name, or a method without a small size.
     """
-    published = named(name)
+    published = experiment(name)
     if scale == "full":
         return published
-    if scale == "toy":
-        return toy(published)
-    return on_cpu(published, data or published.data.name)
+    return toy(published) if scale == "toy" else on_cpu(published)
+
+
+# -- rows of methods
+
+TOY_SCORING: dict[str, Any] = {
+    "metrics": "fid, prdc",
+    "num": 256,
+    "extractor_options": {"epochs": 1},
+}
+CPU_SCORING: dict[str, Any] = {"metrics": "fid, prdc, ifid, accuracy"}
+FULL_SCORING: dict[str, Any] = {"metrics": "fid, is, f_beta, prdc", "protocol": "paper"}
+"""By the protocol of the paper: needs the weights of Inception."""
+GLYPH_IMAGES = 64_000
+GLYPH_CLASSES = 100
+
+TITLES = {
+    "sngan": "SNGAN",
+    "biggan": "BigGAN",
+    "contragan": "ContraGAN",
+    "acgan": "ACGAN",
+    "reacgan": "ReACGAN",
+}
+MAIN = tuple(TITLES)
+DATA_TITLES = {
+    "cifar10": "CIFAR10",
+    "tiny_imagenet": "Tiny-ImageNet",
+    "cub200": "CUB200",
+    "imagenet": "ImageNet",
+    "afhq": "AFHQ",
+}
+
+
+def trial_of(
+    experiment: Experiment,
+    row: str,
+    scale: Scale,
+    *,
+    scoring: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> Trial:
+    """Train and score as the scale has it, in a trial named as its experiment; ``scoring`` wins."""
+    base = {"toy": TOY_SCORING, "cpu": CPU_SCORING, "full": FULL_SCORING}[scale]
+    return Trial(experiment.name, row, Run(experiment, **{**base, **(scoring or {})}), **more)
+
+
+def published_rows(names: Mapping[str, str], scale: Scale, **scoring: Any) -> tuple[Trial, ...]:
+    """Trials of named experiments, ``{"cifar10/reacgan": "ReACGAN"}``, by data set.
+
+    ``scoring`` is of full scale. Scale ``cpu`` has those of the data sets in :data:`CPU_IMAGES`; the
+    others have no size that two cores can train.
+    """
+    trials = []
+    for name, row in names.items():
+        data = experiment(name).data.name
+        if scale == "cpu" and data not in CPU_IMAGES:
+            continue
+        own: dict[str, Any] = {"num": 5_000} if scale == "cpu" and data == "cifar10" else {}
+        if scale == "full":
+            own = {**_of_full(name), **scoring}
+        column = DATA_TITLES.get(data, data)
+        trials.append(
+            trial_of(scaled(name, scale), row, scale, scoring=own, column=column, published=name)
+        )
+    return tuple(trials)
+
+
+def _of_full(name: str) -> dict[str, Any]:
+    """One protocol for an experiment, whichever suite it is in: that of its published scores."""
+    modern = name.partition("/")[2].startswith(("stylegan2", "r3gan"))
+    return {"protocol": "benchmark"} if modern else {}
+
+
+def of_data(data: str, methods: Iterable[str], titles: Mapping[str, str]) -> dict[str, str]:
+    """``{"cifar10/acgan": "ACGAN", ...}``."""
+    return {f"{data}/{method}": titles.get(method, method) for method in methods}
+
+
+def signs(
+    method: str, scale: Scale, *, classes: int = GLYPH_CLASSES, name: str, **changes: Any
+) -> Experiment:
+    """A method of the digits on rendered signs, or on digits as a toy.
+
+    Full scale is the same size for longer: this data set is made for two cores.
+    """
+    length = {"toy": 640, "cpu": GLYPH_IMAGES, "full": 5 * GLYPH_IMAGES}[scale]
+    settings = {
+        "name": f"glyphs-{classes}/{name}",
+        "training.images": length,
+        "report.journal_every": 10_000,
+        "report.samples_every": 10_000_000,
+        "report.checkpoint_every": 10_000_000,
+        "report.diagnose_every": 1_280,
+        "watch.every": 6_400,
+    }
+    chosen = glyphs(experiment(f"digits/{method}"), classes).replace(**{**settings, **changes})
+    if scale != "toy":
+        return chosen
+    of_head = {key: value for key, value in changes.items() if key.startswith("model.head")}
+    return toy(chosen, **{"report.diagnose_every": 64, **of_head})
+
+
+def variant(
+    method: str, scale: Scale, *, data: str, name: str, changes: Mapping[str, Any]
+) -> Experiment:
+    """A changed method: of a published experiment on ``data`` at full scale, of signs below it.
+
+    At full scale it is diagnosed while it trains, which the published ones are not: in a group of its
+    own, even where nothing is changed.
+    """
+    if scale != "full":
+        return signs(method, scale, name=name, **changes)
+    base = experiment(f"{data}/{method}")
+    often = {"report.diagnose_every": 100 * base.cycle_images}
+    return base.replace(**{**often, **changes, "name": f"{data}-diagnosed/{name}"})

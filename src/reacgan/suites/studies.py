@@ -1,140 +1,29 @@
-"""Studies of what has been trained, and of the measures themselves (13, 14, 17, 18, 19)."""
+"""Studies of what has been trained, and of the measures themselves (14, 17, 19)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from reacgan.mixtures.figures import panels
-from reacgan.mixtures.results import file_of, mixture_of
-from reacgan.mixtures.results import read_result as read_mixture
-from reacgan.mixtures.study import METHODS, STEPS, STUDY_TARGETS
 from reacgan.suites.base import Claim, Figure, Scale, Suite, Trial
-from reacgan.suites.rows import MAIN, TITLES, of_data, published_rows
-from reacgan.suites.works import Drawn, Judged, OfMixture
-
-# -- mixtures of Gaussians
-
-
-def _mixtures(scale: Scale) -> tuple[Trial, ...]:
-    toy = scale == "toy"
-    return tuple(
-        Trial(
-            f"mixture-{target}/{name}",
-            method.caption,
-            OfMixture(name, target, 40 if toy else STEPS, 500 if toy else 10_000),
-            column=target,
-        )
-        for target in STUDY_TARGETS
-        for name, method in METHODS.items()
-    )
-
-
-def _densities(places: Sequence[tuple[Trial, int, Path]]) -> dict[str, bytes]:
-    """Generated points of the lowest seed beside the true densities, a figure a target."""
-    lowest = min((seed for _, seed, _ in places), default=0)
-    held: dict[str, dict[str, dict[str, Any]]] = {}
-    for trial, seed, folder in places:
-        work = trial.work
-        if seed == lowest and isinstance(work, OfMixture):
-            found = read_mixture(file_of(folder, work.method, work.target, seed))
-            if found is not None:
-                held.setdefault(work.target, {})[work.method] = found
-    captions = {name: method.caption for name, method in METHODS.items()}
-    return {
-        f"{target}: what was generated beside the truth, seed {lowest}": panels(
-            mixture_of(next(iter(found.values()))["settings"]), found, captions
-        )
-        for target, found in held.items()
-    }
-
-
-_AC, _D2D = METHODS["ac"].caption, METHODS["d2dce"].caption
-MIXTURES = Suite(
-    name="mixtures",
-    numbers=(13,),
-    title="What conditioning losses do where classes overlap",
-    about=(
-        "Mixtures of Gaussians whose densities and posteriors are known: three overlapping ones on a line, "
-        "three overlapping blobs, a ring of eight. A generated point of a class should be as likely to be "
-        "taken for another class as a real one: agreement with the Bayes classifier above its own accuracy "
-        "(`bayes`) says that the classes were drawn apart. Tiny networks; full scale is a CPU's."
-    ),
-    trials=_mixtures,
-    metrics=(
-        "wasserstein",
-        "variation",
-        "mmd",
-        "deviation",
-        "agreement",
-        "bayes",
-        "covered",
-        "overall",
-    ),
-    claims=(
-        Claim(
-            "AC draws overlapping classes apart: agreement above projection's",
-            "agreement",
-            (_AC, METHODS["projection"].caption),
-            "above",
-            ("line", "blobs"),
-        ),
-        Claim(
-            "TAC undoes it",
-            "wasserstein",
-            (METHODS["tac"].caption, _AC),
-            columns=("line", "blobs"),
-        ),
-        Claim(
-            "ADC undoes it",
-            "wasserstein",
-            (METHODS["adc"].caption, _AC),
-            columns=("line", "blobs"),
-        ),
-        Claim(
-            "TAC takes back what D2D-CE does",
-            "wasserstein",
-            (METHODS["d2dce_tac"].caption, _D2D),
-            source="ours",
-        ),
-        Claim("D2D-CE is nearer to the truth than AC", "wasserstein", (_D2D, _AC), source="ours"),
-        Claim(
-            "D2D-CE draws classes apart less than AC",
-            "agreement",
-            (_D2D, _AC),
-            columns=("line", "blobs"),
-            source="ours",
-        ),
-    ),
-    figures=(
-        Figure(
-            "bars", ("wasserstein", "agreement"), "Distance to the truth, and agreement with Bayes"
-        ),
-    ),
-    drawn=_densities,
-)
+from reacgan.suites.scales import MAIN, TITLES, of_data, published_rows
+from reacgan.suites.work import Drawn, Rescored
 
 # -- accuracy
 
 
 def _accuracy(scale: Scale) -> tuple[Trial, ...]:
-    found = []
     names = {
         **of_data("cifar10", MAIN, TITLES),
         **of_data("tiny_imagenet", ("biggan", "acgan", "reacgan"), TITLES),
     }
+    cas = {"epochs": 0.5, "repeats": 1, "width": 4} if scale == "toy" else {}
+    trials = []
     for base in published_rows(names, scale):
         run: Any = base.work
-        metrics: Any = {"accuracy": {}, "cas": {}}
-        if scale == "toy":
-            metrics["cas"] = {"epochs": 0.5, "repeats": 1, "width": 4}
-        told = replace(run, metrics=metrics, protocol=None)
-        found.append(
-            Trial(f"{base.name}-accuracy", base.row, Judged(base, told), column=base.column)
-        )
-    return tuple(found)
+        rescored = Rescored(base, replace(run, metrics={"accuracy": {}, "cas": cas}, protocol=None))
+        trials.append(Trial(f"{base.name}-accuracy", base.row, rescored, column=base.column))
+    return tuple(trials)
 
 
 ACCURACY = Suite(
@@ -170,13 +59,9 @@ ACCURACY = Suite(
 
 def _pictures(scale: Scale) -> tuple[Trial, ...]:
     names = of_data("cifar10", ("biggan", "acgan", "reacgan"), TITLES)
+    count = 200 if scale == "toy" else 2000
     return tuple(
-        Trial(
-            f"{base.name}-pictures",
-            base.row,
-            Drawn(base, 200 if scale == "toy" else 2000),
-            column=base.column,
-        )
+        Trial(f"{base.name}-pictures", base.row, Drawn(base, count), column=base.column)
         for base in published_rows(names, scale)
     )
 
@@ -242,4 +127,4 @@ COST = Suite(
     figures=(Figure("bars", ("cost/images_per_second",), "Images a second"),),
 )
 
-STUDIES = (MIXTURES, ACCURACY, PICTURES, COST)
+STUDIES = (ACCURACY, PICTURES, COST)

@@ -1,197 +1,201 @@
-"""The paper's tables: conditional GANs on four data sets, with CR, with DiffAug, StyleGAN2 (2 to 10)."""
+"""Tables of a suite: means over seeds beside what is published, one table a data set and protocol."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from reacgan.suites.base import Claim, Figure, Scale, Suite
-from reacgan.suites.rows import MAIN, TITLES, of_data, published_rows
+from reacgan.evaluation.protocols import describe, describe_settings, flatten
+from reacgan.experiments.notes import differences_of, fid_of
+from reacgan.experiments.published import PublishedScore, published_for
+from reacgan.reports.tables import Cell
+from reacgan.suites.base import Suite, Trial
+from reacgan.suites.results import Mean, Result
 
-_METRICS = (
-    "fid",
-    "is",
-    "f_8",
-    "f_1_8",
-    "precision",
-    "recall",
-    "density",
-    "coverage",
-    "top1",
-    "ifid",
-)
-_PUBLISHED = tuple(name for name in _METRICS if name not in ("top1", "ifid"))
-"""Those of full scale alone: Inception knows no classes of these data."""
-_NOT_ON_CPU: Mapping[Scale, str] = {
-    "cpu": "No size of this data set is made for two CPU cores; scale full needs a GPU.",
+_ARROWS = {"lower": " ↓", "higher": " ↑", "neither": ""}
+
+
+_WORDS: dict[str, str] = {
+    "fid": "FID",
+    "kid": "KID",
+    "is": "IS",
+    "ifid": "FID within classes",
+    "f_8": "F8",
+    "f_1_8": "F1/8",
+    "top1": "label accuracy (top 1)",
+    "top5": "label accuracy (top 5)",
+    "gan_train_top1": "CAS (top 1)",
+    "gan_test_top1": "label accuracy by CAS's classifier (top 1)",
+    "real_top1": "CAS of real images (top 1)",
+    "gan_train_ratio": "CAS, share of real images' CAS",
+    "memorised_share": "memorised share",
+    # watched while training
+    "diagnosis/classifier_gradient": "gradient of the classifier",
+    "diagnosis/feature_gradient": "gradient of the features",
+    "diagnosis/feature_norm": "length of the features",
+    "diagnosis/true_class": "probability of the true class",
+    "diagnosis/right": "real images' class right",
+    "watch/variety": "variety within classes",
+    "watch/contrast": "contrast between classes",
+    "d/conditioning": "D's conditioning loss",
+    # mixtures
+    "wasserstein": "Wasserstein distance",
+    "variation": "total variation",
+    "mmd": "MMD²",
+    "deviation": "deviation, share of the true one",
+    "agreement": "agreement with Bayes",
+    "bayes": "Bayes's own accuracy",
+    "covered": "modes covered",
+    "overall": "total variation, all classes",
+    # pictures
+    "tsne/real.purity": "real neighbours of one class in D",
+    "tsne/real.chance": "by chance",
+    "tsne/fake.class_of_nearest_real": "nearest real image of the class asked for",
+    "spectra/difference.generated.all": "spectrum's difference",
+    "spectra/halves_of_real.all": "between halves of the real",
+    "spectra/difference.generated.highest_quarter": "spectrum's difference, highest quarter",
+    "neighbours-pixels/median_nearest": "distance to nearest training image",
+    "neighbours-pixels/held_out_median_nearest": "distance of held-out images",
+    # cost
+    "cost/images_seen": "images seen",
+    "cost/train_seconds": "seconds of training",
+    "cost/images_per_second": "images a second",
+    "cost/memory_mb": "memory, MB",
+    "cost/evaluation_seconds": "seconds of scoring",
 }
-_SMALL: Mapping[Scale, str] = {
-    "cpu": (
-        "Small networks (cifar10-small), few steps: the beginning of a training, where methods are judged "
-        "by how fast they start. The distances are in the features of a classifier of these images and "
-        "compare with no published score."
+_SUMMARY_WORDS = {"max": "largest", "last": "at the end", "growth": "growth"}
+_OF_FEATURES = ("fid", "kid", "is", "ifid")
+
+
+def in_words(metric: str, features: str = "") -> str:
+    """``diagnosis/true_class:last`` as "probability of the true class, at the end".
+
+    Args:
+        metric: its name, or a curve's, with or without a summary; one without words stays.
+        features: whose they are (``domain``); distances in others than Inception's say it.
+    """
+    name, _, summary = metric.partition(":")
+    words = _WORDS.get(name, name.replace("/", ": ").replace("_", " "))
+    if name in _OF_FEATURES and features not in ("", "inception"):
+        words = f"{words} ({features})"
+    return f"{words}, {_SUMMARY_WORDS[summary]}" if summary else words
+
+
+@dataclass(frozen=True)
+class ResultTable:
+    """A table of trials that share a column and a protocol."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    numbers: int
+    lines: tuple[str, ...]
+    """The protocol in words."""
+
+
+def tables_of(suite: Suite, results: Sequence[Result]) -> list[ResultTable]:
+    """One table for each column and protocol; two protocols never share one."""
+    groups: dict[tuple[str, str], list[Result]] = {}
+    for result in results:
+        if result.complete:
+            shared = {key: value for key, value in result.protocol.items() if key != "metrics"}
+            key = result.trial.column, json.dumps(shared, sort_keys=True)
+            groups.setdefault(key, []).append(result)
+    return [
+        _table(suite, column, group, _lines_of(json.loads(text), group))
+        for (column, text), group in groups.items()
+    ]
+
+
+def _lines_of(shared: Mapping[str, Any], results: Sequence[Result]) -> tuple[str, ...]:
+    """The protocol in words, and the metrics whose settings are not the same in all rows."""
+    if "extractor" in shared:
+        lines = describe(shared)
+    else:
+        lines = [f"{key}: {value}" for key, value in flatten(shared).items() if value]
+    settings: dict[str, dict[str, None]] = {}
+    for result in results:
+        for name, own in result.protocol.get("metrics", {}).items():
+            settings.setdefault(name, {})[describe_settings(own)] = None
+    unlike = [
+        f"{in_words(name)} is not measured alike in all rows: {'; '.join(variants)}"
+        for name, variants in settings.items()
+        if len(variants) > 1
+    ]
+    return (*lines, *unlike)
+
+
+def _table(
+    suite: Suite, column: str, results: Sequence[Result], lines: tuple[str, ...]
+) -> ResultTable:
+    samples: dict[str, dict[Trial, list[float]]] = {}
+    """By metric, of those that were measured, and trial."""
+    for name in suite.metrics:
+        for result in results:
+            if (value := result.value(name)) is not None:
+                samples.setdefault(name, {}).setdefault(result.trial, []).append(value)
+    trials = list(dict.fromkeys(result.trial for result in results))
+    extra = ("published FID (IS)",) if any(map(published_of, trials)) else ()
+    better: Mapping[str, str] = results[0].record.get("better", {})
+    best = {name: _best(name, results, of_trials) for name, of_trials in samples.items()}
+    first = next(iter(samples.values()), {})
+    rows = []
+    for trial in trials:
+        cells = [Cell(label_of(trial)), Cell(str(len(first.get(trial, ()))))]
+        for name, of_trials in samples.items():
+            text = Mean.of(of_trials[trial]).text() if trial in of_trials else ""
+            cells.append(Cell(text, trial in best[name]))
+        rows.append((*cells, *(Cell(_published(trial)) for _ in extra)))
+    heads = tuple(
+        f"{in_words(name, results[0].features)}{_ARROWS[better.get(name, 'neither')]}"
+        for name in samples
     )
-}
-
-
-def _main_claims(*others: str) -> tuple[Claim, ...]:
-    return tuple(
-        Claim(f"ReACGAN's distance is smaller than {other}'s", "fid", ("ReACGAN", other))
-        for other in others
-    )
-
-
-def _main(number: int, data: str, title: str, names: dict[str, str], on_cpu: bool) -> Suite:
-    return Suite(
-        name=f"main-{title.lower()}",
-        numbers=(number,),
-        title=f"SNGAN, BigGAN, ContraGAN, ACGAN and ReACGAN on {title}",
-        about=f"The paper's main table, {title}: the published settings, one seed as published or more.",
-        trials=partial(published_rows, names),
-        metrics=_METRICS if on_cpu else _PUBLISHED,
-        claims=_main_claims("SNGAN", "BigGAN", "ContraGAN", "ACGAN"),
-        figures=(
-            Figure("bars", ("fid", "recall", *["top1"] * on_cpu), f"Five methods on {title}"),
-            Figure(
-                "curves",
-                ("watch/variety", "watch/contrast", "d/conditioning"),
-                "Variety and classes of the averaged generator, and D's conditioning loss",
-            ),
-        ),
-        notes=_SMALL if on_cpu else _NOT_ON_CPU,
-    )
-
-
-MAIN_CIFAR10 = _main(2, "cifar10", "CIFAR10", of_data("cifar10", MAIN, TITLES), True)
-MAIN_TINY = _main(3, "tiny_imagenet", "Tiny-ImageNet", of_data("tiny_imagenet", MAIN, TITLES), True)
-MAIN_CUB200 = _main(4, "cub200", "CUB200", of_data("cub200", MAIN, TITLES), False)
-MAIN_IMAGENET = _main(
-    5,
-    "imagenet",
-    "ImageNet-256",
-    {f"imagenet/{method}-256": title for method, title in TITLES.items()},
-    False,
-)
-MAIN_IMAGENET_2048 = Suite(
-    name="main-imagenet-2048",
-    numbers=(6,),
-    title="BigGAN and ReACGAN on ImageNet with a batch of 2048",
-    about=(
-        "The paper's table 2: 4 parts of 512, accumulated. Here the losses see all 2048 samples; published "
-        "runs had losses of 512 (suite effective-batch)."
-    ),
-    trials=partial(
-        published_rows, {"imagenet/biggan-2048": "BigGAN", "imagenet/reacgan-2048": "ReACGAN"}
-    ),
-    metrics=_PUBLISHED,
-    claims=_main_claims("BigGAN"),
-    figures=(Figure("bars", ("fid", "recall"), "ImageNet, batch 2048"),),
-    notes=_NOT_ON_CPU,
-)
-
-
-def _with(extra: str, title: str) -> dict[str, str]:
-    """BigGAN, ContraGAN, ReACGAN with and without something, on two data sets."""
-    held: dict[str, str] = {}
-    for data in ("cifar10", "tiny_imagenet"):
-        for method in ("biggan", "contragan", "reacgan"):
-            held[f"{data}/{method}"] = TITLES[method]
-            held[f"{data}/{method}-{extra}"] = f"{TITLES[method]} + {title}"
-    return held
-
-
-def _extra(number: int, extra: str, title: str, about: str) -> Suite:
-    return Suite(
-        name=extra,
-        numbers=(number,),
-        title=f"BigGAN, ContraGAN and ReACGAN with {title}",
-        about=about,
-        trials=partial(published_rows, _with(extra, title)),
-        metrics=_METRICS,
-        claims=(
-            *(
-                Claim(
-                    f"{title} helps {TITLES[method]}",
-                    "fid",
-                    (f"{TITLES[method]} + {title}", TITLES[method]),
-                )
-                for method in ("biggan", "contragan", "reacgan")
-            ),
-            Claim(
-                f"with {title}, ReACGAN's distance is smaller than BigGAN's",
-                "fid",
-                (f"ReACGAN + {title}", f"BigGAN + {title}"),
-            ),
-        ),
-        figures=(Figure("bars", ("fid", "recall"), f"With and without {title}"),),
-        notes=_SMALL,
+    return ResultTable(
+        column.replace("_", " ") or "Measured",
+        ("", "seeds", *heads, *extra),
+        tuple(rows),
+        1 + len(heads) + len(extra),
+        lines,
     )
 
 
-CR = _extra(
-    7, "cr", "CR", "Consistency regularisation: D says the same of an image and its second view."
-)
-DIFFAUG = _extra(8, "diffaug", "DiffAug", "Differentiable augmentation of all that D sees.")
+def _best(name: str, results: Sequence[Result], samples: Mapping[Trial, list[float]]) -> set[Trial]:
+    """Trials with the best mean; none where most of them have it, or no way is better."""
+    better = {result.record.get("better", {}).get(name) for result in results}
+    if len(samples) < 2 or better not in ({"lower"}, {"higher"}):
+        return set()
+    means = {trial: Mean.of(values).value for trial, values in samples.items()}
+    value = (min if better == {"lower"} else max)(means.values())
+    best = {trial for trial, mean in means.items() if mean == value}
+    return best if 2 * len(best) <= len(means) else set()
 
-_STYLES = {
-    "cifar10/stylegan2": "StyleGAN2",
-    "cifar10/stylegan2-d2dce": "StyleGAN2 + D2D-CE",
-    "cifar10/stylegan2-ada": "StyleGAN2 + ADA",
-    "cifar10/stylegan2-d2dce-ada": "StyleGAN2 + ADA + D2D-CE",
-    "cifar10/stylegan2-diffaug": "StyleGAN2 + DiffAug",
-    "cifar10/stylegan2-d2dce-diffaug": "StyleGAN2 + DiffAug + D2D-CE",
-}
-STYLEGAN2 = Suite(
-    name="stylegan2-cifar10",
-    numbers=(9,),
-    title="StyleGAN2 with and without D2D-CE on CIFAR10",
-    about="The paper's table 5: StyleGAN2 alone, with ADA, with DiffAug, each with D2D-CE too.",
-    trials=partial(published_rows, _STYLES, protocol="benchmark"),
-    metrics=_METRICS,
-    claims=tuple(
-        Claim(
-            f"D2D-CE helps StyleGAN2{extra}",
-            "fid",
-            (f"StyleGAN2{extra} + D2D-CE", f"StyleGAN2{extra}"),
-        )
-        for extra in ("", " + ADA", " + DiffAug")
-    ),
-    figures=(Figure("bars", ("fid", "recall"), "StyleGAN2 with and without D2D-CE"),),
-    notes=_SMALL,
-)
-STYLEGAN2_AFHQ = Suite(
-    name="stylegan2-afhq",
-    numbers=(10,),
-    title="StyleGAN2-ADA with and without D2D-CE on AFHQ",
-    about="512 pixels, three classes; released with the paper.",
-    trials=partial(
-        published_rows,
-        {
-            "afhq/stylegan2-ada": "StyleGAN2 + ADA",
-            "afhq/stylegan2-d2dce-ada": "StyleGAN2 + ADA + D2D-CE",
-        },
-        protocol="benchmark",
-    ),
-    metrics=_PUBLISHED,
-    claims=(
-        Claim(
-            "D2D-CE helps StyleGAN2 + ADA",
-            "fid",
-            ("StyleGAN2 + ADA + D2D-CE", "StyleGAN2 + ADA"),
-        ),
-    ),
-    figures=(Figure("bars", ("fid", "recall"), "AFHQ"),),
-    notes=_NOT_ON_CPU,
-)
 
-TABLES = (
-    MAIN_CIFAR10,
-    MAIN_TINY,
-    MAIN_CUB200,
-    MAIN_IMAGENET,
-    MAIN_IMAGENET_2048,
-    CR,
-    DIFFAUG,
-    STYLEGAN2,
-    STYLEGAN2_AFHQ,
-)
+def label_of(trial: Trial) -> str:
+    """What a trial is called where its value on the axis matters too."""
+    return trial.row if trial.x is None else f"{trial.row}, {trial.x:g}"
+
+
+def published_of(trial: Trial) -> tuple[PublishedScore, ...]:
+    """What is published for it."""
+    return published_for(trial.published) if trial.published else ()
+
+
+def differences_in(trials: Iterable[Trial]) -> tuple[str, ...]:
+    """What the asterisks beside published scores mean: each difference with the rows it is of."""
+    rows: dict[str, dict[str, None]] = {}
+    for trial in trials:
+        for score in published_of(trial):
+            for text in differences_of(score):
+                rows.setdefault(text, {})[trial.row.strip()] = None
+    return tuple(f"* {', '.join(names)}: {text}" for text, names in rows.items())
+
+
+def _published(trial: Trial) -> str:
+    return "; ".join(
+        fid_of(score)
+        + (f" ({score.inception_score:g})" if score.inception_score is not None else "")
+        + f" [{score.protocol}]"
+        for score in published_of(trial)
+    )

@@ -1,22 +1,28 @@
-"""What a trial does: train and score a generator, draw its pictures, fit a mixture, score real images."""
+"""What a trial does: train and score a generator, score or draw its run again, score real images."""
 
 from __future__ import annotations
 
 import json
 import shlex
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from reacgan.config import Experiment
+import numpy as np
+
+from reacgan.config import ConfigError, DataConfig, Experiment
 from reacgan.config.sections import named_options
-from reacgan.evaluation import Score
+from reacgan.data import ImageData, open_dataset
+from reacgan.evaluation.evaluate import Evaluation, Facts, evaluate
+from reacgan.evaluation.protocols import flatten
 from reacgan.evaluation.scores import append_scores, comparable
 from reacgan.evaluation.scoring import Request, score
 from reacgan.hub import find_states
-from reacgan.suites.base import Better, Context, Outcome
+from reacgan.pictures import pictures
+from reacgan.suites.base import Context, Outcome, Trial
 from reacgan.training import train
 from reacgan.training.journal import read_lines
 from reacgan.training.run import RunResult
@@ -25,11 +31,11 @@ STANDARD = "fid, prdc, ifid, accuracy"
 
 
 class StoppedError(Exception):
-    """A signal, or the watch, ended a run; the same command takes it up again."""
+    """A signal or the monitor ended a run; the same command resumes it."""
 
     def __init__(self, folder: Path, images_seen: int, result: RunResult) -> None:
         self.signal = result.signal
-        by = f"signal {result.signal}" if result.signal else f"the watch ({result.stopped_by})"
+        by = f"signal {result.signal}" if result.signal else f"the monitor ({result.stopped_by})"
         super().__init__(f"{folder}: stopped at {images_seen:,} images by {by}")
 
 
@@ -50,28 +56,23 @@ class Run:
     def resolved(self, seed: int, context: Context) -> Experiment:
         """The experiment as it is run."""
         changes: dict[str, Any] = {"training.seed": seed, **context.changes}
-        place = context.data.get(self.experiment.data.name)
-        if place is not None:
-            changes["data.path"] = place
+        if self.experiment.data.name in context.data:
+            changes["data.path"] = context.data[self.experiment.data.name]
         return self.experiment.replace(**changes)
 
     def settings(self, seed: int, context: Context) -> dict[str, Any]:
         """The experiment but for where its data are, and how it is scored."""
-        held = self.resolved(seed, context).model_dump(mode="json")
+        experiment = self.resolved(seed, context).model_dump(mode="json")
         if self.experiment.data.name in context.data:
-            held["data"]["path"] = None
-        return {"experiment": held, **self._scoring(self._named(context))}
+            experiment["data"]["path"] = None
+        protocol = self._protocol(context)
+        by: dict[str, Any] = {"protocol": protocol}
+        if not protocol:
+            by = {"extractor": self.extractor, "options": dict(self.extractor_options)}
+        return {"experiment": experiment, "metrics": self.metrics, "num": self.num, **by}
 
-    def _named(self, context: Context) -> str | None:
+    def _protocol(self, context: Context) -> str | None:
         return None if context.by_domain else self.protocol
-
-    def _scoring(self, protocol: str | None) -> dict[str, Any]:
-        named = {"extractor": self.extractor, "options": dict(self.extractor_options)}
-        return {
-            "metrics": self.metrics,
-            "num": self.num,
-            **({"protocol": protocol} if protocol else named),
-        }
 
     def trained(self, folder: Path, seed: int, context: Context) -> int:
         """Train, or resume; images seen at the end. Raises StoppedError."""
@@ -85,22 +86,18 @@ class Run:
         """Train (or resume), then score; raises StoppedError."""
         seen = self.trained(folder, seed, context)
         began = time.perf_counter()
-        scores, notes = self.scored(folder, context)
+        evaluations = self._evaluated(folder, context)
         lines = read_lines(folder / "journal.jsonl")
         cost = {**_cost(lines), "evaluation_seconds": round(time.perf_counter() - began, 1)}
-        return Outcome(
-            values={one.metric: one.value for one in scores},
-            better={one.metric: _better(one) for one in scores},
-            protocol=protocol_of(scores),
+        return replace(
+            _outcome(evaluations, cost),
             series=_series(lines),
-            cost=cost,
             pictures=(f"samples/{seen:012d}.png",),
-            notes=tuple(notes),
         )
 
-    def scored(self, folder: Path, context: Context) -> tuple[list[Score], dict[str, None]]:
-        """Scores of the run in a folder, kept in its ``scores.jsonl``, and what could not be measured."""
-        protocol = self._named(context)
+    def _evaluated(self, folder: Path, context: Context) -> list[Evaluation]:
+        """Score the run in a folder, and append the scores to its ``scores.jsonl``."""
+        protocol = self._protocol(context)
         request = Request(
             metrics=self.metrics,
             extractor=None if protocol else self.extractor,
@@ -109,68 +106,202 @@ class Run:
             protocol=protocol,
             device=context.device,
         )
-        scores: list[Score] = []
-        notes: dict[str, None] = {}
-        for _, evaluation in score(folder, request, find_states=find_states):
-            scores += evaluation.scores
-            notes.update(
-                dict.fromkeys(f"{name}: {why}" for name, why in evaluation.skipped.items())
-            )
+        evaluations = [
+            evaluation for _, evaluation in score(folder, request, find_states=find_states)
+        ]
+        scores = list(chain.from_iterable(evaluation.scores for evaluation in evaluations))
         append_scores(folder / "scores.jsonl", scores)
-        return scores, notes
+        return evaluations
 
     def command(self, folder: Path, seed: int, context: Context) -> str:
         """From the configuration that the run's folder keeps."""
-        place = shlex.quote(str(folder))
-        protocol = self._named(context)
+        path = shlex.quote(str(folder))
+        protocol = self._protocol(context)
         scoring = f"--protocol {protocol}" if protocol else f"--extractor {self.extractor}"
         count = f" --num {self.num}" if self.num else ""
         names = ",".join(named_options(self.metrics))
         return (
-            f"reacgan train {place}/experiment.json --out {place} && "
-            f"reacgan evaluate {place} {scoring} --metrics {names}{count}"
+            f"reacgan train {path}/experiment.json --out {path} && "
+            f"reacgan evaluate {path} {scoring} --metrics {names}{count}"
         )
 
 
-def _better(one: Score) -> Better:
-    found: Any = one.better
-    return found
-
-
-def protocol_of(scores: Sequence[Score]) -> dict[str, Any]:
-    """What all scores share, and the settings of each metric."""
-    if not scores:
-        return {}
-    shared = comparable(scores[0].protocol)
-    shared.pop("metric", None)
-    metrics = {one.metric: comparable(one.protocol).get("metric", {}) for one in scores}
-    held: dict[str, Any] = json.loads(json.dumps({**shared, "metrics": metrics}))
-    return held
+def _outcome(evaluations: Sequence[Evaluation], cost: Mapping[str, float]) -> Outcome:
+    """Scores by metric; the protocol is what all of them share, and the settings of each metric."""
+    scores = list(chain.from_iterable(evaluation.scores for evaluation in evaluations))
+    protocol: dict[str, Any] = {}
+    if scores:
+        own = {score.metric: comparable(score.protocol).get("metric", {}) for score in scores}
+        shared = comparable(scores[0].protocol)
+        shared.pop("metric", None)
+        protocol = json.loads(json.dumps({**shared, "metrics": own}))
+    better: dict[str, Any] = {score.metric: score.better for score in scores}
+    skipped = (item for evaluation in evaluations for item in evaluation.skipped.items())
+    return Outcome(
+        values={score.metric: score.value for score in scores},
+        better=better,
+        protocol=protocol,
+        cost=cost,
+        notes=tuple(dict.fromkeys(f"{name}: {why}" for name, why in skipped)),
+    )
 
 
 def _cost(lines: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Of the journal's lines: training alone, without looks, sheets, scores and saving."""
+    """Of the journal's lines: training alone, without monitoring, sheets, scores and saving."""
     measured = [line for line in lines if line.get("images_per_second")]
     seconds, seen = 0.0, 0
     for line in measured:
         seconds += (line["images_seen"] - seen) / line["images_per_second"]
         seen = line["images_seen"]
     memory = [line["memory_bytes"] for line in measured if line.get("memory_bytes")]
-    held = {"images_seen": float(seen), "train_seconds": round(seconds, 1)}
+    cost = {"images_seen": float(seen), "train_seconds": round(seconds, 1)}
     if seconds:
-        held["images_per_second"] = round(seen / seconds, 2)
+        cost["images_per_second"] = round(seen / seconds, 2)
     if memory:
-        held["memory_mb"] = round(max(memory) / 2**20, 1)
-    return held
+        cost["memory_mb"] = round(max(memory) / 2**20, 1)
+    return cost
 
 
 def _series(lines: Sequence[Mapping[str, Any]]) -> dict[str, list[list[float]]]:
     """Losses by name, ``diagnosis/...`` and ``watch/...``."""
-    found: dict[str, list[list[float]]] = {}
+    series: dict[str, list[list[float]]] = {}
     for line in lines:
-        named = {name: value for name, value in line.items() if "/" in name}
+        values = {name: value for name, value in line.items() if "/" in name}
         for group in ("diagnosis", "watch"):
-            named.update({f"{group}/{name}": value for name, value in line.get(group, {}).items()})
-        for name, value in named.items():
-            found.setdefault(name, []).append([line["images_seen"], value])
-    return found
+            values.update({f"{group}/{name}": value for name, value in line.get(group, {}).items()})
+        for name, value in values.items():
+            series.setdefault(name, []).append([line["images_seen"], value])
+    return series
+
+
+# -- the run of another trial, and images of known faults
+
+
+def _of_base(base: Trial, folder: Path) -> Path:
+    """The folder of another trial with the same seed."""
+    return folder.parents[1] / base.name.replace("/", "-") / folder.name
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """Score the run of another trial (training it if need be) in another way."""
+
+    base: Trial
+    run_of: Run
+    """The base's run with the other metrics."""
+
+    def settings(self, seed: int, context: Context) -> dict[str, Any]:
+        """Those of the run, with its other scoring."""
+        return self.run_of.settings(seed, context)
+
+    def run(self, folder: Path, seed: int, context: Context) -> Outcome:
+        """In the base's folder; the scores are kept in this one."""
+        outcome = self.run_of.run(_of_base(self.base, folder), seed, context)
+        return replace(outcome, pictures=())
+
+    def command(self, folder: Path, seed: int, context: Context) -> str:
+        """The base's, with the other metrics."""
+        return self.run_of.command(_of_base(self.base, folder), seed, context)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Draw the pictures of the run of another trial (training it if need be)."""
+
+    base: Trial
+    num: int = 2000
+
+    @property
+    def _run(self) -> Run:
+        run: Any = self.base.work
+        return run
+
+    def settings(self, seed: int, context: Context) -> dict[str, Any]:
+        """The base's experiment, and how many images are drawn or compared."""
+        return {
+            "experiment": self._run.settings(seed, context)["experiment"],
+            "num": self.num,
+        }
+
+    def run(self, folder: Path, seed: int, context: Context) -> Outcome:
+        """Train, then draw everything that can be drawn."""
+        run_folder = _of_base(self.base, folder)
+        self._run.trained(run_folder, seed, context)
+        drawn = pictures(run_folder, folder, num=self.num, device=context.device)
+        lacking = [why for why in drawn["skipped"].values() if "pip install" in why]
+        if lacking:  # a trial without them would count as complete for ever
+            raise ConfigError(lacking[0])
+        values = {
+            f"{name}/{key}": float(value)
+            for name, picture in drawn["pictures"].items()
+            for key, value in flatten(picture["numbers"]).items()
+            if isinstance(value, int | float) and not isinstance(value, bool)
+        }
+        return Outcome(
+            values=values,
+            better={},
+            protocol={"images": self.num, "of": str(drawn.get("images", ""))},
+            pictures=tuple(picture["file"] for picture in drawn["pictures"].values()),
+            notes=tuple(f"{name}: {why}" for name, why in drawn["skipped"].items()),
+        )
+
+    def command(self, folder: Path, seed: int, context: Context) -> str:
+        """Of the run's page."""
+        return f"reacgan report {shlex.quote(str(_of_base(self.base, folder)))} --pictures"
+
+
+Making = Callable[[ImageData, np.random.Generator], ImageData]
+
+
+@dataclass(frozen=True)
+class OfImages:
+    """Score images that are no generator's, whose faults are known, to see what metrics say."""
+
+    kind: str
+    make: Making = field(compare=False)
+    data: DataConfig
+    num: int | None
+    metrics: Any
+    extractor_options: Any = field(default_factory=dict)
+
+    def _config(self, context: Context) -> DataConfig:
+        path = context.data.get(self.data.name)
+        return self.data if path is None else self.data.model_copy(update={"path": path})
+
+    def settings(self, seed: int, context: Context) -> dict[str, Any]:
+        """What is made of which images, and how it is scored."""
+        return {
+            "kind": self.kind,
+            "data": {**self.data.model_dump(mode="json"), "path": None},
+            "num": self.num,
+            "metrics": self.metrics,
+            "options": dict(self.extractor_options),
+            "seed": seed,
+        }
+
+    def run(self, folder: Path, seed: int, context: Context) -> Outcome:
+        """Make them of the training images and score them against the held-out ones."""
+        began = time.perf_counter()
+        training = open_dataset(self._config(context))
+        held_out = open_dataset(self._config(context), "test")
+        chance = np.random.Generator(np.random.PCG64(seed))
+        count = min(self.num or len(held_out), len(training))
+        base = training.subset(np.sort(chance.permutation(len(training))[:count]))
+        evaluation = evaluate(
+            self.make(base, chance),
+            held_out,
+            training=training,
+            held_out=held_out,
+            metrics=self.metrics,
+            extractor="domain",
+            extractor_options=self.extractor_options,
+            facts=Facts(subject=self.kind),
+            device=context.device,
+        )
+        append_scores(folder / "scores.jsonl", evaluation.scores)
+        seconds = round(time.perf_counter() - began, 1)
+        return _outcome([evaluation], {"evaluation_seconds": seconds})
+
+    def command(self, folder: Path, seed: int, context: Context) -> str:
+        """Of the scores alone; the images are made in :mod:`reacgan.suites.known`."""
+        return f"reacgan evaluate IMAGES --reference {self.data.name} --extractor domain  # {self.kind}"

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from reacgan.config import ConfigError
-from reacgan.mixtures.targets import Mixture
+from reacgan.suites.mixtures.targets import Mixture
 
 REAL_SEED = 20_211
 """Seed of the real points that generated ones are compared with; trials draw from other streams."""
@@ -20,31 +18,24 @@ _MOST_KERNEL_POINTS = 1000
 Values = dict[str, float]
 
 
-def wasserstein(first: Tensor, second: Tensor) -> float:
-    """1-Wasserstein distance of two equally large samples ``[N]``: mean gap of sorted values.
-
-    Raises:
-        ConfigError: samples of unequal size or none.
-    """
-    if first.shape != second.shape or first.dim() != 1 or first.numel() == 0:
-        raise ConfigError(
-            f"samples are {list(first.shape)} and {list(second.shape)}; needed: [N] both, N >= 1"
-        )
-    return float((first.double().sort().values - second.double().sort().values).abs().mean())
-
-
 def sliced_wasserstein(first: Tensor, second: Tensor, directions: int = 32) -> float:
     """Mean over directions of the 1-Wasserstein distance of two samples ``[N, D]`` on that line.
 
-    In one dimension there is one direction, and this is the 1-Wasserstein distance. In two they lie
-    at equal angles over half a turn: no draw, and the mean over all angles to high order.
+    The distance of two equally large samples is the mean gap of their sorted values. In one dimension
+    there is one direction. In two they lie at equal angles over half a turn: no draw, and the mean over
+    all angles to high order.
     """
+    first, second = first.double(), second.double()
     if first.shape[-1] == 1:
-        return wasserstein(first[:, 0], second[:, 0])
+        return _wasserstein(first[:, 0], second[:, 0])
     turns = math.pi * torch.arange(directions, dtype=torch.float64) / directions
     axes = torch.stack([turns.cos(), turns.sin()])
-    lines = zip((first.double() @ axes).T, (second.double() @ axes).T, strict=True)
-    return math.fsum(wasserstein(a, b) for a, b in lines) / directions
+    lines = zip((first @ axes).T, (second @ axes).T, strict=True)
+    return math.fsum(_wasserstein(a, b) for a, b in lines) / directions
+
+
+def _wasserstein(first: Tensor, second: Tensor) -> float:
+    return float((first.sort().values - second.sort().values).abs().mean())
 
 
 def cell_shares(target: Mixture, points: Tensor) -> Tensor:
@@ -54,8 +45,8 @@ def cell_shares(target: Mixture, points: Tensor) -> Tensor:
     """
     index = torch.zeros(len(points), dtype=torch.int64)
     for edges, values in zip(_edges(target), points.double().T, strict=True):
-        place = torch.bucketize(values.contiguous(), edges[1:-1])
-        index = index * (len(edges) - 1) + place
+        cell = torch.bucketize(values.contiguous(), edges[1:-1])
+        index = index * (len(edges) - 1) + cell
     cells = CELLS[target.dimensions] ** target.dimensions
     return torch.bincount(index, minlength=cells).double() / len(points)
 
@@ -108,24 +99,15 @@ def measure(target: Mixture, points: Tensor) -> dict[str, list[Values] | Values]
     ``classes`` and their mean ``by_class`` hold ``wasserstein`` (sliced in 2-D; target's units),
     ``variation`` (total variation of histograms against exact probabilities), ``mmd``
     (:func:`gaussian_mmd`; bandwidth: the mean class deviation), ``deviation`` (generated over true),
-    ``shift`` (distance of means in true deviations), ``agreement`` (share that the exact Bayes
-    classifier gives the class that was asked for) and ``covered`` (probability of the cells where
-    generated points are at least a quarter as frequent as real ones). ``overall`` holds
-    ``wasserstein``, ``variation`` and ``covered`` of all classes together, and ``separation``:
-    agreement less the Bayes accuracy, above 0 where classes overlap too little.
-
-    Raises:
-        ConfigError: points of another shape, or values that are not finite.
+    ``shift`` (distance of means in true deviations), ``agreement`` (label accuracy by the Bayes
+    classifier) and ``covered`` (probability of the cells where generated points are at least a quarter
+    as frequent as real ones). ``overall`` holds ``wasserstein``, ``variation`` and ``covered`` of all
+    classes together, and ``separation``: agreement less the Bayes accuracy, above 0 where classes
+    overlap too little.
     """
-    wanted = (target.num_classes, points.shape[1] if points.dim() == 3 else 1, target.dimensions)
-    if tuple(points.shape) != wanted or points.shape[1] < 2 or not bool(points.isfinite().all()):
-        raise ConfigError(
-            f"points are {list(points.shape)}; needed: finite ones "
-            f"[{target.num_classes}, N, {target.dimensions}], N >= 2"
-        )
     real = target.sample_classes(points.shape[1], REAL_SEED)
     exact = true_shares(target)
-    shares = torch.stack([cell_shares(target, one) for one in points])
+    shares = torch.stack([cell_shares(target, of_class) for of_class in points])
     classes = [
         _of_class(target, label, points[label], real[label])
         | _of_cells(shares[label], exact[label])
@@ -137,7 +119,7 @@ def measure(target: Mixture, points: Tensor) -> dict[str, list[Values] | Values]
     overall = {
         "wasserstein": sliced_wasserstein(points.flatten(0, 1), real.flatten(0, 1)),
         **_of_cells(shares.mean(dim=0), exact.mean(dim=0)),
-        "separation": by_class["agreement"] - bayes_accuracy(target),
+        "separation": by_class["agreement"] - target.bayes_accuracy,
     }
     return {"classes": classes, "by_class": by_class, "overall": overall}
 
@@ -161,9 +143,3 @@ def _of_cells(shares: Tensor, exact: Tensor) -> Values:
         "variation": 0.5 * float((shares - exact).abs().sum()),
         "covered": float(exact[shares >= 0.25 * exact].sum()),
     }
-
-
-@lru_cache
-def bayes_accuracy(target: Mixture) -> float:
-    """:meth:`Mixture.bayes_accuracy`, worked out once."""
-    return target.bayes_accuracy()
