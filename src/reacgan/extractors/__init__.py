@@ -16,8 +16,9 @@ from reacgan.data import ImageData
 from reacgan.data.download import cache_root
 from reacgan.devices import find_device
 from reacgan.extractors.base import Extracted, Extractor
-from reacgan.extractors.classifier import Classifier, classify, train_classifier
+from reacgan.extractors.classifier import classify, train_classifier
 from reacgan.extractors.classifier_file import holds_classifier, load_classifier, save_classifier
+from reacgan.extractors.classifier_network import Classifier
 from reacgan.extractors.in_domain import FileClassifier, InDomain
 from reacgan.extractors.inception import Inception
 from reacgan.extractors.pretrained import Clip, Dino, DinoV2, ResNet50

@@ -113,21 +113,33 @@ def extract(classifier: Classifier, images: Tensor) -> tuple[Tensor, Tensor]:
         return features, classifier.scores(features)
 
 
+def class_scores(classifier: Classifier, data: ImageData, batch: int = 256) -> Tensor:
+    """Class scores [N, K] of all images of a set, on the CPU."""
+    parts = (torch.tensor(data.images[at : at + batch]) for at in range(0, len(data), batch))
+    return torch.cat([classify(classifier, part, batch).cpu() for part in parts])
+
+
+def in_top(logits: Tensor, labels: Tensor, k: int) -> Tensor:
+    """Whether the label is among the k highest scores, bool ``[N]``.
+
+    A class with an equal score counts as higher, so scores that are all equal name no class.
+
+    Args:
+        logits: ``[N, K]``.
+        labels: int64 ``[N]``.
+        k: 1 or more.
+    """
+    own = logits.gather(1, labels[:, None])
+    return (logits >= own).sum(1) <= k
+
+
 def held_out_accuracy(
     classifier: Classifier, data: ImageData, batch: int = 256
 ) -> tuple[float, float]:
-    """Shares of the images whose class is the highest, and is among the five highest, of the scores.
-
-    A class with an equal score counts as higher.
-    """
-    first = fifth = 0
-    for start in range(0, len(data), batch):
-        scores = classify(classifier, torch.tensor(data.images[start : start + batch]), batch)
-        labels = torch.tensor(data.labels[start : start + batch]).to(scores.device)
-        rank = (scores >= scores.gather(1, labels[:, None])).sum(1)
-        first += int((rank <= 1).sum())
-        fifth += int((rank <= 5).sum())
-    return first / len(data), fifth / len(data)
+    """Shares of the images whose class is the highest, and is among the five highest, of the scores."""
+    scores, labels = class_scores(classifier, data, batch), torch.tensor(data.labels)
+    first, fifth = (int(in_top(scores, labels, k).sum()) / len(data) for k in (1, 5))
+    return first, fifth
 
 
 def scale(images: Tensor) -> Tensor:
@@ -189,6 +201,3 @@ def _fit(classifier: Classifier, data: ImageData, recipe: _Recipe, device: torch
         optimizer.step()
         schedule.step()
     loader.close()
-
-
-__all__ = ["VERSION", "Classifier", "classify", "extract", "held_out_accuracy", "train_classifier"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import torch
@@ -17,24 +17,15 @@ from torch import Tensor
 
 from reacgan.config import ConfigError
 from reacgan.data import ImageData
-from reacgan.extractors.classifier import Classifier, classify, train_classifier
+from reacgan.extractors.classifier import class_scores, in_top, train_classifier
+from reacgan.extractors.classifier_network import Classifier
 from reacgan.metrics.base import Comparison, Metric, Value, share_of
-from reacgan.metrics.label_accuracy import class_shares, in_top
+from reacgan.metrics.label_accuracy import class_shares
 from reacgan.metrics.order import balanced_order
 from reacgan.randomness import derive_seed
 
-_ROWS = 256
 
-
-@dataclass(frozen=True)
-class _Run:
-    """Which images each classifier gave their class, bool ``[N]``, with one seed."""
-
-    gan_train: Tensor
-    gan_test: Tensor
-    real: Tensor
-
-
+@dataclass(kw_only=True, eq=False)
 class Cas(Metric):
     """Classifiers trained on fakes and on real images, each tried on the other and on held-out ones.
 
@@ -59,22 +50,12 @@ class Cas(Metric):
 
     needs = frozenset({"images", "labels", "training", "held out"})
 
-    def __init__(
-        self,
-        *,
-        epochs: Annotated[float, Field(gt=0)] = 10.0,
-        width: Annotated[int, Field(ge=1)] = 16,
-        repeats: Annotated[int, Field(ge=1)] = 3,
-        batch: Annotated[int, Field(ge=2)] = 128,
-        flip: bool = True,
-        seed: int = 0,
-    ) -> None:
-        self.epochs = epochs
-        self.width = width
-        self.repeats = repeats
-        self.batch = batch
-        self.flip = flip
-        self.seed = seed
+    epochs: Annotated[float, Field(gt=0)] = 10.0
+    width: Annotated[int, Field(ge=1)] = 16
+    repeats: Annotated[int, Field(ge=1)] = 3
+    batch: Annotated[int, Field(ge=2)] = 128
+    flip: bool = True
+    seed: int = 0
 
     def measure(self, comparison: Comparison) -> list[Value]:
         """Values ``gan_train_top1``, ``gan_test_top1``, ``real_top1`` and ``gan_train_ratio``.
@@ -94,29 +75,25 @@ class Cas(Metric):
         device = torch.device("cpu")
         if comparison.fake.features is not None:
             device = comparison.fake.features.device
-        runs = [
-            _try(self._train(fakes, seed, device), self._train(reals, seed, device), fake, held_out)
-            for seed in (derive_seed(self.seed, "cas", repeat) for repeat in range(self.repeats))
-        ]
+        right: dict[str, list[Tensor]] = {
+            name: [] for name in ("gan_train_top1", "gan_test_top1", "real_top1")
+        }
+        for repeat in range(self.repeats):
+            seed = derive_seed(self.seed, "cas", repeat)
+            of_fakes, of_reals = (self._train(images, seed, device) for images in (fakes, reals))
+            right["gan_train_top1"].append(_right(of_fakes, held_out))
+            right["gan_test_top1"].append(_right(of_reals, fake))
+            right["real_top1"].append(_right(of_reals, held_out))
         settings: dict[str, Any] = {
-            "epochs": self.epochs,
-            "width": self.width,
-            "repeats": self.repeats,
-            "batch": self.batch,
-            "flip": self.flip,
-            "seed": self.seed,
+            **asdict(self),
             "training_images": count,
             "held_out_images": len(held_out),
             "interval": "lowest and highest of the repeats",
         }
         notes = _notes(fake, training, count)
         values = [
-            _value(name, parts, of, settings, notes)
-            for name, parts, of in (
-                ("gan_train_top1", [run.gan_train for run in runs], held_out),
-                ("gan_test_top1", [run.gan_test for run in runs], fake),
-                ("real_top1", [run.real for run in runs], held_out),
-            )
+            _value(name, repeats, fake if name == "gan_test_top1" else held_out, settings, notes)
+            for name, repeats in right.items()
         ]
         return [*values, _ratio(values[0], values[2])]
 
@@ -132,23 +109,9 @@ class Cas(Metric):
         )
 
 
-def _try(of_fakes: Classifier, of_reals: Classifier, fake: ImageData, held_out: ImageData) -> _Run:
-    return _Run(
-        gan_train=_right(of_fakes, held_out),
-        gan_test=_right(of_reals, fake),
-        real=_right(of_reals, held_out),
-    )
-
-
 def _right(classifier: Classifier, data: ImageData) -> Tensor:
     """Whether each image is given its class, bool ``[N]``."""
-    parts = []
-    for start in range(0, len(data), _ROWS):
-        stop = start + _ROWS
-        images = torch.tensor(data.images[start:stop])
-        labels = torch.tensor(data.labels[start:stop])
-        parts.append(in_top(classify(classifier, images).cpu(), labels, 1))
-    return torch.cat(parts)
+    return in_top(class_scores(classifier, data), torch.tensor(data.labels), 1)
 
 
 def _value(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -29,6 +30,7 @@ _STRAIGHT = 4
 """FID is straight over 1 / N from so many times the length of the features on."""
 
 
+@dataclass(kw_only=True, eq=False)
 class Fid(Metric):
     """Fréchet distance of all fakes to the reference (Heusel et al. 2017).
 
@@ -39,8 +41,7 @@ class Fid(Metric):
             reference stays as it is.
     """
 
-    def __init__(self, *, interval: bool = False) -> None:
-        self.interval = interval
+    interval: bool = False
 
     def measure(self, comparison: Comparison) -> list[Value]:
         """``fid``."""
@@ -64,6 +65,7 @@ class Fid(Metric):
         ]
 
 
+@dataclass(kw_only=True, eq=False)
 class FidInfinity(Metric):
     """FID of infinitely many fakes, extrapolated (Chong, Forsyth 2020).
 
@@ -88,10 +90,9 @@ class FidInfinity(Metric):
         seed: of pieces and halves; an image's piece depends on its features, not on its place.
     """
 
-    def __init__(self, *, pieces: Parts = 12, resamples: Resamples = 20, seed: Seed = 0) -> None:
-        self.pieces = pieces
-        self.resamples = resamples
-        self.seed = seed
+    pieces: Parts = 12
+    resamples: Resamples = 20
+    seed: Seed = 0
 
     def measure(self, comparison: Comparison) -> list[Value]:
         """``fid_infinity``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -49,6 +50,7 @@ def inception_score(logits: Tensor) -> float:
     return math.exp(float(-torch.xlogy(marginal, marginal).sum() - entropy / len(logits)))
 
 
+@dataclass(kw_only=True, eq=False)
 class InceptionScore(Metric):
     """Inception Score in the classes of the extractor.
 
@@ -62,8 +64,7 @@ class InceptionScore(Metric):
 
     needs = frozenset({"logits"})
 
-    def __init__(self, *, splits: Annotated[int, Field(ge=1)] = 1) -> None:
-        self.splits = splits
+    splits: Annotated[int, Field(ge=1)] = 1
 
     def measure(self, comparison: Comparison) -> list[Value]:
         """Value ``is``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ _FEWEST = 10
 _USUAL_SIZE = 1000
 
 
+@dataclass(kw_only=True, eq=False)
 class Kid(Metric):
     """Kernel distance with the cubic kernel (Binkowski et al. 2018).
 
@@ -46,20 +48,11 @@ class Kid(Metric):
 
     needs = frozenset({"real features"})
 
-    def __init__(
-        self,
-        *,
-        subsets: Annotated[int, Field(ge=2)] = 100,
-        subset_size: Annotated[int, Field(ge=2)] | None = None,
-        seed: Annotated[int, Field(ge=0, lt=2**32)] = 2020,
-        exact: bool = False,
-        canonical: bool = True,
-    ) -> None:
-        self.subsets = subsets
-        self.subset_size = subset_size
-        self.seed = seed
-        self.exact = exact
-        self.canonical = canonical
+    subsets: Annotated[int, Field(ge=2)] = 100
+    subset_size: Annotated[int, Field(ge=2)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 2020
+    exact: bool = False
+    canonical: bool = True
 
     def measure(self, comparison: Comparison) -> list[Value]:
         """``kid``.
@@ -126,13 +119,7 @@ def kernel_distance(real: Tensor, fake: Tensor, *, rows: int = _BLOCK) -> float:
         ConfigError: other shapes, or values that are not finite.
     """
     _check_pair(real, fake)
-    within = _mean_within(real, rows) + _mean_within(fake, rows)
-    mixed = sum(
-        _kernel_sum(left.double(), right.double())
-        for left in real.split(rows)
-        for right in fake.split(rows)
-    )
-    return within - 2 * mixed / (len(real) * len(fake))
+    return _unbiased(real, fake, rows)
 
 
 def kid_subsets(
@@ -149,7 +136,10 @@ def kid_subsets(
         ConfigError: other shapes, or values that are not finite.
     """
     _check_pair(real, fake)
-    return [_unbiased(real[first].double(), fake[second].double()) for first, second in indices]
+    return [
+        _unbiased(real[first], fake[second], rows=max(len(first), len(second)))
+        for first, second in indices
+    ]
 
 
 def draw_subsets(
@@ -173,9 +163,14 @@ def _check_pair(real: Tensor, fake: Tensor) -> None:
         raise ConfigError(f"real has width {real.shape[1]}, fake {fake.shape[1]}; needed: the same")
 
 
-def _unbiased(real: Tensor, fake: Tensor) -> float:
-    within = _mean_distinct(real) + _mean_distinct(fake)
-    return within - 2 * _kernel_sum(real, fake) / (len(real) * len(fake))
+def _unbiased(real: Tensor, fake: Tensor, rows: int) -> float:
+    within = _mean_within(real, rows) + _mean_within(fake, rows)
+    mixed = sum(
+        _kernel_sum(left.double(), right.double())
+        for left in real.split(rows)
+        for right in fake.split(rows)
+    )
+    return within - 2 * mixed / (len(real) * len(fake))
 
 
 def _kernel_sum(left: Tensor, right: Tensor) -> float:
@@ -188,13 +183,8 @@ def _diagonal_sum(rows: Tensor) -> float:
     return float((rows.square().sum(1) / rows.shape[1] + 1).pow(3).sum())
 
 
-def _mean_distinct(rows: Tensor) -> float:
-    """Mean of k over pairs of distinct rows."""
-    return (_kernel_sum(rows, rows) - _diagonal_sum(rows)) / (len(rows) * (len(rows) - 1))
-
-
 def _mean_within(features: Tensor, rows: int) -> float:
-    """The same in blocks; a pair of blocks is looked at once."""
+    """Mean of k over pairs of distinct rows, in blocks; a pair of blocks is visited once."""
     parts = features.split(rows)
     total = 0.0
     for number, part in enumerate(parts):

@@ -9,24 +9,11 @@ import torch
 from torch import Tensor
 
 from reacgan.config import ConfigError
+from reacgan.extractors.classifier import in_top
 from reacgan.metrics.base import Comparison, Judgement, Metric, Value, share_of
 
 _LOW = 0.5
 _WORST = 10
-
-
-def in_top(logits: Tensor, labels: Tensor, k: int) -> Tensor:
-    """Whether the label is among the k highest scores, bool ``[N]``.
-
-    A class with an equal score counts as higher, so scores that are all equal name no class.
-
-    Args:
-        logits: ``[N, K]``.
-        labels: int64 ``[N]``.
-        k: 1 or more.
-    """
-    own = logits.gather(1, labels[:, None])
-    return (logits >= own).sum(1) <= k
 
 
 class LabelAccuracy(Metric):

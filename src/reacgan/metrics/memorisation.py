@@ -32,6 +32,7 @@ class Scale:
     source: str
 
 
+@dataclass(kw_only=True, eq=False)
 class Memorisation(Metric):
     """Nearest training image of every fake, against the same of real images held out of training.
 
@@ -49,14 +50,8 @@ class Memorisation(Metric):
     needs = frozenset({"training", "images"})
     wants = frozenset({"held out"})
 
-    def __init__(
-        self,
-        *,
-        percentile: Annotated[float, Field(gt=0, lt=50)] = 1.0,
-        pairs: Annotated[int, Field(ge=0, le=1000)] = 32,
-    ) -> None:
-        self.percentile = percentile
-        self.pairs = pairs
+    percentile: Annotated[float, Field(gt=0, lt=50)] = 1.0
+    pairs: Annotated[int, Field(ge=0, le=1000)] = 32
 
     def measure(self, comparison: Comparison) -> list[Value]:
         """``memorised_share``, ``memorisation_ratio``, and ``duplicates`` where pixels are known.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import torch
@@ -19,6 +20,7 @@ _MEASURES = ("precision", "recall", "coverage")
 _WORST = 5
 
 
+@dataclass(kw_only=True, eq=False)
 class PerClass(Metric):
     """Means over classes of precision, recall and coverage within the class, and each class by name.
 
@@ -33,8 +35,7 @@ class PerClass(Metric):
 
     needs = frozenset({"real features", "labels"})
 
-    def __init__(self, *, k: Annotated[int, Field(ge=1)] = 5) -> None:
-        self.k = k
+    k: Annotated[int, Field(ge=1)] = 5
 
     def measure(self, comparison: Comparison) -> list[Value]:
         """``class_precision``, ``class_recall``, ``class_coverage``.

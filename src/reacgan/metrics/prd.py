@@ -6,6 +6,7 @@ The paper is "Assessing Generative Models via Precision and Recall", NeurIPS 201
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import torch
@@ -53,6 +54,7 @@ def max_f_beta(precision: Tensor, recall: Tensor, beta: float) -> float:
     return float(torch.where(below > 0, above / below.clamp_min(1e-300), 0.0).max())
 
 
+@dataclass(kw_only=True, eq=False)
 class Prd(Metric):
     """``f_1_8`` (weights precision) and ``f_8`` (weights recall) of histograms over k-means clusters.
 
@@ -74,20 +76,11 @@ class Prd(Metric):
 
     needs = frozenset({"real features"})
 
-    def __init__(
-        self,
-        *,
-        clusters: Annotated[int, Field(ge=2)] = 20,
-        runs: Annotated[int, Field(ge=1)] = 10,
-        angles: Annotated[int, Field(ge=3)] = 1001,
-        images: Annotated[int, Field(ge=1)] | None = None,
-        seed: int = 0,
-    ) -> None:
-        self.clusters = clusters
-        self.runs = runs
-        self.angles = angles
-        self.images = images
-        self.seed = seed
+    clusters: Annotated[int, Field(ge=2)] = 20
+    runs: Annotated[int, Field(ge=1)] = 10
+    angles: Annotated[int, Field(ge=3)] = 1001
+    images: Annotated[int, Field(ge=1)] | None = None
+    seed: int = 0
 
     def measure(self, comparison: Comparison) -> list[Value]:
         """Values ``f_1_8`` and ``f_8``; the second's details hold the curve.

@@ -79,6 +79,7 @@ def nearest_distances(samples: Tensor, reference: Tensor, *, rows: int | None = 
     return nearest(samples, reference, rows=rows).squared[:, 0].sqrt()
 
 
+@dataclass(kw_only=True, eq=False)
 class Prdc(Metric):
     """Precision, recall, density and coverage (see :func:`prdc`).
 
@@ -94,14 +95,8 @@ class Prdc(Metric):
 
     needs = frozenset({"real features"})
 
-    def __init__(
-        self,
-        *,
-        k: Annotated[int, Field(ge=1)] = 5,
-        num: Annotated[int, Field(ge=2)] | None = None,
-    ) -> None:
-        self.k = k
-        self.num = num
+    k: Annotated[int, Field(ge=1)] = 5
+    num: Annotated[int, Field(ge=2)] | None = None
 
     def measure(self, comparison: Comparison) -> list[Value]:
         """``precision``, ``recall``, ``density``, ``coverage``.
