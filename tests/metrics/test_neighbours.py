@@ -185,10 +185,10 @@ def test_many_pairs_of_copies():
 
 
 def test_distinct_rows_and_their_groups():
-    samples = torch.tensor([[1.0, 0.0], [2, 3], [1, -0.0], [2, 3], [0, 1]])
+    samples = torch.tensor([[1.0, 0.0], [2, 3], [1, -0.0], [2, 3], [0, 1], [-2, -3]])
     first, group = distinct(samples)
-    assert first.tolist() == [0, 1, 4]
-    assert group.tolist() == [0, 1, 0, 1, 2]
+    assert first.tolist() == [0, 1, 4, 5]
+    assert group.tolist() == [0, 1, 0, 1, 2, 3]
 
 
 def test_precision_settings_are_forced_and_restored():
