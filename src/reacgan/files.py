@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and the folder of what can be made again."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+def cache_root() -> Path:
+    """``$REACGAN_CACHE``, by default ``~/.cache/reacgan``."""
+    root = os.environ.get("REACGAN_CACHE") or "~/.cache/reacgan"
+    return Path(os.path.expanduser(root))  # noqa: PTH111 - Path raises at a user it does not know
 
 
 @contextmanager

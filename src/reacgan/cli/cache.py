@@ -28,8 +28,8 @@ def app() -> cyclopts.App:
 
 def show() -> int:
     """Say what is kept between evaluations, how large it is and when it was used last."""
-    from reacgan.data.download import cache_root  # noqa: PLC0415
     from reacgan.evaluation.cache import FeatureCache  # noqa: PLC0415
+    from reacgan.files import cache_root  # noqa: PLC0415
     from reacgan.reports.tables import Cell, aligned  # noqa: PLC0415
 
     cache = FeatureCache()

@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from reacgan.config import path_of
 from reacgan.data.dataset import DataError
-from reacgan.files import naming
+from reacgan.files import cache_root, naming
 
 _BLOCK = 1 << 20
 _TIMEOUT_SECONDS = 30
@@ -36,11 +35,6 @@ class Resource:
     url: str
     md5: str
     max_unpacked_bytes: int
-
-
-def cache_root() -> Path:
-    """``$REACGAN_CACHE``, by default ``~/.cache/reacgan``."""
-    return path_of(os.environ.get("REACGAN_CACHE") or "~/.cache/reacgan")
 
 
 def cached_download(resource: Resource, progress: Callable[[int, int], None] | None = None) -> Path:

@@ -21,7 +21,6 @@ from reacgan.data.archive import new_archive, read_archive
 from reacgan.data.arrays import is_array
 from reacgan.data.dataset import PICTURE_CHANNELS, DataError, ImageData, no_such_channels
 from reacgan.data.decode import RESIZE, pillow_warnings_off, pixel_limit
-from reacgan.data.download import cache_root
 from reacgan.data.listed import scan_listings
 from reacgan.data.names import readable_name
 from reacgan.data.parallel import ordered_map
@@ -34,6 +33,7 @@ from reacgan.data.scan import (
 )
 from reacgan.data.walk import Listing
 from reacgan.data.work import Decode
+from reacgan.files import cache_root
 
 Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 Progress = Callable[[int, int], None]

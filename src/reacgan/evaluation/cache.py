@@ -28,9 +28,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from reacgan.config import ConfigError
-from reacgan.data.download import cache_root
 from reacgan.evaluation.scores import canonical
-from reacgan.files import replacing
+from reacgan.files import cache_root, replacing
 from reacgan.metrics.base import Keep
 
 DEFAULT_GB = 20.0

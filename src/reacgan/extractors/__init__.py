@@ -13,7 +13,6 @@ from safetensors import SafetensorError, safe_open
 
 from reacgan.config import ConfigError, Device, check_options, lookup, path_of
 from reacgan.data import ImageData
-from reacgan.data.download import cache_root
 from reacgan.devices import find_device
 from reacgan.extractors.base import Extracted, Extractor
 from reacgan.extractors.classifier import classify, train_classifier
@@ -23,6 +22,7 @@ from reacgan.extractors.in_domain import FileClassifier, InDomain
 from reacgan.extractors.inception import Inception
 from reacgan.extractors.pretrained import Clip, Dino, DinoV2, ResNet50
 from reacgan.extractors.swav import Swav
+from reacgan.files import cache_root
 
 EXTRACTORS: dict[str, type[Extractor]] = {
     "inception": Inception,

@@ -22,8 +22,8 @@ from torch import Tensor
 
 from reacgan.config import ConfigError, path_of
 from reacgan.data import DataError
-from reacgan.data.download import cache_root, download
-from reacgan.files import digest_of, flush_to_disk, replacing
+from reacgan.data.download import download
+from reacgan.files import cache_root, digest_of, flush_to_disk, replacing
 from reacgan.tensors import read_tensors
 
 Layout = Mapping[str, tuple[int, ...]]
