@@ -14,8 +14,7 @@ from test_data_decode import png
 from reacgan.config import DataConfig
 from reacgan.data import DataError, inspect_data, open_dataset, prepare_data, report_refused
 from reacgan.data.archive import read_archive, read_metadata
-from reacgan.data.parallel import ordered_map
-from reacgan.data.scan import scan_folder
+from reacgan.data.threads import ordered_map
 
 
 def save(path, *, size=(16, 16), colour=(200, 100, 50), **options):
@@ -63,7 +62,7 @@ def hostile(tmp_path):
 
 
 def test_hostile_folder(hostile, tmp_path):
-    scan = scan_folder(hostile)
+    scan = inspect_data(hostile)
     assert scan.class_names == ("chair", "table top")
     assert scan.counts.tolist() == [6, 2]  # the cut one has a good header
     assert scan.files[:5] == tuple(
@@ -150,7 +149,7 @@ def test_packed_once_then_mapped_and_anew_when_a_file_changes(
     packs = list((private_cache / "packs").iterdir())
     assert len(packs) == 1
     with monkeypatch.context() as patch:
-        patch.setattr("reacgan.data.work.decode_file", None)
+        patch.setattr("reacgan.data.images.decode_file", None)
         moved = two_classes.rename(two_classes.with_name("moved"))
         assert open_dataset(config(moved)).digest == data.digest
     save(moved / "dog" / "new.png")
@@ -193,7 +192,7 @@ def test_one_pixel_changed_with_size_and_time_set_back(two_classes):
 
 @pytest.mark.parametrize("slow", [0.0, 1e9])
 def test_order_is_kept_with_and_without_threads(monkeypatch, slow):
-    monkeypatch.setattr("reacgan.data.parallel._SLOW_SECONDS", slow)
+    monkeypatch.setattr("reacgan.data.threads._SLOW_SECONDS", slow)
     threads, steps = set(), []
 
     def square(number):

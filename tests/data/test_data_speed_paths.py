@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import signal
-import threading
 import tracemalloc
 from pathlib import Path
 
@@ -15,16 +12,15 @@ import pytest
 import torch
 from PIL import Image
 
-from reacgan.data import DataError, ImageData, plain_jpeg, prepare_data
+from reacgan.data import DataError, ImageData, prepare_data
 from reacgan.data.archive import new_archive, read_archive
-from reacgan.data.decode import MAX_PIXELS, UnreadableImageError, decode_file, open_header, to_array
+from reacgan.data.decode import MAX_PIXELS, UnreadableImageError, decode_file
+from reacgan.data.images import decode_image, read_header
 from reacgan.data.loader import Loader, shift_images
 from reacgan.data.order import order_of
-from reacgan.data.parallel import ordered_map
-from reacgan.data.processes import Worker, workers_for
+from reacgan.data.threads import ordered_map
 from reacgan.data.tree import find_layout
-from reacgan.data.walk import Entry, list_split
-from reacgan.data.work import Decode, Header, ReadHeader, read_header
+from reacgan.data.walk import list_split
 
 BATCHES = {  # SHA-256 of 60 batches, computed before the quick ways were written
     (False, 0, False): "c1bf7e584361",
@@ -44,12 +40,6 @@ def jpeg(seed=0, size=(40, 30), mode="RGB", **options):
     return file.getvalue()
 
 
-def usual(path, **options):
-    """Pillow's usual way: its own reading of the header, then the rules."""
-    with open_header(path) as image:
-        return to_array(image, **options)
-
-
 @pytest.fixture
 def photos(tmp_path):
     """300 JPEG, PNG and damaged files in three classes."""
@@ -66,41 +56,12 @@ def photos(tmp_path):
     return root
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"mode": "L"},
-        {"progressive": True},
-        {"subsampling": 0, "quality": 97},
-        {"optimize": True, "quality": 30},
-        {"restart_marker_rows": 1},
-        {"comment": b"a comment"},
-        {"dpi": (300, 300)},
-    ],
-)
-@pytest.mark.parametrize("channels", [1, 3, 4])
-def test_plain_jpegs_have_the_pixels_of_pillows_usual_way(tmp_path, options, channels):
-    path = tmp_path / "a.jpg"
-    path.write_bytes(jpeg(1, **options))
-    assert plain_jpeg.open_plain(path) is not None
-    for resolution in (24, 30, (16, 40)):
-        quick = decode_file(path, resolution=resolution, channels=channels)
-        assert quick.flags.c_contiguous and quick.dtype == np.uint8
-        slow = usual(path, resolution=resolution, channels=channels)
-        assert quick.tobytes() == slow.tobytes() and quick.shape == slow.shape
-    with Image.open(path) as image:
-        known = Header(image.size, image.mode, 1 if image.mode == "L" else 3)
-    assert read_header(str(path), MAX_PIXELS) == known
-
-
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_turned_photograph_is_not_plain_and_is_turned(tmp_path, orientation):
+def test_a_photograph_is_turned_as_its_exif_says(tmp_path, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = tmp_path / "a.jpg"
     path.write_bytes(jpeg(2, exif=exif))
-    assert plain_jpeg.open_plain(path) is None and plain_jpeg.plain_header(path) is None
     with Image.open(path) as image:
         pixels = np.asarray(image)
     turned = [
@@ -112,49 +73,7 @@ def test_a_turned_photograph_is_not_plain_and_is_turned(tmp_path, orientation):
     assert (found == turned.transpose(2, 0, 1)).all()
 
 
-@pytest.mark.parametrize("mode", ["CMYK", "RGB"])
-def test_what_is_unusual_goes_the_usual_way(tmp_path, mode):
-    path = tmp_path / "a.jpg"
-    options = {"icc_profile": b"x" * 200} if mode == "RGB" else {}
-    path.write_bytes(jpeg(3, mode=mode, **options))
-    assert plain_jpeg.open_plain(path) is None
-    found = decode_file(path, resolution=16, channels=3)
-    assert (found == usual(path, resolution=16, channels=3)).all()
-
-
-def outcome(work, path):
-    try:
-        return work(path).tobytes()
-    except UnreadableImageError as error:
-        return error.reason
-
-
-def test_damaged_files_give_the_same_pixels_or_the_same_reason(tmp_path, monkeypatch):
-    content = jpeg(4, (32, 32))
-    path = tmp_path / "a.jpg"
-    rng = np.random.default_rng(0)
-    cases = [content[:cut] for cut in range(0, len(content), 23)]
-    for place in range(0, len(content), 5):
-        changed = bytearray(content)
-        changed[place] = rng.integers(256)
-        cases.append(bytes(changed))
-    quick = []
-
-    def both(content):
-        path.write_bytes(content)
-        return read_header(str(path), MAX_PIXELS), outcome(decode, path)
-
-    def decode(path):
-        return decode_file(path, resolution=16, channels=3)
-
-    for content in cases:
-        quick.append(both(content))
-    monkeypatch.setattr(plain_jpeg, "parse_header", lambda content: None)
-    assert [both(content) for content in cases] == quick
-    assert len({reason for _, reason in quick if isinstance(reason, str)}) >= 2
-
-
-def test_too_many_pixels_are_refused_of_plain_files_too(tmp_path):
+def test_too_many_pixels_are_refused(tmp_path):
     path = tmp_path / "a.jpg"
     path.write_bytes(jpeg(5, (40, 30)))
     assert read_header(str(path), 1199).problem.startswith("more than 1199 pixels; ")
@@ -164,112 +83,14 @@ def test_too_many_pixels_are_refused_of_plain_files_too(tmp_path):
     assert read_header(str(path), MAX_PIXELS).problem == "a side below 8 pixels"
 
 
-@pytest.mark.parametrize("way", ["alone", "threads", "processes"])
-def test_every_way_of_working_gives_the_same_file(photos, tmp_path, monkeypatch, way):
-    alone = prepare_data(photos, tmp_path / "alone", resolution=16, channels=3)
-    monkeypatch.setattr("reacgan.data.parallel._SLOW_SECONDS", 0 if way == "threads" else 1e9)
-    started = []
-    if way == "processes":
-        monkeypatch.setattr("reacgan.data.processes._FEWEST_FILES", 1)
-        monkeypatch.setattr("reacgan.data.processes.usable_cores", lambda: 3)
-        plain = Worker.__init__
-
-        def wait_until_ready(self):
-            plain(self)
-            started.append(self)
-            while not self.has_room:
-                assert self._process.poll() is None
-
-        monkeypatch.setattr(Worker, "__init__", wait_until_ready)
-    data = prepare_data(photos, tmp_path / "other", resolution=16, channels=3)
-    assert data.digest == alone.digest and len(data) == 324
-    refused = [(tmp_path / f"{name}.refused.txt").read_bytes() for name in ("alone", "other")]
+@pytest.mark.parametrize("slow", [0, 1e9])
+def test_threads_give_the_same_file(photos, tmp_path, monkeypatch, slow):
+    before = prepare_data(photos, tmp_path / "before", resolution=16, channels=3)
+    monkeypatch.setattr("reacgan.data.threads._SLOW_SECONDS", slow)
+    data = prepare_data(photos, tmp_path / "after", resolution=16, channels=3)
+    assert data.digest == before.digest and len(data) == 324
+    refused = [(tmp_path / f"{name}.refused.txt").read_bytes() for name in ("before", "after")]
     assert refused[0] == refused[1] and refused[0].count(b"truncated or damaged") == 6
-    assert len(started) == (2 if way == "processes" else 0)
-    assert all(worker._process.returncode is not None for worker in started)
-
-
-def test_a_process_that_dies_leaves_its_work_to_this_one(photos):
-    task = Decode(str(photos), 8, 8, 3, MAX_PIXELS)
-    layout = list_split(find_layout(photos), "train")
-    items = [(entry.relative, None) for entry in layout.entries] * 4
-    worker = Worker()
-    try:
-        while not worker.has_room:
-            assert worker._process.poll() is None
-        results = ordered_map(task, items, workers=[worker])
-        found = [next(results) for _ in range(200)]
-        worker._process.kill()
-        found += list(results)
-        assert not worker.has_room
-    finally:
-        worker.close()
-    expected = [task(item) for item in items]
-    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
-
-
-class Watched(list):
-    """Remembers how far it was read."""
-
-    furthest = 0
-
-    def __getitem__(self, place):
-        self.furthest = max(self.furthest, place.stop)
-        return super().__getitem__(place)
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs a system that stops processes")
-def test_a_process_that_hangs_is_waited_for_with_bounded_memory(photos):
-    task = ReadHeader(str(photos), MAX_PIXELS)
-    name = next(photos.rglob("*.jpg")).relative_to(photos).as_posix()
-    items = Watched([(name, "")] * 5000)
-    worker, found = Worker(), []
-    while not worker.has_room:
-        assert worker._process.poll() is None
-    os.kill(worker._process.pid, signal.SIGSTOP)
-    results = ordered_map(task, items, workers=[worker])
-    thread = threading.Thread(target=lambda: found.extend(results))
-    try:
-        thread.start()
-        thread.join(0.5)
-        assert thread.is_alive() and items.furthest <= 16 + 12 * 32
-    finally:
-        os.kill(worker._process.pid, signal.SIGCONT)
-        thread.join(60)
-        worker.close()
-    assert found == [task((name, ""))] * 5000
-
-
-def test_two_frames_are_not_plain():
-    content = jpeg(6)
-    start = content.index(b"\xff\xc0")
-    frame = content[start : start + 19]
-    assert plain_jpeg.parse_header(content) == (40, 30, "RGB")
-    assert plain_jpeg.parse_header(content[:start] + frame + content[start:]) is None
-
-
-def test_results_survive_the_pipe(photos):
-    decode, read = Decode(str(photos), 8, 8, 3, MAX_PIXELS), ReadHeader(str(photos), MAX_PIXELS)
-    name = next(photos.rglob("*.jpg")).relative_to(photos).as_posix()
-    results = [decode((name, None)), "a reason", decode((name, (1.0, 2.0, 9.0, 9.0)))]
-    facts, content = decode.pack(results)
-    assert all(map(np.array_equal, decode.unpack(facts, content), results))
-    assert decode.unpack(["a reason"], b"") == ["a reason"]
-    worker = Worker()
-    odd = os.fsdecode(b"caf\xe9.jpg")
-    try:
-        heads = worker.submit(read, [(name, ""), (name, "known"), (odd, "")]).result(60)
-    finally:
-        worker.close()
-    assert heads == [read((name, "")), read((name, "known")), read((odd, ""))]
-    assert heads[1].problem == "known" and heads[2].problem.startswith("not readable")
-
-
-def test_processes_only_where_they_pay():
-    small = [Entry(str(number), 0, size=2000) for number in range(4000)]
-    for entries in (small[:-1], [Entry("a", 0, size=10**6)] * 4000):
-        with workers_for(entries) as workers:
-            assert workers == []
 
 
 def test_equal_words_keep_their_order():
@@ -336,12 +157,17 @@ def test_a_mapped_set_is_copied_whole(tmp_path):
     path.write_bytes(b"")  # what is resident needs no file
 
 
-def test_memory_does_not_grow_with_the_set(photos, tmp_path):
+@pytest.mark.parametrize("slow", [0, 1e9])
+def test_memory_does_not_grow_with_the_set(photos, monkeypatch, slow):
+    monkeypatch.setattr("reacgan.data.threads._SLOW_SECONDS", slow)
     names = [one for one in sorted(photos.rglob("*.jpg")) if one.stat().st_size > 700][:4]
-    task = Decode("", 128, 128, 3, MAX_PIXELS)
-    items = [(str(names[number % 4]), None) for number in range(1200)]
+    items = [str(names[number % 4]) for number in range(1200)]
+
+    def decode(path):
+        return decode_image(path, resolution=128, channels=3, max_pixels=MAX_PIXELS)
+
     tracemalloc.start()
-    for result in ordered_map(task, items):
+    for result in ordered_map(decode, items):
         assert isinstance(result, np.ndarray)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

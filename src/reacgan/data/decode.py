@@ -32,7 +32,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from reacgan.config import Resolution, size_of
 from reacgan.data.dataset import DataError
 from reacgan.data.depth import UNKNOWN_SCALE, Whites, is_deep, reach_of, white_of
-from reacgan.data.plain_jpeg import open_plain
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 MAX_PIXELS = 64 * 10**6
@@ -147,12 +146,6 @@ def decode_file(
     Raises:
         UnreadableImageError: what :func:`open_header` refuses, and damaged or truncated content.
     """
-    plain = open_plain(path) if content is None else None
-    if plain is not None and not size_problem(plain.size, max_pixels):
-        try:
-            return _lay_out(plain, _mode_of(channels), resolution=resolution, box=box)
-        except UnreadableImageError as error:
-            raise UnreadableImageError(path, error.reason) from None
     with open_header(path, content=content, max_pixels=max_pixels) as image:
         try:
             return to_array(image, resolution=resolution, channels=channels, box=box, whites=whites)
@@ -180,26 +173,13 @@ def to_array(
 
     The image is changed where its EXIF orientation turns it.
     """
-    mode = _mode_of(channels)
+    if channels not in _MODES:
+        raise UnreadableImageError("", f"a picture, which has no {channels} channels")
     is_turned = is_white_zero(image)
     ImageOps.exif_transpose(image, in_place=True)
     if is_deep(image.mode):
         image = _to_eight_bits(image, whites, is_turned=is_turned)
-    return _lay_out(image, mode, resolution=resolution, box=box)
-
-
-def _mode_of(channels: int) -> str:
-    """Pillow's mode of so many channels."""
-    if channels not in _MODES:
-        raise UnreadableImageError("", f"a picture, which has no {channels} channels")
-    return _MODES[channels]
-
-
-def _lay_out(
-    image: Image.Image, mode: str, *, resolution: Resolution, box: Box | None
-) -> npt.NDArray[np.uint8]:
-    image = _to_mode(image, mode)
-    image = fit(image, resolution=resolution, box=box)
+    image = fit(_to_mode(image, _MODES[channels]), resolution=resolution, box=box)
     pixels = np.frombuffer(image.tobytes(), np.uint8).reshape(image.height, image.width, -1)
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 

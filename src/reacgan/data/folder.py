@@ -23,7 +23,6 @@ from reacgan.data.layout import decide
 from reacgan.data.listed import scan_listings, with_held_out
 from reacgan.data.names import is_general, is_piece, shown
 from reacgan.data.pack import Decoder, depth_of, describe, log_notes, logger, open_listings
-from reacgan.data.processes import workers_for
 from reacgan.data.scan import MAX_REFUSED, Scan, report_refused
 from reacgan.data.shape import Decision
 from reacgan.data.tiny_imagenet import is_official, list_official
@@ -166,22 +165,20 @@ def prepare_data(
     for split in ("train", "test")[: 1 + labels.has_test]:
         listings = labels.listings(split)
         target = out if split == "train" else held_out_path(out)
-        with workers_for(listings[-1].entries) as workers:
-            scan = scan_listings(listings, max_pixels=max_pixels, workers=workers, white=white)
-            log_notes(scan)
-            if channels is None:
-                channels = scan.channels
-            decoder = Decoder(
-                scan,
-                resolution=resolution,
-                channels=channels,
-                report=target.with_name(f"{target.name}.refused.txt"),
-                max_refused=max_refused,
-                max_pixels=max_pixels,
-                progress=progress,
-                workers=workers,
-            )
-            _pack(decoder, target, source=path.resolve().name)
+        scan = scan_listings(listings, max_pixels=max_pixels, white=white)
+        log_notes(scan)
+        if channels is None:
+            channels = scan.channels
+        decoder = Decoder(
+            scan,
+            resolution=resolution,
+            channels=channels,
+            report=target.with_name(f"{target.name}.refused.txt"),
+            max_refused=max_refused,
+            max_pixels=max_pixels,
+            progress=progress,
+        )
+        _pack(decoder, target, source=path.resolve().name)
     return read_archive(out)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from reacgan.data.dataset import DataError
 from reacgan.data.decode import pixel_limit
 from reacgan.data.depth import white_problem
-from reacgan.data.processes import Worker, workers_for
 from reacgan.data.scan import Scan, scan_listing, with_classes
 from reacgan.data.walk import Listing
 
@@ -17,25 +16,16 @@ def scan_listings(
     listings: list[Listing],
     *,
     max_pixels: int | None = None,
-    workers: Sequence[Worker] | None = None,
     white: float | None = None,
 ) -> Scan:
-    """Scan the last of the listings; one for train that comes before it decides on the classes.
-
-    Processes of its own help where it pays; ``workers`` are taken instead where they are given.
-    """
+    """Scan the last of the listings; one for train that comes before it decides on the classes."""
     most = pixel_limit(max_pixels)
     if white is not None and (problem := white_problem(white)):
         raise DataError(problem)
-    if workers is None:
-        with workers_for(listings[-1].entries) as own:
-            return scan_listings(listings, max_pixels=most, workers=own, white=white)
-    scan = scan_listing(listings[0], max_pixels=most, workers=workers, white=white)
+    scan = scan_listing(listings[0], max_pixels=most, white=white)
     for listing in listings[1:]:
         known = with_classes(listing, scan.class_names)
-        scan = scan_listing(
-            known, max_pixels=most, workers=workers, whites=scan.whites, white=white
-        )
+        scan = scan_listing(known, max_pixels=most, whites=scan.whites, white=white)
     return scan
 
 

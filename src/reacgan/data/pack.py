@@ -7,8 +7,9 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,18 @@ from reacgan.config import Resolution, size_of
 from reacgan.data.archive import new_archive, read_archive
 from reacgan.data.arrays import is_array
 from reacgan.data.dataset import PICTURE_CHANNELS, DataError, ImageData, no_such_channels
-from reacgan.data.decode import RESIZE, pillow_warnings_off, pixel_limit
+from reacgan.data.decode import RESIZE, Box, pillow_warnings_off, pixel_limit
+from reacgan.data.images import decode_image
 from reacgan.data.listed import scan_listings
 from reacgan.data.names import readable_name
-from reacgan.data.parallel import ordered_map
-from reacgan.data.processes import Worker, workers_for
 from reacgan.data.scan import (
     MAX_REFUSED,
     Refused,
     Scan,
     check_share,
 )
+from reacgan.data.threads import ordered_map
 from reacgan.data.walk import Listing
-from reacgan.data.work import Decode
 from reacgan.files import cache_root
 
 Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
@@ -62,7 +62,6 @@ class Decoder:
     max_refused: float = MAX_REFUSED
     max_pixels: int | None = None
     progress: Progress | None = None
-    workers: Sequence[Worker] = ()
     refused: list[Refused] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -72,15 +71,12 @@ class Decoder:
         self._check(total)
         if self.channels not in PICTURE_CHANNELS and not any(map(is_array, self.scan.files)):
             raise DataError(f"{self.scan.root}: {no_such_channels(self.channels)}")
-        height, width = size_of(self.resolution)
-        most = pixel_limit(self.max_pixels)
-        decode = Decode(str(self.scan.root), height, width, self.channels, most, self.scan.whites)
         boxes = self.scan.boxes or (None,) * len(self.scan.files)
         items = list(zip(self.scan.files, boxes, strict=True))
         images: list[npt.NDArray[np.uint8]] = []
         labels: list[int] = []
         with pillow_warnings_off():
-            decoded = ordered_map(decode, items, progress=self.progress, workers=self.workers)
+            decoded = ordered_map(self._decode, items, progress=self.progress)
             for name, label, result in zip(self.scan.files, self.scan.labels, decoded, strict=True):
                 if isinstance(result, str):
                     self.refused.append(Refused(readable_name(name), result))
@@ -95,6 +91,20 @@ class Decoder:
             yield np.stack(images), np.array(labels, dtype=np.int64)
         self._check(total)
         self._check_classes(counts)
+
+    def _decode(self, item: tuple[str, Box | None]) -> npt.NDArray[np.uint8] | str:
+        return decode_image(
+            os.path.join(self.scan.root, item[0]),  # noqa: PTH118 - fast
+            resolution=self.resolution,
+            channels=self.channels,
+            box=item[1],
+            whites=self.scan.whites,
+            max_pixels=self._max_pixels,
+        )
+
+    @cached_property
+    def _max_pixels(self) -> int:
+        return pixel_limit(self.max_pixels)
 
     def _check(self, total: int) -> None:
         check_share(
@@ -133,28 +143,26 @@ def open_listings(
         for note in cached.lost:
             logger.warning("%s: %s", listings[-1].root, note)
         return replace(cached, source=source)
-    with workers_for(listings[-1].entries) as workers:
-        scan = scan_listings(listings, workers=workers, white=white)
-        log_notes(scan)
-        decoder = Decoder(
-            scan,
-            resolution=resolution,
-            channels=channels,
-            report=_writable_folder() / f"{key}.refused.txt",
-            max_refused=max_refused,
-            progress=log_progress(source),
-            workers=workers,
-        )
-        data = write_cached(
-            key,
-            decoder,
-            shape=(channels, *size_of(resolution)),
-            capacity=len(scan.files),
-            class_names=scan.class_names,
-            source=source,
-            depth=depth_of(scan),
-        )
-        data = replace(data, whites=scan.whites, lost=scan.lost)
+    scan = scan_listings(listings, white=white)
+    log_notes(scan)
+    decoder = Decoder(
+        scan,
+        resolution=resolution,
+        channels=channels,
+        report=_writable_folder() / f"{key}.refused.txt",
+        max_refused=max_refused,
+        progress=log_progress(source),
+    )
+    data = write_cached(
+        key,
+        decoder,
+        shape=(channels, *size_of(resolution)),
+        capacity=len(scan.files),
+        class_names=scan.class_names,
+        source=source,
+        depth=depth_of(scan),
+    )
+    data = replace(data, whites=scan.whites, lost=scan.lost)
     if decoder.refused:
         reasons = replace(scan, refused=tuple(decoder.refused)).reasons
         listed = ", ".join(f"{number:,} {reason}" for reason, number in reasons.items())

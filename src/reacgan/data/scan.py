@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -13,13 +14,11 @@ import numpy.typing as npt
 from reacgan.data.dataset import DataError
 from reacgan.data.decode import MAX_PIXELS, Box, pillow_warnings_off
 from reacgan.data.depth import Whites
+from reacgan.data.images import Header, read_header
 from reacgan.data.names import readable_name
-from reacgan.data.parallel import ordered_map
-from reacgan.data.processes import Worker
-from reacgan.data.tree import find_layout
+from reacgan.data.threads import ordered_map
 from reacgan.data.values import measure
-from reacgan.data.walk import Entry, Listing, list_split
-from reacgan.data.work import Header, ReadHeader
+from reacgan.data.walk import Entry, Listing
 from reacgan.files import naming
 
 MAX_REFUSED = 0.05
@@ -77,36 +76,6 @@ class Scan:
         return len(self.refused) / max(1, len(self.refused) + len(self.files))
 
 
-def scan_folder(
-    path: str | Path,
-    *,
-    split: str = "train",
-    max_pixels: int = MAX_PIXELS,
-    progress: Callable[[int, int], None] | None = None,
-) -> Scan:
-    """Scan a folder of class folders: ``PATH/<class>/...`` or ``PATH/<split>/<class>/...``.
-
-    The first folder level is the class, whatever lies deeper belongs to it. Classes and files are
-    sorted by code point, so that labels are the same on every machine. Symbolic links are followed,
-    each real folder once a class. A class of ``train`` without a usable image is dropped with a
-    note; ``test`` has the classes of ``train``.
-
-    Raises:
-        DataError: no such folder, no class folders, or no usable image at all.
-    """
-    layout = find_layout(path)
-    scan = scan_listing(list_split(layout, "train"), max_pixels=max_pixels, progress=progress)
-    if split == "train":
-        return scan
-    held_out = list_split(layout, split)
-    return scan_listing(
-        with_classes(held_out, scan.class_names),
-        max_pixels=max_pixels,
-        progress=progress,
-        whites=scan.whites,
-    )
-
-
 def with_classes(listing: Listing, class_names: tuple[str, ...]) -> Listing:
     """Relabel a listing to the classes of another split; files of other classes are problems."""
     places = {name: label for label, name in enumerate(class_names)}
@@ -124,7 +93,6 @@ def scan_listing(
     *,
     max_pixels: int = MAX_PIXELS,
     progress: Callable[[int, int], None] | None = None,
-    workers: Sequence[Worker] = (),
     whites: Whites | None = None,
     white: float | None = None,
 ) -> Scan:
@@ -133,10 +101,7 @@ def scan_listing(
     Of those the values are counted; what becomes white is ``white``, or ``whites`` of the training
     images, or follows from them.
     """
-    read = ReadHeader(str(listing.root), max_pixels)
-    items = [(entry.relative, entry.problem) for entry in listing.entries]
-    with pillow_warnings_off():
-        heads = list(ordered_map(read, items, progress=progress, workers=workers))
+    heads = _read_headers(listing, max_pixels, progress)
     heads, whites, measured, lost = measure(
         listing, heads, max_pixels=max_pixels, whites=whites, white=white
     )
@@ -171,6 +136,20 @@ def scan_listing(
         whites=whites,
         lost=lost,
     )
+
+
+def _read_headers(
+    listing: Listing, max_pixels: int, progress: Callable[[int, int], None] | None
+) -> list[Header]:
+    root = str(listing.root)
+
+    def read(entry: Entry) -> Header:
+        if entry.problem:
+            return Header(problem=entry.problem)
+        return read_header(os.path.join(root, entry.relative), max_pixels)  # noqa: PTH118 - fast
+
+    with pillow_warnings_off():
+        return list(ordered_map(read, listing.entries, progress=progress))
 
 
 def _refused_among(headers: Iterable[tuple[Entry, Header]]) -> tuple[Refused, ...]:

@@ -26,9 +26,9 @@ from reacgan.data.depth import (
     range_end,
     reach_of,
 )
-from reacgan.data.parallel import ordered_map
+from reacgan.data.images import DEEP_COLOUR, Header
+from reacgan.data.threads import ordered_map
 from reacgan.data.walk import Listing
-from reacgan.data.work import DEEP_COLOUR, Header
 
 _FEW_STEPS = 64
 _MOST = 0.999
