@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reacgan.data import ImageData, balance_of
-from reacgan.data.balance import BalancedOrder
 from reacgan.data.loader import Loader
+from reacgan.data.order import BalancedOrder
 from reacgan.randomness import derive_seed
 
 COUNTS = st.lists(st.integers(0, 12), min_size=1, max_size=9).filter(any)

@@ -2,45 +2,57 @@
 
 from __future__ import annotations
 
-from reacgan.config import DataConfig
-from reacgan.data.balance import Balance, balance_of
-from reacgan.data.catalogue import (
-    Lister,
-    describe_opener,
-    find_set,
-    open_from,
-    own_shape_from,
-    survey_from,
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+from reacgan.config import (
+    DataConfig,
+    check_options,
+    load_plugins,
+    lookup,
+    path_of,
+    with_home,
 )
+from reacgan.data.archive import archive_of, is_archive, read_archive
 from reacgan.data.cifar import open_cifar10, open_cifar100
-from reacgan.data.cub200 import list_cub200, open_cub200
-from reacgan.data.dataset import DataError, ImageData, MissingSplitError, Opener
+from reacgan.data.cub200 import list_cub200
+from reacgan.data.dataset import (
+    DataError,
+    ImageData,
+    MissingSplitError,
+    Opener,
+    OwnShape,
+    check_request,
+)
+from reacgan.data.depth import white_problem
 from reacgan.data.digits import open_digits
-from reacgan.data.faces import list_afhq, list_ffhq, open_afhq, open_ffhq
-from reacgan.data.folder import inspect_data, list_folder, open_archive, open_folder, prepare_data
+from reacgan.data.faces import list_afhq, list_ffhq
+from reacgan.data.folder import inspect_data, list_folder, open_archive, prepare_data
 from reacgan.data.glyphs import open_glyphs
 from reacgan.data.huggingface import open_hub
-from reacgan.data.imagenet import list_imagenet, open_imagenet
-from reacgan.data.outside import refuse_inside
-from reacgan.data.own_shape import OwnShape
-from reacgan.data.scan import Scan, refusal_of, report_refused
-from reacgan.data.table import list_csv, list_jsonl, open_csv, open_jsonl
-from reacgan.data.tiny_imagenet import list_tiny_imagenet, open_tiny_imagenet
+from reacgan.data.imagenet import list_imagenet
+from reacgan.data.order import Balance, balance_of
+from reacgan.data.pack import Lister, open_listings, opener_of, own_shape_of
+from reacgan.data.scan import Scan, refusal_of, report_refused, scan_listings, with_held_out
+from reacgan.data.table import list_csv, list_jsonl
+from reacgan.data.tiny_imagenet import list_tiny_imagenet
 
 DATASETS: dict[str, Opener] = {
     "digits": open_digits,
     "glyphs": open_glyphs,
-    "folder": open_folder,
+    "folder": opener_of(list_folder),
     "archive": open_archive,
-    "csv": open_csv,
-    "jsonl": open_jsonl,
+    "csv": opener_of(list_csv),
+    "jsonl": opener_of(list_jsonl),
     "cifar10": open_cifar10,
     "cifar100": open_cifar100,
-    "tiny_imagenet": open_tiny_imagenet,
-    "imagenet": open_imagenet,
-    "cub200": open_cub200,
-    "afhq": open_afhq,
-    "ffhq": open_ffhq,
+    "tiny_imagenet": opener_of(list_tiny_imagenet, pictures_only=True),
+    "imagenet": opener_of(list_imagenet, pictures_only=True),
+    "cub200": opener_of(list_cub200, pictures_only=True),
+    "afhq": opener_of(list_afhq, pictures_only=True),
+    "ffhq": opener_of(list_ffhq, pictures_only=True),
     "hub": open_hub,
 }
 
@@ -54,7 +66,15 @@ LISTERS: dict[str, Lister] = {
     "afhq": list_afhq,
     "ffhq": list_ffhq,
 }
-"""Of the sets that lie as files on the disk: which files they are, so that none is decoded to count."""
+"""Of the sets that are files on the disk: which files they are, so that none is decoded to count."""
+
+PUBLISHED_SHAPES = {
+    "digits": OwnShape(((8, 8),), 1),
+    "cifar10": OwnShape(((32, 32),), 3),
+    "cifar100": OwnShape(((32, 32),), 3),
+    "glyphs": OwnShape((), 3),
+}
+"""Of the sets that have no files of pictures; glyphs are drawn at any size."""
 
 __all__ = [
     "DATASETS",
@@ -81,6 +101,9 @@ __all__ = [
     "survey_usable",
 ]
 
+_SUPPLIED = ("split", "resolution", "channels")
+_TABLES = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".json": "jsonl"}
+
 
 def open_dataset(config: DataConfig, split: str = "train") -> ImageData:
     """Open the images that a configuration asks for; ``split`` is ``train`` or ``test``.
@@ -91,7 +114,17 @@ def open_dataset(config: DataConfig, split: str = "train") -> ImageData:
         DataError: the images cannot be used as they are; the message says why and what to do.
         ConfigError: an unknown data set or option.
     """
-    return open_from(DATASETS, config, split, LISTERS)
+    opener: Any = lookup("data set", DATASETS, config.name)
+    white, options = _white_of(config)
+    options = check_options(opener, options, where="data.options", given=_SUPPLIED)
+    resolution, channels = config.resolution, config.channels
+    if white is not None:
+        check_request(split=split, resolution=resolution, channels=channels)
+        listings = LISTERS[config.name](config.path, split=split, **options)
+        return open_listings(listings, resolution=resolution, channels=channels, white=white)
+    if config.name == "folder" and archive_of(config, split):
+        opener = open_archive
+    return opener(config.path, split=split, resolution=resolution, channels=channels, **options)
 
 
 def survey_dataset(config: DataConfig, split: str = "train") -> Scan | ImageData:
@@ -101,17 +134,18 @@ def survey_dataset(config: DataConfig, split: str = "train") -> Scan | ImageData
         DataError: as :func:`open_dataset`.
         ConfigError: likewise.
     """
-    return survey_from(DATASETS, LISTERS, config, split)
-
-
-def own_shape(config: DataConfig, split: str = "train") -> OwnShape | None:
-    """Sizes and channels of a set's images as they lie there; None where that is not known.
-
-    Raises:
-        DataError: as :func:`survey_dataset`.
-        ConfigError: likewise.
-    """
-    return own_shape_from(LISTERS, config, split)
+    lookup("data set", DATASETS, config.name)
+    check_request(split=split, resolution=config.resolution, channels=config.channels)
+    white, options = _white_of(config)
+    packed = archive_of(config, split)
+    if packed is not None:
+        return read_archive(packed)
+    lister: Any = LISTERS.get(config.name)
+    if lister is None:
+        return open_dataset(config, split)
+    options = check_options(lister, options, where="data.options", given=("split",))
+    scan = scan_listings(lister(config.path, split=split, **options), white=white)
+    return with_held_out(scan, lambda: lister(config.path, split="test", **options), white=white)
 
 
 def survey_usable(config: DataConfig, split: str = "train") -> Scan | ImageData:
@@ -121,11 +155,55 @@ def survey_usable(config: DataConfig, split: str = "train") -> Scan | ImageData:
         DataError: as there, and where more files cannot be used than are allowed.
         ConfigError: likewise.
     """
-    found = survey_dataset(config, split)
-    problem = "" if isinstance(found, ImageData) else refusal_of(found)
+    survey = survey_dataset(config, split)
+    problem = "" if isinstance(survey, ImageData) else refusal_of(survey)
     if problem:
         raise DataError(problem)
-    return found
+    return survey
+
+
+def own_shape(config: DataConfig, split: str = "train") -> OwnShape | None:
+    """Sizes and channels of a set's images as they are stored; None where that is not known.
+
+    Raises:
+        DataError: as :func:`survey_dataset`.
+        ConfigError: likewise.
+    """
+    packed = archive_of(config, split)
+    if packed is not None:
+        data = read_archive(packed)
+        return OwnShape((data.size,), data.channels)
+    path, lister = config.path, LISTERS.get(config.name)
+    if config.name in ("cifar10", "cifar100") and path is not None and Path(path).is_dir():
+        try:  # class folders instead of the published files
+            listings = list_folder(path, split=split)
+        except DataError:
+            return PUBLISHED_SHAPES[config.name]
+        return own_shape_of(listings)
+    if lister is None:
+        return PUBLISHED_SHAPES.get(config.name)
+    options = check_options(lister, _white_of(config)[1], where="data.options", given=("split",))
+    return own_shape_of(lister(path, split=split, **options))
+
+
+def _white_of(config: DataConfig) -> tuple[Any, dict[str, Any]]:
+    """``data.options.white``, which every set of files has, and the set's own options.
+
+    Raises:
+        DataError: no value that can be white.
+    """
+    options = dict(config.options)
+    if config.name not in LISTERS:
+        return None, options
+    white = options.pop("white", None)
+    if white is not None and (problem := white_problem(white)):
+        raise DataError(f"data.options.{problem}")
+    if white is not None and archive_of(config, "train"):
+        raise DataError(
+            f"{config.path}: a packed file, whose white was fixed when it was made; leave "
+            "data.options.white out, or prepare the images again with --white"
+        )
+    return white, options
 
 
 def find_dataset(text: str) -> DataConfig:
@@ -133,4 +211,51 @@ def find_dataset(text: str) -> DataConfig:
 
     A path that exists is a packed file, a table (.csv, .tsv, .jsonl, dataset.json) or a folder of classes.
     """
-    return find_set(DATASETS, text)
+    text = with_home(text)
+    path = Path(text)
+    if path.is_file():
+        kind = "archive" if is_archive(path) else _TABLES.get(path.suffix.lower(), "folder")
+        return DataConfig(name=kind, path=text)
+    load_plugins()
+    name, separator, rest = text.partition(":")
+    if not path.exists() and name in DATASETS:
+        return DataConfig(name=name, path=rest if separator else None)
+    return DataConfig(name="folder", path=text)
+
+
+def describe_opener(opener: Opener) -> dict[str, str]:
+    """``what`` a set is, the ``path`` that it wants and its ``options``, from the opener itself."""
+    text = inspect.getdoc(opener) or ""
+    wanted = re.search(r"^ +path: (.*?)(?=^ +\w+: |^\S|\Z)", text, re.MULTILINE | re.DOTALL)
+    options = [
+        f"{parameter.name}={parameter.default}"
+        for parameter in inspect.signature(opener).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in _SUPPLIED
+    ]
+    return {
+        "what": _plain(text.partition("\n\n")[0]),
+        "path": _plain(wanted[1]) if wanted else "",
+        "options": ", ".join(options),
+    }
+
+
+def _plain(text: str) -> str:
+    """One line without marks."""
+    return " ".join(re.sub(r":func:`(\w+)`", r"\1", text).replace("``", "").split())
+
+
+def refuse_inside(out: str | Path, images: str | Path | None) -> None:
+    """See that ``out`` is outside of a folder of images; a name that is no folder is passed.
+
+    Raises:
+        DataError: it is inside, where pictures that are written would be read as images of a class.
+    """
+    folder = path_of(images) if images is not None else None
+    if folder is None or not folder.is_dir():
+        return
+    inner, outer = path_of(out).resolve(), folder.resolve()
+    if inner.is_relative_to(outer):
+        raise DataError(
+            f"{out}: lies inside {folder}, where images are read from, so that what is written there "
+            f"would be read as images; choose an --out elsewhere, such as {outer.parent / inner.name}"
+        )

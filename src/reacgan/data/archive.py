@@ -20,6 +20,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from reacgan.config import DataConfig
 from reacgan.data.dataset import DataError, ImageData, chunks, combine_digest
 from reacgan.data.depth import Whites
 from reacgan.files import naming
@@ -273,3 +274,15 @@ def _damaged(path: Path, problem: str) -> DataError:
 def held_out_path(path: Path) -> Path:
     """Where the held-out images of a packed file are: ``cats.safetensors`` → ``cats.test...``."""
     return path.with_name(f"{path.stem}.test{path.suffix}")
+
+
+def archive_of(config: DataConfig, split: str) -> Path | None:
+    """The packed file of a split that a configuration names, or None where it names no packed set."""
+    if (
+        config.name not in ("archive", "folder")
+        or config.path is None
+        or not is_archive(config.path)
+    ):
+        return None
+    file = Path(config.path)
+    return file if split == "train" else held_out_path(file)

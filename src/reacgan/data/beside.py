@@ -15,9 +15,16 @@ from pathlib import Path
 from reacgan.data.cells import Table
 from reacgan.data.dataset import DataError, MissingSplitError
 from reacgan.data.flat import NO_CLASS
-from reacgan.data.lookup import AmbiguousNameError, Files, split_of_path, split_of_table
 from reacgan.data.names import class_name_of, is_piece, shown, split_of
-from reacgan.data.rows import Row, held_out_note, listings_of
+from reacgan.data.rows import (
+    AmbiguousNameError,
+    Files,
+    Row,
+    held_out_note,
+    listings_of,
+    split_of_path,
+    split_of_table,
+)
 from reacgan.data.shape import Decision, Tree, Way
 from reacgan.data.table import read_table
 from reacgan.data.tree import image_names

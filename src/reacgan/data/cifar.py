@@ -19,8 +19,8 @@ from reacgan.config import Resolution, size_of
 from reacgan.data.dataset import DataError, ImageData, check_request
 from reacgan.data.decode import RESIZE, to_array
 from reacgan.data.download import Resource, cached_download
-from reacgan.data.folder import open_folder
-from reacgan.data.pack import cache_key, read_cached, write_cached
+from reacgan.data.folder import list_folder
+from reacgan.data.pack import cache_key, open_listings, read_cached, write_cached
 
 _PIXELS = 3 * 32 * 32
 
@@ -110,7 +110,8 @@ def _open(
         raise DataError(f"{root}: no such file or folder")
     folder = _folder_of_files(root, variant, split) if root.is_dir() else None
     if root.is_dir() and folder is None:
-        return open_folder(str(root), split=split, resolution=resolution, channels=channels)
+        listings = list_folder(str(root), split=split)
+        return open_listings(listings, resolution=resolution, channels=channels)
     wanted = (*variant.files[split], variant.names_file)
     stamped = [root] if folder is None else [folder / name for name in wanted]
     stamps = [(one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in stamped]

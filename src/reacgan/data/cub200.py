@@ -11,11 +11,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from reacgan.config import Resolution
-from reacgan.data.dataset import DataError, ImageData, check_request
+from reacgan.data.dataset import DataError
 from reacgan.data.decode import Box
 from reacgan.data.download import Resource, cached_download, unpacked
-from reacgan.data.pack import open_listings
 from reacgan.data.walk import Listing, describe_file, read_lines
 
 CUB200 = Resource(
@@ -26,29 +24,18 @@ CUB200 = Resource(
 _FILES = ("images.txt", "image_class_labels.txt", "train_test_split.txt", "classes.txt")
 
 
-def open_cub200(
-    path: str | None, *, split: str, resolution: Resolution, channels: int, box: bool = False
-) -> ImageData:
+def list_cub200(path: str | None, *, split: str, box: bool = False) -> list[Listing]:
     """CUB-200-2011: 5,994 training and 5,794 test images of 200 classes, 41 to 60 of each.
 
     Args:
         path: the published CUB_200_2011.tgz, its unpacked folder, or None to download it.
         split: train or test, as train_test_split.txt says.
-        resolution: side, or (height, width).
-        channels: 1, 3 or 4.
         box: take the bird instead of the picture's centre: its bounding box, widened to the
             proportions asked for as far as the picture reaches.
 
     Raises:
         DataError: files missing or not fitting together; or the download failed.
     """
-    check_request(split=split, resolution=resolution, channels=channels, pictures_only=True)
-    listings = list_cub200(path, split=split, box=box)
-    return open_listings(listings, resolution=resolution, channels=channels)
-
-
-def list_cub200(path: str | None, *, split: str, box: bool = False) -> list[Listing]:
-    """What :func:`open_cub200` opens: train, followed by test where it is asked for."""
     place = Path(path) if path is not None else cached_download(CUB200)
     root = unpacked(place, max_bytes=CUB200.max_unpacked_bytes)
     if not (root / _FILES[0]).is_file() and (root / "CUB_200_2011").is_dir():

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -133,6 +133,15 @@ class ImageData:
             whites=self.whites,
             lost=self.lost,
         )
+
+
+class OwnShape(NamedTuple):
+    """What the images of a set are before they are brought to one size and number of channels."""
+
+    sizes: tuple[tuple[int, int], ...]
+    """Each (height, width) that one of them has; empty where they are made at any size."""
+    channels: int
+    """1 where all are grey, 3 for pictures, or the arrays' own."""
 
 
 class Opener(Protocol):

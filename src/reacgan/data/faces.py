@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from reacgan.config import Resolution
-from reacgan.data.dataset import DataError, ImageData, check_request
+from reacgan.data.dataset import DataError
 from reacgan.data.download import unpacked
 from reacgan.data.names import IMAGE_SUFFIXES
-from reacgan.data.pack import open_listings
 from reacgan.data.tree import find_layout
 from reacgan.data.walk import Listing, list_split, walk_folder
 
@@ -19,7 +17,7 @@ _FFHQ_BYTES = 128 * 2**30
 _FFHQ_TRAINING = 60_000
 
 
-def open_afhq(path: str | None, *, split: str, resolution: Resolution, channels: int) -> ImageData:
+def list_afhq(path: str | None, *, split: str) -> list[Listing]:
     """AFHQ (Choi et al., StarGAN v2, CVPR 2020): cats, dogs and wild animals, 512 x 512 pixels.
 
     Version 1 has 14,630 training images and 500 a class in val/, version 2 (re-sampled with less
@@ -28,19 +26,10 @@ def open_afhq(path: str | None, *, split: str, resolution: Resolution, channels:
     Args:
         path: the folder with train/ and val/ or test/, or the published zip of it.
         split: train or test.
-        resolution: side, or (height, width).
-        channels: 1, 3 or 4.
 
     Raises:
         DataError: no path (the message says what to fetch), or another layout.
     """
-    check_request(split=split, resolution=resolution, channels=channels, pictures_only=True)
-    listings = list_afhq(path, split=split)
-    return open_listings(listings, resolution=resolution, channels=channels)
-
-
-def list_afhq(path: str | None, *, split: str) -> list[Listing]:
-    """What :func:`open_afhq` opens: train, followed by test where it is asked for."""
     if path is None:
         raise DataError(
             "data.path is missing: AFHQ (CC BY-NC 4.0) is not downloaded from here. Fetch afhq.zip "
@@ -62,14 +51,7 @@ def list_afhq(path: str | None, *, split: str) -> list[Listing]:
     return listings
 
 
-def open_ffhq(
-    path: str | None,
-    *,
-    split: str,
-    resolution: Resolution,
-    channels: int,
-    train_on_all: bool = False,
-) -> ImageData:
+def list_ffhq(path: str | None, *, split: str, train_on_all: bool = False) -> list[Listing]:
     """FFHQ (Karras et al., StyleGAN, CVPR 2019): 70,000 faces of people, one class called face.
 
     The images numbered 0 to 59,999 are ``train`` and the rest ``test``, as the authors divide them;
@@ -79,20 +61,11 @@ def open_ffhq(
         path: images1024x1024/ or thumbnails128x128/ with its sub-folders 00000/, 01000/, ..., a
             folder of the same files side by side, or a zip or tar of either.
         split: train or test.
-        resolution: side, or (height, width).
-        channels: 1, 3 or 4.
         train_on_all: the held-out images are part of ``train``, too.
 
     Raises:
         DataError: no path (the message says what to fetch), or no numbered images.
     """
-    check_request(split=split, resolution=resolution, channels=channels, pictures_only=True)
-    listings = list_ffhq(path, split=split, train_on_all=train_on_all)
-    return open_listings(listings, resolution=resolution, channels=channels)
-
-
-def list_ffhq(path: str | None, *, split: str, train_on_all: bool = False) -> list[Listing]:
-    """What :func:`open_ffhq` opens: train, followed by test where it is asked for."""
     if path is None:
         raise DataError(
             "data.path is missing: FFHQ (CC BY-NC-SA 4.0) is not downloaded from here. Fetch "

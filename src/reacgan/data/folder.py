@@ -20,39 +20,13 @@ from reacgan.data.dataset import (
     describe_shape,
 )
 from reacgan.data.layout import decide
-from reacgan.data.listed import scan_listings, with_held_out
 from reacgan.data.names import is_general, is_piece, shown
-from reacgan.data.pack import Decoder, depth_of, describe, log_notes, logger, open_listings
-from reacgan.data.scan import MAX_REFUSED, Scan, report_refused
+from reacgan.data.pack import Decoder, depth_of, describe, log_notes, logger
+from reacgan.data.scan import MAX_REFUSED, Scan, report_refused, scan_listings, with_held_out
 from reacgan.data.shape import Decision
 from reacgan.data.tiny_imagenet import is_official, list_official
 from reacgan.data.tree import Layout, explain, layout_of, read_tree
 from reacgan.data.walk import Listing, list_split
-
-
-def open_folder(
-    path: str | None, *, split: str, resolution: Resolution, channels: int
-) -> ImageData:
-    """Images or arrays in class folders, packed once into a cache; or a packed file.
-
-    ``PATH/<class>/...``, or ``PATH/train/<class>/...`` beside test (val, valid, dev, eval), also below
-    folders that lead to them alone (``data/layout.py``); labels may be in a table beside flat images
-    (``data/beside.py``); the official layout of Tiny-ImageNet is recognised. Changed, added or removed
-    files make a new pack. Pictures give 1, 3 or 4 channels; arrays of any other number are .npy files.
-
-    Args:
-        path: the folder, or the packed file.
-        split: train or test.
-        resolution: side, or (height, width).
-        channels: 1, 3, 4, or what the arrays have.
-
-    Raises:
-        DataError: no path, no class folders, no such split, too many unusable files.
-    """
-    check_request(split=split, resolution=resolution, channels=channels)
-    if path is not None and is_archive(path):
-        return open_archive(path, split=split, resolution=resolution, channels=channels)
-    return open_listings(list_folder(path, split=split), resolution=resolution, channels=channels)
 
 
 def open_archive(
@@ -139,7 +113,7 @@ def prepare_data(
     listed in ``OUT.refused.txt``.
 
     Args:
-        path: class folders, as :func:`open_folder` takes them.
+        path: class folders, as :func:`list_folder` takes them.
         out: the file to write; it appears whole or not at all.
         resolution: side in pixels, or (height, width).
         channels: 1, 3 or 4, or what all arrays have; None takes 1 where every header of the
@@ -198,7 +172,20 @@ def _pack(decoder: Decoder, target: Path, *, source: str) -> None:
 
 
 def list_folder(path: str | Path | None, *, split: str) -> list[Listing]:
-    """What :func:`open_folder` opens: train, followed by test where it is asked for."""
+    """Images or arrays in class folders, packed once into a cache; or a packed file.
+
+    ``PATH/<class>/...``, or ``PATH/train/<class>/...`` beside test (val, valid, dev, eval), also below
+    folders that lead to them alone (``data/layout.py``); labels may be in a table beside flat images
+    (``data/beside.py``); the official layout of Tiny-ImageNet is recognised. Changed, added or removed
+    files make a new pack. Pictures give 1, 3 or 4 channels; arrays of any other number are .npy files.
+
+    Args:
+        path: the folder, or the packed file.
+        split: train or test.
+
+    Raises:
+        DataError: no path, no class folders, no such split, too many unusable files.
+    """
     if path is None:
         raise DataError("data.path is missing; give the folder that holds one sub-folder a class")
     found = find_labels(path)

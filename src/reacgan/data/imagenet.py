@@ -14,10 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reacgan.config import Resolution
-from reacgan.data.dataset import DataError, ImageData, check_request
+from reacgan.data.dataset import DataError
 from reacgan.data.names import IMAGE_SUFFIXES, is_hidden, readable_name, unique_names
-from reacgan.data.pack import open_listings
 from reacgan.data.tree import Layout
 from reacgan.data.walk import Entry, Listing, describe_file, folders, list_split, read_lines
 
@@ -28,9 +26,7 @@ _DEVKITS = ("ILSVRC2012_devkit_t12/data", "ILSVRC2012_devkit_t12", "devkit/data"
 _GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 
 
-def open_imagenet(
-    path: str | None, *, split: str, resolution: Resolution, channels: int
-) -> ImageData:
+def list_imagenet(path: str | None, *, split: str) -> list[Listing]:
     """ImageNet: 1,281,167 training and 50,000 test images of 1,000 classes.
 
     ``test`` is the validation part: the test part has no labels. Classes are the sub-folders of
@@ -39,18 +35,10 @@ def open_imagenet(
     Args:
         path: the folder that holds train/, val/ and what says the classes of val/.
         split: train or test.
-        resolution: side, or (height, width).
-        channels: 1, 3 or 4.
 
     Raises:
         DataError: no path (the message says what to fetch), or another layout.
     """
-    check_request(split=split, resolution=resolution, channels=channels, pictures_only=True)
-    return open_listings(list_imagenet(path, split=split), resolution=resolution, channels=channels)
-
-
-def list_imagenet(path: str | None, *, split: str) -> list[Listing]:
-    """What :func:`open_imagenet` opens: train, followed by test where it is asked for."""
     if path is None:
         raise DataError(
             "data.path is missing: ImageNet needs a registration and is not downloaded from here. "

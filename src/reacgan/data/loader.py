@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from reacgan.config import ConfigError, Device, neighbours
-from reacgan.data.balance import BalancedOrder
 from reacgan.data.dataset import ImageData
-from reacgan.data.order import order_of, random_words
+from reacgan.data.order import BalancedOrder, order_of, random_words
 from reacgan.devices import find_device
 from reacgan.randomness import Draws
 
@@ -31,7 +30,7 @@ class Loader:
     is place ``p mod N`` of epoch ``p // N``'s permutation, which depends on (seed, epoch) alone.
     Each image is therefore seen exactly once an epoch, a batch may cross epochs or be larger than
     the set, and the number of processes changes nothing but the slice that each one holds. With
-    ``balanced`` the order is that of :class:`~reacgan.data.balance.BalancedOrder` instead.
+    ``balanced`` the order is that of :class:`~reacgan.data.order.BalancedOrder` instead.
 
     A set that fits is kept on the device as uint8 (``resident``). Otherwise rows are read from the
     memory map, copied from pinned memory, and the next batch is read ahead in one thread. The order

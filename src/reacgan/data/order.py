@@ -1,9 +1,19 @@
-"""Permutations that depend on (seed, stream, number) alone, the same in every numpy."""
+"""Orders of images as pure functions of (seed, stream, number), the same in every numpy.
+
+Every class equally often is one of them; how unequal the classes of a set are says whether it is wanted.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
+
+LARGE_RATIO = 3.0
+"""Largest class over smallest, from which on classes are better shown equally often."""
+
+_BLOCK = 4096
 
 
 def random_words(seed: int, stream: str, number: int, *, count: int) -> npt.NDArray[np.uint64]:
@@ -24,3 +34,113 @@ def order_of(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
     if (placed[1:] == placed[:-1]).any():
         order = np.argsort(words, kind="stable")
     return order.astype(np.int64, copy=False)
+
+
+class BalancedOrder:
+    """Which image stands at each position of a run in which all classes are equally frequent.
+
+    Positions come in rounds of one a class. The order of the classes within a round is a
+    permutation of its own, and in round r class c shows image ``r mod n_c`` of the permutation of
+    its epoch ``r div n_c``, where it has n_c images: within a class no image comes back before all
+    have been shown. Both depend on (seed, round) and (seed, class, epoch) alone. In any stretch of
+    positions the counts of two classes differ by 2 at most, and by 0 in whole rounds. Classes
+    without an image have no turn.
+    """
+
+    def __init__(self, labels: npt.NDArray[np.int64], *, seed: int) -> None:
+        self.seed = seed
+        counts = np.bincount(labels)
+        self.classes = np.flatnonzero(counts)
+        self._counts = counts[self.classes].astype(np.int64)
+        by_class = np.argsort(labels, kind="stable").astype(np.int64, copy=False)
+        self._members = np.split(by_class, np.cumsum(self._counts)[:-1])
+        self._rounds = max(1, _BLOCK // len(self.classes))
+        self._blocks: dict[int, npt.NDArray[np.int64]] = {}
+        self._epochs: list[dict[int, npt.NDArray[np.int64]]] = [{} for _ in self.classes]
+
+    def at(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The images at these positions, int64 ``[n]``; both are numbers from 0 on."""
+        rounds, places = np.divmod(positions, len(self.classes))
+        turns = np.empty(len(positions), dtype=np.int64)
+        blocks = rounds // self._rounds
+        for block in np.unique(blocks):
+            here = np.flatnonzero(blocks == block)
+            turns[here] = self._block(int(block))[rounds[here] % self._rounds, places[here]]
+        epochs, offsets = np.divmod(rounds, self._counts[turns])
+        order = np.lexsort((epochs, turns))
+        changes = np.diff(turns[order]).astype(bool) | np.diff(epochs[order]).astype(bool)
+        images = np.empty(len(positions), dtype=np.int64)
+        for group in np.split(order, np.flatnonzero(changes) + 1):
+            turn, epoch = int(turns[group[0]]), int(epochs[group[0]])
+            images[group] = self._epoch(turn, epoch)[offsets[group]]
+        return images
+
+    def _block(self, block: int) -> npt.NDArray[np.int64]:
+        """Which class has its turn, for several rounds at once: ``[rounds, classes]``."""
+        if block not in self._blocks:
+            self._blocks = {b: kept for b, kept in self._blocks.items() if b == block - 1}
+            size = (self._rounds, len(self.classes))
+            drawn = random_words(self.seed, "data/classes", block, count=size[0] * size[1])
+            order = np.argsort(drawn.reshape(size), axis=1, kind="stable")
+            self._blocks[block] = order.astype(np.int64, copy=False)
+        return self._blocks[block]
+
+    def _epoch(self, turn: int, epoch: int) -> npt.NDArray[np.int64]:
+        """The images of a class in the order of one of its epochs."""
+        members = self._members[turn]
+        if len(members) == 1:
+            return members
+        held = self._epochs[turn]
+        if epoch not in held:
+            for old in [e for e in held if e != epoch - 1]:
+                del held[old]
+            stream = f"data/class/{self.classes[turn]}"
+            words = random_words(self.seed, stream, epoch, count=len(members))
+            held[epoch] = members[order_of(words)]
+        return held[epoch]
+
+
+@dataclass(frozen=True)
+class Balance:
+    """How unequal the classes of a set are.
+
+    Args:
+        class_names: in label order.
+        counts: images of each class.
+    """
+
+    class_names: tuple[str, ...]
+    counts: tuple[int, ...]
+
+    @property
+    def ratio(self) -> float:
+        """The largest class over the smallest that has an image."""
+        return max(self.counts) / min(count for count in self.counts if count)
+
+    @property
+    def effective_classes(self) -> float:
+        """exp(H), H = -sum p ln p over the classes' shares: as many equal classes as are as varied."""
+        shares = np.array([count for count in self.counts if count], dtype=np.float64)
+        shares /= shares.sum()
+        return float(np.exp(-(shares * np.log(shares)).sum()))
+
+    @property
+    def tail(self) -> tuple[tuple[str, int], ...]:
+        """Classes with less than half of the mean number of images, the smallest first."""
+        limit = sum(self.counts) / len(self.counts) / 2
+        small = [
+            (count, name)
+            for name, count in zip(self.class_names, self.counts, strict=True)
+            if count < limit
+        ]
+        return tuple((name, count) for count, name in sorted(small))
+
+    @property
+    def wants_balancing(self) -> bool:
+        """Whether ``data.balanced=true`` is worth trying."""
+        return self.ratio >= LARGE_RATIO
+
+
+def balance_of(class_names: tuple[str, ...], counts: npt.NDArray[np.int64]) -> Balance:
+    """The :class:`Balance` of a scan's or a set's classes."""
+    return Balance(class_names, tuple(int(count) for count in counts))

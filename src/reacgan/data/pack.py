@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,20 +22,28 @@ import PIL
 from reacgan.config import Resolution, size_of
 from reacgan.data.archive import new_archive, read_archive
 from reacgan.data.arrays import is_array
-from reacgan.data.dataset import PICTURE_CHANNELS, DataError, ImageData, no_such_channels
-from reacgan.data.decode import RESIZE, Box, pillow_warnings_off, pixel_limit
+from reacgan.data.dataset import (
+    PICTURE_CHANNELS,
+    DataError,
+    ImageData,
+    Opener,
+    OwnShape,
+    check_request,
+    no_such_channels,
+)
+from reacgan.data.decode import MAX_PIXELS, RESIZE, Box, pillow_warnings_off, pixel_limit
 from reacgan.data.images import decode_image
-from reacgan.data.listed import scan_listings
 from reacgan.data.names import readable_name
 from reacgan.data.scan import (
     MAX_REFUSED,
     Refused,
     Scan,
     check_share,
+    scan_listings,
 )
 from reacgan.data.threads import ordered_map
 from reacgan.data.walk import Listing
-from reacgan.files import cache_root
+from reacgan.files import cache_root, write_text
 
 Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 Progress = Callable[[int, int], None]
@@ -41,6 +51,7 @@ Progress = Callable[[int, int], None]
 logger = logging.getLogger("reacgan.data")
 
 _BATCH = 256
+_SHAPE = ("resolution", "channels")
 
 
 @dataclass
@@ -123,6 +134,53 @@ class Decoder:
                 f"{self.scan.root}: every image of these classes is damaged: {names}; repair the "
                 "images or remove the folders"
             )
+
+
+class Lister(Protocol):
+    """The files of a set without opening them: train, followed by test where that is asked for."""
+
+    def __call__(self, path: str | None, *, split: str) -> list[Listing]:
+        """List them; further keyword-only parameters are what ``data.options`` may hold."""
+        ...
+
+
+def opener_of(lister: Lister, *, pictures_only: bool = False) -> Opener:
+    """The opener of a set that consists of files; its documentation is the lister's."""
+
+    @wraps(lister)
+    def open_files(
+        path: str | None, *, split: str, resolution: Resolution, channels: int, **options: Any
+    ) -> ImageData:
+        check_request(
+            split=split, resolution=resolution, channels=channels, pictures_only=pictures_only
+        )
+        listings = lister(path, split=split, **options)
+        return open_listings(listings, resolution=resolution, channels=channels)
+
+    own = inspect.signature(lister)
+    shape = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in _SHAPE]
+    parameters = [*own.parameters.values(), *shape]
+    open_files.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return open_files
+
+
+def own_shape_of(listings: list[Listing]) -> OwnShape:
+    """Sizes and channels of the last listing's usable files; cached, since every header is read.
+
+    Raises:
+        DataError: no usable image.
+    """
+    cached = cache_folder() / f"{cache_key('own shape', MAX_PIXELS, stamps_of(listings))}.json"
+    try:
+        sizes, channels = json.loads(cached.read_text(encoding="utf-8"))
+        return OwnShape(tuple((int(high), int(wide)) for high, wide in sizes), int(channels))
+    except (OSError, ValueError, TypeError):
+        pass
+    scan = scan_listings(listings)
+    shape = OwnShape(tuple(sorted({(high, wide) for wide, high in scan.sizes})), scan.channels)
+    with suppress(OSError):
+        write_text(cached, json.dumps(shape))
+    return shape
 
 
 def open_listings(

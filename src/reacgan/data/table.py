@@ -21,7 +21,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from reacgan.config import Resolution
 from reacgan.data.cells import Table, label_in, path_in, split_in
 from reacgan.data.columns import (
     LABELS,
@@ -31,58 +30,40 @@ from reacgan.data.columns import (
     choose_columns,
     one_of,
 )
-from reacgan.data.dataset import DataError, ImageData, check_request
+from reacgan.data.dataset import DataError
 from reacgan.data.json_tables import read_json_lines, read_style_gan
-from reacgan.data.lookup import Files, split_of_table
 from reacgan.data.names import IMAGE_SUFFIXES, suffix_of
-from reacgan.data.pack import open_listings
-from reacgan.data.rows import Row, listings_of
+from reacgan.data.rows import Files, Row, listings_of, split_of_table
 from reacgan.data.walk import Listing, read_text
 
 _DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 _LOOKED_AT = 100
 
 
-def open_csv(path: str | None, *, split: str, resolution: Resolution, channels: int) -> ImageData:
+def list_csv(path: str | None, *, split: str) -> list[Listing]:
     """The images that a CSV file names, separated by commas, semicolons, tabs or bars.
 
     Args:
         path: the file; its header names path (or file, filename, file_name, image), label (or class,
             target) and, where images are held out, split.
         split: train or test.
-        resolution: side, or (height, width).
-        channels: 1, 3, 4, or what the arrays have.
 
     Raises:
         DataError: no such file or columns, a line that does not fit, or too many unusable images.
     """
-    check_request(split=split, resolution=resolution, channels=channels)
-    return open_listings(list_csv(path, split=split), resolution=resolution, channels=channels)
+    return _listings(path, split, ".csv")
 
 
-def open_jsonl(path: str | None, *, split: str, resolution: Resolution, channels: int) -> ImageData:
+def list_jsonl(path: str | None, *, split: str) -> list[Listing]:
     """The images that a JSON-lines file names, or StyleGAN's dataset.json.
 
     Args:
         path: the file; each object in it has path, label and perhaps split, named as for csv.
         split: train or test.
-        resolution: side, or (height, width).
-        channels: 1, 3, 4, or what the arrays have.
 
     Raises:
-        DataError: as :func:`open_csv`.
+        DataError: as :func:`list_csv`.
     """
-    check_request(split=split, resolution=resolution, channels=channels)
-    return open_listings(list_jsonl(path, split=split), resolution=resolution, channels=channels)
-
-
-def list_csv(path: str | None, *, split: str) -> list[Listing]:
-    """What :func:`open_csv` opens: train, followed by test where it is asked for."""
-    return _listings(path, split, ".csv")
-
-
-def list_jsonl(path: str | None, *, split: str) -> list[Listing]:
-    """What :func:`open_jsonl` opens: train, followed by test where it is asked for."""
     return _listings(path, split, ".jsonl")
 
 

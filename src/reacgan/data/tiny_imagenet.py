@@ -9,11 +9,9 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from reacgan.config import Resolution
-from reacgan.data.dataset import DataError, ImageData, check_request
+from reacgan.data.dataset import DataError
 from reacgan.data.download import Resource, cached_download, extract, unpacked_folder
 from reacgan.data.names import IMAGE_SUFFIXES, is_hidden, unique_names
-from reacgan.data.pack import open_listings
 from reacgan.data.walk import Entry, Listing, describe_file, read_lines
 
 TINY_IMAGENET = Resource(
@@ -23,9 +21,7 @@ TINY_IMAGENET = Resource(
 )
 
 
-def open_tiny_imagenet(
-    path: str | None, *, split: str, resolution: Resolution, channels: int
-) -> ImageData:
+def list_tiny_imagenet(path: str | None, *, split: str) -> list[Listing]:
     """Tiny-ImageNet: 100,000 training and 10,000 test images of 200 classes, 64 x 64 pixels.
 
     ``test`` is the published validation part: the published test part has no labels. Classes are
@@ -34,19 +30,10 @@ def open_tiny_imagenet(
     Args:
         path: tiny-imagenet-200.zip, its unpacked folder, or None to download it.
         split: train or test.
-        resolution: side, or (height, width).
-        channels: 1, 3 or 4.
 
     Raises:
         DataError: the layout is not the official one, or the download failed.
     """
-    check_request(split=split, resolution=resolution, channels=channels, pictures_only=True)
-    listings = list_tiny_imagenet(path, split=split)
-    return open_listings(listings, resolution=resolution, channels=channels)
-
-
-def list_tiny_imagenet(path: str | None, *, split: str) -> list[Listing]:
-    """What :func:`open_tiny_imagenet` opens: train, followed by test where it is asked for."""
     root = Path(path) if path is not None else cached_download(TINY_IMAGENET)
     if root.is_file():
         if not zipfile.is_zipfile(root):
