@@ -43,7 +43,7 @@ logger = logging.getLogger("reacgan.evaluation")
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """A file of the cache."""
 
     path: Path
@@ -117,7 +117,7 @@ class FeatureCache:
                 self._write(path, key, made, source)
         return made
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[CacheEntry]:
         """What is kept, the last used first; damaged files are left out."""
         entries = [_entry(path) for path in self._files()]
         return sorted(filter(None, entries), key=lambda entry: (-entry.used, entry.path))
@@ -299,12 +299,12 @@ def _read_file(path: Path, key: Mapping[str, Any]) -> dict[str, Tensor]:
     return tensors
 
 
-def _entry(path: Path) -> Entry | None:
+def _entry(path: Path) -> CacheEntry | None:
     """What a file says of itself, its tensors not looked at; None where it is none or damaged."""
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads(file.metadata()["about"])
-        return Entry(
+        return CacheEntry(
             path=path,
             key=dict(about["key"]),
             source=str(about["source"]),

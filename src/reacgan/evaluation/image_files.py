@@ -24,10 +24,9 @@ from reacgan.data.dataset import MAX_CHANNELS, PICTURE_CHANNELS
 from reacgan.data.decode import MIN_SIDE, fit, to_array
 from reacgan.data.flat import NO_CLASS, is_flat, is_image, list_flat
 from reacgan.data.folder import list_folder
-from reacgan.data.listed import scan_listings
 from reacgan.data.names import is_hidden, readable_name
 from reacgan.data.pack import Decoder, open_listings
-from reacgan.data.scan import MAX_REFUSED, Scan
+from reacgan.data.scan import MAX_REFUSED, Scan, scan_listings
 from reacgan.data.walk import Listing
 from reacgan.evaluation.sources import describe_values
 

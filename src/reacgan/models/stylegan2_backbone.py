@@ -21,7 +21,7 @@ from reacgan.models.stylegan2_layers import (
 )
 
 
-class BackboneBlock(nn.Module):
+class StyleGAN2BackboneBlock(nn.Module):
     """Two 3x3 convolutions, the second of which halves; with a 1x1 shortcut where ``resnet``.
 
     The block takes the image through a 1x1 convolution where it is the first, or in each block where
@@ -136,7 +136,7 @@ class StyleGAN2Backbone(Backbone):
         self.out_features = widths[-1]
         self.couples_samples = group > 1
         self.blocks = nn.ModuleList(
-            BackboneBlock(
+            StyleGAN2BackboneBlock(
                 before,
                 after,
                 channels=channels,

@@ -31,7 +31,7 @@ _FACT = "started_from"
 
 
 @dataclass(frozen=True)
-class Source:
+class WeightSource:
     """Weights by network; a model folder holds none of a discriminator."""
 
     path: Path
@@ -128,7 +128,7 @@ def start_from(state: TrainState, path: str | Path) -> Transfer:
     return Transfer(source.path, source.digest, tuple(loaded), tuple(new))
 
 
-def read_source(path: str | Path) -> Source:
+def read_source(path: str | Path) -> WeightSource:
     """Read the weights below a run's, checkpoint's or model's folder.
 
     Raises:
@@ -153,13 +153,13 @@ def read_source(path: str | Path) -> Source:
         weights = model.generator.state_dict()
     except ConfigError as error:
         raise ConfigError("\n".join([f"training.start_from: {error}", *problems])) from None
-    return Source(folder, weights, weights)
+    return WeightSource(folder, weights, weights)
 
 
-def _read_checkpoint(folder: Path) -> Source:
+def _read_checkpoint(folder: Path) -> WeightSource:
     read_manifest(folder)
     parts = [read_part(folder, part) for part in ("generator", "average", "discriminator")]
-    return Source(folder, *parts)
+    return WeightSource(folder, *parts)
 
 
 def _load_what_fits(network: nn.Module, source: Tensors) -> tuple[dict[str, Tensor], list[str]]:
@@ -186,7 +186,7 @@ def _load_what_fits(network: nn.Module, source: Tensors) -> tuple[dict[str, Tens
     return loaded, new
 
 
-def _check_frozen(discriminator: nn.Module, source: Source, new: set[str]) -> None:
+def _check_frozen(discriminator: nn.Module, source: WeightSource, new: set[str]) -> None:
     for name, parameter in discriminator.named_parameters():
         if not parameter.requires_grad and f"discriminator/{name}" in new:
             raise ConfigError(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,6 @@ from reacgan.files import write_text
 from reacgan.hub.selection import BEST, for_protocol, read_selection
 from reacgan.models.trained import TrainedGenerator, TrainedState
 from reacgan.sampling import SamplingSettings
-from reacgan.training.best import Best, is_later, is_periodic, selection_of
 from reacgan.training.context import RunContext
 
 MOST = 10_000
@@ -129,17 +129,17 @@ class PeriodicScores:
     @cached_property
     def chosen_by(self) -> str:
         """What a choice depends on, as one word; two choices compare if it is the same."""
-        told = [
+        facts = [
             self.config.model_dump(exclude={"every"}),
             self.extractor.describe(),
             self.selection_reference.describe(),
         ]
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
     def measure(self, model: TrainedGenerator) -> tuple[Score, ...]:
         """Score a state on the selection images; record it, and keep it if it is the best."""
         reference = self.selection_reference
-        how = {"checkpoint": "each", "during": "training", **self._told()}
+        how = {"checkpoint": "each", "during": "training", **self._selection_facts()}
         scores = self._evaluate(model, reference, how).scores
         self.measured_at = model.images_seen
         chosen = next((score for score in scores if score.metric == self.config.by), None)
@@ -159,10 +159,10 @@ class PeriodicScores:
     def best(self) -> Best | None:
         """The best state so far; None where there is none."""
         try:
-            held = read_selection(self.folder)
-            if held["chosen_by"] != self.chosen_by:
+            selection = read_selection(self.folder)
+            if selection["chosen_by"] != self.chosen_by:
                 return None  # by another score or on other images: states are chosen anew
-            return Best(held["images_seen"], held["value"], held["better"])
+            return Best(selection["images_seen"], selection["value"], selection["better"])
         except (ConfigError, KeyError):
             return None
 
@@ -215,9 +215,9 @@ class PeriodicScores:
         )
 
     def _keep(self, model: TrainedGenerator, chosen: Score) -> None:
-        told = {
+        facts = {
             "checkpoint": "best",
-            **self._told(),
+            **self._selection_facts(),
             "metric": chosen.metric,
             "value": chosen.value,
             "better": chosen.better,
@@ -225,15 +225,15 @@ class PeriodicScores:
             "states": 1,
             "chosen_by": self.chosen_by,
         }
-        beside = {"selection.json": json.dumps(told, indent=2) + "\n"}
+        beside = {"selection.json": json.dumps(facts, indent=2) + "\n"}
         hub.save(model, self.folder / BEST, beside=beside)
 
     def _count_states(self) -> None:
         """How many states the best one was chosen of."""
-        told = {**read_selection(self.folder), "states": len(self._states())}
-        write_text(self.folder / BEST / "selection.json", json.dumps(told, indent=2) + "\n")
+        facts = {**read_selection(self.folder), "states": len(self._states())}
+        write_text(self.folder / BEST / "selection.json", json.dumps(facts, indent=2) + "\n")
 
-    def _told(self) -> dict[str, Any]:
+    def _selection_facts(self) -> dict[str, Any]:
         """For protocols: on what states are chosen, and how that was decided."""
         reference = self.selection_reference.describe()
         same = self.config.selection == "published"
@@ -257,3 +257,37 @@ class PeriodicScores:
             known_training=self.data,
             known_held_out=self.held_out,
         )
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best state so far, as ``best/selection.json`` has it."""
+
+    images_seen: int
+    value: float
+    better: str
+
+    def beaten_by(self, score: Score) -> bool:
+        """Whether a score is strictly better; the earlier of equal ones stays."""
+        sign = 1 if self.better == "higher" else -1
+        return sign * score.value > sign * self.value
+
+
+def is_later(line: str, images_seen: int) -> bool:
+    """Whether a line of scores is a periodic one of a later moment."""
+    try:
+        score = Score.from_line(line)
+    except ConfigError:
+        return False
+    return is_periodic(score) and (score.images_seen or 0) > images_seen
+
+
+def selection_of(score: Score) -> dict[str, Any]:
+    """How the state of a score was chosen."""
+    selection = score.protocol.get("selection")
+    return dict(selection) if isinstance(selection, dict) else {}
+
+
+def is_periodic(score: Score) -> bool:
+    """Whether it was measured while the run went on."""
+    return selection_of(score).get("during") == "training"
