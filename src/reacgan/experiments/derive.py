@@ -85,13 +85,13 @@ class Derived:
 def derive_experiment(
     path: str | Path, *, device: Device = "auto", given: Mapping[str, Any] | None = None
 ) -> Derived:
-    """Look at a folder of labelled images (or a packed file) and choose an experiment for it.
+    """Survey a folder of labelled images (or a packed file) and choose an experiment for it.
 
     Args:
         path: one sub-folder a class, or ``train/`` with those, what ``prepare_data`` wrote, a table
             (.csv, .jsonl), or a registered data set as NAME or NAME:PATH.
-        device: where it will be trained; ``auto`` looks.
-        given: values that are settled, by dotted keys, such as ``{"data.resolution": 16}``: the other
+        device: where it will be trained; ``auto`` takes an accelerator if there is one.
+        given: values that are fixed, by dotted keys, such as ``{"data.resolution": 16}``: the other
             choices follow from them, and they are part of the experiment.
 
     Raises:

@@ -58,7 +58,7 @@ class TrialWork(Protocol):
         ...
 
     def run(self, folder: Path, seed: int, context: Context) -> Outcome:
-        """Do it, or take it up again, in ``folder``; raises what went wrong."""
+        """Run, or resume, in ``folder``; errors are raised."""
         ...
 
     def command(self, folder: Path, seed: int, context: Context) -> str:
@@ -96,7 +96,7 @@ class Claim:
     columns: tuple[str, ...] = ()
     """Where it is claimed; everywhere if empty."""
     source: str = "paper"
-    """Whose claim it is: the paper's, or ours."""
+    """``paper`` or ``ours``."""
 
 
 def closer(text: str, first: str, second: str, source: str = "paper") -> Claim:

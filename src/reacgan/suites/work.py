@@ -229,7 +229,7 @@ class Drawn:
         self._run.trained(run_folder, seed, context)
         drawn = pictures(run_folder, folder, num=self.num, device=context.device)
         lacking = [why for why in drawn["skipped"].values() if "pip install" in why]
-        if lacking:  # a trial without them would count as complete for ever
+        if lacking:  # a trial without them would count as complete
             raise ConfigError(lacking[0])
         values = {
             f"{name}/{key}": float(value)
