@@ -55,6 +55,7 @@ def test_a_figure_a_target_of_the_lowest_seed(tmp_path):
     assert [name.split(":")[0] for name in figures] == ["line", "ring8"]
     assert all(name.endswith("seed 2") for name in figures)
     assert all(png.startswith(b"\x89PNG") for png in figures.values())
+    assert figures == MIXTURES.drawn([run for run in runs if run[1] == 2])
 
 
 def test_methods_are_compared_at_equal_weight():
