@@ -10,7 +10,7 @@ import numpy as np
 from reacgan.config import Experiment, component, size_of
 from reacgan.data import ImageData
 from reacgan.models import BACKBONES, GENERATORS
-from reacgan.suites.scales import SMALL, shrink
+from reacgan.suites.scales import shrink, small_head
 
 # Networks of 16 pixels have a place for attention, those of 8 have none.
 _small = partial(shrink, attention_after=(1,))
@@ -19,14 +19,11 @@ _small = partial(shrink, attention_after=(1,))
 def toy(experiment: Experiment, resolution: Any = 16, **changes: Any) -> Experiment:
     """The same members and terms, tiny networks, batch 8 (in as many parts as it says)."""
     model = experiment.model
-    head = model.head.options
-    if "embedding_dim" in head or model.head.name in ("d2dce", "contrastive"):
-        head = {**head, "embedding_dim": SMALL["embedding_dim"]}
     small = {
         "data.resolution": resolution,
         "model.generator": _small(GENERATORS, model.generator.name, model.generator.options),
         "model.backbone": _small(BACKBONES, model.backbone.name, model.backbone.options),
-        "model.head": {"name": model.head.name, **head},
+        "model.head": small_head(model.head.model_dump()),
         "training.batch": 8,
         "training.d_steps": 1,
         "training.images": 16,

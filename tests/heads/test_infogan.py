@@ -12,7 +12,7 @@ from small_heads import CODES, VARIANTS, WIDTH, build, features_and_labels, late
 from torch import Tensor
 
 from reacgan.config import CodesConfig, Component, ConfigError
-from reacgan.heads import build_head, coded_entries, read_codes
+from reacgan.heads import HeadOutput, build_head, coded_entries, read_codes
 from reacgan.heads.infogan import InfoGANHead, continuous_loss
 
 INFOGANS = [options for name, options in VARIANTS if name == "infogan"]
@@ -87,6 +87,25 @@ def test_the_inner_losses_are_kept(options: dict[str, Any]) -> None:
     assert all(torch.count_nonzero(p.grad) > 0 for p in head.q.parameters())
 
 
+@pytest.mark.parametrize("over", ["twin", "discriminative", "infogan"])
+def test_over_a_head_over_another(over: str) -> None:
+    """The losses of the inner head are those it has alone: its own twin is not lost under Q's."""
+    head: Any = build("infogan", over={"name": over, "over": "auxiliary"}).double()
+    features, labels = features_and_labels(dtype=torch.float64)
+    z = latents(10).double()
+    outer, inner = replace(head(features, labels), latents=z), head.inner(features, labels)
+    real, fake = outer.with_tensors(outer.tensors()).split([6, 4])  # all tensors, twice
+    own_real, own_fake = replace(inner, latents=z).split([6, 4])
+    of_codes = head.g_loss(fake) - head.inner.g_loss(own_fake)
+    assert of_codes > 0
+    assert torch.allclose(head.d_loss(real, fake) - of_codes, head.inner.d_loss(own_real, own_fake))
+    assert torch.equal(head.class_logits(outer), head.inner.class_logits(inner))
+    joined = HeadOutput.join([real, fake]).tensors()
+    assert {name: value.shape for name, value in joined.items()} == {
+        name: value.shape for name, value in outer.tensors().items()
+    }
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradcheck(kind: str) -> None:
     head = head_for(KINDS[kind])
@@ -142,8 +161,8 @@ def test_codes_and_heads_go_together() -> None:
             build_head(Component(name="infogan"), **shape, codes=codes)
     with pytest.raises(ConfigError, match="d2dce looks for no codes .*infogan.* model.codes=null"):
         build_head(Component(name="d2dce"), **shape, codes=CODES)
-    with pytest.raises(ConfigError, match="margin is 0.9, but model.head.over is unconditional"):
-        build_head(Component(name="infogan", margin=0.9), **shape, codes=CODES)
+    with pytest.raises(ConfigError, match="model.head.over.margin: unknown option"):
+        build_head(Component(name="infogan", over={"margin": 0.9}), **shape, codes=CODES)
 
 
 @pytest.mark.parametrize("missing", ["latents", "twin"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,7 @@ from small_heads import CLASSES, OVER, VARIANTS, build, features_and_labels, rea
 from torch import Tensor
 
 from reacgan.assembly import complete
-from reacgan.config import Component, ConfigError, parse_experiment
+from reacgan.config import Component, ConfigError, Experiment, component, parse_experiment
 from reacgan.heads import HeadOutput, head_options
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -22,6 +23,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "d2dce": {"embedding_dim": 6, "temperature": 0.6, "margin": 0.9, "form": "released"},
 }
 EACH = pytest.mark.parametrize("over", OVER)
+
+
+def with_options(over: str, *left_out: str) -> dict[str, Any]:
+    """The inner head with options other than its own, but for those left out."""
+    options = {key: value for key, value in OPTIONS[over].items() if key not in left_out}
+    return {"name": over, **options}
 
 
 def slow_cross_entropy(logits: Tensor, labels: Tensor) -> float:
@@ -45,7 +52,7 @@ def slow_loss(over: str, output: HeadOutput, labels: Tensor) -> float:
 
 @EACH
 def test_the_twin_is_trained_on_fakes_and_g_works_against_it(over: str) -> None:
-    head = build("twin", over=over, twin_weight=0.3, **OPTIONS[over]).double()
+    head = build("twin", over=with_options(over), twin_weight=0.3).double()
     real, fake = real_and_fake(head)
     assert fake.twin is not None
     main = slow_loss(over, real, real.labels), slow_loss(over, fake, fake.labels)
@@ -78,14 +85,14 @@ def test_the_twin_has_layers_of_its_own_and_no_score(over: str) -> None:
 
 @EACH
 def test_classes_are_doubled(over: str) -> None:
-    head = build("discriminative", over=over, **OPTIONS[over]).double()
+    head = build("discriminative", over=with_options(over)).double()
     real, fake = real_and_fake(head)
     of = {
         key: slow_loss(over, output, 2 * output.labels + key[1])
         for key, output in {(r, k): (fake, real)[r] for r in (0, 1) for k in (0, 1)}.items()
     }
     apart = of[1, 0] + of[0, 1]
-    each = build("discriminative", over=over, together=False, **OPTIONS[over]).double()
+    each = build("discriminative", over=with_options(over), together=False).double()
     each.load_state_dict(head.state_dict())
     assert each.d_loss(real, fake).item() == pytest.approx(apart, rel=1e-9)
     # Together a fake y is among the negatives of a real y.
@@ -111,8 +118,7 @@ def test_over_a_classifier_g_raises_real_logits_over_fake_ones() -> None:
 @EACH
 def test_gradcheck(name: str, over: str) -> None:
     # The released form has a constant shift, which finite differences do not hold.
-    options = {key: value for key, value in OPTIONS[over].items() if key != "form"}
-    head = build(name, over=over, **options).double()
+    head = build(name, over=with_options(over, "form")).double()
     features, labels = features_and_labels(8, dtype=torch.float64)
 
     def losses(features: Tensor) -> tuple[Tensor, Tensor]:
@@ -134,41 +140,106 @@ def test_the_score_is_the_inner_heads(name: str, options: dict[str, Any]) -> Non
     ]
 
 
+AUXILIARY = {
+    "name": "auxiliary",
+    "temperature": 0.5,
+    "normalize_features": False,
+    "normalize_weights": False,
+}
+
+
 def test_options_of_the_inner_head_are_written_out() -> None:
-    held = head_options(Component(name="twin", over="auxiliary", temperature=0.5))
-    assert held == {
-        "over": "auxiliary",
-        "twin_weight": 1.0,
-        "temperature": 0.5,
-        "normalize_features": False,
-        "normalize_weights": False,
-        "embedding_dim": None,
-        "margin": None,
-        "form": None,
-    }
-    held = head_options(Component(name="discriminative"))
-    assert (held["over"], held["embedding_dim"], held["margin"]) == ("d2dce", 512, 0.98)
-    experiment = parse_experiment({"name": "x", "model": {"head": {"name": "twin"}}})
-    full = complete(experiment)
-    assert full.model.head.options["temperature"] == 0.5
+    options = head_options(component("twin", over={"name": "auxiliary", "temperature": 0.5}))
+    assert options == {"over": AUXILIARY, "twin_weight": 1.0}
+    options = head_options(component("discriminative"))["over"]
+    assert (options["name"], options["embedding_dim"], options["margin"]) == ("d2dce", 512, 0.98)
+    full = complete(parse_experiment({"name": "x", "model": {"head": {"name": "twin"}}}))
+    assert full.model.head.options["over"]["temperature"] == 0.5
     assert complete(full) == full
-    assert complete(full.replace(**{"model.head.temperature": 2})).model.head.options == {
-        **full.model.head.options,
+    changed = complete(full.replace(**{"model.head.over.temperature": 2}))
+    assert changed.model.head.options["over"] == {
+        **full.model.head.options["over"],
         "temperature": 2.0,
     }
 
 
 @pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        # Options beside `over`, as they were written up to 0.1.
+        ({"model.head": {"name": "twin", "over": "auxiliary", "temperature": 0.5}}, AUXILIARY),
+        (
+            {
+                "model.head": {
+                    "name": "twin",
+                    "over": "auxiliary",
+                    "temperature": 0.5,
+                    "margin": None,
+                }
+            },
+            AUXILIARY,
+        ),
+        (
+            {
+                "model.head.name": "twin",
+                "model.head.over": "auxiliary",
+                "model.head.temperature": 0.5,
+            },
+            AUXILIARY,
+        ),
+        ({"model.head": component("twin", over="auxiliary", temperature=0.5)}, AUXILIARY),
+        # Options within `over`, of the head that it names or of the one that it is by default.
+        (
+            {
+                "model.head.over.temperature": 0.5,
+                "model.head.over.name": "auxiliary",
+                "model.head.name": "twin",
+            },
+            AUXILIARY,
+        ),
+        (
+            {
+                "model.head.name": "twin",
+                "model.head.over": "auxiliary",
+                "model.head.over.temperature": 0.5,
+            },
+            AUXILIARY,
+        ),
+        (
+            {"model.head.name": "twin", "model.head.over.margin": 0.9},
+            head_options(component("twin", over={"margin": 0.9}))["over"],
+        ),
+    ],
+)
+def test_ways_to_say_what_a_head_stands_over(
+    changes: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    experiment = complete(Experiment(name="x").replace(**changes))
+    assert experiment.model.head.options == {"over": expected, "twin_weight": 1.0}
+    assert parse_experiment(json.loads(experiment.to_json())) == experiment
+
+
+def test_another_inner_head_drops_the_options_of_the_one_before() -> None:
+    start = Experiment(name="x").replace(
+        **{"model.head": {"name": "twin", "over": {"name": "d2dce", "margin": 0.9}}}
+    )
+    for key in ("model.head.over", "model.head.over.name"):
+        assert start.replace(**{key: "auxiliary"}).model.head.options["over"] == {
+            "name": "auxiliary"
+        }
+    assert start.replace(**{"model.head.over.name": "d2dce"}) == start
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
-        (
-            {"over": "auxiliary", "margin": 0.9},
-            "model.head.margin is 0.9, but model.head.over is auxiliary",
-        ),
-        ({"over": "contrastive", "form": "paper"}, "no such option .it has: embedding_dim, temp"),
-        ({"over": "d2dce", "normalize_features": True}, "model.head.normalize_features"),
-        ({"over": "projection"}, "model.head.over"),
-        ({"margin": 1.5}, "model.head.margin"),
+        ({"over": {"name": "auxiliary", "margin": 0.9}}, "model.head.over.margin: unknown option"),
+        ({"over": {"name": "contrastive", "tempreature": 1}}, "did you mean 'temperature'"),
+        ({"over": "projection"}, "model.head.over is projection, which has no conditioning loss"),
+        ({"over": "twin"}, "take one of: auxiliary, contrastive, d2dce, multihinge"),
+        ({"over": "nothing"}, "unknown head 'nothing'"),
+        ({"over": 3}, "model.head.over"),
+        ({"over": {"margin": 1.5}}, "model.head.over.margin"),
         ({"twin_weight": 0}, "model.head.twin_weight"),
         ({"twin_wieght": 1}, "did you mean 'twin_weight'"),
     ],

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 from reacgan.augment import AUGMENTS
-from reacgan.heads import HEADS
+from reacgan.config import component
+from reacgan.heads import HEADS, head_names
 from reacgan.losses import ADVERSARIAL, CONSISTENCY, PENALTIES
 from reacgan.models import BACKBONES, GENERATORS
 from reacgan.suites.scales import shrink
 from reacgan.training.state import Adaptive
 
+OVER = {
+    "twin": ("auxiliary", "contrastive", "d2dce", "multihinge"),
+    "discriminative": ("auxiliary", "contrastive", "d2dce", "multihinge"),
+    "infogan": ("unconditional", "projection", "auxiliary", "contrastive", "d2dce"),
+}
 CODES = {"model.codes": {"discrete": (3,), "continuous": 2}}
 
 
@@ -22,12 +28,11 @@ def _takes(member: Any, option: str) -> bool:
 
 def head_changes(name: str, over: str | None = None) -> dict[str, Any]:
     """The head of this name, small, with what it cannot do without, perhaps over another one."""
-    changes: dict[str, Any] = {"model.head.name": name}
-    inner = over or getattr(HEADS[name].__init__, "__kwdefaults__", {}).get("over", name)
-    if over is not None:
-        changes["model.head.over"] = over
-    if _takes(HEADS[inner], "embedding_dim"):
-        changes["model.head.embedding_dim"] = 12
+    *_, inner = head_names(component(name, **({"over": over} if over else {})))
+    options = {"embedding_dim": 12} if _takes(HEADS[inner], "embedding_dim") else {}
+    if inner != name:
+        options = {"over": {"name": inner, **options}}
+    changes: dict[str, Any] = {"model.head": {"name": name, **options}}
     if name == "multihinge":
         changes["loss.adversarial"] = "none"
     return {**changes, **(CODES if HEADS[name].needs_codes else {})}
@@ -35,13 +40,10 @@ def head_changes(name: str, over: str | None = None) -> dict[str, Any]:
 
 def every_head() -> dict[str, dict[str, Any]]:
     """Every head by name, and every head that stands over others over each of them."""
-    found = {}
-    for name, member in HEADS.items():
-        found[name] = head_changes(name)
-        kinds = get_type_hints(member.__init__).get("over")
-        for over in get_args(kinds):
-            found[f"{name}-over-{over}"] = head_changes(name, over)
-    return found
+    heads = {name: head_changes(name) for name in HEADS}
+    for name, inner_heads in OVER.items():
+        heads |= {f"{name}-over-{over}": head_changes(name, over) for over in inner_heads}
+    return heads
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from reacgan.config import CodesConfig, Component, load_experiment
+from reacgan.config import CodesConfig, ModelConfig, load_experiment
 from reacgan.heads import build_head, head_options
 from reacgan.training import train
 
@@ -71,7 +71,7 @@ def test_a_released_model_makes_its_images(name, same_kernels):
 @pytest.mark.parametrize("row", json.loads((RELEASED / "heads.json").read_text()))
 def test_options_of_released_heads_over_others(row):
     """Written beside the outer head's own, as the release had them; and names in states."""
-    released = Component.model_validate(row["head"])
+    released = ModelConfig.model_validate({"head": row["head"]}).head
     codes = CodesConfig(**make.CODES) if released.name == "infogan" else None
     head = build_head(released, in_features=6, num_classes=3, codes=codes)
     assert {key: list(value.shape) for key, value in head.state_dict().items()} == row["state"]

@@ -20,6 +20,9 @@ from reacgan.config.entry_points import load_plugins
 
 Member = TypeVar("Member")
 
+DEFAULT_MEMBERS = {"generator": "biggan", "backbone": "biggan", "head": "d2dce"}
+"""What an experiment is made of where it does not say."""
+
 
 class ConfigError(ValueError):
     """A configuration that cannot be used: names the value, what is allowed and what to do."""

@@ -155,6 +155,9 @@ def with_overrides(experiment: Experiment, changes: Mapping[str, Any]) -> Experi
         for depth, part in enumerate(parents):
             if depth == 1 and parents[0] in _COMPONENTS:  # naming a member adds it
                 section.setdefault(part, {})
+            elif part == "over" and parents[:2] == ["model", "head"]:  # a name, or the default one
+                over = section.get("over") or {}
+                section[part] = {"name": over} if isinstance(over, str) else over
             elif isinstance(section, dict) and section.get(part, 0) is None:  # and so do values
                 section[part] = {}
             if not isinstance(section.get(part), dict):
@@ -168,7 +171,7 @@ def with_overrides(experiment: Experiment, changes: Mapping[str, Any]) -> Experi
                 )
             section = section[part]
         if leaf == "name" and parents and section.get("name") != value:
-            if parents[-1] in {"generator", "backbone", "head", "augment"}:
+            if parents[-1] in {"generator", "backbone", "head", "augment", "over"}:
                 section.clear()
             if parents == ["data"]:
                 section["options"] = {}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from reacgan.config.home import PathText
-from reacgan.config.registry import Checked
+from reacgan.config.registry import DEFAULT_MEMBERS, Checked
 from reacgan.config.resolution import Resolution, grid_of
 
 if TYPE_CHECKING:
@@ -47,9 +47,7 @@ class Component(Schema):
         if isinstance(values, str):  # a name alone: the member with the options it has by itself
             return {"name": values}
         # As in Python, so that an experiment equals what is read back from its JSON.
-        if not isinstance(values, dict):
-            return values
-        return {key: _lists_to_tuples(held) for key, held in values.items()}
+        return _lists_to_tuples(values)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -58,6 +56,9 @@ class Component(Schema):
 
 
 def _lists_to_tuples(value: Any) -> Any:
+    """Lists as tuples, also in the options of a member within (``over``)."""
+    if isinstance(value, dict):
+        return {key: _lists_to_tuples(part) for key, part in value.items()}
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -74,19 +75,14 @@ def named_options(values: Any) -> Any:
             f"is {values!r}; needed: names, such as [cr, bcr], or a mapping of names to their options, "
             "such as {r1: {weight: 10}}; {} for none"
         )
-    return {
-        name: {key: _lists_to_tuples(held) for key, held in options.items()}
-        if isinstance(options, dict)
-        else ({} if options is None else options)
-        for name, options in values.items()
-    }
+    return {name: _plain_options(options) for name, options in values.items()}
 
 
 def _plain_options(values: Any) -> Any:
     """No options where nothing was said; lists as tuples, so that they equal what is read back."""
-    if not isinstance(values, dict):
-        return {} if values is None else values
-    return {key: _lists_to_tuples(held) for key, held in values.items()}
+    if values is None:
+        return {}
+    return _lists_to_tuples(values) if isinstance(values, dict) else values
 
 
 Components = Annotated[dict[str, dict[str, Any]], BeforeValidator(named_options)]
@@ -143,14 +139,41 @@ class CodesConfig(Schema):
     """How many continuous codes, uniform on [-1, 1]."""
 
 
+_FLAT_HEADS = ("twin", "discriminative", "infogan")
+_FLAT_OPTIONS = (
+    "embedding_dim",
+    "temperature",
+    "margin",
+    "form",
+    "normalize_features",
+    "normalize_weights",
+)
+
+
 class ModelConfig(Schema):
     """Generator, discriminator backbone and head."""
 
-    generator: Component = Component(name="biggan")
-    backbone: Component = Component(name="biggan")
-    head: Component = Component(name="d2dce")
+    generator: Component = Component(name=DEFAULT_MEMBERS["generator"])
+    backbone: Component = Component(name=DEFAULT_MEMBERS["backbone"])
+    head: Component = Component(name=DEFAULT_MEMBERS["head"])
     codes: CodesConfig | None = None
     """Codes in z for the head ``infogan``; None for every other head."""
+
+    @field_validator("head", mode="before")
+    @classmethod
+    def _options_of_the_inner_head(cls, values: Any) -> Any:
+        """Options beside ``over`` that are the inner head's, as up to 0.1, move into ``over``."""
+        if isinstance(values, Component):
+            values = values.model_dump()
+        if not isinstance(values, dict) or values.get("name") not in _FLAT_HEADS:
+            return values
+        over = values.get("over", {})
+        if not isinstance(over, str | dict):
+            return values
+        flat = {key: values[key] for key in _FLAT_OPTIONS if values.get(key) is not None}
+        inner = {**({"name": over} if isinstance(over, str) else over), **flat}
+        own = {key: value for key, value in values.items() if key not in ("over", *_FLAT_OPTIONS)}
+        return {**own, "over": inner} if inner else own
 
 
 class TransitionConfig(Schema):

@@ -99,8 +99,9 @@ _DCGAN = (
 
 def _paper_d2dce(experiment: Experiment) -> bool:
     head = experiment.model.head
-    d2dce = "d2dce" in (head.name, head.options.get("over"))
-    return d2dce and head.options.get("form", "paper") == "paper"
+    over = head.options.get("over")
+    options = over if isinstance(over, dict) else {"name": head.name, **head.options}
+    return options.get("name") == "d2dce" and options.get("form", "paper") == "paper"
 
 
 def _paper_lecam(experiment: Experiment) -> bool:

@@ -112,9 +112,11 @@ def d2dce(dim: int, weight: float, margin: float, temperature: float) -> Changes
 
 
 def over(head: str, conditioning: Changes) -> Changes:
-    """A head over another: ``twin`` (TAC) or ``discriminative`` (ADC) with the other's options."""
-    inner = conditioning["model.head.name"]
-    return {**conditioning, "model.head.name": head, "model.head.over": inner}
+    """A head over another with its options: ``twin`` (TAC) or ``discriminative`` (ADC)."""
+    prefix = "model.head."
+    inner = {k.removeprefix(prefix): v for k, v in conditioning.items() if k.startswith(prefix)}
+    rest = {key: value for key, value in conditioning.items() if not key.startswith(prefix)}
+    return {**rest, "model.head": {"name": head, "over": inner}}
 
 
 # -- what is added

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
-from reacgan.config import CodesConfig, Component, ConfigError, check_options, lookup
+from pydantic import ValidationError
+
+from reacgan.config import CodesConfig, Component, ConfigError, check_options, explain, lookup
 from reacgan.heads.auxiliary import AuxiliaryHead
 from reacgan.heads.base import PLAIN_LAYERS, Head, HeadOutput, Layers
 from reacgan.heads.contrastive import ContrastiveHead
@@ -14,6 +17,7 @@ from reacgan.heads.infogan import InfoGANHead, coded_entries, read_codes
 from reacgan.heads.mapped_projection import MappedProjectionHead
 from reacgan.heads.multihinge import MultiHingeHead
 from reacgan.heads.multilogit import MultiLogitHead
+from reacgan.heads.over import OverHead
 from reacgan.heads.projection import ProjectionHead
 from reacgan.heads.twin import TwinHead
 from reacgan.heads.unconditional import UnconditionalHead
@@ -24,9 +28,11 @@ __all__ = [
     "Head",
     "HeadOutput",
     "Layers",
+    "OverHead",
     "build_head",
     "check_codes",
     "coded_entries",
+    "head_names",
     "head_options",
     "read_codes",
 ]
@@ -44,19 +50,53 @@ HEADS: dict[str, type[Head]] = {
     "discriminative": DiscriminativeHead,
     "infogan": InfoGANHead,
 }
+_GIVEN = ("in_features", "num_classes", "layers", "codes", "build")
 
 
-def head_options(component: Component) -> dict[str, Any]:
-    """Check a head's options and fill in its defaults.
+def head_names(component: Component) -> list[str]:
+    """The name of a head, and those of the heads that it stands over."""
+    over = _over(component, where="model.head")
+    return [component.name, *([] if over is None else head_names(over))]
+
+
+def head_options(component: Component, *, where: str = "model.head") -> dict[str, Any]:
+    """Check a head's options and fill in its defaults, those of the head that it stands over too.
+
+    Args:
+        component: its name in :data:`HEADS` and its options.
+        where: the dotted path in the configuration, for messages.
 
     Raises:
-        ConfigError: an unknown name or option, a value outside its range, or options that do not go
-            together.
+        ConfigError: an unknown name or option, a value outside its range, or a head that this one
+            cannot stand over.
     """
+    member, options = lookup("head", HEADS, component.name), component.options
+    over = _over(component, where=where)
+    if over is not None:
+        options["over"] = {"name": over.name, **head_options(over, where=f"{where}.over")}
+    return check_options(member, options, where=where, given=_GIVEN)
+
+
+def _over(component: Component, *, where: str) -> Component | None:
+    """The head that a head stands over; None for one that stands over none."""
     member = lookup("head", HEADS, component.name)
-    given = ("in_features", "num_classes", "layers", "codes")
-    options = check_options(member, component.options, where="model.head", given=given)
-    return member.resolve(options)
+    if not issubclass(member, OverHead):
+        return None
+    default = inspect.signature(member.__init__).parameters["over"].default
+    values = component.options.get("over", default)
+    if isinstance(values, dict):  # perhaps options alone
+        values = {"name": default.name, **values}
+    try:
+        over = Component.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(explain(error, prefix=f"{where}.over")) from None
+    if not member.can_stand_over(lookup("head", HEADS, over.name)):
+        possible = [name for name, head in HEADS.items() if member.can_stand_over(head)]
+        raise ConfigError(
+            f"{where}.over is {over.name}, which has no conditioning loss of given samples; take one "
+            f"of: {', '.join(possible)}"
+        )
+    return over
 
 
 def check_codes(component: Component, codes: CodesConfig | None) -> None:
@@ -65,7 +105,7 @@ def check_codes(component: Component, codes: CodesConfig | None) -> None:
     Raises:
         ConfigError: codes that nothing looks for, or a head that looks for codes without any.
     """
-    needed = lookup("head", HEADS, component.name).needs_codes
+    needed = any(lookup("head", HEADS, name).needs_codes for name in head_names(component))
     if needed and (codes is None or coded_entries(codes) == 0):
         raise ConfigError(
             f"model.codes: the head {component.name} needs codes to find in z; set "
@@ -101,12 +141,17 @@ def build_head(
             or that nothing looks for.
     """
     check_codes(component, codes)
-    member: Any = lookup("head", HEADS, component.name)
-    built: Head = member(
-        in_features=in_features,
-        num_classes=num_classes,
-        layers=layers,
-        **({} if codes is None else {"codes": codes}),
-        **head_options(component),
-    )
-    return built
+    options = head_options(component)
+
+    def build(component: Component, **sizes: Any) -> Head:
+        member: Any = lookup("head", HEADS, component.name)
+        options = component.options
+        if member.needs_codes:
+            options["codes"] = codes
+        if issubclass(member, OverHead):
+            options |= {"over": Component.model_validate(options["over"]), "build": build}
+        built: Head = member(**sizes, **options)
+        return built
+
+    full = Component.model_validate({"name": component.name, **options})
+    return build(full, in_features=in_features, num_classes=num_classes, layers=layers)

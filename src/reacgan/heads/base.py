@@ -29,7 +29,10 @@ ZERO_LENGTH = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class HeadOutput:
-    """What a head says about N samples."""
+    """What a head says about N samples.
+
+    A head that says more returns a frozen dataclass that extends this one, with tensors ``[N, ...]``.
+    """
 
     score: Tensor
     """``[N]``: large for real, small for fake."""
@@ -62,47 +65,46 @@ class HeadOutput:
         Raises:
             RuntimeError: the sizes do not add up to N.
         """
-        held = {field.name: getattr(self, field.name) for field in fields(self)}
         parts: list[dict[str, Any]] = [{} for _ in sizes]
-        for name, value in held.items():
-            cut = [value] * len(sizes) if name in self.SHARED or value is None else None
-            for part, piece in zip(parts, cut or value.split(list(sizes)), strict=True):
-                part[name] = piece
-        return [HeadOutput(**part) for part in parts]
+        for field in fields(self):
+            value = getattr(self, field.name)
+            whole = field.name in self.SHARED or value is None
+            pieces = [value] * len(sizes) if whole else value.split(list(sizes))
+            for part, piece in zip(parts, pieces, strict=True):
+                part[field.name] = piece
+        return [type(self)(**part) for part in parts]
 
-    @classmethod
-    def join(cls, outputs: Sequence[HeadOutput]) -> HeadOutput:
+    @staticmethod
+    def join(outputs: Sequence[HeadOutput]) -> HeadOutput:
         """The samples of several outputs, one after another; the opposite of :meth:`split`."""
         first = outputs[0]
         joined: dict[str, Any] = {}
-        for field in fields(cls):
-            held = [getattr(output, field.name) for output in outputs]
-            if held[0] is None or field.name in cls.SHARED:
-                joined[field.name] = held[0]
-            elif isinstance(held[0], HeadOutput):
-                joined[field.name] = cls.join(held)
-            else:
-                joined[field.name] = torch.cat(held)
+        for field in fields(first):
+            parts = [getattr(output, field.name) for output in outputs]
+            if isinstance(parts[0], HeadOutput):
+                joined[field.name] = HeadOutput.join(parts)
+            elif parts[0] is not None and field.name not in first.SHARED:
+                joined[field.name] = torch.cat(parts)
         return replace(first, **joined)
 
     def tensors(self) -> dict[str, Tensor]:
         """Every floating-point tensor by name, those of the twin under ``twin.``."""
-        found: dict[str, Tensor] = {}
+        named: dict[str, Tensor] = {}
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, HeadOutput):
-                found.update({f"twin.{name}": held for name, held in value.tensors().items()})
+                named |= {f"twin.{name}": tensor for name, tensor in value.tensors().items()}
             elif value is not None and value.is_floating_point():
-                found[field.name] = value
-        return found
+                named[field.name] = value
+        return named
 
     def with_tensors(self, tensors: Mapping[str, Tensor]) -> HeadOutput:
         """The same output with tensors exchanged by the names that :meth:`tensors` gives."""
-        mine = {name: held for name, held in tensors.items() if "." not in name}
-        inner = {name[5:]: held for name, held in tensors.items() if name.startswith("twin.")}
-        changed: Any = dict(mine)
+        changed: Any = {name: value for name, value in tensors.items() if "." not in name}
         if self.twin is not None:
-            changed["twin"] = self.twin.with_tensors(inner)
+            changed["twin"] = self.twin.with_tensors(
+                {name[5:]: value for name, value in tensors.items() if name.startswith("twin.")}
+            )
         return replace(self, **changed)
 
 
@@ -126,15 +128,6 @@ class Head(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("condition_strength", torch.ones(()))
-
-    @classmethod
-    def resolve(cls, options: dict[str, Any]) -> dict[str, Any]:
-        """The options, each of which is checked, in full, where some depend on others.
-
-        Raises:
-            ConfigError: options that do not go together.
-        """
-        return options
 
     def forward(self, features: Tensor, labels: Tensor) -> HeadOutput:
         """Judge ``features [N, F]`` with ``labels [N]`` (int64 of 0 .. K - 1)."""

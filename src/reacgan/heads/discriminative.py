@@ -6,14 +6,13 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from reacgan.config import PositiveFloat, PositiveInt, UnitFloat
+from reacgan.config import Component, component
 from reacgan.heads.base import PLAIN_LAYERS, HeadOutput, Layers
-from reacgan.heads.d2dce import Form
-from reacgan.heads.inner import Conditioned, OverHead, build_inner
+from reacgan.heads.over import HeadBuilder, OverHead
 
 
 class DiscriminativeHead(OverHead):
-    """ADC-GAN's head (Hou, Cao, Shen, Pan, Cheng, ICML 2022), over AC, 2C or D2D-CE.
+    """ADC-GAN's head (Hou, Cao, Shen, Pan, Cheng, ICML 2022), over AC, 2C, D2D-CE ...
 
     The inner head has 2K classes: 2y is "a real y" and 2y + 1 "a fake y". With L its loss of samples
     and their classes::
@@ -33,17 +32,9 @@ class DiscriminativeHead(OverHead):
         in_features: width F of the features.
         num_classes: K.
         layers: factories of layers.
-        over: the kind of the inner head.
-        embedding_dim: of the inner head, as are those below; None for what it has by itself.
-        temperature: likewise.
-        margin: likewise, for d2dce alone.
-        form: likewise, for d2dce alone.
-        normalize_features: likewise, for auxiliary alone.
-        normalize_weights: likewise, for auxiliary alone.
+        build: builds the inner head.
+        over: the inner head, with its options.
         together: whether D's real and fake samples are one batch.
-
-    Raises:
-        ConfigError: an option that the head named by ``over`` has not.
     """
 
     def __init__(
@@ -52,27 +43,12 @@ class DiscriminativeHead(OverHead):
         in_features: int,
         num_classes: int,
         layers: Layers = PLAIN_LAYERS,
-        over: Conditioned = "d2dce",
-        embedding_dim: PositiveInt | None = None,
-        temperature: PositiveFloat | None = None,
-        margin: UnitFloat | None = None,
-        form: Form | None = None,
-        normalize_features: bool | None = None,
-        normalize_weights: bool | None = None,
+        build: HeadBuilder,
+        over: Component = component("d2dce"),  # noqa: B008 - frozen
         together: bool = True,
     ) -> None:
-        options = {
-            "embedding_dim": embedding_dim,
-            "temperature": temperature,
-            "margin": margin,
-            "form": form,
-            "normalize_features": normalize_features,
-            "normalize_weights": normalize_weights,
-        }
         super().__init__(
-            build_inner(
-                over, options, in_features=in_features, num_classes=2 * num_classes, layers=layers
-            )
+            build(over, in_features=in_features, num_classes=2 * num_classes, layers=layers)
         )
         self.together = together
 

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from reacgan.config import CodesConfig, ConfigError, PositiveFloat, PositiveInt, UnitFloat
+from reacgan.config import CodesConfig, Component, ConfigError, PositiveFloat, component
 from reacgan.heads.base import PLAIN_LAYERS, HeadOutput, Layers, at_least_float32
-from reacgan.heads.d2dce import Form
-from reacgan.heads.inner import Inner, OverHead, build_inner
+from reacgan.heads.over import HeadBuilder, OverHead
 
 LEAST_VARIANCE = 0.01  # a code is uniform on [-1, 1], of variance 1/3
 
@@ -87,23 +86,16 @@ class InfoGANHead(OverHead):
         num_classes: K.
         layers: factories of layers.
         codes: what is hidden in z.
-        over: the kind of the inner head.
+        build: builds the inner head.
+        over: the inner head, with its options.
         discrete_weight: of discrete codes, relative to the inner head's loss; all of them share
             ``loss.conditioning_weight``.
         continuous_weight: likewise, of continuous codes (the paper advises less than for others).
         variance: whether the Gaussian's variance is learned.
-        embedding_dim: of the inner head, as are those below; None for what it has by itself.
-        temperature: likewise.
-        margin: likewise, for d2dce alone.
-        form: likewise, for d2dce alone.
-        normalize_features: likewise, for auxiliary alone.
-        normalize_weights: likewise, for auxiliary alone.
-
-    Raises:
-        ConfigError: no codes, or an option that the head named by ``over`` has not.
     """
 
     needs_codes: ClassVar[bool] = True
+    over_conditioned: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -112,29 +104,14 @@ class InfoGANHead(OverHead):
         num_classes: int,
         layers: Layers = PLAIN_LAYERS,
         codes: CodesConfig,
-        over: Inner = "unconditional",
+        build: HeadBuilder,
+        over: Component = component("unconditional"),  # noqa: B008 - frozen
         discrete_weight: PositiveFloat = 1.0,
         continuous_weight: PositiveFloat = 1.0,
         variance: Variance = "learned",
-        embedding_dim: PositiveInt | None = None,
-        temperature: PositiveFloat | None = None,
-        margin: UnitFloat | None = None,
-        form: Form | None = None,
-        normalize_features: bool | None = None,
-        normalize_weights: bool | None = None,
     ) -> None:
-        options = {
-            "embedding_dim": embedding_dim,
-            "temperature": temperature,
-            "margin": margin,
-            "form": form,
-            "normalize_features": normalize_features,
-            "normalize_weights": normalize_weights,
-        }
         super().__init__(
-            build_inner(
-                over, options, in_features=in_features, num_classes=num_classes, layers=layers
-            )
+            build(over, in_features=in_features, num_classes=num_classes, layers=layers)
         )
         self.codes = codes
         self.discrete_weight = discrete_weight
@@ -145,18 +122,24 @@ class InfoGANHead(OverHead):
         self.q = layers.linear(in_features, sum(self.sizes), True)
 
     def forward(self, features: Tensor, labels: Tensor) -> HeadOutput:
-        """What the inner head says of features ``[N, F]``, with Q's word beside it."""
+        """What the inner head says of features ``[N, F]``, and what Q says."""
         output: HeadOutput = self.inner(features, labels)
-        twin = HeadOutput(torch.zeros_like(output.score), labels, logits=self.q(features))
-        return replace(output, twin=twin)
+        zeros = torch.zeros_like(output.score)
+        # The inner head may stand over another itself: its twin goes under Q's.
+        said = HeadOutput(zeros, labels, logits=self.q(features), twin=output.twin)
+        return replace(output, twin=said)
 
     def d_loss(self, real: HeadOutput, fake: HeadOutput) -> Tensor:
         """The inner head's loss, and Q's of fake samples."""
-        return self.inner.d_loss(real, fake) + self._loss_of_codes(fake)
+        return self.inner.d_loss(_of_inner(real), _of_inner(fake)) + self._loss_of_codes(fake)
 
     def g_loss(self, fake: HeadOutput) -> Tensor:
         """The inner head's loss, and Q's of fake samples."""
-        return self.inner.g_loss(fake) + self._loss_of_codes(fake)
+        return self.inner.g_loss(_of_inner(fake)) + self._loss_of_codes(fake)
+
+    def class_logits(self, output: HeadOutput) -> Tensor | None:
+        """The inner head's."""
+        return self.inner.class_logits(_of_inner(output))
 
     def _loss_of_codes(self, fake: HeadOutput) -> Tensor:
         if fake.twin is None or fake.twin.logits is None or fake.latents is None:
@@ -180,3 +163,8 @@ class InfoGANHead(OverHead):
             log_variance = torch.logaddexp(parts[-1], floor) if learned else torch.zeros_like(mean)
             loss = loss + self.continuous_weight * continuous_loss(mean, log_variance, values)
         return loss
+
+
+def _of_inner(output: HeadOutput) -> HeadOutput:
+    """The output as the inner head gave it."""
+    return replace(output, twin=None if output.twin is None else output.twin.twin)

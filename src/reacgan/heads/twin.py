@@ -6,14 +6,13 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
-from reacgan.config import ConfigError, PositiveFloat, PositiveInt, UnitFloat
+from reacgan.config import Component, ConfigError, PositiveFloat, component
 from reacgan.heads.base import PLAIN_LAYERS, HeadOutput, Layers
-from reacgan.heads.d2dce import Form
-from reacgan.heads.inner import Conditioned, OverHead, build_inner
+from reacgan.heads.over import HeadBuilder, OverHead
 
 
 class TwinHead(OverHead):
-    """TAC-GAN's head (Gong, Xu, Li, Zhang, Batmanghelich, NeurIPS 2019), over AC, 2C or D2D-CE.
+    """TAC-GAN's head (Gong, Xu, Li, Zhang, Batmanghelich, NeurIPS 2019), over AC, 2C, D2D-CE ...
 
     An auxiliary classifier alone rewards G for samples that are easy to classify, so that classes
     lose their overlap. A twin, a second head of the same kind with layers of its own, is trained on
@@ -26,23 +25,15 @@ class TwinHead(OverHead):
     The paper has cross-entropies (``over=auxiliary``). In some published code the twin's loss reads
     the main head's outputs, so that the twin never learns; here it reads the twin's.
 
-    Shapes: as the inner head's, and the same under ``twin``, whose score is zero: it has no layer.
+    Shapes: as the inner head's, and the same under ``twin``, which has no layer ``score``: that is zero.
 
     Args:
         in_features: width F of the features.
         num_classes: K.
         layers: factories of layers.
-        over: the kind of both heads.
+        build: builds the inner head and the twin.
+        over: the kind of both heads, with its options.
         twin_weight: w, relative to the main loss; the two share ``loss.conditioning_weight``.
-        embedding_dim: of both, as are those below; None for what the head has by itself.
-        temperature: likewise.
-        margin: likewise, for d2dce alone.
-        form: likewise, for d2dce alone.
-        normalize_features: likewise, for auxiliary alone.
-        normalize_weights: likewise, for auxiliary alone.
-
-    Raises:
-        ConfigError: an option that the head named by ``over`` has not.
     """
 
     def __init__(
@@ -51,36 +42,22 @@ class TwinHead(OverHead):
         in_features: int,
         num_classes: int,
         layers: Layers = PLAIN_LAYERS,
-        over: Conditioned = "d2dce",
+        build: HeadBuilder,
+        over: Component = component("d2dce"),  # noqa: B008 - frozen
         twin_weight: PositiveFloat = 1.0,
-        embedding_dim: PositiveInt | None = None,
-        temperature: PositiveFloat | None = None,
-        margin: UnitFloat | None = None,
-        form: Form | None = None,
-        normalize_features: bool | None = None,
-        normalize_weights: bool | None = None,
     ) -> None:
-        options = {
-            "embedding_dim": embedding_dim,
-            "temperature": temperature,
-            "margin": margin,
-            "form": form,
-            "normalize_features": normalize_features,
-            "normalize_weights": normalize_weights,
-        }
         main, twin = (
-            build_inner(
-                over, options, in_features=in_features, num_classes=num_classes, layers=layers
-            )
+            build(over, in_features=in_features, num_classes=num_classes, layers=layers)
             for _ in range(2)
         )
         super().__init__(main)
         self.twin_weight = twin_weight
-        twin.score = _NoScore()
+        if isinstance(getattr(twin, "score", None), nn.Module):
+            twin.score = _NoScore()
         self.twin = twin
 
     def forward(self, features: Tensor, labels: Tensor) -> HeadOutput:
-        """What the inner head says of features ``[N, F]``, with the twin's word beside it."""
+        """What the inner head says of features ``[N, F]``, and what the twin says."""
         output: HeadOutput = self.inner(features, labels)
         return replace(output, twin=self.twin(features, labels))
 

@@ -9,13 +9,14 @@ import platform
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from reacgan.config import ConfigError
+from reacgan.config import ConfigError, parse_experiment
 from reacgan.devices import find_device
 from reacgan.evaluation.evaluate import describe_software
 from reacgan.evaluation.protocols import flatten
@@ -143,13 +144,22 @@ def is_complete(job: Job, context: Context) -> bool:
     if record is None or record.get("status") != "complete":
         return False
     settings = job.trial.work.settings(job.seed, context)
-    if record.get("digest") != digest_of_settings(settings):
-        what = ", ".join(differing(record.get("settings", {}), settings)) or "something"
+    recorded = _as_read_now(record.get("settings", {}))
+    if digest_of_settings(recorded) != digest_of_settings(settings):
+        what = ", ".join(differing(recorded, settings)) or "something"
         raise ConfigError(
             f"{job.folder}: holds a trial of other settings ({what}); choose another --out, or "
             "move this folder away"
         )
     return True
+
+
+def _as_read_now(settings: dict[str, Any]) -> dict[str, Any]:
+    """Recorded settings, the experiment of which an earlier version may have written otherwise."""
+    with suppress(KeyError, ConfigError):
+        experiment = parse_experiment(settings["experiment"])
+        return {**settings, "experiment": experiment.model_dump(mode="json")}
+    return settings
 
 
 def _attempt(job: Job, context: Context) -> Exception | None:

@@ -48,11 +48,17 @@ def shrink(
     return {"name": name, **options, **small}
 
 
+def small_head(head: dict[str, Any]) -> dict[str, Any]:
+    """A head with its name and options at toy size, or the head that it stands over."""
+    if isinstance(head.get("over"), dict):
+        return {**head, "over": small_head(head["over"])}
+    embeds = "embedding_dim" in head or head.get("name") in ("d2dce", "contrastive")
+    return {**head, "embedding_dim": SMALL["embedding_dim"]} if embeds else head
+
+
 def toy(published: Experiment, **changes: Any) -> Experiment:
     """The same members, losses and terms on the embedded digits: a second of one core."""
-    model, head = published.model, published.model.head.options
-    if "embedding_dim" in head or model.head.name in ("d2dce", "contrastive"):
-        head = {**head, "embedding_dim": SMALL["embedding_dim"]}
+    model = published.model
     small = {
         "data.name": "digits",
         "data.path": None,
@@ -62,7 +68,7 @@ def toy(published: Experiment, **changes: Any) -> Experiment:
         "data.crop": 0,
         "model.generator": shrink(GENERATORS, model.generator.name, model.generator.options),
         "model.backbone": shrink(BACKBONES, model.backbone.name, model.backbone.options),
-        "model.head": {"name": model.head.name, **head},
+        "model.head": small_head(model.head.model_dump()),
         "g_optimizer.lr": 1e-3,
         "d_optimizer.lr": 1e-3,
         "training.batch": _TOY_BATCH,

@@ -6,7 +6,7 @@ import json
 import platform
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from reacgan import __version__
 from reacgan.config import ConfigError, Experiment, load_experiment
 from reacgan.files import write_text
+from reacgan.models import complete
 
 # What may differ when a run is taken up again: its length, what it reports, how it computes, what is
 # watched for.
@@ -86,6 +87,8 @@ class RunFolder:
                 recorded = load_experiment(self.experiment)
             except ConfigError as error:
                 raise ConfigError(f"{self.experiment}: damaged; {remedy}:\n{error}") from None
+            with suppress(ConfigError):  # a member that is not here: the names will differ
+                recorded = complete(recorded)  # an earlier version wrote out fewer options
             differences = compare(recorded, experiment)
             if differences and self._has_begun():
                 raise ConfigError(

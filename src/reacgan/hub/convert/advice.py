@@ -27,11 +27,12 @@ def advice(generator: State, discriminator: State | None, experiment: Experiment
     said = {"model.generator": _of_generator(generator, square)}
     if discriminator is not None:
         said["model.backbone"] = _of_backbone(discriminator, square)
-        said["model.head"] = _of_head(discriminator)
+        said["model.head"] = said["model.head.over"] = _of_head(discriminator)
     has = {
         "model.generator": model.generator.options,
         "model.backbone": model.backbone.options,
         "model.head": model.head.options,
+        "model.head.over": model.head.options.get("over", {}),
     }
     wrong = [
         f"{part}.{option}={_written(value)} (here {_written(has[part][option])})"

@@ -26,6 +26,7 @@ from reacgan.suites.mixtures.train import NETWORKS, MixtureMethod, PointTrainer
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_D2DCE: dict[str, Any] = {"name": "d2dce", "embedding_dim": 64}
 METHODS: dict[str, MixtureMethod] = {
     "projection": MixtureMethod("projection", component("projection"), 0.0),
     "ac": MixtureMethod("AC", component("auxiliary")),
@@ -36,10 +37,10 @@ METHODS: dict[str, MixtureMethod] = {
     "tac": MixtureMethod("TAC", component("twin", over="auxiliary")),
     "adc": MixtureMethod("ADC", component("discriminative", over="auxiliary")),
     "2c": MixtureMethod("2C", component("contrastive", embedding_dim=64)),
-    "d2dce": MixtureMethod("D2D-CE", component("d2dce", embedding_dim=64)),
-    "d2dce_tac": MixtureMethod("D2D-CE + TAC", component("twin", over="d2dce", embedding_dim=64)),
+    "d2dce": MixtureMethod("D2D-CE", component(**_D2DCE)),
+    "d2dce_tac": MixtureMethod("D2D-CE + TAC", component("twin", over=_D2DCE)),
     "d2dce_adc": MixtureMethod(
-        "D2D-CE + ADC", component("discriminative", over="d2dce", embedding_dim=64)
+        "D2D-CE + ADC", component("discriminative", over=_D2DCE)
     ),
 }
 """What is compared. Every conditioning loss has weight 1; temperatures and margins are the heads' own."""

@@ -1,0 +1,55 @@
+"""What heads over another head share."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Protocol
+
+from torch import Tensor
+
+from reacgan.config import Component
+from reacgan.heads.base import Head, HeadOutput, Layers
+
+
+class HeadBuilder(Protocol):
+    """Builds the head that a component names, as :func:`reacgan.heads.build_head` does."""
+
+    def __call__(
+        self, component: Component, *, in_features: int, num_classes: int, layers: Layers
+    ) -> Head:
+        """Build it anew, with weights of its own."""
+        ...
+
+
+class OverHead(Head):
+    """A head over an inner one, which has the score and the influence of labels on it.
+
+    The constructor of a member takes, beside what every head's does, the option ``over``, annotated
+    ``Component``, and ``build``, the :class:`HeadBuilder` to build it with. What it says beside the
+    inner head goes into the output's ``twin``.
+    """
+
+    over_conditioned: ClassVar[bool] = True
+    """Whether the inner head must be one with ``g_loss(output)`` the loss of the output's samples under
+    its labels, whichever they are: a head with a conditioning loss that stands over no other."""
+    inner: Head
+
+    def __init__(self, inner: Head) -> None:
+        super().__init__()
+        del self.condition_strength  # the inner head's is the one that acts
+        self.inner = inner
+        self.couples_samples = inner.couples_samples
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "condition_strength" and "inner" in self._modules:
+            return self.inner.condition_strength
+        return super().__getattr__(name)
+
+    @classmethod
+    def can_stand_over(cls, inner: type[Head]) -> bool:
+        """Whether its losses are defined over a head of this class."""
+        conditioned = inner.g_loss is not Head.g_loss and not issubclass(inner, OverHead)
+        return conditioned or not cls.over_conditioned
+
+    def class_logits(self, output: HeadOutput) -> Tensor | None:
+        """The inner head's."""
+        return self.inner.class_logits(output)
