@@ -30,7 +30,7 @@ SMALL_LEFT = {
     *("cli.values", "config.entry_points", "config.speed", "data.foreign", "hub.convert.labels"),
     "models.resample",
 }
-METHODS_LEFT = {"config.sections", "hub.convert.checkpoint"}
+METHODS_LEFT = {"config.registry", "hub.convert.checkpoint"}
 # Packages whose files are members of a family, small by nature.
 FAMILIES = {"heads", "losses", "augment", "experiments"}
 MACHINERY = set(MODULES) - {

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import reacgan
+from reacgan.assembly import complete
 from reacgan.config import PositiveFloat
 from reacgan.heads import HEADS, Head, HeadOutput, build_head
-from reacgan.models import complete
 from reacgan.training.checkpoint import list_checkpoints
 
 

@@ -13,9 +13,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from reacgan import __version__
+from reacgan.assembly import complete
 from reacgan.config import ConfigError, Experiment, load_experiment
 from reacgan.files import write_text
-from reacgan.models import complete
 
 # What may differ when a run is taken up again: its length, what it reports, how it computes, what is
 # watched for.

@@ -39,9 +39,7 @@ METHODS: dict[str, MixtureMethod] = {
     "2c": MixtureMethod("2C", component("contrastive", embedding_dim=64)),
     "d2dce": MixtureMethod("D2D-CE", component(**_D2DCE)),
     "d2dce_tac": MixtureMethod("D2D-CE + TAC", component("twin", over=_D2DCE)),
-    "d2dce_adc": MixtureMethod(
-        "D2D-CE + ADC", component("discriminative", over=_D2DCE)
-    ),
+    "d2dce_adc": MixtureMethod("D2D-CE + ADC", component("discriminative", over=_D2DCE)),
 }
 """What is compared. Every conditioning loss has weight 1; temperatures and margins are the heads' own."""
 
