@@ -264,8 +264,11 @@ import resource, sys
 from pathlib import Path
 from reacgan.cli import main
 import torch, torch.utils.checkpoint, reacgan.training
+from torch._subclasses.fake_tensor import FakeTensorMode
+with FakeTensorMode():  # builds for CUDA start threads in its backward pass, and reserve their stacks
+    torch.empty(1, requires_grad=True).sum().backward()
 pages = int(Path("/proc/self/statm").read_text().split()[0])
-limit = pages * resource.getpagesize() + 700 * 2**20
+limit = pages * resource.getpagesize() + 500 * 2**20
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 main(sys.argv[1:])
 """
