@@ -57,41 +57,33 @@ def _rows(images: Tensor) -> Tensor:
 
 
 def attention_layers(
-    places: tuple[int, ...], widths: tuple[int, ...], *, spectral: bool, where: str
+    numbers: tuple[int, ...], widths: tuple[int, ...], *, spectral: bool, where: str
 ) -> nn.ModuleDict:
     """Self-attention behind some of the blocks, by their number as text.
 
     Args:
-        places: numbers of blocks, counted from 1.
-        widths: channels that each block gives.
+        numbers: of blocks, counted from 1.
+        widths: output channels of each block.
         spectral: normalise its convolutions.
-        where: the place in the configuration, for messages.
+        where: the section of the configuration, for messages.
 
     Raises:
         ConfigError: a number that no block has.
     """
-    wrong = [place for place in places if not 1 <= place <= len(widths)]
+    wrong = [number for number in numbers if not 1 <= number <= len(widths)]
     if wrong:
         raise ConfigError(
             f"{where}: attention_after holds {wrong[0]}, but this network has blocks 1 to "
             f"{len(widths)}"
         )
     return nn.ModuleDict(
-        {str(place): SelfAttention(widths[place - 1], spectral=spectral) for place in places}
+        {str(number): SelfAttention(widths[number - 1], spectral=spectral) for number in numbers}
     )
-
-
-def attended(layers: nn.ModuleDict, place: int, images: Tensor) -> Tensor:
-    """What block ``place`` gave, after the attention behind it, if there is one."""
-    if str(place) not in layers:
-        return images
-    result: Tensor = layers[str(place)](images)
-    return result
 
 
 def stages_with(layers: nn.ModuleDict, blocks: nn.ModuleList) -> list[nn.Module]:
     """Each block with the attention behind it."""
     return [
-        nn.ModuleList([block, *([layers[str(place)]] if str(place) in layers else [])])
-        for place, block in enumerate(blocks, start=1)
+        nn.ModuleList([block, *([layers[str(number)]] if str(number) in layers else [])])
+        for number, block in enumerate(blocks, start=1)
     ]

@@ -86,9 +86,9 @@ class BigGANGenerator(Generator):
         shared = self.class_vectors(self.shared, labels)
         hidden = self.input(first).view(-1, self.in_channels, self.grid.rows, self.grid.columns)
         hidden = self.ordered(hidden)
-        for place, (block, chunk) in enumerate(zip(self.blocks, rest, strict=True), start=1):
+        for number, (block, chunk) in enumerate(zip(self.blocks, rest, strict=True), start=1):
             hidden = block_output(self, block, hidden, torch.cat([shared, chunk], dim=1))
-            hidden = attended(self, place, hidden)
+            hidden = attended(self, number, hidden)
         return torch.tanh(self.output(self.norm.activated(hidden)))
 
     def latent_weights(self) -> list[Tensor]:
@@ -98,8 +98,8 @@ class BigGANGenerator(Generator):
         for block in self.blocks:
             parts.append(block.condition_weight()[:, shared_dim:])  # type: ignore[operator]
         return [
-            F.pad(part, (place * self.chunk, self.latent_dim - (place + 1) * self.chunk))
-            for place, part in enumerate(parts)
+            F.pad(part, (index * self.chunk, self.latent_dim - (index + 1) * self.chunk))
+            for index, part in enumerate(parts)
         ]
 
 

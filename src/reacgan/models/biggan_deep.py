@@ -138,13 +138,13 @@ class BigGANDeepGenerator(Generator):
             nn.ModuleList(
                 DeepGeneratorBlock(
                     before,
-                    after if place == depth else before,
+                    after if number == depth else before,
                     condition_dim,
-                    up=place == depth,
+                    up=number == depth,
                     shortcut=shortcut,
                     spectral=spectral_norm,
                 )
-                for place in range(1, depth + 1)
+                for number in range(1, depth + 1)
             )
             for before, after in zip(stages, stages[1:], strict=False)
         )
@@ -161,17 +161,17 @@ class BigGANDeepGenerator(Generator):
         hidden = self.input(condition)
         hidden = hidden.view(-1, self.in_channels, self.grid.rows, self.grid.columns)
         hidden = self.ordered(hidden)
-        for place, blocks in enumerate(self.blocks, start=1):
+        for number, blocks in enumerate(self.blocks, start=1):
             hidden = chain_output(self, blocks, hidden, condition)  # type: ignore[arg-type]
-            hidden = attended(self, place, hidden)
+            hidden = attended(self, number, hidden)
         return torch.tanh(self.output(self.norm.activated(hidden)))
 
     def latent_weights(self) -> list[Tensor]:
         """The first layer's weight, then for each resolution what its blocks multiply z with."""
         parts = [weight_of(self.input)]
         for blocks in self.blocks:
-            held = [block.condition_weight() for block in blocks]  # type: ignore[attr-defined]
-            parts.append(torch.cat(held))
+            weights = [block.condition_weight() for block in blocks]  # type: ignore[attr-defined]
+            parts.append(torch.cat(weights))
         return [part[:, self.shared.embedding_dim :] for part in parts]
 
 
@@ -263,14 +263,14 @@ class BigGANDeepBackbone(Backbone):
             nn.Sequential(
                 *(
                     DeepBackboneBlock(
-                        before if place == 0 else after,
+                        before if index == 0 else after,
                         after,
-                        down=place == 0 and stage < halvings,
+                        down=index == 0 and stage < halvings,
                         shortcut=shortcut,
                         spectral=spectral_norm,
                         preactivated_shortcut=preactivated_shortcut,
                     )
-                    for place in range(depth)
+                    for index in range(depth)
                 )
             )
             for stage, (before, after) in enumerate(zip(stages, stages[1:], strict=False))
@@ -283,9 +283,9 @@ class BigGANDeepBackbone(Backbone):
     def forward(self, images: Tensor) -> Tensor:
         """Images [N, channels, H, W] -> features [N, out_features]."""
         hidden = self.input(images)
-        for place, blocks in enumerate(self.blocks, start=1):
+        for number, blocks in enumerate(self.blocks, start=1):
             hidden = chain_output(self, blocks, hidden)  # type: ignore[arg-type]
-            hidden = attended(self, place, hidden)
+            hidden = attended(self, number, hidden)
         return F.relu(hidden).sum((2, 3))
 
     def stages(self) -> Sequence[nn.Module]:

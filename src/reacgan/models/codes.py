@@ -60,10 +60,10 @@ class CodedGenerator(Generator):
         except AttributeError:
             if name.startswith("_") or name in _SWITCHES:
                 raise
-        held: Any = getattr(self.inner, name)
+        attribute: Any = getattr(self.inner, name)
         if name in _TAKE_Z:
-            return lambda z, *others: held(self.coded(z), *others)
-        return held
+            return lambda z, *others: attribute(self.coded(z), *others)
+        return attribute
 
     def coded(self, z: Tensor) -> Tensor:
         """What the inner generator sees in place of ``z [N, latent_dim]``: the same shape."""

@@ -30,7 +30,7 @@ WIDEST = 8
 def multiples_of(grid: Grid) -> list[int]:
     """Channels on each grid from the smallest on, in multiples of the base: 8, 4, 2, 1 at 32."""
     repeated = max(grid.doublings - 3, 0)
-    return [max(WIDEST >> max(place - repeated, 0), 1) for place in range(grid.doublings + 1)]
+    return [max(WIDEST >> max(level - repeated, 0), 1) for level in range(grid.doublings + 1)]
 
 
 class DCGANGenerator(Generator):
@@ -125,9 +125,9 @@ class ConvolutionStage(nn.Module):
         self.convolutions = nn.ModuleList(layers)
         self.norms = nn.ModuleList(
             BatchNorm(out_channels, affine=True)
-            if norm == "batch" and (first_norm or place > 0)
+            if norm == "batch" and (first_norm or index > 0)
             else nn.Identity()
-            for place in range(len(layers))
+            for index in range(len(layers))
         )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -175,12 +175,12 @@ class DCGANBackbone(Backbone):
             ConvolutionStage(
                 before,
                 after,
-                down=place < grid.doublings,
+                down=index < grid.doublings,
                 norm=norm,
                 leak=leak,
-                first_norm=first_norm or place > 0,
+                first_norm=first_norm or index > 0,
             )
-            for place, (before, after) in enumerate(zip(widths, widths[1:], strict=False))
+            for index, (before, after) in enumerate(zip(widths, widths[1:], strict=False))
         )
         initialise_orthogonal(self)
 

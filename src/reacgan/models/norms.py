@@ -79,10 +79,10 @@ class BatchNorm(nn.Module):
     @torch.no_grad()
     def _statistics(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and biased variance [C] of a batch, in the type of the running ones; tracked."""
-        held = self.running_mean, self.running_var
-        if not self.track:  # somewhere else to write to
-            held = torch.zeros_like(held[0]), torch.zeros_like(held[1])
-        return torch.batch_norm_update_stats(images.detach(), *held, self.momentum)
+        running = self.running_mean, self.running_var
+        if not self.track:  # other tensors are updated
+            running = torch.zeros_like(running[0]), torch.zeros_like(running[1])
+        return torch.batch_norm_update_stats(images.detach(), *running, self.momentum)
 
     def _over_processes(self, images: Tensor) -> Tensor:
         wide = images.to(self.running_mean.dtype)

@@ -35,7 +35,7 @@ FULL_WIDTH_DOUBLINGS = 3
 def widths_of(grid: Grid, width: int) -> list[int]:
     """Channels on each grid from the smallest on: full up to 32 pixels, then halved each time."""
     return [
-        max(width >> max(place - FULL_WIDTH_DOUBLINGS, 0), 1) for place in range(grid.doublings + 1)
+        max(width >> max(level - FULL_WIDTH_DOUBLINGS, 0), 1) for level in range(grid.doublings + 1)
     ]
 
 
@@ -144,10 +144,10 @@ def _stages(
                 )
                 for _ in range(blocks)
             ],
-            change=change if place else "none",
+            change=change if index else "none",
             resampling=resampling,
         )
-        for place, (before, after) in enumerate(zip([widths[0], *widths], widths, strict=False))
+        for index, (before, after) in enumerate(zip([widths[0], *widths], widths, strict=False))
     )
 
 

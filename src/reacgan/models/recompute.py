@@ -1,8 +1,8 @@
-"""Gradient checkpointing: a block keeps what enters it, and is computed again in the backward pass.
+"""Gradient checkpointing: a block keeps its inputs alone, and is computed again in the backward pass.
 
 Chen, Xu, Zhang, Guestrin, "Training deep nets with sublinear memory cost", 2016. The second
-computation is that of the first, bit for bit: it meets the switches, the power iterations' u and v
-and the needs of gradients as they were, and leaves no trace in running statistics.
+computation equals the first, bit for bit: switches, ``requires_grad``, and u and v of power iterations
+are restored for it, and it does not change running statistics.
 """
 
 from __future__ import annotations
@@ -14,35 +14,30 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from reacgan.models import attention
-
 Output = TypeVar("Output")
 
 
 def block_output(owner: Any, block: nn.Module, *inputs: Tensor | None) -> Any:
-    """What ``block`` makes of the inputs; see :func:`recomputed`."""
+    """``block(*inputs)``; see :func:`recomputed`."""
     return recomputed(owner, (block,), block, *inputs)
 
 
 def chain_output(
     owner: Any, blocks: Iterable[nn.Module], hidden: Tensor, *others: Tensor | None
 ) -> Tensor:
-    """What blocks, one behind the other, make of ``hidden``; each gets the others too."""
+    """``hidden`` through all blocks in turn; each gets the others too."""
     for block in blocks:
         hidden = block_output(owner, block, hidden, *others)
     return hidden
 
 
-def attended(owner: Any, place: int, images: Tensor) -> Tensor:
-    """What block ``place`` gave, after the attention behind it, if ``owner.attention`` has one."""
-    if str(place) not in owner.attention:
+def attended(owner: Any, number: int, images: Tensor) -> Tensor:
+    """The output of block ``number`` after the attention behind it, if ``owner.attention`` has one."""
+    key = str(number)
+    if key not in owner.attention:
         return images
-    return recomputed(
-        owner,
-        (owner.attention[str(place)],),
-        lambda given: attention.attended(owner.attention, place, given),
-        images,
-    )
+    result: Tensor = block_output(owner, owner.attention[key], images)
+    return result
 
 
 def recomputed(
@@ -51,15 +46,15 @@ def recomputed(
     function: Callable[..., Output],
     *inputs: Tensor | None,
 ) -> Output:
-    """``function(*inputs)``, of which only the inputs are kept where ``owner.recompute`` is on.
+    """``function(*inputs)``; only the inputs are kept for the gradient where ``owner.recompute`` is on.
 
-    Without a graph, outside training mode or within ``torch.compile``, nothing is different.
+    A plain call without a graph, outside training mode and within ``torch.compile``.
 
     Args:
         owner: the network, or part of one, with the switch ``recompute``.
         modules: every module that the function uses.
         function: has no effect but on these modules, and draws nothing.
-        inputs: what it gets; nothing changes them in place afterwards.
+        inputs: of the function; nothing changes them in place afterwards.
     """
     wanted = owner.recompute and owner.training and not torch.compiler.is_compiling()
     if not (wanted and _builds_graph(modules, inputs)):
@@ -77,13 +72,13 @@ def recomputed(
 
 def _builds_graph(modules: Sequence[nn.Module], inputs: Sequence[Tensor | None]) -> bool:
     return torch.is_grad_enabled() and (
-        any(given is not None and given.requires_grad for given in inputs)
+        any(tensor is not None and tensor.requires_grad for tensor in inputs)
         or any(parameter.requires_grad for module in modules for parameter in module.parameters())
     )
 
 
 class _First:
-    """Around the first computation: remembers what another one would meet changed."""
+    """Around the first computation: records what may have changed by the second."""
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
         self.layers = [layer for module in modules for layer in module.modules()]
@@ -92,8 +87,11 @@ class _First:
         self.vectors: list[dict[str, Tensor]] = []
 
     def __enter__(self) -> None:
-        parameters = (held for layer in self.layers for held in layer.parameters(recurse=False))
-        self.needs = [(parameter, parameter.requires_grad) for parameter in parameters]
+        self.needs = [
+            (parameter, parameter.requires_grad)
+            for layer in self.layers
+            for parameter in layer.parameters(recurse=False)
+        ]
         self.attributes = [_attributes(layer) for layer in self.layers]
         self.vectors = [
             _copies(layer) if hasattr(layer, "iterate") else {} for layer in self.layers
@@ -104,11 +102,11 @@ class _First:
 
 
 class _Again:
-    """Around each further computation: everything as it was the first time, and no traces.
+    """Around each further computation: restores the recorded state, and then the present one.
 
-    A power iteration starts from the u and v that it started from; running statistics move, since an
-    operation that moves them keeps other tensors for the gradient than one that does not. All of them
-    are copies, which are then forgotten.
+    A power iteration starts from the recorded u and v. Running statistics are updated again, because
+    an operation that updates them saves other tensors for the gradient; but in copies, which are then
+    dropped.
     """
 
     def __init__(self, first: _First) -> None:
@@ -152,10 +150,12 @@ def _attributes(layer: nn.Module) -> dict[str, Any]:
 
 
 def _set_attributes(layer: nn.Module, wanted: dict[str, Any]) -> None:
-    held = vars(layer)
+    present = vars(layer)
     for name in _attributes(layer).keys() - wanted.keys():
-        del held[name]
-    held.update({name: value for name, value in wanted.items() if held.get(name) is not value})
+        del present[name]
+    present.update(
+        {name: value for name, value in wanted.items() if present.get(name) is not value}
+    )
 
 
 def _set_needs(needs: Sequence[tuple[nn.Parameter, bool]]) -> None:

@@ -84,8 +84,8 @@ class ResNetGenerator(Generator):
         condition = self.class_weights(labels, z.dtype) if self.conditional else None
         hidden = self.input(z).view(-1, self.in_channels, self.grid.rows, self.grid.columns)
         hidden = self.ordered(hidden)
-        for place, block in enumerate(self.blocks, start=1):
-            hidden = attended(self, place, block_output(self, block, hidden, condition))
+        for number, block in enumerate(self.blocks, start=1):
+            hidden = attended(self, number, block_output(self, block, hidden, condition))
         return torch.tanh(self.output(self.norm.activated(hidden)))
 
     def latent_weights(self) -> list[Tensor]:
@@ -128,12 +128,12 @@ class ResNetBackbone(Backbone):
             BackboneBlock(
                 before,
                 after,
-                down=place < halvings,
-                first=place == 0,
+                down=index < halvings,
+                first=index == 0,
                 norm=norm,
                 preactivated_shortcut=preactivated_shortcut,
             )
-            for place, (before, after) in enumerate(zip(stages, stages[1:], strict=False))
+            for index, (before, after) in enumerate(zip(stages, stages[1:], strict=False))
         )
         self.attention = attention_layers(
             attention_after, tuple(stages[1:]), spectral=spectral, where="model.backbone"
@@ -143,8 +143,8 @@ class ResNetBackbone(Backbone):
     def forward(self, images: Tensor) -> Tensor:
         """Images [N, channels, H, W] -> features [N, out_features]."""
         hidden = images
-        for place, block in enumerate(self.blocks, start=1):
-            hidden = attended(self, place, block_output(self, block, hidden))
+        for number, block in enumerate(self.blocks, start=1):
+            hidden = attended(self, number, block_output(self, block, hidden))
         return F.relu(hidden).sum((2, 3))
 
     def stages(self) -> Sequence[nn.Module]:

@@ -12,8 +12,8 @@ from reacgan.config import ConfigError, Grid, PositiveInt, Resolution, UnitFloat
 from reacgan.heads.equalised import LabelMapping, mapping_layers, normalised_second_moment
 from reacgan.heads.hypersphere import without_autocast
 from reacgan.models.base import Generator
-from reacgan.models.filters import Resampler
 from reacgan.models.recompute import block_output
+from reacgan.models.resample import Resampler
 from reacgan.models.stylegan2_layers import (
     RESIDUAL_GAIN,
     Architecture,
@@ -75,8 +75,8 @@ class SynthesisBlock(nn.Module):
         ``noises``: [N, 1, H', W'] for each convolution, or none for the layers' constant ones.
         """
         kept = hidden
-        for place, conv in enumerate(self.convs):
-            hidden = conv(hidden, w[:, place], noises[place] if noises else None)
+        for index, conv in enumerate(self.convs):
+            hidden = conv(hidden, w[:, index], noises[index] if noises else None)
         if self.shortcut is not None:
             hidden = hidden + self.shortcut(kept)
         if images is not None:
@@ -149,8 +149,8 @@ class StyleGAN2Generator(Generator):
             latent_dim + (style_dim if num_classes > 1 else 0), style_dim, mapping_layers
         )
         widths = [
-            channels_at(4 << place, channel_base, channel_max)
-            for place in range(grid.doublings + 1)
+            channels_at(4 << level, channel_base, channel_max)
+            for level in range(grid.doublings + 1)
         ]
         self.constant = nn.Parameter(torch.randn(widths[0], grid.rows, grid.columns))
         self.blocks = _synthesis_blocks(widths, grid, channels, style_dim, architecture)
@@ -183,8 +183,8 @@ class StyleGAN2Generator(Generator):
         hidden = self.ordered(hidden)
         images: Tensor | None = None
         draws = draws if self.training else None
-        for place, block in enumerate(self.blocks):
-            first = max(2 * place - 1, 0)  # an image shares its w with the next convolution
+        for level, block in enumerate(self.blocks):
+            first = max(2 * level - 1, 0)  # an image shares its w with the next convolution
             noises = _drawn(block, draws, len(w))
             hidden, images = block_output(self, block, hidden, images, w[:, first:], *noises)
         if images is None:
@@ -257,12 +257,12 @@ def _synthesis_blocks(
     last = len(widths) - 1
     return nn.ModuleList(
         SynthesisBlock(
-            widths[place - 1] if place > 0 else None,
+            widths[level - 1] if level > 0 else None,
             width,
-            size=(grid.rows << place, grid.columns << place),
-            channels=channels if architecture == "skip" or place == last else None,
+            size=(grid.rows << level, grid.columns << level),
+            channels=channels if architecture == "skip" or level == last else None,
             style_dim=style_dim,
             residual=architecture == "resnet",
         )
-        for place, width in enumerate(widths)
+        for level, width in enumerate(widths)
     )

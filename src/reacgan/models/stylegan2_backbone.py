@@ -10,8 +10,8 @@ from reacgan.config import PositiveInt, Resolution, grid_of
 from reacgan.heads.equalised import EQUALISED_LAYERS, EqualisedLinear
 from reacgan.heads.hypersphere import without_autocast
 from reacgan.models.base import AnyModule, Backbone
-from reacgan.models.filters import Resampler
 from reacgan.models.recompute import block_output
+from reacgan.models.resample import Resampler
 from reacgan.models.stylegan2_layers import (
     RESIDUAL_GAIN,
     Architecture,
@@ -130,7 +130,7 @@ class StyleGAN2Backbone(Backbone):
         super().__init__()
         self.recompute = False
         grid = grid_of(resolution)
-        squares = [grid.square >> place for place in range(grid.doublings + 1)]
+        squares = [grid.square >> level for level in range(grid.doublings + 1)]
         widths = [channels_at(square, channel_base, channel_max) for square in squares]
         self.head_layers = EQUALISED_LAYERS
         self.out_features = widths[-1]
@@ -141,9 +141,9 @@ class StyleGAN2Backbone(Backbone):
                 after,
                 channels=channels,
                 architecture=architecture,
-                first=place == 0,
+                first=index == 0,
             )
-            for place, (before, after) in enumerate(zip(widths, widths[1:], strict=False))
+            for index, (before, after) in enumerate(zip(widths, widths[1:], strict=False))
         )
         self.end = BackboneEnd(
             widths[-1],

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from reacgan.heads.base import at_least_float32
 from reacgan.heads.equalised import EqualisedLinear, leaky_relu
 from reacgan.heads.hypersphere import without_autocast
-from reacgan.models.filters import Resampler
+from reacgan.models.resample import Resampler
 from reacgan.models.weights import Resample
 
 Architecture = Literal["skip", "resnet", "orig"]

@@ -1,6 +1,6 @@
-"""Weights as convolutions use them: over their largest singular value, with their taps widened.
+"""Weights as convolutions use them: divided by their largest singular value, kernels widened.
 
-One operation, forward and backward, in the order of memory that the weight has.
+One operation, forward and backward, in the memory order of the weight.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def as_matrix(weight: Tensor, order: Resample = "none") -> Tensor:
 
 
 def as_weight(matrix: Tensor, shape: torch.Size, order: Resample = "none") -> Tensor:
-    """What :func:`as_matrix` was made from; ``shape`` is the weight's."""
+    """The inverse of :func:`as_matrix`; ``shape`` is the weight's."""
     if len(shape) != 4:
         return matrix
     outer, inner, rows, columns = shape
@@ -45,7 +45,7 @@ def in_memory_order(vector: Tensor, shape: torch.Size, order: Resample = "none")
 
 
 def in_named_order(vector: Tensor, shape: torch.Size, order: Resample = "none") -> Tensor:
-    """What :func:`in_memory_order` was made from."""
+    """The inverse of :func:`in_memory_order`."""
     if len(shape) != 4 or order == "up":
         return vector
     _, inner, rows, columns = shape
@@ -122,14 +122,14 @@ class _Scaled(torch.autograd.Function):
         if torch.is_grad_enabled():  # sigma is a constant only for the first derivative
             sigma = torch.dot(u, matrix.mv(v))
         # d(W / sigma) = dW / sigma - W (u^T dW v) / sigma^2
-        held = as_matrix(gradient, order) / sigma
-        if order == "up":  # rows and columns as they lie
-            share = torch.dot(held.t().flatten(), matrix.t().flatten()) / sigma
-            held = held.t().addr(v, u * share, alpha=-1).t()
+        divided = as_matrix(gradient, order) / sigma
+        if order == "up":  # in memory order
+            share = torch.dot(divided.t().flatten(), matrix.t().flatten()) / sigma
+            divided = divided.t().addr(v, u * share, alpha=-1).t()
         else:
-            share = torch.dot(held.flatten(), matrix.flatten()) / sigma
-            held = held.addr(u * share, v, alpha=-1)
-        return as_weight(held, weight.shape, order), None, None, None, None, None
+            share = torch.dot(divided.flatten(), matrix.flatten()) / sigma
+            divided = divided.addr(u * share, v, alpha=-1)
+        return as_weight(divided, weight.shape, order), None, None, None, None, None
 
 
 def widened(weight: Tensor, order: Resample) -> Tensor:
@@ -138,20 +138,20 @@ def widened(weight: Tensor, order: Resample) -> Tensor:
     ``"down"``: [O, I, 4, 4], I last in memory. ``"up"``: of the mirrored kernel, [I, O, 4, 4], O last.
     """
     up = order == "up"
-    held = weight.permute(1, 2, 3, 0) if up else weight.permute(0, 2, 3, 1)
+    taps = weight.permute(1, 2, 3, 0) if up else weight.permute(0, 2, 3, 1)
     for dim in (1, 2):
-        first, middle, last = held.unbind(dim)
+        first, middle, last = taps.unbind(dim)
         if up:
             first, last = last, first
-        held = torch.stack([first, first + middle, middle + last, last], dim)
-    return held.permute(0, 3, 1, 2)
+        taps = torch.stack([first, first + middle, middle + last, last], dim)
+    return taps.permute(0, 3, 1, 2)
 
 
 def _narrowed(gradient: Tensor, order: Resample) -> Tensor:
-    """What :func:`widened` makes of its gradient: [O, I, 3, 3]."""
-    held = gradient.permute(0, 2, 3, 1)
+    """The gradient of the kernel from that of :func:`widened`: [O, I, 3, 3]."""
+    taps = gradient.permute(0, 2, 3, 1)
     for dim in (2, 1):
-        held = held.narrow(dim, 0, 3) + held.narrow(dim, 1, 3)
+        taps = taps.narrow(dim, 0, 3) + taps.narrow(dim, 1, 3)
     if order == "up":
-        return held.flip(1, 2).permute(3, 0, 1, 2)
-    return held.permute(0, 3, 1, 2)
+        return taps.flip(1, 2).permute(3, 0, 1, 2)
+    return taps.permute(0, 3, 1, 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from reacgan.models.filters import Resampler
+from reacgan.models.resample import Resampler
 
 TAPS = (1 / 8, 3 / 8, 3 / 8, 1 / 8)
 
