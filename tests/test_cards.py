@@ -16,8 +16,7 @@ from reacgan import hub
 from reacgan.config import ConfigError, DataConfig
 from reacgan.data import DATASETS
 from reacgan.evaluation.scores import Score
-from reacgan.hub.licence_names import LICENCES, licence_of
-from reacgan.hub.licences import terms_of
+from reacgan.hub.licences import LICENCES, licence_of, terms_of
 from reacgan.hub.places import known_models
 from reacgan.sharing.card import missing
 from reacgan.sharing.scores import model_index

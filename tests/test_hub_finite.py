@@ -53,7 +53,7 @@ def broken(run):
 
 def message(part, count):
     name, size = part
-    return f"not finite .NaN or infinity.: {name} .{count} of {size:,}.; what they make is no image"
+    return f"not finite .NaN or infinity.: {name} .{count} of {size:,}.; they generate no images"
 
 
 def test_every_way_to_load_one(broken, tmp_path):

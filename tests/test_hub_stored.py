@@ -79,7 +79,9 @@ def test_a_discriminator_beside(tmp_path, dtype):
     assert not loaded.training and not any(held.requires_grad for held in loaded.parameters())
     file = folder / "discriminator.safetensors"
     file.write_bytes(file.read_bytes()[:-1] + b"\x00")
-    with pytest.raises(ConfigError, match=r"discriminator.safetensors: damaged .its digest"):
+    with pytest.raises(
+        ConfigError, match=r"discriminator.safetensors: checksum mismatch .its SHA-256"
+    ):
         hub.load_discriminator(folder)
     file.unlink()
     with pytest.raises(ConfigError, match=r"discriminator.safetensors: not readable"):
@@ -114,7 +116,7 @@ def test_every_recorded_digest_is_compared(tmp_path):
     names = ["model.safetensors", "discriminator.safetensors", "a.png"]
     assert check_digests(folder, read_config(folder)) == names
     (folder / "a.png").write_bytes(b"b")
-    with pytest.raises(ConfigError, match=r"a.png: damaged"):
+    with pytest.raises(ConfigError, match=r"a.png: checksum mismatch"):
         check_digests(folder, read_config(folder))
     rewrite(folder, files={"../a.png": "0"})
     with pytest.raises(ConfigError, match="outside its folder"):

@@ -69,7 +69,7 @@ def test_a_damaged_folder_does_not_leave(server, tmp_path):
     folder = hub.save(make(), tmp_path / "kept")
     file = folder / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-1] + b"\x00")
-    with pytest.raises(ConfigError, match=r"model.safetensors: damaged .its digest"):
+    with pytest.raises(ConfigError, match=r"model.safetensors: checksum mismatch .its SHA-256"):
         hub.push_to_hub(folder, "me/damaged", token=TOKEN)
     assert not server.asked and not server.repositories
 
@@ -78,7 +78,7 @@ def test_damage_on_the_way_is_seen(server, tmp_path):
     files = files_of(hub.save(make(), tmp_path / "kept"))
     files["model.safetensors"] = files["model.safetensors"][:-1] + b"\x00"
     server.commit("other/one", files)
-    with pytest.raises(ConfigError, match=r"model.safetensors: damaged .its digest"):
+    with pytest.raises(ConfigError, match=r"model.safetensors: checksum mismatch .its SHA-256"):
         hub.from_pretrained("other/one")
 
 

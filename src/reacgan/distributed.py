@@ -34,11 +34,11 @@ def world_size() -> int:
 def apart() -> Iterator[None]:
     """Within the block this process is alone: nothing is sent, nothing waited for."""
     global _apart  # noqa: PLW0603 - one process is in one group
-    held, _apart = _apart, True
+    before, _apart = _apart, True
     try:
         yield
     finally:
-        _apart = held
+        _apart = before
 
 
 def rank() -> int:
@@ -58,7 +58,7 @@ def barrier() -> None:
 
 
 def leave() -> None:
-    """Leave the process group together, so that no process ends under another's feet."""
+    """Leave the process group together, so that no process ends while another still sends."""
     if world_size() > 1:
         dist.barrier()
         dist.destroy_process_group()
@@ -108,11 +108,11 @@ def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
     """
     if world_size() == 1:
         return
-    held = [parameter for parameter in parameters if parameter.requires_grad]
-    for parameter in held:
+    learned = [parameter for parameter in parameters if parameter.requires_grad]
+    for parameter in learned:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
-    gradients = [parameter.grad for parameter in held if parameter.grad is not None]
+    gradients = [parameter.grad for parameter in learned if parameter.grad is not None]
     if not gradients:
         return
     flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
@@ -132,7 +132,7 @@ def any_process(flag: bool, device: torch.device) -> bool:
 
 
 def gather_chunks(chunks: list[Tensor], device: torch.device) -> list[Tensor]:
-    """The chunks of all processes in turn: the first of each, then the second of each, and so on.
+    """The chunks of all processes in turn: the first of each, then the second of each, ...
 
     Chunks ``[n, ...]`` have one type and shape but for n; a process may have fewer chunks than
     others, or none. The main process gets them on the CPU, others an empty list. No gradient.
@@ -140,28 +140,30 @@ def gather_chunks(chunks: list[Tensor], device: torch.device) -> list[Tensor]:
     if world_size() == 1:
         return chunks
     mine = [list(chunk.shape) for chunk in chunks]
-    told = [json.loads(text) for text in share_texts(json.dumps([mine, _type_of(chunks)]), device)]
-    kinds = [kind for _, kind in told if kind]
+    headers = [
+        json.loads(text) for text in share_texts(json.dumps([mine, _type_of(chunks)]), device)
+    ]
+    kinds = [kind for _, kind in headers if kind]
     if not kinds:
         return []
-    shapes = [shapes for shapes, _ in told]
-    tail = next(shape[1:] for one in shapes for shape in one)
-    rows = [sum(shape[0] for shape in one) for one in shapes]
+    shapes = [shapes for shapes, _ in headers]
+    tail = next(shape[1:] for of_process in shapes for shape in of_process)
+    rows = [sum(shape[0] for shape in of_process) for of_process in shapes]
     dtype = getattr(torch, kinds[0])
-    held = (
+    joined = (
         torch.cat(chunks).to(device)
         if chunks
         else torch.empty(0, *tail, dtype=dtype, device=device)
     )
     filled = torch.zeros(max(rows), *tail, dtype=dtype, device=device)
-    filled[: len(held)] = held
+    filled[: len(joined)] = joined
     slots = [torch.empty_like(filled) for _ in rows] if is_main() else None
     dist.gather(filled, slots)
     if slots is None:
         return []
     parts = [
-        list(slot[:count].cpu().split([shape[0] for shape in one]))
-        for slot, count, one in zip(slots, rows, shapes, strict=True)
+        list(slot[:count].cpu().split([shape[0] for shape in of_process]))
+        for slot, count, of_process in zip(slots, rows, shapes, strict=True)
     ]
     return [part for turn in zip_longest(*parts) for part in turn if part is not None]
 
@@ -177,12 +179,12 @@ def share_texts(text: str, device: torch.device) -> list[str]:
     """The text of each process, in rank order, on every process."""
     if world_size() == 1:
         return [text]
-    held = torch.tensor(list(text.encode()), dtype=torch.uint8, device=device)
+    encoded = torch.tensor(list(text.encode()), dtype=torch.uint8, device=device)
     sizes = [torch.zeros(1, dtype=torch.int64, device=device) for _ in range(world_size())]
-    dist.all_gather(sizes, torch.tensor([len(held)], device=device))
+    dist.all_gather(sizes, torch.tensor([len(encoded)], device=device))
     longest = max(int(size) for size in sizes)
     filled = torch.zeros(max(longest, 1), dtype=torch.uint8, device=device)
-    filled[: len(held)] = held
+    filled[: len(encoded)] = encoded
     slots = [torch.empty_like(filled) for _ in sizes]
     dist.all_gather(slots, filled)
     return [

@@ -20,9 +20,9 @@ _SHAPE = ("resolution", "channels")
 
 @dataclass(frozen=True)
 class Family:
-    """Where a family's table is, and what its members must be."""
+    """The path of a family's table, and what its members must be."""
 
-    place: str
+    path: str
     """``module:name`` of the table."""
     base: str | None = None
     """``module:name`` of the class that members extend (or, for values, are of)."""
@@ -34,8 +34,8 @@ class Family:
     @property
     def table(self) -> dict[str, Any]:
         """The family's members by name."""
-        found: dict[str, Any] = _named(self.place)
-        return found
+        table: dict[str, Any] = _named(self.path)
+        return table
 
 
 _TERM = ("d_term", "g_term", "after_d_step")
@@ -95,16 +95,16 @@ def register(family: str, name: str, member: Member, *, replace: bool = False) -
         raise ConfigError(
             f"unknown family {family!r}{suggest(family, FAMILIES)} Known: {', '.join(FAMILIES)}."
         )
-    held = FAMILIES[family]
+    described = FAMILIES[family]
     pattern = r"[a-z0-9_/.\-]+" if family in ("experiment", "suite") else r"[a-z][a-z0-9_]*"
     if not re.fullmatch(pattern, name):
         raise ConfigError(
             f"{family} {name!r}: not usable as a name; use lower-case letters, digits and _"
         )
-    missing = list(_missing(held, name, member))
+    missing = list(_missing(described, name, member))
     if missing:
         raise ConfigError(f"{family} {name!r} cannot be registered:\n" + "\n".join(missing))
-    table = held.table
+    table = described.table
     if name in table and table[name] is not member and not replace:
         raise ConfigError(
             f"{family} {name!r} is taken by {_described(table[name])}; choose another name, or say "
@@ -151,17 +151,21 @@ def _missing_keywords(
 ) -> Iterable[str]:
     """Parameters that a configuration could not set, and those that are missing."""
     parameters = [
-        held for key, held in inspect.signature(function).parameters.items() if key != "self"
+        parameter
+        for key, parameter in inspect.signature(function).parameters.items()
+        if key != "self"
     ]
-    by_keyword = {held.name for held in parameters if held.kind is held.KEYWORD_ONLY}
+    by_keyword = {
+        parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY
+    }
     for name in family.given:
         if name not in by_keyword:
             yield f"  {called} takes no keyword-only parameter {name!r} (after a bare *)"
     if not options:
         return
-    for held in parameters:
-        if held.kind is not held.KEYWORD_ONLY:
-            yield f"  {called} takes {str(held)!r}, which is not keyword-only (put it after a bare *)"
+    for parameter in parameters:
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            yield f"  {called} takes {str(parameter)!r}, which is not keyword-only (put it after a bare *)"
     try:
         hints = get_type_hints(function, include_extras=True)
     except NameError as error:
@@ -171,8 +175,8 @@ def _missing_keywords(
         yield f"  {called}'s option {name!r} has no annotation, so its value cannot be checked"
 
 
-def _named(place: str) -> Any:
-    module, _, name = place.partition(":")
+def _named(path: str) -> Any:
+    module, _, name = path.partition(":")
     return getattr(import_module(module), name)
 
 

@@ -46,11 +46,11 @@ def show() -> int:
         head = ["what", "extractor", "of", "MB", "last used"]
         print("\n".join(aligned(head, rows)) + "\n")
     kept = {"features": ("of images", cache.root, cache.total_bytes)}
-    for name, told in _OTHERS.items():
-        kept[name] = told, cache_root() / name, _bytes_below(cache_root() / name)
+    for name, description in _OTHERS.items():
+        kept[name] = description, cache_root() / name, _bytes_below(cache_root() / name)
     cells = [
-        [Cell(name), Cell(told), Cell(_megabytes(size)), Cell(str(where))]
-        for name, (told, where, size) in kept.items()
+        [Cell(name), Cell(description), Cell(_megabytes(size)), Cell(str(where))]
+        for name, (description, where, size) in kept.items()
     ]
     print("\n".join(aligned(["kept", "what", "MB", "where"], cells)))
     print(f"features are kept up to {_megabytes(cache.limit_bytes)} MB (REACGAN_CACHE_GB)")

@@ -54,11 +54,11 @@ def convert(
     from reacgan.hub.convert import convert_checkpoint  # noqa: PLC0415
     from reacgan.hub.folder import DISCRIMINATOR, read_config  # noqa: PLC0415
 
-    found = named_or_file(experiment)
+    chosen = named_or_file(experiment)
     choice: dict[str, bool | Literal["auto"]] = {"auto": "auto", "yes": True, "no": False}
     folder = convert_checkpoint(
         file,
-        found.replace(**parse_assignments(set_)),
+        chosen.replace(**parse_assignments(set_)),
         out=out,
         class_names=_names(class_names),
         discriminator=discriminator,

@@ -88,28 +88,28 @@ def inspect(
         survey_dataset,
     )
 
-    found = find_dataset(path)
+    config = find_dataset(path)
     options = {
         key.removeprefix("data.options."): value for key, value in parse_assignments(set_).items()
     }
-    held = survey_dataset(found.model_copy(update={"options": options}), split)
-    balance = balance_of(held.class_names, held.counts)
-    source = held.source if isinstance(held, ImageData) else held.root
+    surveyed = survey_dataset(config.model_copy(update={"options": options}), split)
+    balance = balance_of(surveyed.class_names, surveyed.counts)
+    source = surveyed.source if isinstance(surveyed, ImageData) else surveyed.root
     print(f"{sum(balance.counts):,} images of {len(balance.counts):,} classes in {source}")
     low, high = min(balance.counts), max(balance.counts)
     print(f"images a class   {low:,} to {high:,}, median {int(median(balance.counts)):,}")
-    if isinstance(held, ImageData):
-        print(f"opened as        {held.channels} x {held.size[0]} x {held.size[1]}")
-        print(f"digest           {held.digest}")
+    if isinstance(surveyed, ImageData):
+        print(f"opened as        {surveyed.channels} x {surveyed.size[0]} x {surveyed.size[1]}")
+        print(f"digest           {surveyed.digest}")
         if list_refused is not None:
             raise DataError(f"{path}: nothing is refused of a set that is not read as single files")
     else:
-        _print_scan(held)
+        _print_scan(surveyed)
     _print_balance(balance)
-    if not isinstance(held, ImageData) and refusal_of(held):
-        print(f"training would refuse this: {refusal_of(held)}")
-    if list_refused is not None and not isinstance(held, ImageData):
-        print(f"list of refused files: {report_refused(held, list_refused)}")
+    if not isinstance(surveyed, ImageData) and refusal_of(surveyed):
+        print(f"training would refuse this: {refusal_of(surveyed)}")
+    if list_refused is not None and not isinstance(surveyed, ImageData):
+        print(f"list of refused files: {report_refused(surveyed, list_refused)}")
     return 0
 
 

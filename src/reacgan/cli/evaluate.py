@@ -133,20 +133,20 @@ def evaluate(
     _keep_out_of_images(output.folder, subject, measures)
     main = distributed.is_main()
     talk = Talk(quiet=quiet or not main)
-    found: list[Score] = []
+    scores: list[Score] = []
     lacking = False
     for target, result in score(
         subject, request, find_states=find_states, progress=talk.progress, say=talk.say
     ):
         talk.end()
         if main:
-            found += result.scores
+            scores += result.scores
             output.write(result, target.name)
             lacking = lacking or bool(measures.metrics and result.skipped)
             if lacking or not quiet:
                 _print_skipped(result)
     if main:
-        _print(found, output.folder, quiet=quiet)
+        _print(scores, output.folder, quiet=quiet)
     distributed.leave()
     return 1 if lacking else 0
 
@@ -156,9 +156,9 @@ def _keep_out_of_images(out: Path, subject: str, measures: Measures) -> None:
     from reacgan.data import refuse_inside  # noqa: PLC0415
     from reacgan.hub.folder import holds_generator  # noqa: PLC0415
 
-    for place in (subject, measures.reference, measures.training, measures.held_out):
-        if place is not None and not holds_generator(Path(place)):
-            refuse_inside(out, place)
+    for path in (subject, measures.reference, measures.training, measures.held_out):
+        if path is not None and not holds_generator(Path(path)):
+            refuse_inside(out, path)
 
 
 def _request(
@@ -221,23 +221,23 @@ def _options(metrics: str | None, assignments: tuple[str, ...]) -> tuple[Any, di
     from reacgan.metrics import METRICS  # noqa: PLC0415
 
     extractor: dict[str, Any] = {}
-    held: dict[str, dict[str, Any]] = {}
+    options: dict[str, dict[str, Any]] = {}
     for key, value in parse_assignments(assignments).items():
         owner, separator, name = key.partition(".")
         if not separator:
             raise ConfigError(f"--set {key}: needed: METRIC.OPTION or extractor.OPTION")
-        target = extractor if owner == "extractor" else held.setdefault(owner, {})
+        target = extractor if owner == "extractor" else options.setdefault(owner, {})
         target[name] = value
-    if not held:
+    if not options:
         return metrics, extractor
     names = {None: list(STANDARD), "all": list(METRICS)}.get(metrics, metrics)
     chosen = named_options(names)
-    foreign = [name for name in held if name not in chosen]
+    foreign = [name for name in options if name not in chosen]
     if foreign:
         raise ConfigError(
             f"--set {foreign[0]}...: {foreign[0]} is not measured; it would be: {', '.join(chosen)}"
         )
-    return {name: held.get(name, {}) for name in chosen}, extractor
+    return {name: options.get(name, {}) for name in chosen}, extractor
 
 
 def _resolution(text: str | None) -> Any:
@@ -291,7 +291,7 @@ def _print(scores: list[Score], folder: Path, *, quiet: bool) -> None:
     from reacgan.reports.listing import listing  # noqa: PLC0415
     from reacgan.reports.tables import score_table  # noqa: PLC0415
 
-    one = len({(score.subject, score.images_seen) for score in scores}) == 1
-    print(listing(scores) if one else score_table(scores))
+    single = len({(score.subject, score.images_seen) for score in scores}) == 1
+    print(listing(scores) if single else score_table(scores))
     if not quiet:
         print(f"\nscores in {folder / 'scores.jsonl'}; page: reacgan report {folder}")

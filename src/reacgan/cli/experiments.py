@@ -45,7 +45,7 @@ def list_experiments(prefix: str = "", /) -> int:
     from reacgan.experiments.published import published_for  # noqa: PLC0415
 
     load_plugins()
-    chosen = {name: held for name, held in EXPERIMENTS.items() if name.startswith(prefix)}
+    chosen = {name: entry for name, entry in EXPERIMENTS.items() if name.startswith(prefix)}
     if not chosen:
         groups = sorted({name.partition("/")[0] + "/" for name in EXPERIMENTS})
         raise ConfigError(
@@ -53,14 +53,16 @@ def list_experiments(prefix: str = "", /) -> int:
             f"Groups: {', '.join(groups)}."
         )
     width = max(len(name) for name in chosen)
-    for name, held in chosen.items():
-        training = held.training
-        scores = [f"; published FID {fid_of(one)} [{one.protocol}]" for one in published_for(name)]
+    for name, experiment in chosen.items():
+        training = experiment.training
+        scores = [
+            f"; published FID {fid_of(score)} [{score.protocol}]" for score in published_for(name)
+        ]
         print(
-            f"{name:{width}}  {_what_is_special(held)}; "
+            f"{name:{width}}  {_what_is_special(experiment)}; "
             f"batch {training.batch} x {training.d_steps}, {training.images:,} images{''.join(scores)}"
         )
-    if any(asterisk(one) for name in chosen for one in published_for(name)):
+    if any(asterisk(score) for name in chosen for score in published_for(name)):
         sys.stdout.flush()
         print(_ASTERISK, file=sys.stderr)
     return 0
@@ -72,19 +74,26 @@ _ASTERISK = (
 )
 
 
-def _what_is_special(held: Experiment) -> str:
-    augment = held.augment.name if held.augment.name != "identity" else ""
-    extras = (augment, "apa" if held.apa else "", *held.penalties, *held.consistency)
-    return " + ".join(filter(None, (held.model.generator.name, held.model.head.name, *extras)))
+def _what_is_special(experiment: Experiment) -> str:
+    augment = experiment.augment.name if experiment.augment.name != "identity" else ""
+    extras = (
+        augment,
+        "apa" if experiment.apa else "",
+        *experiment.penalties,
+        *experiment.consistency,
+    )
+    return " + ".join(
+        filter(None, (experiment.model.generator.name, experiment.model.head.name, *extras))
+    )
 
 
 def list_methods() -> int:
     """List the methods by their names in the literature, with paper and experiment."""
     from reacgan.experiments.methods import METHODS  # noqa: PLC0415
 
-    widths = [max(len(getattr(held, part)) for held in METHODS) for part in ("title", "paper")]
-    for held in METHODS:
-        print(f"{held.title:{widths[0]}}  {held.paper:{widths[1]}}  {held.experiment}")
+    widths = [max(len(getattr(method, part)) for method in METHODS) for part in ("title", "paper")]
+    for method in METHODS:
+        print(f"{method.title:{widths[0]}}  {method.paper:{widths[1]}}  {method.experiment}")
     return 0
 
 
@@ -116,14 +125,14 @@ def show(
     from reacgan.experiments.notes import asterisk, notes  # noqa: PLC0415
     from reacgan.experiments.published import PROTOCOLS, published_for  # noqa: PLC0415
 
-    found = named_or_file(name)
-    chosen = found.replace(**parse_assignments(set_))
+    named = named_or_file(name)
+    chosen = named.replace(**parse_assignments(set_))
     described = describe(chosen, num_classes)
-    published = [dataclasses.asdict(held) for held in published_for(found.name)]
-    told = notes(chosen)
+    published = [dataclasses.asdict(score) for score in published_for(named.name)]
+    remarks = notes(chosen)
     if json_:
-        held_notes = [dataclasses.asdict(note) for note in told]
-        described = {**described, "published": published, "notes": held_notes}
+        noted = [dataclasses.asdict(note) for note in remarks]
+        described = {**described, "published": published, "notes": noted}
         print(json.dumps(described, indent=2))
         return 0
     for key, value in described.items():
@@ -131,17 +140,18 @@ def show(
             print(f"{key}: {value}")
             continue
         print(f"{key}:")
-        for inner, held in value.items():
-            if isinstance(held, dict):
-                held = ", ".join(f"{part}={one}" for part, one in held.items())  # noqa: PLW2901
-            print(f"  {inner}: {held:,}" if type(held) is int else f"  {inner}: {held}")
-    for score in published_for(found.name):
+        for inner, part in value.items():
+            text = f"{part:,}" if type(part) is int else str(part)
+            if isinstance(part, dict):
+                text = ", ".join(f"{option}={setting}" for option, setting in part.items())
+            print(f"  {inner}: {text}")
+    for score in published_for(named.name):
         print("published:")
         for key, value in dataclasses.asdict(score).items():
             shown = PROTOCOLS[value] if key == "protocol" else value
             print(f"  {key}: {shown}{asterisk(score) if key == 'fid' else ''}")
-    if told:
+    if remarks:
         print("notes:")
-    for note in told:
+    for note in remarks:
         print(f"  {'*' if note.differs else '-'} {note.text}")
     return 0

@@ -24,5 +24,5 @@ def tell_statistics(model: TrainedGenerator, asked: str) -> None:
     from reacgan.models.norm_statistics import statistics_in_words  # noqa: PLC0415
 
     if asked == "auto" and model.norms is not None and model.norms.kind == "own":
-        told = f"note: made with {statistics_in_words(model)}; --statistics moving takes the others"
-        print(told, file=sys.stderr)
+        note = f"note: made with {statistics_in_words(model)}; --statistics moving takes the others"
+        print(note, file=sys.stderr)

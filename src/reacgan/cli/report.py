@@ -74,7 +74,7 @@ def _draw(path: Path, options: dict[str, Any]) -> None:
     if not read_run(path).experiment:
         print(f"pictures: {path}: none, it is an evaluation and no run")
         return
-    held = pictures(path, path / "pictures", **options)
-    print(f"pictures: {path / 'pictures'}: {', '.join(held['pictures'])}")
-    for name, reason in held["skipped"].items():
+    made = pictures(path, path / "pictures", **options)
+    print(f"pictures: {path / 'pictures'}: {', '.join(made['pictures'])}")
+    for name, reason in made["skipped"].items():
         print(f"  {name}: not made: {reason}")

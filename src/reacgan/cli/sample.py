@@ -90,7 +90,7 @@ def sample(
             made[item.label, item.seed] = item.image
     said = f"{len(labels) * num} images in {out}"
     if grid:
-        rows = [[made[label, seed + place] for place in range(num)] for label in labels]
+        rows = [[made[label, seed + offset] for offset in range(num)] for label in labels]
         _save_sheet(rows, [loaded.class_names[label] for label in labels], out / "grid.png")
         said += f", sheet {out / 'grid.png'}"
     print(said)

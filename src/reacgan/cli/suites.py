@@ -32,11 +32,11 @@ def list_suites(*, scale: Scale | None = None) -> int:
 
     load_plugins()
     width = max(map(len, SUITES))
-    for name, held in SUITES.items():
-        number = ", ".join(map(str, held.numbers)) or "ours"
-        counts = "  ".join(f"{one} {len(held.trials(one)):>2}" for one in SCALES)
-        print(f"{number:>4}  {name:{width}}  trials: {counts}  {held.title}")
-        for trial in held.trials(scale) if scale is not None else ():
+    for name, suite in SUITES.items():
+        number = ", ".join(map(str, suite.numbers)) or "ours"
+        counts = "  ".join(f"{size} {len(suite.trials(size)):>2}" for size in SCALES)
+        print(f"{number:>4}  {name:{width}}  trials: {counts}  {suite.title}")
+        for trial in suite.trials(scale) if scale is not None else ():
             print(f"{'':6}{trial.name}  ({trial.row.strip()})")
     return 0
 
@@ -102,33 +102,35 @@ def run(
     dry_run:
         Say what would be run, and stop.
     """
-    from reacgan.suites import suite as named  # noqa: PLC0415
+    from reacgan.suites import suite as find_suite  # noqa: PLC0415
     from reacgan.suites.report import write_suite_report  # noqa: PLC0415
     from reacgan.suites.runner import is_complete, jobs_of, run_suite  # noqa: PLC0415
     from reacgan.suites.work import StoppedError  # noqa: PLC0415
 
-    held = named(suite)
-    chosen = _seeds(seeds, first_seed)
+    chosen = find_suite(suite)
+    all_seeds = _seeds(seeds, first_seed)
     context = replace(_context(data, set_, device), by_domain=by_domain, quiet=scale == "toy")
-    jobs = jobs_of(held, out, scale, seeds=chosen, only=only)
-    _refuse_nothing(held, scale, len(jobs))
+    jobs = jobs_of(chosen, out, scale, seeds=all_seeds, only=only)
+    _refuse_nothing(chosen, scale, len(jobs))
     if not resume:
         _refuse_results(out, [job.folder for job in jobs])
     if dry_run:
         for job in jobs:
             job.trial.work.settings(job.seed, context)  # raises what --set has wrong
             begun = "to be taken up" if (job.folder / "journal.jsonl").exists() else "to run"
-            told = "complete" if is_complete(job, context) else begun
-            print(f"{job.trial.name}, seed {job.seed}: {told}, {job.folder}")
+            state = "complete" if is_complete(job, context) else begun
+            print(f"{job.trial.name}, seed {job.seed}: {state}, {job.folder}")
         return 0
     if launcher != "local":
-        return _hand_over(held, out, scale, chosen, only, context, launcher=launcher, slurm=slurm)
+        return _hand_over(
+            chosen, out, scale, all_seeds, only, context, launcher=launcher, slurm=slurm
+        )
     try:
-        failed = run_suite(held, out, scale, seeds=chosen, only=only, context=context)
+        failed = run_suite(chosen, out, scale, seeds=all_seeds, only=only, context=context)
     except StoppedError as stopped:
         print(f"{stopped}; the same command goes on")
         return 128 + stopped.signal if stopped.signal else 3
-    print(f"report: {write_suite_report(held, out, scale)}")
+    print(f"report: {write_suite_report(chosen, out, scale)}")
     for line in failed:
         print(f"failed: {line}")
     return 1 if failed else 0
@@ -148,10 +150,10 @@ def report(suite: str, /, *, scale: Scale = "toy", out: Path = _OUT, to: Path | 
     to:
         The report's folder; OUT/SCALE/reports/SUITE by default.
     """
-    from reacgan.suites import suite as named  # noqa: PLC0415
+    from reacgan.suites import suite as find_suite  # noqa: PLC0415
     from reacgan.suites.report import write_suite_report  # noqa: PLC0415
 
-    print(write_suite_report(named(suite), out, scale, to=to))
+    print(write_suite_report(find_suite(suite), out, scale, to=to))
     return 0
 
 
@@ -170,25 +172,25 @@ def _context(data: tuple[str, ...], changes: tuple[str, ...], device: Device) ->
     from reacgan.data import DATASETS  # noqa: PLC0415
     from reacgan.suites import Context  # noqa: PLC0415
 
-    places = {}
+    paths = {}
     for text in data:
-        name, separator, place = text.partition("=")
-        if not separator or name not in DATASETS or not place:
+        name, separator, path = text.partition("=")
+        if not separator or name not in DATASETS or not path:
             raise ConfigError(
                 f"--data {text!r}: needed: NAME=PATH with a name of {', '.join(DATASETS)}"
             )
-        if not Path(place).exists():
-            raise ConfigError(f"--data {text!r}: there is no {place}")
-        places[name] = str(Path(place).resolve())
-    return Context(device=device, data=places, changes=parse_assignments(changes))
+        if not Path(path).exists():
+            raise ConfigError(f"--data {text!r}: there is no {path}")
+        paths[name] = str(Path(path).resolve())
+    return Context(device=device, data=paths, changes=parse_assignments(changes))
 
 
-def _refuse_nothing(held: Suite, scale: Scale, jobs: int) -> None:
+def _refuse_nothing(suite: Suite, scale: Scale, jobs: int) -> None:
     from reacgan.config import ConfigError  # noqa: PLC0415
 
     if jobs == 0:
-        told = held.notes.get(scale, "Take another scale.")
-        raise ConfigError(f"the suite {held.name} has no trial at scale {scale}. {told}")
+        note = suite.notes.get(scale, "Take another scale.")
+        raise ConfigError(f"the suite {suite.name} has no trial at scale {scale}. {note}")
 
 
 def _refuse_results(out: Path, folders: list[Path]) -> None:
@@ -202,7 +204,7 @@ def _refuse_results(out: Path, folders: list[Path]) -> None:
 
 
 def _hand_over(
-    held: Suite,
+    suite: Suite,
     out: Path,
     scale: Scale,
     seeds: range,
@@ -215,7 +217,7 @@ def _hand_over(
     from reacgan.config import parse_assignments  # noqa: PLC0415
     from reacgan.suites.launch import as_text, commands, submit  # noqa: PLC0415
 
-    wanted = commands(held, out.resolve(), scale, seeds=seeds, only=only, context=context)
+    wanted = commands(suite, out.resolve(), scale, seeds=seeds, only=only, context=context)
     if launcher == "print":
         print(as_text(wanted), end="")
         return 0
@@ -223,5 +225,5 @@ def _hand_over(
     for job, words in zip(jobs, wanted, strict=True):
         trial = next(re.sub("^--only=", "", word) for word in words if word.startswith("--only="))
         print(f"job {job.job_id}: {trial}")
-    print(f"then: reacgan experiments report {held.name} --scale {scale} --out {out}")
+    print(f"then: reacgan experiments report {suite.name} --scale {scale} --out {out}")
     return 0

@@ -99,9 +99,9 @@ def _survey(experiment: Experiment) -> None:
     if not Path(experiment.data.path).exists():
         _say((f"{experiment.data.path} is not here, so its files were not looked at",))
         return
-    found = survey_usable(experiment.data)
-    if isinstance(found, Scan):
-        _say(found.notes)
+    scan = survey_usable(experiment.data)
+    if isinstance(scan, Scan):
+        _say(scan.notes)
 
 
 def _say(notes: tuple[str, ...]) -> None:
@@ -144,10 +144,10 @@ def _resolve(
             "nothing to train: give an experiment (reacgan experiments list) or --data FOLDER"
         )
     if name is not None:
-        found = named_or_file(name)
+        named = named_or_file(name)
         if data is None:
-            return found
-        return found.replace(**_elsewhere(data))
+            return named
+        return named.replace(**_elsewhere(data))
     from reacgan.experiments.derive import derive_experiment  # noqa: PLC0415
 
     derived = derive_experiment(str(data), device=device, given=changes)
@@ -162,7 +162,7 @@ def _elsewhere(data: Path) -> dict[str, Any]:
     """What ``--data`` changes of a named experiment: where, and of which kind if it says so."""
     from reacgan.data import find_dataset  # noqa: PLC0415
 
-    found = find_dataset(str(data))
-    if found.name in ("folder", "csv", "jsonl"):  # the experiment's own set may be read from there
+    config = find_dataset(str(data))
+    if config.name in ("folder", "csv", "jsonl"):  # the experiment's own set may be read from there
         return {"data.path": str(data)}
-    return {"data.name": found.name, "data.path": found.path}
+    return {"data.name": config.name, "data.path": config.path}

@@ -124,8 +124,8 @@ def _ways(
             raise ConfigError(f"--seeds {seeds}: needed: two seeds with a comma between, as 0,1")
         numbers = int(parts[0]), int(parts[1])
     if ends is None:
-        held = [(label, numbers or (0, 0)) for label in model.class_indices(classes)]
-        return [(model.class_names[label], (label, label), pair) for label, pair in held]
+        labels, pair = model.class_indices(classes), numbers or (0, 0)
+        return [(model.class_names[label], (label, label), pair) for label in labels]
     if numbers is None:
         if not row_seeds:
             raise ConfigError(f"num is {len(row_seeds)}; allowed: 1 or more")

@@ -69,10 +69,12 @@ def check(model: str) -> int:
     from reacgan.reports.text import one_line  # noqa: PLC0415
     from reacgan.sharing import check  # noqa: PLC0415
 
-    found = check(model)
-    for one in found:
-        print(f"{'ok    ' if one.passed else 'FAILED'} {one.name:<14} {one_line(one.message)}")
-    return 0 if all(one.passed for one in found) else 1
+    findings = check(model)
+    for finding in findings:
+        print(
+            f"{'ok    ' if finding.passed else 'FAILED'} {finding.name:<14} {one_line(finding.message)}"
+        )
+    return 0 if all(finding.passed for finding in findings) else 1
 
 
 def publish(

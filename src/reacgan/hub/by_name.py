@@ -76,7 +76,7 @@ def _line(file: Path) -> str:
         data, head = experiment["data"], _name(experiment["model"]["head"])
         size = data["resolution"]
         sides = size if isinstance(size, list) else [size, size]
-        shape = " x ".join(str(one) for one in [*sides, data["channels"]])
+        shape = " x ".join(str(side) for side in [*sides, data["channels"]])
         return f"{data['name']}, {shape}, {classes} classes, {head}, {config['images_seen']:,} images seen"
     except (OSError, ValueError, KeyError, TypeError):
         return f"{CONFIG} is not readable"

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reacgan.config.resolution import describe
-from reacgan.hub.licence_names import licence_of
-from reacgan.hub.licences import Terms, terms_of
+from reacgan.hub.licences import Terms, licence_of, terms_of
 from reacgan.models import count_parameters
 from reacgan.models.norm_statistics import statistics_in_words
 from reacgan.models.trained import TrainedGenerator
@@ -39,9 +38,9 @@ def card(
     Raises:
         ConfigError: a licence that is neither.
     """
-    held = dict(sections or {})
+    texts = dict(sections or {})
     terms = terms_of(model.experiment.data)
-    top = held.pop("", "")
+    top = texts.pop("", "")
     parts = [
         _front_matter(model, terms, licence, metadata or {}),
         f"# {name or model.experiment.name}",
@@ -49,9 +48,9 @@ def card(
         *([top] if top else []),
         f"## Use\n\n{_use(model, name)}",
         f"## Data\n\n{_data(model, terms, licence)}",
-        *(f"## {heading}\n\n{text}" for heading, text in held.items()),
+        *(f"## {heading}\n\n{text}" for heading, text in texts.items()),
     ]
-    if "Scores" not in held:
+    if "Scores" not in texts:
         parts.append("No score is given here: a score without its protocol says nothing.")
     return "\n\n".join(part.strip() for part in parts) + "\n"
 

@@ -43,10 +43,10 @@ def model_folder(path: Path) -> Path:
     )
 
 
-def holds_generator(place: Path) -> bool:
+def holds_generator(folder: Path) -> bool:
     """Whether it is the folder of a run or of a model, and not one of images."""
     files = (CONFIG, "experiment.json", f"model/{CONFIG}")
-    return any((place / name).exists() for name in files)
+    return any((folder / name).exists() for name in files)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -133,7 +133,7 @@ class _Undrawn(TorchFunctionMode):
             name = getattr(func, "__name__", "")
             if name in _DRAWING:
                 return target
-            if name in _SCALING and not any(isinstance(one, torch.Tensor) for one in args[1:]):
+            if name in _SCALING and not any(isinstance(value, torch.Tensor) for value in args[1:]):
                 return torch.empty(target.shape, dtype=target.dtype)
         return func(*args, **kwargs)
 
@@ -169,8 +169,8 @@ def fill(network: nn.Module, file: Path, described_in: str) -> None:
     if wrong := non_finite(tensors):
         raise ConfigError(
             f"{file}: its weights are not finite (NaN or infinity): "
-            f"{describe_non_finite(tensors, wrong)}; what they make is no image. Take an earlier state "
-            "of the run (its checkpoints/ or best/), or another model"
+            f"{describe_non_finite(tensors, wrong)}; they generate no images. Take an earlier state of "
+            "the run (its checkpoints/ or best/), or another model"
         )
 
 
@@ -196,7 +196,9 @@ def check_digests(folder: Path, config: Mapping[str, Any]) -> list[str]:
 def check_digest(file: Path, expected: object) -> None:
     """Raises ConfigError where a file is not the one that was saved."""
     if digest(file) != expected:
-        raise ConfigError(f"{file}: damaged (its digest is not the one in {CONFIG}); {REMEDY}")
+        raise ConfigError(
+            f"{file}: checksum mismatch (its SHA-256 is not the one in {CONFIG}); {REMEDY}"
+        )
 
 
 def digest(path: Path) -> str:

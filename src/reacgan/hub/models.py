@@ -99,9 +99,9 @@ def save(
         with naming(folder / DISCRIMINATOR):
             write_tensors(stored(discriminator, dtype), writing / DISCRIMINATOR)
         config["discriminator_sha256"] = digest(writing / DISCRIMINATOR)
-    held = {**(facts or {}), **config, **({"dtype": dtype} if dtype else {})}
+    config = {**(facts or {}), **config, **({"dtype": dtype} if dtype else {})}
     files = {"README.md": card(model), **(beside or {})}
-    files[CONFIG] = json.dumps(held, indent=2) + "\n"
+    files[CONFIG] = json.dumps(config, indent=2) + "\n"
     for name, content in files.items():
         # A folder's name may hold bytes that are no UTF-8, and with it a class name.
         text = content if isinstance(content, bytes) else content.encode(errors="replace")
@@ -172,7 +172,7 @@ def load(path: str | Path, *, device: Device = "auto", check: bool = True) -> Tr
     Raises:
         ConfigError: nothing to load there, or a file that is damaged or of another version.
     """
-    place = find_device(device)
+    target = find_device(device)
     folder = model_folder(locate(path))
     config = read_config(folder)
     check_digest(folder / WEIGHTS, config["sha256"])
@@ -186,7 +186,7 @@ def load(path: str | Path, *, device: Device = "auto", check: bool = True) -> Tr
     except ConfigError as error:
         raise ConfigError(f"{folder / CONFIG}: {error}") from None
     fill(generator, folder / WEIGHTS, CONFIG)
-    generator.to(place).eval().requires_grad_(False)
+    generator.to(target).eval().requires_grad_(False)
     loaded = TrainedGenerator(
         generator, experiment, names, config["images_seen"], _norms(folder, config)
     )

@@ -1,7 +1,7 @@
-"""Where the model is that a person names: a path, a name, or a repository of the Hugging Face hub.
+"""Where a model is: a path, a name, or a repository of the Hugging Face hub.
 
 Known names are model folders in ``weights/`` of the package, in ``weights/`` at the root of a checkout,
-and in the folder that the environment variable REACGAN_WEIGHTS names; the first place that has it.
+and in the folder that the environment variable REACGAN_WEIGHTS names; the first that has it counts.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def weight_folders() -> list[Path]:
-    """The folders in which models have names, those that exist, in the order they are asked."""
+    """The existing folders in which models have names, in the order they are searched."""
     package = Path(str(files("reacgan")))
-    places = [package / "weights"]
+    folders = [package / "weights"]
     root = package.parent.parent
     if package.parent.name == "src" and (root / "pyproject.toml").is_file():
-        places.append(root / "weights")
+        folders.append(root / "weights")
     if os.environ.get(VARIABLE):
-        places.append(path_of(os.environ[VARIABLE]))
-    return [place for place in places if place.is_dir()]
+        folders.append(path_of(os.environ[VARIABLE]))
+    return [folder for folder in folders if folder.is_dir()]
 
 
 def known_models() -> dict[str, Path]:
     """The folder of each model that has a name."""
-    found: dict[str, Path] = {}
-    for place in weight_folders():
-        for folder in sorted(place.iterdir()):
+    models: dict[str, Path] = {}
+    for weights in weight_folders():
+        for folder in sorted(weights.iterdir()):
             if not folder.name.startswith(".") and (folder / CONFIG).is_file():
-                found.setdefault(folder.name, folder)
-    return found
+                models.setdefault(folder.name, folder)
+    return models
 
 
 def locate(named: str | Path, *, revision: str | None = None, ids: bool = False) -> Path:

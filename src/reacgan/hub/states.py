@@ -34,7 +34,9 @@ def list_states(path: str | Path) -> list[int]:
     states = run / _STATES
     if not states.is_dir():
         return []
-    return sorted(int(one.name) for one in states.iterdir() if one.is_dir() and one.name.isdigit())
+    return sorted(
+        int(state.name) for state in states.iterdir() if state.is_dir() and state.name.isdigit()
+    )
 
 
 def load_state(
@@ -55,7 +57,7 @@ def load_state(
     run = _run_of(locate(path))
     known = list_states(path)
     if images_seen not in known:
-        listed = ", ".join(f"{one:,}" for one in known) or "none"
+        listed = ", ".join(f"{count:,}" for count in known) or "none"
         raise ConfigError(f"{run}: keeps no state at {images_seen:,} images; it keeps: {listed}")
     file = _part(run / _STATES / f"{images_seen:012d}", _AVERAGE)
     if file is None:
@@ -79,15 +81,14 @@ def load_discriminator(path: str | Path, *, device: Device = "auto") -> Discrimi
     Raises:
         ConfigError: nothing to load there, such as in a model folder without it, or damaged files.
     """
-    place = find_device(device)
-    given = locate(path)
-    folder = model_folder(given)
+    path = locate(path)
+    folder = model_folder(path)
     config = read_config(folder)
     if config.get("discriminator_sha256") is not None:
         file = folder / DISCRIMINATOR
         check_digest(file, config["discriminator_sha256"])
     else:
-        file = _newest_discriminator(_run_of(given))
+        file = _newest_discriminator(_run_of(path))
     try:
         experiment = parse_experiment(config["experiment"])
         model = experiment.model
@@ -100,12 +101,12 @@ def load_discriminator(path: str | Path, *, device: Device = "auto") -> Discrimi
     except ConfigError as error:
         raise ConfigError(f"{folder / CONFIG}: {error}") from None
     fill(discriminator, file, CONFIG)
-    return discriminator.to(place).eval().requires_grad_(False)
+    return discriminator.to(find_device(device)).eval().requires_grad_(False)
 
 
-def _run_of(given: Path) -> Path:
-    folder = model_folder(given)
-    return folder.parent if (folder.parent / _STATES).is_dir() else given
+def _run_of(path: Path) -> Path:
+    folder = model_folder(path)
+    return folder.parent if (folder.parent / _STATES).is_dir() else path
 
 
 def _newest_discriminator(run: Path) -> Path:

@@ -10,7 +10,7 @@ from reacgan import hub
 from reacgan.config import size_of
 from reacgan.config.resolution import describe
 from reacgan.evaluation.scores import Score
-from reacgan.hub.licence_names import LICENCES
+from reacgan.hub.licences import LICENCES
 from reacgan.models.trained import TrainedGenerator
 from reacgan.reports.record import RunRecord, section
 from reacgan.reports.text import safe

@@ -14,7 +14,7 @@ from reacgan import hub
 from reacgan.config import ConfigError, parse_experiment, path_of
 from reacgan.evaluation.scores import Score, read_scores
 from reacgan.hub.folder import model_folder, read_config
-from reacgan.hub.licence_names import licence_of
+from reacgan.hub.licences import licence_of
 from reacgan.hub.models import Stored, stored
 from reacgan.models import Discriminator
 from reacgan.models.trained import TrainedGenerator

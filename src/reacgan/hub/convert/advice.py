@@ -36,8 +36,8 @@ def advice(generator: State, discriminator: State | None, experiment: Experiment
     }
     wrong = [
         f"{part}.{option}={_written(value)} (here {_written(has[part][option])})"
-        for part, options in said.items()
-        for option, value in options.items()
+        for part, read in said.items()
+        for option, value in read.items()
         if option in has[part] and has[part][option] != value
     ]
     if discriminator is not None and model.backbone.name == "biggan" and _has_norms(discriminator):
@@ -51,26 +51,26 @@ def advice(generator: State, discriminator: State | None, experiment: Experiment
 
 
 def _of_generator(state: State, square: int) -> dict[str, Any]:
-    found = _attention_and_norm(state)
+    options = _attention_and_norm(state)
     features = _size(state, f"{LAST_NORM}.running_mean", 0)
     if square in GENERATOR_STAGES and features:
-        found["width"] = features // GENERATOR_STAGES[square][-1]
+        options["width"] = features // GENERATOR_STAGES[square][-1]
     inputs = _size(state, f"{LINEAR}.weight", 1)
     if f"{SHARED}.weight" in state:
-        found["shared_dim"] = _size(state, f"{SHARED}.weight", 1)
+        options["shared_dim"] = _size(state, f"{SHARED}.weight", 1)
         inputs = inputs and inputs * (_blocks(state) + 1)
     if inputs:
-        found["latent_dim"] = inputs
-    return found
+        options["latent_dim"] = inputs
+    return options
 
 
 def _of_backbone(state: State, square: int) -> dict[str, Any]:
-    found = _attention_and_norm(state)
-    found["norm"] = "batch" if _has_norms(state) else "spectral"
+    options = _attention_and_norm(state)
+    options["norm"] = "batch" if _has_norms(state) else "spectral"
     features = _size(state, f"{SCORE}.weight", 1)
     if square in BACKBONE_STAGES and features:
-        found["width"] = features // BACKBONE_STAGES[square][0][-1]
-    return found
+        options["width"] = features // BACKBONE_STAGES[square][0][-1]
+    return options
 
 
 def _of_head(state: State) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _of_head(state: State) -> dict[str, Any]:
 
 def _attention_and_norm(state: State) -> dict[str, Any]:
     return {
-        "attention_after": _attention_places(state),
+        "attention_after": _attention_after(state),
         "spectral_norm": any(name.endswith(".weight_orig") for name in state),
     }
 
@@ -89,10 +89,10 @@ def _has_norms(state: State) -> bool:
     return any(name.endswith(".running_mean") for name in state)
 
 
-def _attention_places(state: State) -> tuple[int, ...]:
+def _attention_after(state: State) -> tuple[int, ...]:
     gates = [name for name in state if name.endswith(f".{ATTENTION_GATE}")]
     lists = sorted(int(name.split(".")[1]) for name in gates if name.startswith("blocks."))
-    return tuple(place - before for before, place in enumerate(lists))
+    return tuple(position - before for before, position in enumerate(lists))
 
 
 def _blocks(state: State) -> int:

@@ -15,9 +15,8 @@ from reacgan.config import ConfigError, Experiment, path_of
 from reacgan.files import digest_of
 from reacgan.hub.card import card
 from reacgan.hub.convert.advice import advice
-from reacgan.hub.convert.labels import with_empty_table
-from reacgan.hub.convert.names import OURS_ALONE, Names, names_of
-from reacgan.hub.convert.reading import Published, find_files, read_published
+from reacgan.hub.convert.names import OURS_ALONE, Names, names_of, published_layer, with_empty_table
+from reacgan.hub.convert.reading import PublishedNetwork, find_files, read_published
 from reacgan.hub.folder import unfilled
 from reacgan.hub.models import save
 from reacgan.models import Discriminator, Generator, build_discriminator, build_generator
@@ -27,17 +26,6 @@ from reacgan.models.trained import TrainedGenerator
 InPlace = bool | Literal["auto"]
 
 MEMBERS = ("biggan", "resnet")
-HEADS = (
-    "unconditional",
-    "projection",
-    "auxiliary",
-    "contrastive",
-    "d2dce",
-    "multihinge",
-    "multilogit",
-    "twin",
-    "discriminative",
-)
 _LISTED = 12
 
 Network = TypeVar("Network", Generator, Discriminator)
@@ -82,43 +70,44 @@ def convert_checkpoint(
             (lists what is unknown, missing or of another shape), or a member without published
             counterpart.
     """
-    held = _with_shortcut(_supported(experiment), in_place_relu)
-    given, beside = find_files(path_of(path), use_average=use_average)
-    judge = beside if discriminator is None else path_of(discriminator)
-    files = [read_published(file) for file in (given, judge) if file is not None]
-    chunked = held.model.generator.name == "biggan"
+    experiment = _with_shortcut(_supported(experiment), in_place_relu)
+    generator_file, beside = find_files(path_of(path), use_average=use_average)
+    discriminator_file = beside if discriminator is None else path_of(discriminator)
+    files = [
+        read_published(file) for file in (generator_file, discriminator_file) if file is not None
+    ]
+    chunked = experiment.model.generator.name == "biggan"
     names = _class_names(files[0], class_names, chunked=chunked)
     if chunked:
-        shared_dim = held.model.generator.options["shared_dim"]
+        shared_dim = experiment.model.generator.options["shared_dim"]
         tensors = with_empty_table(files[0].tensors, len(names), shared_dim)
         files[0] = replace(files[0], tensors=tensors)
-    generator = unfilled(lambda: build_generator(held.model.generator, held.data, len(names)))
+    model, data = experiment.model, experiment.data
+    generator = unfilled(lambda: build_generator(model.generator, data, len(names)))
     faults = _fill(generator, files[0], unused)
-    critic = None
-    if judge is not None:
-        critic = unfilled(
-            lambda: build_discriminator(held.model.backbone, held.model.head, held.data, len(names))
+    network = None
+    if len(files) > 1:
+        network = unfilled(
+            lambda: build_discriminator(model.backbone, model.head, data, len(names))
         )
-        faults += _fill(critic, files[1], unused)
+        faults += _fill(network, files[1], unused)
     if faults:
-        hint = advice(files[0].tensors, files[1].tensors if critic is not None else None, held)
+        hint = advice(files[0].tensors, files[1].tensors if len(files) > 1 else None, experiment)
         raise ConfigError("\n".join([*faults, hint]))
-    as_published = TrainedGenerator(
-        generator.eval().requires_grad_(False), held, names, _images_seen(files, held)
-    )
-    model = fit_statistics(as_published)
+    generator = generator.eval().requires_grad_(False)
+    images_seen = _images_seen(files, experiment)
+    trained = fit_statistics(TrainedGenerator(generator, experiment, names, images_seen))
     sources = {file.path.name: digest_of(file.path) for file in files}
-    told = {"Source": _told(sources)}
     return save(
-        model,
+        trained,
         out,
-        beside={"README.md": card(model, sections=told)},
-        discriminator=critic,
+        beside={"README.md": card(trained, sections={"Source": _source(sources)})},
+        discriminator=network,
         facts={"converted": {"files": sources, "unused": list(unused)}},
     )
 
 
-def _told(sources: Mapping[str, str]) -> str:
+def _source(sources: Mapping[str, str]) -> str:
     files = "\n".join(f"- `{name}`, SHA-256 `{digest}`" for name, digest in sources.items())
     return (
         "These weights were trained and published by others, as the files below, and converted to "
@@ -129,18 +118,27 @@ def _told(sources: Mapping[str, str]) -> str:
 
 def _supported(experiment: Experiment) -> Experiment:
     model = experiment.model
-    chosen = (
-        ("generator", model.generator.name, MEMBERS),
-        ("backbone", model.backbone.name, MEMBERS),
-        ("head", model.head.name, HEADS),
-    )
-    for part, name, known in chosen:
-        if name not in known:
+    for part, name in (("generator", model.generator.name), ("backbone", model.backbone.name)):
+        if name not in MEMBERS:
             raise ConfigError(
                 f"model.{part} is {name}, for which no published names are known; known: "
-                f"{', '.join(known)}"
+                f"{', '.join(MEMBERS)}"
             )
-    return complete(experiment)
+    experiment = complete(experiment)
+    model, data = experiment.model, experiment.data
+    network = unfilled(
+        lambda: build_discriminator(model.backbone, model.head, data, 2, model.codes)
+    )
+    try:
+        for name in network.head.state_dict():
+            layer, _, leaf = name.rpartition(".")
+            if leaf != OURS_ALONE:
+                published_layer(layer)
+    except KeyError as error:
+        raise ConfigError(
+            f"model.head is {model.head.name}, for which no published names are known (layer {error})"
+        ) from None
+    return experiment
 
 
 def _with_shortcut(experiment: Experiment, in_place_relu: InPlace) -> Experiment:
@@ -153,7 +151,9 @@ def _with_shortcut(experiment: Experiment, in_place_relu: InPlace) -> Experiment
 _MOST_CLASSES = 100_000
 
 
-def _class_names(file: Published, given: Sequence[str] | None, *, chunked: bool) -> tuple[str, ...]:
+def _class_names(
+    file: PublishedNetwork, given: Sequence[str] | None, *, chunked: bool
+) -> tuple[str, ...]:
     """The names, as many as the generator has classes; ``chunked``: its norms see chunks of z."""
     count = _count_classes(file.tensors, chunked=chunked)
     if count is None and not given:
@@ -184,14 +184,14 @@ def _count_classes(tensors: dict[str, Tensor], *, chunked: bool) -> int | None:
     return None
 
 
-def _images_seen(files: Sequence[Published], experiment: Experiment) -> int:
+def _images_seen(files: Sequence[PublishedNetwork], experiment: Experiment) -> int:
     """Steps of the generator as images; 0 where no file tells them."""
     steps = [file.step for file in files if file.step is not None]
     images = experiment.training.batch * experiment.training.d_steps
     return max(steps, default=0) * images
 
 
-def _fill(network: Network, file: Published, unused: Sequence[str]) -> list[str]:
+def _fill(network: Network, file: PublishedNetwork, unused: Sequence[str]) -> list[str]:
     """Give a network the tensors of a file; returns what does not fit, and then gives none."""
     names: Names = names_of(network)
     needed = {name: value.shape for name, value in network.state_dict().items()}
@@ -213,7 +213,7 @@ def _fill(network: Network, file: Published, unused: Sequence[str]) -> list[str]
         name for name in file.tensors if name not in known and not name.startswith(tuple(unused))
     ]
     kinds = (("missing", missing), ("wrong", wrong), ("unknown", unknown))
-    said = [f"{word}: {_some(found)}" for word, found in kinds if found]
+    said = [f"{word}: {_some(listed)}" for word, listed in kinds if listed]
     if said:
         role = "generator" if isinstance(network, Generator) else "discriminator"
         return [f"{file.path}: not the experiment's {role}. " + "; ".join(said)]

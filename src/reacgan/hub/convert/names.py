@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from reacgan.models import Discriminator, Generator
 from reacgan.models.norms import BatchNorm, ConditionalBatchNorm
@@ -61,6 +63,11 @@ LINEAR, OUTPUT, LAST_NORM, SHARED, SCORE, EMBEDDED = (
 )
 ATTENTION_GATE = "sigma"
 
+_TABLE = f"{SHARED}.weight"
+_WIDENED = tuple(
+    f".{part}.{end}" for part in ("gain", "bias") for end in ("weight", "weight_orig", "weight_v")
+)
+
 
 @dataclass(frozen=True)
 class Names:
@@ -72,20 +79,20 @@ class Names:
 
 def names_of(network: Generator | Discriminator) -> Names:
     """The published name of every tensor of a network of the table of supported members."""
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     passed_over = set()
     for path, module in network.named_modules():
         own = [name for name, _ in module.named_parameters(recurse=False)]
         own += [name for name, _ in module.named_buffers(recurse=False)]
-        kept = [name for name in own if name != OURS_ALONE]
-        if not kept:
+        own = [name for name in own if name != OURS_ALONE]
+        if not own:
             continue
         theirs = _published(network, path)
-        for name in kept:
-            found[f"{path}.{name}"] = f"{theirs}.{_leaf(module, name)}"
+        for name in own:
+            names[f"{path}.{name}"] = f"{theirs}.{_leaf(module, name)}"
         if isinstance(module, BatchNorm):
             passed_over.add(f"{theirs}.{TRACKED}")
-    return Names(found, frozenset(passed_over))
+    return Names(names, frozenset(passed_over))
 
 
 def _leaf(module: nn.Module, name: str) -> str:
@@ -104,11 +111,16 @@ def _published(network: nn.Module, path: str) -> str:
         return _in_list(network, first, rest, conditional=_is_conditional(network))
     side, _, path = path.partition(".")
     if side == "head":
-        if path.startswith("twin."):
-            return _OF_TWIN[path.removeprefix("twin.")]
-        return _OF_HEAD[path.removeprefix("inner.")]
+        return published_layer(path)
     first, _, rest = path.partition(".")
     return _in_list(network.get_submodule(side), first, rest, conditional=None)
+
+
+def published_layer(path: str) -> str:
+    """The published name of a head's layer; raises KeyError where there is none."""
+    if path.startswith("twin."):
+        return _OF_TWIN[path.removeprefix("twin.")]
+    return _OF_HEAD[path.removeprefix("inner.")]
 
 
 def _is_conditional(generator: Generator) -> bool:
@@ -119,15 +131,40 @@ def _is_conditional(generator: Generator) -> bool:
 
 
 def _in_list(network: nn.Module, kind: str, rest: str, *, conditional: bool | None) -> str:
-    """``blocks.<place>.0.<layer>``; ``conditional`` is None for a backbone."""
-    places = [int(place) for place in network.attention]  # type: ignore[union-attr]
+    """``blocks.<index>.0.<layer>``; ``conditional`` is None for a backbone."""
+    attention = [int(block) for block in network.attention]  # type: ignore[union-attr]
     number, _, layer = rest.partition(".")
     if kind == "attention":
-        before = sum(place < int(number) for place in places)
+        before = sum(block < int(number) for block in attention)
         return f"blocks.{int(number) + before}.0.{_OF_ATTENTION[layer]}".rstrip(".")
-    before = sum(place <= int(number) for place in places)
+    before = sum(block <= int(number) for block in attention)
     layer, _, part = layer.partition(".")
     words = _OF_FIRST_BLOCK if conditional is None and number == "0" else _OF_BLOCK
     if part == "norm":  # the plain norm inside a conditional one
         part = "bn" if conditional else ""
     return f"blocks.{int(number) + before}.0.{words[layer]}.{part}".rstrip(".")
+
+
+def with_empty_table(
+    tensors: dict[str, Tensor], classes: int, shared_dim: int
+) -> dict[str, Tensor]:
+    """The tensors with a class embedding of zeros where there is none, as zero columns of the norms.
+
+    A norm's matrix A [C, chunk] of z becomes [0, A], and v of its spectral norm [0, v]: A z, u and the
+    norm are the same. Tensors of another layout are left as they are.
+
+    Args:
+        tensors: of a generator, by published names.
+        classes: rows of the embedding.
+        shared_dim: its length.
+    """
+    wide = [name for name, value in tensors.items() if _is_of_norm(name) and value.dim()]
+    if _TABLE in tensors or not wide:
+        return tensors
+    widened = {name: F.pad(tensors[name], (shared_dim, 0)) for name in wide}
+    return {**tensors, **widened, _TABLE: torch.zeros(classes, shared_dim)}
+
+
+def _is_of_norm(name: str) -> bool:
+    """Whether a tensor is what a norm of a block multiplies its condition with."""
+    return name.startswith("blocks.") and ".bn" in name and name.endswith(_WIDENED)

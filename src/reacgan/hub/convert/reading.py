@@ -25,7 +25,7 @@ _NEEDED = "needed: a published checkpoint, a .pth with names and tensors below '
 
 
 @dataclass(frozen=True, eq=False)
-class Published:
+class PublishedNetwork:
     """One network's tensors by their published names, and the generator step they are of."""
 
     path: Path
@@ -62,14 +62,14 @@ def find_files(path: Path, *, use_average: bool) -> tuple[Path, Path | None]:
 
 
 def _only(folder: Path, role: str, when: str) -> Path | None:
-    found = sorted(folder.glob(f"model={role}-{when}-*.pth"))
-    if len(found) > 1:
-        names = ", ".join(one.name for one in found)
+    paths = sorted(folder.glob(f"model={role}-{when}-*.pth"))
+    if len(paths) > 1:
+        names = ", ".join(file.name for file in paths)
         raise ConfigError(f"{folder}: holds {names}; give the file that is meant")
-    return found[0] if found else None
+    return paths[0] if paths else None
 
 
-def read_published(path: Path) -> Published:
+def read_published(path: Path) -> PublishedNetwork:
     """The tensors of a checkpoint, without the prefix that parallel training puts before names.
 
     Whatever else it holds (optimisers, scores) is passed over.
@@ -79,21 +79,21 @@ def read_published(path: Path) -> Published:
     """
     if not path.is_file():
         raise ConfigError(f"{path}: no such file; {_NEEDED}")
-    held = _read(path)
-    state = held.get(STATE, held) if isinstance(held, dict) else held
+    content = _read(path)
+    state = content.get(STATE, content) if isinstance(content, dict) else content
     if not isinstance(state, dict) or not state or not all(isinstance(key, str) for key in state):
-        kind = f"no names and tensors below {STATE!r}" if state is not held else "something else"
+        kind = f"no names and tensors below {STATE!r}" if state is not content else "something else"
         raise ConfigError(f"{path}: holds {kind} ({type(state).__name__}); {_NEEDED}")
     while all(name.startswith(PARALLEL) for name in state):
         state = {name.removeprefix(PARALLEL): value for name, value in state.items()}
     wrong = [name for name, value in state.items() if not isinstance(value, Tensor)]
     if wrong:
         raise ConfigError(f"{path}: {wrong[0]!r} is no tensor; {_NEEDED}")
-    return Published(path, dict(state), _step_of(path, held))
+    return PublishedNetwork(path, dict(state), _step_of(path, content))
 
 
-def _step_of(path: Path, held: dict[str, Any]) -> int | None:
-    step = held.get("step")
+def _step_of(path: Path, content: dict[str, Any]) -> int | None:
+    step = content.get("step")
     if type(step) is int and step >= 0:
         return step
     named = _STEP.search(path.name)
