@@ -12,7 +12,7 @@ import pytest
 import reacgan as package
 from commands import TINY, leaves
 from reacgan.cli import build_app
-from reacgan.cli.values import written_out
+from reacgan.cli.options import written_out
 from reacgan.config import Experiment, Schema, load_experiment, with_home
 from reacgan.data import DATASETS, find_dataset, refuse_inside
 

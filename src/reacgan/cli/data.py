@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 import cyclopts
-from cyclopts import Parameter
 
 from reacgan.cli import streams
+from reacgan.cli.options import Assignments, parse_resolution
 
 if TYPE_CHECKING:
-    from reacgan.config import Resolution
     from reacgan.data import Balance, Scan
 
 _SHOWN = 20
@@ -56,9 +55,7 @@ def inspect(
     path: str,
     *,
     split: Literal["train", "test"] = "train",
-    set_: Annotated[
-        tuple[str, ...], Parameter(name="--set", consume_multiple=True, show_default=False)
-    ] = (),
+    set_: Assignments = (),
     list_refused: Path | None = None,
 ) -> int:
     """Say what a set of labelled images holds and what would be refused; nothing of it is changed.
@@ -196,7 +193,7 @@ def prepare(
     data = prepare_data(
         path,
         out,
-        resolution=_resolution(resolution),
+        resolution=parse_resolution(resolution),
         channels=channels,
         max_refused=max_refused,
         max_pixels=max_pixels,
@@ -214,13 +211,3 @@ def prepare(
             print(f"refused {len(lines):,} files, with reasons in {listed}")
     print(f"digest {data.digest}")
     return 0
-
-
-def _resolution(text: str) -> Resolution:
-    """``64`` or ``64x96`` (height first)."""
-    from reacgan.config import ConfigError  # noqa: PLC0415
-
-    parts = [part.strip() for part in text.split("x")]
-    if len(parts) > 2 or not all(part.isascii() and part.isdigit() for part in parts):
-        raise ConfigError(f"--resolution {text!r}: needed: a side or height and width, 64 or 64x96")
-    return int(parts[0]) if len(parts) == 1 else (int(parts[0]), int(parts[1]))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from reacgan.cli import streams
-from reacgan.cli.device import Device
+from reacgan.cli.options import Assignments, Device, parse_resolution
 
 if TYPE_CHECKING:
     from reacgan.evaluation import Evaluation, Score
@@ -87,9 +87,7 @@ def evaluate(
     *,
     measures: Measures = Measures(),
     generation: Generation = Generation(),
-    set_: Annotated[
-        tuple[str, ...], Parameter(name="--set", consume_multiple=True, show_default=False)
-    ] = (),
+    set_: Assignments = (),
     out: Path | None = None,
     device: Device = "auto",
     quiet: bool = False,
@@ -178,7 +176,7 @@ def _request(
         num=measures.num,
         sampling=_sampling(generation),
         checkpoint=generation.checkpoint,
-        resolution=_resolution(measures.resolution),
+        resolution=None if measures.resolution is None else parse_resolution(measures.resolution),
         channels=measures.channels,
         training=measures.training,
         held_out=measures.held_out,
@@ -238,20 +236,6 @@ def _options(metrics: str | None, assignments: tuple[str, ...]) -> tuple[Any, di
             f"--set {foreign[0]}...: {foreign[0]} is not measured; it would be: {', '.join(chosen)}"
         )
     return {name: options.get(name, {}) for name in chosen}, extractor
-
-
-def _resolution(text: str | None) -> Any:
-    from reacgan.config import ConfigError  # noqa: PLC0415
-
-    if text is None:
-        return None
-    parts = text.lower().split("x")
-    if len(parts) > 2 or not all(part.strip().isdigit() for part in parts):
-        raise ConfigError(f"resolution is {text!r}; needed: a side such as 64, or HEIGHTxWIDTH")
-    sides = tuple(int(part) for part in parts)
-    if min(sides) < 1:
-        raise ConfigError(f"resolution is {text!r}; allowed: 1 pixel or more")
-    return sides[0] if len(sides) == 1 or sides[0] == sides[1] else sides
 
 
 class Talk:

@@ -11,6 +11,7 @@ import cyclopts
 from cyclopts import Parameter
 
 from reacgan.cli import suites
+from reacgan.cli.options import Assignments
 
 if TYPE_CHECKING:
     from reacgan.config import Experiment
@@ -100,9 +101,7 @@ def list_methods() -> int:
 def show(
     name: str,
     *,
-    set_: Annotated[
-        tuple[str, ...], Parameter(name="--set", consume_multiple=True, show_default=False)
-    ] = (),
+    set_: Assignments = (),
     num_classes: int | None = None,
     json_: Annotated[bool, Parameter(name="--json")] = False,
 ) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from reacgan.cli.device import Device
+from reacgan.cli.options import Device
 
 
 def report(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from reacgan.cli.device import Device
+from reacgan.cli.options import Device, load_generator, tell_statistics
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,7 +69,6 @@ def sample(
         cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU.
     """
     from reacgan import sampling  # noqa: PLC0415
-    from reacgan.cli.loading import load_generator, tell_statistics  # noqa: PLC0415
     from reacgan.data import refuse_inside  # noqa: PLC0415
     from reacgan.files import as_file_name  # noqa: PLC0415
     from reacgan.hub import load_discriminator  # noqa: PLC0415

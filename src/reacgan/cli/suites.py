@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from reacgan.cli.device import Device
+from reacgan.cli.options import Assignments, Device, Words
 
 if TYPE_CHECKING:
     from reacgan.suites import Context, Suite
 Scale = Literal["toy", "cpu", "full"]
 
 _OUT = Path("runs/suites")
-_Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True, show_default=False)]
 
 
 def list_suites(*, scale: Scale | None = None) -> int:
@@ -49,13 +48,11 @@ def run(
     seeds: int = 1,
     first_seed: int = 0,
     out: Path = _OUT,
-    data: _Words = (),
-    set_: Annotated[
-        tuple[str, ...], Parameter(name="--set", consume_multiple=True, show_default=False)
-    ] = (),
-    only: _Words = (),
+    data: Words = (),
+    set_: Assignments = (),
+    only: Words = (),
     launcher: Literal["local", "slurm", "print"] = "local",
-    slurm: _Words = (),
+    slurm: Words = (),
     device: Device = "auto",
     by_domain: bool = False,
     resume: Annotated[bool, Parameter(negative="--no-resume")] = True,

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from cyclopts import Parameter
-
-from reacgan.cli.device import Device
+from reacgan.cli.options import Assignments, Device
 
 if TYPE_CHECKING:
     from reacgan.config import Experiment
@@ -20,9 +18,7 @@ def train(
     *,
     data: Path | None = None,
     out: Path | None = None,
-    set_: Annotated[
-        tuple[str, ...], Parameter(name="--set", consume_multiple=True, show_default=False)
-    ] = (),
+    set_: Assignments = (),
     images: int | None = None,
     minutes: float | None = None,
     device: Device = "auto",

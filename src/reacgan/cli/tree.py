@@ -23,7 +23,7 @@ from reacgan.cli import (
     walk,
     weights,
 )
-from reacgan.cli.values import convert, written_out
+from reacgan.cli.options import convert, written_out
 
 _NARROWEST, _USUAL = 20, 80
 

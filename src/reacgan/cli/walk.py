@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from reacgan.cli.device import Device
+from reacgan.cli.options import Device, load_generator, tell_statistics
 
 if TYPE_CHECKING:
     from reacgan.models.trained import TrainedGenerator
@@ -72,7 +72,6 @@ def walk(
     import torch  # noqa: PLC0415
 
     from reacgan import sampling  # noqa: PLC0415
-    from reacgan.cli.loading import load_generator, tell_statistics  # noqa: PLC0415
     from reacgan.config import ConfigError  # noqa: PLC0415
     from reacgan.data import refuse_inside  # noqa: PLC0415
 
