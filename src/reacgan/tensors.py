@@ -1,8 +1,9 @@
-"""Tensors in files, read into memory of our own, and whether their numbers are finite."""
+"""Tensors in files, read into memory of our own; whether numbers are finite; full precision."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
@@ -58,3 +59,16 @@ def describe_non_finite(tensors: Mapping[str, Tensor], wrong: Mapping[str, int])
 
 
 _SHOWN = 3
+
+
+def widened(tensor: Tensor) -> Tensor:
+    """The same in float32 at least, the precision of losses; float64 stays."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+def without_autocast(tensor: Tensor) -> AbstractContextManager[object]:
+    """Open a context in which convolutions and products keep the precision of their inputs."""
+    kind = tensor.device.type
+    if not torch.amp.is_autocast_available(kind):
+        return nullcontext()
+    return torch.autocast(kind, enabled=False)

@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from reacgan.heads.base import unit
 from reacgan.heads.d2dce import d2d_cross_entropy, d2d_on_sphere
-from reacgan.heads.hypersphere import unit
 
 FORMS = ("paper", "released")
 Batch = tuple[Tensor, Tensor, Tensor]

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reacgan.config import ConfigError
-from reacgan.heads.base import HeadOutput
+from reacgan.heads.base import HeadOutput, unit
 from reacgan.heads.d2dce import D2DCrossEntropyHead, d2d_cross_entropy
-from reacgan.heads.hypersphere import masked_logsumexp, unit
+from reacgan.heads.hypersphere import masked_logsumexp
 
 Batch = tuple[Tensor, Tensor, Tensor]
 EASY = ("both", "positives", "negatives", "none")

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reacgan.config import ConfigError, PositiveFloat
-from reacgan.heads.base import PLAIN_LAYERS, Head, HeadOutput, Layers, at_least_float32
-from reacgan.heads.hypersphere import unit, without_autocast
+from reacgan.heads.base import PLAIN_LAYERS, Head, HeadOutput, Layers, unit
+from reacgan.tensors import widened, without_autocast
 
 
 class AuxiliaryHead(Head):
@@ -76,5 +76,4 @@ class AuxiliaryHead(Head):
 def _cross_entropy(output: HeadOutput) -> Tensor:
     if output.logits is None:
         raise ConfigError("the output holds no logits; needed: the output of a classifier head")
-    logits = output.logits
-    return F.cross_entropy(logits.to(at_least_float32(logits.dtype)), output.labels)
+    return F.cross_entropy(widened(output.logits), output.labels)

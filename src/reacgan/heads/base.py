@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from reacgan.tensors import widened
+
 
 @dataclass(frozen=True)
 class Layers:
@@ -147,12 +149,7 @@ class Head(nn.Module):
 
 
 def _zero(output: HeadOutput) -> Tensor:
-    return output.score.new_zeros((), dtype=at_least_float32(output.score.dtype))
-
-
-def at_least_float32(dtype: torch.dtype) -> torch.dtype:
-    """Widen to the precision of losses: float64 stays, everything narrower becomes float32."""
-    return torch.promote_types(dtype, torch.float32)
+    return widened(output.score.new_zeros(()))
 
 
 def unit(vectors: Tensor) -> Tensor:
@@ -162,7 +159,7 @@ def unit(vectors: Tensor) -> Tensor:
     direction does not depend on it), so that no square overflows or vanishes. A row without a
     component above 1e-12 has no direction: it becomes zero and gets no gradient.
     """
-    vectors = vectors.to(at_least_float32(vectors.dtype))
+    vectors = widened(vectors)
     largest = vectors.detach().abs().amax(dim=-1, keepdim=True)
     vectors = vectors / torch.where(largest < ZERO_LENGTH, torch.inf, largest)
     length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)  # at least 1, or exactly 0

@@ -7,15 +7,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reacgan.config import PositiveFloat, PositiveInt
-from reacgan.heads.base import PLAIN_LAYERS, HeadOutput, Layers
+from reacgan.heads.base import PLAIN_LAYERS, HeadOutput, Layers, unit
 from reacgan.heads.hypersphere import (
     EmbeddingHead,
     check_batch,
     global_batch,
     masked_logsumexp,
-    unit,
-    without_autocast,
 )
+from reacgan.tensors import without_autocast
 
 
 def conditional_contrastive(

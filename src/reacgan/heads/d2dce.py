@@ -9,15 +9,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reacgan.config import ConfigError, PositiveFloat, PositiveInt, UnitFloat
-from reacgan.heads.base import PLAIN_LAYERS, HeadOutput, Layers
+from reacgan.heads.base import PLAIN_LAYERS, HeadOutput, Layers, unit
 from reacgan.heads.hypersphere import (
     EmbeddingHead,
     check_batch,
     global_batch,
     masked_logsumexp,
-    unit,
-    without_autocast,
 )
+from reacgan.tensors import without_autocast
 
 Form = Literal["paper", "released"]
 Negatives = Literal["data", "classes"]
@@ -243,7 +242,7 @@ class D2DCrossEntropyHead(EmbeddingHead):
             d2d_cross_entropy(
                 points,
                 class_vectors,
-                names,
+                point_labels,
                 temperature=self.temperature,
                 margin=self.margin,
                 form=self.form,
@@ -251,7 +250,7 @@ class D2DCrossEntropyHead(EmbeddingHead):
                 negatives=self.negatives,
                 false_negatives=self.false_negatives,
             )
-            for points, names in zip(embedding.split(size), labels.split(size), strict=True)
+            for points, point_labels in zip(embedding.split(size), labels.split(size), strict=True)
         ]
         return losses[0] if len(losses) == 1 else torch.stack(losses).mean()
 

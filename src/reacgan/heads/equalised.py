@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reacgan.heads.base import Layers
-from reacgan.heads.hypersphere import without_autocast
+from reacgan.tensors import without_autocast
 
 SLOPE = 0.2
 LEAKY_GAIN = math.sqrt(2)

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 from torch import Tensor
 
 from reacgan import distributed
 from reacgan.config import ConfigError
 from reacgan.heads.base import Head, HeadOutput, Layers, unit
-
-__all__ = [
-    "EmbeddingHead",
-    "check_batch",
-    "global_batch",
-    "masked_logsumexp",
-    "unit",
-    "without_autocast",
-]
 
 
 def masked_logsumexp(values: Tensor, mask: Tensor) -> Tensor:
@@ -29,14 +18,6 @@ def masked_logsumexp(values: Tensor, mask: Tensor) -> Tensor:
     """
     nothing = torch.finfo(values.dtype).min / 4
     return torch.logsumexp(values.masked_fill(~mask, nothing), dim=1)
-
-
-def without_autocast(tensor: Tensor) -> AbstractContextManager[object]:
-    """Open a context in which matrix products keep the precision of their inputs."""
-    kind = tensor.device.type
-    if not torch.amp.is_autocast_available(kind):
-        return nullcontext()
-    return torch.autocast(kind, enabled=False)
 
 
 def check_batch(

@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reacgan.config import CodesConfig, Component, ConfigError, PositiveFloat, component
-from reacgan.heads.base import PLAIN_LAYERS, HeadOutput, Layers, at_least_float32
+from reacgan.heads.base import PLAIN_LAYERS, HeadOutput, Layers
 from reacgan.heads.over import HeadBuilder, OverHead
+from reacgan.tensors import widened
 
 LEAST_VARIANCE = 0.01  # a code is uniform on [-1, 1], of variance 1/3
 
@@ -51,8 +52,8 @@ def discrete_loss(logits: Sequence[Tensor], values: Sequence[Tensor]) -> Tensor:
         logits: of each code, ``[N, c]``.
         values: of each code, int64 ``[N]``.
     """
-    losses = [F.cross_entropy(held, value) for held, value in zip(logits, values, strict=True)]
-    return torch.stack(losses).sum()
+    pairs = zip(logits, values, strict=True)
+    return torch.stack([F.cross_entropy(scores, value) for scores, value in pairs]).sum()
 
 
 def continuous_loss(mean: Tensor, log_variance: Tensor, values: Tensor) -> Tensor:
@@ -147,16 +148,15 @@ class InfoGANHead(OverHead):
                 "the output holds no codes to compare; needed: the output of a head infogan, "
                 "with the latents that the fakes were made from"
             )
-        said = fake.twin.logits
-        said = said.to(at_least_float32(said.dtype))
+        outputs = widened(fake.twin.logits)
         codes = read_codes(self.codes, fake.latents.detach())
         count = len(self.codes.discrete)
-        parts = said.split(self.sizes, dim=1)
-        loss = said.new_zeros(())
+        parts = outputs.split(self.sizes, dim=1)
+        loss = outputs.new_zeros(())
         if count:
             loss = loss + self.discrete_weight * discrete_loss(parts[:count], codes.discrete)
         if self.codes.continuous:
-            mean, values = parts[count], codes.continuous.to(said.dtype)
+            mean, values = parts[count], codes.continuous.to(outputs.dtype)
             # ln(exp(s) + 0.01), without overflow
             floor = torch.full_like(mean, math.log(LEAST_VARIANCE))
             learned = len(parts) > count + 1

@@ -11,7 +11,7 @@ from torch import Tensor
 from reacgan.config import PositiveInt
 from reacgan.heads.base import PLAIN_LAYERS, Head, HeadOutput, Layers
 from reacgan.heads.equalised import LabelMapping
-from reacgan.heads.hypersphere import without_autocast
+from reacgan.tensors import without_autocast
 
 
 class MappedProjectionHead(Head):

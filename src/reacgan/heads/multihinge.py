@@ -7,8 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reacgan.config import ConfigError
-from reacgan.heads.base import PLAIN_LAYERS, Head, HeadOutput, Layers, at_least_float32
+from reacgan.heads.base import PLAIN_LAYERS, Head, HeadOutput, Layers
 from reacgan.heads.multilogit import logit_of_label
+from reacgan.tensors import widened
 
 
 def crammer_singer(logits: Tensor, targets: Tensor) -> Tensor:
@@ -22,7 +23,7 @@ def crammer_singer(logits: Tensor, targets: Tensor) -> Tensor:
         logits: ``[N, C]``, C at least 2: the outputs o.
         targets: ``[N]`` int64 of 0 .. C - 1: the right outputs t.
     """
-    logits = logits.to(at_least_float32(logits.dtype))
+    logits = widened(logits)
     own = logits.gather(1, targets[:, None]).squeeze(1)
     is_own = torch.arange(logits.shape[1], device=logits.device) == targets[:, None]
     best_other = logits.masked_fill(is_own, -torch.inf).amax(dim=1)

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reacgan.config import NonNegativeFloat, PositiveFloat, PositiveInt
-from reacgan.losses.slopes import widened
 from reacgan.losses.terms import Judged, Step, Term
+from reacgan.tensors import widened
 
 
 class ViewConsistency(Term):
@@ -131,10 +131,10 @@ class LatentConsistency(Term):
         return step.z + self.radius * step.draws("zcr").normal(*step.z.shape, dtype=step.z.dtype)
 
 
-def disagreement(one: Judged, other: Judged, representation: bool) -> Tensor:
+def disagreement(first: Judged, second: Judged, representation: bool) -> Tensor:
     """Mean squared difference of scores, plus that of representations where the head has one."""
-    difference = F.mse_loss(widened(one.score), widened(other.score))
-    mine, theirs = one.representation, other.representation
-    if representation and mine is not None and theirs is not None:
-        difference = difference + F.mse_loss(widened(mine), widened(theirs))
+    difference = F.mse_loss(widened(first.score), widened(second.score))
+    pair = first.representation, second.representation
+    if representation and pair[0] is not None and pair[1] is not None:
+        difference = difference + F.mse_loss(widened(pair[0]), widened(pair[1]))
     return difference

@@ -14,13 +14,21 @@ from torch import Tensor
 
 from reacgan import distributed
 from reacgan.config import PositiveFloat, PositiveInt
-from reacgan.losses.slopes import slope, widened, without_autocast
+from reacgan.losses.slopes import slope
 from reacgan.losses.terms import Step, Term
+from reacgan.tensors import widened, without_autocast
 
 Form = Literal["paper", "released"]
 
 
-class R1(Term):
+class _Penalty(Term):
+    """A penalty of this weight in every step, unless told otherwise."""
+
+    def __init__(self, *, weight: PositiveFloat = 10.0, every: PositiveInt = 1) -> None:
+        super().__init__(weight=weight, every=every)
+
+
+class R1(_Penalty):
     """R1 (Mescheder, Geiger, Nowozin, ICML 2018, equation 9): D is flat at real images.
 
     D minimises weight x E ||grad_x D(T(x))||^2 / 2 over real images x under their labels, with the
@@ -32,16 +40,13 @@ class R1(Term):
             of StyleGAN2 takes an optimiser's step of its own for it; here it is added to D's loss.
     """
 
-    def __init__(self, *, weight: PositiveFloat = 10.0, every: PositiveInt = 1) -> None:
-        super().__init__(weight=weight, every=every)
-
     def d_term(self, step: Step) -> Tensor:
         """Half the mean squared length of the gradient at real images."""
         real, labels, _ = step.reals()
         return _half_mean_square(step, real, labels, "real")
 
 
-class R2(Term):
+class R2(_Penalty):
     """R2 (Mescheder, Geiger, Nowozin, ICML 2018, equation 10): D is flat at fakes.
 
     As :class:`R1`, over fakes under the labels they were made from.
@@ -50,9 +55,6 @@ class R2(Term):
         weight: gamma of the paper.
         every: see :class:`R1`.
     """
-
-    def __init__(self, *, weight: PositiveFloat = 10.0, every: PositiveInt = 1) -> None:
-        super().__init__(weight=weight, every=every)
 
     def d_term(self, step: Step) -> Tensor:
         """Half the mean squared length of the gradient at fakes."""
@@ -66,7 +68,7 @@ def _half_mean_square(step: Step, images: Tensor, labels: Tensor, role: str) -> 
     return 0.5 * _squares(slope(score, images.detach())).mean()
 
 
-class WassersteinGradientPenalty(Term):
+class WassersteinGradientPenalty(_Penalty):
     """WGAN-GP (Gulrajani et al., NeurIPS 2017, equation 3): D has slope 1 between real and fake.
 
     D minimises weight x E (||grad D(x)|| - 1)^2 at x = a x_real + (1 - a) x_fake, with one a ~ U(0, 1)
@@ -78,12 +80,11 @@ class WassersteinGradientPenalty(Term):
         every: worked out in one of D's steps of so many, and counted as often the more.
     """
 
-    def __init__(self, *, weight: PositiveFloat = 10.0, every: PositiveInt = 1) -> None:
-        super().__init__(weight=weight, every=every)
-
     def d_term(self, step: Step) -> Tensor:
         """Mean squared difference of the gradient's length from 1."""
-        return _off_one(slope(_score_of_real(step), _between(step, "gradient_penalty"))).mean()
+        return _off_unit_length(
+            slope(_score_of_real(step), _between(step, "gradient_penalty"))
+        ).mean()
 
 
 class Dragan(Term):
@@ -117,7 +118,7 @@ class Dragan(Term):
 
     def d_term(self, step: Step) -> Tensor:
         """Mean squared difference of the gradient's length from 1."""
-        return _off_one(slope(_score_of_real(step), self._around(step))).mean()
+        return _off_unit_length(slope(_score_of_real(step), self._around(step))).mean()
 
     @torch.no_grad()
     def _around(self, step: Step) -> Tensor:
@@ -130,7 +131,7 @@ class Dragan(Term):
         return real + share * size * draws.uniform(*real.shape).to(real.dtype)
 
 
-class MaxGradient(Term):
+class MaxGradient(_Penalty):
     """Largest gradient (Zhou et al., ICML 2019, Lipschitz GANs): D's steepest slope is penalised.
 
     D minimises weight x max_i ||grad D(x_i)||^2 over the whole batch of all processes (with
@@ -141,9 +142,6 @@ class MaxGradient(Term):
         weight: lambda of the paper.
         every: worked out in one of D's steps of so many, and counted as often the more.
     """
-
-    def __init__(self, *, weight: PositiveFloat = 10.0, every: PositiveInt = 1) -> None:
-        super().__init__(weight=weight, every=every)
 
     def d_term(self, step: Step) -> Tensor:
         """Largest squared length of the gradient."""
@@ -182,6 +180,6 @@ def _squares(gradient: Tensor) -> Tensor:
     return gradient.flatten(1).square().sum(dim=1)
 
 
-def _off_one(gradient: Tensor) -> Tensor:
+def _off_unit_length(gradient: Tensor) -> Tensor:
     """(||g_i|| - 1)^2, ``[N]``; a gradient of zero has no direction to grow in, and gets none."""
     return (torch.linalg.vector_norm(gradient.flatten(1), dim=1) - 1).square()

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from reacgan.config import LatentOptimisationConfig
-from reacgan.losses.slopes import slope, widened
+from reacgan.losses.slopes import slope
 from reacgan.randomness import Draws
+from reacgan.tensors import widened
 
 
 def optimised_latents(

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from reacgan import distributed
 from reacgan.config import PositiveFloat, PositiveInt
-from reacgan.losses.slopes import widened
 from reacgan.losses.terms import Judged, Step, Term
+from reacgan.tensors import widened
 
 
 class LeCam(Term):

@@ -12,6 +12,7 @@ from torch import Tensor
 from reacgan import distributed
 from reacgan.config import ConfigError, PositiveFloat, PositiveInt
 from reacgan.losses.terms import Step, Term
+from reacgan.tensors import widened, without_autocast
 
 
 class PathLength(Term):
@@ -67,8 +68,8 @@ class PathLength(Term):
         draws = step.draws("path_length")
         w = generator.mapping(z, step.fake_labels[:: self.shrink], draws)
         images = generator.synthesis(w, draws)
-        with torch.autocast(images.device.type, enabled=False):
-            wide = images.to(torch.promote_types(images.dtype, torch.float32))
+        with without_autocast(images):
+            wide = widened(images)
             y = draws.normal(len(z), *images.shape[1:], dtype=wide.dtype)
             total = (wide * y).sum() / math.sqrt(images.shape[2] * images.shape[3])
             (gradient,) = torch.autograd.grad(total, w, create_graph=True)

@@ -3,23 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
 
-
-def widened(tensor: Tensor) -> Tensor:
-    """The same in float32 at least; float64 stays."""
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
-
-
-def without_autocast(tensor: Tensor) -> AbstractContextManager[object]:
-    """Open a context in which convolutions and products keep the precision of their inputs."""
-    kind = tensor.device.type
-    if not torch.amp.is_autocast_available(kind):
-        return nullcontext()
-    return torch.autocast(kind, enabled=False)
+from reacgan.tensors import widened, without_autocast
 
 
 def slope(
@@ -41,5 +29,5 @@ def slope(
         if not points.requires_grad:
             points = points.detach().requires_grad_()
         total = score(points).sum()
-        (found,) = torch.autograd.grad(total, points, create_graph=create_graph)
-    return found
+        (gradient,) = torch.autograd.grad(total, points, create_graph=create_graph)
+    return gradient

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from reacgan import distributed
 from reacgan.config import ConfigError, Grid, PositiveInt, Resolution, UnitFloat, grid_of
 from reacgan.heads.equalised import LabelMapping, mapping_layers, normalised_second_moment
-from reacgan.heads.hypersphere import without_autocast
 from reacgan.models.base import Generator
 from reacgan.models.recompute import block_output
 from reacgan.models.resample import Resampler
@@ -23,6 +22,7 @@ from reacgan.models.stylegan2_layers import (
     channels_at,
 )
 from reacgan.randomness import Draws
+from reacgan.tensors import without_autocast
 
 # Of StyleGAN2's authors and of the runs whose scores are published; StyleGAN3 has 0.998.
 MEAN_DECAY = 0.995

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from reacgan.config import PositiveInt, Resolution, grid_of
 from reacgan.heads.equalised import EQUALISED_LAYERS, EqualisedLinear
-from reacgan.heads.hypersphere import without_autocast
 from reacgan.models.base import AnyModule, Backbone
 from reacgan.models.recompute import block_output
 from reacgan.models.resample import Resampler
@@ -19,6 +18,7 @@ from reacgan.models.stylegan2_layers import (
     GroupDeviation,
     channels_at,
 )
+from reacgan.tensors import without_autocast
 
 
 class StyleGAN2BackboneBlock(nn.Module):

@@ -14,11 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reacgan.heads.base import at_least_float32
 from reacgan.heads.equalised import EqualisedLinear, leaky_relu
-from reacgan.heads.hypersphere import without_autocast
 from reacgan.models.resample import Resampler
 from reacgan.models.weights import Resample
+from reacgan.tensors import widened, without_autocast
 
 Architecture = Literal["skip", "resnet", "orig"]
 """How images of several sizes are joined: sums of images, residual blocks, or only the last."""
@@ -210,7 +209,7 @@ class GroupDeviation(nn.Module):
         """[N, C, H, W] -> [N, C + 1, H, W]."""
         count, _, height, width = hidden.shape
         members = math.gcd(count, self.group)
-        wide = hidden.to(at_least_float32(hidden.dtype))
+        wide = widened(hidden)
         grouped = wide.reshape(count // members, members, -1)
         variance = (grouped - grouped.mean(1, keepdim=True)).square().mean(1)
         deviation = (variance + DEVIATION_EPS).sqrt().mean(1)  # one number a group

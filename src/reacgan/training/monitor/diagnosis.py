@@ -17,8 +17,8 @@ from torch.nn import functional as F
 
 from reacgan import distributed
 from reacgan.heads import Head, HeadOutput
-from reacgan.heads.base import at_least_float32
 from reacgan.models import power_iteration_frozen
+from reacgan.tensors import widened
 from reacgan.training.step.builder import StepBuilder
 from reacgan.training.step.losses import images_for_discriminator
 from reacgan.training.step.work import Labelled
@@ -107,7 +107,7 @@ def _class_probability(head: Head, output: HeadOutput) -> dict[str, float]:
     logits = head.class_logits(output)
     if logits is None:
         return {}
-    probability = F.softmax(logits.to(at_least_float32(logits.dtype)), dim=1)
+    probability = F.softmax(widened(logits), dim=1)
     of_own = probability.gather(1, output.labels[:, None])
     return {
         "true_class": float(of_own.mean()),
