@@ -16,7 +16,7 @@ from torch import nn
 
 import reacgan
 from reacgan.augment import Augment
-from reacgan.config import ConfigError, PositiveInt, entry_points, load_plugins
+from reacgan.config import ConfigError, PositiveInt, load_plugins, registry
 from reacgan.extractors import Extractor
 from reacgan.heads import HEADS, Head, ProjectionHead
 from reacgan.losses import ADVERSARIAL, Adversarial, Term
@@ -31,7 +31,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 @pytest.fixture(autouse=True)
 def _tables_as_they_were(monkeypatch):
     """What a test registers is gone after it."""
-    monkeypatch.setattr(entry_points, "_met", set())
+    monkeypatch.setattr(registry, "_loaded", set())
     tables = [family.table for family in FAMILIES.values()]
     before = [dict(table) for table in tables]
     yield

@@ -6,10 +6,9 @@ from typing import Any
 
 from reacgan.augment.ada import Ada
 from reacgan.augment.apa import PseudoAugment
-from reacgan.augment.base import Augment
+from reacgan.augment.base import Augment, second_view
 from reacgan.augment.diffaug import DiffAug
 from reacgan.augment.identity import Identity
-from reacgan.augment.views import second_view
 from reacgan.config import Component, check_options, lookup
 
 __all__ = [

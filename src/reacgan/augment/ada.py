@@ -28,10 +28,11 @@ from reacgan.augment.ada_geometry import (
 )
 from reacgan.augment.ada_resample import SYM6
 from reacgan.augment.base import Augment
-from reacgan.augment.chances import Chances
+from reacgan.augment.chances import Chances, check_images, in_memory_format_of
 from reacgan.augment.controller import Controller
-from reacgan.config import ConfigError, PositiveFloat, PositiveInt, UnitFloat
+from reacgan.config import PositiveFloat, PositiveInt, UnitFloat
 from reacgan.randomness import Draws
+from reacgan.tensors import widened, without_autocast
 
 Preset = Literal[
     "blit", "geom", "color", "filter", "noise", "cutout", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc"
@@ -135,17 +136,10 @@ class Ada(Augment):
         Raises:
             ConfigError: the images are not a floating-point batch of four axes.
         """
-        if images.dim() != 4 or not images.is_floating_point():
-            shape = list(images.shape)
-            raise ConfigError(
-                f"images: {images.dtype} {shape}; needed: floating point [N, C, H, W]"
-            )
-        with torch.autocast(images.device.type, enabled=False):
-            wide = torch.promote_types(images.dtype, torch.float32)
-            changed = self._changed(images.to(wide), draws).to(images.dtype)
-        if images.is_contiguous(memory_format=torch.channels_last):
-            changed = changed.contiguous(memory_format=torch.channels_last)
-        return changed
+        check_images(images)
+        with without_autocast(images):
+            changed = self._changed(widened(images), draws).to(images.dtype)
+        return in_memory_format_of(images, changed)
 
     def _changed(self, images: Tensor, draws: Draws) -> Tensor:
         names, (channels, height, width) = self.operations, images.shape[1:]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import torch
 from torch import Tensor
@@ -58,8 +58,8 @@ def _is_defined(name: str, channels: int) -> bool:
 
 def brightness(amount: Tensor, channels: int) -> Tensor:
     """Add ``amount [N]`` to every channel."""
-    one = torch.ones_like(amount)
-    return _affine(_luma(one, one, channels), amount)
+    ones = torch.ones_like(amount)
+    return _affine(_luma(ones, ones, channels), amount)
 
 
 def contrast(factor: Tensor, channels: int) -> Tensor:
@@ -85,32 +85,14 @@ def saturation(factor: Tensor, channels: int) -> Tensor:
     return _affine(_luma(torch.ones_like(factor), factor, channels))
 
 
-def _draw_brightness(chances: Chances, channels: int) -> Tensor:
-    return brightness(chances.normal() * 0.2, channels)
-
-
-def _draw_contrast(chances: Chances, channels: int) -> Tensor:
-    return contrast(chances.log_normal(0.5), channels)
-
-
-def _draw_luma_flip(chances: Chances, channels: int) -> Tensor:
-    return luma_flip(chances.integers(2) * chances.ones(), channels)
-
-
-def _draw_hue(chances: Chances, channels: int) -> Tensor:
-    return hue(chances.uniform(-math.pi, math.pi), channels)
-
-
-def _draw_saturation(chances: Chances, channels: int) -> Tensor:
-    return saturation(chances.log_normal(1.0), channels)
-
-
-_STEPS = {
-    "brightness": _draw_brightness,
-    "contrast": _draw_contrast,
-    "luma_flip": _draw_luma_flip,
-    "hue": _draw_hue,
-    "saturation": _draw_saturation,
+_STEPS: dict[str, Callable[[Chances, int], Tensor]] = {
+    "brightness": lambda chances, channels: brightness(chances.normal() * 0.2, channels),
+    "contrast": lambda chances, channels: contrast(chances.log_normal(0.5), channels),
+    "luma_flip": lambda chances, channels: luma_flip(
+        chances.integers(2) * chances.ones(), channels
+    ),
+    "hue": lambda chances, channels: hue(chances.uniform(-math.pi, math.pi), channels),
+    "saturation": lambda chances, channels: saturation(chances.log_normal(1.0), channels),
 }
 
 

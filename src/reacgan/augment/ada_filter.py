@@ -71,8 +71,8 @@ def amplify(images: Tensor, gains: Tensor, fired: Tensor, filters: Tensor) -> Te
     reach = filters.shape[1] // 2
     changed = images
     for axis, length in ((2, height), (3, width)):
-        place = torch.arange(-reach, length + reach, device=images.device)
-        changed = changed.index_select(axis, reflected(place, length))
+        index = torch.arange(-reach, length + reach, device=images.device)
+        changed = changed.index_select(axis, reflected(index, length))
         shape = (-1, 1, filters.shape[1], 1) if axis == 2 else (-1, 1, 1, filters.shape[1])
         kernel = taps.repeat_interleave(channels, dim=0).view(shape)  # [N C, 1, ...]
         size = changed.shape[2:]

@@ -30,7 +30,7 @@ class Blit(NamedTuple):
 
 
 class Geometry(NamedTuple):
-    """Where each place of a picture comes from: ``linear @ (place - shift)``."""
+    """Where each position p of an image comes from: ``linear @ (p - shift)``."""
 
     linear: Tensor
     """[N, 2, 2] on (x, y) from the centre"""
@@ -66,7 +66,7 @@ def blit(images: Tensor, moves: Blit) -> Tensor:
     Quarter turns of an odd number need square images.
     """
     height, width = images.shape[2:]
-    down, right, turns = (held[:, None, None] for held in (moves.down, moves.right, moves.turns))
+    down, right, turns = (move[:, None, None] for move in (moves.down, moves.right, moves.turns))
     row = torch.arange(height, device=images.device)[None, :, None] - down  # [N, H, 1]
     column = torch.arange(width, device=images.device)[None, None, :] - right  # [N, 1, W]
     row, column = reflected(row, height), reflected(column, width)

@@ -26,11 +26,11 @@ SYM6 = (
     -0.007800708325034148,
 )
 _REACH = len(SYM6) // 2 - 1  # pixels beyond the edge that the doubled image depends on
-_CENTRE = sum(place * tap for place, tap in enumerate(SYM6)) / sum(SYM6)  # delay, doubled pixels
+_CENTRE = sum(index * tap for index, tap in enumerate(SYM6)) / sum(SYM6)  # delay, doubled pixels
 
 
 def resample(images: Tensor, linear: Tensor, shift: Tensor, taps: Tensor) -> Tensor:
-    """Show at each place what lies at ``linear @ (place - shift)`` of the image.
+    """Show at each position p what lies at ``linear @ (p - shift)`` of the image.
 
     As in Karras et al. 2020, appendix B: the image, continued by reflection, is doubled in size with
     the wavelet's filter, sampled bilinearly, and halved with the same filter. The identity comes
@@ -48,10 +48,10 @@ def resample(images: Tensor, linear: Tensor, shift: Tensor, taps: Tensor) -> Ten
     """
     height, width = images.shape[2:]
     doubled = _doubled(_doubled(images, taps, 2), taps, 3)
-    place = torch.arange(max(doubled.shape[2:]), device=images.device, dtype=images.dtype)
+    pixels = torch.arange(max(doubled.shape[2:]), device=images.device, dtype=images.dtype)
     # In doubled pixels from the centre; shift doubles too.
-    y = (place[: doubled.shape[2]] - _CENTRE - (height - 1))[None, :, None]
-    x = (place[: doubled.shape[3]] - _CENTRE - (width - 1))[None, None, :]
+    y = (pixels[: doubled.shape[2]] - _CENTRE - (height - 1))[None, :, None]
+    x = (pixels[: doubled.shape[3]] - _CENTRE - (width - 1))[None, None, :]
     x, y = x - 2 * shift[:, 0, None, None], y - 2 * shift[:, 1, None, None]
     matrix = linear[:, :, :, None, None]
     columns = _inside(matrix[:, 0, 0] * x + matrix[:, 0, 1] * y, width)
@@ -60,7 +60,7 @@ def resample(images: Tensor, linear: Tensor, shift: Tensor, taps: Tensor) -> Ten
 
 
 def bilinear(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Interpolate ``[N, C, H, W]`` at pixel places ``[N, A, B]`` of the image, ``[N, C, A, B]``."""
+    """Interpolate ``[N, C, H, W]`` at rows and columns ``[N, A, B]``, in pixels: ``[N, C, A, B]``."""
     height, width = images.shape[2:]
     top, left = rows.floor(), columns.floor()
     down, right = (rows - top).flatten(1)[:, None], (columns - left).flatten(1)[:, None]
@@ -76,10 +76,10 @@ def bilinear(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     return (upper * (1 - down) + lower * down).unflatten(2, rows.shape[1:])
 
 
-def _inside(place: Tensor, length: int) -> Tensor:
+def _inside(offset: Tensor, length: int) -> Tensor:
     """From doubled pixels off the centre to indices of the doubled image, beyond it by reflection."""
     last = 2 * length + 2 * _REACH - 1
-    index = place + _CENTRE + (length - 1)
+    index = offset + _CENTRE + (length - 1)
     # Within the doubled image its own margin is used, so that the identity is exact at the edges.
     within = (index > -0.5) & (index < last + 0.5)
     folded = reflected(index - _CENTRE, 2 * length - 1) + _CENTRE
@@ -95,8 +95,8 @@ def _along(taps: Tensor, images: Tensor, axis: int) -> Tensor:
 def _doubled(images: Tensor, taps: Tensor, axis: int) -> Tensor:
     """u(t) = sum_i x(i) h(t - 2 i) for t = 0 ... 2 L + 9, x continued by reflection; L: length."""
     length = images.shape[axis]
-    place = torch.arange(-_REACH, length + _REACH, device=images.device)
-    images = images.index_select(axis, reflected(place, length))
+    index = torch.arange(-_REACH, length + _REACH, device=images.device)
+    images = images.index_select(axis, reflected(index, length))
     stride, padding = (2, 1), (2 * _REACH, 0)
     if axis == 3:
         stride, padding = stride[::-1], padding[::-1]

@@ -57,10 +57,10 @@ class Controller(nn.Module):
         if self.target is None:
             return
         signs = real_scores.detach().float().sign()
-        found = distributed.sum_over_processes(
+        counts = distributed.sum_over_processes(
             torch.stack([signs.sum(), torch.ones_like(signs).sum()])
         )
-        signs, scores = self.signs + found[0], self.scores + found[1]
+        signs, scores = self.signs + counts[0], self.scores + counts[1]
         steps, images = self.steps + 1, self.images + batch
         due = steps >= self.every
         moved = self.probability + (signs / scores - self.target).sign() * images / self.speed

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from reacgan.augment.base import Augment
-from reacgan.config import ConfigError, UnitFloat
+from reacgan.augment.chances import check_images, in_memory_format_of
+from reacgan.config import UnitFloat
 from reacgan.randomness import Draws
 
 
@@ -47,11 +48,7 @@ class DiffAug(Augment):
         Raises:
             ConfigError: the images are not a floating-point batch of four axes.
         """
-        if images.dim() != 4 or not images.is_floating_point():
-            shape = list(images.shape)
-            raise ConfigError(
-                f"images: {images.dtype} {shape}; needed: floating point [N, C, H, W]"
-            )
+        check_images(images)
         changed = images
         if self.color:
             changed = change_colors(changed, *_color_draws(images, draws))
@@ -65,10 +62,7 @@ class DiffAug(Augment):
             tops = _corner(images, draws, height, sides[0])
             lefts = _corner(images, draws, width, sides[1])
             changed = cut_out(changed, tops, lefts, sides)
-        changed = changed.to(images.dtype)
-        if images.is_contiguous(memory_format=torch.channels_last):
-            changed = changed.contiguous(memory_format=torch.channels_last)
-        return changed
+        return in_memory_format_of(images, changed.to(images.dtype))
 
 
 def _pixels(share: float, side: int) -> int:
@@ -81,11 +75,8 @@ def _color_draws(images: Tensor, draws: Draws) -> tuple[Tensor, Tensor, Tensor]:
     brightness = draws.uniform(count, 1, 1, 1, low=-0.5, high=0.5)
     saturation = draws.uniform(count, 1, 1, 1, low=0.0, high=2.0)
     contrast = draws.uniform(count, 1, 1, 1, low=0.5, high=1.5)
-    return (
-        brightness.to(images.device),
-        saturation.to(images.device),
-        contrast.to(images.device),
-    )
+    device = images.device
+    return brightness.to(device), saturation.to(device), contrast.to(device)
 
 
 def _shift(images: Tensor, draws: Draws, most: int) -> Tensor:

@@ -1,8 +1,14 @@
 """The schema of an experiment, and the tables that its names are looked up in."""
 
-from reacgan.config.entry_points import load_plugins
 from reacgan.config.home import PathText, path_of, with_home
-from reacgan.config.registry import ConfigError, check_options, explain, lookup, suggest
+from reacgan.config.registry import (
+    ConfigError,
+    check_options,
+    explain,
+    load_plugins,
+    lookup,
+    suggest,
+)
 from reacgan.config.reporting import ReportConfig, ScoresConfig, WatchConfig
 from reacgan.config.resolution import Grid, Resolution, grid_of, neighbours, size_of
 from reacgan.config.schema import (
@@ -31,13 +37,13 @@ from reacgan.config.sections import (
     PositiveInt,
     Precision,
     Schema,
+    SpeedConfig,
     TopKConfig,
     TrainingConfig,
     TransitionConfig,
     UnitFloat,
     component,
 )
-from reacgan.config.speed import SpeedConfig
 
 __all__ = [
     "DEVICES",

@@ -20,19 +20,19 @@ def with_home(text: str) -> str:
     behind any other name it stays, since YAML reads ``key=~`` as nothing. A folder that is really
     called ``~`` is ``./~``.
     """
-    found = _HOME.fullmatch(text)
-    if found is None:
+    parts = _HOME.fullmatch(text)
+    if parts is None:
         return text
-    before, rest = found["before"], found["rest"]
+    before, rest = parts["before"], parts["rest"]
     if rest is None and before and not before.startswith("--"):
         return text
-    home = os.path.expanduser(found["home"])  # noqa: PTH111 - Path raises at a user it does not know
+    home = os.path.expanduser(parts["home"])  # noqa: PTH111 - Path raises at a user it does not know
     return f"{before}{home}{rest or ''}"
 
 
-def path_of(given: str | Path) -> Path:
-    """A path that a person gave, with ``~`` written out."""
-    return Path(with_home(str(given)))
+def path_of(text: str | Path) -> Path:
+    """A path as a person wrote it, with ``~`` written out."""
+    return Path(with_home(str(text)))
 
 
 def _written_out(value: Any) -> Any:

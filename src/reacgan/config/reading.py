@@ -82,12 +82,12 @@ def _text_of(path: Path) -> str:
 
 
 def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    held: dict[str, Any] = {}
+    mapping: dict[str, Any] = {}
     for key, value in pairs:
-        if key in held:
+        if key in mapping:
             raise _TwiceError(key)
-        held[key] = value
-    return held
+        mapping[key] = value
+    return mapping
 
 
 def _read_yaml(
@@ -134,8 +134,8 @@ def _loader() -> Any:
 
     # YAML 1.1 takes off, on, yes and no for booleans: here they are words, as watch.action=off needs.
     Loader.yaml_implicit_resolvers = {
-        first: [(tag, one) for tag, one in held if tag != _BOOL]
-        for first, held in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOL]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
     Loader.add_implicit_resolver(_BOOL, _TRUTH, list("tTfF"))
     # YAML 1.1 takes 1e6 and 2e-4, which have no point, for words.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import warnings
 from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import (
@@ -16,9 +18,11 @@ from pydantic import (
     field_validator,
 )
 
-from reacgan.config.entry_points import load_plugins
-
 Member = TypeVar("Member")
+
+PLUGINS = "reacgan.plugins"
+
+_loaded: set[EntryPoint] = set()
 
 DEFAULT_MEMBERS = {"generator": "biggan", "backbone": "biggan", "head": "d2dce"}
 """What an experiment is made of where it does not say."""
@@ -66,6 +70,31 @@ def _parts_of(hint: Any) -> set[Any]:
     return {hint} if isinstance(hint, type) or hint is Any else set()
 
 
+def load_plugins() -> None:
+    """Load each entry point of the group ``reacgan.plugins``, once in a process.
+
+    An entry point is a module that registers while it is imported, or a function that is called.
+    One that fails is named in a warning, and the others are loaded all the same.
+    """
+    for entry_point in entry_points(group=PLUGINS):
+        if entry_point in _loaded:
+            continue
+        _loaded.add(entry_point)  # first, since a plugin may look something up itself
+        try:
+            loaded = entry_point.load()
+            if not inspect.ismodule(loaded):
+                loaded()
+        except Exception as error:
+            package = (
+                entry_point.dist.name if entry_point.dist is not None else "an unknown package"
+            )
+            warnings.warn(
+                f"the plugin {entry_point.name!r} ({entry_point.value}, of {package}) could not be loaded: "
+                f"{type(error).__name__}: {error}",
+                stacklevel=2,
+            )
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """The end of a sentence: ``; did you mean 'x'?`` where something close is known, else a stop."""
     close = difflib.get_close_matches(name, list(known), n=1)
@@ -98,7 +127,7 @@ def check_options(
         member: a class or function; each keyword-only parameter is annotated, constraints may be
             written with ``Annotated[..., pydantic.Field(...)]``.
         options: what a configuration says.
-        where: the dotted place in the configuration, for messages (``model.head``).
+        where: the dotted path in the configuration, for messages (``model.head``).
         given: parameters that the caller supplies itself and a configuration may not set.
 
     Returns:

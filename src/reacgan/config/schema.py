@@ -33,10 +33,10 @@ from reacgan.config.sections import (
     ModelConfig,
     OptimizerConfig,
     Schema,
+    SpeedConfig,
     TrainingConfig,
     named_options,
 )
-from reacgan.config.speed import SpeedConfig
 
 
 class Experiment(Schema):
@@ -110,7 +110,7 @@ def known_keys(path: str) -> list[str]:
         if field is None:
             return []
         choices = (field.annotation, *get_args(field.annotation))  # a section, or None
-        section = next((held for held in choices if hasattr(held, "model_fields")), None)
+        section = next((choice for choice in choices if hasattr(choice, "model_fields")), None)
     return sorted(getattr(section, "model_fields", {}))
 
 
@@ -133,7 +133,7 @@ def load_experiment(path: str | Path) -> Experiment:
         raise ConfigError(f"{path}: no such file; give a JSON or YAML file of an experiment")
     values = read_values(path)
     if isinstance(values, dict):  # what `experiments show` and `train --dry-run` print beside it
-        values = {key: held for key, held in values.items() if key not in _PRINTED_BESIDE}
+        values = {key: values[key] for key in values if key not in _PRINTED_BESIDE}
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: holds {type(values).__name__}, needed: a mapping of sections")
     return parse_experiment({"name": path.stem, **values})
@@ -161,12 +161,12 @@ def with_overrides(experiment: Experiment, changes: Mapping[str, Any]) -> Experi
             elif isinstance(section, dict) and section.get(part, 0) is None:  # and so do values
                 section[part] = {}
             if not isinstance(section.get(part), dict):
-                known = [name for name, held in section.items() if isinstance(held, dict)]
-                place = ".".join(parents[: depth + 1])
+                known = [name for name, values in section.items() if isinstance(values, dict)]
+                path = ".".join(parents[: depth + 1])
                 if part in section:
-                    raise ConfigError(f"{key}: {place} is a value, which has no parts")
+                    raise ConfigError(f"{key}: {path} is a value, which has no parts")
                 raise ConfigError(
-                    f"{place}: unknown section{suggest(part, known)} "
+                    f"{path}: unknown section{suggest(part, known)} "
                     f"Allowed: {', '.join(known) or 'none'}."
                 )
             section = section[part]
