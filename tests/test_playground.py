@@ -86,7 +86,7 @@ def check_gradients(trainer: Trainer) -> None:
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_every_backbone_head_and_adversarial_loss(backbone, head):
     for adversarial in ADVERSARIAL:
-        if adversarial == "none" and not HEADS[head].judges_alone:
+        if adversarial == "none" and not HEADS[head].is_adversarial:
             continue
         experiment = members("biggan", backbone, head, **{"loss.adversarial": adversarial})
         check_gradients(trainer_for(experiment))

@@ -41,8 +41,8 @@ def _check_loss(loss: LossConfig, head: Component) -> None:
         )
     if loss.adversarial != "none":
         return
-    if not lookup("head", HEADS, head.name).judges_alone:
-        alone = ", ".join(name for name, member in HEADS.items() if member.judges_alone)
+    if not lookup("head", HEADS, head.name).is_adversarial:
+        alone = ", ".join(name for name, member in HEADS.items() if member.is_adversarial)
         raise ConfigError(
             f"loss.adversarial is none, but nothing in the head {head.name} tells real from fake; take "
             f"another loss.adversarial, such as hinge, or one of these heads: {alone}"

@@ -137,7 +137,7 @@ def step_for(
         return scaled(images, drawn(f"augment/{role}"))
 
     step = Step(
-        judge=judge,
+        discriminate=judge,
         augment=augment,
         view=lambda images, stream: mirrored(images, drawn(f"view/{stream}")),
         generate=generator,

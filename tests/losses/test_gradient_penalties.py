@@ -169,7 +169,7 @@ def test_released_noise_of_dragan_is_uniform() -> None:
         seen.append(images.detach())
         return SmallD()(images, labels)
 
-    step = replace(step_for(SmallD(), SmallG()), judge=judge)
+    step = replace(step_for(SmallD(), SmallG()), discriminate=judge)
     Dragan(form="released", spread=0.25).d_term(step)
     torch.testing.assert_close(seen[0], points)
 

@@ -42,7 +42,7 @@ def step_of(generator, *, rank=0, world=1):
     labels = torch.arange(COUNT) % CLASSES
     nothing = types.SimpleNamespace(score=None, features=None, representation=None)
     return Step(
-        judge=lambda images, labels: nothing,
+        discriminate=lambda images, labels: nothing,
         augment=lambda images, role: images,
         view=lambda images, stream: images,
         generate=generator,

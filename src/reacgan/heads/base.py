@@ -31,9 +31,9 @@ ZERO_LENGTH = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class HeadOutput:
-    """What a head says about N samples.
+    """A head's output for N samples.
 
-    A head that says more returns a frozen dataclass that extends this one, with tensors ``[N, ...]``.
+    A head with more outputs returns a frozen dataclass that extends this one, with tensors ``[N, ...]``.
     """
 
     score: Tensor
@@ -47,11 +47,11 @@ class HeadOutput:
     class_vectors: Tensor | None = None
     """``[K, E]``: one learned vector a class, not yet normalised; shared by all samples."""
     features: Tensor | None = None
-    """``[N, F]``: what the backbone said; set by the discriminator."""
+    """``[N, F]``: the backbone's; set by the discriminator."""
     latents: Tensor | None = None
     """``[N, Z]``: what fakes were made from; set by the step, None for real images."""
     twin: HeadOutput | None = None
-    """What a second head of the same kind says (TAC, InfoGAN's Q)."""
+    """Output of a second head beside the first (TAC's twin, InfoGAN's Q)."""
 
     SHARED: ClassVar[tuple[str, ...]] = ("class_vectors",)
     """What belongs to no sample."""
@@ -119,7 +119,7 @@ class Head(nn.Module):
 
     couples_samples: bool = False
     """Whether its losses compare samples of the batch with one another."""
-    judges_alone: ClassVar[bool] = False
+    is_adversarial: ClassVar[bool] = False
     """Whether its own loss tells real from fake, so that no adversarial loss is needed."""
     needs_codes: ClassVar[bool] = False
     """Whether it is built with ``codes``, what the configuration hides in z (InfoGAN)."""
@@ -132,7 +132,7 @@ class Head(nn.Module):
         self.register_buffer("condition_strength", torch.ones(()))
 
     def forward(self, features: Tensor, labels: Tensor) -> HeadOutput:
-        """Judge ``features [N, F]`` with ``labels [N]`` (int64 of 0 .. K - 1)."""
+        """Output for ``features [N, F]`` under ``labels [N]`` (int64 of 0 .. K - 1)."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
     def d_loss(self, real: HeadOutput, fake: HeadOutput) -> Tensor:
@@ -144,7 +144,7 @@ class Head(nn.Module):
         return _zero(fake)
 
     def class_logits(self, output: HeadOutput) -> Tensor | None:
-        """``[N, K]``: whose softmax is what this head believes of the class; None if nothing."""
+        """``[N, K]``: their softmax is this head's probability of each class; None if it has none."""
         return output.logits
 
 

@@ -53,7 +53,7 @@ class DiscriminativeHead(OverHead):
         self.together = together
 
     def forward(self, features: Tensor, labels: Tensor) -> HeadOutput:
-        """What the inner head says of features ``[N, F]``; it uses no label for it."""
+        """The inner head's output for features ``[N, F]``."""
         output: HeadOutput = self.inner(features, labels)
         return output
 

@@ -75,7 +75,7 @@ class InfoGANHead(OverHead):
         D and G minimise - E ln Q(c | G(z)),
 
     a bound on the mutual information of codes and images; this is what trains Q. Of real images, whose
-    codes nobody knows, Q says nothing. In the paper Q has one more hidden layer, and its variance is
+    codes nobody knows, Q learns nothing. In the paper Q has one more hidden layer, and its variance is
     exp(s), with s given by the network; here it is exp(s) + 0.01, so that a first guess far off does
     not drown all other losses. ``variance=unit`` holds it at 1, as published code does.
 
@@ -123,12 +123,12 @@ class InfoGANHead(OverHead):
         self.q = layers.linear(in_features, sum(self.sizes), True)
 
     def forward(self, features: Tensor, labels: Tensor) -> HeadOutput:
-        """What the inner head says of features ``[N, F]``, and what Q says."""
+        """The inner head's output for features ``[N, F]``, and Q's."""
         output: HeadOutput = self.inner(features, labels)
         zeros = torch.zeros_like(output.score)
         # The inner head may stand over another itself: its twin goes under Q's.
-        said = HeadOutput(zeros, labels, logits=self.q(features), twin=output.twin)
-        return replace(output, twin=said)
+        codes = HeadOutput(zeros, labels, logits=self.q(features), twin=output.twin)
+        return replace(output, twin=codes)
 
     def d_loss(self, real: HeadOutput, fake: HeadOutput) -> Tensor:
         """The inner head's loss, and Q's of fake samples."""

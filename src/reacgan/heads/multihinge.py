@@ -47,7 +47,7 @@ class MultiHingeHead(Head):
     Shapes: features ``[N, F]``, score ``[N]``, logits ``[N, K + 1]``.
     """
 
-    judges_alone = True
+    is_adversarial = True
 
     def __init__(
         self, *, in_features: int, num_classes: int, layers: Layers = PLAIN_LAYERS

@@ -23,14 +23,13 @@ class HeadBuilder(Protocol):
 class OverHead(Head):
     """A head over an inner one, which has the score and the influence of labels on it.
 
-    The constructor of a member takes, beside what every head's does, the option ``over``, annotated
-    ``Component``, and ``build``, the :class:`HeadBuilder` to build it with. What it says beside the
-    inner head goes into the output's ``twin``.
+    A member's constructor also takes the option ``over``, annotated ``Component``, and ``build``, the
+    :class:`HeadBuilder` that builds it. Outputs beside those of the inner head go into ``twin``.
     """
 
     over_conditioned: ClassVar[bool] = True
-    """Whether the inner head must be one with ``g_loss(output)`` the loss of the output's samples under
-    its labels, whichever they are: a head with a conditioning loss that stands over no other."""
+    """Whether the inner head needs a conditioning loss: a ``g_loss`` that is the loss of any samples under
+    any labels. Heads over another have none."""
     inner: Head
 
     def __init__(self, inner: Head) -> None:

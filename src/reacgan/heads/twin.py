@@ -57,7 +57,7 @@ class TwinHead(OverHead):
         self.twin = twin
 
     def forward(self, features: Tensor, labels: Tensor) -> HeadOutput:
-        """What the inner head says of features ``[N, F]``, and what the twin says."""
+        """The inner head's output for features ``[N, F]``, and the twin's."""
         output: HeadOutput = self.inner(features, labels)
         return replace(output, twin=self.twin(features, labels))
 

@@ -31,7 +31,7 @@ from reacgan.losses.gradient_penalties import (
 )
 from reacgan.losses.lecam import LeCam
 from reacgan.losses.path_length import PathLength
-from reacgan.losses.terms import Judged, Step, Term
+from reacgan.losses.terms import DiscriminatorOutput, Step, Term
 from reacgan.losses.weight_clipping import WeightClipping
 
 __all__ = [
@@ -39,7 +39,7 @@ __all__ = [
     "CONSISTENCY",
     "PENALTIES",
     "Adversarial",
-    "Judged",
+    "DiscriminatorOutput",
     "Step",
     "Term",
     "adversarial",

@@ -1,4 +1,4 @@
-"""Consistency: D says the same of two views of an image, and of images from neighbouring z.
+"""Consistency: D has one output for two views of an image, and for images from neighbouring z.
 
 Views carry the run's augmentation with the draws of the main pass, so that they differ from the main
 pass by the second view alone.
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reacgan.config import NonNegativeFloat, PositiveFloat, PositiveInt
-from reacgan.losses.terms import Judged, Step, Term
+from reacgan.losses.terms import DiscriminatorOutput, Step, Term
 from reacgan.tensors import widened
 
 
@@ -45,7 +45,7 @@ class ViewConsistency(Term):
         """Squared difference on real images."""
         real, labels, on_real = step.reals()
         view = step.augment(step.view(real, "cr/real"), "real")
-        return disagreement(on_real, step.judge(view, labels), self.representation)
+        return disagreement(on_real, step.discriminate(view, labels), self.representation)
 
 
 class BalancedConsistency(Term):
@@ -78,9 +78,9 @@ class BalancedConsistency(Term):
         """Weighted squared differences on real images and on fakes."""
         real, labels, on_real = step.reals()
         view = step.augment(step.view(real, "bcr/real"), "real")
-        of_real = disagreement(on_real, step.judge(view, labels), self.representation)
+        of_real = disagreement(on_real, step.discriminate(view, labels), self.representation)
         view = step.augment(step.view(step.fake, "bcr/fake"), "fake")
-        on_view = step.judge(view, step.fake_labels)
+        on_view = step.discriminate(view, step.fake_labels)
         of_fake = disagreement(step.on_fake, on_view, self.representation)
         return self.real_weight * of_real + self.fake_weight * of_fake
 
@@ -116,10 +116,10 @@ class LatentConsistency(Term):
         self.representation = representation
 
     def d_term(self, step: Step) -> Tensor:
-        """Squared difference of what D says of fakes from z and from its neighbour."""
+        """Squared difference of D's outputs for fakes from z and from its neighbour."""
         with torch.no_grad():
             fake = step.generate(self._neighbour(step), step.fake_labels).to(step.fake.dtype)
-        on_neighbour = step.judge(step.augment(fake, "fake"), step.fake_labels)
+        on_neighbour = step.discriminate(step.augment(fake, "fake"), step.fake_labels)
         return self.d_weight * disagreement(step.on_fake, on_neighbour, self.representation)
 
     def g_term(self, step: Step) -> Tensor:
@@ -131,7 +131,9 @@ class LatentConsistency(Term):
         return step.z + self.radius * step.draws("zcr").normal(*step.z.shape, dtype=step.z.dtype)
 
 
-def disagreement(first: Judged, second: Judged, representation: bool) -> Tensor:
+def disagreement(
+    first: DiscriminatorOutput, second: DiscriminatorOutput, representation: bool
+) -> Tensor:
     """Mean squared difference of scores, plus that of representations where the head has one."""
     difference = F.mse_loss(widened(first.score), widened(second.score))
     pair = first.representation, second.representation

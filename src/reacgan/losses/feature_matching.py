@@ -6,7 +6,7 @@ from torch import Tensor
 
 from reacgan import distributed
 from reacgan.config import PositiveFloat, PositiveInt
-from reacgan.losses.terms import Judged, Step, Term
+from reacgan.losses.terms import DiscriminatorOutput, Step, Term
 from reacgan.tensors import widened
 
 
@@ -39,9 +39,9 @@ class FeatureMatching(Term):
         return difference.abs().mean()
 
 
-def _features(judged: Judged) -> Tensor:
-    if judged.features is None:
+def _features(output: DiscriminatorOutput) -> Tensor:
+    if output.features is None:
         raise RuntimeError(
             "the discriminator hands out no features, which feature_matching compares"
         )
-    return widened(judged.features)
+    return widened(output.features)

@@ -63,7 +63,7 @@ class R2(_Penalty):
 
 def _half_mean_square(step: Step, images: Tensor, labels: Tensor, role: str) -> Tensor:
     def score(points: Tensor) -> Tensor:
-        return step.judge(step.augment(points, role), labels).score
+        return step.discriminate(step.augment(points, role), labels).score
 
     return 0.5 * _squares(slope(score, images.detach())).mean()
 
@@ -73,7 +73,7 @@ class WassersteinGradientPenalty(_Penalty):
 
     D minimises weight x E (||grad D(x)|| - 1)^2 at x = a x_real + (1 - a) x_fake, with one a ~ U(0, 1)
     an image, and x_real, x_fake what D compares in this step: with the run's augmentation. A
-    conditional D is asked under the labels of the real images.
+    conditional D sees them under the labels of the real images.
 
     Args:
         weight: lambda of the paper.
@@ -151,7 +151,7 @@ class MaxGradient(_Penalty):
 
 def _score_of_real(step: Step) -> Callable[[Tensor], Tensor]:
     labels = step.reals()[1]
-    return lambda points: step.judge(points, labels).score
+    return lambda points: step.discriminate(points, labels).score
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from reacgan import distributed
 from reacgan.config import PositiveFloat, PositiveInt
-from reacgan.losses.terms import Judged, Step, Term
+from reacgan.losses.terms import DiscriminatorOutput, Step, Term
 from reacgan.tensors import widened
 
 
@@ -60,7 +60,7 @@ class LeCam(Term):
         self.register_buffer("counts", torch.zeros(()))
 
     @torch.no_grad()
-    def observe(self, on_real: Judged, on_fake: Judged) -> None:
+    def observe(self, on_real: DiscriminatorOutput, on_fake: DiscriminatorOutput) -> None:
         """Move the averages towards the mean scores of all processes' batches."""
         means = torch.stack([widened(on_real.score).mean(), widened(on_fake.score).mean()])
         means = distributed.sum_over_processes(means) / distributed.world_size()

@@ -1,4 +1,4 @@
-"""Gradients of scores with respect to what was judged: in full precision, and differentiable."""
+"""Gradients of scores with respect to inputs: in full precision, and differentiable."""
 
 from __future__ import annotations
 

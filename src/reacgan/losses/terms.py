@@ -1,4 +1,4 @@
-"""What every further term of a loss is, and what it may look at.
+"""What every further term of a loss is, and what it is given.
 
 A term is what D or G minimises beside the adversarial and the conditioning loss: a penalty on D's
 gradients, the consistency of two views, the length of a path. It knows neither networks nor heads: it
@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from reacgan.randomness import Draws
 
 
-class Judged(Protocol):
-    """What D says of N samples."""
+class DiscriminatorOutput(Protocol):
+    """D's output for N samples."""
 
     @property
     def score(self) -> Tensor:
@@ -26,7 +26,7 @@ class Judged(Protocol):
 
     @property
     def features(self) -> Tensor | None:
-        """``[N, F]``: what the backbone says."""
+        """``[N, F]``: the backbone's."""
         ...
 
     @property
@@ -37,9 +37,9 @@ class Judged(Protocol):
 
 @dataclass(frozen=True)
 class Step:
-    """What a term may look at in one step. Images are ``[N, C, H, W]`` in [-1, 1]."""
+    """What a term is given in one step. Images are ``[N, C, H, W]`` in [-1, 1]."""
 
-    judge: Callable[[Tensor, Tensor], Judged]
+    discriminate: Callable[[Tensor, Tensor], DiscriminatorOutput]
     """D on images as they are, under labels."""
     augment: Callable[[Tensor, str], Tensor]
     """The run's augmentation; ``"real"`` and ``"fake"`` name the draws of the main pass."""
@@ -56,16 +56,16 @@ class Step:
     fake: Tensor
     """Fakes, before augmentation; with a gradient in G's step only."""
     fake_labels: Tensor
-    on_fake: Judged
+    on_fake: DiscriminatorOutput
     """D on the augmented fakes, from the main pass."""
     real: Tensor | None = None
     """Real images before augmentation; None in G's step unless a term ``needs_real``."""
     labels: Tensor | None = None
-    on_real: Judged | None = None
+    on_real: DiscriminatorOutput | None = None
     """D on the augmented real images, from the main pass (in G's step without gradient)."""
 
-    def reals(self) -> tuple[Tensor, Tensor, Judged]:
-        """Real images, their labels and D's word on them.
+    def reals(self) -> tuple[Tensor, Tensor, DiscriminatorOutput]:
+        """Real images, their labels and D's output for them.
 
         Raises:
             RuntimeError: this step has none.
@@ -89,15 +89,15 @@ class Term(nn.Module):
     """
 
     needs_real: bool = False
-    """Whether :meth:`g_term` looks at real images."""
+    """Whether :meth:`g_term` needs real images."""
 
     def __init__(self, *, weight: float, every: int = 1) -> None:
         super().__init__()
         self.weight = weight
         self.every = every
 
-    def observe(self, on_real: Judged, on_fake: Judged) -> None:
-        """Look at D's word on the whole batch of this process, without gradient, before d_term."""
+    def observe(self, on_real: DiscriminatorOutput, on_fake: DiscriminatorOutput) -> None:
+        """Take D's output for the whole batch of this process, without gradient, before d_term."""
 
     def d_term(self, step: Step) -> Tensor | None:
         """The unweighted scalar that D minimises, or None."""

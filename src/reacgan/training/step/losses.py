@@ -247,7 +247,7 @@ def _step(
 ) -> Step:
     """``streams``: the draws that the main pass augmented with, and that it made noise of."""
     return Step(
-        judge=context.discriminator,
+        discriminate=context.discriminator,
         augment=lambda x, role: context.objective.augment(
             x, context.draws(streams.get(role, f"augment/{role}"))
         ),
