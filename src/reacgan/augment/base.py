@@ -26,7 +26,7 @@ class Augment(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
     def observe(self, real_scores: Tensor, *, batch: int) -> None:
-        """Look at D's scores of this process's real images, after each of D's steps.
+        """Take D's scores of this process's real images into account, after each step of D.
 
         An adaptive member keeps what it learns from them in buffers, which are part of the run's
         state, averages over processes, and waits for no device.

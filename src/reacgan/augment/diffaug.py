@@ -25,7 +25,7 @@ class DiffAug(Augment):
     - cutout: zeros in a square of ``cutout`` x side whose centre is uniform over the image, so that
       it may leave the border.
 
-    Colour is worked out in float32 at least; values may leave [-1, 1]. The result has the type and
+    Colour is computed in float32 at least; values may leave [-1, 1]. The result has the type and
     memory format of the images.
 
     Args:

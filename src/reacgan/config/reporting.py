@@ -1,4 +1,4 @@
-"""The sections of an experiment that say what a run tells of itself, and what it is watched for."""
+"""The sections of an experiment for what a run reports, and what it is monitored for."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ class ReportConfig(Schema):
 
 
 class WatchConfig(Schema):
-    """Collapse and divergence: how often a run is looked at, and what follows from what is seen."""
+    """Collapse and divergence: how often a run is checked, and what follows from a finding."""
 
     every: PositiveInt | None = None
-    """Images seen between two looks, which come earlier at first: at 500, 1,000, 2,000, ... images. None
+    """Images seen between two checks, which come earlier at first: at 500, 1,000, 2,000, ... images. None
     for 10,000, or a 500th of the training where that is more."""
     action: Literal["warn", "stop", "roll_back", "off"] = "warn"
-    """warn says what it sees; stop also saves and ends the run; roll_back goes back to the last state
+    """warn reports a finding; stop also saves and ends the run; roll_back goes back to the last state
     from before it and goes on with lower learning rates, also after a loss that is not finite."""
     patience: PositiveInt = 2
-    """Looks in a row that must see it."""
+    """Checks in a row that must find it."""
     lr_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """Each time it goes back both learning rates are multiplied by this."""
     most_rollbacks: PositiveInt = 3
@@ -65,7 +65,7 @@ class ScoresConfig(Schema):
     by: str = "fid"
     """The score that the best state is chosen by: fid, ifid, recall, top1, ..."""
     extractor: Component = Component(name="domain")
-    """What looks at the images: domain, inception, ..."""
+    """Extractor of the features that images are compared in: domain, inception, ..."""
     num: PositiveInt | None = None
     """Generated images of each score; None for as many as the reference has, 10,000 at most."""
     statistics: Literal["auto", "own", "moving", "batch", "standing"] = "auto"

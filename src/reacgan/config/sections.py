@@ -192,7 +192,7 @@ class TransitionConfig(Schema):
 
 
 class TopKConfig(Schema):
-    """G learns from the fakes that D likes best (Sinha et al., NeurIPS 2020)."""
+    """G learns from the fakes with the highest scores (Sinha et al., NeurIPS 2020)."""
 
     gamma: Annotated[float, Field(gt=0, lt=1)] = 0.99
     """The share that G learns from is multiplied by this ..."""
@@ -203,7 +203,7 @@ class TopKConfig(Schema):
 
 
 class LatentOptimisationConfig(Schema):
-    """z moves towards what D likes before both losses are worked out (LOGAN, Wu et al. 2019)."""
+    """z moves towards higher scores of D before both losses are computed (LOGAN, Wu et al. 2019)."""
 
     rate: PositiveFloat = 0.9
     """Length of a step, alpha of the paper."""

@@ -32,7 +32,7 @@ class EqualisedLinear(nn.Module):
 
     With F inputs and the multiplier m: y = (m / sqrt(F)) W x + m b, optionally through
     :func:`leaky_relu`. Adam then moves all layers alike, or m times as fast as the others. Always
-    worked out in the precision of the weights, under autocast too.
+    computed in the precision of the weights, under autocast too.
 
     Args:
         in_features: F.

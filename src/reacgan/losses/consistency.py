@@ -28,7 +28,7 @@ class ViewConsistency(Term):
     Args:
         weight: lambda of the paper.
         representation: whether to compare the representation too.
-        every: worked out in one of D's steps of so many, and counted as often the more.
+        every: computed in one of so many steps of D, with so many times the weight.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class BalancedConsistency(Term):
         real_weight: lambda_real of the paper.
         fake_weight: lambda_fake of the paper.
         representation: see :class:`ViewConsistency`.
-        every: worked out in one of D's steps of so many, and counted as often the more.
+        every: computed in one of so many steps of D, with so many times the weight.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class LatentConsistency(Term):
         d_weight: lambda_dis of the paper.
         g_weight: lambda_gen of the paper.
         representation: see :class:`ViewConsistency`.
-        every: worked out in one step of so many, and counted as often the more.
+        every: computed in one of so many steps, with so many times the weight.
     """
 
     def __init__(

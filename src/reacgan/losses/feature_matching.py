@@ -19,7 +19,7 @@ class FeatureMatching(Term):
 
     Args:
         weight: factor.
-        every: worked out in one of G's steps of so many, and counted as often the more.
+        every: computed in one of so many steps of G, with so many times the weight.
     """
 
     needs_real = True

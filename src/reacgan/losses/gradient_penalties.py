@@ -36,7 +36,7 @@ class R1(_Penalty):
 
     Args:
         weight: gamma of the paper.
-        every: worked out in one of D's steps of so many, and counted as often the more. Published code
+        every: computed in one of so many steps of D, with so many times the weight. Published code
             of StyleGAN2 takes an optimiser's step of its own for it; here it is added to D's loss.
     """
 
@@ -77,7 +77,7 @@ class WassersteinGradientPenalty(_Penalty):
 
     Args:
         weight: lambda of the paper.
-        every: worked out in one of D's steps of so many, and counted as often the more.
+        every: computed in one of so many steps of D, with so many times the weight.
     """
 
     def d_term(self, step: Step) -> Tensor:
@@ -101,7 +101,7 @@ class Dragan(Term):
         weight: lambda of the paper.
         spread: size of the noise.
         form: ``"paper"`` or ``"released"``.
-        every: worked out in one of D's steps of so many, and counted as often the more.
+        every: computed in one of so many steps of D, with so many times the weight.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class MaxGradient(_Penalty):
 
     Args:
         weight: lambda of the paper.
-        every: worked out in one of D's steps of so many, and counted as often the more.
+        every: computed in one of so many steps of D, with so many times the weight.
     """
 
     def d_term(self, step: Step) -> Tensor:

@@ -1,4 +1,4 @@
-"""Latent optimisation: z moves towards what D likes (LOGAN)."""
+"""Latent optimisation: z moves towards higher scores of D (LOGAN)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def optimised_latents(
         z_i <- z_i + mask_i * rate * g_i / (damping + ||g_i||^2)
 
     where the mask, drawn anew in each step, picks ``share`` of the entries. The move keeps its graph: D
-    and G learn through it what it depends on. It is worked out with autocast off, in float32 at least.
+    and G learn through it what it depends on. It is computed with autocast off, in float32 at least.
 
     The paper draws z uniformly on [-1, 1] and clips the moved z to this range; a normal z has no such
     range and is not clipped, unless ``limit`` says so. Clipping a z that began outside is no move and

@@ -1,4 +1,4 @@
-"""LeCam regularisation: each side's scores are held to the other side's average."""
+"""LeCam regularisation: each side's scores are drawn to the other side's average."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class LeCam(Term):
         start: real images seen before the term counts; until then the averages are the present means.
             Published code counts steps of G, each of which is training.batch x training.d_steps images.
         form: ``"paper"`` or ``"released"``.
-        every: worked out in one of D's steps of so many, and counted as often the more.
+        every: computed in one of so many steps of D, with so many times the weight.
     """
 
     averages: Tensor

@@ -26,7 +26,7 @@ class PathLength(Term):
 
     Args:
         weight: factor of the term.
-        every: worked out in one generator step of so many.
+        every: computed in one of so many steps of G.
         decay: share of the newest mean length in a (with training.accumulate: of each part's).
         shrink: one sample of so many is used.
         constant_mean: a is a constant for the gradient, as the paper says; published code lets the

@@ -15,7 +15,7 @@ def slope(
 ) -> Tensor:
     """Gradient of each sample's score with respect to that sample, ``[N, ...]`` as ``points``.
 
-    It is the gradient of the sum of scores, worked out with autocast off, in float32 at least. Where a
+    It is the gradient of the sum of scores, computed with autocast off, in float32 at least. Where a
     network couples samples (batch norm), it holds what a sample does to the scores of all, over all
     processes.
 

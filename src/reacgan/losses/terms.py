@@ -84,7 +84,7 @@ class Term(nn.Module):
 
     Args:
         weight: factor of the term.
-        every: it is worked out in one step of so many, and counts as often the more (lazy
+        every: it is computed in one of so many steps, with so many times the weight (lazy
             regularisation, Karras et al. 2020).
     """
 
