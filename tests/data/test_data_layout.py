@@ -10,10 +10,9 @@ import pytest
 from PIL import Image
 
 from reacgan.data import DataError, inspect_data
-from reacgan.data.layout import decide
+from reacgan.data.layout import Tree, decide
+from reacgan.data.listing import read_tree
 from reacgan.data.names import IMAGE_SUFFIXES, split_of, suffix_of
-from reacgan.data.shape import Tree
-from reacgan.data.tree import read_tree
 
 
 def tree_of(*files: str) -> Tree:

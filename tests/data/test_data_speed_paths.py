@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,11 +15,10 @@ from reacgan.data import DataError, ImageData, prepare_data
 from reacgan.data.archive import new_archive, read_archive
 from reacgan.data.decode import MAX_PIXELS, UnreadableImageError, decode_file
 from reacgan.data.images import decode_image, read_header
+from reacgan.data.listing import list_class_folders
 from reacgan.data.loader import Loader, shift_images
 from reacgan.data.order import order_of
 from reacgan.data.threads import ordered_map
-from reacgan.data.tree import find_layout
-from reacgan.data.walk import list_split
 
 BATCHES = {  # SHA-256 of 60 batches, computed before the quick ways were written
     (False, 0, False): "c1bf7e584361",
@@ -198,7 +196,7 @@ def test_links_and_odd_names_are_found_as_before(tmp_path):
     (root / "cat" / "circle.jpg").symlink_to("circle.jpg")
     (root / "cat" / "one.jpg").symlink_to(target / "d.jpg")
     (root / "loose.jpg").write_bytes(jpeg())
-    listing = list_split(find_layout(root), "train")
+    listing = list_class_folders(root, "train")[0]
     assert listing.class_names == ("cat", "dog") and listing.ignored == 2
     problems = {entry.relative: entry.problem for entry in listing.entries}
     assert problems.pop("dog/b.") in (
@@ -214,4 +212,4 @@ def test_links_and_odd_names_are_found_as_before(tmp_path):
         "loose.jpg": "outside the class folders",
     }
     with pytest.raises(DataError, match="no such folder"):
-        find_layout(Path(root / "fish"))
+        list_class_folders(root / "fish", "train")

@@ -36,7 +36,7 @@ from reacgan.data.imagenet import list_imagenet
 from reacgan.data.order import Balance, balance_of
 from reacgan.data.pack import Lister, open_listings, opener_of, own_shape_of
 from reacgan.data.scan import Scan, refusal_of, report_refused, scan_listings, with_held_out
-from reacgan.data.table import list_csv, list_jsonl
+from reacgan.data.tables import list_csv, list_jsonl
 from reacgan.data.tiny_imagenet import list_tiny_imagenet
 
 DATASETS: dict[str, Opener] = {

@@ -8,14 +8,15 @@ none; beside class folders they are compared and named. All other files are only
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from reacgan.data.cells import Table
 from reacgan.data.dataset import DataError, MissingSplitError
-from reacgan.data.flat import NO_CLASS
-from reacgan.data.names import class_name_of, is_piece, shown, split_of
+from reacgan.data.layout import Decision, Tree, Way
+from reacgan.data.listing import NO_CLASS, Listing, describe_file, image_names
+from reacgan.data.names import class_name_of, shown, split_of
 from reacgan.data.rows import (
     AmbiguousNameError,
     Files,
@@ -25,10 +26,7 @@ from reacgan.data.rows import (
     split_of_path,
     split_of_table,
 )
-from reacgan.data.shape import Decision, Tree, Way
-from reacgan.data.table import read_table
-from reacgan.data.tree import image_names
-from reacgan.data.walk import Listing, describe_file
+from reacgan.data.tables import Table, read_table
 
 STYLE_GAN = "dataset.json"
 TABLES = (
@@ -43,31 +41,14 @@ TEST_TABLES = ("test.csv", "val.csv", "valid.csv", "validation.csv", "dev.csv", 
 class Beside:
     """What files beside the folders say: a table to read instead of folders, or nothing."""
 
-    table: Table | None = None
-    rows: tuple[Row, ...] = ()
-    """The table's, each with the split that its file or folder says."""
-    files: Files | None = None
-    unlabelled: Path | None = None
-    """A folder of which a file says that there are no classes."""
+    list_table: Callable[[str], list[Listing]] | None = None
+    """Train, followed by test where it is asked for; None where folders are the classes."""
+    has_test: bool = False
     notes: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
     """Why tables that might have served cannot be read."""
     unread: tuple[Path, ...] = ()
     """Other files beside the images that may hold labels."""
-
-    def listings(self, split: str) -> list[Listing] | None:
-        """Train, followed by test where it is asked for; None where folders are the classes."""
-        if self.unlabelled is not None:
-            return [_one_class(self.unlabelled, split, self.notes)]
-        if self.table is None or self.files is None:
-            return None
-        source = str(self.table.file)
-        return listings_of(self.rows, self.files, source=source, split=split, notes=self.notes)
-
-    @property
-    def has_test(self) -> bool:
-        """Whether it holds test images out."""
-        return any(row.split == "test" for row in self.rows)
 
 
 @dataclass(frozen=True)
@@ -76,8 +57,21 @@ class _Candidate:
     files: Files
     way: Way
     rows: tuple[Row, ...]
-    found: dict[str, str]
+    labels: dict[str, str]
     """Class of each file that is there, relative to the table's folder."""
+
+    def agrees_with(self, decision: Decision) -> bool:
+        """Whether folders and table divide the images alike, whatever they call the classes."""
+        if decision.train is None:
+            return False
+        below = decision.train[len(self.way) :]
+        pairs = set()
+        for path, label in self.labels.items():
+            parts = Path(path).parts
+            if parts[: len(below)] == below and len(parts) > len(below) + 1:
+                pairs.add((class_name_of(parts[len(below)]), label))
+        folders, labels = {folder for folder, _ in pairs}, {label for _, label in pairs}
+        return bool(pairs) and len(pairs) == len(folders) == len(labels)
 
 
 def look_beside(root: Path, tree: Tree, decision: Decision) -> Beside:
@@ -90,53 +84,59 @@ def look_beside(root: Path, tree: Tree, decision: Decision) -> Beside:
     tables: list[_Candidate] = []
     refusals: list[str] = []
     names: list[str] = []
-    for way, folder in _levels(tree, decision):
-        for name in folder.tables:
-            if name.casefold() not in (STYLE_GAN, *TABLES):
-                names.append("/".join((*way, name)))
-                continue
-            try:
-                table = read_table(root.joinpath(*way, name), Files(root.joinpath(*way)))
-            except DataError as error:
-                refusals.append(str(error))
-                continue
-            if table.without_labels:
-                if not _are_class_folders(decision) or _are_pieces(decision):
-                    return Beside(
-                        unlabelled=root.joinpath(*way),
-                        notes=(f"{name} says that there are no labels: one class, {NO_CLASS}",),
-                    )
-                refusals.append(
-                    f"{table.file}: says that there are no labels; the folders are taken"
-                )
-                continue
-            candidate = _found(table, root, way)
-            if isinstance(candidate, str):
-                refusals.append(f"{table.file}: {candidate}")
-            else:
-                (style_gan if name.casefold() == STYLE_GAN else tables).append(candidate)
+    for way, name in _label_files(tree, decision):
+        folder = root.joinpath(*way)
+        if name.casefold() not in (STYLE_GAN, *TABLES):
+            names.append("/".join((*way, name)))
+            continue
+        try:
+            candidate = _candidate(read_table(folder / name, Files(folder)), folder, way)
+        except DataError as error:
+            refusals.append(str(error))
+            continue
+        if not candidate.table.without_labels:
+            (style_gan if name.casefold() == STYLE_GAN else tables).append(candidate)
+        elif not decision.has_classes or decision.are_pieces:
+            note = f"{name} says that there are no labels: one class, {NO_CLASS}"
+            return Beside(partial(_list_unlabelled, folder, notes=(note,)))
+        else:
+            refusals.append(
+                f"{folder / name}: says that there are no labels; the folders are taken"
+            )
     chosen = _choose(decision, style_gan, tables)
     if chosen is None:
-        compared = [_comparison(one, root, decision) for one in (*style_gan, *tables)]
-        compared += [f"not read: {refusal}" for refusal in refusals]
+        differing = [each for each in (*style_gan, *tables) if not each.agrees_with(decision)]
+        compared = [
+            f"{each.table.file.relative_to(root)} gives other classes than the folders, which are "
+            f"taken: to take its own, give {each.table.file}"
+            for each in differing
+        ]
         return Beside(
-            notes=(*filter(None, compared), *_unread_note(names)),
+            notes=(*compared, *(f"not read: {text}" for text in refusals), *_unread_note(names)),
             refusals=tuple(refusals),
             unread=tuple(root / name for name in names if _may_have_labels(name)),
         )
+    return _listed_by(chosen, tree, root, names)
+
+
+def _listed_by(chosen: _Candidate, tree: Tree, root: Path, names: Sequence[str]) -> Beside:
     test_table, test = _test_rows(chosen, tree, root)
     rows = (*chosen.rows, *test)
-    unread = [name for name in names if root / name != test_table]
-    notes = [*_notes(chosen, rows), *_unread_note(unread)]
+    notes = _notes(chosen, rows)
     if test_table is not None:
-        notes.insert(
-            1, f"test: classes from {test_table.relative_to(root)}, for {len(test):,} images"
-        )
-    return Beside(chosen.table, rows, chosen.files, notes=tuple(notes))
+        name = test_table.relative_to(root)
+        notes.insert(1, f"test: classes from {name}, for {len(test):,} images")
+    notes += _unread_note([name for name in names if root / name != test_table])
+    source = str(chosen.table.file)
+
+    def list_table(split: str) -> list[Listing]:
+        return listings_of(rows, chosen.files, source=source, split=split, notes=tuple(notes))
+
+    return Beside(list_table, any(row.split == "test" for row in rows))
 
 
-def _unread_note(names: Sequence[str]) -> tuple[str, ...]:
-    return (f"files beside the images are not read: {shown(names)}",) if names else ()
+def _unread_note(names: Sequence[str]) -> list[str]:
+    return [f"files beside the images are not read: {shown(names)}"] if names else []
 
 
 def _may_have_labels(name: str) -> bool:
@@ -145,32 +145,38 @@ def _may_have_labels(name: str) -> bool:
     return word.endswith(READABLE) and "samplesub" not in word
 
 
-def _levels(tree: Tree, decision: Decision) -> Iterator[tuple[Way, Tree]]:
+def _label_files(tree: Tree, decision: Decision) -> Iterator[tuple[Way, str]]:
+    """The files that may hold labels on the way to the class folders: their folder and name."""
     for way in dict.fromkeys(decision.levels):
         folder = tree
         for name in way:
-            folder = next(one for one in folder.folders if one.name == name)
-        yield way, folder
+            folder = next(below for below in folder.folders if below.name == name)
+        yield from ((way, name) for name in folder.tables)
 
 
-def _found(table: Table, root: Path, way: Way) -> _Candidate | str:
-    """The table with those of its files that are there, or why it cannot serve."""
-    files = Files(root.joinpath(*way))
+def _candidate(table: Table, folder: Path, way: Way) -> _Candidate:
+    """The table with those of its files that are there.
+
+    Raises:
+        DataError: it cannot serve.
+    """
+    files = Files(folder)
     named = split_of_table(table.file)
-    found: dict[str, str] = {}
+    labels: dict[str, str] = {}
     rows = []
     for row in table.rows:
         try:
-            path = files.exact(row.path) or files.by_name(row.path, row.split or named)
+            path = files.find(row.path, row.split or named)
         except AmbiguousNameError as error:
-            return str(error)
+            raise DataError(f"{table.file}: {error}") from None
         if path is not None:
-            found[path] = row.label
+            labels[path] = row.label
         split = row.split or split_of_path("/".join((*way, path or "")))
         rows.append(Row(path or row.path, row.label, split or "train"))
-    if 2 * len(found) <= len({row.path for row in table.rows}):
-        return "most of the files that it names are not there"
-    return _Candidate(table, files, way, tuple(rows), found)
+    paths = {row.path for row in table.rows}
+    if not table.without_labels and 2 * len(labels) <= len(paths):
+        raise DataError(f"{table.file}: most of the files that it names are not there")
+    return _Candidate(table, files, way, tuple(rows), labels)
 
 
 def _choose(
@@ -178,53 +184,20 @@ def _choose(
 ) -> _Candidate | None:
     """The table to read; None where the folders are the classes."""
     if style_gan:
-        one = style_gan[0]
-        return None if _agrees(one, decision) and not _are_pieces(decision) else one
-    if not tables or (_are_class_folders(decision) and not _are_pieces(decision)):
+        agrees = style_gan[0].agrees_with(decision) and not decision.are_pieces
+        return None if agrees else style_gan[0]
+    if not tables or (decision.has_classes and not decision.are_pieces):
         return None
-    if _are_class_folders(decision) and all(_agrees(one, decision) for one in tables):
+    if decision.has_classes and all(table.agrees_with(decision) for table in tables):
         return None
-    first, *more = tables
-    for one in more:
-        if one.found != first.found or one.way != first.way:
+    first = tables[0]
+    for other in tables[1:]:
+        if other.labels != first.labels or other.way != first.way:
             raise DataError(
-                f"{first.table.file} and {one.table.file} both name images; give the one that has the "
-                "classes as the path"
+                f"{first.table.file} and {other.table.file} both name images; give the one that has "
+                "the classes as the path"
             )
     return first
-
-
-def _are_class_folders(decision: Decision) -> bool:
-    return decision.train is not None and len(decision.classes) > 1
-
-
-def _are_pieces(decision: Decision) -> bool:
-    """Whether the folders are called as parts of one large set: ``00000``, ``images_part_2``."""
-    return all(map(is_piece, decision.classes))
-
-
-def _agrees(candidate: _Candidate, decision: Decision) -> bool:
-    """Whether folders and table divide the images alike, whatever they call the classes."""
-    if decision.train is None:
-        return False
-    below = decision.train[len(candidate.way) :]
-    pairs = set()
-    for path, label in candidate.found.items():
-        parts = Path(path).parts
-        if parts[: len(below)] == below and len(parts) > len(below) + 1:
-            pairs.add((class_name_of(parts[len(below)]), label))
-    folders, labels = {folder for folder, _ in pairs}, {label for _, label in pairs}
-    return bool(pairs) and len(pairs) == len(folders) == len(labels)
-
-
-def _comparison(candidate: _Candidate, root: Path, decision: Decision) -> str:
-    name = candidate.table.file.relative_to(root)
-    if _agrees(candidate, decision):
-        return ""
-    return (
-        f"{name} gives other classes than the folders, which are taken: to take its own, give "
-        f"{candidate.table.file}"
-    )
 
 
 def _test_rows(chosen: _Candidate, tree: Tree, root: Path) -> tuple[Path | None, tuple[Row, ...]]:
@@ -232,54 +205,50 @@ def _test_rows(chosen: _Candidate, tree: Tree, root: Path) -> tuple[Path | None,
     if chosen.table.has_split or any(row.split == "test" for row in chosen.rows):
         return None, ()
     base = chosen.files.folder
-    places = [base / name for name in TEST_TABLES]
+    candidates = [base / name for name in TEST_TABLES]
     if chosen.way:
-        sister = [root.joinpath(*chosen.way[:-1], one.name) for one in tree.folders]
-        places += [
-            one / chosen.table.file.name for one in sister if split_of(one.name)[0] == "test"
-        ]
-    for place in places:
-        if not place.is_file():
-            continue
-        files = Files(place.parent)
+        above = root.joinpath(*chosen.way[:-1])
+        tests = [folder.name for folder in tree.folders if split_of(folder.name)[0] == "test"]
+        candidates += [above / name / chosen.table.file.name for name in tests]
+    for file in filter(Path.is_file, candidates):
+        files = Files(file.parent)
         try:
-            table = read_table(place, files)
+            table = read_table(file, files)
         except DataError:  # a table of images without classes, as competitions give them
             continue
-        rows = []
-        for row in table.rows:
-            try:
-                path = files.exact(row.path) or files.by_name(row.path, "test")
-            except AmbiguousNameError as error:
-                raise DataError(f"{place}: {error}") from None
-            if path is not None:
-                relative = Path(os.path.relpath(place.parent / path, base)).as_posix()
-                rows.append(Row(relative, row.label, "test"))
+        try:
+            paths = [files.find(row.path, "test") for row in table.rows]
+        except AmbiguousNameError as error:
+            raise DataError(f"{file}: {error}") from None
+        rows = [
+            Row(Path(os.path.relpath(file.parent / path, base)).as_posix(), row.label, "test")
+            for path, row in zip(paths, table.rows, strict=True)
+            if path is not None
+        ]
         if 2 * len(rows) > len(table.rows):
-            return place, tuple(rows)
+            return file, tuple(rows)
     return None, ()
 
 
-def _notes(chosen: _Candidate, rows: Sequence[Row]) -> tuple[str, ...]:
-    kept = {row.path for row in rows}
-    folders = {str(Path(path).parent) for path in chosen.found}
+def _notes(chosen: _Candidate, rows: Sequence[Row]) -> list[str]:
+    name = chosen.table.file.name
+    listed = {row.path for row in rows}
+    folders = {str(Path(path).parent) for path in chosen.labels}
     left = [
         path
         for path in image_names(chosen.files.folder)
-        if path not in kept and str(Path(path).parent) in folders
+        if path not in listed and str(Path(path).parent) in folders
     ]
-    said = [f"classes from {chosen.table.file.name}, for {len(chosen.found):,} images"]
+    notes = [f"classes from {name}, for {len(chosen.labels):,} images"]
     if left:
-        said.append(
-            f"{len(left):,} images are not in {chosen.table.file.name}, not read: {shown(left, 2)}"
-        )
+        notes.append(f"{len(left):,} images are not in {name}, not read: {shown(left, 2)}")
     held_out = () if chosen.table.has_split else held_out_note(chosen.rows)
-    return (*said, *held_out, *chosen.table.notes)
+    return [*notes, *held_out, *chosen.table.notes]
 
 
-def _one_class(folder: Path, split: str, notes: tuple[str, ...]) -> Listing:
+def _list_unlabelled(folder: Path, split: str, *, notes: tuple[str, ...]) -> list[Listing]:
     """All images below a folder as one class."""
     if split != "train":
         raise MissingSplitError(f"{folder}: has no test split")
     entries = [describe_file(folder / name, name, 0) for name in image_names(folder)]
-    return replace(Listing(folder, "train", (NO_CLASS,), tuple(entries)), notes=notes)
+    return [replace(Listing(folder, "train", (NO_CLASS,), tuple(entries)), notes=notes)]

@@ -1,13 +1,15 @@
-"""Which columns of a table hold the file, the class and the split: by name, or where only one can."""
+"""Which columns of a table hold the file, the class and the split: by name, or where only one can.
+
+Names and values are known in many languages; what was taken by another name than those documented is said.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
-from reacgan.data.names import class_name_of, shown
-from reacgan.data.splits import SPLITS, SplitsError, find_split, split_taken, unread_note
+from reacgan.data.names import TEST_NAMES, TRAIN_NAMES, SplitWord, class_name_of, shown
 
 PATHS = ("path", "file", "filename", "file_name", "image")
 LABELS = ("label", "class", "target")
@@ -37,9 +39,70 @@ _MORE_LABELS = frozenset(
         "클래스", "라벨",
     }
 )  # fmt: skip
+SPLITS = ("split",)
+SPLIT_VALUES = ", ".join(TRAIN_NAMES + TEST_NAMES)
+
+_MORE_SPLITS = frozenset(
+    {
+        "splits", "set", "subset", "partition", "phase", "fold", "usage", "dataset_split",
+        "data_split", "split_name", "set_name", "set_type", "dataset", "stage", "purpose",
+        "aufteilung", "teilmenge", "menge", "datensatz", "satz", "teil", "verwendung",
+        "ensemble", "jeu", "sous-ensemble", "répartition", "conjunto", "subconjunto", "partición",
+        "división", "insieme", "partizione", "suddivisione", "sottoinsieme", "divisão", "partição",
+        "deelverzameling", "verdeling", "delmängd", "uppdelning", "delmængde", "opdeling",
+        "delmengde", "inndeling", "osajoukko", "jako", "zestaw", "podział", "zbiór", "podzbiór",
+        "sada", "rozdělení", "množina", "podmnožina", "halmaz", "részhalmaz", "felosztás",
+        "выборка", "разбиение", "набор", "подмножество", "küme", "alt_küme", "bölüm", "ayrım",
+        "划分", "数据集", "子集", "集合", "区分", "分割", "用途", "データ区分", "구분", "분할", "용도",
+        "데이터셋",
+    }
+)  # fmt: skip
+_TRAIN_FLAGS = frozenset({"is_train", "is_training", "istrain"})
+_TEST_FLAGS = frozenset({"is_test", "istest", "is_val", "is_validation", "is_holdout", "held_out"})
+_FLAGS = _TRAIN_FLAGS | _TEST_FLAGS
+_DOUBTFUL = frozenset({"is_valid", "valid"})
+_YES = frozenset({"true", "1", "1.0", "yes"})
+_NO = frozenset({"false", "0", "0.0", "no"})
+_TRAIN = frozenset(
+    {
+        *TRAIN_NAMES, "trainset", "trainingset", "traindata", "trainingdata", "learn", "learning",
+        "lern", "lernen", "lernmenge", "lerndaten", "lernset", "trainieren", "trainingsmenge",
+        "trainingsdaten", "trainingsset", "trainingssatz", "apprentissage", "entraînement",
+        "entrainement", "entrenamiento", "aprendizaje", "addestramento", "allenamento",
+        "apprendimento", "treino", "treinamento", "aprendizagem", "trainen", "leren", "leerset",
+        "träning", "träningsdata", "inlärning", "træning", "træningssæt", "træningsdata", "trening",
+        "treningssett", "treningsdata", "koulutus", "opetus", "harjoitus", "treningowy",
+        "treningowa", "treningowe", "uczący", "ucząca", "uczące", "uczenie", "nauka",
+        "zbióruczący", "zbiórtreningowy", "trénovací", "trénink", "trénování", "učení", "učicí",
+        "tanító", "tanítás", "tanuló", "betanítás", "обучение", "обучающая", "обучающий",
+        "обучающаявыборка", "тренировка", "тренировочная", "тренировочный", "трейн", "eğitim",
+        "öğrenme", "训练", "训练集", "訓練", "訓練集", "学習", "学習用", "訓練用", "学習データ",
+        "訓練データ", "トレーニング", "학습", "학습용", "훈련", "훈련용", "학습데이터", "훈련데이터",
+    }
+)  # fmt: skip
+_TEST = frozenset(
+    {
+        *TEST_NAMES, "tests", "testset", "testdata", "valset", "validset", "validationset", "devset",
+        "holdout", "heldout", "publictest", "privatetest", "testmenge", "testdaten", "testsatz",
+        "prüf", "prüfen", "prüfung", "prüfmenge", "prüfdaten", "prüfset", "validierung",
+        "validierungsmenge", "validierungsdaten", "evaluierung", "essai", "essais", "évaluation",
+        "prueba", "pruebas", "validación", "evaluación", "prova", "verifica", "validazione",
+        "valutazione", "collaudo", "teste", "testes", "validação", "avaliação", "testen",
+        "validatie", "evaluatie", "testning", "validering", "utvärdering", "evaluering", "testi",
+        "testaus", "validointi", "arviointi", "testowy", "testowa", "testowe", "walidacja",
+        "walidacyjny", "walidacyjna", "walidacyjne", "sprawdzający", "zbiórtestowy", "testovací",
+        "testování", "validační", "validace", "teszt", "tesztelés", "validálás", "validációs",
+        "ellenőrzés", "тест", "тестовая", "тестовый", "тестоваявыборка", "проверка", "проверочная",
+        "валидация", "валидационная", "контрольная", "sınama", "doğrulama", "değerlendirme", "测试",
+        "测试集", "測試", "測試集", "验证", "验证集", "驗證", "テスト", "テスト用", "評価", "評価用",
+        "検証", "検証用", "テストデータ", "評価データ", "検証データ",
+        "테스트", "테스트용", "시험", "검증", "검증용", "평가",
+    }
+)  # fmt: skip
+_JOINTS = re.compile(r"[\s_\-'’.]+")
 _NUMBER = re.compile(r"[+-]?([0-9]+[.,][0-9]+|[0-9]*[.,][0-9]+([eE][+-]?[0-9]+)?)")
 _NUMBER_OR_BIT = re.compile(r"[+-]?[0-9]*[.,]?[0-9]+([eE][+-]?[0-9]+)?|true|false", re.IGNORECASE)
-_LOOKED_AT = 200
+_SAMPLED_ROWS = 200
 _BITS = {"0": 0, "0.0": 0, "1": 1, "1.0": 1}
 
 
@@ -55,10 +118,10 @@ class Columns:
     label: int | None
     """None where each class has a column of its own (``one_hot``)."""
     split: int | None
-    notes: tuple[str, ...] = ()
-    """Which were taken, where their names are not those that are documented, and which are not read."""
     one_hot: tuple[int, ...] = ()
     """Columns of 0 and 1, one a class, of which every line has a single 1."""
+    notes: tuple[str, ...] = ()
+    """Which were taken, where their names are not those that are documented, and which are not read."""
 
 
 def plain_name(name: str) -> str:
@@ -77,95 +140,30 @@ def choose_columns(
     names = [plain_name(name) for name in header]
     label = _named(names, LABELS, _MORE_LABELS)
     path = _named(names, PATHS, _MORE_PATHS)
-    try:
-        split = find_split(names, rows, (label, path))
-    except SplitsError as error:
-        raise ColumnsError(str(error)) from None
+    split = find_split(names, rows, (label, path))
     if path is None:
-        rest = [place for place in range(len(names)) if place not in (label, split)]
-        looked_at = rows[:_LOOKED_AT]
-        found = [
-            place
-            for place in rest
-            if _share(looked_at, place, looks_like_file) > 0.5 and names[place]
-        ]
-        if len(found) != 1:
-            raise ColumnsError(_state(header, found, PATHS, "may name the files"))
-        path = found[0]
+        path = _path_column(header, names, rows[:_SAMPLED_ROWS], (label, split), looks_like_file)
     one_hot: tuple[int, ...] = ()
     if label is None:
-        found = [
-            place for place in range(len(names)) if place not in (path, split) and names[place]
-        ]
-        if len(found) > 1 and rows and all(one_of(row, found) is not None for row in rows):
-            one_hot = tuple(found)
-        elif len(found) != 1:
-            state = _state(header, found, LABELS, "may hold the class")
-            raise ColumnsError(state + _not_one_hot(header, rows, found))
-        else:
-            label = found[0]
-            values = [row[label].strip() for row in rows[:_LOOKED_AT] if label < len(row)]
-            _check_is_class(header[label], values)
-    columns = Columns(path, label, split, one_hot=one_hot)
-    used = [one for one in (path, label, split, *one_hot) if one is not None]
-    notes = (
-        _taken_note(columns, header, names, rows),
-        unread_note(header, names, rows, used, split),
-    )
-    return replace(columns, notes=tuple(filter(None, notes)))
-
-
-def _taken_note(
-    columns: Columns, header: Sequence[str], names: Sequence[str], rows: Sequence[Sequence[str]]
-) -> str:
-    """Which columns were taken; nothing where all have documented names."""
+        label, one_hot = _label_columns(header, names, rows, (path, split))
     titles = [name.strip() for name in header]
-    said = []
-    if columns.label is None:
-        said.append(
-            f"each column is taken for a class: {shown([titles[one] for one in columns.one_hot], 8)}"
+    taken = []
+    if label is None:
+        taken.append(
+            f"each column is taken for a class: {shown([titles[index] for index in one_hot], 8)}"
         )
-    elif names[columns.path] not in PATHS or names[columns.label] not in LABELS:
-        said.append(
-            f"column {titles[columns.path]} is taken for the file, {titles[columns.label]} for the "
-            "class"
-        )
-    place = columns.split
-    if place is not None and names[place] not in SPLITS:
-        said.append(split_taken(titles[place], names[place], [row[place] for row in rows]))
-    return "; ".join(said)
-
-
-def _not_one_hot(header: Sequence[str], rows: Sequence[Sequence[str]], found: Sequence[int]) -> str:
-    """Why columns of numbers are not one column a class; nothing where they do not look so."""
-    numeric = [
-        place
-        for place in found
-        if all(_NUMBER_OR_BIT.fullmatch(row[place].strip()) for row in rows)
-    ]
-    if len(numeric) < 2 or not rows:
-        return ""
-    number, row = next(
-        (number, row) for number, row in enumerate(rows, start=2) if one_of(row, found) is None
-    )
-    values = shown([f"{header[one].strip()} {row[one].strip()!r}" for one in found], 8)
-    return (
-        ". If each of them is a class (one column a class), every row needs exactly one 1 and 0 in "
-        f"the others, and there is no further column: row {number} has {values}"
-    )
-
-
-def one_of(row: Sequence[str], places: Sequence[int]) -> int | None:
-    """The only place that holds 1 where the others hold 0; None where it is not so."""
-    values = [_BITS.get(row[place].strip()) for place in places]
-    if None in values or values.count(1) != 1:
-        return None
-    return places[values.index(1)]
+    elif names[path] not in PATHS or names[label] not in LABELS:
+        taken.append(f"column {titles[path]} is taken for the file, {titles[label]} for the class")
+    if split is not None and names[split] not in SPLITS:
+        taken.append(split_taken(titles[split], names[split], [row[split] for row in rows]))
+    used = [index for index in (path, label, split, *one_hot) if index is not None]
+    notes = "; ".join(taken), unread_note(header, names, rows, used, split)
+    return Columns(path, label, split, one_hot, tuple(filter(None, notes)))
 
 
 def _named(names: Sequence[str], documented: Sequence[str], usual: frozenset[str]) -> int | None:
     for known in (documented, usual):
-        there = [place for place, name in enumerate(names) if name in known]
+        there = [index for index, name in enumerate(names) if name in known]
         if len(there) > 1:
             first, second = names[there[0]], names[there[1]]
             if first == second:
@@ -178,32 +176,179 @@ def _named(names: Sequence[str], documented: Sequence[str], usual: frozenset[str
     return None
 
 
-def _share(rows: Sequence[Sequence[str]], place: int, test: Callable[[str], bool]) -> float:
-    values = [row[place] for row in rows if place < len(row) and row[place].strip()]
-    return sum(map(test, values)) / max(1, len(values))
+def _path_column(
+    header: Sequence[str],
+    names: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    taken: Sequence[int | None],
+    looks_like_file: Callable[[str], bool],
+) -> int:
+    """The only column of which most values may name an image."""
+    candidates = []
+    for index, name in enumerate(names):
+        values = [row[index] for row in rows if index < len(row) and row[index].strip()]
+        if name and index not in taken and 2 * sum(map(looks_like_file, values)) > len(values):
+            candidates.append(index)
+    if len(candidates) != 1:
+        raise ColumnsError(_state(header, candidates, PATHS, "may name the files"))
+    return candidates[0]
+
+
+def _label_columns(
+    header: Sequence[str],
+    names: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    taken: Sequence[int | None],
+) -> tuple[int | None, tuple[int, ...]]:
+    """The only column that is left, or a column for each class."""
+    left = [index for index, name in enumerate(names) if name and index not in taken]
+    if len(left) > 1 and rows and all(class_column_of(row, left) is not None for row in rows):
+        return None, tuple(left)
+    if len(left) != 1:
+        state = _state(header, left, LABELS, "may hold the class")
+        raise ColumnsError(state + _not_one_hot(header, rows, left))
+    name = header[left[0]].strip()
+    cells = (row[left[0]].strip() for row in rows[:_SAMPLED_ROWS] if left[0] < len(row))
+    values = [value for value in cells if value]
+    needed = f"rename it to {LABELS[0]} if it is the class"
+    if values and all(_NUMBER.fullmatch(value) for value in values):
+        raise ColumnsError(f"has the column {name}, which holds fractions; {needed}")
+    if len(values) > 20 and len(set(values)) == len(values):
+        raise ColumnsError(
+            f"has the column {name}, in which every line has its own value; {needed}"
+        )
+    return left[0], ()
+
+
+def _not_one_hot(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int]) -> str:
+    """Why columns of numbers are not one column a class; nothing where they do not look so."""
+    numeric = [
+        index for index in left if all(_NUMBER_OR_BIT.fullmatch(row[index].strip()) for row in rows)
+    ]
+    if len(numeric) < 2 or not rows:
+        return ""
+    numbered = enumerate(rows, start=2)
+    number, row = next(pair for pair in numbered if class_column_of(pair[1], left) is None)
+    values = shown([f"{header[index].strip()} {row[index].strip()!r}" for index in left], 8)
+    return (
+        ". If each of them is a class (one column a class), every row needs exactly one 1 and 0 in "
+        f"the others, and there is no further column: row {number} has {values}"
+    )
+
+
+def class_column_of(row: Sequence[str], columns: Sequence[int]) -> int | None:
+    """The only one of the columns that holds 1 where the others hold 0; None where it is not so."""
+    values = [_BITS.get(row[index].strip()) for index in columns]
+    if None in values or values.count(1) != 1:
+        return None
+    return columns[values.index(1)]
 
 
 def _state(
-    header: Sequence[str], found: Sequence[int], documented: Sequence[str], what: str
+    header: Sequence[str], candidates: Sequence[int], documented: Sequence[str], what: str
 ) -> str:
-    held = shown([name.strip() for name in header if name.strip()], 8) or "nothing"
-    several = (
-        f", of which {shown([header[place].strip() for place in found])} {what}" if found else ""
-    )
+    titles = shown([name.strip() for name in header if name.strip()], 8) or "nothing"
+    several = shown([header[index].strip() for index in candidates])
     return (
-        f"has only {held}{several}; needed: one of {', '.join(documented)} in the header line; rename "
-        "the column that is meant"
+        f"has only {titles}{f', of which {several} {what}' if candidates else ''}; needed: one of "
+        f"{', '.join(documented)} in the header line; rename the column that is meant"
     )
 
 
-def _check_is_class(name: str, values: Sequence[str]) -> None:
-    """A column that was not named as the class must look like one."""
-    known = [value for value in values if value]
-    if known and all(_NUMBER.fullmatch(value) for value in known):
-        needed = f"rename it to {LABELS[0]} if it is the class"
-        raise ColumnsError(f"has the column {name.strip()}, which holds fractions; {needed}")
-    if len(known) > 20 and len(set(known)) == len(known):
-        needed = f"rename it to {LABELS[0]} if it is the class"
-        raise ColumnsError(
-            f"has the column {name.strip()}, in which every line has its own value; {needed}"
+def meaning(value: str, name: str = "") -> SplitWord:
+    """What a value of a column says; nothing where it is no word of a split.
+
+    ``name`` is the column's, plain: in ``is_test`` True and 1 are test, False and 0 are train.
+    """
+    word = _JOINTS.sub("", class_name_of(value).strip().casefold())
+    if name in _FLAGS:
+        text = value.strip().casefold()
+        if text not in _YES | _NO:
+            return ""
+        return "train" if (text in _YES) == (name in _TRAIN_FLAGS) else "test"
+    if word in _TRAIN:
+        return "train"
+    return "test" if word in _TEST else ""
+
+
+def find_split(
+    names: Sequence[str], rows: Sequence[Sequence[str]], taken: Iterable[int | None]
+) -> int | None:
+    """The column of the split: called so, called as is usual, or one whose values say both parts.
+
+    Of a usual name most values are words of a split; of any other name all are.
+
+    Raises:
+        ColumnsError: several that say different things.
+    """
+    taken = set(taken)
+    free = [index for index in range(len(names)) if index not in taken]
+    documented = [index for index in free if names[index] in SPLITS]
+    if len(documented) > 1:
+        raise ColumnsError("names the column split twice; leave one out")
+    if documented:
+        return documented[0]
+    meanings = {index: [meaning(row[index], names[index]) for row in rows] for index in free}
+    filled = {index: sum(bool(row[index].strip()) for row in rows) for index in free}
+    known = {index: sum(map(bool, meanings[index])) for index in free}
+    candidates = [
+        index for index in free if _is_usual(names[index]) and 2 * known[index] > filled[index] > 0
+    ] or [
+        index
+        for index in free
+        if names[index]
+        and known[index] == filled[index]
+        and {"train", "test"} <= set(meanings[index])
+    ]
+    for further in candidates[1:]:
+        if meanings[further] != meanings[candidates[0]]:
+            both = f"{names[candidates[0]]} and {names[further]}"
+            raise ColumnsError(
+                f"has the columns {both}, of which both may be the split and which differ; "
+                "rename the one that is meant to split"
+            )
+    return candidates[0] if candidates else None
+
+
+def split_taken(title: str, name: str, values: Sequence[str]) -> str:
+    """That a column is taken for the split, and how its values are: ``Lernmenge is train``."""
+    kinds = {value.strip(): meaning(value, name) for value in sorted(set(values))}
+    foreign = [
+        f"{value} is {kind}" for value, kind in kinds.items() if kind and value.casefold() != kind
+    ]
+    ending = f" ({shown(foreign, 6)})" if foreign else ""
+    return f"column {title.strip()} is taken for the split{ending}"
+
+
+def unread_note(
+    header: Sequence[str],
+    names: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    used: Sequence[int],
+    split: int | None,
+) -> str:
+    """Every column that is not read, and which of them may be the split where there is none."""
+    unread, doubtful = [], []
+    for index, name in enumerate(names):
+        values = [text for row in rows if (text := row[index].strip())]
+        if index in used or not (name or values):
+            continue
+        title = header[index].strip().strip("\ufeff") or f"column {index + 1} without a name"
+        words = sum(bool(meaning(value)) for value in values)
+        if split is None and (_is_usual(name) or name in _DOUBTFUL or 2 * words > len(values)):
+            doubtful.append(title)
+            title += f" ({shown([value[:40] for value in dict.fromkeys(values)], 3)})"
+        unread.append(title)
+    if not unread:
+        return ""
+    note = f"columns not read: {shown(unread, 40)}"
+    if doubtful:
+        note += (
+            f"; if {' or '.join(doubtful[:3])} is the split, call it split and its values train and "
+            "test"
         )
+    return note
+
+
+def _is_usual(name: str) -> bool:
+    return name in _MORE_SPLITS or name in _FLAGS

@@ -14,7 +14,7 @@ from pathlib import Path
 from reacgan.data.dataset import DataError
 from reacgan.data.decode import Box
 from reacgan.data.download import Resource, cached_download, unpacked
-from reacgan.data.walk import Listing, describe_file, read_lines
+from reacgan.data.listing import Listing, describe_file, read_lines
 
 CUB200 = Resource(
     url="https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz",

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from reacgan.data.dataset import DataError
 from reacgan.data.download import unpacked
+from reacgan.data.listing import Listing, list_class_folders, walk_folder
 from reacgan.data.names import IMAGE_SUFFIXES
-from reacgan.data.tree import find_layout
-from reacgan.data.walk import Listing, list_split, walk_folder
 
 _AFHQ_CLASSES = ("cat", "dog", "wild")
 _AFHQ_BYTES = 32 * 2**30
@@ -40,8 +39,7 @@ def list_afhq(path: str | None, *, split: str) -> list[Listing]:
     for name in ("afhq", "afhq_v2", "afhqv2"):
         if not (root / "train").is_dir() and (root / name / "train").is_dir():
             root = root / name
-    layout = find_layout(root)
-    listings = [list_split(layout, one) for one in ("train", "test")[: 1 + (split == "test")]]
+    listings = list_class_folders(root, split)
     for listing in listings:
         if listing.class_names != _AFHQ_CLASSES:
             raise DataError(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,14 +21,12 @@ from reacgan.data.dataset import (
     check_request,
     describe_shape,
 )
-from reacgan.data.layout import decide
-from reacgan.data.names import is_general, is_piece, shown
+from reacgan.data.layout import Decision, decide
+from reacgan.data.listing import Listing, explain, list_decided, parts_up_to, read_tree
+from reacgan.data.names import is_general, shown
 from reacgan.data.pack import Decoder, depth_of, describe, log_notes, logger
 from reacgan.data.scan import MAX_REFUSED, Scan, report_refused, scan_listings, with_held_out
-from reacgan.data.shape import Decision
 from reacgan.data.tiny_imagenet import is_official, list_official
-from reacgan.data.tree import Layout, explain, layout_of, read_tree
-from reacgan.data.walk import Listing, list_split
 
 
 def open_archive(
@@ -53,10 +53,10 @@ def open_archive(
         raise MissingSplitError(f"{file}: missing, so {path} has no test split")
     data = read_archive(file)
     if data.size != size_of(resolution):
-        held, asked = (" x ".join(map(str, size)) for size in (data.size, size_of(resolution)))
+        size, asked = (" x ".join(map(str, sides)) for sides in (data.size, size_of(resolution)))
         value = data.size[0] if data.size[0] == data.size[1] else "x".join(map(str, data.size))
         raise DataError(
-            f"{file}: holds images of {held} px, asked for: {asked}; set "
+            f"{file}: holds images of {size} px, asked for: {asked}; set "
             f"data.resolution={value} or prepare the images again"
         )
     for note in data.lost:
@@ -135,9 +135,9 @@ def prepare_data(
     check_grid(resolution)
     if out.is_dir():
         raise DataError(f"{out}: a folder; give the name of the file to write")
-    labels = find_labels(path)
-    for split in ("train", "test")[: 1 + labels.has_test]:
-        listings = labels.listings(split)
+    source = find_source(path)
+    for split in parts_up_to("test" if source.has_test else "train"):
+        listings = source.listings(split)
         target = out if split == "train" else held_out_path(out)
         scan = scan_listings(listings, max_pixels=max_pixels, white=white)
         log_notes(scan)
@@ -188,61 +188,61 @@ def list_folder(path: str | Path | None, *, split: str) -> list[Listing]:
     """
     if path is None:
         raise DataError("data.path is missing; give the folder that holds one sub-folder a class")
-    found = find_labels(path)
-    return found.listings(split)
+    return find_source(path).listings(split)
 
 
-def find_labels(path: str | Path) -> Labels:
-    """Where a folder's classes come from: its sub-folders, or a file beside them.
+class Source(NamedTuple):
+    """Where a folder's classes come from: how its splits are listed, and whether one is held out."""
+
+    listings: Callable[[str], list[Listing]]
+    """Train, followed by test where it is asked for."""
+    has_test: bool
+
+
+def find_source(path: str | Path) -> Source:
+    """Tiny-ImageNet's own files, a table beside the images, or sub-folders that are the classes.
 
     Raises:
         DataError: no such folder, no classes, or several ways to find some.
     """
     root = Path(path)
-    if is_official(root):
-        return Labels(official=root)
-    tree = read_tree(root)
-    decision = decide(tree)
-    for way in decision.levels:
-        if is_official(root.joinpath(*way)):
-            return Labels(official=root.joinpath(*way))
+    tree = None if is_official(root) else read_tree(root)
+    decision = Decision() if tree is None else decide(tree)
+    for folder in (root.joinpath(*way) for way in decision.levels):
+        if is_official(folder):
+            has_test = (folder / "val" / "val_annotations.txt").is_file()
+            return Source(partial(list_official, folder), has_test)
+    assert tree is not None
     beside = look_beside(root, tree, decision)
-    if beside.table is not None or beside.unlabelled is not None:
-        return Labels(beside=beside)
-    doubtful = _doubt(root, decision, beside)
+    if beside.list_table is not None:
+        return Source(beside.list_table, beside.has_test)
+    tables = " or ".join(map(str, beside.unread[:3]))
+    doubtful = _doubt(root, decision, beside, tables)
     if doubtful:
         raise DataError(doubtful)
     if decision.train is None:
-        reasons = [*beside.refusals]
-        if beside.unread:
-            tables = " or ".join(map(str, beside.unread[:3]))
+        reasons = [explain(root, decision), *beside.refusals]
+        if tables:
             reasons.append(f"if one of the files beside them has the classes, give it: {tables}")
-        raise DataError("\n".join([explain(root, decision), *reasons]))
-    layout = layout_of(root, decision)
-    notes = (*layout.notes, *beside.notes, *_table_to_give(decision, beside))
-    return Labels(layout=replace(layout, notes=notes))
+        raise DataError("\n".join(reasons))
+    notes = (*decision.notes, *beside.notes)
+    if len(decision.classes) == 1 and tables:
+        notes += (f"give {tables} if it has the labels",)
+    decision = replace(decision, notes=notes)
+    return Source(partial(list_decided, root, decision), decision.test is not None)
 
 
-def _table_to_give(decision: Decision, beside: Beside) -> tuple[str, ...]:
-    """Where all images are in one folder: which table to give if it has the classes."""
-    if len(decision.classes) != 1 or not beside.unread:
-        return ()
-    return (f"give {' or '.join(map(str, beside.unread[:3]))} if it has the labels",)
-
-
-def _doubt(root: Path, decision: Decision, beside: Beside) -> str:
+def _doubt(root: Path, decision: Decision, beside: Beside, tables: str) -> str:
     """Why the folders are hardly the classes while a file beside them may hold those; or nothing."""
     names = decision.classes
     if decision.train is None:
         return ""
-    if len(names) == 1 and is_general(names[0]) and beside.refusals:
-        reasons = "".join(f"\n{reason}" for reason in beside.refusals)
+    reasons = "".join(f"\n{reason}" for reason in beside.refusals)
+    if len(names) == 1 and is_general(names[0]) and reasons:
         return (
             f"{root}: {names[0]}/ names no class, and the table beside it is not usable:{reasons}"
         )
-    if len(names) > 1 and all(map(is_piece, names)) and (beside.unread or beside.refusals):
-        tables = " or ".join(map(str, beside.unread[:3]))
-        reasons = "".join(f"\n{reason}" for reason in beside.refusals)
+    if len(names) > 1 and decision.are_pieces and (tables or reasons):
         return (
             f"{root}: the folders are called as parts of one set ({shown(names)}), and files beside "
             "them may hold the classes. "
@@ -250,35 +250,3 @@ def _doubt(root: Path, decision: Decision, beside: Beside) -> str:
             + reasons
         )
     return ""
-
-
-@dataclass(frozen=True)
-class Labels:
-    """One of three sources of classes: Tiny-ImageNet's own files, a table, folders."""
-
-    official: Path | None = None
-    beside: Beside | None = None
-    layout: Layout | None = None
-
-    @property
-    def has_test(self) -> bool:
-        """Whether a test split can be listed."""
-        if self.official is not None:
-            return (self.official / "val" / "val_annotations.txt").is_file()
-        if self.beside is not None:
-            return self.beside.has_test
-        return self.layout is not None and self.layout.test is not None
-
-    def listings(self, split: str) -> list[Listing]:
-        """Train, followed by test where it is asked for."""
-        if self.official is not None:
-            return list_official(self.official, split)
-        listings = self.beside.listings(split) if self.beside is not None else None
-        if listings is not None:
-            return listings
-        assert self.layout is not None
-        if split == "test" and self.layout.test is None:
-            list_split(self.layout, "test")
-        return [
-            list_split(self.layout, part) for part in ("train", "test")[: 1 + (split == "test")]
-        ]

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from reacgan.data.dataset import DataError
+from reacgan.data.listing import Entry, Listing, describe_file, folders, list_classes, read_lines
 from reacgan.data.names import IMAGE_SUFFIXES, is_hidden, readable_name, unique_names
-from reacgan.data.tree import Layout
-from reacgan.data.walk import Entry, Listing, describe_file, folders, list_split, read_lines
 
 _INSIDE = ("", "CLS-LOC", "Data/CLS-LOC", "ILSVRC/Data/CLS-LOC", "ILSVRC2012")
 _NAMES = "LOC_synset_mapping.txt"
@@ -56,7 +55,7 @@ def list_imagenet(path: str | None, *, split: str) -> list[Listing]:
             f"{top}: has no train/ with a sub-folder for each class, such as train/n01440764/ "
             "(each of the class archives in ILSVRC2012_img_train.tar is unpacked to its own)"
         )
-    train = list_split(Layout(root, root / "train", None), "train")
+    train = list_classes(root / "train")
     listings = [_named(train, top)]
     if split == "test":
         listings.append(_validation(root, top, [one.name for one in wnids], listings[0]))
@@ -83,7 +82,7 @@ def _validation(root: Path, top: Path, wnids: list[str], train: Listing) -> List
     below = folders(folder)
     places = {wnid: label for label, wnid in enumerate(wnids)}
     if below:
-        sorted_in = list_split(Layout(root, folder, None), "train")
+        sorted_in = list_classes(folder)
         shown = {readable_name(wnid): label for wnid, label in places.items()}
         labels = [shown.get(name, -1) for name in sorted_in.class_names]
         entries = [_relabelled(one, labels) for one in sorted_in.entries]

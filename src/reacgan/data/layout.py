@@ -8,35 +8,120 @@ that names the paths to give.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
 
-from reacgan.data.foreign import classes_without_training, foreign_parts
-from reacgan.data.names import TRAIN_NAMES, is_general, is_piece, shown, split_of
-from reacgan.data.shape import (
-    Decision,
-    Part,
-    Tree,
-    Way,
-    count_of,
-    path_of,
-    same_name,
-    with_problem,
+from reacgan.data.names import (
+    TEST_NAMES,
+    TRAIN_NAMES,
+    class_name_of,
+    is_general,
+    is_piece,
+    shown,
+    split_of,
 )
+
+Way = tuple[str, ...]
+"""Names of folders from the root downwards."""
 
 
 @dataclass(frozen=True)
-class _Splits:
+class Tree:
+    """A folder: images directly in it, its visible sub-folders, and files that may hold labels."""
+
+    name: str
+    images: int = 0
+    folders: tuple[Tree, ...] = ()
+    tables: tuple[str, ...] = ()
+    readable: bool = True
+
+    @cached_property
+    def total(self) -> int:
+        """Images in it and below; what cannot be read may hold one."""
+        own = self.images if self.readable else 1
+        return own + sum(folder.total for folder in self.folders)
+
+    @cached_property
+    def holding(self) -> tuple[Tree, ...]:
+        """Its sub-folders that have an image somewhere."""
+        return tuple(folder for folder in self.folders if folder.total)
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether it holds no image itself, only folders of images."""
+        return self.readable and not self.images
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Where the class folders of each split are, or why that cannot be said."""
+
+    train: Way | None = None
+    classes: tuple[str, ...] = ()
+    test: Way | None = None
+    notes: tuple[str, ...] = ()
+    problem: str = ""
+    choices: tuple[Way, ...] = ()
+    """Paths that a person could give instead."""
+    unused_test: str = ""
+    """Why no test split is used though there are folders of one."""
+    levels: tuple[Way, ...] = ((),)
+    """The folders passed through, where files with labels may lie, from the root down."""
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether there are several class folders."""
+        return self.train is not None and len(self.classes) > 1
+
+    @property
+    def are_pieces(self) -> bool:
+        """Whether the folders are called as parts of one large set: ``00000``, ``images_part_2``."""
+        return all(map(is_piece, self.classes))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The class folders of one split, or why there are none."""
+
+    folder: Tree
+    way: Way
+    passed: tuple[tuple[Tree, Way], ...] = ()
+    """Folders above it on the way."""
+    problem: str = ""
+    choices: tuple[Way, ...] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(folder.name for folder in self.folder.holding or self.folder.folders)
+
+    @property
+    def levels(self) -> tuple[Way, ...]:
+        return (*(way for _, way in self.passed), self.way)
+
+    def refused(self, problem: str, choices: tuple[Way, ...] = ()) -> _Part:
+        return replace(self, problem=problem, choices=choices)
+
+    def foreign_to(self, train: _Part) -> list[str]:
+        """Its classes that train has not."""
+        known = {class_name_of(name) for name in train.classes}
+        return [name for name in self.classes if class_name_of(name) not in known]
+
+
+class _Splits(NamedTuple):
     train: Tree
-    tests: tuple[Tree, ...] = ()
-    others: tuple[Tree, ...] = field(default=())
+    tests: tuple[Tree, ...]
+    others: tuple[Tree, ...]
 
 
 def decide(tree: Tree) -> Decision:
     """Where the class folders of train, and of test if any is held out, are."""
-    if not tree.total:
-        return _without_images(tree)
+    if not tree.total and not tree.folders:
+        return Decision(problem="no class folders; found nothing that is an image")
+    if not tree.total:  # what is refused, and why, is seen when the files are looked at
+        return Decision(train=(), classes=tuple(folder.name for folder in tree.folders))
     part = _descend(tree, (), look_for_splits=True)
-    splits = find_splits(part.folder.holding)
+    splits = _find_splits(part.folder.holding)
     if splits is not None:
         return _of_splits(part, splits)
     part = _classes_in(part)
@@ -51,15 +136,15 @@ def decide(tree: Tree) -> Decision:
     )
 
 
-def find_splits(folders: Sequence[Tree]) -> _Splits | None:
+def _find_splits(folders: Sequence[Tree]) -> _Splits | None:
     """Which of the folders are splits; None where they are classes or nothing can be said.
 
     ``train`` beside ``test``, ``seg_train`` beside ``seg_test``; ``train`` alone. Beside other names,
     as in ``train``, ``bus``, ``car``, it may be a class.
     """
-    spoken = [(one, *split_of(one.name)) for one in folders]
-    trains = [(one, rest) for one, kind, rest in spoken if kind == "train"]
-    tests = [(one, rest) for one, kind, rest in spoken if kind == "test"]
+    spoken = [(folder, *split_of(folder.name)) for folder in folders]
+    trains = [(folder, rest) for folder, kind, rest in spoken if kind == "train"]
+    tests = [(folder, rest) for folder, kind, rest in spoken if kind == "test"]
     all_speak = len(trains) + len(tests) == len(folders)
     tests.sort(key=lambda pair: _preference(pair[0].name))
     paired = [pair for pair in trains if pair[1] in [rest for _, rest in tests]]
@@ -68,39 +153,33 @@ def find_splits(folders: Sequence[Tree]) -> _Splits | None:
     if not candidates and len(trains) == 1 and all_speak:
         candidates = trains
     if plain:
-        candidates.sort(key=lambda pair: _preference(pair[0].name))
-        candidates = candidates[:1]
+        candidates = sorted(candidates, key=lambda pair: _preference(pair[0].name))[:1]
     if len(candidates) != 1:
         return None
     train, rest = candidates[0]
-    same = [one for one, other in tests if other == rest]
-    further = [one for one, other in tests if other != rest]
-    others = tuple(one for one in folders if one is not train and one not in same + further)
-    return _Splits(train, (*same, *further), others)
+    same = [folder for folder, other in tests if other == rest]
+    tests_in_order = (*same, *(folder for folder, other in tests if other != rest))
+    others = tuple(
+        folder for folder in folders if folder is not train and folder not in tests_in_order
+    )
+    return _Splits(train, tests_in_order, others)
 
 
 def _preference(name: str) -> int:
     """``train`` before ``training``, ``test`` before ``val``: as the words are listed."""
-    words = (*TRAIN_NAMES, "test", "testing", "val", "valid", "validation", "dev", "eval")
+    words = (*TRAIN_NAMES, *TEST_NAMES[:-1])
     lowered = name.casefold()
-    return next((place for place, word in enumerate(words) if word == lowered), len(words))
+    return words.index(lowered) if lowered in words else len(words)
 
 
-def _without_images(tree: Tree) -> Decision:
-    """What is refused, and why, is found when the files are looked at."""
-    if not tree.folders:
-        return Decision(problem="no class folders; found nothing that is an image")
-    return Decision(train=(), classes=tuple(one.name for one in tree.folders))
-
-
-def _descend(tree: Tree, way: Way, *, look_for_splits: bool) -> Part:
+def _descend(tree: Tree, way: Way, *, look_for_splits: bool) -> _Part:
     """Go down as long as there is one way and no label is in it."""
     passed: list[tuple[Tree, Way]] = []
     while len(tree.holding) == 1:
         only = tree.holding[0]
-        below = find_splits(only.holding) if look_for_splits else None
+        below = _find_splits(only.holding) if look_for_splits else None
         divided = below is not None and bool(below.tests)
-        if not divided and look_for_splits and find_splits(tree.holding) is not None:
+        if not divided and look_for_splits and _find_splits(tree.holding) is not None:
             break
         leads_on = (
             is_general(only.name) or not _says_nothing(only, [only])
@@ -111,7 +190,7 @@ def _descend(tree: Tree, way: Way, *, look_for_splits: bool) -> Part:
             break
         passed.append((tree, way))
         tree, way = only, (*way, only.name)
-    return Part(tree, way, tuple(passed))
+    return _Part(tree, way, tuple(passed))
 
 
 def _says_nothing(folder: Tree, deep: Sequence[Tree]) -> bool:
@@ -122,81 +201,85 @@ def _says_nothing(folder: Tree, deep: Sequence[Tree]) -> bool:
     if len(folder.holding) != 1:
         return False
     below = folder.holding[0]
-    alike = same_name(below.name, folder.name) or is_general(below.name)
+    alike = _same_name(below.name, folder.name) or is_general(below.name)
     shared = len(deep) > 1 and all(
-        len(one.holding) == 1 and same_name(one.holding[0].name, below.name) for one in deep
+        len(other.holding) == 1 and _same_name(other.holding[0].name, below.name) for other in deep
     )
     return (alike or shared) and (not below.is_deep or _says_nothing(below, [below]))
 
 
-def _classes_in(part: Part) -> Part:
+def _classes_in(part: _Part) -> _Part:
     """The same part, with a problem where its sub-folders are no classes."""
-    folders, place = part.folder.holding, path_of(part.way) or "it"
-    names = [one.name for one in folders]
+    folders, where = part.folder.holding, path_of(part.way) or "it"
     if not folders:
-        return with_problem(part, f"no class folders; {place} holds {count_of(part.folder.images)}")
-    deep = [one for one in folders if one.is_deep]
+        return part.refused(f"no class folders; {where} holds {_count_of(part.folder.images)}")
+    deep = [folder for folder in folders if folder.is_deep]
     if deep and not all(
-        _says_nothing(one, deep if deep == list(folders) else [one]) for one in deep
+        _says_nothing(folder, deep if deep == list(folders) else [folder]) for folder in deep
     ):
         return _several(part, deep)
-    if all(split_of(name)[0] for name in names):
+    if all(split_of(folder.name)[0] for folder in folders):
         inside = "; ".join(
-            f"{path_of((*part.way, one.name))} with {count_of(one.total)}" for one in folders
+            f"{path_of((*part.way, folder.name))} with {_count_of(folder.total)}"
+            for folder in folders
         )
-        return with_problem(part, f"no class folders; found {inside}, called as splits are")
+        return part.refused(f"no class folders; found {inside}, called as splits are")
     return part
 
 
-def _several(part: Part, deep: Sequence[Tree]) -> Part:
+def _several(part: _Part, deep: Sequence[Tree]) -> _Part:
     """Several ways down, or class folders beside a folder of folders."""
-    ways = [(*part.way, one.name) for one in deep]
+    ways = tuple((*part.way, folder.name) for folder in deep)
     inside = "; ".join(
-        f"{path_of(way)} holds {shown([below.name for below in one.holding], 3)}"
-        for way, one in list(zip(ways, deep, strict=True))[:4]
+        f"{path_of(way)} holds {shown([below.name for below in folder.holding], 3)}"
+        for way, folder in list(zip(ways, deep, strict=True))[:4]
     ) + (" ..." if len(deep) > 4 else "")
-    direct = [one.name for one in part.folder.holding if not one.is_deep]
-    if direct and all(split_of(one.name)[0] == "test" for one in deep):
-        text = (
-            f"class folders ({shown(direct)}) beside a split: {inside}. Move the class folders into "
+    direct = shown([folder.name for folder in part.folder.holding if not folder.is_deep])
+    if direct and all(split_of(folder.name)[0] == "test" for folder in deep):
+        return part.refused(
+            f"class folders ({direct}) beside a split: {inside}. Move the class folders into "
             "train/ beside it, or it away"
         )
-        return with_problem(part, text)
     if direct:
-        text = (
-            f"class folders ({shown(direct)}) beside what holds no image itself but folders of images: "
-            f"{inside}. Move it away or its images up"
+        return part.refused(
+            f"class folders ({direct}) beside what holds no image itself but folders of images: "
+            f"{inside}. Move it away or its images up",
+            ways,
         )
-    else:
-        text = (
-            f"several folders hold no image themselves but folders of images, so none of them is a "
-            f"class: {inside}"
-        )
-    return with_problem(part, text, tuple(ways))
+    return part.refused(
+        "several folders hold no image themselves but folders of images, so none of them is a "
+        f"class: {inside}",
+        ways,
+    )
 
 
-def _of_splits(above: Part, splits: _Splits) -> Decision:
+def _of_splits(above: _Part, splits: _Splits) -> Decision:
     """Train and the first held-out part whose classes are known."""
     before = (*above.passed, (above.folder, above.way))
     train = _part_of(splits.train, above, None)
-    parts = [_part_of(one, above, train) for one in splits.tests]
     levels = (*(way for _, way in before), *train.levels)
-    foreign = {} if train.problem else foreign_parts(parts, train)
-    known = [part for part in parts if not part.problem and part.way not in foreign]
     if train.problem:
-        alone = [_part_of(one, above, None) for one in splits.tests]
+        alone = [_part_of(folder, above, None) for folder in splits.tests]
         choices = train.choices or tuple(part.way for part in alone if not part.problem)
         return Decision(problem=train.problem, choices=choices, levels=levels)
+    parts = [_part_of(folder, above, train) for folder in splits.tests]
+    foreign = {
+        part.way: f"the test split {path_of(part.way)} is not used: its classes "
+        f"({shown(part.classes)}) are not those of train ({shown(train.classes)}); name its folders "
+        "as those of train"
+        for part in parts
+        if not part.problem and len(part.foreign_to(train)) == len(part.classes)
+    }
+    known = [part for part in parts if not part.problem and part.way not in foreign]
     test = known[0] if known else None
-    unused = "" if test is not None else " ".join(list(foreign.values())[:1])
-    unread = [path_of((*above.way, one.name)) for one in splits.others]
+    unread = [path_of((*above.way, folder.name)) for folder in splits.others]
     unread += [path_of(part.way) for part in known[1:]]
     without = [
-        f"{path_of((*above.way, one.name))} holds {count_of(one.total)} without classes: not read"
-        for one, part in zip(splits.tests, parts, strict=True)
+        f"{path_of((*above.way, folder.name))} holds {_count_of(folder.total)} without classes: "
+        "not read"
+        for folder, part in zip(splits.tests, parts, strict=True)
         if part.problem
     ]
-    notes = [f"folders beside the split are not read: {shown(unread, 8)}"] if unread else []
     return Decision(
         train=train.way,
         classes=train.classes,
@@ -205,40 +288,49 @@ def _of_splits(above: Part, splits: _Splits) -> Decision:
             *_ways_taken(train, test),
             *without,
             *foreign.values(),
-            *(() if test is None else classes_without_training(test, train)),
-            *notes,
+            *(_classes_without_training(test, train) if test is not None else ()),
+            *([f"folders beside the split are not read: {shown(unread, 8)}"] if unread else []),
             *_beside_notes((*before, *train.passed)),
             *_class_notes(train),
         ),
-        unused_test=unused,
+        unused_test="" if test is not None else next(iter(foreign.values()), ""),
         levels=levels,
     )
 
 
-def _part_of(folder: Tree, above: Part, train: Part | None) -> Part:
+def _part_of(folder: Tree, above: _Part, train: _Part | None) -> _Part:
     """One split; without class folders, or with one that is no class of train, it has a problem."""
     part = _classes_in(_descend(folder, (*above.way, folder.name), look_for_splits=False))
-    if part.problem:
+    if part.problem or len(part.classes) != 1:
         return part
-    sole = part.classes[0] if len(part.classes) == 1 else None
-    if sole is not None:
-        unnamed = is_general(sole) or same_name(sole, part.folder.name)
-        foreign = train is not None and not any(same_name(sole, name) for name in train.classes)
-        if (unnamed and train is None) or (foreign and unnamed):
-            where = path_of((*part.way, sole))
-            return with_problem(
-                part, f"no class folders; {where} holds {count_of(part.folder.holding[0].total)}"
-            )
+    sole = part.classes[0]
+    unnamed = is_general(sole) or _same_name(sole, part.folder.name)
+    known = train is not None and any(_same_name(sole, name) for name in train.classes)
+    if unnamed and not known:
+        inside = _count_of(part.folder.holding[0].total)
+        return part.refused(f"no class folders; {path_of((*part.way, sole))} holds {inside}")
     return part
 
 
-def _ways_taken(train: Part, test: Part | None) -> tuple[str, ...]:
+def _classes_without_training(test: _Part, train: _Part) -> tuple[str, ...]:
+    """A line for classes of the test split that train has not, whose images are refused."""
+    names = test.foreign_to(train)
+    if not names:
+        return ()
+    count = sum(folder.total for folder in test.folder.holding if folder.name in names)
+    return (
+        f"{path_of(test.way)} has classes that train has not, {shown(names)}: {_count_of(count)} not "
+        f"used, of {test.folder.total:,}; the test split is refused where they are too many",
+    )
+
+
+def _ways_taken(train: _Part, test: _Part | None) -> tuple[str, ...]:
     """A line, unless all is as it is described: ``train/<class>/...`` beside ``test/<class>/...``."""
     parts = [("train", train)] + ([("test", test)] if test is not None else [])
     if all(len(part.way) == 1 and not split_of(part.way[0])[1] for _, part in parts):
         return ()
-    said = "; ".join(f"{name}: the folders in {path_of(part.way)}" for name, part in parts)
-    return (f"classes of {said}",)
+    ways = "; ".join(f"{name}: the folders in {path_of(part.way)}" for name, part in parts)
+    return (f"classes of {ways}",)
 
 
 def _beside_notes(passed: Sequence[tuple[Tree, Way]]) -> tuple[str, ...]:
@@ -246,30 +338,46 @@ def _beside_notes(passed: Sequence[tuple[Tree, Way]]) -> tuple[str, ...]:
     notes = []
     for folder, way in passed:
         if folder.images:
-            place = path_of(way) or "the folder given"
-            notes.append(f"{count_of(folder.images)} directly in {place}: not read")
-        empty = [path_of((*way, one.name)) for one in folder.folders if not one.total]
+            where = path_of(way) or "the folder given"
+            notes.append(f"{_count_of(folder.images)} directly in {where}: not read")
+        empty = [path_of((*way, below.name)) for below in folder.folders if not below.total]
         if empty:
             notes.append(f"no image in {shown(empty)}: not read")
     return tuple(notes)
 
 
-def _class_notes(part: Part) -> tuple[str, ...]:
+def _class_notes(part: _Part) -> tuple[str, ...]:
     """What a person may have meant otherwise."""
-    notes, classes = [], part.folder.holding
-    if len(classes) == 1:
-        notes.append(f"one class only, {shown([classes[0].name])}: no other folder holds images")
-    spoken = [one.name for one in classes if split_of(one.name) in (("train", ()), ("test", ()))]
-    if len(classes) > 1 and all(is_piece(one.name) for one in classes):
-        names = shown([one.name for one in classes])
-        notes.append(f"taken for classes, though called as parts of one set: {names}")
-    if spoken and len(classes) > 1:
+    classes = part.folder.holding
+    names = [folder.name for folder in classes]
+    notes = []
+    if len(names) == 1:
+        notes.append(f"one class only, {shown(names)}: no other folder holds images")
+    if len(names) > 1 and all(map(is_piece, names)):
+        notes.append(f"taken for classes, though called as parts of one set: {shown(names)}")
+    spoken = [name for name in names if split_of(name) in (("train", ()), ("test", ()))]
+    if spoken and len(names) > 1:
         notes.append(f"taken for classes, not for splits: {shown(spoken)}")
     deeper = [
-        f"{one.name} ({sum(below.total for below in one.holding):,})"
-        for one in classes
-        if not one.is_deep and one.holding
+        f"{folder.name} ({sum(below.total for below in folder.holding):,})"
+        for folder in classes
+        if not folder.is_deep and folder.holding
     ]
     if deeper:
         notes.append(f"images in sub-folders of a class belong to it: {shown(deeper)}")
     return tuple(notes)
+
+
+def _same_name(first: str, second: str) -> bool:
+    """Whether two names are one but for case and Unicode form."""
+    return class_name_of(first).casefold() == class_name_of(second).casefold()
+
+
+def _count_of(count: int) -> str:
+    """``1 image``, ``2 images``."""
+    return f"{count:,} image{'' if count == 1 else 's'}"
+
+
+def path_of(way: Way) -> str:
+    """The way with slashes; nothing for the root."""
+    return "".join(f"{name}/" for name in way)

@@ -13,39 +13,18 @@ IMAGE_SUFFIXES = frozenset(
 )
 BESIDE_SUFFIXES = frozenset(
     {
-        ".txt",
-        ".json",
-        ".jsonl",
-        ".xml",
-        ".csv",
-        ".tsv",
-        ".yaml",
-        ".yml",
-        ".toml",
-        ".md",
-        ".rst",
-        ".html",
-        ".htm",
-        ".log",
-        ".ini",
-        ".lock",
-        ".xmp",
-        ".aae",
-        ".thm",
-        ".exif",
-        ".pp3",
-        ".dop",
-        ".caption",
-        ".tags",
-        ".pts",
-        ".mat",
-        ".cat",
-        ".lab",
-        ".url",
-        ".lnk",
+        ".txt", ".json", ".jsonl", ".xml", ".csv", ".tsv", ".yaml", ".yml", ".toml", ".md", ".rst",
+        ".html", ".htm", ".log", ".ini", ".lock", ".xmp", ".aae", ".thm", ".exif", ".pp3", ".dop",
+        ".caption", ".tags", ".pts", ".mat", ".cat", ".lab", ".url", ".lnk",
     }
-)
-"""Of files that lie beside images and say something about them: never images themselves."""
+)  # fmt: skip
+"""Of files that are beside images and say something about them: never images themselves."""
+TABLE_SUFFIXES = frozenset(
+    {
+        ".csv", ".tsv", ".json", ".jsonl", ".xml", ".parquet", ".arrow", ".xlsx", ".xls", ".mat", ".h5",
+    }
+)  # fmt: skip
+"""Of files that may say which class each image has, whether they can be read here or not."""
 
 TRAIN_NAMES = ("train", "training")
 TEST_NAMES = ("test", "testing", "val", "valid", "validation", "dev", "eval", "evaluation")
@@ -54,50 +33,18 @@ _TRAIN_WORDS = frozenset((*TRAIN_NAMES, "trainset", "trainingset", "traindata"))
 _TEST_WORDS = frozenset((*TEST_NAMES, "testset", "testdata", "valset", "validationset"))
 _GENERAL = frozenset(
     {
-        "image",
-        "images",
-        "img",
-        "imgs",
-        "picture",
-        "pictures",
-        "pics",
-        "photo",
-        "photos",
-        "data",
-        "dataset",
-        "files",
-        "frames",
-        "jpegimages",
-        "jpg",
-        "jpgs",
-        "jpeg",
-        "png",
-        "pngs",
-        "original",
-        "originals",
-        "raw",
-        "cropped",
-        "resized",
+        "image", "images", "img", "imgs", "picture", "pictures", "pics", "photo", "photos", "data",
+        "dataset", "files", "frames", "jpegimages", "jpg", "jpgs", "jpeg", "png", "pngs",
+        "original", "originals", "raw", "cropped", "resized",
     }
-)
+)  # fmt: skip
 _LEFT_BEHIND = frozenset(
     {
-        "thumbs.db",
-        "ehthumbs.db",
-        "desktop.ini",
-        "__macosx",
-        "@eadir",
-        "#recycle",
-        "$recycle.bin",
-        "@recycle",
-        "@tmp",
-        "@recently-snapshot",
-        "@snapshot",
-        "__pycache__",
-        "lost+found",
-        "system volume information",
+        "thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "#recycle",
+        "$recycle.bin", "@recycle", "@tmp", "@recently-snapshot", "@snapshot", "__pycache__",
+        "lost+found", "system volume information",
     }
-)
+)  # fmt: skip
 _SMALL_COPIES = frozenset({"thumbnails", "thumbnail", "thumbs", "_thumbs", "_thumbnails"})
 _PIECE = re.compile(
     "([0-9]{5})|(.*[^a-z])?(part|piece|chunk|shard|batch|images|files)[-_ ]?[0-9]+", re.IGNORECASE
@@ -115,6 +62,11 @@ def is_hidden(name: str) -> bool:
 def is_small_copies(name: str) -> bool:
     """Whether a folder between images is one in which programs keep small copies of them."""
     return name.casefold() in _SMALL_COPIES
+
+
+def is_image(name: str) -> bool:
+    """Whether a name is that of a visible image or array."""
+    return not is_hidden(name) and suffix_of(name) in IMAGE_SUFFIXES
 
 
 def readable_name(name: str) -> str:
@@ -141,8 +93,8 @@ def unique_names(names: Sequence[str], tags: Sequence[str]) -> tuple[str, ...]:
 
 def suffix_of(name: str) -> str:
     """The extension in lower case, with its dot; a dot at either end makes none."""
-    place = name.rfind(".")
-    return name[place:].lower() if 0 < place < len(name) - 1 else ""
+    dot = name.rfind(".")
+    return name[dot:].lower() if 0 < dot < len(name) - 1 else ""
 
 
 def split_of(name: str) -> tuple[SplitWord, tuple[str, ...]]:
@@ -152,11 +104,11 @@ def split_of(name: str) -> tuple[SplitWord, tuple[str, ...]]:
     """
     words = [word.casefold() for word in _WORD.findall(unicodedata.normalize("NFC", name))]
     kinds = [_kind(word) for word in words]
-    spoken = [place for place, kind in enumerate(kinds) if kind]
+    spoken = [index for index, kind in enumerate(kinds) if kind]
     if len(spoken) != 1:
         return "", ()
-    place = spoken[0]
-    return kinds[place], tuple(words[:place] + words[place + 1 :])
+    index = spoken[0]
+    return kinds[index], tuple(words[:index] + words[index + 1 :])
 
 
 def is_general(name: str) -> bool:

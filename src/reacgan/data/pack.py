@@ -33,6 +33,7 @@ from reacgan.data.dataset import (
 )
 from reacgan.data.decode import MAX_PIXELS, RESIZE, Box, pillow_warnings_off, pixel_limit
 from reacgan.data.images import decode_image
+from reacgan.data.listing import Listing
 from reacgan.data.names import readable_name
 from reacgan.data.scan import (
     MAX_REFUSED,
@@ -42,7 +43,6 @@ from reacgan.data.scan import (
     scan_listings,
 )
 from reacgan.data.threads import ordered_map
-from reacgan.data.walk import Listing
 from reacgan.files import cache_root, write_text
 
 Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]

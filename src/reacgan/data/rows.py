@@ -9,16 +9,15 @@ import os
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from reacgan.data.dataset import DataError, MissingSplitError
+from reacgan.data.listing import Entry, Listing, describe_file, image_names, parts_up_to
 from reacgan.data.names import IMAGE_SUFFIXES, shown, split_of, suffix_of
-from reacgan.data.tree import image_names
-from reacgan.data.walk import Entry, Listing, describe_file
 
 
 class AmbiguousNameError(ValueError):
@@ -31,11 +30,19 @@ class Files:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    def find(self, value: str, split: str = "") -> str | None:
+        """The path relative to the folder: as written, or else by its name.
+
+        Raises:
+            AmbiguousNameError: as :meth:`by_name`.
+        """
+        return self.exact(value) or self.by_name(value, split)
+
     def exact(self, value: str) -> str | None:
         """The path relative to the folder, as written or with slashes for backslashes, if it is there."""
         for text in _spellings(value):
-            place = self.folder / text
-            if os.path.lexists(place) and not place.is_dir():
+            path = self.folder / text
+            if os.path.lexists(path) and not path.is_dir():
                 return os.path.normpath(text)
         return None
 
@@ -57,12 +64,12 @@ class Files:
             )
         return alike[0] if alike else None
 
-    def looks_like_one(self, value: str) -> bool:
+    def may_be_named(self, value: str) -> bool:
         """Whether a value may name an image."""
         return suffix_of(value.strip()) in IMAGE_SUFFIXES or bool(self._alike(value))
 
     def _alike(self, value: str) -> list[str]:
-        wanted = unicodedata.normalize("NFC", _spellings(value)[-1]).removeprefix("./")
+        wanted = _composed(list(_spellings(value))[-1]).removeprefix("./")
         return [
             path
             for path in self._by_name.get(PurePosixPath(wanted).name, ())
@@ -82,8 +89,8 @@ class Files:
 
 def split_of_table(file: Path) -> str:
     """Which split a table's name speaks of: ``test.csv``, ``trainLabels.csv``."""
-    said = split_of(file.stem)[0]
-    return said or ("train" if file.stem.casefold() == "trainlabels" else "")
+    split = split_of(file.stem)[0]
+    return split or ("train" if file.stem.casefold() == "trainlabels" else "")
 
 
 def split_of_path(path: str) -> str:
@@ -92,15 +99,13 @@ def split_of_path(path: str) -> str:
     return kinds.pop() if len(kinds) == 1 else ""
 
 
-def _spellings(value: str) -> list[str]:
-    """As written, composed and decomposed, without spaces at the ends, with slashes."""
-    texts = [value]
+def _spellings(value: str) -> Iterator[str]:
+    """As written, composed and decomposed, without spaces at the ends, with slashes (last)."""
+    yield value
     for text in (value, value.strip()):
-        slashes = text.replace("\\", "/")
-        for form in (text, slashes):
-            texts += [form, unicodedata.normalize("NFC", form), unicodedata.normalize("NFD", form)]
-    last = value.strip().replace("\\", "/")
-    return [*dict.fromkeys(text for text in texts if text), last]
+        for form in (text, text.replace("\\", "/")):
+            yield from (form, _composed(form), unicodedata.normalize("NFD", form))
+    yield value.strip().replace("\\", "/")
 
 
 def _composed(path: str) -> str:
@@ -115,17 +120,9 @@ class Row(NamedTuple):
     split: str
 
 
-@dataclass
-class _Gathered:
-    """Files of one split in a fixed order, each with the classes that rows give it."""
-
-    labels: dict[str, list[str]]
-    moved: list[tuple[str, str]]
-
-
 class _Located(NamedTuple):
     row: Row
-    """With the path that was found, and its split."""
+    """With the path of the file, and its split."""
     written: str = ""
     """The path as the table has it, where the file was found by its name alone."""
 
@@ -153,23 +150,24 @@ def listings_of(
     except AmbiguousNameError as error:
         raise DataError(f"{source}: {error}") from None
     if not any(row.split for row in rows):
-        notes += held_out_note([one.row for one in located])
-    parts = {part: _gather(located, part) for part in ("train", "test")}
-    if not parts["train"].labels:
+        notes += held_out_note([each.row for each in located])
+    parts = {
+        part: [each for each in located if each.row.split == part] for part in ("train", "test")
+    }
+    if not parts["train"]:
         raise DataError(f"{source}: names no image for train")
-    if split == "test" and not parts["test"].labels:
+    if split == "test" and not parts["test"]:
         raise MissingSplitError(
             f"{source}: has no test split; add a column called split with train or test in each line"
         )
-    names = sort_classes({label for found in parts["train"].labels.values() for label in found})
-    places = {name: label for label, name in enumerate(names)}
-    both = sorted(set(parts["train"].labels) & set(parts["test"].labels))
-    if both:
+    names = sort_classes({each.row.label for each in parts["train"]})
+    train, test = ({each.row.path for each in parts[part]} for part in ("train", "test"))
+    if train & test:
+        both = sorted(train & test)
         notes += (f"{len(both):,} files are in train and in test, such as {shown(both[:1])}",)
-    wanted = ("train", "test")[: 1 + (split == "test")]
     return [
-        _listing(parts[part], places, names, files, part, notes if part == split else ())
-        for part in wanted
+        _listing(parts[part], names, files, part, notes if part == split else ())
+        for part in parts_up_to(split)
     ]
 
 
@@ -201,48 +199,41 @@ def _locate(rows: Sequence[Row], files: Files, named: str) -> list[_Located]:
         split = row.split or split_of_path(path or row.path) or "train"
         moved = known is None and path is not None
         located.append(_Located(Row(path or row.path, row.label, split), row.path if moved else ""))
-    if not any(row.split for row in rows) and all(one.row.split == "test" for one in located):
-        return [one._replace(row=one.row._replace(split="train")) for one in located]
+    if not any(row.split for row in rows) and all(each.row.split == "test" for each in located):
+        return [each._replace(row=each.row._replace(split="train")) for each in located]
     return located
 
 
-def _gather(located: Sequence[_Located], part: str) -> _Gathered:
-    found = _Gathered({}, [])
-    for row, written in located:
-        if row.split != part:
-            continue
-        if written:
-            found.moved.append((written, row.path))
-        found.labels.setdefault(row.path, []).append(row.label)
-    return found
-
-
 def _listing(
-    part: _Gathered,
-    places: dict[str, int],
+    located: Sequence[_Located],
     names: tuple[str, ...],
     files: Files,
     split: str,
     notes: tuple[str, ...],
 ) -> Listing:
+    """The files of a split in a fixed order, each with the classes that its rows give it."""
+    labels_of: dict[str, list[str]] = defaultdict(list)
+    for each in located:
+        labels_of[each.row.path].append(each.row.label)
+    numbers = {name: label for label, name in enumerate(names)}
     entries: list[Entry] = []
     twice, several = [], []
-    for path in sorted(part.labels):
-        labels = sorted(set(part.labels[path]))
-        entry = describe_file(files.folder / path, path, places.get(labels[0], -1))
+    for path in sorted(labels_of):
+        labels = sorted(set(labels_of[path]))
+        entry = describe_file(files.folder / path, path, numbers.get(labels[0], -1))
         if len(labels) > 1:
             several.append(f"{path} ({', '.join(labels[:3])})")
             entry = replace(entry, problem="the table gives it several classes")
-        elif len(part.labels[path]) > 1:
+        elif len(labels_of[path]) > 1:
             twice.append(path)
         entries.append(entry)
-    if part.moved:
-        value, path = part.moved[0]
-        notes += (f"{len(part.moved):,} files found by name: {value} is {path}",)
+    moved = [each for each in located if each.written]
+    if moved:
+        first = f"{moved[0].written} is {moved[0].row.path}"
+        notes += (f"{len(moved):,} files found by name: {first}",)
     if twice:
-        notes += (
-            f"{len(twice):,} files are named more than once, each counts once: {shown(twice, 3)}",
-        )
+        count = f"{len(twice):,} files are named more than once, each counts once"
+        notes += (f"{count}: {shown(twice, 3)}",)
     if several:
         notes += (f"{len(several):,} files have several classes, not read: {shown(several, 3)}",)
     return Listing(files.folder, split, names, tuple(entries), notes=notes)

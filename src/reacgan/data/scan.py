@@ -15,10 +15,10 @@ from reacgan.data.dataset import DataError
 from reacgan.data.decode import MAX_PIXELS, Box, pillow_warnings_off, pixel_limit
 from reacgan.data.depth import Whites, white_problem
 from reacgan.data.images import Header, read_header
+from reacgan.data.listing import Entry, Listing
 from reacgan.data.names import readable_name
 from reacgan.data.threads import ordered_map
 from reacgan.data.values import measure
-from reacgan.data.walk import Entry, Listing
 from reacgan.files import naming
 
 MAX_REFUSED = 0.05

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from reacgan.data.dataset import DataError
 from reacgan.data.download import Resource, cached_download, extract, unpacked_folder
+from reacgan.data.listing import Entry, Listing, describe_file, read_lines
 from reacgan.data.names import IMAGE_SUFFIXES, is_hidden, unique_names
-from reacgan.data.walk import Entry, Listing, describe_file, read_lines
 
 TINY_IMAGENET = Resource(
     url="http://cs231n.stanford.edu/tiny-imagenet-200.zip",

@@ -27,8 +27,8 @@ from reacgan.data.depth import (
     reach_of,
 )
 from reacgan.data.images import DEEP_COLOUR, Header
+from reacgan.data.listing import Listing
 from reacgan.data.threads import ordered_map
-from reacgan.data.walk import Listing
 
 _FEW_STEPS = 64
 _MOST = 0.999

@@ -22,12 +22,11 @@ from reacgan.config import ConfigError, size_of
 from reacgan.data import DataError, ImageData
 from reacgan.data.dataset import MAX_CHANNELS, PICTURE_CHANNELS
 from reacgan.data.decode import MIN_SIDE, fit, to_array
-from reacgan.data.flat import NO_CLASS, is_flat, is_image, list_flat
 from reacgan.data.folder import list_folder
-from reacgan.data.names import is_hidden, readable_name
+from reacgan.data.listing import NO_CLASS, Listing, is_flat, list_flat
+from reacgan.data.names import is_hidden, is_image, readable_name
 from reacgan.data.pack import Decoder, open_listings
 from reacgan.data.scan import MAX_REFUSED, Scan, scan_listings
-from reacgan.data.walk import Listing
 from reacgan.evaluation.sources import describe_values
 
 ENDINGS = (".zip", ".npz", ".npy", ".pt", ".pth")

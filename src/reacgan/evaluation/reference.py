@@ -25,7 +25,7 @@ from reacgan.data import (
     open_dataset,
     own_shape,
 )
-from reacgan.data.flat import is_flat
+from reacgan.data.listing import is_flat
 from reacgan.data.scan import MAX_REFUSED
 from reacgan.evaluation.image_files import (
     holds_statistics,

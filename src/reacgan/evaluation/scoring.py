@@ -10,7 +10,7 @@ from typing import Any
 from reacgan.config import ConfigError, Device, lookup
 from reacgan.config.sections import named_options
 from reacgan.data import DataError, ImageData
-from reacgan.data.flat import is_flat
+from reacgan.data.listing import is_flat
 from reacgan.devices import find_device
 from reacgan.evaluation.cache import FeatureCache
 from reacgan.evaluation.evaluate import Evaluation, Say, evaluate

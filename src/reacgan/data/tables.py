@@ -1,0 +1,303 @@
+"""A table of files and classes: CSV with a header line, one JSON object a line, or ``dataset.json``.
+
+Columns, in any case, whichever of the names is there: the file ``path`` | ``file`` | ``filename`` |
+``file_name`` | ``image``, relative to the table or absolute, with slashes or backslashes; its class
+``label`` | ``class`` | ``target``; and, where images are held out, ``split``: train (training) or test
+(testing, val, valid, validation, dev, eval), in every line. Of other names, in other languages too,
+those are taken that leave no choice, and that is said (``columns.py``). Further columns
+are named and not read. Without such a column folders called as splits divide the files. CSV is
+separated by commas, semicolons, tabs or bars. Classes are sorted: as numbers where all are whole numbers,
+otherwise by code point.
+
+``dataset.json`` is that of StyleGAN's tool: ``{"labels": [[path, class], ...]}``, or null for none.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from reacgan.data.columns import (
+    LABELS,
+    PATHS,
+    SPLIT_VALUES,
+    SPLITS,
+    Columns,
+    ColumnsError,
+    choose_columns,
+    class_column_of,
+    find_split,
+    meaning,
+    plain_name,
+    split_taken,
+    unread_note,
+)
+from reacgan.data.dataset import DataError
+from reacgan.data.listing import Listing, read_text
+from reacgan.data.names import IMAGE_SUFFIXES, class_name_of, suffix_of
+from reacgan.data.rows import Files, Row, listings_of, split_of_table
+
+_DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
+_SAMPLED_ROWS = 100
+_EMPTY = "empty; needed: a header line with path and label"
+_STYLE_GAN = (
+    'needed: {"labels": [["00000/img00000000.png", 3], ...]}, as StyleGAN\'s tool writes it'
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a table, and what is to be said of it."""
+
+    file: Path
+    rows: tuple[Row, ...]
+    has_split: bool = False
+    notes: tuple[str, ...] = ()
+    without_labels: bool = False
+    """Whether it says that there are no classes."""
+
+
+def list_csv(path: str | None, *, split: str) -> list[Listing]:
+    """The images that a CSV file names, separated by commas, semicolons, tabs or bars.
+
+    Args:
+        path: the file; its header names path (or file, filename, file_name, image), label (or class,
+            target) and, where images are held out, split.
+        split: train or test.
+
+    Raises:
+        DataError: no such file or columns, a line that does not fit, or too many unusable images.
+    """
+    return _listings(path, split, ".csv")
+
+
+def list_jsonl(path: str | None, *, split: str) -> list[Listing]:
+    """The images that a JSON-lines file names, or StyleGAN's dataset.json.
+
+    Args:
+        path: the file; each object in it has path, label and perhaps split, named as for csv.
+        split: train or test.
+
+    Raises:
+        DataError: as :func:`list_csv`.
+    """
+    return _listings(path, split, ".jsonl")
+
+
+def _listings(path: str | None, split: str, kind: str) -> list[Listing]:
+    if path is None:
+        raise DataError("data.path is missing; give the file with the columns path and label")
+    file = Path(path)
+    if not file.is_file():
+        raise DataError(f"{file}: no such file; give the file with the columns path and label")
+    files = Files(file.parent)
+    table = read_table(file, files, kind=".json" if file.suffix.lower() == ".json" else kind)
+    if table.without_labels:
+        raise DataError(
+            f"{file}: says that there are no labels (null); give its folder for one class"
+        )
+    named = split_of_table(file)
+    return listings_of(
+        table.rows, files, source=str(file), split=split, notes=table.notes, named=named
+    )
+
+
+def read_table(file: Path, files: Files, *, kind: str | None = None) -> Table:
+    """Read a table; its files are only looked up where that tells which column names them.
+
+    Raises:
+        DataError: not readable, no such columns, or a line that does not fit.
+    """
+    kind = file.suffix.lower() if kind is None else kind
+    try:
+        if kind == ".json":
+            return _read_style_gan(file)
+        return _read_json_lines(file) if kind == ".jsonl" else _read_csv(file, files)
+    except ColumnsError as error:
+        raise DataError(f"{file}: {error}") from None
+
+
+def _read_csv(file: Path, files: Files) -> Table:
+    text = read_text(file, may_be_wide=True).replace("\r\n", "\n").replace("\r", "\n")
+    spoken = re.match(r'"?sep=(.)"?\n', text)
+    if spoken:  # what spreadsheets write to tell each other
+        text = text[spoken.end() :]
+    delimiter = spoken[1] if spoken else _delimiter(text)
+    try:
+        rows = [row for row in _parsed(text, delimiter) if any(value.strip() for value in row)]
+    except csv.Error as error:
+        raise DataError(f"{file}: not readable as CSV: {error}") from None
+    if not rows:
+        raise DataError(f"{file}: {_EMPTY}")
+    header, body = rows[0], rows[1:]
+    if any(suffix_of(name.strip()) in IMAGE_SUFFIXES for name in header):
+        raise DataError(
+            f"{file}: the first line has only {', '.join(header)}; needed: one of {', '.join(PATHS)} "
+            f"and one of {', '.join(LABELS)}, as a header above the lines of files"
+        )
+    for number, row in enumerate(body, start=2):
+        if len(row) != len(header):
+            raise DataError(
+                f"{file}, row {number}: {len(row)} values, needed: {len(header)}, one for each of "
+                f"{', '.join(header)} (a value that holds {_DELIMITERS.get(delimiter, delimiter)} "
+                "stands in double quotes)"
+            )
+    columns = choose_columns(header, body, files.may_be_named)
+    table_rows = tuple(
+        _csv_row(row, header, columns, f"{file}, row {number}")
+        for number, row in enumerate(body, start=2)
+    )
+    notes = tuple(f"{file.name}: {note}" for note in columns.notes)
+    return Table(file, table_rows, columns.split is not None, notes)
+
+
+def _csv_row(row: Sequence[str], header: Sequence[str], columns: Columns, where: str) -> Row:
+    path = _path_in(row[columns.path], header[columns.path], where)
+    if columns.label is not None:
+        label = _label_in(row[columns.label], header[columns.label], where)
+    else:
+        index = class_column_of(row, columns.one_hot)
+        assert index is not None  # every row has been looked at
+        label = _label_in(header[index], header[index], where)
+    split = columns.split
+    return Row(path, label, "" if split is None else _split_in(row[split], header[split], where))
+
+
+def _parsed(text: str, delimiter: str, *, strict: bool = True) -> Iterator[list[str]]:
+    """Rows of CSV, line breaks within quotes kept, cells as long as they are."""
+    before = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    try:
+        yield from csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=strict)
+    finally:
+        csv.field_size_limit(before)
+
+
+def _delimiter(text: str) -> str:
+    """The mark that divides the header and the rows below it alike."""
+    best, ranked = ",", (-1.0, 0)
+    for mark in _DELIMITERS:
+        try:
+            rows = list(islice(_parsed(text, mark, strict=False), _SAMPLED_ROWS + 1))
+        except csv.Error:
+            continue
+        width = len(rows[0]) if rows else 0
+        body = [row for row in rows[1:] if row]
+        alike = sum(len(row) == width for row in body) / max(1, len(body))
+        if width > 1 and (alike, width) > ranked:
+            best, ranked = mark, (alike, width)
+    return best
+
+
+def _read_json_lines(file: Path) -> Table:
+    """Rows of objects with path, label and perhaps a split, in every line or in none."""
+    objects = list(_objects(file))
+    keys = list(dict.fromkeys(key for _, item in objects for key in item))
+    texts = [
+        ["" if item.get(key) is None else str(item[key]) for key in keys] for _, item in objects
+    ]
+    used = [index for index, key in enumerate(keys) if key in (*PATHS, *LABELS)]
+    split_index = find_split(keys, texts, used)
+    split_key = None if split_index is None else keys[split_index]
+    rows = []
+    for where, item in objects:
+        path_key, label_key = _key(item, PATHS, where), _key(item, LABELS, where)
+        split = "" if split_key is None else _split_in(item.get(split_key), split_key, where)
+        path = _path_in(item[path_key], path_key, where)
+        rows.append(Row(path, _label_in(item[label_key], label_key, where), split))
+    notes = []
+    if split_index is not None:
+        used.append(split_index)
+        if keys[split_index] not in SPLITS:
+            values = [text[split_index] for text in texts]
+            notes.append(split_taken(keys[split_index], keys[split_index], values))
+    notes.append(unread_note(keys, keys, texts, used, split_index))
+    said = tuple(f"{file.name}: {note}" for note in notes if note)
+    return Table(file, tuple(rows), split_key is not None, said)
+
+
+def _objects(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Where each object is, and what it holds by plain names."""
+    for number, line in enumerate(read_text(file, may_be_wide=True).split("\n"), start=1):
+        if not line.strip():
+            continue
+        where = f"{file}, line {number}"
+        try:
+            item = json.loads(line)
+        except (ValueError, RecursionError):
+            item = None
+        if not isinstance(item, dict):
+            raise DataError(
+                f'{where}: not a JSON object such as {{"path": "1.png", "label": "cat"}}'
+            )
+        yield where, {plain_name(key): value for key, value in item.items()}
+
+
+def _key(item: Mapping[str, Any], names: Sequence[str], where: str) -> str:
+    there = [name for name in names if name in item]
+    if len(there) == 1:
+        return there[0]
+    state = f"both {' and '.join(there[:2])}" if there else f"only {', '.join(item) or 'nothing'}"
+    raise DataError(f"{where}: has {state}; needed: one of {', '.join(names)}")
+
+
+def _read_style_gan(file: Path) -> Table:
+    """``{"labels": [[path, class], ...]}``; a class is a whole number, a text, or a one-hot vector."""
+    try:
+        content = json.loads(read_text(file, may_be_wide=True))
+    except (ValueError, RecursionError):
+        raise DataError(f"{file}: not JSON; {_STYLE_GAN}") from None
+    if not isinstance(content, dict) or "labels" not in content:
+        raise DataError(f"{file}: holds no labels; {_STYLE_GAN}")
+    labels = content["labels"]
+    if labels is None:
+        return Table(file, (), without_labels=True)
+    if not isinstance(labels, list) or not all(
+        isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) for pair in labels
+    ):
+        raise DataError(f"{file}: its labels are no list of [path, class]; {_STYLE_GAN}")
+    if labels and all(label is None for _, label in labels):
+        return Table(file, (), without_labels=True)
+    rows = []
+    for number, (name, label) in enumerate(labels, start=1):
+        where = f"{file}, label {number}"
+        path = _path_in(name, "path", where)
+        rows.append(Row(path, _label_in(_from_one_hot(label), "label", where), ""))
+    return Table(file, tuple(rows))
+
+
+def _from_one_hot(label: Any) -> Any:
+    """The index of the only 1 among 0s; anything else as it is."""
+    if isinstance(label, list) and sorted(label, key=str) == [0] * (len(label) - 1) + [1]:
+        return label.index(1)
+    return label
+
+
+def _path_in(value: Any, name: str, where: str) -> str:
+    """A file's name, or any text that is not empty."""
+    text = str(value) if isinstance(value, str | int) and value is not True else ""
+    if not text.strip() or "\0" in text or value is False:
+        raise DataError(f"{where}: {name} is {value!r}; needed: a text or a whole number")
+    return text
+
+
+def _label_in(value: Any, name: str, where: str) -> str:
+    """A class in Unicode's composed form."""
+    return class_name_of(_path_in(value, name, where).strip())
+
+
+def _split_in(value: Any, name: str, where: str) -> str:
+    """What a cell of the split's column says; an empty one is refused."""
+    text = "" if value is None else str(value)
+    split = meaning(text, plain_name(name))
+    if not split:
+        state = f"is {value!r}" if text.strip() else "is empty"
+        raise DataError(f"{where}: {name.strip()} {state}; allowed: {SPLIT_VALUES}")
+    return split
