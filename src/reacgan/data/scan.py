@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reacgan.data.dataset import DataError
-from reacgan.data.decode import MAX_PIXELS, Box, pillow_warnings_off, pixel_limit
+from reacgan.data.decode import Box, pillow_warnings_off, pixel_limit
 from reacgan.data.depth import Whites, white_problem
 from reacgan.data.images import Header, read_header
 from reacgan.data.listing import Entry, Listing
@@ -68,7 +68,7 @@ class Scan:
     @property
     def reasons(self) -> dict[str, int]:
         """How many files were refused for each reason, the most frequent first."""
-        return dict(Counter(one.reason for one in self.refused).most_common())
+        return dict(Counter(each.reason for each in self.refused).most_common())
 
     @property
     def refused_share(self) -> float:
@@ -76,82 +76,23 @@ class Scan:
         return len(self.refused) / max(1, len(self.refused) + len(self.files))
 
 
-def with_classes(listing: Listing, class_names: tuple[str, ...]) -> Listing:
-    """Relabel a listing to the classes of another split; files of other classes are problems."""
-    places = {name: label for label, name in enumerate(class_names)}
-    entries = []
-    for entry in listing.entries:
-        name = listing.class_names[entry.label] if entry.label >= 0 else None
-        label = places.get(name, -1) if name is not None else -1
-        problem = entry.problem or ("" if label >= 0 else "its class has no training image")
-        entries.append(replace(entry, label=label, problem=problem))
-    return replace(listing, class_names=class_names, entries=tuple(entries))
-
-
-def scan_listing(
-    listing: Listing,
-    *,
-    max_pixels: int = MAX_PIXELS,
-    progress: Callable[[int, int], None] | None = None,
-    whites: Whites | None = None,
-    white: float | None = None,
-) -> Scan:
-    """Read the header of every file of a listing; nothing is decoded yet but images of 16 bits.
-
-    Of those the values are counted; what becomes white is ``white``, or ``whites`` of the training
-    images, or follows from them.
-    """
-    heads = _read_headers(listing, max_pixels, progress)
-    heads, whites, measured, lost = measure(
-        listing, heads, max_pixels=max_pixels, whites=whites, white=white
-    )
-    headers = list(zip(listing.entries, heads, strict=True))
-    usable = [(entry, head) for entry, head in headers if not head.problem]
-    refused = _refused_among(headers)
-    if not usable:
-        raise DataError(
-            f"{listing.root}: no usable image among {len(refused)} files: "
-            f"{_reasons(refused, listing.root)}"
-        )
-    labels = np.array([entry.label for entry, _ in usable], dtype=np.int64)
-    labels, class_names, notes = _drop_empty(listing, labels)
-    own = {head.channels for _, head in usable}
-    animated = sum(head.animated for _, head in usable)
-    frames = f"{animated} images have several frames; the first one is used"
-    notes += (*measured, *[frames][: bool(animated)])
-    return Scan(
-        root=listing.root,
-        split=listing.split,
-        files=tuple(entry.relative for entry, _ in usable),
-        labels=labels,
-        class_names=class_names,
-        refused=refused,
-        sizes=tuple(head.size for _, head in usable),
-        modes=tuple(head.mode for _, head in usable),
-        grey=own == {1},
-        channels=own.pop() if len(own) == 1 else 3,
-        boxes=_boxes([entry for entry, _ in usable]),
-        ignored=listing.ignored,
-        notes=listing.notes + notes,
-        whites=whites,
-        lost=lost,
-    )
-
-
 def scan_listings(
-    listings: list[Listing],
-    *,
-    max_pixels: int | None = None,
-    white: float | None = None,
+    listings: list[Listing], *, max_pixels: int | None = None, white: float | None = None
 ) -> Scan:
-    """Scan the last of the listings; one for train that comes before it decides on the classes."""
-    most = pixel_limit(max_pixels)
+    """Read the headers of the last of the listings; one for train before it decides on the classes.
+
+    Nothing is decoded yet but images of more than 8 bits, whose values are counted: what becomes white
+    is ``white``, or follows from the training images.
+
+    Raises:
+        DataError: no usable image, or a limit or white that cannot be.
+    """
+    limit = pixel_limit(max_pixels)
     if white is not None and (problem := white_problem(white)):
         raise DataError(problem)
-    scan = scan_listing(listings[0], max_pixels=most, white=white)
+    scan = _scan(listings[0], limit, None, white)
     for listing in listings[1:]:
-        known = with_classes(listing, scan.class_names)
-        scan = scan_listing(known, max_pixels=most, whites=scan.whites, white=white)
+        scan = _scan(_with_classes(listing, scan.class_names), limit, scan.whites, white)
     return scan
 
 
@@ -162,17 +103,26 @@ def with_held_out(
     if scan.split != "train" or scan.whites is None:
         return scan
     try:
-        held_out = with_classes(list_test()[-1], scan.class_names)
-        found = scan_listing(held_out, max_pixels=pixel_limit(), whites=scan.whites, white=white)
+        listing = _with_classes(list_test()[-1], scan.class_names)
+        held_out = _scan(listing, pixel_limit(), scan.whites, white)
     except DataError:  # no such split
         return scan
-    lost = tuple(f"held-out images: {note}" for note in found.lost)
+    lost = tuple(f"held-out images: {note}" for note in held_out.lost)
     return replace(scan, notes=(*scan.notes, *lost))
 
 
-def _read_headers(
-    listing: Listing, max_pixels: int, progress: Callable[[int, int], None] | None
-) -> list[Header]:
+def _with_classes(listing: Listing, class_names: tuple[str, ...]) -> Listing:
+    """Relabel a listing to the classes of another split; files of other classes are problems."""
+    numbers = {name: label for label, name in enumerate(class_names)}
+    entries = []
+    for entry in listing.entries:
+        label = numbers.get(listing.class_names[entry.label], -1) if entry.label >= 0 else -1
+        problem = entry.problem or ("" if label >= 0 else "its class has no training image")
+        entries.append(replace(entry, label=label, problem=problem))
+    return replace(listing, class_names=class_names, entries=tuple(entries))
+
+
+def _scan(listing: Listing, max_pixels: int, whites: Whites | None, white: float | None) -> Scan:
     root = str(listing.root)
 
     def read(entry: Entry) -> Header:
@@ -181,76 +131,45 @@ def _read_headers(
         return read_header(os.path.join(root, entry.relative), max_pixels)  # noqa: PTH118 - fast
 
     with pillow_warnings_off():
-        return list(ordered_map(read, listing.entries, progress=progress))
-
-
-def _refused_among(headers: Iterable[tuple[Entry, Header]]) -> tuple[Refused, ...]:
-    return tuple(
-        Refused(readable_name(entry.relative), head.problem)
-        for entry, head in headers
-        if head.problem
+        headers = list(ordered_map(read, listing.entries))
+    headers, whites, measured, lost = measure(
+        listing, headers, max_pixels=max_pixels, whites=whites, white=white
     )
-
-
-def _boxes(entries: Sequence[Entry]) -> tuple[Box | None, ...] | None:
-    """The parts of the files to take; None where it is all of all."""
-    boxes = tuple(entry.box for entry in entries)
-    return boxes if any(boxes) else None
-
-
-def report_refused(scan: Scan | Iterable[Refused], path: str | Path) -> Path:
-    """Write the refused files as lines of ``reason<TAB>path``; returns where."""
-    path = Path(path)
-    refused = scan.refused if isinstance(scan, Scan) else tuple(scan)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with naming(path), path.open("w", encoding="utf-8", errors="backslashreplace") as file:
-        file.writelines(f"{one.reason}\t{_one_line(one.path)}\n" for one in refused)
-    return path
-
-
-def share_problem(
-    refused: Sequence[Refused], total: int, *, max_refused: float, source: str, root: Path
-) -> str:
-    """Why so many refused files stop the work, or nothing where they do not."""
-    if len(refused) <= max_refused * total:
-        return ""
-    return (
-        f"{source}: {len(refused)} of {total} files were refused, more than the share of "
-        f"{max_refused:g} that is allowed: {_reasons(refused, root)}"
+    pairs = list(zip(listing.entries, headers, strict=True))
+    usable = [(entry, header) for entry, header in pairs if not header.problem]
+    refused = tuple(
+        Refused(readable_name(entry.relative), header.problem)
+        for entry, header in pairs
+        if header.problem
     )
-
-
-def check_share(
-    refused: tuple[Refused, ...], total: int, *, max_refused: float, report: Path, source: str
-) -> None:
-    """Stop where more than a share of the files was refused.
-
-    Raises:
-        DataError: the counts by reason and where the list of files was written.
-    """
-    problem = share_problem(
-        refused, total, max_refused=max_refused, source=source, root=Path(source)
-    )
-    if problem:
-        where = report_refused(refused, report)
+    if not usable:
         raise DataError(
-            f"{problem}. The list is in {where}. "
-            "Repair or remove them, or pack the rest: reacgan data prepare --max-refused."
+            f"{listing.root}: no usable image among {len(refused)} files: "
+            f"{_reasons(refused, listing.root)}"
         )
-
-
-def refusal_of(scan: Scan) -> str:
-    """Why training would refuse these files, as far as headers tell, or nothing where it would not."""
-    problem = share_problem(
-        scan.refused,
-        len(scan.refused) + len(scan.files),
-        max_refused=MAX_REFUSED,
-        source=str(scan.root),
-        root=scan.root,
-    )
-    return problem and (
-        f"{problem}. Repair or remove them (reacgan data inspect PATH --list-refused FILE names all), "
-        "or pack the rest: reacgan data prepare --max-refused."
+    labels = np.array([entry.label for entry, _ in usable], dtype=np.int64)
+    labels, class_names, notes = _drop_empty(listing, labels)
+    own = {header.channels for _, header in usable}
+    animated = sum(header.animated for _, header in usable)
+    if animated:
+        measured += (f"{animated} images have several frames; the first one is used",)
+    boxes = tuple(entry.box for entry, _ in usable)
+    return Scan(
+        root=listing.root,
+        split=listing.split,
+        files=tuple(entry.relative for entry, _ in usable),
+        labels=labels,
+        class_names=class_names,
+        refused=refused,
+        sizes=tuple(header.size for _, header in usable),
+        modes=tuple(header.mode for _, header in usable),
+        grey=own == {1},
+        channels=own.pop() if len(own) == 1 else 3,
+        boxes=boxes if any(boxes) else None,
+        ignored=listing.ignored,
+        notes=(*listing.notes, *notes, *measured),
+        whites=whites,
+        lost=lost,
     )
 
 
@@ -266,20 +185,65 @@ def _drop_empty(
     if listing.split != "train":
         return labels, listing.class_names, (f"classes without a {listing.split} image: {shown}",)
     kept = np.flatnonzero(counts)
-    places = np.full(len(counts), -1, dtype=np.int64)
-    places[kept] = np.arange(len(kept))
+    numbers = np.cumsum(counts > 0) - 1
     note = f"{len(empty)} classes left out, they have no usable image: {shown}"
-    return places[labels], tuple(listing.class_names[label] for label in kept), (note,)
+    return numbers[labels], tuple(listing.class_names[label] for label in kept), (note,)
 
 
-def _reasons(refused: Iterable[Refused], root: Path) -> str:
+def report_refused(scan: Scan | Iterable[Refused], path: str | Path) -> Path:
+    """Write the refused files as lines of ``reason<TAB>path``; returns where."""
+    path = Path(path)
+    refused = scan.refused if isinstance(scan, Scan) else tuple(scan)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with naming(path), path.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        file.writelines(f"{each.reason}\t{_on_one_line(each.path)}\n" for each in refused)
+    return path
+
+
+def check_share(
+    refused: Sequence[Refused], total: int, *, max_refused: float, report: Path, source: str
+) -> None:
+    """Stop where more than a share of the files was refused.
+
+    Raises:
+        DataError: the counts by reason and where the list of files was written.
+    """
+    problem = _share_problem(refused, total, max_refused, source)
+    if problem:
+        written = report_refused(refused, report)
+        raise DataError(
+            f"{problem}. The list is in {written}. "
+            "Repair or remove them, or pack the rest: reacgan data prepare --max-refused."
+        )
+
+
+def refusal_of(scan: Scan) -> str:
+    """Why training would refuse these files, as far as headers tell, or nothing where it would not."""
+    total = len(scan.refused) + len(scan.files)
+    problem = _share_problem(scan.refused, total, MAX_REFUSED, str(scan.root))
+    return problem and (
+        f"{problem}. Repair or remove them (reacgan data inspect PATH --list-refused FILE names all), "
+        "or pack the rest: reacgan data prepare --max-refused."
+    )
+
+
+def _share_problem(refused: Sequence[Refused], total: int, max_refused: float, source: str) -> str:
+    """Why so many refused files stop the work, or nothing where they do not."""
+    if len(refused) <= max_refused * total:
+        return ""
+    return (
+        f"{source}: {len(refused)} of {total} files were refused, more than the share of "
+        f"{max_refused:g} that is allowed: {_reasons(refused, Path(source))}"
+    )
+
+
+def _reasons(refused: Sequence[Refused], root: Path) -> str:
     """How many files of each reason, each with one path that was tried."""
-    refused = tuple(refused)
-    first = {one.reason: one.path for one in reversed(refused)}
-    counted = Counter(one.reason for one in refused).most_common(8)
-    said = (f"{count} x {reason} (such as {root / first[reason]})" for reason, count in counted)
-    return ", ".join(said) or "nothing there"
+    first = {each.reason: each.path for each in reversed(refused)}
+    counted = Counter(each.reason for each in refused).most_common(8)
+    texts = (f"{count} x {reason} (such as {root / first[reason]})" for reason, count in counted)
+    return ", ".join(texts) or "nothing there"
 
 
-def _one_line(text: str) -> str:
+def _on_one_line(text: str) -> str:
     return text.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
