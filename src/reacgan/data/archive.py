@@ -164,7 +164,7 @@ def _depth_of(metadata: Mapping[str, str], path: Path) -> tuple[Whites | None, t
         lost = tuple(str(note) for note in json.loads(metadata.get("lost", "[]")))
         if whites is None:
             return None, lost
-        integers, floats = (None if one is None else float(one) for one in whites)
+        integers, floats = (None if white is None else float(white) for white in whites)
         return (integers, floats), lost
     except (TypeError, ValueError, RecursionError):
         raise _damaged(path, "its metadata does not say which values are white") from None
@@ -235,7 +235,7 @@ def _check_header(
         )
     seal = metadata.pop("seal", None)
     if seal != _seal(metadata):
-        raise _damaged(path, "its metadata does not match their seal")
+        raise _damaged(path, "its metadata does not match its seal")
     images = header.get("images")
     shape = images.get("shape") if isinstance(images, dict) else None
     if (

@@ -120,15 +120,15 @@ def decode_array(
         white = (whites and whites[0]) or LARGEST
         array = np.round(np.clip(array.astype(np.float64) * (255 / white), 0, 255))
     pixels = array.astype(np.uint8)
-    found = pixels.shape[2]
-    if found in PICTURE_CHANNELS and channels in PICTURE_CHANNELS:
-        picture = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if found == 1 else pixels))
+    own = pixels.shape[2]
+    if own in PICTURE_CHANNELS and channels in PICTURE_CHANNELS:
+        picture = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if own == 1 else pixels))
         return to_array(picture, resolution=resolution, channels=channels)
-    if found != channels:
+    if own != channels:
         raise UnreadableImageError(
             path,
-            f"an array of {found} channels, asked for: {channels} (data.channels)"
+            f"an array of {own} channels, asked for: {channels} (data.channels)"
             + (_order_of(pixels.shape) if pixels.shape[0] == channels else ""),
         )
-    planes = [Image.fromarray(np.ascontiguousarray(pixels[:, :, c])) for c in range(found)]
+    planes = [Image.fromarray(np.ascontiguousarray(pixels[:, :, c])) for c in range(own)]
     return np.stack([np.asarray(fit(plane, resolution=resolution)) for plane in planes])

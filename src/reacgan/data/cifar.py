@@ -113,8 +113,8 @@ def _open(
         listings = list_folder(str(root), split=split)
         return open_listings(listings, resolution=resolution, channels=channels)
     wanted = (*variant.files[split], variant.names_file)
-    stamped = [root] if folder is None else [folder / name for name in wanted]
-    stamps = [(one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in stamped]
+    files = [root] if folder is None else [folder / name for name in wanted]
+    stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     key = cache_key(variant.name, split, RESIZE, size_of(resolution), channels, stamps)
     source = f"{variant.name} ({split}) of {root}"
     cached = read_cached(key)
@@ -136,7 +136,7 @@ def _folder_of_files(root: Path, variant: Variant, split: str) -> Path | None:
     """The folder of the .bin files, or None where there are none (class folders, then)."""
     first = variant.files[split][0]
     pickled = first.removesuffix(".bin")
-    for folder in (root, *sorted(one for one in root.iterdir() if one.is_dir())):
+    for folder in (root, *sorted(child for child in root.iterdir() if child.is_dir())):
         if (folder / first).is_file():
             for name in (*variant.files[split], variant.names_file):
                 if not (folder / name).is_file():
@@ -216,7 +216,7 @@ class _Resized:
         for start in range(0, len(self.labels), 1000):
             images = self.images[start : start + 1000]
             if not native:
-                images = np.stack([self._convert(one) for one in images])
+                images = np.stack([self._convert(image) for image in images])
             yield images, self.labels[start : start + 1000]
 
     def _convert(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

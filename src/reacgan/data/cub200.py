@@ -36,8 +36,8 @@ def list_cub200(path: str | None, *, split: str, box: bool = False) -> list[List
     Raises:
         DataError: files missing or not fitting together; or the download failed.
     """
-    place = Path(path) if path is not None else cached_download(CUB200)
-    root = unpacked(place, max_bytes=CUB200.max_unpacked_bytes)
+    archive = Path(path) if path is not None else cached_download(CUB200)
+    root = unpacked(archive, max_bytes=CUB200.max_unpacked_bytes)
     if not (root / _FILES[0]).is_file() and (root / "CUB_200_2011").is_dir():
         root = root / "CUB_200_2011"
     for name in (*_FILES, *(["bounding_boxes.txt"] if box else [])):
@@ -47,19 +47,19 @@ def list_cub200(path: str | None, *, split: str, box: bool = False) -> list[List
                 "images/ and the text files beside it (leave data.path out to download it)"
             )
     classes = _column(root / "classes.txt")
-    places = {number: label for label, number in enumerate(classes)}
+    label_of = {number: label for label, number in enumerate(classes)}
     files, labels = _column(root / "images.txt"), _column(root / "image_class_labels.txt", 1)
     training = _column(root / "train_test_split.txt", 1)
     boxes = _column(root / "bounding_boxes.txt", 4) if box else {}
     entries: dict[str, list[tuple[str, int, Box | None]]] = {"1": [], "0": []}
     for number, name in files.items():
-        label = places.get(_of(labels, number, root / "image_class_labels.txt"))
+        label = label_of.get(_of(labels, number, root / "image_class_labels.txt"))
         part = _of(training, number, root / "train_test_split.txt")
         if label is None or part not in entries:
             wrong = "image_class_labels.txt" if label is None else "train_test_split.txt"
-            held = labels[number] if label is None else part
+            value = labels[number] if label is None else part
             allowed = "a class of classes.txt" if label is None else "0 or 1"
-            raise DataError(f"{root / wrong}: image {number} has {held!r}; needed: {allowed}")
+            raise DataError(f"{root / wrong}: image {number} has {value!r}; needed: {allowed}")
         if name.startswith("/") or ".." in name.split("/"):
             raise DataError(f"{root / 'images.txt'}: {name!r} leads outside of images/")
         part_box = _box(boxes, number, root / "bounding_boxes.txt") if box else None
@@ -74,16 +74,16 @@ def list_cub200(path: str | None, *, split: str, box: bool = False) -> list[List
 
 def _column(path: Path, values: int = 0) -> dict[str, str]:
     """What stands behind each line's number; ``values`` words, or any text (0)."""
-    found: dict[str, str] = {}
+    column: dict[str, str] = {}
     for line in read_lines(path):
         number, _, rest = line.strip().partition(" ")
         if not number.isdigit() or not rest or (values and len(rest.split()) != values):
             needed = f"{values} value{'s' if values > 1 else ''}" if values else "a name"
             raise DataError(f"{path}: the line {line[:80]!r} is not a number and {needed}")
-        if number in found:
+        if number in column:
             raise DataError(f"{path}: {number} stands there twice")
-        found[number] = rest.strip()
-    return found
+        column[number] = rest.strip()
+    return column
 
 
 def _of(column: dict[str, str], number: str, path: Path) -> str:

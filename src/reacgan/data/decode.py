@@ -214,7 +214,7 @@ def crop_window(
 
 def _widened(size: tuple[int, int], wanted: tuple[int, int], box: Box) -> tuple[int, int, int, int]:
     """The box within the image, its lesser side lengthened about its centre, whole pixels."""
-    found = []
+    spans = []
     ratio = wanted[0] / wanted[1]
     lengths = (max(box[2], box[3] * ratio), max(box[3], box[2] / ratio))
     for axis in (0, 1):
@@ -223,8 +223,8 @@ def _widened(size: tuple[int, int], wanted: tuple[int, int], box: Box) -> tuple[
             raise UnreadableImageError("", "its box lies outside of it")
         length = min(float(size[axis]), lengths[axis])
         start = min(max((low + high - length) / 2, 0.0), size[axis] - length)
-        found.append((round(start), max(round(start) + 1, round(start + length))))
-    return found[0][0], found[1][0], min(found[0][1], size[0]), min(found[1][1], size[1])
+        spans.append((round(start), max(round(start) + 1, round(start + length))))
+    return spans[0][0], spans[1][0], min(spans[0][1], size[0]), min(spans[1][1], size[1])
 
 
 def is_grey(image: Image.Image) -> bool:
@@ -245,7 +245,7 @@ def colour_of_16_bits(image: Image.Image) -> bool:
     bits = getattr(image, "tag_v2", {}).get(_BITS, ())
     tiles = (str(tile[3]) for tile in getattr(image, "tile", ()))
     return not is_deep(image.mode) and (
-        max(bits, default=8) > _BYTE or any(";16" in one for one in tiles)
+        max(bits, default=8) > _BYTE or any(";16" in tile for tile in tiles)
     )
 
 

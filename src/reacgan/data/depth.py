@@ -48,13 +48,13 @@ def reach_of(values: npt.NDArray[Any], *, is_float: bool = False) -> Reach | Non
 
 
 def white_of(reach: Reach, whites: Whites | None) -> float:
-    """The value that becomes 255 in an image of this reach, by what is settled for its set.
+    """The value that becomes 255 in an image of this reach, by what holds for its set.
 
     Of an image by itself it is 65535, or for floats the first of 1, 255 and 65535 that holds it.
     """
-    settled = whites[reach.is_float] if whites is not None else None
-    if settled is not None:
-        return settled
+    white = whites[reach.is_float] if whites is not None else None
+    if white is not None:
+        return white
     if not reach.is_float:
         return LARGEST
     return next(end for end in (1.0, 255.0, LARGEST) if reach.high <= end)

@@ -53,9 +53,11 @@ def open_digits(
         grey = np.stack(
             [
                 np.asarray(
-                    Image.fromarray(one).resize((width, height), Image.Resampling.BICUBIC, box=box)
+                    Image.fromarray(image).resize(
+                        (width, height), Image.Resampling.BICUBIC, box=box
+                    )
                 )
-                for one in grey
+                for image in grey
             ]
         )
     images = np.repeat(grey[:, None], channels, axis=1)

@@ -140,14 +140,14 @@ def _check(path: Path, *, md5: str | None, sha256: str | None, url: str, fresh: 
     for name, expected in (("md5", md5), ("sha256", sha256)):
         if expected is None:
             continue
-        found = file_digest(path, name)
-        if found == expected:
+        actual = file_digest(path, name)
+        if actual == expected:
             continue
         if fresh:
             path.unlink()
         action = "it was removed; try again" if fresh else "remove it, then it is fetched anew"
         raise DataError(
-            f"{path}: not the file of {url}: its {name} is {found}, expected {expected}; {action}"
+            f"{path}: checksum mismatch: its {name} is {actual}, that of {url} is {expected}; {action}"
         )
 
 

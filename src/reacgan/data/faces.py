@@ -7,8 +7,8 @@ from pathlib import Path
 
 from reacgan.data.dataset import DataError
 from reacgan.data.download import unpacked
-from reacgan.data.listing import Listing, list_class_folders, walk_folder
-from reacgan.data.names import IMAGE_SUFFIXES
+from reacgan.data.listing import Entry, Listing, list_class_folders, parts_up_to, walk_folder
+from reacgan.data.names import IMAGE_SUFFIXES, suffix_of
 
 _AFHQ_CLASSES = ("cat", "dog", "wild")
 _AFHQ_BYTES = 32 * 2**30
@@ -71,26 +71,26 @@ def list_ffhq(path: str | None, *, split: str, train_on_all: bool = False) -> li
             "and set data.path to that folder"
         )
     root = unpacked(Path(path), max_bytes=_FFHQ_BYTES)
-    parts: dict[str, list[int]] = {"train": [], "test": []}
-    entries, ignored = walk_folder(root, root, label=0)
-    entries = [one for one in entries if Path(one.relative).suffix.lower() in IMAGE_SUFFIXES]
-    for place, entry in enumerate(entries):
+    files, ignored = walk_folder(root, root, label=0)
+    parts: dict[str, list[Entry]] = {"train": [], "test": []}
+    for entry in files:
+        if suffix_of(Path(entry.relative).name) not in IMAGE_SUFFIXES:
+            continue
         stem = Path(entry.relative).stem
         if not (stem.isascii() and stem.isdigit()):
-            entries[place] = replace(entry, problem="its name is not a number, as FFHQ's are")
+            entry = replace(entry, problem="its name is not a number, as FFHQ's are")  # noqa: PLW2901
         held_out = stem.isdigit() and int(stem) >= _FFHQ_TRAINING
         if not held_out or train_on_all:
-            parts["train"].append(place)
+            parts["train"].append(entry)
         if held_out:
-            parts["test"].append(place)
-    for one in ("train", "test")[: 1 + (split == "test")]:
-        if not parts[one]:
-            wanted = "0 to 59999" if one == "train" else "60000 to 69999"
+            parts["test"].append(entry)
+    for part in parts_up_to(split):
+        if not parts[part]:
+            wanted = "0 to 59999" if part == "train" else "60000 to 69999"
             raise DataError(
-                f"{root}: holds no image numbered {wanted}, which are FFHQ's {one} images; needed: "
+                f"{root}: holds no image numbered {wanted}, which are FFHQ's {part} images; needed: "
                 "files such as 00000.png, or 00000/00000.png"
             )
     return [
-        Listing(root, one, ("face",), tuple(entries[place] for place in parts[one]), ignored)
-        for one in ("train", "test")[: 1 + (split == "test")]
+        Listing(root, part, ("face",), tuple(parts[part]), ignored) for part in parts_up_to(split)
     ]

@@ -131,7 +131,7 @@ def _draw(
     fonts = np.searchsorted(masters.owners, labels, side="right") - first
     ink = masters.ink[first + (chances[:, 0] * fonts).astype(np.int64)]
     ink = _restroke(ink, chances[:, 6])
-    cover = _place(ink, chances[:, 1:6], height, width)[:, None]
+    cover = _transform(ink, chances[:, 1:6], height, width)[:, None]
     if colours:
         paper, pen = _colours(chances[:, 7:13], channels)
         drawn = paper + cover * (pen - paper)
@@ -159,7 +159,7 @@ def _restroke(ink: Floats, chance: npt.NDArray[np.float64]) -> Floats:
     return np.asarray(ink + share * (toward - ink), dtype=np.float32)
 
 
-def _place(ink: Floats, chances: npt.NDArray[np.float64], height: int, width: int) -> Floats:
+def _transform(ink: Floats, chances: npt.NDArray[np.float64], height: int, width: int) -> Floats:
     """Turned, scaled, sheared and shifted into ``[N, height, width]``, averaged over finer points."""
     fine = max(1, -(-SIDE // min(height, width)))
     x_shift, y_shift, turn, scale, shear = (2 * chances - 1).astype(np.float32).T[:, :, None, None]

@@ -88,16 +88,16 @@ def _load(name: str, split: str, subset: str | None) -> Any:
         ) from None
     try:
         if Path(name).is_dir():
-            found: Any = datasets.load_from_disk(name)
-            parts = {"train": found} if isinstance(found, datasets.Dataset) else dict(found)
-            held = list(parts)
+            stored: Any = datasets.load_from_disk(name)
+            parts = {"train": stored} if isinstance(stored, datasets.Dataset) else dict(stored)
+            splits = list(parts)
         else:
-            held = list(datasets.get_dataset_split_names(name, subset))
+            splits = list(datasets.get_dataset_split_names(name, subset))
             parts = {}
-        wanted = [one for one in (("train",) if split == "train" else _TESTS) if one in held]
-        if wanted:
-            one = wanted[0]
-            return parts[one] if parts else datasets.load_dataset(name, subset, split=one)
+        wanted = ("train",) if split == "train" else _TESTS
+        chosen = next((part for part in wanted if part in splits), None)
+        if chosen is not None:
+            return parts[chosen] if parts else datasets.load_dataset(name, subset, split=chosen)
     except Exception as error:  # the network, the hub and a loading script raise anything
         reason = " ".join(str(error).split())
         raise DataError(
@@ -105,12 +105,14 @@ def _load(name: str, split: str, subset: str | None) -> Any:
             "a set's name on the hub, OWNER/NAME, or a folder that save_to_disk wrote; a set of "
             "several configurations also needs data.options.subset"
         ) from None
-    raise MissingSplitError(f"{name}: has no split for {split}; it has {', '.join(held) or 'none'}")
+    raise MissingSplitError(
+        f"{name}: has no split for {split}; it has {', '.join(splits) or 'none'}"
+    )
 
 
 def _column(table: Any, asked: str | None, known: tuple[str, ...], name: str, option: str) -> str:
     there = list(table.column_names)
-    chosen = next((one for one in known if one in there), None) if asked is None else asked
+    chosen = next((column for column in known if column in there), None) if asked is None else asked
     if chosen not in there:
         near = suggest(chosen, there) if chosen else "."
         raise DataError(
@@ -124,7 +126,7 @@ def _class_names(train: Any, label: str, name: str) -> tuple[str, ...]:
     """The names that the set gives, or its values: as numbers where all are, or as texts."""
     names = getattr(train.features[label], "names", None)
     if names:
-        return tuple(str(one) for one in names)
+        return tuple(map(str, names))
     values = train.unique(label)
     if not all(type(value) in (int, str) for value in values):
         raise DataError(
@@ -138,8 +140,8 @@ def _class_names(train: Any, label: str, name: str) -> tuple[str, ...]:
 def _labels(table: Any, label: str, classes: tuple[str, ...], name: str) -> npt.NDArray[np.int64]:
     values = list(table[label])
     if not getattr(table.features[label], "names", None):
-        places = {text: place for place, text in enumerate(classes)}
-        values = [places.get(str(value), -1) for value in values]
+        numbers = {text: label for label, text in enumerate(classes)}
+        values = [numbers.get(str(value), -1) for value in values]
     labels = np.array([-1 if value is None else value for value in values], dtype=np.int64)
     unknown = int(((labels < 0) | (labels >= len(classes))).sum())
     if unknown:
@@ -181,9 +183,9 @@ class _Decoded:
             images, kept = [], []
             rows = self.table[start : start + _BATCH][self.column]
             with pillow_warnings_off():
-                for number, held in enumerate(rows, start=start):
+                for number, item in enumerate(rows, start=start):
                     try:
-                        images.append(self._decode(held))
+                        images.append(self._decode(item))
                         kept.append(number)
                     except UnreadableImageError as error:
                         self.refused.append(Refused(f"row {number}", error.reason))
@@ -199,8 +201,8 @@ class _Decoded:
             source=self.source,
         )
 
-    def _decode(self, held: Mapping[str, Any] | None) -> npt.NDArray[np.uint8]:
-        content, path = (held or {}).get("bytes"), (held or {}).get("path")
+    def _decode(self, item: Mapping[str, Any] | None) -> npt.NDArray[np.uint8]:
+        content, path = (item or {}).get("bytes"), (item or {}).get("path")
         if content is None and path is None:
             raise UnreadableImageError(self.source, "no image")
         return decode_file(

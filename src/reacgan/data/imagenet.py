@@ -16,7 +16,7 @@ from typing import Any
 
 from reacgan.data.dataset import DataError
 from reacgan.data.listing import Entry, Listing, describe_file, folders, list_classes, read_lines
-from reacgan.data.names import IMAGE_SUFFIXES, is_hidden, readable_name, unique_names
+from reacgan.data.names import is_image, readable_name, unique_names
 
 _INSIDE = ("", "CLS-LOC", "Data/CLS-LOC", "ILSVRC/Data/CLS-LOC", "ILSVRC2012")
 _NAMES = "LOC_synset_mapping.txt"
@@ -48,7 +48,7 @@ def list_imagenet(path: str | None, *, split: str) -> list[Listing]:
     top = Path(path)
     if not top.is_dir():
         raise DataError(f"{top}: no such folder")
-    root = next((top / one for one in _INSIDE if (top / one / "train").is_dir()), None)
+    root = next((top / way for way in _INSIDE if (top / way / "train").is_dir()), None)
     wnids = [] if root is None else folders(root / "train")
     if root is None or not wnids:
         raise DataError(
@@ -58,7 +58,7 @@ def list_imagenet(path: str | None, *, split: str) -> list[Listing]:
     train = list_classes(root / "train")
     listings = [_named(train, top)]
     if split == "test":
-        listings.append(_validation(root, top, [one.name for one in wnids], listings[0]))
+        listings.append(_validation(root, top, [folder.name for folder in wnids], listings[0]))
     return listings
 
 
@@ -80,23 +80,19 @@ def _validation(root: Path, top: Path, wnids: list[str], train: Listing) -> List
     if not folder.is_dir():
         raise DataError(f"{folder}: missing; unpack ILSVRC2012_img_val.tar to it")
     below = folders(folder)
-    places = {wnid: label for label, wnid in enumerate(wnids)}
+    label_of = {wnid: label for label, wnid in enumerate(wnids)}
     if below:
         sorted_in = list_classes(folder)
-        shown = {readable_name(wnid): label for wnid, label in places.items()}
+        shown = {readable_name(wnid): label for wnid, label in label_of.items()}
         labels = [shown.get(name, -1) for name in sorted_in.class_names]
-        entries = [_relabelled(one, labels) for one in sorted_in.entries]
+        entries = [_relabelled(entry, labels) for entry in sorted_in.entries]
         return Listing(folder, "test", train.class_names, tuple(entries), sorted_in.ignored)
-    files = sorted(
-        one.name
-        for one in folder.iterdir()
-        if one.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(one.name)
-    )
+    files = sorted(file.name for file in folder.iterdir() if is_image(file.name))
     classes = _answers(root, top, files)
     described = []
     for name in files:
         wnid = classes.get(Path(name).stem)
-        entry = describe_file(folder / name, name, places.get(wnid or "", -1))
+        entry = describe_file(folder / name, name, label_of.get(wnid or "", -1))
         if wnid is None:
             entry = Entry(name, -1, problem="no class is given for it")
         described.append(entry)
@@ -110,12 +106,12 @@ def _relabelled(entry: Entry, labels: list[int]) -> Entry:
 
 def _answers(root: Path, top: Path, files: list[str]) -> Mapping[str, str]:
     """The class (wnid) of each validation image, by its name without extension."""
-    for place in (top, root):
-        if (place / _SOLUTION).is_file():
-            return _solution(place / _SOLUTION)
+    for folder in (top, root):
+        if (folder / _SOLUTION).is_file():
+            return _solution(folder / _SOLUTION)
         for kit in _DEVKITS:
-            if (place / kit / _GROUND_TRUTH).is_file():
-                return _ground_truth(place / kit, files)
+            if (folder / kit / _GROUND_TRUTH).is_file():
+                return _ground_truth(folder / kit, files)
     raise DataError(
         f"{root / 'val'}: the images lie side by side and nothing says which class each has. Put "
         f"{_SOLUTION} into {top}, or unpack ILSVRC2012_devkit_t12.tar.gz there, or sort the images "
@@ -125,20 +121,20 @@ def _answers(root: Path, top: Path, files: list[str]) -> Mapping[str, str]:
 
 def _solution(path: Path) -> dict[str, str]:
     """``ImageId,PredictionString``; the string is the wnid and a box, once for each object."""
-    found = {}
+    classes = {}
     for line in read_lines(path)[1:]:
         name, _, prediction = line.partition(",")
         words = prediction.split()
         if not name or not words:
             raise DataError(f"{path}: the line {line[:80]!r} is not an image, a comma and a wnid")
-        found[name.strip()] = words[0]
-    return found
+        classes[name.strip()] = words[0]
+    return classes
 
 
 def _ground_truth(kit: Path, files: list[str]) -> dict[str, str]:
     """Line k is the ILSVRC2012_ID (1 to 1000) of image ILSVRC2012_val_<k, 8 digits>."""
     wnids = _wnids(kit / "meta.mat")
-    found = {}
+    classes = {}
     for number, line in enumerate(read_lines(kit / _GROUND_TRUTH), start=1):
         identity = int(line) if line.strip().isdigit() else 0
         if identity not in wnids:
@@ -146,13 +142,13 @@ def _ground_truth(kit: Path, files: list[str]) -> dict[str, str]:
                 f"{kit / _GROUND_TRUTH}, line {number}: {line[:40]!r} is no ILSVRC2012_ID of "
                 "meta.mat"
             )
-        found[f"ILSVRC2012_val_{number:08d}"] = wnids[identity]
-    if files and not any(Path(name).stem in found for name in files):
+        classes[f"ILSVRC2012_val_{number:08d}"] = wnids[identity]
+    if files and not any(Path(name).stem in classes for name in files):
         raise DataError(
-            f"{kit / _GROUND_TRUTH}: its {len(found)} lines stand for ILSVRC2012_val_00000001 and so "
+            f"{kit / _GROUND_TRUTH}: its {len(classes)} lines stand for ILSVRC2012_val_00000001 and so "
             f"on, but the images are called as {files[0]}"
         )
-    return found
+    return classes
 
 
 def _wnids(path: Path) -> dict[int, str]:

@@ -90,14 +90,14 @@ class BalancedOrder:
         members = self._members[turn]
         if len(members) == 1:
             return members
-        held = self._epochs[turn]
-        if epoch not in held:
-            for old in [e for e in held if e != epoch - 1]:
-                del held[old]
+        orders = self._epochs[turn]
+        if epoch not in orders:
+            for old in [e for e in orders if e != epoch - 1]:
+                del orders[old]
             stream = f"data/class/{self.classes[turn]}"
             words = random_words(self.seed, stream, epoch, count=len(members))
-            held[epoch] = members[order_of(words)]
-        return held[epoch]
+            orders[epoch] = members[order_of(words)]
+        return orders[epoch]
 
 
 @dataclass(frozen=True)

@@ -232,10 +232,10 @@ def stamps_of(listings: list[Listing]) -> list[Any]:
     """All that a listing's content depends on, without opening a file."""
     return [
         [
-            one.class_names,
-            [(e.relative, e.label, e.size, e.mtime_ns, e.ctime_ns, e.box) for e in one.entries],
+            listing.class_names,
+            [(e.relative, e.label, e.size, e.mtime_ns, e.ctime_ns, e.box) for e in listing.entries],
         ]
-        for one in listings
+        for listing in listings
     ]
 
 

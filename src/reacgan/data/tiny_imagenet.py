@@ -12,7 +12,7 @@ from pathlib import Path
 from reacgan.data.dataset import DataError
 from reacgan.data.download import Resource, cached_download, extract, unpacked_folder
 from reacgan.data.listing import Entry, Listing, describe_file, read_lines
-from reacgan.data.names import IMAGE_SUFFIXES, is_hidden, unique_names
+from reacgan.data.names import is_image, unique_names
 
 TINY_IMAGENET = Resource(
     url="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
@@ -68,18 +68,18 @@ def list_official(root: Path, split: str) -> list[Listing]:
     listings = [Listing(root, "train", names, tuple(entries))]
     if split == "train":
         return listings
-    places = {wnid: label for label, wnid in enumerate(wnids)}
+    labels = {wnid: label for label, wnid in enumerate(wnids)}
     held_out = []
     for line in read_lines(root / "val" / "val_annotations.txt"):
         name, _, rest = line.partition("\t")
         wnid = rest.partition("\t")[0]
-        if wnid not in places or Path(name).name != name or name in ("", "..", "."):
+        if wnid not in labels or Path(name).name != name or name in ("", "..", "."):
             raise DataError(
                 f"{root / 'val' / 'val_annotations.txt'}: the line {line[:80]!r} is not a file "
                 "name and a class of wnids.txt, separated by tabs"
             )
         relative = f"val/images/{name}"
-        held_out.append(describe_file(root / relative, relative, places[wnid]))
+        held_out.append(describe_file(root / relative, relative, labels[wnid]))
     held_out.sort(key=lambda entry: entry.relative)
     return [*listings, Listing(root, "test", names, tuple(held_out))]
 
@@ -96,10 +96,5 @@ def class_names(root: Path, wnids: list[str]) -> tuple[str, ...]:
 
 
 def _images(folder: Path, root: Path, label: int) -> list[Entry]:
-    found = sorted(one for one in folder.iterdir() if not is_hidden(one.name))
-    relative = [one.relative_to(root).as_posix() for one in found]
-    return [
-        describe_file(one, name, label)
-        for one, name in zip(found, relative, strict=True)
-        if one.suffix.lower() in IMAGE_SUFFIXES
-    ]
+    images = sorted(file for file in folder.iterdir() if is_image(file.name))
+    return [describe_file(file, file.relative_to(root).as_posix(), label) for file in images]

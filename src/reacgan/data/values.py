@@ -93,7 +93,7 @@ class Census:
     def _table(self, is_float: bool) -> npt.NDArray[np.int64]:
         return self._floats if is_float else self._integers
 
-    def settle(
+    def summary(
         self, images: Sequence[Counted], *, white: float | None, known: Whites | None
     ) -> tuple[Whites | None, tuple[str, ...], tuple[str, ...]]:
         """The whites, what is to be said, and of that what is lost.
@@ -103,46 +103,46 @@ class Census:
             white: what a person gives.
             known: of the training images, where these are held-out ones.
         """
-        deep = [one.reach for one in images if not one.is_colour]
+        deep = [image.reach for image in images if not image.is_colour]
         whites: list[float | None] = []
         notes: list[str] = []
         lost: list[str] = []
         for is_float in (False, True):
             mine = [reach for reach in deep if reach.is_float == is_float]
-            settled = known[is_float] if known is not None else None
-            whites.append(settled)
+            fixed = known[is_float] if known is not None else None
+            whites.append(fixed)
             if not mine:
                 continue
             high = max(reach.high for reach in mine)
-            end = float(white or settled or range_end(high, is_float=is_float))
+            end = float(white or fixed or range_end(high, is_float=is_float))
             whites[-1] = end
-            if settled is None:
+            if fixed is None:
                 notes.append(self._range(mine, end))
-            lost += self._clipped(mine, end, held_out=settled is not None)
+            lost += self._clipped(mine, end, held_out=fixed is not None)
             if white is None:
-                lost += self._dark(mine, end, held_out=settled is not None)
-        lost += self._coloured(sum(one.is_colour for one in images))
-        turned = sum(one.is_turned for one in images)
+                lost += self._dark(mine, end, held_out=fixed is not None)
+        lost += self._coloured(sum(image.is_colour for image in images))
+        turned = sum(image.is_turned for image in images)
         if turned:
             notes.append(f"{turned:,} TIFF images are stored with zero as white and are turned")
-        found = (whites[0], whites[1]) if deep else known
-        return found, (*notes, *lost), tuple(lost)
+        scale = (whites[0], whites[1]) if deep else known
+        return scale, (*notes, *lost), tuple(lost)
 
     def _range(self, mine: list[Reach], white: float) -> str:
         is_float = mine[0].is_float
-        low, high = min(one.low for one in mine), max(one.high for one in mine)
+        low, high = min(reach.low for reach in mine), max(reach.high for reach in mine)
         values = _values(np.flatnonzero(self._table(is_float)), is_float)
         steps = len(np.unique(np.round(np.minimum(values * (255 / white), 255))))
         kind = "floats" if is_float else "integers of more than 8 bits"
-        said = (
+        text = (
             f"{len(mine):,} images hold {kind}, from {low:,g} to {high:,g}: 0 to {white:,g} become "
             f"0 to 255, so {steps} of 256 steps are used"
         )
         advice = "; stretch their values before, else there is little to see"
-        return said + advice * (steps < _FEW_STEPS)
+        return text + advice * (steps < _FEW_STEPS)
 
     def _clipped(self, mine: list[Reach], white: float, *, held_out: bool) -> list[str]:
-        above = sum(one.high > white for one in mine)
+        above = sum(reach.high > white for reach in mine)
         if not above:
             return []
         is_float = mine[0].is_float
@@ -152,7 +152,7 @@ class Census:
         return [
             f"{above:,} of {len(mine):,} images have values above {white:,g}, which is white{rule}: "
             f"{over:,} of {table.sum():,} values ({over / table.sum():.2%}) are clipped to 255. "
-            f"{_setting(range_end(max(one.high for one in mine), is_float=is_float))} keeps them"
+            f"{_setting(range_end(max(reach.high for reach in mine), is_float=is_float))} keeps them"
         ]
 
     def _dark(self, mine: list[Reach], white: float, *, held_out: bool) -> list[str]:
@@ -163,11 +163,11 @@ class Census:
         end = range_end(most, is_float=is_float)
         if end >= white:
             return []
-        said = f"99.9 % of the values lie at or below {most:,.6g}, but {white:,g} is white"
+        text = f"99.9 % of the values lie at or below {most:,.6g}, but {white:,g} is white"
         if held_out:
-            return [f"{said}, as in the training images: these images will be dark"]
+            return [f"{text}, as in the training images: these images will be dark"]
         return [
-            f"{said}: the images will be dark. If a few outliers are not meant, clip them, or set the "
+            f"{text}: the images will be dark. If a few outliers are not meant, clip them, or set the "
             f"white: {_setting(end)}"
         ]
 
@@ -222,21 +222,21 @@ def measure(
     white: float | None,
 ) -> tuple[list[Header], Whites | None, tuple[str, ...], tuple[str, ...]]:
     """Headers with those refused whose values tell so, whites, what is to be said, what is lost."""
-    deep = [place for place, head in enumerate(heads) if not head.problem and _has_values(head)]
+    deep = [index for index, head in enumerate(heads) if not head.problem and _has_values(head)]
     if not deep:
         return heads, whites, (), ()
     census = Census(max_pixels)
-    files = [str(listing.root / listing.entries[place].relative) for place in deep]
+    files = [str(listing.root / listing.entries[index].relative) for index in deep]
     counted: list[Counted] = []
     with pillow_warnings_off():
-        for place, result in zip(deep, ordered_map(census, files), strict=True):
+        for index, result in zip(deep, ordered_map(census, files), strict=True):
             if isinstance(result, str):
-                heads[place] = Header(problem=result)
+                heads[index] = Header(problem=result)
             else:
                 counted.append(result)
     if not counted:
         return heads, whites, (), ()
-    return heads, *census.settle(counted, white=white, known=whites)
+    return heads, *census.summary(counted, white=white, known=whites)
 
 
 def _has_values(head: Header) -> bool:
