@@ -147,7 +147,7 @@ def _check(path: Path, *, md5: str | None, sha256: str | None, url: str, fresh: 
             path.unlink()
         action = "it was removed; try again" if fresh else "remove it, then it is fetched anew"
         raise DataError(
-            f"{path}: checksum mismatch: its {name} is {actual}, that of {url} is {expected}; {action}"
+            f"{path}: checksum mismatch with {url}: its {name} is {actual}, expected {expected}; {action}"
         )
 
 
