@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reacgan.config import DataConfig
-from reacgan.data.dataset import DataError, ImageData, chunks, combine_digest
+from reacgan.data.dataset import DataError, ImageData, combine_digest, pixels_digest
 from reacgan.data.depth import Whites
 from reacgan.files import naming
 
@@ -135,13 +135,10 @@ def read_archive(path: str | Path) -> ImageData:
     """
     path = Path(path)
     try:
-        size = path.stat().st_size
         with path.open("rb") as file:
-            header, start = _read_header(file, size, path)
-            shape, metadata = _check_header(header, path, payload=size - start)
-            count = shape[0]
-            file.seek(size - count * _LABEL_BYTES)
-            labels = np.frombuffer(file.read(count * _LABEL_BYTES), "<i8").astype(np.int64)
+            shape, metadata, start = _read_header(file, path)
+            file.seek(-shape[0] * _LABEL_BYTES, os.SEEK_END)
+            labels = np.frombuffer(file.read(), "<i8").astype(np.int64)
         images = np.memmap(path, dtype=np.uint8, mode="r", offset=start, shape=shape)
     except OSError as error:
         raise DataError(f"{path}: not readable: {error.strerror}") from None
@@ -174,12 +171,10 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     """The metadata of a packed file: kind, source, split, resize, versions, digests."""
     path = Path(path)
     try:
-        size = path.stat().st_size
         with path.open("rb") as file:
-            header, start = _read_header(file, size, path)
+            return _read_header(file, path)[1]
     except OSError as error:
         raise DataError(f"{path}: not readable: {error.strerror}") from None
-    return _check_header(header, path, payload=size - start)[1]
 
 
 def is_archive(path: str | Path) -> bool:
@@ -199,15 +194,14 @@ def verify(path: str | Path) -> ImageData:
         DataError: as :func:`read_archive`, or the pixels are not those that were written.
     """
     data = read_archive(path)
-    pixels = hashlib.sha256()
-    for chunk in chunks(data.images):
-        pixels.update(chunk)
-    if pixels.hexdigest() != read_metadata(path)["pixels_sha256"]:
+    if pixels_digest(data.images) != read_metadata(path)["pixels_sha256"]:
         raise _damaged(Path(path), "pixels do not match their digest")
     return data
 
 
-def _read_header(file: IO[bytes], size: int, path: Path) -> tuple[dict[str, Any], int]:
+def _read_header(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], dict[str, str], int]:
+    """Shape of the images, metadata, and where the images begin; all of it checked."""
+    size = os.fstat(file.fileno()).st_size
     length = int.from_bytes(file.read(8), "little")
     if size < 16 or not 2 <= length <= min(size - 8, _MAX_HEADER_BYTES):
         raise DataError(
@@ -220,7 +214,8 @@ def _read_header(file: IO[bytes], size: int, path: Path) -> tuple[dict[str, Any]
         raise _damaged(path, "its header is not readable") from None
     if not isinstance(header, dict):
         raise _damaged(path, "its header is not readable")
-    return header, 8 + length
+    start = 8 + length
+    return *_check_header(header, path, payload=size - start), start
 
 
 def _check_header(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -117,9 +117,9 @@ def _open(
     stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     key = cache_key(variant.name, split, RESIZE, size_of(resolution), channels, stamps)
     source = f"{variant.name} ({split}) of {root}"
-    cached = read_cached(key)
+    cached = read_cached(key, source)
     if cached is not None:
-        return replace(cached, source=source)
+        return cached
     contents = _from_tar(root, wanted) if folder is None else _from_folder(folder, wanted)
     images, labels = _records(contents, variant, split)
     return write_cached(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
@@ -115,11 +115,11 @@ class ImageData:
         """SHA-256 (hex) of shape, pixels, labels and class names: equal only for equal sets."""
         if self.known_digest is not None:
             return self.known_digest
-        pixels = hashlib.sha256()
-        for chunk in chunks(self.images):
-            pixels.update(chunk)
         return combine_digest(
-            self.images.shape, pixels.hexdigest(), self.labels, class_names=self.class_names
+            self.images.shape,
+            pixels_digest(self.images),
+            self.labels,
+            class_names=self.class_names,
         )
 
     def subset(self, indices: npt.ArrayLike | slice) -> ImageData:
@@ -157,11 +157,13 @@ class Opener(Protocol):
         ...
 
 
-def chunks(images: npt.NDArray[np.uint8]) -> Iterator[bytes]:
-    """The pixels of a large array as bytes, some megabytes at a time."""
+def pixels_digest(images: npt.NDArray[np.uint8]) -> str:
+    """SHA-256 (hex) of the pixels of a large array, read some megabytes at a time."""
+    digest = hashlib.sha256()
     step = max(1, _CHUNK_BYTES // max(1, images[:1].nbytes))
     for start in range(0, len(images), step):
-        yield np.ascontiguousarray(images[start : start + step]).tobytes()
+        digest.update(np.ascontiguousarray(images[start : start + step]).tobytes())
+    return digest.hexdigest()
 
 
 def combine_digest(

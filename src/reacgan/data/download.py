@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from reacgan.data.dataset import DataError
-from reacgan.files import cache_root, naming
+from reacgan.files import cache_root, digest_of, naming
 
 _BLOCK = 1 << 20
 _TIMEOUT_SECONDS = 30
@@ -140,7 +140,7 @@ def _check(path: Path, *, md5: str | None, sha256: str | None, url: str, fresh: 
     for name, expected in (("md5", md5), ("sha256", sha256)):
         if expected is None:
             continue
-        actual = file_digest(path, name)
+        actual = digest_of(path, name)
         if actual == expected:
             continue
         if fresh:
@@ -149,15 +149,6 @@ def _check(path: Path, *, md5: str | None, sha256: str | None, url: str, fresh: 
         raise DataError(
             f"{path}: checksum mismatch with {url}: its {name} is {actual}, expected {expected}; {action}"
         )
-
-
-def file_digest(path: Path, name: str) -> str:
-    """The checksum of a file (hex), read in blocks."""
-    digest = hashlib.new(name, usedforsecurity=False)
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _unreachable(url: str, destination: Path, failure: str, checksum: str) -> DataError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +65,9 @@ def open_hub(
     key = cache_key(
         "hub", table._fingerprint, image, label, RESIZE, size_of(resolution), channels, classes
     )
-    cached = read_cached(key)
+    cached = read_cached(key, source)
     if cached is not None:
-        return replace(cached, source=source)
+        return cached
     return write_cached(
         key,
         _Decoded(_undecoded(table, image), image, labels, resolution, channels, source, key),

@@ -195,12 +195,12 @@ def open_listings(
     key = cache_key(
         RESIZE, size_of(resolution), channels, pixel_limit(), stamps_of(listings), white
     )
-    cached = read_cached(key)
     source = f"{listings[-1].root} ({listings[-1].split})"
+    cached = read_cached(key, source)
     if cached is not None:
         for note in cached.lost:
             logger.warning("%s: %s", listings[-1].root, note)
-        return replace(cached, source=source)
+        return cached
     scan = scan_listings(listings, white=white)
     log_notes(scan)
     decoder = Decoder(
@@ -267,13 +267,13 @@ def cache_key(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def read_cached(key: str) -> ImageData | None:
+def read_cached(key: str, source: str) -> ImageData | None:
     """The packed file of that key, or None where there is none or it is damaged."""
     path = cache_folder() / f"{key}.safetensors"
     if not path.exists():
         return None
     try:
-        return read_archive(path)
+        return replace(read_archive(path), source=source)
     except DataError as error:
         logger.warning("%s; packing anew", error)
         return None
