@@ -135,9 +135,9 @@ def prepare_data(
     check_grid(resolution)
     if out.is_dir():
         raise DataError(f"{out}: a folder; give the name of the file to write")
-    source = find_source(path)
-    for split in parts_up_to("test" if source.has_test else "train"):
-        listings = source.listings(split)
+    labels = find_labels(path)
+    for split in parts_up_to("test" if labels.has_test else "train"):
+        listings = labels.listings(split)
         target = out if split == "train" else held_out_path(out)
         scan = scan_listings(listings, max_pixels=max_pixels, white=white)
         log_notes(scan)
@@ -188,10 +188,10 @@ def list_folder(path: str | Path | None, *, split: str) -> list[Listing]:
     """
     if path is None:
         raise DataError("data.path is missing; give the folder that holds one sub-folder a class")
-    return find_source(path).listings(split)
+    return find_labels(path).listings(split)
 
 
-class Source(NamedTuple):
+class LabelSource(NamedTuple):
     """Where a folder's classes come from: how its splits are listed, and whether one is held out."""
 
     listings: Callable[[str], list[Listing]]
@@ -199,7 +199,7 @@ class Source(NamedTuple):
     has_test: bool
 
 
-def find_source(path: str | Path) -> Source:
+def find_labels(path: str | Path) -> LabelSource:
     """Tiny-ImageNet's own files, a table beside the images, or sub-folders that are the classes.
 
     Raises:
@@ -211,11 +211,11 @@ def find_source(path: str | Path) -> Source:
     for folder in (root.joinpath(*way) for way in decision.levels):
         if is_official(folder):
             has_test = (folder / "val" / "val_annotations.txt").is_file()
-            return Source(partial(list_official, folder), has_test)
+            return LabelSource(partial(list_official, folder), has_test)
     assert tree is not None
     beside = look_beside(root, tree, decision)
     if beside.list_table is not None:
-        return Source(beside.list_table, beside.has_test)
+        return LabelSource(beside.list_table, beside.has_test)
     tables = " or ".join(map(str, beside.unread[:3]))
     doubtful = _doubt(root, decision, beside, tables)
     if doubtful:
@@ -229,7 +229,7 @@ def find_source(path: str | Path) -> Source:
     if len(decision.classes) == 1 and tables:
         notes += (f"give {tables} if it has the labels",)
     decision = replace(decision, notes=notes)
-    return Source(partial(list_decided, root, decision), decision.test is not None)
+    return LabelSource(partial(list_decided, root, decision), decision.test is not None)
 
 
 def _doubt(root: Path, decision: Decision, beside: Beside, tables: str) -> str:
