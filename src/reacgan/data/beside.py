@@ -1,4 +1,4 @@
-"""Files with labels beside folders of images: which are read, and what is said of the others.
+"""Files with labels beside folders of images: which are read, and how the others are reported.
 
 ``dataset.json`` of StyleGAN's tool decides wherever it names the images. The tables ``metadata.jsonl``,
 ``metadata.csv``, ``labels.csv``, ``train.csv`` and their like give the classes where the folders give

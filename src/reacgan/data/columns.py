@@ -1,6 +1,6 @@
 """Which columns of a table hold the file, the class and the split: by name, or where only one can.
 
-Names and values are known in many languages; what was taken by another name than those documented is said.
+Names and values are known in many languages; a note says what was taken by a name that is not documented.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ The rules, which :data:`RESIZE` names in every packed file:
 3. 16-bit grey and floats: one value is white in the whole set, the end of the first of the ranges of
    ``depth.py`` (8, 10, 12, 14, 16 bits; of floats also 0..1) that holds the training images; a single
    file has 65535 (floats: its own first range). ``data.options.white`` sets another. A TIFF that says
-   that zero is white is turned. Colour of 16 bits keeps its upper byte, which is said;
+   that zero is white is turned. Colour of 16 bits keeps its upper byte, which a note says;
 4. the largest centred part with the proportions of the size asked for is cut out (of a square, the
    centre square of the short edge's length); where the set says where the object is, the part is
    that box, widened to the proportions as far as the picture reaches;
@@ -201,7 +201,7 @@ def crop_window(
     """The part (left, top, right, bottom) to cut out; ``size`` and ``wanted`` are (width, height).
 
     Raises:
-        UnreadableImageError: the box lies outside the image.
+        UnreadableImageError: the box is outside the image.
     """
     area = (0, 0, *size) if box is None else _widened(size, wanted, box)
     width, height = area[2] - area[0], area[3] - area[1]

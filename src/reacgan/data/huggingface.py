@@ -15,7 +15,7 @@ import numpy.typing as npt
 from reacgan.config import Resolution, size_of, suggest
 from reacgan.data.dataset import DataError, ImageData, MissingSplitError, check_request
 from reacgan.data.decode import RESIZE, UnreadableImageError, decode_file, pillow_warnings_off
-from reacgan.data.pack import Batch, cache_folder, cache_key, read_cached, write_cached
+from reacgan.data.pack import Batch, cache_folder, cache_key, in_batches, read_cached, write_cached
 from reacgan.data.scan import MAX_REFUSED, Refused, check_share
 
 logger = logging.getLogger("reacgan.data")
@@ -23,7 +23,7 @@ logger = logging.getLogger("reacgan.data")
 _IMAGES = ("image", "img", "images", "picture")
 _LABELS = ("label", "labels", "fine_label", "class", "target")
 _TESTS = ("test", "validation", "valid", "val")
-_BATCH = 256
+_ROWS = 256
 
 
 def open_hub(
@@ -179,35 +179,35 @@ class _Decoded:
 
     def __iter__(self) -> Iterator[Batch]:
         self.refused = []
-        for start in range(0, len(self.labels), _BATCH):
-            images, kept = [], []
-            rows = self.table[start : start + _BATCH][self.column]
-            with pillow_warnings_off():
-                for number, item in enumerate(rows, start=start):
-                    try:
-                        images.append(self._decode(item))
-                        kept.append(number)
-                    except UnreadableImageError as error:
-                        self.refused.append(Refused(f"row {number}", error.reason))
-            if images:
-                yield np.stack(images), self.labels[kept]
+        with pillow_warnings_off():
+            yield from in_batches(self._results(), self.refused)
         if self.refused:
             logger.warning("%s: %d images refused", self.source, len(self.refused))
         check_share(
-            tuple(self.refused),
+            self.refused,
             len(self.labels),
             max_refused=MAX_REFUSED,
             report=cache_folder() / f"{self.key}.refused.txt",
             source=self.source,
         )
 
-    def _decode(self, item: Mapping[str, Any] | None) -> npt.NDArray[np.uint8]:
-        content, path = (item or {}).get("bytes"), (item or {}).get("path")
+    def _results(self) -> Iterator[tuple[str, int, npt.NDArray[np.uint8] | str]]:
+        for start in range(0, len(self.labels), _ROWS):
+            items = self.table[start : start + _ROWS][self.column]
+            for number, item in enumerate(items, start=start):
+                yield f"row {number}", int(self.labels[number]), self._decode(item or {})
+
+    def _decode(self, item: Mapping[str, Any]) -> npt.NDArray[np.uint8] | str:
+        """The pixels of a row, or why it is refused."""
+        content, path = item.get("bytes"), item.get("path")
         if content is None and path is None:
-            raise UnreadableImageError(self.source, "no image")
-        return decode_file(
-            str(path),
-            content=None if content is None else io.BytesIO(content),
-            resolution=self.resolution,
-            channels=self.channels,
-        )
+            return "no image"
+        try:
+            return decode_file(
+                str(path),
+                content=None if content is None else io.BytesIO(content),
+                resolution=self.resolution,
+                channels=self.channels,
+            )
+        except UnreadableImageError as error:
+            return error.reason

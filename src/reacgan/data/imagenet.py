@@ -3,7 +3,7 @@
 ``train/<wnid>/*.JPEG`` and ``val/``, either sorted into the same sub-folders or flat as published.
 Flat validation images get their classes from ``LOC_val_solution.csv`` (of the Kaggle competition) or
 from the development kit (``ILSVRC2012_devkit_t12/data``: ILSVRC2012_validation_ground_truth.txt and
-meta.mat). ``LOC_synset_mapping.txt`` gives readable names. All of them lie beside train/, or at the
+meta.mat). ``LOC_synset_mapping.txt`` gives readable names. All of them are beside train/, or at the
 top where train/ is at ILSVRC/Data/CLS-LOC/.
 """
 

@@ -55,7 +55,7 @@ class Tree:
 
 @dataclass(frozen=True)
 class Decision:
-    """Where the class folders of each split are, or why that cannot be said."""
+    """Where the class folders of each split are, or why that is unclear."""
 
     train: Way | None = None
     classes: tuple[str, ...] = ()
@@ -67,7 +67,7 @@ class Decision:
     unused_test: str = ""
     """Why no test split is used though there are folders of one."""
     levels: tuple[Way, ...] = ((),)
-    """The folders passed through, where files with labels may lie, from the root down."""
+    """The folders passed through, where files with labels may be, from the root down."""
 
     @property
     def has_classes(self) -> bool:
@@ -118,7 +118,7 @@ def decide(tree: Tree) -> Decision:
     """Where the class folders of train, and of test if any is held out, are."""
     if not tree.total and not tree.folders:
         return Decision(problem="no class folders; found nothing that is an image")
-    if not tree.total:  # what is refused, and why, is seen when the files are looked at
+    if not tree.total:  # what is refused, and why, is seen when the files are read
         return Decision(train=(), classes=tuple(folder.name for folder in tree.folders))
     part = _descend(tree, (), look_for_splits=True)
     splits = _find_splits(part.folder.holding)
@@ -137,7 +137,7 @@ def decide(tree: Tree) -> Decision:
 
 
 def _find_splits(folders: Sequence[Tree]) -> _Splits | None:
-    """Which of the folders are splits; None where they are classes or nothing can be said.
+    """Which of the folders are splits; None where they are classes or it is unclear.
 
     ``train`` beside ``test``, ``seg_train`` beside ``seg_test``; ``train`` alone. Beside other names,
     as in ``train``, ``bus``, ``car``, it may be a class.
@@ -194,7 +194,7 @@ def _descend(tree: Tree, way: Way, *, look_for_splits: bool) -> _Part:
 
 
 def _says_nothing(folder: Tree, deep: Sequence[Tree]) -> bool:
-    """Whether all images lie down a single line of folders whose names tell no classes apart.
+    """Whether all images are down a single line of folders whose names tell no classes apart.
 
     ``n01443537/images``, ``cat/cat``, or one name within every class.
     """
@@ -334,7 +334,7 @@ def _ways_taken(train: _Part, test: _Part | None) -> tuple[str, ...]:
 
 
 def _beside_notes(passed: Sequence[tuple[Tree, Way]]) -> tuple[str, ...]:
-    """What lies in folders that were passed through, and is not read."""
+    """What is in folders that were passed through, and is not read."""
     notes = []
     for folder, way in passed:
         if folder.images:

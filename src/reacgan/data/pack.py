@@ -84,22 +84,12 @@ class Decoder:
             raise DataError(f"{self.scan.root}: {no_such_channels(self.channels)}")
         boxes = self.scan.boxes or (None,) * len(self.scan.files)
         items = list(zip(self.scan.files, boxes, strict=True))
-        images: list[npt.NDArray[np.uint8]] = []
-        labels: list[int] = []
         with pillow_warnings_off():
             decoded = ordered_map(self._decode, items, progress=self.progress)
-            for name, label, result in zip(self.scan.files, self.scan.labels, decoded, strict=True):
-                if isinstance(result, str):
-                    self.refused.append(Refused(readable_name(name), result))
-                    continue
-                images.append(result)
-                labels.append(int(label))
-                counts[label] += 1
-                if len(images) == _BATCH:
-                    yield np.stack(images), np.array(labels, dtype=np.int64)
-                    images, labels = [], []
-        if images:
-            yield np.stack(images), np.array(labels, dtype=np.int64)
+            results = zip(self.scan.files, self.scan.labels, decoded, strict=True)
+            for images, labels in in_batches(results, self.refused):
+                counts += np.bincount(labels, minlength=len(counts))
+                yield images, labels
         self._check(total)
         self._check_classes(counts)
 
@@ -134,6 +124,25 @@ class Decoder:
                 f"{self.scan.root}: every image of these classes is damaged: {names}; repair the "
                 "images or remove the folders"
             )
+
+
+def in_batches(
+    results: Iterable[tuple[str, Any, npt.NDArray[np.uint8] | str]], refused: list[Refused]
+) -> Iterator[Batch]:
+    """Batches of decoded images from (name, label, pixels or reason); the others go to ``refused``."""
+    images: list[npt.NDArray[np.uint8]] = []
+    labels: list[int] = []
+    for name, label, result in results:
+        if isinstance(result, str):
+            refused.append(Refused(readable_name(name), result))
+            continue
+        images.append(result)
+        labels.append(int(label))
+        if len(images) == _BATCH:
+            yield np.stack(images), np.array(labels, dtype=np.int64)
+            images, labels = [], []
+    if images:
+        yield np.stack(images), np.array(labels, dtype=np.int64)
 
 
 class Lister(Protocol):
@@ -326,12 +335,12 @@ def log_notes(scan: Scan) -> None:
 
 def log_progress(source: str) -> Progress:
     """A progress callback that logs every tenth part of a long work."""
-    said = 0
+    tenths = 0
 
     def report(done: int, total: int) -> None:
-        nonlocal said
-        if total >= 5000 and done * 10 // total > said:
-            said = done * 10 // total
+        nonlocal tenths
+        if total >= 5000 and done * 10 // total > tenths:
+            tenths = done * 10 // total
             logger.info("packing %s: %d of %d images", source, done, total)
 
     return report

@@ -138,7 +138,7 @@ def listings_of(
 ) -> list[Listing]:
     """Train, followed by test where it is asked for.
 
-    A file named twice counts once; one with two classes is refused; both are said. Rows without a
+    A file named twice counts once; one with two classes is refused; notes say both. Rows without a
     split have that of their folders, where some are train. Of files of one name that in a folder
     called as the split is taken, or as ``named``, which the table itself is called for.
 

@@ -72,7 +72,7 @@ class Scan:
 
     @property
     def refused_share(self) -> float:
-        """Refused files over all files looked at."""
+        """Refused files over all files."""
         return len(self.refused) / max(1, len(self.refused) + len(self.files))
 
 

@@ -4,7 +4,7 @@ Columns, in any case, whichever of the names is there: the file ``path`` | ``fil
 ``file_name`` | ``image``, relative to the table or absolute, with slashes or backslashes; its class
 ``label`` | ``class`` | ``target``; and, where images are held out, ``split``: train (training) or test
 (testing, val, valid, validation, dev, eval), in every line. Of other names, in other languages too,
-those are taken that leave no choice, and that is said (``columns.py``). Further columns
+those are taken that leave no choice, and a note says so (``columns.py``). Further columns
 are named and not read. Without such a column folders called as splits divide the files. CSV is
 separated by commas, semicolons, tabs or bars. Classes are sorted: as numbers where all are whole numbers,
 otherwise by code point.
@@ -55,7 +55,7 @@ _STYLE_GAN = (
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of a table, and what is to be said of it."""
+    """The rows of a table, and notes on it."""
 
     file: Path
     rows: tuple[Row, ...]
@@ -165,7 +165,7 @@ def _csv_row(row: Sequence[str], header: Sequence[str], columns: Columns, where:
         label = _label_in(row[columns.label], header[columns.label], where)
     else:
         index = class_column_of(row, columns.one_hot)
-        assert index is not None  # every row has been looked at
+        assert index is not None  # every row has been checked
         label = _label_in(header[index], header[index], where)
     split = columns.split
     return Row(path, label, "" if split is None else _split_in(row[split], header[split], where))
@@ -219,8 +219,8 @@ def _read_json_lines(file: Path) -> Table:
             values = [text[split_index] for text in texts]
             notes.append(split_taken(keys[split_index], keys[split_index], values))
     notes.append(unread_note(keys, keys, texts, used, split_index))
-    said = tuple(f"{file.name}: {note}" for note in notes if note)
-    return Table(file, tuple(rows), split_key is not None, said)
+    notes_of_file = tuple(f"{file.name}: {note}" for note in notes if note)
+    return Table(file, tuple(rows), split_key is not None, notes_of_file)
 
 
 def _objects(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:

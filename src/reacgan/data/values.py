@@ -1,4 +1,4 @@
-"""Which values the deep images of a split hold: they are counted once, and what is lost is said."""
+"""Which values the deep images of a split hold, counted once, and notes on what 8 bits lose of them."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Census:
     def summary(
         self, images: Sequence[Counted], *, white: float | None, known: Whites | None
     ) -> tuple[Whites | None, tuple[str, ...], tuple[str, ...]]:
-        """The whites, what is to be said, and of that what is lost.
+        """The whites, the notes, and those of the notes that say what is lost.
 
         Args:
             images: what the calls returned, but for refused files.
@@ -156,7 +156,7 @@ class Census:
         ]
 
     def _dark(self, mine: list[Reach], white: float, *, held_out: bool) -> list[str]:
-        """Where almost all values lie in a smaller range than the one that white is the end of."""
+        """Where almost all values are in a smaller range than the one that white is the end of."""
         is_float = mine[0].is_float
         table = self._table(is_float)
         most = float(_values(_at_share(table), is_float)[0])
@@ -192,7 +192,7 @@ def _setting(white: float) -> str:
 
 
 def _at_share(table: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The first bin up to which 99.9 % of the values lie."""
+    """The first bin at or below which 99.9 % of the values are."""
     counts = np.cumsum(table)
     return np.atleast_1d(np.searchsorted(counts, _MOST * counts[-1]))
 
@@ -221,7 +221,7 @@ def measure(
     whites: Whites | None,
     white: float | None,
 ) -> tuple[list[Header], Whites | None, tuple[str, ...], tuple[str, ...]]:
-    """Headers with those refused whose values tell so, whites, what is to be said, what is lost."""
+    """Headers (refused where values have no known scale), whites, notes, notes on what is lost."""
     deep = [index for index, head in enumerate(heads) if not head.problem and _has_values(head)]
     if not deep:
         return heads, whites, (), ()
