@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import time
 import tracemalloc
 
 import numpy as np
@@ -170,6 +171,18 @@ def test_memory_does_not_grow_with_the_set(photos, monkeypatch, slow):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20 * 2**20 < 1200 * 128 * 128 * 3
+
+
+def test_threads_do_not_run_ahead_of_a_slow_reader(monkeypatch):
+    monkeypatch.setattr("reacgan.data.threads._SLOW_SECONDS", 0)
+    monkeypatch.setattr("reacgan.data.threads.usable_cores", lambda: 1)
+    started = []
+    results = ordered_map(started.append, range(5000))
+    for _ in range(17):
+        next(results)
+    time.sleep(0.3)
+    assert 17 < len(started) <= 16 + 2 * 2 * 16
+    assert len(list(results)) == 5000 - 17
 
 
 def test_preparing_does_not_load_torch(photos, tmp_path):
