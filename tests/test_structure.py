@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from test_architecture import MODULES, SOURCE, part_of
+from test_architecture import MODULES, part_of
 
 FILLERS = {"held", "found", "told", "place", "one"}
 TREES = {module: ast.parse(path.read_text("utf-8")) for module, path in MODULES.items()}
@@ -91,7 +91,7 @@ def lazy_imports() -> dict[str, set[str]]:
     return {module: imported(tree, lazily=True) - {module, ""} for module, tree in TREES.items()}
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if part_of(m) not in FILLERS_LEFT])
+@pytest.mark.parametrize("module", MODULES)
 def test_names_say_what_a_thing_is(module: str) -> None:
     assert fillers(TREES[module]) == []
 
@@ -131,7 +131,7 @@ def test_floors(package: str, most: int) -> None:
     assert max(floors.values()) <= most, sorted(floors.items(), key=lambda item: -item[1])[:5]
 
 
-@pytest.mark.parametrize("module", sorted(set(MODULES) - SMALL_LEFT))
+@pytest.mark.parametrize("module", sorted(MODULES))
 def test_no_small_file_serves_one_other_alone(
     module: str, lazy_imports: dict[str, set[str]]
 ) -> None:
@@ -143,7 +143,7 @@ def test_no_small_file_serves_one_other_alone(
     assert exempt or not small or len(users) != 1, f"only {users} imports it: put it there"
 
 
-@pytest.mark.parametrize("module", sorted(MACHINERY - METHODS_LEFT))
+@pytest.mark.parametrize("module", sorted(MACHINERY - DEFAULTS))
 def test_the_machinery_names_no_method(module: str) -> None:
     names = {
         node.value
@@ -160,7 +160,3 @@ def test_class_names_stand_once() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places.setdefault(node.name, []).append(module)
     assert {name: modules for name, modules in places.items() if len(modules) > 1} == {}
-
-
-def test_the_source_is_where_it_is_thought_to_be() -> None:
-    assert SOURCE.name == "reacgan"
