@@ -179,7 +179,7 @@ def test_damaged_weights(saved):
     whole = file.read_bytes()
     for damaged in (whole[:-1], whole[:50], b"", whole[:-4] + b"\xff\xff\xff\xff"):
         file.write_bytes(damaged)
-        refused(saved, r"model.safetensors: damaged .*digest.*; copy the model again")
+        refused(saved, r"model.safetensors: checksum mismatch .*SHA-256.*; copy the model again")
     file.unlink()
     refused(saved, r"model.safetensors: not readable.*; copy the model again")
 

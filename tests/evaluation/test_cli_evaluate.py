@@ -275,7 +275,7 @@ def test_what_is_refused(reacgan, run_folder, folders, tmp_path):
         ([run_folder, "--set", "fid.k=3"], "metrics.fid.k: unknown option"),
         ([run_folder, "--set", "cas.k=3"], "cas is not measured"),
         ([run_folder, "--extractor", "incepton"], "did you mean 'inception'?"),
-        ([run_folder, "--resolution", "8x"], "needed: a side such as 64"),
+        ([run_folder, "--resolution", "8x"], "needed: a side or height and width, 64 or 64x96"),
         ([run_folder, "--protocol", "paper", "--split", "train"], "'paper' has test"),
         ([made, "--reference", made, "--extractor", "domain", "--metrics", "cas"], "no held-out"),
     ]
