@@ -88,7 +88,7 @@ def main() -> None:
         file.write(json.dumps({**figures, "protocol": protocol}) + "\n")
     print(f"\n{'':30}{'generated':>10}  {'held-out real digits':>20}")
     rows = (
-        ("carries the label asked for", "label_accuracy", "classifier_held_out_accuracy"),
+        ("label accuracy", "label_accuracy", "classifier_held_out_accuracy"),
         ("coverage (k = 5, pixels)", "coverage", "coverage_of_held_out_real"),
         ("precision", "precision", "precision_of_held_out_real"),
         ("recall", "recall", "recall_of_held_out_real"),

@@ -26,7 +26,7 @@ def build_app() -> cyclopts.App:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit.
 
-    0 is success, 1 a person's mistake, 2 a bad option, 3 a run that the watch stopped, 129, 130 and 143
+    0 is success, 1 a person's mistake, 2 a bad option, 3 a run that the monitor stopped, 129, 130 and 143
     one that a signal stopped, 141 output that nobody reads any more.
     """
     streams.make_patient()

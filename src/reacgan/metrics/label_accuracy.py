@@ -1,4 +1,4 @@
-"""Do generated images carry the label asked for? Judged by a classifier of real images."""
+"""Label accuracy: whether a classifier of real images sees the label that a fake was made with."""
 
 from __future__ import annotations
 
