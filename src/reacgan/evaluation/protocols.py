@@ -1,5 +1,7 @@
 """The protocols of published scores as data, and protocols in plain words.
 
+The protocol of a score is assembled in ``evaluate.py``; ``scores.py`` says when two are comparable.
+
 What is known of the published ones, and what is not:
 
 ``paper``      the tables of Kang et al., NeurIPS 2021, and of the authors' package of that year. That

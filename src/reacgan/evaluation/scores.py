@@ -25,9 +25,11 @@ class Score:
     Protocol keys, each plain JSON (a key that does not apply is left out):
 
     ``extractor``  what ``Extractor.describe()`` says: name, weights, resizer, scale, type, channels
-    ``fake``       images (count), labels (how classes were chosen), seed
-    ``reference``  images (count), source, split, part (whole, or which part of the split), digest
-    ``generator``  weights (average or not), batch_norm, truncation, psi, layers, langevin, precision
+    ``fake``       images (count), labels (how classes were chosen), seed; of files: size, channels
+    ``reference``  images (count), name, split, part (whole, or which of the split), digest, size, channels,
+                   classes
+    ``generator``  weights (average or not), batch_norm and what belongs to it (auto, own, batch),
+                   truncation, psi, layers, langevin
     ``selection``  how the checkpoint was chosen: last, or on which reference of how many states
     ``metric``     settings of the metric (k, splits, subsets, ...)
     ``software``   versions and device
