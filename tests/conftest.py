@@ -8,6 +8,14 @@ import torch
 from commands import TINY
 from reacgan.cli import main as reacgan_main
 
+torch.manual_seed(0)  # what is drawn while tests are collected
+
+
+@pytest.fixture(autouse=True)
+def _same_draws() -> None:
+    """A test draws the same values whatever ran before it."""
+    torch.manual_seed(0)
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:

@@ -233,7 +233,10 @@ def test_missing_classes_are_noted(digits, cache):
             r"looks like \[N, H, W, C\].*permute\(0, 3, 1",
         ),
         (torch.zeros(1, 8, 8, dtype=torch.uint8), r"uint8 \[1, 8, 8\] \(one image"),
-        ([torch.rand(4, 1, 8, 8)], r"from 0.* to .*\(images \* 255, rounded.*needed: uint8"),
+        (
+            [torch.linspace(0, 1, 256).view(4, 1, 8, 8)],
+            r"from 0 to .*\(images \* 255.*needed: uint8",
+        ),
         (None, "images are NoneType; needed: batches"),
         ([torch.zeros(1, 1, 8, 8, dtype=torch.uint8)], "2"),
     ],
