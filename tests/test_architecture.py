@@ -20,7 +20,7 @@ LEAVES = {"data", "heads", "losses", "augment"}
 MIDDLE = {"models", "assembly", "hub", "sampling", "extractors", "metrics", "evaluation"}
 ALLOWED: dict[str, set[str]] = {
     **{part: set() for part in GROUND},
-    "devices": {"config"},
+    "devices": {"config", "distributed"},
     **dict.fromkeys(LEAVES, GROUND),
     "models": GROUND | {"heads"},
     "assembly": {"config", "heads", "losses", "augment", "models"},

@@ -224,6 +224,9 @@ def test_no_adversarial_loss_needs_a_head_that_judges_alone(changes, message):
     with pytest.raises(ConfigError, match=message):
         complete(held)
     complete(experiment("cifar10/mhgan"))
+    over = {"name": "infogan", "over": {"name": "multihinge"}}
+    codes = {"model.head": over, "model.codes.continuous": 2, "loss.adversarial": "none"}
+    complete(experiment("digits/reacgan").replace(**codes))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reacgan.augment import augment_options
 from reacgan.config import Component, ConfigError, Experiment, LossConfig, lookup
-from reacgan.heads import HEADS, check_codes, head_options
+from reacgan.heads import HEADS, check_codes, head_names, head_options
 from reacgan.losses import adversarial, term_options
 from reacgan.models import backbone_options, generator_options
 
@@ -41,7 +41,7 @@ def _check_loss(loss: LossConfig, head: Component) -> None:
         )
     if loss.adversarial != "none":
         return
-    if not lookup("head", HEADS, head.name).is_adversarial:
+    if not any(lookup("head", HEADS, name).is_adversarial for name in head_names(head)):
         alone = ", ".join(name for name, member in HEADS.items() if member.is_adversarial)
         raise ConfigError(
             f"loss.adversarial is none, but nothing in the head {head.name} tells real from fake; take "

@@ -7,10 +7,16 @@ Hugging Face Accelerate joins the process group (torchrun, SLURM and single proc
 
 from __future__ import annotations
 
+import platform
 import re
+import sys
+from pathlib import Path
+from typing import Any
 
+import numpy
 import torch
 
+from reacgan import __version__, distributed
 from reacgan.config import DEVICES, ConfigError, Device
 
 _NAMED = re.compile(DEVICES)
@@ -82,6 +88,34 @@ def allow_tf32(on: bool) -> None:
     """
     torch.backends.cuda.matmul.allow_tf32 = on
     torch.backends.cudnn.allow_tf32 = on
+
+
+def describe_software(device: torch.device) -> dict[str, Any]:
+    """Versions, kind of device and number of processes, for protocols of scores."""
+    named = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return {
+        "reacgan": __version__,
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "python": platform.python_version(),
+        "device": named,
+        "processes": distributed.world_size(),
+    }
+
+
+def describe_machine() -> dict[str, Any]:
+    """Versions and the machine: GPU or else processor, its instruction set and threads."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    software = describe_software(device)
+    if device.type == "cpu":
+        software["device"] = platform.processor() or platform.machine()
+    return {
+        **software,
+        "platform": platform.platform(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "cpu_threads": torch.get_num_threads(),
+        "executable": Path(sys.executable).name,
+    }
 
 
 def usable() -> list[str]:

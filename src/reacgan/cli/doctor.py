@@ -24,9 +24,9 @@ def doctor() -> int:
 
     import torch  # noqa: PLC0415
 
-    from reacgan.training.run_folder import describe_environment  # noqa: PLC0415
+    from reacgan.devices import describe_machine  # noqa: PLC0415
 
-    for key, value in describe_environment().items():
+    for key, value in describe_machine().items():
         print(f"{key:14} {value}")
     for name in _CORE:
         print(f"{name:14} {metadata.version(name)}")

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import numpy
 import torch
 
-from reacgan import __version__, distributed
+from reacgan import distributed
 from reacgan.config import ConfigError, DataConfig, Device
 from reacgan.data import ImageData
-from reacgan.devices import find_device
+from reacgan.devices import describe_software, find_device
 from reacgan.evaluation.cache import FeatureCache
 from reacgan.evaluation.features import Pass, Progress, RealFeatures, extract, input_shape
 from reacgan.evaluation.plan import (
@@ -409,16 +407,3 @@ def _facts_of(data: Mapping[Need, ImageData], judge: Any) -> dict[Need, Mapping[
 
 def _no_logits(network: Extractor) -> str:
     return f"the extractor {network.name} gives no class scores"
-
-
-def describe_software(device: torch.device) -> dict[str, Any]:
-    """Versions and device; scores are comparable whatever they are."""
-    named = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    return {
-        "reacgan": __version__,
-        "torch": torch.__version__,
-        "numpy": numpy.__version__,
-        "python": platform.python_version(),
-        "device": named,
-        "processes": distributed.world_size(),
-    }

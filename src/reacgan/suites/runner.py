@@ -17,8 +17,7 @@ from typing import Any
 import torch
 
 from reacgan.config import ConfigError, parse_experiment
-from reacgan.devices import find_device
-from reacgan.evaluation.evaluate import describe_software
+from reacgan.devices import describe_software, find_device
 from reacgan.evaluation.protocols import flatten
 from reacgan.suites.base import Context, Scale, Suite, Trial
 from reacgan.suites.results import folder_of, read_result, write_result

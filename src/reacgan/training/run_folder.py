@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,9 +10,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from reacgan import __version__
 from reacgan.assembly import complete
 from reacgan.config import ConfigError, Experiment, load_experiment
+from reacgan.devices import describe_machine
 from reacgan.files import write_text
 
 # What may differ when a run is taken up again: its length, what it reports, how it computes, what is
@@ -109,7 +107,7 @@ class RunFolder:
     def record(self, experiment: Experiment, command: list[str], facts: dict[str, Any]) -> None:
         """Write what the run is made from, before its first step."""
         write_text(self.experiment, experiment.to_json())
-        environment = {**describe_environment(), "command": command, **facts}
+        environment = {**describe_machine(), "command": command, **facts}
         write_text(self.environment, json.dumps(environment, indent=2) + "\n")
 
 
@@ -132,22 +130,3 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + key] = list(value) if isinstance(value, tuple) else value
     return flat
-
-
-def describe_environment() -> dict[str, Any]:
-    """Versions and machine, as they bear on results."""
-    import numpy  # noqa: PLC0415
-    import torch  # noqa: PLC0415
-
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
-    return {
-        "reacgan": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": numpy.__version__,
-        "platform": platform.platform(),
-        "device": device or platform.machine(),
-        "cpu": torch.backends.cpu.get_cpu_capability(),
-        "cpu_threads": torch.get_num_threads(),
-        "executable": Path(sys.executable).name,
-    }
