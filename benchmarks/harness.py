@@ -154,10 +154,10 @@ def summarise(found: Mapping[str, Sequence[Record]], base: str) -> Record:
 
 def environment() -> Record:
     """Versions, machine, threads and date, as they bear on times."""
-    from reacgan.training.run_folder import describe_environment
+    from reacgan.devices import describe_machine
 
     return {
-        **describe_environment(),
+        **describe_machine(),
         "processor": processor(),
         "cores": os.cpu_count(),
         "date": datetime.now(timezone.utc).date().isoformat(),

@@ -35,7 +35,7 @@ def measure(
     from benchmarks.workloads import cycle_of, synchronise, trainer_of
 
     import reacgan
-    from reacgan.training.run_folder import describe_environment
+    from reacgan.devices import describe_machine
 
     changes: dict[str, Any] = {"training.batch": batch, "training.precision": precision}
     if d_steps:
@@ -66,7 +66,7 @@ def measure(
         "images_per_second": round(experiment.cycle_images / median, 1),
         "peak_memory_mib": round(memory / 2**20),
         "parts_seconds": parts,
-        "environment": describe_environment(),
+        "environment": describe_machine(),
     }
 
 

@@ -15,12 +15,13 @@ MODULES = {
     for path in sorted(SOURCE.rglob("*.py"))
 }
 
-GROUND = {"config", "devices", "distributed", "files", "randomness", "tensors"}
+GROUND = {"config", "devices", "distributed", "files", "kernels", "randomness", "tensors"}
 LEAVES = {"data", "heads", "losses", "augment"}
 MIDDLE = {"models", "assembly", "hub", "sampling", "extractors", "metrics", "evaluation"}
 ALLOWED: dict[str, set[str]] = {
     **{part: set() for part in GROUND},
     "devices": {"config", "distributed"},
+    "kernels": {"tensors"},
     **dict.fromkeys(LEAVES, GROUND),
     "models": GROUND | {"heads"},
     "assembly": {"config", "heads", "losses", "augment", "models"},

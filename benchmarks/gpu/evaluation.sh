@@ -36,14 +36,14 @@ done
 OUT="$OUT" NUM="$NUM" EXTRACTOR="$EXTRACTOR" python - <<'PYTHON'
 import json, os, pathlib
 
-from reacgan.training.run_folder import describe_environment
+from reacgan.devices import describe_machine
 
 out = pathlib.Path(os.environ["OUT"])
 seconds = {
     name: float((out / f"evaluation-{name}.txt").read_text().split()[-1]) for name in ("first", "second")
 }
 facts = {"fakes": int(os.environ["NUM"]), "extractor": os.environ["EXTRACTOR"]}
-held = {**facts, "seconds": seconds, "environment": describe_environment()}
+held = {**facts, "seconds": seconds, "environment": describe_machine()}
 (out / "evaluation.json").write_text(json.dumps(held, indent=1) + "\n")
 print(f"{facts['fakes']:,} fakes, {facts['extractor']}: {seconds} seconds")
 PYTHON

@@ -137,7 +137,7 @@ def matrix_rate(device: str, precision: str = "bfloat16") -> dict[str, Any]:
     """Operations a second of a square product on this device."""
     import torch
 
-    from reacgan.training.run_folder import describe_environment
+    from reacgan.devices import describe_machine
 
     size = 8192 if device == "cuda" else 512
     one = torch.randn(size, size, device=device, dtype=getattr(torch, precision))
@@ -149,7 +149,7 @@ def matrix_rate(device: str, precision: str = "bfloat16") -> dict[str, Any]:
         if device == "cuda":
             torch.cuda.synchronize()
         best = min(best, (time.perf_counter() - began) / 5)
-    return {"operations_per_second": 2 * size**3 / best, "environment": describe_environment()}
+    return {"operations_per_second": 2 * size**3 / best, "environment": describe_machine()}
 
 
 def in_a_process(arguments: list[str], limit: float) -> dict[str, Any]:

@@ -25,6 +25,7 @@ SWITCHES = (
     "fused_optimizer",
 )
 EVERY = {switch: {f"speed.{switch}": False} for switch in (*SWITCHES, "resident")}
+EVERY["kernels"] = {"speed.kernels": True}
 PLAIN = {"speed.mode": "plain"}
 
 

@@ -63,6 +63,7 @@ def test_automatic_takes_what_the_device_has_and_says_why_not():
         assert not speed.compile
         assert not speed.tf32
     assert here.describe()["off"] == {
+        "kernels": "needs cuda",
         "cuda_graphs": "needs cuda",
         "compile": "only when asked",
         "tf32": "needs cuda",

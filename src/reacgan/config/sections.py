@@ -321,6 +321,8 @@ class SpeedConfig(Schema):
     """D looks at real and fake images in one pass, where its backbone allows it."""
     fused_layers: Switch = None
     """Norm, gain, bias and ReLU as one operation; the same of spectral norm and of attention."""
+    kernels: Switch = None
+    """Spectral norm of a whole network, norms, biases and the head's loss by Triton kernels (CUDA)."""
     channels_last: Switch = None
     """Channels lie next to one another in memory."""
     fused_optimizer: Switch = None

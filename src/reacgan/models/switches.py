@@ -10,7 +10,7 @@ from torch import nn
 
 from reacgan.config import lookup
 
-FORMS = ("merged_convolutions", "merged_passes", "fused_layers", "channels_last")
+FORMS = ("merged_convolutions", "merged_passes", "fused_layers", "kernels", "channels_last")
 """Ways of computing the same result."""
 SWITCHES = (*FORMS, "recompute", "track", "iterate")
 

@@ -81,6 +81,7 @@ class Engine:
             merged_convolutions=self.speed.merged_convolutions,
             merged_passes=self.speed.merged_passes,
             fused_layers=self.speed.fused_layers,
+            kernels=self.speed.kernels,
             channels_last=self.speed.channels_last,
         )
         module.to(memory_format=self.memory_format)  # type: ignore[call-overload]

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from reacgan.config import ConfigError, Experiment, SpeedConfig, size_of
+from reacgan.kernels import why_no_kernels
 
 MOST_PIXELS = 64 * 64
 """Larger images keep a GPU busy anyway, and a CUDA graph holds all activations of its step."""
@@ -28,6 +29,7 @@ class Speed:
     merged_convolutions: bool = True
     merged_passes: bool = True
     fused_layers: bool = True
+    kernels: bool = False
     channels_last: bool = True
     fused_optimizer: bool = True
     keep_memory: bool = False
@@ -92,7 +94,12 @@ def choose(
                 f"speed.{name} is true, which needs the device {needed}; this run computes on "
                 f"{device.type}. Leave it out."
             )
-    automatic = {"keep_memory": device.type == "cpu", "cuda_graphs": device.type == "cuda"}
+    no_kernels = why_no_kernels(device)
+    automatic = {
+        "keep_memory": device.type == "cpu",
+        "cuda_graphs": device.type == "cuda",
+        "kernels": no_kernels is None,
+    }
     speed = Speed(**{**(_NONE if plain else automatic), **asked})
     reasons = {}
     for name in SWITCHES:
@@ -100,6 +107,8 @@ def choose(
             continue
         if name in asked and name not in _ONLY_ASKED:
             reasons[name] = "switched off"
+        elif name == "kernels" and no_kernels is not None:
+            reasons[name] = no_kernels
         elif name in _NEEDS and device.type != _NEEDS[name]:
             reasons[name] = f"needs {_NEEDS[name]}"
         else:
@@ -120,6 +129,8 @@ def _for(
     out = {name: why for name, why in reasons.items() if why is not None and getattr(speed, name)}
     if speed.compile and "compile" not in out and config.fused_layers is None:
         out["fused_layers"] = "compile fuses by itself, and cannot look into ours"
+    if speed.compile and "compile" not in out and config.kernels is None and speed.kernels:
+        out["kernels"] = "compile makes its own"
     changes: dict[str, Any] = dict.fromkeys(out, False)
     return replace(speed, reasons={**speed.reasons, **out}, **changes)
 
