@@ -108,10 +108,10 @@ def measure(name: str, batch: int, way: str, device: str, repeats: int) -> dict[
     memory = engine.memory_bytes()
     graphs = trainer.ways.graphs
     told = trainer.ways.news() + [
-        held.off for held in (graphs, trainer.ways.compiled) if held and held.off
+        held.off for held in (graphs, trainer.ways.tried) if held and held.off
     ]
     trainer.ways._way = lambda work: work.run()  # a plain cycle, to count
-    if trainer.ways.compiled is None:
+    if not trainer.engine.speed.compile:
         with FlopCounterMode(display=False) as counter:
             trainer.cycle(journal)
         operations = counter.get_total_flops()

@@ -10,6 +10,8 @@ from __future__ import annotations
 import platform
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,14 +82,28 @@ def start_processes(device: Device) -> torch.device:
     return wanted
 
 
-def allow_tf32(on: bool) -> None:
-    """Whether products and convolutions of float32 may keep 10 bits of mantissa (CUDA).
+def allow_tf32(*, convolutions: bool, products: bool) -> None:
+    """Whether convolutions and matrix products of float32 may keep 10 bits of mantissa (CUDA).
 
-    It holds for the process. Both switches of the older interface, which PyTorch's own contexts
-    use too: the two interfaces must not be mixed.
+    It holds for the process. PyTorch's own default is convolutions alone. Both switches of the older
+    interface, which PyTorch's own contexts use too: the two interfaces must not be mixed.
     """
-    torch.backends.cuda.matmul.allow_tf32 = on
-    torch.backends.cudnn.allow_tf32 = on
+    torch.backends.cudnn.allow_tf32 = convolutions
+    torch.backends.cuda.matmul.allow_tf32 = products
+
+
+@contextmanager
+def without_tf32() -> Iterator[None]:
+    """Within the block, float32 is float32."""
+    before = {
+        "convolutions": torch.backends.cudnn.allow_tf32,
+        "products": torch.backends.cuda.matmul.allow_tf32,
+    }
+    allow_tf32(convolutions=False, products=False)
+    try:
+        yield
+    finally:
+        allow_tf32(**before)
 
 
 def describe_software(device: torch.device) -> dict[str, Any]:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import torch
 
+from reacgan.training.execution.cuda_graphs import lacking
+
 
 class Rerun:
     """Repeats by running the function again; its outputs keep their memory, as a CUDA graph's do."""
 
     def __init__(self):
         self.captures = self.replays = 0
+
+    def why_not(self):
+        return None
 
     def warm_up(self, work):
         return work()
@@ -35,6 +40,13 @@ class Broken(Rerun):
     def capture(self, work):
         super().capture(work)
         raise RuntimeError("operation not permitted when stream is capturing\nmore")
+
+
+class Large(Rerun):
+    """Finds no memory for a recording."""
+
+    def why_not(self):
+        return lacking(3 * 2**30, 2**30)
 
 
 class Stale(Rerun):

@@ -10,7 +10,7 @@ from torch import nn
 
 from reacgan.assembly import complete
 from reacgan.training.engine import Engine
-from reacgan.training.execution.compiled import Compiled
+from reacgan.training.execution.tried import compiled as compiled_way
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer
 from reacgan.training.state import TrainState
@@ -55,7 +55,7 @@ def test_a_few_cycles_on_compiled_networks_are_those_of_plain_ones(changes, near
         compiled.cycle(journals[0])
         plain.cycle(journals[1])
         assert journals[0].read(1) == pytest.approx(journals[1].read(1), rel=near, abs=near)
-    assert compiled.ways.compiled.off is None
+    assert compiled.ways.tried.off is None
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] >= 2
     assert list(tensors(compiled)) == list(tensors(plain))
 
@@ -94,8 +94,8 @@ def test_what_goes_wrong_is_given_up_without_a_trace(kind, why):
     trainer, plain = trainer_for(), trainer_for()
     state = trainer.state
     modules = (state.generator, state.discriminator, state.adaptive)
-    compiler = Compiled([kind(state.discriminator.backbone)], modules, "float32")
-    trainer.ways.compiled, trainer.ways._way = compiler, compiler.run
+    compiler = compiled_way([kind(state.discriminator.backbone)], modules, "float32")
+    trainer.ways.tried, trainer.ways._way = compiler, compiler.run
     told = []
     trainer.say = told.append
     for _ in range(2):

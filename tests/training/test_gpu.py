@@ -157,7 +157,7 @@ def test_without_tf32_products_are_of_float32():
     )
 
     def errors(tf32):
-        Engine("cuda", speed=SpeedConfig(tf32=tf32))
+        Engine("cuda", speed=SpeedConfig(tf32=tf32, tf32_products=tf32))
         product = (left @ right).double() - left.double() @ right.double()
         folded = torch.nn.functional.conv2d(picture, taps).double()
         folded -= torch.nn.functional.conv2d(picture.double(), taps.double())

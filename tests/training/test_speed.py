@@ -11,12 +11,13 @@ from tiny import experiment, images
 import reacgan
 from reacgan.assembly import complete
 from reacgan.config import ConfigError, SpeedConfig
-from reacgan.devices import allow_tf32
+from reacgan.devices import allow_tf32, without_tf32
 from reacgan.extractors.arithmetic import exact
+from reacgan.training import train
 from reacgan.training.engine import Engine
 from reacgan.training.journal import read_lines
 from reacgan.training.loop import Trainer
-from reacgan.training.speed import SWITCHES, Speed, choose
+from reacgan.training.speed import SWITCHES, Speed, choose, choose_precision
 from reacgan.training.state import TrainState
 from reacgan.training.step.work import Work
 
@@ -45,7 +46,7 @@ def test_every_switch_of_the_configuration_is_settled():
 
 
 def test_plain_switches_everything_off():
-    assert settled(CUDA, tf32=False).reasons["tf32"] == "changes results, only when asked"
+    assert settled(CUDA, tf32=False).reasons["tf32"] == "switched off"
     for device in (CPU, CUDA):
         speed = settled(device, mode="plain")
         assert not any(getattr(speed, name) for name in SWITCHES)
@@ -61,15 +62,17 @@ def test_automatic_takes_what_the_device_has_and_says_why_not():
     assert (there.keep_memory, there.cuda_graphs) == (False, True)
     for speed in (here, there):
         assert not speed.compile
-        assert not speed.tf32
+        assert not speed.tf32_products
+    assert (here.tf32, there.tf32) == (False, True)  # PyTorch's own default: convolutions alone
     assert here.describe()["off"] == {
         "kernels": "needs cuda",
         "cuda_graphs": "needs cuda",
         "compile": "only when asked",
         "tf32": "needs cuda",
+        "tf32_products": "needs cuda",
     }
-    assert there.describe()["off"]["tf32"] == "changes results, only when asked"
-    assert "; not: cuda graphs (needs cuda), " in here.line()
+    assert there.describe()["off"]["tf32_products"] == "changes results, only when asked"
+    assert "; not: kernels (needs cuda), cuda graphs (needs cuda), " in here.line()
     off = settled(CUDA, cuda_graphs=False).describe()["off"]
     assert off["cuda_graphs"] == "switched off"
 
@@ -79,13 +82,10 @@ def test_an_experiment_leaves_out_what_it_cannot_have():
         (2, {}, "several processes"),
         (1, {"training.accumulate": 2}, "in parts"),
         (1, {"training.recompute": True}, "recomputed"),
-        (1, {"data.resolution": 128, "model.generator.attention_after": ()}, "128 x 128"),
     ):
         speed = settled(CUDA, world, changes)
         assert not speed.cuda_graphs
         assert why in speed.reasons["cuda_graphs"]
-    large = {"data.resolution": 128, "model.generator.attention_after": ()}
-    assert settled(CUDA, 1, large, cuda_graphs=True).cuda_graphs
     assert settled(CUDA, 1, {"penalties": {"lecam": {}}}, compile=True).compile
     assert not settled(CUDA, compile=True).fused_layers
     assert settled(CUDA, compile=True, fused_layers=True).fused_layers
@@ -107,20 +107,59 @@ def test_what_a_device_lacks_cannot_be_asked_for(name):
         choose(SpeedConfig(**{name: True}), CPU)
 
 
-def test_a_float32_run_is_one_of_float32(as_before):
-    """PyTorch's default has 10 bits in convolutions."""
-    allow_tf32(True)
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({}, (True, False)),
+        ({"tf32": False}, (False, False)),
+        ({"tf32_products": True}, (True, True)),
+        ({"mode": "plain"}, (False, False)),
+    ],
+)
+def test_float32_on_cuda_is_what_pytorch_means_by_it_unless_asked(asked, expected):
+    speed = choose(SpeedConfig(**asked), CUDA)
+    assert (speed.tf32, speed.tf32_products) == expected
+
+
+def test_a_process_computes_as_its_engine_says(as_before):
+    allow_tf32(convolutions=True, products=True)
     Engine("cpu")
     assert products() == (False, False)
-    assert Engine("cpu").describe()["float32_products"] == "float32"
-    assert choose(SpeedConfig(tf32=True), CUDA).tf32
+    described = Engine("cpu").describe()
+    assert {described[f"float32_{kind}"] for kind in ("products", "convolutions")} == {"float32"}
 
 
 def test_features_are_exact_whatever_training_does(as_before):
-    allow_tf32(True)
+    allow_tf32(convolutions=True, products=True)
     with exact(CPU):
         assert products() == (False, False)
+    with without_tf32():
+        assert products() == (False, False)
     assert products() == (True, True)
+
+
+def test_the_precision_is_float32_unless_the_device_has_bfloat16():
+    assert choose_precision("auto", CPU) == "float32"
+    assert [choose_precision(name, CPU) for name in ("bfloat16", "float64")] == [
+        "bfloat16",
+        "float64",
+    ]
+    assert Engine("cpu", "auto").precision_line() == "precision: float32 (auto)"
+    line = Engine("cpu", "bfloat16").precision_line()
+    assert line.startswith("precision: bfloat16 in the networks") and "precision=float32" in line
+
+
+def test_a_run_keeps_the_precision_that_it_was_begun_in(tmp_path):
+    """Whatever ``auto`` means where it goes on; asked for another, it refuses."""
+    data, begun = images(), experiment(**{"training.precision": "bfloat16"})
+    train(begun, tmp_path, data=data, quiet=True)
+    longer = {"training.images": begun.training.images + begun.cycle_images}
+    again = begun.replace(**longer, **{"training.precision": "auto"})
+    train(again, tmp_path, data=data, quiet=True)
+    recorded = json.loads((tmp_path / "experiment.json").read_text())
+    assert recorded["training"]["precision"] == "bfloat16"
+    with pytest.raises(ConfigError, match=r"training\.precision: 'bfloat16' -> 'float32'"):
+        train(begun.replace(**{"training.precision": "float32"}), tmp_path, data=data, quiet=True)
 
 
 def test_a_run_says_its_ways_at_the_start_in_its_files_and_again_when_they_change(tmp_path, capfd):

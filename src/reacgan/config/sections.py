@@ -18,7 +18,7 @@ PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 UnitFloat = Annotated[float, Field(ge=0, le=1)]
-Precision = Literal["float32", "bfloat16", "float64"]
+Precision = Literal["auto", "float32", "bfloat16", "float64"]
 Device: TypeAlias = "str | torch.device"
 """As :func:`reacgan.devices.find_device` takes it."""
 DEVICES = r"auto|(cpu|mps)(:0)?|cuda(:\d+)?"
@@ -302,8 +302,10 @@ class TrainingConfig(Schema):
     freeze_d: Annotated[int, Field(ge=0)] = 0
     """How many of the backbone's stages, from the image on, keep their weights (FreezeD)."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    precision: Precision = "float32"
-    """Precision of the convolutions; losses, spectral norm, Adam and EMA never go below float32."""
+    precision: Precision = "auto"
+    """Precision of the convolutions; losses, spectral norm, Adam and EMA never go below float32.
+
+    ``auto`` is bfloat16 on a GPU that has it, else float32. A run that was begun keeps its own."""
 
 
 Switch = bool | None
@@ -311,7 +313,7 @@ Switch = bool | None
 
 
 class SpeedConfig(Schema):
-    """How a step is computed. Apart from ``tf32``, nothing here changes it beyond rounding."""
+    """How a step is computed. Apart from the two of TF32, nothing here changes it beyond rounding."""
 
     mode: Literal["auto", "plain"] = "auto"
     """auto takes what pays on the device at hand, plain nothing; a switch below says otherwise."""
@@ -337,5 +339,7 @@ class SpeedConfig(Schema):
     """A step is recorded once and replayed (CUDA)."""
     compile: Switch = None
     """torch.compile of the networks; its start takes minutes."""
-    tf32: bool = False
-    """Products of float32 matrices with 10 bits of mantissa (CUDA); changes results."""
+    tf32: Switch = None
+    """Convolutions of float32 with 10 bits of mantissa (CUDA), as PyTorch's default is; changes results."""
+    tf32_products: Switch = None
+    """The same of matrix products, which PyTorch leaves off."""

@@ -157,6 +157,8 @@ def _as_read_now(settings: dict[str, Any]) -> dict[str, Any]:
     """Recorded settings, the experiment of which an earlier version may have written otherwise."""
     with suppress(KeyError, ConfigError):
         experiment = parse_experiment(settings["experiment"])
+        if "tf32_products" not in settings["experiment"]["speed"]:
+            experiment = experiment.replace(**{"speed.tf32": None})  # false was the default
         return {**settings, "experiment": experiment.model_dump(mode="json")}
     return settings
 

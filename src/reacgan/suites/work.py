@@ -16,6 +16,7 @@ import numpy as np
 from reacgan.config import ConfigError, DataConfig, Experiment
 from reacgan.config.sections import named_options
 from reacgan.data import ImageData, open_dataset
+from reacgan.devices import find_device
 from reacgan.evaluation.evaluate import Evaluation, Facts, evaluate
 from reacgan.evaluation.protocols import flatten
 from reacgan.evaluation.scores import append_scores, comparable
@@ -26,6 +27,7 @@ from reacgan.suites.base import Context, Outcome, Trial
 from reacgan.training import train
 from reacgan.training.journal import read_lines
 from reacgan.training.run import RunResult
+from reacgan.training.speed import choose_precision
 
 STANDARD = "fid, prdc, ifid, accuracy"
 
@@ -54,11 +56,13 @@ class Run:
     """A named protocol (``paper``, ``benchmark``), which says what the extractor is."""
 
     def resolved(self, seed: int, context: Context) -> Experiment:
-        """The experiment as it is run."""
+        """The experiment as it is run, with the precision of the device."""
         changes: dict[str, Any] = {"training.seed": seed, **context.changes}
         if self.experiment.data.name in context.data:
             changes["data.path"] = context.data[self.experiment.data.name]
-        return self.experiment.replace(**changes)
+        experiment = self.experiment.replace(**changes)
+        precision = choose_precision(experiment.training.precision, find_device(context.device))
+        return experiment.replace(**{"training.precision": precision})
 
     def settings(self, seed: int, context: Context) -> dict[str, Any]:
         """The experiment but for where its data are, and how it is scored."""

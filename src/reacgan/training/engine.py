@@ -15,7 +15,7 @@ from reacgan import distributed
 from reacgan.config import ConfigError, Device, Experiment, Precision, SpeedConfig
 from reacgan.devices import allow_tf32, start_processes
 from reacgan.models import arrange, set_switches
-from reacgan.training.speed import choose
+from reacgan.training.speed import choose, choose_precision
 
 # <malloc.h> of glibc
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
@@ -27,7 +27,8 @@ class Engine:
 
     Args:
         device: as :func:`reacgan.devices.find_device` takes it.
-        precision: of the convolutions; ``bfloat16`` is autocast around the networks only.
+        precision: of the convolutions; ``bfloat16`` is autocast around the networks only; ``auto`` is
+            decided here.
         speed: how steps are computed; None takes what pays here.
         experiment: what is trained; what it cannot have is left out of ``speed``.
 
@@ -51,9 +52,9 @@ class Engine:
         )
         if self.speed.keep_memory:
             keep_freed_memory()
-        # PyTorch's own default has TF32 in convolutions.
-        allow_tf32(self.speed.tf32)
-        self.precision = precision
+        allow_tf32(convolutions=self.speed.tf32, products=self.speed.tf32_products)
+        self.precision = choose_precision(precision, self.device)
+        self.chosen = precision == "auto"
         if precision == "float64" and self.device.type == "mps":
             raise ConfigError("training.precision is float64, which MPS lacks; use float32 or cpu")
 
@@ -105,10 +106,22 @@ class Engine:
         return {
             "computes_on": self.device.type,
             "precision": self.precision,
-            "float32_products": "tf32" if self.speed.tf32 else "float32",
+            "float32_convolutions": "tf32" if self.speed.tf32 else "float32",
+            "float32_products": "tf32" if self.speed.tf32_products else "float32",
             "world": self.world,
             "speed": self.speed.describe(),
         }
+
+    def precision_line(self) -> str:
+        """One line for a person: the precision, and how to ask for another."""
+        why = " (auto; " if self.chosen else " ("
+        if self.precision == "bfloat16":
+            other = "training.precision=float32 for float32)"
+            return f"precision: bfloat16 in the networks, float32 in losses and Adam{why}{other}"
+        if self.speed.tf32:
+            tf32 = "convolutions in TF32, PyTorch's default"
+            return f"precision: {self.precision}, {tf32}{why}speed.tf32=false for full float32)"
+        return f"precision: {self.precision}" + (" (auto)" if self.chosen else "")
 
     def memory_bytes(self) -> int:
         """Peak memory: of the device where it is counted, else of this process."""

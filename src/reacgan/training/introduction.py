@@ -36,9 +36,10 @@ def introduce(
     )
     progress.say(
         f"G {count_parameters(state.generator):,} and D {count_parameters(state.discriminator):,} "
-        f"parameters, {engine.device.type}, {engine.precision}, {engine.world} process(es), "
+        f"parameters, {engine.device.type}, {engine.world} process(es), "
         f"batch {training.batch} x {training.d_steps}, {training.images:,} images to see"
     )
+    progress.say(engine.precision_line())
     for line in memory:
         progress.say(line)
     for warning in _warnings(experiment, state, data):

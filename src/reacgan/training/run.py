@@ -76,9 +76,10 @@ def train(
     """
     if minutes is not None and not 0 < minutes < math.inf:
         raise ConfigError(f"minutes is {minutes:g}; allowed: a positive number")
-    experiment = complete(experiment)
-    engine = Engine.of(experiment, device)
     folder = RunFolder(path_of(out))
+    experiment = folder.with_precision(complete(experiment))
+    engine = Engine.of(experiment, device)
+    experiment = experiment.replace(**{"training.precision": engine.precision})
     if data is None:
         refuse_inside(folder.path, experiment.data.path)
     main = distributed.is_main()

@@ -98,6 +98,16 @@ class RunFolder:
                 f"{self.path}: has checkpoints but no experiment.json; not a whole run; {remedy}"
             )
 
+    def with_precision(self, experiment: Experiment) -> Experiment:
+        """The experiment with the precision that the run here was begun in, where it may be any."""
+        if experiment.training.precision != "auto" or not self.experiment.exists():
+            return experiment
+        try:
+            recorded = load_experiment(self.experiment).training.precision
+        except ConfigError:
+            return experiment  # :meth:`check` says what is wrong
+        return experiment.replace(**{"training.precision": recorded})
+
     def _has_begun(self) -> bool:
         """Whether there is a state or a model to lose; a start that failed leaves neither."""
         return self.model.exists() or (

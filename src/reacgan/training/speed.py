@@ -1,8 +1,7 @@
 """Which of the faster ways a run takes: what was asked for, and what is known of device and experiment.
 
-What ``auto`` takes on a CPU was measured (``docs/performance.md``). On CUDA nothing has been yet, so there
-it is what is expected to pay (``docs/gpu-queue.md`` has the measurement). What it leaves out has its
-reason beside it.
+What ``auto`` takes was measured on a CPU and on an H200 (``docs/performance.md``). What it leaves out has
+its reason beside it.
 """
 
 from __future__ import annotations
@@ -13,11 +12,9 @@ from typing import Any
 
 import torch
 
-from reacgan.config import ConfigError, Experiment, SpeedConfig, size_of
+from reacgan.config import ConfigError, Experiment, Precision, SpeedConfig
 from reacgan.kernels import why_no_kernels
 
-MOST_PIXELS = 64 * 64
-"""Larger images keep a GPU busy anyway, and a CUDA graph holds all activations of its step."""
 # Terms whose backward pass goes through each network once; compiled code has no second derivative.
 _ONCE = {"lecam", "weight_clipping", "cr", "bcr", "zcr", "feature_matching"}
 
@@ -38,6 +35,7 @@ class Speed:
     cuda_graphs: bool = False
     compile: bool = False
     tf32: bool = False
+    tf32_products: bool = False
     reasons: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Why a switch is off."""
 
@@ -64,8 +62,11 @@ class Speed:
 SWITCHES = tuple(switch.name for switch in fields(Speed) if switch.name != "reasons")
 _NONE: dict[str, Any] = dict.fromkeys(SWITCHES, False)
 # Switches that only one kind of device has; they are off elsewhere and cannot be asked for there.
-_NEEDS = {"cuda_graphs": "cuda", "tf32": "cuda", "keep_memory": "cpu"}
-_ONLY_ASKED = {"compile": "only when asked", "tf32": "changes results, only when asked"}
+_NEEDS = {"cuda_graphs": "cuda", "tf32": "cuda", "tf32_products": "cuda", "keep_memory": "cpu"}
+_ONLY_ASKED = {
+    "compile": "only when asked",
+    "tf32_products": "changes results, only when asked",
+}
 
 
 def choose(
@@ -98,6 +99,7 @@ def choose(
     automatic = {
         "keep_memory": device.type == "cpu",
         "cuda_graphs": device.type == "cuda",
+        "tf32": device.type == "cuda",
         "kernels": no_kernels is None,
     }
     speed = Speed(**{**(_NONE if plain else automatic), **asked})
@@ -121,9 +123,8 @@ def _for(
     experiment: Experiment, speed: Speed, config: SpeedConfig, device: torch.device, world: int
 ) -> Speed:
     """Leave out what the experiment cannot have, or what cannot pay for it."""
-    asked = bool(config.cuda_graphs)
     reasons = {
-        "cuda_graphs": why_no_cuda_graphs(experiment, device, world, asked=asked),
+        "cuda_graphs": why_no_cuda_graphs(experiment, device, world),
         "compile": why_not_compiled(experiment),
     }
     out = {name: why for name, why in reasons.items() if why is not None and getattr(speed, name)}
@@ -135,15 +136,18 @@ def _for(
     return replace(speed, reasons={**speed.reasons, **out}, **changes)
 
 
-def why_no_cuda_graphs(
-    experiment: Experiment, device: torch.device, world: int, *, asked: bool = False
-) -> str | None:
-    """Why steps of this run are not CUDA graphs; None where they are.
+def choose_precision(asked: Precision, device: torch.device) -> Precision:
+    """The precision that a run computes in on this device: ``auto`` decided."""
+    if asked != "auto":
+        return asked
+    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return "bfloat16"
+    return "float32"
 
-    ``asked``: they are wanted even where they hardly pay.
-    """
+
+def why_no_cuda_graphs(experiment: Experiment, device: torch.device, world: int) -> str | None:
+    """Why steps of this run are not CUDA graphs; None where they are, if memory allows."""
     training = experiment.training
-    rows, columns = size_of(experiment.data.resolution)
     if device.type != "cuda":
         return f"needs cuda, not {device.type}"
     if world > 1:
@@ -152,8 +156,6 @@ def why_no_cuda_graphs(
         return "the batch is processed in parts"
     if training.recompute:
         return "activations are recomputed"
-    if rows * columns > MOST_PIXELS and not asked:
-        return f"images of {rows} x {columns} keep the device busy"
     return None
 
 

@@ -27,6 +27,7 @@ from reacgan.training.execution.verify import TOLERANCE, Buffers, Way, both_ways
 from reacgan.training.step.work import Result, Work, clear_gradients
 
 TIMES_MET = 2
+_SPARE = 1.1
 PROOFS = 2
 _MOST_CAPTURED = 8
 _MOST_COUNTED = 64
@@ -34,6 +35,10 @@ _MOST_COUNTED = 64
 
 class Recorder(Protocol):
     """Records operations of a device and repeats them."""
+
+    def why_not(self) -> str | None:
+        """Why nothing can be recorded now; None where it can."""
+        ...
 
     def warm_up(self, work: Callable[[], list[Tensor]]) -> list[Tensor]:
         """Run before recording, where whatever begins with the first use may begin."""
@@ -53,6 +58,12 @@ class CudaGraph:
 
     def __init__(self) -> None:
         self._graph: Any = torch.cuda.CUDAGraph()
+
+    def why_not(self) -> str | None:
+        """Memory: a recorded step keeps all that a step needs at its peak for itself."""
+        needed = torch.cuda.max_memory_allocated() - torch.cuda.memory_allocated()
+        cached = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+        return lacking(needed, torch.cuda.mem_get_info()[0] + cached)
 
     def warm_up(self, work: Callable[[], list[Tensor]]) -> list[Tensor]:
         """On a stream beside the main one, as recording does."""
@@ -74,6 +85,19 @@ class CudaGraph:
     def replay(self) -> None:
         """One launch."""
         self._graph.replay()
+
+
+def lacking(needed: int, free: int) -> str | None:
+    """Why so many bytes are too few for a recording; None where they are enough.
+
+    Args:
+        needed: what a step adds at its peak to the memory between steps.
+        free: what the device has left, with what the allocator keeps.
+    """
+    if needed * _SPARE <= free:
+        return None
+    gib = 2**30
+    return f"a recorded step keeps {needed / gib:.1f} GiB for itself, and {free / gib:.1f} are free"
 
 
 class Captured:
@@ -186,7 +210,10 @@ class CudaGraphs:
     def _verified(self, course: Hashable, captured: Captured | None, work: Work) -> Result:
         """The step in both ways; the plain one counts where they differ."""
         try:
-            graph = captured or Captured(work, self._modules, self._recorder(), self._plain)
+            graph = captured or self._capture(work)
+            if isinstance(graph, str):
+                self._disable(graph)
+                return self._plain(work)
             result, wrong = both_ways(
                 work, self._modules, self._plain, graph.replay, self._tolerance
             )
@@ -201,6 +228,12 @@ class CudaGraphs:
         if len(self._captured) > _MOST_CAPTURED:
             self._captured.popitem(last=False)
         return result
+
+    def _capture(self, work: Work) -> Captured | str:
+        """A graph of this step, or why there is none."""
+        recorder = self._recorder()
+        why_not = recorder.why_not()
+        return why_not or Captured(work, self._modules, recorder, self._plain)
 
     def _disable(self, reason: str) -> None:
         self._captured.clear()

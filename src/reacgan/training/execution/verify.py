@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +12,16 @@ from torch import Tensor, nn
 from reacgan.training.step.work import Result, Work
 
 TOLERANCE = {"float64": 1e-8, "float32": 1e-4, "bfloat16": 1e-2}
-"""How far each of them may be off, as a share of its size."""
+"""How far each of them may be off in any case, as a share of its size."""
+SPREAD_FACTOR = 4.0
+"""How many times as far from the plain step as a second plain step."""
+REFERENCE_FACTOR = 2.0
+"""How many times as far from a step in higher precision as the plain step."""
+UNREFERENCED_FACTOR = 5.0
+"""The same of the tolerance, where memory does not hold a step in higher precision."""
 
 Way = Callable[[Work], Result]
+Tensors = Sequence[Tensor | None]
 
 
 class Buffers:
@@ -40,56 +49,112 @@ def first_line(error: Exception) -> str:
 
 
 def both_ways(
-    work: Work, modules: Sequence[nn.Module], plain: Way, other: Way, tolerance: float
+    work: Work,
+    modules: Sequence[nn.Module],
+    plain: Way,
+    other: Way,
+    tolerance: float,
+    *,
+    reference: Way | None = None,
 ) -> tuple[Result, str | None]:
     """The step in the other way, and None; where they disagree in the plain way, and why.
 
-    What counts is left in ``.grad`` and in the buffers. Waits for the device.
+    What counts is left in ``.grad`` and in the buffers. Waits for the device. Without a reference, a
+    difference above ``tolerance`` is measured beside the spread of the plain way: of a second plain step
+    from the same state, since a device may add up in another order each time.
 
     Args:
         work: the step.
         modules: whose buffers move in it.
         plain: the way that is trusted.
         other: the way that is tried.
-        tolerance: largest difference of gradients, losses, scores and buffers, as a share of their size.
+        tolerance: difference of gradients, losses, scores and buffers that is always allowed, as a share
+            of their size.
+        reference: the step in higher precision; the other way may be :data:`REFERENCE_FACTOR` times as far
+            from it as the plain way is.
 
     Raises:
         Exception: whatever either way raises; buffers are then as before.
     """
     before = Buffers(modules)
-    try:
-        expected, gradients = plain(work), _gradients(work.parameters)
-        after = Buffers(modules)
+
+    def made(way: Way) -> tuple[Result, _Outcome]:
         before.restore()
-        result = other(work)
+        result = way(work)
+        return result, _Outcome.of(result, work.parameters, modules)
+
+    try:
+        expected, outcome = made(plain)
+        exact, allowed = outcome, tolerance
+        if reference is not None:
+            try:
+                exact = made(reference)[1]
+                allowed = max(tolerance, REFERENCE_FACTOR * outcome.distance(exact))
+            except torch.OutOfMemoryError:
+                allowed = UNREFERENCED_FACTOR * tolerance
+        result, tried = made(other)
+        origin = "the plain step's" if exact is outcome else "those of a step in higher precision"
+        wrong = tried.difference(exact, allowed, origin)
+        if wrong is not None and reference is None:
+            allowed = max(tolerance, SPREAD_FACTOR * made(plain)[1].distance(outcome))
+            wrong = tried.difference(exact, allowed, origin)
     except Exception:
         before.restore()
         raise
-    wrong = _difference(
-        {
-            "gradients": (gradients, _gradients(work.parameters)),
-            "losses": (list(expected[0].values()), [result[0].get(name) for name in expected[0]]),
-            "scores": ([expected[1]], [result[1]]),
-            "state": (after.values(), Buffers(modules).values()),
-        },
-        tolerance,
-    )
     if wrong is None:
+        tried.restore(work.parameters, modules)
         return result, None
-    after.restore()
-    for parameter, gradient in zip(work.parameters, gradients, strict=True):
-        parameter.grad = gradient
+    outcome.restore(work.parameters, modules)
     return expected, wrong
 
 
-def _gradients(parameters: Sequence[nn.Parameter]) -> list[Tensor | None]:
-    return [parameter.grad for parameter in parameters]
+@dataclass(frozen=True)
+class _Outcome:
+    """What a step leaves: gradients, losses, scores, and the buffers of the networks."""
+
+    gradients: list[Tensor | None]
+    losses: dict[str, Tensor]
+    scores: Tensor
+    buffers: list[Tensor]
+
+    @classmethod
+    def of(
+        cls, result: Result, parameters: Sequence[nn.Parameter], modules: Sequence[nn.Module]
+    ) -> _Outcome:
+        gradients = [parameter.grad for parameter in parameters]
+        return cls(gradients, result[0], result[1], Buffers(modules).values())
+
+    def restore(self, parameters: Sequence[nn.Parameter], modules: Sequence[nn.Module]) -> None:
+        """Leave this outcome in ``.grad`` and in the buffers."""
+        for parameter, gradient in zip(parameters, self.gradients, strict=True):
+            parameter.grad = gradient
+        buffers = (buffer for module in modules for buffer in module.buffers())
+        for buffer, value in zip(buffers, self.buffers, strict=True):
+            buffer.copy_(value)
+
+    def pairs(self, expected: _Outcome) -> dict[str, tuple[Tensors, Tensors]]:
+        """Of each part what is expected and what is there."""
+        losses = [self.losses.get(name) for name in expected.losses]
+        return {
+            "gradients": (expected.gradients, self.gradients),
+            "losses": (list(expected.losses.values()), losses),
+            "scores": ([expected.scores], [self.scores]),
+            "state": (expected.buffers, self.buffers),
+        }
+
+    def difference(self, expected: _Outcome, allowed: float, origin: str) -> str | None:
+        """The first part that differs from one of ``origin``, in words."""
+        return _difference(self.pairs(expected), allowed, origin)
+
+    def distance(self, expected: _Outcome) -> float:
+        """The largest distance of any part, as a share of its size; NaN counts as none."""
+        distances = [_distance(*pair) for pair in self.pairs(expected).values()]
+        return max((value for value in distances if math.isfinite(value)), default=0.0)
 
 
-Tensors = Sequence[Tensor | None]
-
-
-def _difference(pairs: dict[str, tuple[Tensors, Tensors]], tolerance: float) -> str | None:
+def _difference(
+    pairs: dict[str, tuple[Tensors, Tensors]], tolerance: float, origin: str = "the plain step's"
+) -> str | None:
     """The first of these pairs of lists that differ, in words."""
     for name, (expected, actual) in pairs.items():
         if [tensor is None for tensor in expected] != [tensor is None for tensor in actual]:
@@ -97,8 +162,8 @@ def _difference(pairs: dict[str, tuple[Tensors, Tensors]], tolerance: float) -> 
         distance = _distance(expected, actual)
         if not distance <= tolerance:  # also where it is NaN
             return (
-                f"{name} of the step differ from the plain step's by {distance:.2g} of their size; "
-                f"allowed: {tolerance:g}"
+                f"{name} of the step differ from {origin} by {distance:.2g} of their size; allowed: "
+                f"{tolerance:.2g}"
             )
     return None
 

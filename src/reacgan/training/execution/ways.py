@@ -1,4 +1,4 @@
-"""How the steps of a run are made: plain, on compiled networks, as CUDA graphs, or both."""
+"""How the steps of a run are made: plain, by kernels or compiled networks, and as CUDA graphs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from torch import nn
 
 from reacgan.models import set_switches
-from reacgan.training.execution.compiled import Compiled
 from reacgan.training.execution.cuda_graphs import CudaGraphs
+from reacgan.training.execution.tried import Tried, compiled, kernels
 from reacgan.training.execution.verify import Way
 from reacgan.training.speed import Speed
 from reacgan.training.step.work import Result, Work
@@ -17,8 +17,8 @@ from reacgan.training.step.work import Result, Work
 class Ways:
     """Makes steps as ``speed`` says.
 
-    Compiled networks and CUDA graphs disable themselves where they fail or differ from the plain step;
-    :meth:`news` says so.
+    Kernels, compiled networks and CUDA graphs disable themselves where they fail or differ from the
+    plain step; :meth:`news` says so.
 
     Args:
         speed: chosen for the experiment.
@@ -35,13 +35,16 @@ class Ways:
         precision: str,
     ) -> None:
         way: Way = Work.run
-        self.compiled: Compiled | None = None
+        self.tried: Tried | None = None
         self.graphs: CudaGraphs | None = None
         if speed.compile:
             for network in networks:
-                set_switches(network, fused_layers=speed.fused_layers)
-            self.compiled = Compiled(networks, modules, precision)
-            way = self.compiled.run
+                set_switches(network, fused_layers=speed.fused_layers, kernels=speed.kernels)
+            self.tried = compiled(networks, modules, precision)
+        elif speed.kernels:
+            self.tried = kernels(networks, modules, precision)
+        if self.tried is not None:
+            way = self.tried.run
         if speed.cuda_graphs:
             self.graphs = CudaGraphs(modules, precision, plain=way)
             way = self.graphs.run
@@ -54,7 +57,7 @@ class Ways:
     def news(self) -> list[str]:
         """What was disabled since the last call, and why."""
         messages: list[str] = []
-        for way in (self.compiled, self.graphs):
+        for way in (self.tried, self.graphs):
             if way is not None:
                 messages += way.news
                 way.news.clear()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from reacgan import distributed
-from reacgan.devices import allow_tf32
+from reacgan.devices import without_tf32
 from reacgan.models import plain_operations
 from reacgan.training.engine import Engine
 from reacgan.training.execution.verify import Buffers, Way
@@ -27,7 +27,7 @@ from reacgan.training.recovery.first_fault import LOSSES, FirstFault, first_faul
 from reacgan.training.state import TrainState, sums_not_finite
 from reacgan.training.step.work import Result, Work
 
-_SWITCHES = ("merged_convolutions", "merged_passes", "fused_layers")
+_SWITCHES = ("merged_convolutions", "merged_passes", "fused_layers", "kernels")
 _STEPS = {
     "discriminator_gradients": "the discriminator's step",
     "generator_gradients": "the generator's step",
@@ -169,12 +169,12 @@ class Careful:
                 return work.run()
 
         def widely(work: Work) -> Result:
-            with _without_tf32(speed.tf32):
+            with without_tf32():
                 return plainly(replace(work, autocast=nullcontext))
 
         if speed.cuda_graphs or speed.compile or any(getattr(speed, name) for name in _SWITCHES):
             yield "by plain operations", plainly
-        if narrow or speed.tf32:
+        if narrow or speed.tf32 or speed.tf32_products:
             yield "by plain operations in float32", widely
 
 
@@ -187,12 +187,3 @@ def _event(work: Work, images_seen: int, fault: FirstFault, words: str) -> dict[
         f"{words}, and the run goes on",
         **{name: value for name, value in asdict(fault).items() if name != "order"},
     }
-
-
-@contextmanager
-def _without_tf32(on: bool) -> Iterator[None]:
-    allow_tf32(False)
-    try:
-        yield
-    finally:
-        allow_tf32(on)

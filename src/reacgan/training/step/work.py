@@ -127,13 +127,18 @@ class Work:
             self, real=real, latents=[Latents(*pair) for pair in pairs], contexts=contexts
         )
 
-    def course(self) -> Hashable:
-        """What decides which operations run."""
+    def kind(self) -> Hashable:
+        """What decides which operations run: the step, terms that are due, shapes."""
         first = self.contexts[0]
         terms = first.objective.terms.items()
         due = tuple(name for name, term in terms if first.index % term.every == 0)
         shapes = tuple((tensor.shape, tensor.dtype, tensor.stride()) for tensor in self.inputs())
-        return self.formula.__name__, due, first.strength, first.top_share, shapes
+        return self.formula.__name__, due, shapes
+
+    def course(self) -> Hashable:
+        """The kind, and the factors that are Python numbers."""
+        first = self.contexts[0]
+        return self.kind(), first.strength, first.top_share
 
 
 def clear_gradients(parameters: Sequence[nn.Parameter]) -> None:

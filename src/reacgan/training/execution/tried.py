@@ -1,0 +1,152 @@
+"""Faster ways of a step, each tried on the run's own first steps against the plain step."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from reacgan.devices import without_tf32
+from reacgan.models import plain_operations
+from reacgan.training.execution.verify import TOLERANCE, Way, both_ways, first_line
+from reacgan.training.step.work import Result, Work
+
+PROOFS = 2
+
+
+class Tried:
+    """Runs steps in a faster way, once it was seen to be right.
+
+    The first steps of each kind are made in the plain way too, from the same state. Where the two differ,
+    or where anything fails, the plain way counts, and the faster one is disabled with a reason.
+
+    Args:
+        name: for messages.
+        modules: whose buffers move in a step.
+        fast: the way that is tried.
+        plain: the way that is trusted.
+        tolerance: largest difference, as a share of the size.
+        reference: the step in the highest precision at hand. The fast way may then be twice as far from it
+            as the plain way is, if that is more than ``tolerance``.
+        proofs: how many steps of each kind are made in both ways; the second one has other weights.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        modules: Sequence[nn.Module],
+        *,
+        fast: Way,
+        plain: Way,
+        tolerance: float,
+        reference: Way | None = None,
+        proofs: int = PROOFS,
+    ) -> None:
+        self.off: str | None = None
+        """Why it was disabled."""
+        self.news: list[str] = []
+        """Messages that have not been read yet."""
+        self._name = name
+        self._modules = modules
+        self._fast, self._plain, self._reference = fast, plain, reference
+        self._tolerance = tolerance
+        self._proofs = proofs
+        self._proven: Counter[Hashable] = Counter()
+
+    def run(self, work: Work) -> Result:
+        """As :meth:`Work.run`."""
+        if self.off is not None:
+            return self._plain(work)
+        kind = work.kind()
+        if self._proven[kind] >= self._proofs:
+            return self._fast(work)
+        try:
+            result, wrong = both_ways(
+                work,
+                self._modules,
+                self._plain,
+                self._fast,
+                self._tolerance,
+                reference=self._reference,
+            )
+        except Exception as error:
+            self._disable(f"{type(error).__name__}: {first_line(error)}")
+            return self._plain(work)
+        if wrong is not None:
+            self._disable(wrong)
+        self._proven[kind] += 1
+        return result
+
+    def _disable(self, reason: str) -> None:
+        self.off = reason
+        self.news.append(f"{self._name} disabled: {reason}")
+
+
+def kernels(networks: Sequence[nn.Module], modules: Sequence[nn.Module], precision: str) -> Tried:
+    """Networks by kernels of our own (:mod:`reacgan.kernels`), which their switch has turned on.
+
+    They round in other places than the library's operations do, by as much as a step in the run's precision
+    is off from one in float32. So both are measured from a step in float32 without TF32.
+
+    Args:
+        networks: the generator and the discriminator.
+        modules: whose buffers move in a step.
+        precision: of the run.
+    """
+
+    def plain(work: Work) -> Result:
+        with _without_kernels(networks):
+            return work.run()
+
+    def reference(work: Work) -> Result:
+        with _without_kernels(networks), without_tf32():
+            return replace(work, autocast=nullcontext).run()
+
+    return Tried(
+        "kernels",
+        modules,
+        fast=Work.run,
+        plain=plain,
+        tolerance=TOLERANCE[precision],
+        reference=None if precision == "float64" else reference,
+    )
+
+
+@contextmanager
+def _without_kernels(networks: Sequence[nn.Module]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for network in networks:
+            stack.enter_context(plain_operations(network, ["kernels"]))
+        yield
+
+
+def compiled(networks: Sequence[nn.Module], modules: Sequence[nn.Module], precision: str) -> Tried:
+    """Networks by ``torch.compile``; names in their state stay as they are.
+
+    Each network is compiled when a step first meets it, which may take minutes.
+
+    Args:
+        networks: whose ``forward`` is compiled.
+        modules: whose buffers move in a step.
+        precision: of the run.
+    """
+    for network in networks:
+        network.compile(dynamic=False)
+    return Tried(
+        "torch.compile",
+        modules,
+        fast=Work.run,
+        plain=_uncompiled,
+        # Compiled sums are in another order.
+        tolerance=10 * TOLERANCE[precision],
+        proofs=1,
+    )
+
+
+def _uncompiled(work: Work) -> Result:
+    with torch.compiler.set_stance("force_eager"):
+        return work.run()
