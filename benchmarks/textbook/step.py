@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -36,15 +38,25 @@ def d2d_ce(embedding: Tensor, class_vector: Tensor, labels: Tensor) -> Tensor:
 
 
 class Textbook:
-    """Both networks, both optimisers, the average; one cycle is a D step and a G step.
+    """Both networks, both optimisers, the average; one cycle is D steps and a G step.
 
     Args:
         width: base number of channels.
         device: where it computes.
         lr: of both.
+        d_steps: D steps a cycle, all on the images of the cycle.
+        half: autocast to float16 with scaled losses, the published packages' mixed precision.
     """
 
-    def __init__(self, width: int, *, device: str = "cpu", lr: float = 2.8284271e-4) -> None:
+    def __init__(
+        self,
+        width: int,
+        *,
+        device: str = "cpu",
+        lr: float = 2.8284271e-4,
+        d_steps: int = 1,
+        half: bool = False,
+    ) -> None:
         self.G, self.D = Generator(width).to(device), Discriminator(width).to(device)
         for module in (*self.G.modules(), *self.D.modules()):
             weight = getattr(module, "weight_orig", getattr(module, "weight", None))
@@ -55,6 +67,9 @@ class Textbook:
         self.g_optimizer = torch.optim.Adam(self.G.parameters(), **settings)  # type: ignore[arg-type]
         self.d_optimizer = torch.optim.Adam(self.D.parameters(), **settings)  # type: ignore[arg-type]
         self.device = torch.device(device)
+        self.d_steps = d_steps
+        self.half = half
+        self.scalers = [torch.amp.GradScaler(self.device.type, enabled=half) for _ in range(2)]
 
     def latents(self, count: int) -> tuple[Tensor, Tensor]:
         """z and uniform labels."""
@@ -75,22 +90,35 @@ class Textbook:
         return -score.mean() + WEIGHT * d2d_ce(embedding, class_vector, fake_labels)
 
     def cycle(self, real: Tensor, labels: Tensor) -> tuple[float, float]:
-        """One D step on these images [N, 3, 32, 32] in [-1, 1], one G step, the average."""
+        """D steps on these images [N, 3, 32, 32] in [-1, 1], one G step, the average."""
         self.G.requires_grad_(False)
         self.D.requires_grad_(True)
-        self.d_optimizer.zero_grad()
-        d_loss = self.d_loss(real, labels, *self.latents(len(real)))
-        d_loss.backward()
-        self.d_optimizer.step()
-
+        for _ in range(self.d_steps):
+            latents = self.latents(len(real))
+            d_loss = self._step(
+                self.d_optimizer, self.scalers[0], partial(self.d_loss, real, labels, *latents)
+            )
         self.G.requires_grad_(True)
         self.D.requires_grad_(False)
-        self.g_optimizer.zero_grad()
-        g_loss = self.g_loss(*self.latents(len(real)))
-        g_loss.backward()
-        self.g_optimizer.step()
+        g_loss = self._step(
+            self.g_optimizer, self.scalers[1], partial(self.g_loss, *self.latents(len(real)))
+        )
         self.update_average()
-        return d_loss.item(), g_loss.item()
+        return d_loss, g_loss
+
+    def _step(
+        self,
+        optimizer: torch.optim.Optimizer,
+        scaler: torch.amp.GradScaler,
+        loss_of: Callable[[], Tensor],
+    ) -> float:
+        optimizer.zero_grad()
+        with torch.autocast(self.device.type, dtype=torch.float16, enabled=self.half):
+            loss = loss_of()
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        return loss.item()
 
     @torch.no_grad()
     def update_average(self) -> None:
