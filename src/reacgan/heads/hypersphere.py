@@ -1,4 +1,4 @@
-"""What the heads on the unit hypersphere share: normalisation, masked sums, gathering, layers."""
+"""Shared code of heads on the unit hypersphere: checks, masked sums, gathering, layers."""
 
 from __future__ import annotations
 

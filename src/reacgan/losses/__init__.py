@@ -1,4 +1,4 @@
-"""Losses of the scores. One pair of functions and one line a member."""
+"""Adversarial losses, penalties and consistency terms by name. One line a member."""
 
 from __future__ import annotations
 

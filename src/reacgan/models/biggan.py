@@ -30,7 +30,7 @@ class BigGANGenerator(Generator):
         channels: image channels.
         num_classes: labels run from 0 to num_classes - 1.
         width: base number of channels ("c" of the table).
-        latent_dim: length of z; divisible by the number of blocks + 1. None is 20 for each of them.
+        latent_dim: length of z; a multiple of the number of blocks + 1; by default 20 times it.
         shared_dim: length of the class embedding (never spectrally normalised).
         attention_after: self-attention after these blocks, counted from 1.
         spectral_norm: normalise convolutions and linear layers.
@@ -92,7 +92,7 @@ class BigGANGenerator(Generator):
         return torch.tanh(self.output(self.norm.activated(hidden)))
 
     def latent_weights(self) -> list[Tensor]:
-        """The first layer's weight, then for each block what its chunk of z is multiplied with."""
+        """The first layer's weight, then each block's weights of its chunk of z, padded with zeros."""
         shared_dim = self.shared.embedding_dim
         parts = [weight_of(self.input)]
         for block in self.blocks:

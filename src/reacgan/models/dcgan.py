@@ -144,13 +144,13 @@ class DCGANBackbone(Backbone):
         resolution: side of a square or (height, width), shorter side 8 to 1024 pixels.
         channels: image channels.
         width: channels of the first stage; up to eight times as many before the sum.
-        norm: spectral norm of all weights, the head's included; batch norm, which judges real and
-            fake images in separate passes; or none.
+        norm: spectral norm of all weights, the head's included; batch norm, with separate passes for
+            real and fake images; or none.
         leak: slope of the leaky ReLU. 0.1 is Miyato et al.'s; DCGAN's own was 0.2, and the
             reference package has 0, a plain ReLU.
-        first_norm: with batch norm, whether the layer that takes the image has it too. DCGAN's has
-            not; that of the reference package has. Since real and fake images go through apart, it
-            hides from D what colours and contrast a batch has.
+        first_norm: with batch norm, whether the layer that takes the image has it too. DCGAN has none
+            there, the reference package does. As real and fake images take separate passes, it hides a
+            batch's colours and contrast from D.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """SNGAN's residual networks (Miyato et al. 2018; with attention SAGAN's), 8 to 512 pixels.
 
-The class enters each conditional batch norm of the generator as a one-hot vector, z the first layer
-alone. The backbone is also BigGAN's; its features are summed over space.
+The class enters each conditional batch norm of the generator as a one-hot vector, z only the first
+layer. The backbone is also BigGAN's; its features are summed over space.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ class ResNetBackbone(Backbone):
         channels: image channels.
         width: base number of channels ("c" of the table).
         attention_after: self-attention after these blocks, counted from 1.
-        norm: spectral norm of all weights, the head's included (SNGAN, SAGAN); batch norm, which
-            judges real and fake images in separate passes; or none (for gradient penalties).
+        norm: spectral norm of all weights, the head's included (SNGAN, SAGAN); batch norm, with
+            separate passes for real and fake images; or none (for gradient penalties).
         preactivated_shortcut: see :class:`~reacgan.models.residual.BackboneBlock`.
     """
 
@@ -148,5 +148,5 @@ class ResNetBackbone(Backbone):
         return F.relu(hidden).sum((2, 3))
 
     def stages(self) -> Sequence[nn.Module]:
-        """The blocks, each with the attention behind it."""
+        """The blocks, each with the attention after it."""
         return stages_with(self.attention, self.blocks)
