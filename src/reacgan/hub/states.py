@@ -48,8 +48,8 @@ def load_state(
         path: a run's folder, or its ``model``.
         images_seen: which state; :func:`list_states` names them.
         device: as in :func:`reacgan.load`.
-        check: whether statistics that do not fit the weights give way to those that do, as in
-            :func:`reacgan.load`; a state stores the averages of training.
+        check: whether statistics that do not fit the weights are replaced, as in :func:`reacgan.load`;
+            a state stores the averages of training.
 
     Raises:
         ConfigError: no such state (lists those there are), or a damaged one.
@@ -72,7 +72,7 @@ def load_state(
 def load_discriminator(path: str | Path, *, device: Device = "auto") -> Discriminator:
     """The discriminator of a run or model, in evaluation mode.
 
-    That stored beside a shared generator, or of a run that of its newest whole checkpoint.
+    It is stored with a shared generator; a run's is that of its newest complete checkpoint.
 
     Args:
         path: a run's folder, or its ``model``; a model folder, or a name, as in :func:`reacgan.load`.
@@ -112,7 +112,7 @@ def _run_of(path: Path) -> Path:
 def _newest_discriminator(run: Path) -> Path:
     for images_seen in reversed(list_states(run)):
         file = _part(run / _STATES / f"{images_seen:012d}", DISCRIMINATOR)
-        if file is not None:  # torn or damaged: the one before it
+        if file is not None:  # else incomplete or damaged
             return file
     raise ConfigError(
         f"{run}: no whole checkpoint with a discriminator; give the folder of a run. "

@@ -1,4 +1,4 @@
-"""Whether a shared model is whole, described, and gives the images that it should."""
+"""Whether a shared model is complete, documented, and reproduces its samples."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from reacgan.tensors import read_tensors
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What a check says."""
+    """The result of one check."""
 
     name: str
     passed: bool
