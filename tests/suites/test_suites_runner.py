@@ -156,7 +156,7 @@ def test_interrupted_and_taken_up_again_gives_the_same_bits(tmp_path, reacgan):
     process.send_signal(signal.SIGTERM)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
-    assert "the same command goes on" in said
+    assert "the same command resumes" in said
     seen = int(weights(cut)[0])
     assert 0 < seen < 3200, "it ended before the signal; lengthen it"
     assert not (journal.parent / FILE).exists()
