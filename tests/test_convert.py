@@ -407,7 +407,9 @@ def test_code_in_another_protocol_does_not_run_either(tmp_path):
     for protocol in (4, 5):
         held = pickle.dumps({"state_dict": Hostile(tmp_path / "trap")}, protocol=protocol)
         (tmp_path / "evil.pth").write_bytes(held)
-        with pytest.raises(ConfigError, match="evil.pth: damaged or no checkpoint .*fetch it anew"):
+        with pytest.raises(
+            ConfigError, match="evil.pth: damaged or no checkpoint .*download it again"
+        ):
             read_published(tmp_path / "evil.pth")
         assert not (tmp_path / "trap").exists()
 
@@ -429,7 +431,7 @@ def test_damaged_files(tmp_path):
     for damaged in (whole[: len(whole) // 2], whole[:-30], whole[:10], b"", b"not a checkpoint"):
         file.write_bytes(damaged)
         with pytest.raises(
-            ConfigError, match="torn.pth: damaged or no checkpoint .*; fetch it anew"
+            ConfigError, match="torn.pth: damaged or no checkpoint .*; download it again"
         ):
             read_published(file)
     with zipfile.ZipFile(file, "w") as archive:

@@ -66,9 +66,9 @@ def convert(
         use_average=average == "yes",
         unused=unused,
     )
-    both = (folder / DISCRIMINATOR).exists()
+    networks = "generator and discriminator" if (folder / DISCRIMINATOR).exists() else "generator"
     count = len(read_config(folder)["class_names"])
-    print(f"{folder}: generator{' and discriminator' if both else ''} of {count} classes")
+    print(f"{folder}: {networks} of {count} classes")
     return 0
 
 

@@ -12,7 +12,7 @@ from reacgan.cli import streams
 from reacgan.cli.options import Assignments, Device, parse_resolution
 
 if TYPE_CHECKING:
-    from reacgan.evaluation import Evaluation, Score
+    from reacgan.evaluation import Score
     from reacgan.evaluation.scoring import Request
     from reacgan.sampling import SamplingSettings
 
@@ -143,7 +143,8 @@ def evaluate(
             output.write(result, target.name)
             lacking = lacking or bool(measures.metrics and result.skipped)
             if lacking or not quiet:
-                _print_skipped(result)
+                for name, reason in result.skipped.items():
+                    streams.tell(f"not measured: {name}: {reason}")
     if main:
         _print(scores, output.folder, quiet=quiet)
     distributed.leave()
@@ -265,11 +266,6 @@ class Talk:
         if self._shown:
             streams.tell("")
             self._shown = False
-
-
-def _print_skipped(result: Evaluation) -> None:
-    for name, reason in result.skipped.items():
-        streams.tell(f"not measured: {name}: {reason}")
 
 
 def _print(scores: list[Score], folder: Path, *, quiet: bool) -> None:

@@ -85,5 +85,4 @@ def _consoles() -> dict[str, Any]:
 def _meant_for_a_person(error: Exception) -> bool:
     from reacgan.config import ConfigError  # noqa: PLC0415 - only once something went wrong
 
-    named = {"NonFiniteError"}
-    return isinstance(error, ConfigError | OSError) or type(error).__name__ in named
+    return isinstance(error, ConfigError | OSError) or type(error).__name__ == "NonFiniteError"

@@ -29,7 +29,7 @@ def card(
 
     Args:
         model: the generator.
-        name: the title, and the name to load it by; by default the experiment's as the title.
+        name: the title, and the name to load it by; by default the title is the experiment's name.
         licence: of the weights: an identifier of the Hugging Face hub, or ``other:NAME``; by
             default what the terms of the data allow.
         sections: Markdown by heading; one whose heading is empty comes right below the title.

@@ -23,7 +23,7 @@ DISCRIMINATOR = "discriminator.safetensors"
 MOVING = "moving.safetensors"
 """The averages of training of batch norms, where the weights hold the generator's own statistics."""
 CONFIG = "config.json"
-REMEDY = "copy the model again, or resume its run, which writes it anew"
+REMEDY = "copy the model again, or resume its run, which writes it again"
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 

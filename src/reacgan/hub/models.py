@@ -84,21 +84,18 @@ def save(
     writing = folder.with_name(f".writing-{folder.name}")
     shutil.rmtree(writing, ignore_errors=True)
     writing.mkdir()
-    with naming(folder / WEIGHTS):
-        write_tensors(stored(model.generator, dtype), writing / WEIGHTS)
     config: dict[str, Any] = {
         "format": FORMAT,
         "reacgan": __version__,
         "experiment": model.experiment.model_dump(),
         "class_names": list(model.class_names),
         "images_seen": model.images_seen,
-        "sha256": digest(writing / WEIGHTS),
+        "sha256": _write(stored(model.generator, dtype), WEIGHTS, writing, folder),
     }
     config |= _store_statistics(model.norms, writing, folder)
     if discriminator is not None:
-        with naming(folder / DISCRIMINATOR):
-            write_tensors(stored(discriminator, dtype), writing / DISCRIMINATOR)
-        config["discriminator_sha256"] = digest(writing / DISCRIMINATOR)
+        tensors = stored(discriminator, dtype)
+        config["discriminator_sha256"] = _write(tensors, DISCRIMINATOR, writing, folder)
     config = {**(facts or {}), **config, **({"dtype": dtype} if dtype else {})}
     files = {"README.md": card(model), **(beside or {})}
     files[CONFIG] = json.dumps(config, indent=2) + "\n"
@@ -112,6 +109,13 @@ def save(
     return folder
 
 
+def _write(tensors: Mapping[str, Tensor], name: str, writing: Path, folder: Path) -> str:
+    """Write a file of tensors; returns its digest. Errors name the file in ``folder``."""
+    with naming(folder / name):
+        write_tensors(tensors, writing / name)
+    return digest(writing / name)
+
+
 def _store_statistics(
     norms: NormStatistics | None, writing: Path, folder: Path
 ) -> dict[str, object]:
@@ -122,9 +126,7 @@ def _store_statistics(
     facts: dict[str, object] = {"statistics": {"kind": norms.kind, "distance": apart}}
     if norms.moving:
         on_cpu = {name: value.cpu() for name, value in norms.moving.items()}
-        with naming(folder / MOVING):
-            write_tensors(on_cpu, writing / MOVING)
-        facts["moving_sha256"] = digest(writing / MOVING)
+        facts["moving_sha256"] = _write(on_cpu, MOVING, writing, folder)
     return facts
 
 

@@ -59,7 +59,7 @@ def load_state(
     if images_seen not in known:
         listed = ", ".join(f"{count:,}" for count in known) or "none"
         raise ConfigError(f"{run}: keeps no state at {images_seen:,} images; it keeps: {listed}")
-    file = _part(run / _STATES / f"{images_seen:012d}", _AVERAGE)
+    file = _part(run, images_seen, _AVERAGE)
     if file is None:
         raise ConfigError(f"{run}: its state at {images_seen:,} images is damaged; take another")
     model = load(path, device=device, check=False)
@@ -111,7 +111,7 @@ def _run_of(path: Path) -> Path:
 
 def _newest_discriminator(run: Path) -> Path:
     for images_seen in reversed(list_states(run)):
-        file = _part(run / _STATES / f"{images_seen:012d}", DISCRIMINATOR)
+        file = _part(run, images_seen, DISCRIMINATOR)
         if file is not None:  # else incomplete or damaged
             return file
     raise ConfigError(
@@ -120,8 +120,9 @@ def _newest_discriminator(run: Path) -> Path:
     )
 
 
-def _part(state: Path, name: str) -> Path | None:
+def _part(run: Path, images_seen: int, name: str) -> Path | None:
     """A file of a state, if its digest is the recorded one."""
+    state = run / _STATES / f"{images_seen:012d}"
     try:
         digests = json.loads((state / "state.json").read_text(encoding="utf-8"))["digests"]
         return state / name if digest_of(state / name) == digests[name] else None

@@ -64,7 +64,6 @@ class BigGANGenerator(Generator):
             )
         self.latent_dim = latent_dim
         self.chunk = latent_dim // (blocks + 1)
-        self.in_channels = stages[0]
         condition_dim = shared_dim + self.chunk
         self.shared = nn.Embedding(num_classes, shared_dim)
         cells = self.grid.rows * self.grid.columns
@@ -84,8 +83,9 @@ class BigGANGenerator(Generator):
         """Latent z [N, latent_dim] and labels -> images [N, channels, H, W] in [-1, 1]."""
         first, *rest = z.split(self.chunk, dim=1)
         shared = self.class_vectors(self.shared, labels)
-        hidden = self.input(first).view(-1, self.in_channels, self.grid.rows, self.grid.columns)
-        hidden = self.ordered(hidden)
+        hidden = self.ordered(
+            self.input(first).unflatten(1, (-1, self.grid.rows, self.grid.columns))
+        )
         for number, (block, chunk) in enumerate(zip(self.blocks, rest, strict=True), start=1):
             hidden = block_output(self, block, hidden, torch.cat([shared, chunk], dim=1))
             hidden = attended(self, number, hidden)

@@ -130,7 +130,6 @@ class BigGANDeepGenerator(Generator):
         multiples = stages_of(GENERATOR_STAGES, self.grid, resolution)
         stages = [width * multiple for multiple in multiples]
         self.latent_dim = latent_dim
-        self.in_channels = stages[0]
         condition_dim = shared_dim + latent_dim
         self.shared = nn.Embedding(num_classes, shared_dim)
         cells = self.grid.rows * self.grid.columns
@@ -159,9 +158,8 @@ class BigGANDeepGenerator(Generator):
     def forward(self, z: Tensor, labels: Tensor, draws: Draws | None = None) -> Tensor:
         """Latent z [N, latent_dim] and labels -> images [N, channels, H, W] in [-1, 1]."""
         condition = torch.cat([self.class_vectors(self.shared, labels), z], dim=1)
-        hidden = self.input(condition)
-        hidden = hidden.view(-1, self.in_channels, self.grid.rows, self.grid.columns)
-        hidden = self.ordered(hidden)
+        cells = self.input(condition).unflatten(1, (-1, self.grid.rows, self.grid.columns))
+        hidden = self.ordered(cells)
         for number, blocks in enumerate(self.blocks, start=1):
             hidden = chain_output(self, blocks, hidden, condition)  # type: ignore[arg-type]
             hidden = attended(self, number, hidden)

@@ -66,7 +66,6 @@ class DCGANGenerator(Generator):
         self.latent_dim = latent_dim
         self.conditional = conditional
         stages = [width * multiple for multiple in multiples_of(self.grid)]
-        self.in_channels = stages[0]
         cells = self.grid.rows * self.grid.columns
         self.input = linear(latent_dim, stages[0] * cells, spectral=spectral_norm)
         self.convolutions = nn.ModuleList(
@@ -84,8 +83,7 @@ class DCGANGenerator(Generator):
     def forward(self, z: Tensor, labels: Tensor, draws: Draws | None = None) -> Tensor:
         """Latent z [N, latent_dim] and labels -> images [N, channels, H, W] in [-1, 1]."""
         condition = self.class_weights(labels, z.dtype) if self.conditional else None
-        hidden = self.input(z).view(-1, self.in_channels, self.grid.rows, self.grid.columns)
-        hidden = self.ordered(hidden)
+        hidden = self.ordered(self.input(z).unflatten(1, (-1, self.grid.rows, self.grid.columns)))
         for stage in zip(self.convolutions, self.norms, strict=True):
             hidden = recomputed(self, stage, partial(_doubled, stage), hidden, condition)
         return torch.tanh(self.output(hidden))

@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from reacgan.tensors import widened
+
 MOST_WEIGHTS = 1024 * 256
 """Attention with at most this many weights a sample stores its matrix."""
 BACKENDS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
@@ -254,11 +256,7 @@ def attention_weights(query: Tensor, key: Tensor) -> Tensor:
     each row first, so large scores do not overflow.
     """
     with torch.autocast(query.device.type, enabled=False):
-        return torch.softmax(_widely(query) @ _widely(key).transpose(1, 2), dim=-1)
-
-
-def _widely(tensor: Tensor) -> Tensor:
-    return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()
+        return torch.softmax(widened(query) @ widened(key).transpose(1, 2), dim=-1)
 
 
 class _Attention(torch.autograd.Function):

@@ -216,8 +216,7 @@ class R3GANGenerator(Generator):
         joined = z
         if self.conditional:
             joined = torch.cat([z, self.class_vectors(self.shared, labels)], dim=1)
-        hidden = self.basis * self.input(joined)[:, :, None, None]
-        hidden = self.ordered(hidden)
+        hidden = self.ordered(self.basis * self.input(joined)[:, :, None, None])
         for stage in self.blocks:
             hidden = stage(hidden)
         result: Tensor = self.output(hidden)

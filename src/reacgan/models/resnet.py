@@ -64,7 +64,6 @@ class ResNetGenerator(Generator):
         stages = [width * multiple for multiple in multiples]
         self.latent_dim = latent_dim
         self.conditional = conditional
-        self.in_channels = stages[0]
         cells = self.grid.rows * self.grid.columns
         self.input = linear(latent_dim, stages[0] * cells, spectral=spectral_norm)
         condition_dim = num_classes if conditional else 0
@@ -82,8 +81,7 @@ class ResNetGenerator(Generator):
     def forward(self, z: Tensor, labels: Tensor, draws: Draws | None = None) -> Tensor:
         """Latent z [N, latent_dim] and labels -> images [N, channels, H, W] in [-1, 1]."""
         condition = self.class_weights(labels, z.dtype) if self.conditional else None
-        hidden = self.input(z).view(-1, self.in_channels, self.grid.rows, self.grid.columns)
-        hidden = self.ordered(hidden)
+        hidden = self.ordered(self.input(z).unflatten(1, (-1, self.grid.rows, self.grid.columns)))
         for number, block in enumerate(self.blocks, start=1):
             hidden = attended(self, number, block_output(self, block, hidden, condition))
         return torch.tanh(self.output(self.norm.activated(hidden)))

@@ -179,8 +179,7 @@ class StyleGAN2Generator(Generator):
         """Images of w [N, layers, style_dim], or of one w [N, style_dim] for all layers."""
         if w.dim() == 2:
             w = w[:, None].expand(-1, self.layers, -1)
-        hidden = self.constant.expand(len(w), -1, -1, -1)
-        hidden = self.ordered(hidden)
+        hidden = self.ordered(self.constant.expand(len(w), -1, -1, -1))
         images: Tensor | None = None
         draws = draws if self.training else None
         for level, block in enumerate(self.blocks):

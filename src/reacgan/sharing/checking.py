@@ -64,7 +64,9 @@ def _discriminator(folder: Path) -> str:
     if not (folder / DISCRIMINATOR).exists():
         return "none stored"
     if read_config(folder).get("discriminator_sha256") is None:
-        raise ConfigError(f"{folder / DISCRIMINATOR}: has no recorded digest; publish the run anew")
+        raise ConfigError(
+            f"{folder / DISCRIMINATOR}: has no recorded digest; publish the run again"
+        )
     hub.load_discriminator(folder, device="cpu")
     return "loads"
 
@@ -72,7 +74,7 @@ def _discriminator(folder: Path) -> str:
 def _samples(folder: Path) -> str:
     file = folder / samples.FILE
     if not file.exists():
-        raise ConfigError(f"{samples.FILE} is not there to compare with; publish the run anew")
+        raise ConfigError(f"{samples.FILE} is not there to compare with; publish the run again")
     model = hub.load(folder, device="cpu")
     model.generator.float()
     largest, share = samples.difference(model, read_tensors(file))

@@ -144,14 +144,14 @@ def _write(
     sheet = io.BytesIO()
     class_sheet(model.generator, model.class_names).save(sheet, format="PNG")
     card = full_card(model, training, scores, name=name, dtype=dtype, licence=licence)
-    files: dict[str, str | bytes] = {
+    files = {
         SHEET: sheet.getvalue(),
         samples.FILE: packed(samples.fixed_samples(model)),
     }
     if curve is not None:
         files[CURVE] = curve
     if scores:
-        files[SCORES] = "".join(score.to_line() + "\n" for score in scores)
+        files[SCORES] = "".join(score.to_line() + "\n" for score in scores).encode(errors="replace")
     return hub.save(
         model,
         folder,
@@ -160,7 +160,7 @@ def _write(
         discriminator=discriminator,
         facts={
             "name": name,
-            "files": {file: _digest(content) for file, content in files.items()},
+            "files": {file: hashlib.sha256(content).hexdigest() for file, content in files.items()},
             "samples": {"file": samples.FILE, "tolerance": samples.TOLERANCE},
         },
     )
@@ -182,8 +182,3 @@ def _read(scores: str | Path | Sequence[Score] | None, folder: Path) -> Sequence
     if scores is not None and not file.is_file():
         raise ConfigError(f"{file}: no such file; give the scores.jsonl of `reacgan evaluate`")
     return read_scores(file)
-
-
-def _digest(content: str | bytes) -> str:
-    data = content if isinstance(content, bytes) else content.encode(errors="replace")
-    return hashlib.sha256(data).hexdigest()

@@ -205,7 +205,7 @@ def _fill(network: Network, file: PublishedNetwork, unused: Sequence[str]) -> li
             wrong.append(f"{names.of[name]} {list(value.shape)} (needed {list(needed[name])})")
         elif not value.is_floating_point():
             wrong.append(f"{names.of[name]} ({value.dtype}, needed floating point)")
-        elif not bool(value.float().isfinite().all()):  # as it is stored
+        elif not bool(value.float().isfinite().all()):
             wrong.append(f"{names.of[name]} (NaN or infinity)")
         else:
             tensors[name] = value.float().contiguous().clone()

@@ -53,14 +53,7 @@ _OF_ATTENTION = {
 }
 _OF_NORMALISED = {"weight": "weight_orig", "u": "weight_u", "v": "weight_v"}
 
-LINEAR, OUTPUT, LAST_NORM, SHARED, SCORE, EMBEDDED = (
-    "linear0",
-    "conv2d5",
-    "bn4",
-    "shared",
-    "linear1",
-    "linear2",
-)
+LINEAR, LAST_NORM, SHARED, SCORE, EMBEDDED = "linear0", "bn4", "shared", "linear1", "linear2"
 ATTENTION_GATE = "sigma"
 
 _TABLE = f"{SHARED}.weight"

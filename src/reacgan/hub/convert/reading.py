@@ -65,7 +65,7 @@ def _only(folder: Path, role: str, when: str) -> Path | None:
     paths = sorted(folder.glob(f"model={role}-{when}-*.pth"))
     if len(paths) > 1:
         names = ", ".join(file.name for file in paths)
-        raise ConfigError(f"{folder}: holds {names}; give the file that is meant")
+        raise ConfigError(f"{folder}: holds {names}; give one of these files")
     return paths[0] if paths else None
 
 
@@ -113,7 +113,7 @@ def _read(path: Path) -> Any:
         raise _refused(path, named.group(1) if named else "other objects")
     reason = _REASON.search(text)
     said = reason.group(1) if reason else text.splitlines()[0]
-    raise ConfigError(f"{path}: damaged or no checkpoint ({said}); fetch it anew")
+    raise ConfigError(f"{path}: damaged or no checkpoint ({said}); download it again")
 
 
 def _is_program(path: Path) -> bool:
