@@ -338,7 +338,7 @@ def test_which_file_of_a_folder(tmp_path):
     with pytest.raises(ConfigError, match="no model=G_ema-best.* it holds model=G-.*use_average="):
         convert_checkpoint(files, experiment_of(), out=tmp_path / "6")
     save_generator(own, files / "model=G-best-weights-step=9.pth")
-    with pytest.raises(ConfigError, match=r"step=76000.pth, .*step=9.pth; give the file"):
+    with pytest.raises(ConfigError, match=r"step=76000.pth, .*step=9.pth; give one of these"):
         convert_checkpoint(files, experiment_of(), out=tmp_path / "6", use_average=False)
     for missing in (tmp_path / "none.pth", tmp_path / "f" / "x"):
         with pytest.raises(ConfigError, match="no such file or folder; needed"):
