@@ -71,7 +71,11 @@ def test_version(reacgan):
         ("sample RUN --out X --langevin -1", 1, "steps is -1; allowed: 0 or more"),
         ("sample RUN --out X --statistics mean", 2, "--statistics"),
         ("walk RUN --out X", 1, "nothing to draw: give --between A,B, --seeds 0,1 or --directions"),
-        ("walk RUN --out X --between 1", 1, "--between 1: needed: two classes separated by a comma"),
+        (
+            "walk RUN --out X --between 1",
+            1,
+            "--between 1: needed: two classes separated by a comma",
+        ),
         ("walk RUN --out X --seeds 1,x", 1, "--seeds 1,x: needed: two seeds separated by a comma"),
         ("walk RUN --out X --between 1,2 --num 0", 1, "num is 0; allowed: 1 or more"),
         ("walk RUN --out X --between 1,2 --steps 1", 1, "steps is 1; allowed: 2 or more"),
