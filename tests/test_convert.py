@@ -338,7 +338,7 @@ def test_which_file_of_a_folder(tmp_path):
     with pytest.raises(ConfigError, match="no model=G_ema-best.* it holds model=G-.*use_average="):
         convert_checkpoint(files, experiment_of(), out=tmp_path / "6")
     save_generator(own, files / "model=G-best-weights-step=9.pth")
-    with pytest.raises(ConfigError, match=r"step=76000.pth, .*step=9.pth; give the file"):
+    with pytest.raises(ConfigError, match=r"step=76000.pth, .*step=9.pth; give one of these"):
         convert_checkpoint(files, experiment_of(), out=tmp_path / "6", use_average=False)
     for missing in (tmp_path / "none.pth", tmp_path / "f" / "x"):
         with pytest.raises(ConfigError, match="no such file or folder; needed"):
@@ -407,7 +407,9 @@ def test_code_in_another_protocol_does_not_run_either(tmp_path):
     for protocol in (4, 5):
         held = pickle.dumps({"state_dict": Hostile(tmp_path / "trap")}, protocol=protocol)
         (tmp_path / "evil.pth").write_bytes(held)
-        with pytest.raises(ConfigError, match="evil.pth: damaged or no checkpoint .*fetch it anew"):
+        with pytest.raises(
+            ConfigError, match="evil.pth: damaged or no checkpoint .*download it again"
+        ):
             read_published(tmp_path / "evil.pth")
         assert not (tmp_path / "trap").exists()
 
@@ -429,7 +431,7 @@ def test_damaged_files(tmp_path):
     for damaged in (whole[: len(whole) // 2], whole[:-30], whole[:10], b"", b"not a checkpoint"):
         file.write_bytes(damaged)
         with pytest.raises(
-            ConfigError, match="torn.pth: damaged or no checkpoint .*; fetch it anew"
+            ConfigError, match="torn.pth: damaged or no checkpoint .*; download it again"
         ):
             read_published(file)
     with zipfile.ZipFile(file, "w") as archive:

@@ -263,7 +263,7 @@ def test_samples_of_another_model(shared):
     assert not found.passed and "other classes or seeds" in found.message
     (shared / "samples.safetensors").unlink()
     found = next(one for one in check(shared) if one.name == "samples")
-    assert not found.passed and "publish the run anew" in found.message
+    assert not found.passed and "publish the run again" in found.message
 
 
 def test_the_model_in_the_package_is_whole():

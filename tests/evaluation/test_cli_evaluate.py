@@ -273,7 +273,7 @@ def test_what_is_refused(reacgan, run_folder, folders, tmp_path):
         ([made, "--reference", made, "--num", "900"], "made holds 200 images"),
         ([run_folder, "--metrics", "fdi"], "did you mean 'fid'?"),
         ([run_folder, "--set", "fid.k=3"], "metrics.fid.k: unknown option"),
-        ([run_folder, "--set", "cas.k=3"], "cas is not measured"),
+        ([run_folder, "--set", "cas.k=3"], "cas is not among the metrics"),
         ([run_folder, "--extractor", "incepton"], "did you mean 'inception'?"),
         ([run_folder, "--resolution", "8x"], "needed: a side or height and width, 64 or 64x96"),
         ([run_folder, "--protocol", "paper", "--split", "train"], "'paper' has test"),

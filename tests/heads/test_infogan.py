@@ -159,7 +159,7 @@ def test_codes_and_heads_go_together() -> None:
             ConfigError, match=r"infogan needs codes .* model.codes.discrete=\[10\]"
         ):
             build_head(Component(name="infogan"), **shape, codes=codes)
-    with pytest.raises(ConfigError, match="d2dce looks for no codes .*infogan.* model.codes=null"):
+    with pytest.raises(ConfigError, match="d2dce predicts no codes .*infogan.* model.codes=null"):
         build_head(Component(name="d2dce"), **shape, codes=CODES)
     with pytest.raises(ConfigError, match="model.head.over.margin: unknown option"):
         build_head(Component(name="infogan", over={"margin": 0.9}), **shape, codes=CODES)

@@ -132,7 +132,7 @@ def experiment(**model: Any) -> Any:
 def test_codes_and_head_go_together_in_an_experiment() -> None:
     with pytest.raises(ConfigError, match=r"model\.codes: the head infogan needs codes"):
         complete(experiment(head={"name": "infogan"}))
-    with pytest.raises(ConfigError, match=r"model\.codes: the head d2dce looks for no codes"):
+    with pytest.raises(ConfigError, match=r"model\.codes: the head d2dce predicts no codes"):
         complete(experiment(codes={"continuous": 1}))
     full = complete(experiment(head={"name": "infogan"}, codes=CODES.model_dump()))
     assert full.model.codes == CODES

@@ -156,7 +156,7 @@ def test_interrupted_and_taken_up_again_gives_the_same_bits(tmp_path, reacgan):
     process.send_signal(signal.SIGTERM)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
-    assert "the same command goes on" in said
+    assert "the same command resumes" in said
     seen = int(weights(cut)[0])
     assert 0 < seen < 3200, "it ended before the signal; lengthen it"
     assert not (journal.parent / FILE).exists()
@@ -245,7 +245,7 @@ def test_seeds_dry_run_and_no_resume(tmp_path, reacgan):
     assert reacgan(*command, "--dry-run")[1].count("complete") == 2
     code, _, err = reacgan(*command, "--no-resume")
     assert code == 1
-    assert "leave --no-resume out to go on" in " ".join(err.split())
+    assert "leave --no-resume out to resume" in " ".join(err.split())
     report = (tmp_path / "toy/reports/mixtures/report.md").read_text()
     assert "--seeds=2 --first-seed=3" in report
     assert "trials: 1 of 27 x seeds 3, 4" in report

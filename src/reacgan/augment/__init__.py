@@ -1,4 +1,4 @@
-"""Augmentations of what D sees. One file and one line a member."""
+"""Augmentations of the images that D gets. One file and one line a member."""
 
 from __future__ import annotations
 

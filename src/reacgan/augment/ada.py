@@ -74,26 +74,26 @@ PRESETS: Mapping[str, tuple[str, ...]] = {
 class Ada(Augment):
     """ADA (Karras, Aittala, Hellsten, Laine, Lehtinen, Aila, NeurIPS 2020), appendix B.
 
-    Fifteen random operations in a fixed order: pixel blitting, geometry, colour, a filter of
-    four frequency bands, noise, cutout. Each happens to each image with probability p, by a coin of
-    its own; ranges stand in ``ada_geometry.py``, ``ada_colour.py`` and ``ada_filter.py``. An image
-    for which no coin falls stays as it is, to the bit, and so do all of them at p = 0.
+    Fifteen random operations in a fixed order: pixel blitting, geometry, colour, a filter of four
+    frequency bands, noise, cutout. Each is applied to each image with probability p, independently;
+    ranges are in ``ada_geometry.py``, ``ada_colour.py`` and ``ada_filter.py``. An image to which none
+    is applied stays the same bit for bit, and so do all images at p = 0.
 
-    p follows from D's scores of real images (:class:`reacgan.augment.controller.Controller`), whose
-    buffers are part of the run's state. p is a tensor on the device and nothing waits for its value.
+    p adapts to D's scores of real images (:class:`reacgan.augment.controller.Controller`), whose
+    buffers are part of the run's state. p is a tensor on the device; its value is never awaited.
 
-    Differs from the paper: blitted pixels are copied before the geometry and not by its resampling,
-    which would blur them, and beyond their edges images are reflected as often as it takes, not once.
+    Differences from the paper: pixel blitting copies pixels before the geometric resampling, which
+    would blur them; and images are reflected at their edges as often as needed, not once.
 
-    Worked out in float32 at least; the result has the type and memory format of the images. Values
-    may leave [-1, 1].
+    Computed in float32 at least; the result has the type and memory format of the images. Values may
+    leave [-1, 1].
 
     Args:
         operations: a preset, or the names of operations (their order does not matter). The paper
             recommends ``bgc``.
-        probability: the first p.
-        target: E[sign(D(real))] that p is moved towards; None keeps p fixed.
-        speed: images in which p goes from 0 to 1 at most.
+        probability: the initial p.
+        target: value of E[sign(D(real))] that p aims at; None keeps p fixed.
+        speed: images in which p can go from 0 to 1.
         every: D's steps between two adjustments of p.
     """
 
@@ -127,11 +127,11 @@ class Ada(Augment):
         return self.controller.probability
 
     def observe(self, real_scores: Tensor, *, batch: int) -> None:
-        """Let p follow D's scores of real images."""
+        """Adapt p to D's scores of real images."""
         self.controller.observe(real_scores, batch=batch)
 
     def forward(self, images: Tensor, draws: Draws) -> Tensor:
-        """Change ``images [N, C, H, W]``; the gradient flows to them, the second one too.
+        """Change ``images [N, C, H, W]``; twice differentiable.
 
         Raises:
             ConfigError: the images are not a floating-point batch of four axes.

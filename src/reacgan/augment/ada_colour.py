@@ -15,18 +15,18 @@ _NEED_LUMA = ("luma_flip", "hue", "saturation")
 
 
 def draw_colour(chances: Chances, names: Collection[str], channels: int) -> tuple[Tensor, Tensor]:
-    """One matrix for the colours (c_1, ..., c_C, 1) of an image, and whether it does anything.
+    """One matrix for the colours (c_1, ..., c_C, 1) of an image, and whether any operation is applied.
 
     In this order, with v = (1, ..., 1) / sqrt(C) the axis of luma:
 
     - brightness: adds N(0, 0.2^2);
     - contrast: multiplies by 2^N(0, 0.5^2);
-    - luma_flip: mirrors at the plane across v, by U{0, 1};
-    - hue: turns about v by U(-pi, pi); three channels only;
-    - saturation: multiplies what is across v by 2^N(0, 1).
+    - luma_flip: reflects at the plane orthogonal to v, by U{0, 1};
+    - hue: rotates about v by U(-pi, pi); three channels only;
+    - saturation: multiplies the part orthogonal to v by 2^N(0, 1).
 
-    What is luma is known for one channel, where saturation has nothing to act on, and for three.
-    Other images get brightness and contrast alone.
+    Luma is defined for one channel, where saturation has no effect, and for three. Other images get
+    brightness and contrast alone.
 
     Returns:
         ``[N, C + 1, C + 1]`` and bool ``[N]``.
@@ -44,7 +44,7 @@ def draw_colour(chances: Chances, names: Collection[str], channels: int) -> tupl
 
 
 def change_colour(images: Tensor, matrix: Tensor, fired: Tensor) -> Tensor:
-    """Apply ``matrix [N, C + 1, C + 1]`` to each pixel of the images that a draw meant."""
+    """Apply ``matrix [N, C + 1, C + 1]`` to each pixel of the images where ``fired``."""
     colours, added = matrix[:, :-1, :-1], matrix[:, :-1, -1:]
     changed = torch.baddbmm(added, colours, images.flatten(2)).view(images.shape)
     return chosen(fired, changed, images)
@@ -73,7 +73,7 @@ def luma_flip(mirrored: Tensor, channels: int) -> Tensor:
 
 
 def hue(angle: Tensor, channels: int = 3) -> Tensor:
-    """Turn colours about v by ``angle [N]``, radians: cos a I + sin a [v] + (1 - cos a) v v^T."""
+    """Rotate colours about v by ``angle [N]``, radians: cos a I + sin a [v] + (1 - cos a) v v^T."""
     eye = torch.eye(channels, device=angle.device, dtype=angle.dtype)
     cross = (eye.roll(1, dims=1) - eye.roll(-1, dims=1)) * -(3**-0.5)  # [v] x = v cross x
     turned = _luma(torch.ones_like(angle), angle.cos(), channels)
@@ -97,7 +97,7 @@ _STEPS: dict[str, Callable[[Chances, int], Tensor]] = {
 
 
 def _luma(along: Tensor, across: Tensor, channels: int) -> Tensor:
-    """Multiply luma by ``along [N]`` and what is across it by ``across [N]``; ``[N, C, C]``."""
+    """Multiply luma by ``along [N]`` and the part orthogonal to it by ``across [N]``; ``[N, C, C]``."""
     eye = torch.eye(channels, device=along.device, dtype=along.dtype)
     grey = torch.full_like(eye, 1 / channels)  # v v^T
     return along[:, None, None] * grey + across[:, None, None] * (eye - grey)

@@ -30,7 +30,7 @@ def band_filters() -> Tensor:
     signs = torch.tensor([1.0, -1.0] * 2, dtype=torch.float64)
     low, high = _correlated(taps) / 2, _correlated(taps * signs) / 2  # [7] each
     bands = []
-    before = torch.ones(1, dtype=torch.float64)  # what the splits above have let through
+    before = torch.ones(1, dtype=torch.float64)  # response of the splits so far
     for level in range(3):
         bands.append(_convolved(before, _spread(high, 2**level)))
         before = _convolved(before, _spread(low, 2**level))
@@ -40,10 +40,10 @@ def band_filters() -> Tensor:
 
 
 def draw_gains(chances: Chances, power: Tensor) -> tuple[Tensor, Tensor]:
-    """Each band in turn: times 2^N(0, 1), then all so that the expected power is what it was.
+    """Gains, for each band in turn: 2^N(0, 1), then all rescaled to keep the expected power.
 
     Returns:
-        ``[N, 4]`` and whether anything is done, bool ``[N]``.
+        ``[N, 4]`` and whether any gain was drawn, bool ``[N]``.
     """
     fired = chances.never()
     gains = chances.ones()[:, None].expand(-1, 4)
@@ -58,7 +58,7 @@ def draw_gains(chances: Chances, power: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def amplify(images: Tensor, gains: Tensor, fired: Tensor, filters: Tensor) -> Tensor:
-    """Multiply the bands of the images that a draw meant by ``gains [N, 4]``, along both axes.
+    """Multiply the bands of the images where ``fired`` by ``gains [N, 4]``, along both axes.
 
     Args:
         images: ``[N, C, H, W]``, reflected at the edges.

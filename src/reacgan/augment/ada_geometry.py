@@ -17,7 +17,7 @@ GEOMETRY = ("scale", "rotate", "stretch", "translate")
 
 
 class Blit(NamedTuple):
-    """What is done to each image, in this order; each ``[N]``."""
+    """The operations on each image, in this order; each ``[N]``."""
 
     mirrored: Tensor
     """bool"""
@@ -37,13 +37,13 @@ class Geometry(NamedTuple):
     shift: Tensor
     """[N, 2] pixels"""
     fired: Tensor
-    """bool [N]: whether anything is done at all"""
+    """bool [N]: whether any operation is applied"""
 
 
 def draw_blit(chances: Chances, names: Collection[str], size: tuple[int, int]) -> Blit:
-    """Flip by U{0, 1}, turn by U{0, 1, 2, 3} quarters, shift by U(-1/8, 1/8) of each side, rounded.
+    """Flip by U{0, 1}, rotate by U{0, 1, 2, 3} quarters, shift by U(-1/8, 1/8) of each side, rounded.
 
-    An image that is not square turns by U{0, 2} quarters.
+    An image that is not square rotates by U{0, 2} quarters.
     """
     mirrored = chances.never()
     turns = down = right = mirrored.long()
@@ -61,7 +61,7 @@ def draw_blit(chances: Chances, names: Collection[str], size: tuple[int, int]) -
 
 
 def blit(images: Tensor, moves: Blit) -> Tensor:
-    """Copy pixels, without interpolation; what moves in is reflected at the edges.
+    """Copy pixels, without interpolation; images are reflected at the edges.
 
     Quarter turns of an odd number need square images.
     """
@@ -73,7 +73,7 @@ def blit(images: Tensor, moves: Blit) -> Tensor:
     half = turns % 4 >= 2
     row = torch.where(half, height - 1 - row, row)
     column = torch.where(half, width - 1 - column, column)
-    if height == width:  # what a quarter turn clockwise shows at (y, x) lies at (last - x, y)
+    if height == width:  # a quarter turn clockwise takes (y, x) from (last - x, y)
         quarter = turns % 2 == 1
         row, column = (
             torch.where(quarter, height - 1 - column, row),
@@ -85,7 +85,7 @@ def blit(images: Tensor, moves: Blit) -> Tensor:
 
 
 def draw_geometry(chances: Chances, names: Collection[str], size: tuple[int, int]) -> Geometry:
-    """Scale, turn, stretch, turn, translate: the inverse of their product.
+    """Scale, rotate, stretch, rotate, translate: the inverse of their product.
 
     - scale: both sides x 2^N(0, 0.2^2);
     - rotate: U(-pi, pi), before and after the stretch, each with probability 1 - sqrt(1 - p), so
@@ -117,7 +117,7 @@ def draw_geometry(chances: Chances, names: Collection[str], size: tuple[int, int
 
 
 def transform(images: Tensor, geometry: Geometry, taps: Tensor) -> Tensor:
-    """Change the images that a draw meant; the others stay as they are, to the bit."""
+    """Change the images where ``geometry.fired``; the others stay the same bit for bit."""
     changed = resample(images, geometry.linear, geometry.shift, taps)
     return chosen(geometry.fired, changed, images)
 

@@ -1,4 +1,4 @@
-"""Geometric change of images by one matrix each, with little aliasing and with second derivatives."""
+"""Geometric transformation of images by one matrix each, antialiased and twice differentiable."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ _CENTRE = sum(index * tap for index, tap in enumerate(SYM6)) / sum(SYM6)  # dela
 
 
 def resample(images: Tensor, linear: Tensor, shift: Tensor, taps: Tensor) -> Tensor:
-    """Show at each position p what lies at ``linear @ (p - shift)`` of the image.
+    """Sample each position p from ``linear @ (p - shift)`` of the image.
 
     As in Karras et al. 2020, appendix B: the image, continued by reflection, is doubled in size with
-    the wavelet's filter, sampled bilinearly, and halved with the same filter. The identity comes
-    back as it was, since the filter is orthogonal to its even shifts. The delay of the filter, which
-    is not quite symmetric, is taken out, so that turns and mirrorings stay centred.
+    the wavelet's filter, sampled bilinearly, and halved with the same filter. The identity is exact,
+    since the filter is orthogonal to its even shifts. The delay of the filter, which is not quite
+    symmetric, is compensated, so that rotations and reflections stay centred.
 
-    Differentiable in the images, twice too: sampling is by ``gather``, because PyTorch's
-    ``grid_sample`` has no second derivative and R1 needs one.
+    Twice differentiable in the images: sampling is by ``gather``, because PyTorch's ``grid_sample`` has
+    no second derivative and R1 needs one.
 
     Args:
         images: ``[N, C, H, W]``, float32 or float64.
@@ -77,7 +77,7 @@ def bilinear(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 
 def _inside(offset: Tensor, length: int) -> Tensor:
-    """From doubled pixels off the centre to indices of the doubled image, beyond it by reflection."""
+    """Indices of the doubled image from offsets in doubled pixels; reflected outside of it."""
     last = 2 * length + 2 * _REACH - 1
     index = offset + _CENTRE + (length - 1)
     # Within the doubled image its own margin is used, so that the identity is exact at the edges.

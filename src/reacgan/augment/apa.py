@@ -1,4 +1,4 @@
-"""Adaptive pseudo augmentation: fakes that pose as real images."""
+"""Adaptive pseudo augmentation: fakes are shown to D as real images."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ Labelled = tuple[Tensor, Tensor]
 class PseudoAugment(nn.Module):
     """Adaptive pseudo augmentation (Jiang, Dai, Wu, Loy, NeurIPS 2021).
 
-    D's "real" batch holds, with probability p for each image, a fake in place of the real image, so
-    that D cannot be too sure. p follows from D's scores of that batch
-    (:class:`reacgan.augment.controller.Controller`), whose buffers are part of the run's state. The
-    label goes with its image: what D learns of classes from a fake is the class it was made for (the
-    authors' code keeps the label of the real image that it replaces).
+    A fake replaces each real image of D's batch with probability p, to keep D from overfitting. p
+    adapts to D's scores of that batch (:class:`reacgan.augment.controller.Controller`), whose buffers
+    are part of the run's state. A fake keeps its own label (in the authors' code it gets that of the
+    real image that it replaces).
 
     Args:
         target: see :class:`reacgan.config.ApaConfig`.
@@ -39,7 +38,7 @@ class PseudoAugment(nn.Module):
     def forward(self, real: Labelled, fake: Labelled, draws: Draws) -> Labelled:
         """Real images and labels, each replaced by its fake with the present probability.
 
-        Fakes bring no gradient with them, and take the type of the real images.
+        Fakes are detached and cast to the type of the real images.
         """
         images, labels = real
         fakes, fake_labels = fake

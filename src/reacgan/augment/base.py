@@ -1,4 +1,4 @@
-"""What every augmentation is, and the second view of an image that consistency compares."""
+"""Base class of augmentations, and the second view of an image that consistency compares."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from reacgan.randomness import Draws
 class Augment(nn.Module):
     """Images to changed images of the same shape and type, differentiable.
 
-    It is put before D on real and fake images alike. All its randomness comes from the draws it is
-    given, one draw an image, so that a process sees its slice of what one process would see.
+    It is applied to real and fake images before D. All its randomness comes from ``draws``, one draw an
+    image, so that each process gets its slice of what a single one would draw.
     """
 
     @property
     def probability(self) -> Tensor | None:
-        """Strength of the moment, for the journal; None for members that do not adapt."""
+        """The present probability, for the journal; None for members that do not adapt."""
         return None
 
     def forward(self, images: Tensor, draws: Draws) -> Tensor:
-        """Change ``images [N, C, H, W]``, floating point, made for the range [-1, 1]."""
+        """Change ``images [N, C, H, W]``, floating point, in the range [-1, 1]."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
     def observe(self, real_scores: Tensor, *, batch: int) -> None:
         """Take D's scores of this process's real images into account, after each step of D.
 
-        An adaptive member keeps what it learns from them in buffers, which are part of the run's
-        state, averages over processes, and waits for no device.
+        An adaptive member keeps its state in buffers, which are part of the run's state, averages over
+        processes, and does not wait for the device.
 
         Args:
             real_scores: ``[N]``, without gradient.

@@ -1,4 +1,4 @@
-"""Draws of which each image gets its own, and what images have in common when they are changed."""
+"""Draws per image, and helpers that augmentations share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Chances:
 
     Args:
         draws: randomness, one draw an image.
-        probability: scalar on the images' device: how often an operation acts.
+        probability: scalar on the images' device: that an operation acts.
         images: ``[N, C, H, W]`` that they are for; draws have their type and device.
     """
 
@@ -63,7 +63,7 @@ def reflected(index: Tensor, length: int) -> Tensor:
 
 
 def chosen(fired: Tensor, changed: Tensor, images: Tensor) -> Tensor:
-    """The changed image where the coin ``[N]`` says so, else the image as it is, to the bit."""
+    """The changed image where ``fired [N]``, else the image itself, bit for bit."""
     return torch.where(fired[:, None, None, None], changed, images)
 
 

@@ -1,4 +1,4 @@
-"""How often an adaptive augmentation acts: the rule that ADA and APA share."""
+"""The adaptive probability of ADA and APA."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from reacgan import distributed
 
 
 class Controller(nn.Module):
-    """A probability that follows how sure D is of real images (Karras et al., NeurIPS 2020, eq. 1).
+    """A probability that adapts to how sure D is of real images (Karras et al., NeurIPS 2020, eq. 1).
 
-    r = E[sign(D(real))] is near 0 while D cannot tell, and 1 when D knows every training image.
-    Each ``every`` observed steps
+    r = E[sign(D(real))] is near 0 while D cannot tell real from fake, and 1 when D is sure of every
+    training image. Every ``every`` observed steps
 
         p <- clip(p + sign(r - target) x images / speed, 0, 1)
 
-    with the r of those steps and the number of real images that they saw.
+    with r and the number of real images over those steps.
 
-    Everything that it knows lies in buffers, the steps and signs since the last adjustment too: it
-    is part of the run's state, so a resumed run goes on as if it had not stopped, at the same speed.
-    (The reference package adapts five times faster after a resume.) It waits for no device.
+    All of its state is in buffers, also the steps and signs since the last adjustment, so a resumed run
+    continues exactly. (The reference package adapts five times faster after a resume.) It does not wait
+    for the device.
 
     Args:
-        probability: the first p.
+        probability: the initial p.
         target: the r at which p stays; None keeps p as it is.
-        speed: images in which p goes from 0 to 1 at most.
+        speed: images in which p can go from 0 to 1.
         every: observed steps between two adjustments.
     """
 

@@ -20,10 +20,10 @@ class DiffAug(Augment):
     - saturation: multiplies the deviation from the mean over channels by U(0, 2), which leaves an
       image of one channel as it is;
     - contrast: multiplies the deviation from the image's mean by U(0.5, 1.5);
-    - translation: a whole number of pixels, uniform up to ``translation`` x side either way and
-      axis, zeros moving in;
-    - cutout: zeros in a square of ``cutout`` x side whose centre is uniform over the image, so that
-      it may leave the border.
+    - translation: a whole number of pixels, uniform up to ``translation`` x side either way and axis,
+      padded with zeros;
+    - cutout: zeros in a square of ``cutout`` x side whose centre is uniform over the image, so that it
+      may extend beyond the border.
 
     Colour is computed in float32 at least; values may leave [-1, 1]. The result has the type and
     memory format of the images.
@@ -101,7 +101,7 @@ def change_colors(
 
 
 def translate(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Move each image down by ``rows [N]`` and right by ``columns [N]`` pixels; zeros move in."""
+    """Move each image down by ``rows [N]`` and right by ``columns [N]`` pixels; zero-padded."""
     count, channels, height, width = images.shape
     row = torch.arange(height, device=images.device) - rows[:, None]  # [N, H]: where it comes from
     column = torch.arange(width, device=images.device) - columns[:, None]  # [N, W]

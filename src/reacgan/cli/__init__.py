@@ -26,8 +26,8 @@ def build_app() -> cyclopts.App:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit.
 
-    0 is success, 1 a person's mistake, 2 a bad option, 3 a run that the monitor stopped, 129, 130 and 143
-    one that a signal stopped, 141 output that nobody reads any more.
+    Exit codes: 0 success, 1 an error for the user, 2 an invalid option, 3 a run that the monitor
+    stopped, 129, 130 and 143 one that a signal stopped, 141 a closed output pipe.
     """
     streams.make_patient()
     with streams.ending_imports():
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
-        from reacgan.cli.tree import run  # noqa: PLC0415 - where Ctrl-C already ends without a traceback
+        from reacgan.cli.tree import run  # noqa: PLC0415 - here Ctrl-C gives no traceback
 
         return run(sys.argv[1:] if arguments is None else list(arguments))
     except BaseException as error:

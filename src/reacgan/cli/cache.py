@@ -10,16 +10,16 @@ import cyclopts
 from cyclopts import Parameter
 
 _OTHERS = {
-    "packs": "folders of images, packed",
-    "downloads": "data sets and weights, downloaded",
-    "extractors": "classifiers, trained, and weights, converted",
+    "packs": "packed folders of images",
+    "downloads": "downloaded data sets and weights",
+    "extractors": "trained classifiers and converted weights",
 }
 
 
 def app() -> cyclopts.App:
     """The commands below ``cache``."""
     group = cyclopts.App(
-        name="cache", help="Say what is kept between evaluations, or delete features of images."
+        name="cache", help="Show what is cached between evaluations, or delete features of images."
     )
     group.default(show)
     group.command(clear)
@@ -27,7 +27,7 @@ def app() -> cyclopts.App:
 
 
 def show() -> int:
-    """Say what is kept between evaluations, how large it is and when it was used last."""
+    """Show what is cached between evaluations, its size and its last use."""
     from reacgan.evaluation.cache import FeatureCache  # noqa: PLC0415
     from reacgan.files import cache_root  # noqa: PLC0415
     from reacgan.reports.tables import Cell, aligned  # noqa: PLC0415
@@ -63,14 +63,14 @@ def clear(
         float | None, Parameter(validator=cyclopts.validators.Number(gte=0))
     ] = None,
 ) -> int:
-    """Delete features of images, which are computed again when they are needed.
+    """Delete features of images, which are computed again when needed.
 
-    Packed folders, downloads and classifiers stay; their folders may be deleted by hand.
+    Packed folders, downloads and classifiers stay; you may delete their folders.
 
     Parameters
     ----------
     older_than:
-        Only what was not used for so many days.
+        Only what was not used for this many days.
     """
     from reacgan.evaluation.cache import FeatureCache  # noqa: PLC0415
 
@@ -85,5 +85,5 @@ def _megabytes(size: int) -> str:
 
 
 def _bytes_below(folder: Path) -> int:
-    """Of the files in a folder and below; 0 where there is none."""
+    """Size of the files in a folder and below; 0 where there is none."""
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from cyclopts import Parameter
+from reacgan.cli.options import Assignments, Words
 
 
 def convert(
@@ -18,12 +18,12 @@ def convert(
     class_names: str | None = None,
     in_place_relu: Literal["auto", "yes", "no"] = "auto",
     average: Literal["yes", "no"] = "yes",
-    unused: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = (),
-    set_: Annotated[tuple[str, ...], Parameter(name="--set", consume_multiple=True)] = (),
+    unused: Words = (),
+    set_: Assignments = (),
 ) -> int:
     """Convert published weights (.pth) of a BigGAN-type network to a model folder.
 
-    Files are read as tensors alone: nothing in them runs, and what holds code is refused.
+    Only tensors are read: no code in the files runs, and files with code are refused.
 
     Example: reacgan weights convert checkpoints/ --experiment cifar10/reacgan --out models/published
 
@@ -32,20 +32,20 @@ def convert(
     file:
         The generator's .pth, or a folder with model=G_ema-best-...pth and model=D-best-...pth.
     experiment:
-        Whose networks these are: a name, or a file of an experiment.
+        The experiment with these networks: a name or a file.
     out:
         The model folder to write.
     discriminator:
-        Its .pth; of a folder the one in it.
+        Its .pth; by default the one in the folder.
     class_names:
-        Names of the classes with commas between, or a text file with one a line.
+        Class names separated by commas, or a text file with one a line.
     in_place_relu:
-        Whether shortcuts of the discriminator that was trained saw ReLU(x); auto says yes, as
-        published code does.
+        Whether the discriminator was trained with in-place ReLUs, so that shortcuts get ReLU(x); auto
+        means yes, as in published code.
     average:
-        Of a folder, whether to take the averaged generator.
+        From a folder, whether to take the averaged generator.
     unused:
-        Beginnings of names of tensors that no output depends on.
+        Prefixes of names of tensors that no output depends on.
     set_:
         Change the experiment: KEY=VALUE, as for train.
     """
@@ -66,14 +66,14 @@ def convert(
         use_average=average == "yes",
         unused=unused,
     )
-    judged = (folder / DISCRIMINATOR).exists()
+    networks = "generator and discriminator" if (folder / DISCRIMINATOR).exists() else "generator"
     count = len(read_config(folder)["class_names"])
-    print(f"{folder}: generator{' and discriminator' if judged else ''} of {count} classes")
+    print(f"{folder}: {networks} of {count} classes")
     return 0
 
 
 def _names(given: str | None) -> list[str] | None:
-    """Of a text file one a line, or with commas between."""
+    """Class names from a text file or separated by commas."""
     if given is None:
         return None
     if given.endswith(".txt"):

@@ -20,7 +20,7 @@ _SHOWN = 20
 def app() -> cyclopts.App:
     """The commands below ``data``."""
     group = cyclopts.App(
-        name="data", help="Name the data sets, look at one, or pack a folder into one file."
+        name="data", help="List data sets, inspect one, or pack a folder into one file."
     )
     group.command(list_datasets, name="list")
     group.command(inspect)
@@ -29,10 +29,10 @@ def app() -> cyclopts.App:
 
 
 def list_datasets() -> int:
-    """Name the registered data sets, with the path and the options that each takes.
+    """List the registered data sets, with the path and the options of each.
 
     They go into data.name, data.path and data.options: --set data.name=cub200
-    data.path=CUB_200_2011.tgz data.options.box=true. The option white is of images of more than 8
+    data.path=CUB_200_2011.tgz data.options.box=true. The option white is for images of more than 8
     bits: the value that becomes 255.
     """
     from reacgan.config import load_plugins  # noqa: PLC0415
@@ -58,7 +58,7 @@ def inspect(
     set_: Assignments = (),
     list_refused: Path | None = None,
 ) -> int:
-    """Say what a set of labelled images holds and what would be refused; nothing of it is changed.
+    """Report what a set of labelled images holds and what would be refused; it is not changed.
 
     Examples: reacgan data inspect photos/ | reacgan data inspect cub200:CUB_200_2011.tgz
 
@@ -68,7 +68,7 @@ def inspect(
         A folder with one sub-folder a class, or with train/ and test/ that hold those; a packed
         file; a table (.csv, .jsonl); or a registered data set as NAME or NAME:PATH.
     split:
-        Which part to look at.
+        Which part to inspect.
     set_:
         Options of the data set: --set train_on_all=true.
     list_refused:
@@ -99,7 +99,7 @@ def inspect(
         print(f"opened as        {surveyed.channels} x {surveyed.size[0]} x {surveyed.size[1]}")
         print(f"digest           {surveyed.digest}")
         if list_refused is not None:
-            raise DataError(f"{path}: nothing is refused of a set that is not read as single files")
+            raise DataError(f"{path}: only sets that are read as single files have refused files")
     else:
         _print_scan(surveyed)
     _print_balance(balance)
@@ -124,12 +124,12 @@ def _print_scan(scan: Scan) -> None:
 
 
 def _print_balance(balance: Balance) -> None:
-    """How unequal the classes are, the smallest ones by name, and all of them with their counts."""
+    """How unequal the classes are, the smallest ones by name, and the largest with their counts."""
     if len(balance.counts) > 1:
         print(f"largest/smallest {balance.ratio:.3g}")
         print(
             f"effective        {balance.effective_classes:.1f} of {len(balance.counts)} classes: "
-            "as varied as so many equal ones"
+            "as varied as this many equal classes"
         )
     tail = balance.tail
     if tail:
@@ -177,7 +177,7 @@ def prepare(
     max_pixels:
         Refuse larger images; by default REACGAN_MAX_PIXELS, or 64 million.
     white:
-        Of images of more than 8 bits, the value that becomes 255, such as 4095; by default the end of
+        For images of more than 8 bits, the value that becomes 255, such as 4095; by default the end of
         the first of 8, 10, 12, 14 or 16 bits (of floats also 0..1) that holds all training images.
     """
     from reacgan.data import DataError, prepare_data, refuse_inside  # noqa: PLC0415

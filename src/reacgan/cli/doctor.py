@@ -6,7 +6,7 @@ from importlib import metadata
 
 # What each optional package is for, and the extra that brings it.
 _OPTIONAL = {
-    "sklearn": ("scikit-learn", "judging the digits run", "demo"),
+    "sklearn": ("scikit-learn", "scoring the digits run", "demo"),
     "matplotlib": ("matplotlib", "plots in reports", "plots"),
     "transformers": (
         "transformers",
@@ -19,7 +19,7 @@ _CORE = ("pillow", "pydantic", "cyclopts", "safetensors", "accelerate")
 
 
 def doctor() -> int:
-    """Say what is installed, where training would run, and what is missing for what."""
+    """Report what is installed, where training would run, and which optional packages are missing."""
     import importlib.util  # noqa: PLC0415
 
     import torch  # noqa: PLC0415
@@ -31,7 +31,7 @@ def doctor() -> int:
     for name in _CORE:
         print(f"{name:14} {metadata.version(name)}")
     print(f"{'cuda':14} {_cuda(torch.cuda.is_available())}")
-    print(f"{'mps':14} {'usable' if torch.backends.mps.is_available() else 'not here'}")
+    print(f"{'mps':14} {'usable' if torch.backends.mps.is_available() else 'not available'}")
     train_on = "cuda" if torch.cuda.is_available() else "cpu"
     train_on = "mps" if torch.backends.mps.is_available() else train_on
     print(f"{'trains on':14} {train_on} (--device auto)")
@@ -51,7 +51,7 @@ def _inception() -> str:
     kept = kept_at(PUBLISHED)
     if kept.is_file():
         return f"weights in {kept}"
-    return f"weights not here yet: fetched when first needed ({PUBLISHED.size / 1e6:.0f} MB)"
+    return f"weights not downloaded yet: fetched when first needed ({PUBLISHED.size / 1e6:.0f} MB)"
 
 
 def _cuda(usable: bool) -> str:
@@ -61,5 +61,5 @@ def _cuda(usable: bool) -> str:
         names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
         return f"usable: {', '.join(names)}"
     if torch.version.cuda is None:
-        return "not here: this torch is a CPU build"
-    return "not here: this torch is a CUDA build, but it finds no usable device or driver"
+        return "not available: this torch is a CPU build"
+    return "not available: this torch is a CUDA build, but finds no usable device or driver"

@@ -12,7 +12,7 @@ from reacgan.cli import streams
 from reacgan.cli.options import Assignments, Device, parse_resolution
 
 if TYPE_CHECKING:
-    from reacgan.evaluation import Evaluation, Score
+    from reacgan.evaluation import Score
     from reacgan.evaluation.scoring import Request
     from reacgan.sampling import SamplingSettings
 
@@ -26,11 +26,11 @@ class Measures:
     """Real images: a folder, a file of images, a registered set as NAME or NAME:PATH, or statistics
     (.npz with mu and sigma). They keep their own size and channels. A run's own data by default."""
     metrics: str | None = None
-    """fid, fid_infinity, kid, is, prdc, ifid, per_class, f_beta, accuracy, cas, memorisation, with
-    commas between, or all. By default those that one pass over the images serves."""
+    """fid, fid_infinity, kid, is, prdc, ifid, per_class, f_beta, accuracy, cas, memorisation, separated
+    by commas, or all. By default those that one pass over the images gives."""
     extractor: str | None = None
-    """What looks at the images: inception (FID's own; the default), domain (a classifier trained on the
-    real images now), resnet50, swav, dino, dinov2, clip, or a file."""
+    """Feature extractor: inception (FID's own; the default), domain (a classifier trained on the real
+    images now), resnet50, swav, dino, dinov2, clip, or a file."""
     protocol: Literal["paper", "benchmark"] | None = None
     """A published one: paper (as many fakes as held-out images, batch statistics) or benchmark (50,000
     against the training images, standing statistics)."""
@@ -40,15 +40,15 @@ class Measures:
     split: Literal["train", "test"] | None = None
     """Which part of the reference; by default test where there is one."""
     resizer: Literal["clean", "legacy", "legacy_tensorflow", "friendly"] | None = None
-    """How images come to the extractor's size."""
+    """How images are resized to the extractor's size."""
     weights: str | None = None
-    """Of the extractor: a local file instead of a download."""
+    """Weights of the extractor: a local file instead of a download."""
     training: str | None = None
-    """What the generator learned from, if not the reference's train split; domain learns from it, too."""
+    """The generator's training images, if not the reference's train split; domain trains on them too."""
     held_out: str | None = None
-    """Real images that it did not learn from, if not the reference's test split."""
+    """Real images that it was not trained on, if not the reference's test split."""
     real: bool = False
-    """Also score as many real images (training, or held out), for scale."""
+    """Also score as many real images (training or held out), for scale."""
     resolution: str | None = None
     """Crop and resize all images to this side, or HEIGHTxWIDTH; needed for images of many sizes."""
     channels: int | None = None
@@ -58,7 +58,7 @@ class Measures:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Generation:
-    """How a generator is asked for images."""
+    """How images are generated."""
 
     checkpoint: str = "last"
     """Of a run: last, best, all, or the images seen of a state that it keeps."""
@@ -69,13 +69,14 @@ class Generation:
     truncation: float | None = None
     """Largest absolute value of the latent."""
     psi: float | None = None
-    """Draws styles towards their mean."""
+    """Truncates styles towards their mean."""
     psi_layers: int | None = None
-    """With --psi: in the first so many layers."""
+    """With --psi: only in this many first layers."""
     seed: int | None = None
     """Of all images; two seeds share none. 0 by default, and 1 for a state chosen by its scores."""
     langevin: int = 0
-    """Move each latent by so many steps towards what the run's discriminator scores as real."""
+    """Langevin dynamics: move each latent by this many steps to where the run's discriminator scores
+    higher."""
     langevin_rate: float = 0.01
     """Length of these steps."""
     langevin_noise: float = 1.0
@@ -95,8 +96,8 @@ def evaluate(
     """Score a generator, or any folder of images, against real images.
 
     Each score is written with its protocol to scores.jsonl: in the run's folder, or in --out.
-    "reacgan report" makes tables and a page of them. Ends with 1 where a metric that was named
-    could not be measured.
+    "reacgan report" makes tables and a page of them. Exits with 1 if a named metric could
+    not be measured.
 
     Examples: reacgan evaluate runs/photos | reacgan evaluate runs/photos --extractor domain |
     reacgan evaluate samples/ --reference photos/ --metrics fid,kid,prdc
@@ -109,11 +110,11 @@ def evaluate(
     measures:
         What is measured, against what.
     generation:
-        How a generator is asked for images.
+        How images are generated.
     set_:
         Options of metrics and extractor: --set prdc.k=3 extractor.epochs=5.
     out:
-        Where scores and pictures go; for what is no run evaluations/<name>.
+        Where scores and pictures go; by default the run's folder, or evaluations/<name>.
     device:
         cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU.
     quiet:
@@ -142,7 +143,8 @@ def evaluate(
             output.write(result, target.name)
             lacking = lacking or bool(measures.metrics and result.skipped)
             if lacking or not quiet:
-                _print_skipped(result)
+                for name, reason in result.skipped.items():
+                    streams.tell(f"not measured: {name}: {reason}")
     if main:
         _print(scores, output.folder, quiet=quiet)
     distributed.leave()
@@ -150,7 +152,7 @@ def evaluate(
 
 
 def _keep_out_of_images(out: Path, subject: str, measures: Measures) -> None:
-    """Scores and pictures go into no folder that images are read from; a run's go into the run."""
+    """Refuse to write into a folder that images are read from; a run's folder is allowed."""
     from reacgan.data import refuse_inside  # noqa: PLC0415
     from reacgan.hub.folder import holds_generator  # noqa: PLC0415
 
@@ -233,13 +235,13 @@ def _options(metrics: str | None, assignments: tuple[str, ...]) -> tuple[Any, di
     foreign = [name for name in options if name not in chosen]
     if foreign:
         raise ConfigError(
-            f"--set {foreign[0]}...: {foreign[0]} is not measured; it would be: {', '.join(chosen)}"
+            f"--set {foreign[0]}...: {foreign[0]} is not among the metrics: {', '.join(chosen)}"
         )
     return {name: options.get(name, {}) for name in chosen}, extractor
 
 
 class Talk:
-    """Stages and a moving count on standard error."""
+    """Stages and a live count on standard error."""
 
     def __init__(self, *, quiet: bool) -> None:
         self.quiet = quiet
@@ -247,13 +249,13 @@ class Talk:
         self._shown = False
 
     def say(self, text: str) -> None:
-        """A stage begins."""
+        """Announce a stage."""
         if not self.quiet:
             self.end()
             streams.tell(text)
 
     def progress(self, done: int, total: int | None) -> None:
-        """So many images have been looked at."""
+        """Show how many images are done."""
         if not self.quiet and self.moving:
             of = f" of {total:,}" if total is not None else ""
             streams.tell(f"\r\x1b[2K{done:,}{of} images", end="")
@@ -264,11 +266,6 @@ class Talk:
         if self._shown:
             streams.tell("")
             self._shown = False
-
-
-def _print_skipped(result: Evaluation) -> None:
-    for name, reason in result.skipped.items():
-        streams.tell(f"not measured: {name}: {reason}")
 
 
 def _print(scores: list[Score], folder: Path, *, quiet: bool) -> None:

@@ -33,12 +33,12 @@ def app() -> cyclopts.App:
 
 
 def list_experiments(prefix: str = "", /) -> int:
-    """List the experiments by name, with what is special about each, its length, and what is published.
+    """List the experiments by name, with networks and terms, length, and published scores.
 
     Parameters
     ----------
     prefix:
-        Only those whose name begins with this, such as cifar10/.
+        Only names that begin with this, such as cifar10/.
     """
     from reacgan.config import ConfigError, load_plugins, suggest  # noqa: PLC0415
     from reacgan.experiments import EXPERIMENTS  # noqa: PLC0415
@@ -65,14 +65,12 @@ def list_experiments(prefix: str = "", /) -> int:
         )
     if any(asterisk(score) for name in chosen for score in published_for(name)):
         sys.stdout.flush()
-        print(_ASTERISK, file=sys.stderr)
+        print(
+            "* The published run differs from this experiment: "
+            "`reacgan experiments show NAME` says how.",
+            file=sys.stderr,
+        )
     return 0
-
-
-_ASTERISK = (
-    "* The published run is not this experiment to the letter: "
-    "`reacgan experiments show NAME` says in what."
-)
 
 
 def _what_is_special(experiment: Experiment) -> str:

@@ -1,4 +1,4 @@
-"""What several commands share: options, how words become values, and the generator to sample from."""
+"""Shared by commands: options, conversion of words to values, the generator to sample from."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def written_out(words: Sequence[str]) -> list[str]:
 
 
 def convert(hint: Any, tokens: Sequence[cyclopts.Token]) -> Any:
-    """As cyclopts does, but a whole number is one: 1000, 1_000 or 1e3, and never a rounded 2.7."""
+    """As cyclopts does, but integers may be 1000, 1_000 or 1e3, and 2.7 is refused, not rounded."""
     if int in (hint, *get_args(hint)) and len(tokens) == 1:
         return whole_number(tokens[0].value)
     return cyclopts.convert(hint, tokens)
 
 
 def whole_number(text: str) -> int:
-    """The number that a text is; raises ValueError with what is needed."""
+    """The integer that a text holds; raises ValueError with what is needed."""
     try:
         return int(text)
     except ValueError:

@@ -27,13 +27,13 @@ def report(
     runs:
         Folders that `reacgan train` or `reacgan evaluate` wrote.
     out:
-        The file to write; by default report.html in the folder, or here for several folders.
+        The file to write; by default report.html in the folder, or in the current one for several.
     markdown:
         Only the tables of scores, as Markdown; printed where no --out is given.
     pictures:
-        First draw each run into its pictures/, anew if they are there: a sheet, nearest training
-        images, interpolations, t-SNE of the discriminator's features, spectra; numbers in
-        pictures.json. The page shows what is there.
+        First draw each run's pictures/, also if they exist: a sheet, nearest training images,
+        interpolations, t-SNE of the discriminator's features, spectra; numbers in pictures.json. The
+        page shows those that exist.
     reference:
         For --pictures: real images, as in evaluate. The run's own test split by default.
     extractor:

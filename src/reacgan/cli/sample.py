@@ -30,8 +30,8 @@ def sample(
 ) -> int:
     """Generate images: <out>/<class>/<seed>.png.
 
-    A class and a seed are always the same image, whatever else is asked for. Images that
-    have not 1, 3 or 4 channels become arrays [height, width, channels], <seed>.npy.
+    A class and a seed always give the same image. Images with other than 1, 3 or 4 channels
+    become arrays [height, width, channels], <seed>.npy.
 
     Example: reacgan sample runs/digits-reacgan --classes 3,7 --num 16 --grid --out images/
 
@@ -42,7 +42,7 @@ def sample(
     out:
         Where to write.
     classes:
-        Names or indices with commas between, or all.
+        Names or indices separated by commas, or all.
     num:
         Images of each class.
     seed:
@@ -50,15 +50,16 @@ def sample(
     truncation:
         Largest absolute value of the latent, such as 0.7: less variety, more typical images.
     psi:
-        Draw styles towards their mean, such as 0.7; 1 is none of it. Networks with styles only.
+        Truncate styles towards their mean, such as 0.7; 1 is no truncation. Networks with styles only.
     psi_layers:
-        With --psi: in the first so many layers only.
+        With --psi: only in this many first layers.
     statistics:
-        What batch norms use: auto takes the averages of training where they fit the generator
-        and its own statistics where they do not; own, moving (the averages of training), batch
-        (then a class and a seed are not one image), standing (collected anew).
+        Of batch norms: auto takes the averages of training where they fit the generator, else its own;
+        own; moving (the averages of training); batch (a class and a seed then do not fix the image);
+        standing (collected anew).
     langevin:
-        Move each latent by so many steps towards what the run's discriminator scores as real.
+        Langevin dynamics: move each latent by this many steps to where the run's discriminator scores
+        higher.
     langevin_rate:
         Length of these steps.
     langevin_noise:

@@ -1,6 +1,6 @@
-"""Standard output and error as they come: any encoding, closed, full, or with nobody who reads.
+"""Standard output and error of any kind: any encoding, closed, full, or a broken pipe.
 
-What a command prints comes after its work, so printing never undoes the work.
+Commands print after their work, so a failure to print loses none of it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ BROKEN_PIPE = 128 + 13
 
 
 def make_patient() -> None:
-    """Letters that an output's encoding lacks become ``?``; a closed output takes all and keeps nothing."""
+    """Replace characters that an output's encoding lacks by ``?``, and a closed output by /dev/null."""
     _fill_closed_numbers()
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -30,7 +30,7 @@ def make_patient() -> None:
 
 
 def _fill_closed_numbers() -> None:
-    """Where 0, 1 or 2 is closed the next file opened would get the number, and what is printed with it."""
+    """Open closed descriptors 0 to 2, or the next file opened would get what is printed."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -40,10 +40,10 @@ def _fill_closed_numbers() -> None:
 
 
 def close_output(code: int) -> int:
-    """Write out what is still held back; the exit code, which says if that could not be."""
+    """Flush the outputs; returns the exit code, which tells whether that failed."""
     problem = flush(sys.stdout)
     if isinstance(problem, BrokenPipeError):
-        code = code or BROKEN_PIPE  # who read the output has gone, as `head` does
+        code = code or BROKEN_PIPE  # the reader has gone, as with `head`
     elif problem is not None:
         complain(f"standard output: {problem.strerror or problem}")
         code = code or 1
@@ -52,7 +52,7 @@ def close_output(code: int) -> int:
 
 
 def flush(stream: TextIO) -> OSError | None:
-    """Write out what is held back; where that fails the stream takes all from now on and keeps nothing."""
+    """Flush a stream; where that fails, return the error and redirect the stream to /dev/null."""
     try:
         stream.flush()
     except OSError as error:
@@ -61,18 +61,18 @@ def flush(stream: TextIO) -> OSError | None:
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)
         return error
-    except ValueError:  # closed by whoever called
+    except ValueError:  # closed by the caller
         return None
     return None
 
 
 def complain(text: str) -> None:
-    """What went wrong, in one line for a person; a terminal that is gone is no further mistake."""
+    """Print an error message on standard error."""
     tell(f"reacgan: {text}")
 
 
 def explained(error: Exception) -> str:
-    """An error in words; one of printing, which names no file, names standard output."""
+    """The message of an error; where printing failed, it names standard output."""
     if isinstance(error, OSError) and error.filename is None and _came_from_printing(error):
         return f"standard output: {error.strerror}"
     return str(error)
@@ -89,21 +89,21 @@ def _came_from_printing(error: OSError) -> bool:
 
 
 def tell(text: str, end: str = "\n") -> None:
-    """What goes on, on standard error; one that nobody reads any more ends no work."""
+    """Print on standard error; a failure to print is ignored."""
     with contextlib.suppress(OSError, ValueError):
         print(text, end=end, file=sys.stderr, flush=True)
 
 
 def line_moves() -> bool:
-    """Whether a line on standard error may be written over: on a terminal that can."""
+    """Whether a line on standard error can be overwritten: on a terminal that is not dumb."""
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 @contextlib.contextmanager
 def ending_imports() -> Iterator[None]:
-    """A block in which Ctrl-C while modules are imported ends the process at once.
+    """Within the block, Ctrl-C during an import ends the process at once.
 
-    Libraries swallow the exception there, or make another of it; and there is nothing to save yet.
+    Libraries swallow or replace the exception there, and there is nothing to save yet.
     """
     before = signal.getsignal(signal.SIGINT)
     ours = threading.current_thread() is threading.main_thread()
@@ -126,7 +126,7 @@ def _end_or_raise(number: int, frame: FrameType | None) -> None:
 
 
 def is_interrupt(error: BaseException | None) -> bool:
-    """Whether Ctrl-C is what is behind an error: libraries make others of it while they are imported."""
+    """Whether Ctrl-C caused an error: libraries replace the exception while they are imported."""
     met: set[int] = set()
     while error is not None and id(error) not in met:
         if isinstance(error, KeyboardInterrupt):

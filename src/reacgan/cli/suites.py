@@ -60,8 +60,8 @@ def run(
 ) -> int:
     """Run a suite of experiments, each trial in a folder of its own, and write its report.
 
-    The same command goes on where it was: complete trials are passed over, interrupted ones taken
-    up, failed ones tried again. Suites share the trials they have in common.
+    The same command resumes: complete trials are skipped, interrupted ones resumed, failed
+    ones tried again. Suites share the trials they have in common.
 
     Examples: reacgan experiments run collapse --scale cpu --seeds 3
     reacgan experiments run main-cifar10 --scale full --data cifar10=/data/cifar --launcher slurm
@@ -84,7 +84,7 @@ def run(
     set_:
         Change values of every experiment: --set training.precision=bfloat16.
     only:
-        Trials, or rows, of the suite.
+        Only these trials, or rows, of the suite.
     launcher:
         local: one after another, here; slurm: one job each, through submitit; print: one command
         each, for anything else.
@@ -93,11 +93,11 @@ def run(
     device:
         cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU.
     by_domain:
-        Score full scale by a classifier of the images, where Inception's weights cannot be had.
+        Score full scale by a classifier trained on the images, where Inception's weights are not available.
     resume:
-        Go on in a folder that holds results of the suite; --no-resume refuses one.
+        Resume in a folder that holds results of the suite; --no-resume refuses one.
     dry_run:
-        Say what would be run, and stop.
+        List what would be run, and stop.
     """
     from reacgan.suites import suite as find_suite  # noqa: PLC0415
     from reacgan.suites.report import write_suite_report  # noqa: PLC0415
@@ -113,8 +113,8 @@ def run(
         _refuse_results(out, [job.folder for job in jobs])
     if dry_run:
         for job in jobs:
-            job.trial.work.settings(job.seed, context)  # raises what --set has wrong
-            begun = "to be taken up" if (job.folder / "journal.jsonl").exists() else "to run"
+            job.trial.work.settings(job.seed, context)  # raises where --set is wrong
+            begun = "to resume" if (job.folder / "journal.jsonl").exists() else "to run"
             state = "complete" if is_complete(job, context) else begun
             print(f"{job.trial.name}, seed {job.seed}: {state}, {job.folder}")
         return 0
@@ -125,7 +125,7 @@ def run(
     try:
         failed = run_suite(chosen, out, scale, seeds=all_seeds, only=only, context=context)
     except StoppedError as stopped:
-        print(f"{stopped}; the same command goes on")
+        print(f"{stopped}; the same command resumes")
         return 128 + stopped.signal if stopped.signal else 3
     print(f"report: {write_suite_report(chosen, out, scale)}")
     for line in failed:
@@ -134,14 +134,14 @@ def run(
 
 
 def report(suite: str, /, *, scale: Scale = "toy", out: Path = _OUT, to: Path | None = None) -> int:
-    """Write the report of what a suite's trials have left: tables, figures, verdicts, commands, cost.
+    """Write the report of a suite's trials: tables, figures, verdicts, commands, cost.
 
     Parameters
     ----------
     suite:
         Its name, or the number of the paper's experiment.
     scale:
-        Of which scale.
+        The scale of the trials.
     out:
         Where the runs are.
     to:
@@ -177,7 +177,7 @@ def _context(data: tuple[str, ...], changes: tuple[str, ...], device: Device) ->
                 f"--data {text!r}: needed: NAME=PATH with a name of {', '.join(DATASETS)}"
             )
         if not Path(path).exists():
-            raise ConfigError(f"--data {text!r}: there is no {path}")
+            raise ConfigError(f"--data {text!r}: {path} does not exist")
         paths[name] = str(Path(path).resolve())
     return Context(device=device, data=paths, changes=parse_assignments(changes))
 
@@ -196,7 +196,7 @@ def _refuse_results(out: Path, folders: list[Path]) -> None:
     there = [folder for folder in folders if folder.exists()]
     if there:
         raise ConfigError(
-            f"{there[0]} is there already; leave --no-resume out to go on, or choose another --out"
+            f"{there[0]} exists already; leave --no-resume out to resume, or choose another --out"
         )
 
 

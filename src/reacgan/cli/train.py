@@ -26,7 +26,7 @@ def train(
     dry_run: bool = False,
     quiet: bool = False,
 ) -> int:
-    """Train a generator, or take up again the run in --out.
+    """Train a generator, or resume the run in --out.
 
     The same command on the same folder resumes. Ctrl-C saves and stops; a second one stops at once.
 
@@ -38,7 +38,7 @@ def train(
         An experiment ("reacgan experiments list"), or a JSON or YAML file of one.
     data:
         Where the images are: a folder with one sub-folder a class, a file, or NAME:PATH such as
-        glyphs:50. Without a name an experiment is derived from what it holds.
+        glyphs:50. Without a name an experiment is derived from the images.
     out:
         The run's folder; runs/<name> by default.
     set_:
@@ -50,8 +50,8 @@ def train(
     device:
         cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU.
     speed:
-        auto takes what pays on the device at hand, plain computes everything the textbook's way; the
-        same results but for rounding (speed.mode; one by one: --set speed.channels_last=false).
+        auto takes what is fastest on the device, plain the textbook's formulas; results differ only by
+        rounding (speed.mode; one by one: --set speed.channels_last=false).
     dry_run:
         Print the resolved configuration and stop.
     quiet:
@@ -87,13 +87,13 @@ def train(
 
 
 def _survey(experiment: Experiment) -> None:
-    """Look at the files that training would take: what it would refuse is an error now."""
+    """Check the files that training would use: what it would refuse is an error now."""
     from reacgan.data import LISTERS, Scan, survey_usable  # noqa: PLC0415
 
     if experiment.data.path is None or experiment.data.name not in LISTERS:
         return
     if not Path(experiment.data.path).exists():
-        _say((f"{experiment.data.path} is not here, so its files were not looked at",))
+        _say((f"{experiment.data.path} does not exist here, so its files were not checked",))
         return
     scan = survey_usable(experiment.data)
     if isinstance(scan, Scan):
@@ -131,7 +131,7 @@ def _resolve(
     table: bool,
     quiet: bool,
 ) -> Experiment:
-    """The experiment before ``changes``; one that is derived follows from them, and shows why."""
+    """The experiment before ``changes``; a derived one considers them, and prints its reasons."""
     from reacgan.config import ConfigError  # noqa: PLC0415
     from reacgan.experiments import named_or_file  # noqa: PLC0415
 
@@ -155,7 +155,7 @@ def _resolve(
 
 
 def _elsewhere(data: Path) -> dict[str, Any]:
-    """What ``--data`` changes of a named experiment: where, and of which kind if it says so."""
+    """What ``--data`` changes in a named experiment: the path, and the data set if given."""
     from reacgan.data import find_dataset  # noqa: PLC0415
 
     config = find_dataset(str(data))

@@ -1,4 +1,4 @@
-"""The tree of commands, and what their errors look like."""
+"""The tree of commands, and how errors are reported."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def build_app() -> cyclopts.App:
     """The tree of commands."""
     app = cyclopts.App(
         name="reacgan",
-        help="Class-conditional GANs you can train, judge and share.",
+        help="Class-conditional GANs you can train, evaluate and share.",
         version=__version__,
         help_format="plaintext",
         default_parameter=cyclopts.Parameter(negative=(), converter=convert),
@@ -54,14 +54,14 @@ def build_app() -> cyclopts.App:
 
 
 def run(words: Sequence[str]) -> int:
-    """Run a command; its exit code, of mistakes too."""
+    """Run a command; returns its exit code, also for errors."""
     try:
         return int(build_app()(written_out(words), **_consoles()) or 0)
     except cyclopts.CycloptsError:
         return 2  # already printed
     except BrokenPipeError:
         return streams.BROKEN_PIPE
-    except SystemExit as ended:  # as the printer of help answers a pipe that is closed
+    except SystemExit as ended:  # how the help printer ends on a closed pipe
         return streams.BROKEN_PIPE if isinstance(ended.__context__, BrokenPipeError) else 1
     except (ValueError, FloatingPointError, OSError) as error:
         if not _meant_for_a_person(error):
@@ -71,7 +71,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def _consoles() -> dict[str, Any]:
-    """Consoles of a usual width where the terminal's is none: in one column help never ends."""
+    """Consoles of usual width where the terminal has none: help in one column never ends."""
     if shutil.get_terminal_size().columns >= _NARROWEST and os.environ.get("COLUMNS") != "0":
         return {}
     from rich.console import Console  # noqa: PLC0415
@@ -85,5 +85,4 @@ def _consoles() -> dict[str, Any]:
 def _meant_for_a_person(error: Exception) -> bool:
     from reacgan.config import ConfigError  # noqa: PLC0415 - only once something went wrong
 
-    named = {"NonFiniteError"}
-    return isinstance(error, ConfigError | OSError) or type(error).__name__ in named
+    return isinstance(error, ConfigError | OSError) or type(error).__name__ == "NonFiniteError"

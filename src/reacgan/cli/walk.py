@@ -30,7 +30,7 @@ def walk(
     statistics: Literal["auto", "own", "moving", "standing"] = "auto",
     device: Device = "auto",
 ) -> int:
-    """Draw sheets of what lies between two classes or seeds, or along directions of the latent.
+    """Draw sheets of interpolations between two classes or seeds, or along latent directions.
 
     Between classes: <out>/between.png, a row a seed. Between seeds: the same, a row a
     class. Between both: one row. Directions: <out>/direction-1.png and so on, a row a
@@ -45,13 +45,13 @@ def walk(
     out:
         Where to write.
     between:
-        Two classes, names or indices with a comma between.
+        Two classes, names or indices separated by a comma.
     seeds:
-        Two seeds with a comma between.
+        Two seeds separated by a comma.
     directions:
         How many directions.
     classes:
-        The rows, where they are classes: names or indices with commas between, or all.
+        The rows, where they are classes: names or indices separated by commas, or all.
     num:
         How many seeds, where rows are seeds.
     seed:
@@ -76,7 +76,7 @@ def walk(
     from reacgan.data import refuse_inside  # noqa: PLC0415
 
     if not (between or seeds or directions):
-        raise ConfigError("nowhere to walk: give --between A,B, --seeds 0,1 or --directions 3")
+        raise ConfigError("nothing to draw: give --between A,B, --seeds 0,1 or --directions 3")
     loaded = load_generator(model, statistics, device)
     refuse_inside(out, loaded.experiment.data.path)
     settings = sampling.SamplingSettings(truncation, psi)
@@ -115,12 +115,12 @@ def _ways(
     if between:
         labels = model.class_indices(between)
         if len(labels) != 2:
-            raise ConfigError(f"--between {between}: needed: two classes with a comma between")
+            raise ConfigError(f"--between {between}: needed: two classes separated by a comma")
         ends = labels[0], labels[1]
     if seeds:
         parts = [part.strip() for part in seeds.split(",")]
         if len(parts) != 2 or not all(part.isdecimal() for part in parts):
-            raise ConfigError(f"--seeds {seeds}: needed: two seeds with a comma between, as 0,1")
+            raise ConfigError(f"--seeds {seeds}: needed: two seeds separated by a comma, as 0,1")
         numbers = int(parts[0]), int(parts[1])
     if ends is None:
         labels, pair = model.class_indices(classes), numbers or (0, 0)

@@ -26,7 +26,7 @@ def app() -> cyclopts.App:
 
 
 def list_models() -> int:
-    """List the models that have a name here, which every command takes instead of a path.
+    """List the models that have a name, which every command takes instead of a path.
 
     Names are folders in weights/ of the package, of a checkout, and in the folder that
     REACGAN_WEIGHTS names.
@@ -57,9 +57,9 @@ def show(model: str) -> int:
 
 
 def check(model: str) -> int:
-    """See that a model is whole and described, and gives the samples that it was published with.
+    """Check that a model is complete and documented, and reproduces its published samples.
 
-    Ends with 1 where something is not as it should be.
+    Exits with 1 if a check fails.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def publish(
     scores_from: Path | None = None,
     licence: str | None = None,
 ) -> int:
-    """Make a folder to share of a run: weights, card, curve, samples, scores.
+    """Publish a run as a folder to share: weights, card, curve, samples, scores.
 
     Example: reacgan weights publish runs/photos --out weights/photos-small
 
@@ -97,12 +97,12 @@ def publish(
     out:
         Where to write; an existing model folder is replaced.
     name:
-        What the model is called; by default as the folder.
+        The model's name; by default that of the folder.
     dtype:
         Of the stored weights; bfloat16 is half as large. Moving averages stay float32.
     scores_from:
-        A scores.jsonl; by default that of the run. Evaluate a published folder and publish
-        again with its scores, and they are those of the stored weights.
+        A scores.jsonl; by default that of the run. For scores of the stored weights, evaluate a
+        published folder and publish again with its scores.
     licence:
         Of the weights: one that the Hugging Face hub lists, such as mit, or other:NAME; by
         default what the terms of the data allow.
@@ -119,7 +119,7 @@ def publish(
 
 
 def renew(model: str, *, out: Path, scores_from: Path | None = None) -> int:
-    """Publish a shared folder again, as this version does: its card, samples and digests made anew.
+    """Publish a shared folder again with this version: card, samples and digests are made anew.
 
     Weights, discriminator, curve, and what the card says of training stay as they are.
 
@@ -146,11 +146,11 @@ def push(model: str, repository: str, *, private: bool = False, revision: str | 
     model:
         A model folder or a name.
     repository:
-        OWNER/NAME; made where there is none.
+        OWNER/NAME; created if needed.
     private:
-        Of a new repository.
+        Make a new repository private.
     revision:
-        A branch, made where there is none.
+        A branch, created if needed.
     """
     from reacgan.hub import push_to_hub  # noqa: PLC0415
 

@@ -54,13 +54,13 @@ _GIVEN = ("in_features", "num_classes", "layers", "codes", "build")
 
 
 def head_names(component: Component) -> list[str]:
-    """The name of a head, and those of the heads that it stands over."""
+    """The name of a head and of the heads that it wraps."""
     over = _over(component, where="model.head")
     return [component.name, *([] if over is None else head_names(over))]
 
 
 def head_options(component: Component, *, where: str = "model.head") -> dict[str, Any]:
-    """Check a head's options and fill in its defaults, those of the head that it stands over too.
+    """Check a head's options and fill in its defaults, also those of a wrapped head.
 
     Args:
         component: its name in :data:`HEADS` and its options.
@@ -68,7 +68,7 @@ def head_options(component: Component, *, where: str = "model.head") -> dict[str
 
     Raises:
         ConfigError: an unknown name or option, a value outside its range, or a head that this one
-            cannot stand over.
+            cannot wrap.
     """
     member, options = lookup("head", HEADS, component.name), component.options
     over = _over(component, where=where)
@@ -78,13 +78,13 @@ def head_options(component: Component, *, where: str = "model.head") -> dict[str
 
 
 def _over(component: Component, *, where: str) -> Component | None:
-    """The head that a head stands over; None for one that stands over none."""
+    """The head that a head wraps; None for one that wraps none."""
     member = lookup("head", HEADS, component.name)
     if not issubclass(member, OverHead):
         return None
     default = inspect.signature(member.__init__).parameters["over"].default
     values = component.options.get("over", default)
-    if isinstance(values, dict):  # perhaps options alone
+    if isinstance(values, dict):  # perhaps only options
         values = {"name": default.name, **values}
     try:
         over = Component.model_validate(values)
@@ -100,21 +100,21 @@ def _over(component: Component, *, where: str) -> Component | None:
 
 
 def check_codes(component: Component, codes: CodesConfig | None) -> None:
-    """Check that the head looks for codes in z where there are some, and only there.
+    """Check that z has codes if and only if the head predicts them.
 
     Raises:
-        ConfigError: codes that nothing looks for, or a head that looks for codes without any.
+        ConfigError: codes that no head predicts, or a head that predicts codes where there are none.
     """
     needed = any(lookup("head", HEADS, name).needs_codes for name in head_names(component))
     if needed and (codes is None or coded_entries(codes) == 0):
         raise ConfigError(
-            f"model.codes: the head {component.name} needs codes to find in z; set "
+            f"model.codes: the head {component.name} needs codes in z to predict; set "
             "model.codes.discrete=[10] (numbers of values) or model.codes.continuous=2, or both"
         )
     if codes is not None and not needed:
         finders = ", ".join(name for name, member in HEADS.items() if member.needs_codes)
         raise ConfigError(
-            f"model.codes: the head {component.name} looks for no codes in z; choose a head that "
+            f"model.codes: the head {component.name} predicts no codes in z; choose a head that "
             f"does ({finders}), or set model.codes=null"
         )
 
@@ -134,11 +134,11 @@ def build_head(
         in_features: width F of the backbone's features.
         num_classes: number of classes K.
         layers: factories of linear and embedding layers, such as spectrally normalised ones.
-        codes: what is hidden in z, for a head that looks for it.
+        codes: the codes in z, for a head that predicts them.
 
     Raises:
-        ConfigError: an unknown name or option, a value outside its range, or codes that are missing
-            or that nothing looks for.
+        ConfigError: an unknown name or option, a value outside its range, missing codes, or codes that
+            the head does not predict.
     """
     check_codes(component, codes)
     options = head_options(component)

@@ -1,4 +1,4 @@
-"""The auxiliary classifier's head (ACGAN), with the switches that cure its collapse."""
+"""ACGAN's head, an auxiliary classifier, with the normalisations that prevent its collapse."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ class AuxiliaryHead(Head):
 
         loss = - mean_i log softmax(logits_i)[y_i]
 
-    ``normalize_features`` puts h on the unit hypersphere, ``normalize_weights`` each row of W
-    (Kang, Shim, Cho, Park, NeurIPS 2021, section 3.2: the gradient of W grows with the length of
-    h). The two are independent; with both, the logits are cosines / temperature. The score always
-    sees h as it is.
+    ``normalize_features`` puts h on the unit hypersphere, ``normalize_weights`` each row of W (Kang,
+    Shim, Cho, Park, NeurIPS 2021, section 3.2: the gradient of W grows with the length of h). The two
+    are independent; with both, the logits are cosines / temperature. The score always uses h itself.
 
     Shapes: features ``[N, F]``, score ``[N]``, logits ``[N, K]``.
     D minimises the loss of real samples and does not classify fake ones; G minimises the loss of
@@ -56,7 +55,7 @@ class AuxiliaryHead(Head):
     def _logits(self, features: Tensor) -> Tensor:
         inputs = unit(features).to(features.dtype) if self.normalize_features else features
         if self.normalize_weights:
-            # The rows' lengths cancel, and with them any scale that a layer puts on its weight.
+            # Row lengths cancel, and so does any scale that a layer applies to its weight.
             weight = unit(cast(Tensor, self.classifier.weight))
             with without_autocast(inputs):
                 logits = F.linear(inputs.to(weight.dtype), weight)

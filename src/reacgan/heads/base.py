@@ -1,4 +1,4 @@
-"""What every head is: its output, its two conditioning losses, and the layers it is made of."""
+"""Base classes of heads: their output, their two conditioning losses, and their layers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reacgan.tensors import widened
 
 @dataclass(frozen=True)
 class Layers:
-    """Factories of the layers a head is made of, so that a backbone can hand in its own.
+    """Factories of a head's layers, which the backbone chooses.
 
     A discriminator with spectral normalisation passes factories that build normalised layers.
     """
@@ -54,11 +54,11 @@ class HeadOutput:
     """Output of a second head beside the first (TAC's twin, InfoGAN's Q)."""
 
     SHARED: ClassVar[tuple[str, ...]] = ("class_vectors",)
-    """What belongs to no sample."""
+    """Fields without an axis of samples."""
 
     @property
     def representation(self) -> Tensor | None:
-        """What consistency compares beside the score: the embedding at length 1, logits, or nothing."""
+        """What consistency compares besides the score: the normalised embedding, logits, or nothing."""
         return unit(self.embedding) if self.embedding is not None else self.logits
 
     def split(self, sizes: Sequence[int]) -> list[HeadOutput]:
@@ -114,7 +114,7 @@ class Head(nn.Module):
     """The last part of a discriminator: features and labels to a score and what its method needs.
 
     A member defines :meth:`forward` and, where its method conditions by a loss, :meth:`d_loss` and
-    :meth:`g_loss`. Both losses are pure functions of the outputs; the caller weighs them.
+    :meth:`g_loss`. Both losses are pure functions of the outputs; the caller applies their weight.
     """
 
     couples_samples: bool = False
@@ -122,10 +122,10 @@ class Head(nn.Module):
     is_adversarial: ClassVar[bool] = False
     """Whether its own loss tells real from fake, so that no adversarial loss is needed."""
     needs_codes: ClassVar[bool] = False
-    """Whether it is built with ``codes``, what the configuration hides in z (InfoGAN)."""
+    """Whether it is built with ``codes``, the codes in z (InfoGAN)."""
     condition_strength: Tensor
     """Influence of labels on the score, 0 to 1; below 1 only during an unconditional-to-conditional
-    run. The conditioning losses are weighed by the caller."""
+    run. The conditioning losses are weighted by the caller."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -31,7 +31,7 @@ def conditional_contrastive(
     Args:
         features: ``[N, D]``, of any length other than zero; normalised here.
         class_vectors: ``[K, D]``, normalised here.
-        labels: ``[N]`` int64 of 0 .. K - 1. The range is not checked: that would stop a GPU.
+        labels: ``[N]`` int64 of 0 .. K - 1. The range is not checked: that would stall a GPU.
         temperature: above 0.
 
     Returns:

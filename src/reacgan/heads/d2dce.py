@@ -51,16 +51,16 @@ def d2d_cross_entropy(
     M_i = max_(j != i) (f_i . f_j - (1 - m)) / temperature over *all* other samples, and does not
     add it back. This lowers the weight of the negatives where a sample has a near neighbour.
 
-    The last three take the loss apart, for ablations: which easy pairs get no gradient (without
-    suppression min(., 0) or max(., 0) is left out), whether the negatives are the other samples or
-    the vectors of the other classes, and whether other samples of the same class are negatives too,
-    as in losses that do not look at labels. Against classes and without suppression it is the
-    cross-entropy of cosines / temperature, that of the own class raised by 1 - 2m.
+    The last three options are for ablations: which easy pairs get no gradient (without suppression
+    min(., 0) or max(., 0) is left out), whether the negatives are the other samples or the vectors of
+    the other classes, and whether other samples of the same class are negatives too, as in losses
+    without labels. With classes as negatives and without suppression it is the cross-entropy of cosines
+    / temperature, with 1 - 2m added to the own class's cosine.
 
     Args:
         features: ``[N, D]``, of any length other than zero; normalised here.
         class_vectors: ``[K, D]``, normalised here.
-        labels: ``[N]`` int64 of 0 .. K - 1. The range is not checked: that would stop a GPU.
+        labels: ``[N]`` int64 of 0 .. K - 1. The range is not checked: that would stall a GPU.
         temperature: above 0.
         margin: 0 .. 1.
         form: ``"paper"`` or ``"released"``.
@@ -119,7 +119,7 @@ def d2d_on_sphere(
     suppress_easy: Suppressed = "both",
     false_negatives: bool = False,
 ) -> Tensor:
-    """Compute the same of features [N, D] and the vectors of their classes [N, D], both of length 1."""
+    """The same loss for features [N, D] and the vectors of their classes [N, D], both of length 1."""
     pairs = (features @ features.T - (1 - margin)) / temperature
     attraction = _attraction((features * vectors).sum(dim=1), temperature, margin, suppress_easy)
     repulsion = _repulsion(pairs, suppress_easy)  # n_ij >= 0
@@ -189,8 +189,9 @@ class D2DCrossEntropyHead(EmbeddingHead):
         suppress_easy: which easy pairs get no gradient; for ablations, as are those below.
         negatives: other samples, or the vectors of the other classes.
         false_negatives: whether samples of the same class are negatives.
-        partners: the loss is the mean over groups of so many consecutive samples, which see only one
-            another; None for the whole batch. Published runs that accumulate gradients had such groups.
+        partners: size of groups of consecutive samples that are compared only with one another; the
+            loss is the mean over groups. None for the whole batch. Published runs with gradient
+            accumulation had such groups.
     """
 
     def __init__(

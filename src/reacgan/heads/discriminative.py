@@ -1,4 +1,4 @@
-"""A classifier of twice the classes, real and fake ones of each: ADC-GAN's head."""
+"""ADC-GAN's head: a classifier of 2K classes, a real and a fake one for each class."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class DiscriminativeHead(OverHead):
         D minimises L(real, 2y) + L(fake, 2y + 1)
         G minimises L(fake, 2y) - L(fake, 2y + 1)
 
-    The paper has cross-entropies (``over=auxiliary``), where a sample's loss knows no other sample. The
-    losses that compare samples (2C, D2D-CE) see D's real and fake samples as one batch, L their mean
-    times two: only then is a fake y among the negatives of a real y. ``together=False`` gives each
-    its own batch, as published code does; there nothing drives the two classes apart, and with 2C
-    their vectors coincide.
+    The paper has cross-entropies (``over=auxiliary``), where a sample's loss depends on no other.
+    Losses that compare samples (2C, D2D-CE) take D's real and fake samples as one batch, L being twice
+    their mean: only then is a fake y a negative of a real y. ``together=False`` gives each its own
+    batch, as published code does; nothing then separates the two classes, and with 2C their vectors
+    coincide.
 
     Shapes: as the inner head's with 2K classes; the output's labels are y.
 
@@ -66,7 +66,7 @@ class DiscriminativeHead(OverHead):
         return 2 * self.inner.g_loss(HeadOutput.join([real, fake]))
 
     def g_loss(self, fake: HeadOutput) -> Tensor:
-        """Loss of fake samples as real ones of their class less that as fake ones."""
+        """Loss of fake samples as real ones of their class, minus that as fake ones."""
         return self._loss(fake, 0) - self._loss(fake, 1)
 
     def class_logits(self, output: HeadOutput) -> Tensor | None:

@@ -1,4 +1,4 @@
-"""Layers with an equalised learning rate, and the mapping of labels that StyleGAN2 is conditioned by."""
+"""Layers with an equalised learning rate, and StyleGAN2's mapping of labels."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class EqualisedLinear(nn.Module):
     """Linear layer whose weights are drawn from N(0, 1) and scaled when used (Karras et al. 2018).
 
     With F inputs and the multiplier m: y = (m / sqrt(F)) W x + m b, optionally through
-    :func:`leaky_relu`. Adam then moves all layers alike, or m times as fast as the others. Always
-    computed in the precision of the weights, under autocast too.
+    :func:`leaky_relu`. Adam then trains all layers at the same effective rate, or at m times that.
+    Always computed in the precision of the weights, under autocast too.
 
     Args:
         in_features: F.
@@ -76,7 +76,7 @@ class LabelMapping(nn.Module):
     """Labels to vectors: a linear layer of the one-hot label, normalised, and leaky layers after it.
 
     This is StyleGAN2's mapping network without a latent (Karras et al., NeurIPS 2020, ADA). With one
-    layer it takes the place of a table of class vectors.
+    layer it replaces a table of class vectors.
 
     Args:
         num_classes: K.
@@ -88,13 +88,13 @@ class LabelMapping(nn.Module):
         super().__init__()
         self.num_classes = num_classes
         self.embedding = EqualisedLinear(num_classes, width)
-        self.layers = nn.Sequential(*mapping_layers(width, width, layers))
+        self.layers = nn.Sequential(*leaky_layers(width, width, layers))
 
     def forward(self, labels: Tensor, strength: Tensor | None = None) -> Tensor:
         """Labels int64 [...] or weights of classes [..., K], which mix them -> [..., width].
 
-        With ``strength`` s below 1, a label stands for s times itself and (1 - s) times the uniform
-        mixture of all classes. One-hot rows are never made: those of 10,000 labels of as many classes
+        With ``strength`` s below 1, a label becomes s times itself plus (1 - s) times the uniform
+        mixture of all classes. One-hot rows are never built: those of 10,000 labels of as many classes
         would be 400 MB.
         """
         if labels.is_floating_point():
@@ -111,7 +111,7 @@ class LabelMapping(nn.Module):
         return output
 
 
-def mapping_layers(in_features: int, width: int, count: int) -> list[nn.Module]:
+def leaky_layers(in_features: int, width: int, count: int) -> list[nn.Module]:
     """Leaky layers of a mapping network, the first from ``in_features``."""
     sizes = [in_features, *[width] * count]
     return [
@@ -121,4 +121,4 @@ def mapping_layers(in_features: int, width: int, count: int) -> list[nn.Module]:
 
 
 EQUALISED_LAYERS = Layers(EqualisedLinear, LabelMapping)
-"""What a head behind StyleGAN2's backbone is made of: a class vector is a mapped one-hot label."""
+"""Layers of a head after StyleGAN2's backbone: a class vector is a mapped one-hot label."""

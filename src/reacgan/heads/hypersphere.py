@@ -1,4 +1,4 @@
-"""What the heads on the unit hypersphere share: normalisation, masked sums, gathering, layers."""
+"""Shared code of heads on the unit hypersphere: checks, masked sums, gathering, layers."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ class EmbeddingHead(Head):
     """A score, a linear projection of the features, and one learned vector a class."""
 
     couples_samples = True
+    temperature: float = 1.0
 
     def __init__(
         self, *, in_features: int, num_classes: int, embedding_dim: int, layers: Layers
@@ -78,8 +79,7 @@ class EmbeddingHead(Head):
         """Cosines with the class vectors over the temperature, ``[N, K]``."""
         if output.embedding is None or output.class_vectors is None:
             return None
-        temperature: float = getattr(self, "temperature", 1.0)
-        return unit(output.embedding) @ unit(output.class_vectors).T / temperature
+        return unit(output.embedding) @ unit(output.class_vectors).T / self.temperature
 
 
 def global_batch(output: HeadOutput) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""A head that finds the codes hidden in z: InfoGAN's Q."""
+"""InfoGAN's head: Q predicts the codes in z."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def coded_entries(codes: CodesConfig) -> int:
 
 
 def read_codes(codes: CodesConfig, z: Tensor) -> ReadCodes:
-    """The codes that standard normal ``z [N, Z]`` stands for.
+    """The codes in standard normal ``z [N, Z]``.
 
     A discrete code of c values is the index of the largest of its c entries, which is uniform over
     them; a continuous one is erf(entry / sqrt 2), uniform on [-1, 1].
@@ -68,16 +68,16 @@ def continuous_loss(mean: Tensor, log_variance: Tensor, values: Tensor) -> Tenso
 class InfoGANHead(OverHead):
     """InfoGAN's head (Chen, Duan, Houthooft, Schulman, Sutskever, Abbeel, NeurIPS 2016).
 
-    The first entries of z stand for codes (``model.codes``, :func:`read_codes`). Q, linear layers on
-    the features, tells from an image which codes it was made with: a softmax for each discrete code,
-    a Gaussian for each continuous one. Beside the inner head's losses::
+    The first entries of z hold codes (``model.codes``, :func:`read_codes`). Q, a linear layer on the
+    features, predicts an image's codes: a softmax for each discrete code, a Gaussian for each
+    continuous one. Beside the inner head's losses::
 
         D and G minimise - E ln Q(c | G(z)),
 
-    a bound on the mutual information of codes and images; this is what trains Q. Of real images, whose
-    codes nobody knows, Q learns nothing. In the paper Q has one more hidden layer, and its variance is
-    exp(s), with s given by the network; here it is exp(s) + 0.01, so that a first guess far off does
-    not drown all other losses. ``variance=unit`` holds it at 1, as published code does.
+    a bound on the mutual information of codes and images. Q is not trained on real images, whose codes
+    are unknown. In the paper Q has one more hidden layer, and its variance is exp(s), with s an output;
+    here it is exp(s) + 0.01, so that poor first predictions do not dominate all other losses.
+    ``variance=unit`` fixes it at 1, as published code does.
 
     Shapes: as the inner head's, and under ``twin`` Q's raw outputs as logits ``[N, Q]``: those of the
     discrete codes, the means of the continuous ones, and s where it is learned.
@@ -86,12 +86,12 @@ class InfoGANHead(OverHead):
         in_features: width F of the features.
         num_classes: K.
         layers: factories of layers.
-        codes: what is hidden in z.
+        codes: the codes in z.
         build: builds the inner head.
         over: the inner head, with its options.
         discrete_weight: of discrete codes, relative to the inner head's loss; all of them share
             ``loss.conditioning_weight``.
-        continuous_weight: likewise, of continuous codes (the paper advises less than for others).
+        continuous_weight: likewise, of continuous codes (the paper advises a smaller weight).
         variance: whether the Gaussian's variance is learned.
     """
 
@@ -126,7 +126,7 @@ class InfoGANHead(OverHead):
         """The inner head's output for features ``[N, F]``, and Q's."""
         output: HeadOutput = self.inner(features, labels)
         zeros = torch.zeros_like(output.score)
-        # The inner head may stand over another itself: its twin goes under Q's.
+        # The inner head may itself wrap another: its twin goes under Q's.
         codes = HeadOutput(zeros, labels, logits=self.q(features), twin=output.twin)
         return replace(output, twin=codes)
 

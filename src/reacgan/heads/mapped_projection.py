@@ -18,8 +18,8 @@ class MappedProjectionHead(Head):
     """Projection on a vector that a mapping network makes of the label (Karras et al. 2020, ADA).
 
     With f = W h + b of width d: score = f . map(y) / sqrt(d). There is no score without the label:
-    where ``condition_strength`` s is below 1, map sees s times the one-hot label plus (1 - s) times
-    the uniform mixture of all classes.
+    where ``condition_strength`` s is below 1, map gets s times the one-hot label plus (1 - s) times the
+    uniform mixture of all classes.
 
     Shapes: features ``[N, F]``, labels ``[N]``, score ``[N]``.
     D and G minimise the adversarial loss alone: the label acts through the score.
@@ -28,7 +28,7 @@ class MappedProjectionHead(Head):
         in_features: F.
         num_classes: K.
         layers: factories of the layers; the mapping network is always StyleGAN2's own.
-        mapping_layers: depth of the mapping network behind its first, linear layer.
+        mapping_layers: depth of the mapping network after its first, linear layer.
         width: d; None for F.
     """
 

@@ -1,4 +1,4 @@
-"""K classes and one more for fakes under a multi-class hinge loss: MHGAN's head."""
+"""MHGAN's head: a multi-class hinge loss over K classes and one for fakes."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class MultiHingeHead(Head):
         D minimises CS(o(real), y) + CS(o(fake), K)
         G minimises CS(o(fake), y)
 
-    The method has no other loss of D; G matches features beside it (``loss.adversarial=none``,
-    ``loss.g_conditioning_weight=0.05``, ``consistency=feature_matching``). For penalties, and
-    to go with any adversarial loss, the score is o_y - o_K. Where labels have less than their full
-    influence s, o_y is drawn towards the mean over classes, as in :mod:`reacgan.heads.multilogit`.
+    D has no other loss; G also matches features (``loss.adversarial=none``,
+    ``loss.g_conditioning_weight=0.05``, ``consistency=feature_matching``). For penalties and other
+    adversarial losses, the score is o_y - o_K. Where ``condition_strength`` is below 1, o_y is
+    interpolated with the mean over classes, as in :mod:`reacgan.heads.multilogit`.
 
     Shapes: features ``[N, F]``, score ``[N]``, logits ``[N, K + 1]``.
     """

@@ -1,4 +1,4 @@
-"""One logit a class, of which the label picks its own: MD-GAN's head."""
+"""MD-GAN's head: one logit a class, selected by the label."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from reacgan.heads.base import PLAIN_LAYERS, Head, HeadOutput, Layers
 
 
 class MultiLogitHead(Head):
-    """One real-or-fake logit a class: the label says which one counts.
+    """One real-or-fake logit a class, selected by the label.
 
     MD-GAN: the output layer of Mescheder, Geiger, Nowozin (ICML 2018)::
 
         score_i = (W h_i + b)[y_i]
 
-    Where labels have less than their full influence s, the score is s times that and (1 - s) times
-    the mean over classes.
+    Where ``condition_strength`` s is below 1, the score is s times that plus (1 - s) times the mean
+    over classes.
 
     Shapes: features ``[N, F]``, labels ``[N]``, score ``[N]``.
     D and G minimise the adversarial loss alone: the label acts through the score.
@@ -35,7 +35,7 @@ class MultiLogitHead(Head):
 
 
 def logit_of_label(logits: Tensor, labels: Tensor, strength: Tensor) -> Tensor:
-    """Label's entry of each row of ``logits [N, K]``, drawn towards the row's mean: ``[N]``.
+    """The label's entry of each row of ``logits [N, K]``, interpolated with the row's mean: ``[N]``.
 
     strength x logits[i, y_i] + (1 - strength) x mean_k logits[i, k].
     """

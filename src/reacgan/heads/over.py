@@ -1,4 +1,4 @@
-"""What heads over another head share."""
+"""Base class of heads that wrap another head."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ class HeadBuilder(Protocol):
     def __call__(
         self, component: Component, *, in_features: int, num_classes: int, layers: Layers
     ) -> Head:
-        """Build it anew, with weights of its own."""
+        """Build a new head, with its own weights."""
         ...
 
 
 class OverHead(Head):
-    """A head over an inner one, which has the score and the influence of labels on it.
+    """A head that wraps an inner one, which gives the score and has ``condition_strength``.
 
     A member's constructor also takes the option ``over``, annotated ``Component``, and ``build``, the
-    :class:`HeadBuilder` that builds it. Outputs beside those of the inner head go into ``twin``.
+    :class:`HeadBuilder` that builds it. Outputs besides those of the inner head go into ``twin``.
     """
 
     over_conditioned: ClassVar[bool] = True
-    """Whether the inner head needs a conditioning loss: a ``g_loss`` that is the loss of any samples under
-    any labels. Heads over another have none."""
+    """Whether the inner head needs a conditioning loss: a ``g_loss`` defined for any samples under any
+    labels. Wrapping heads have none."""
     inner: Head
 
     def __init__(self, inner: Head) -> None:
         super().__init__()
-        del self.condition_strength  # the inner head's is the one that acts
+        del self.condition_strength  # the inner head has it
         self.inner = inner
         self.couples_samples = inner.couples_samples
 

@@ -1,4 +1,4 @@
-"""A twin classifier that learns from fakes what labels do not say: TAC-GAN's head."""
+"""TAC-GAN's head: a twin classifier, trained on fakes alone."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from reacgan.heads.over import HeadBuilder, OverHead
 class TwinHead(OverHead):
     """TAC-GAN's head (Gong, Xu, Li, Zhang, Batmanghelich, NeurIPS 2019), over AC, 2C, D2D-CE ...
 
-    An auxiliary classifier alone rewards G for samples that are easy to classify, so that classes
-    lose their overlap. A twin, a second head of the same kind with layers of its own, is trained on
-    fakes alone, and G works against it. With L the inner head's loss of samples and their labels,
-    and w the ``twin_weight``::
+    An auxiliary classifier alone rewards G for samples that are easy to classify, so that classes lose
+    their overlap. A twin, a second head of the same kind with its own layers, is trained on fakes
+    alone, and G maximises its loss. With L the inner head's loss of samples and their labels, and w the
+    ``twin_weight``::
 
         D minimises L_main(real, y) + w L_twin(fake, y)
         G minimises L_main(fake, y) - w L_twin(fake, y)
 
-    The paper has cross-entropies (``over=auxiliary``). In some published code the twin's loss reads
-    the main head's outputs, so that the twin never learns; here it reads the twin's.
+    The paper has cross-entropies (``over=auxiliary``). In some published code the twin's loss uses the
+    main head's outputs, so that the twin never learns; here it uses the twin's.
 
     Shapes: as the inner head's, and the same under ``twin``, which has no layer ``score``: that is zero.
 
@@ -66,7 +66,7 @@ class TwinHead(OverHead):
         return self.inner.d_loss(real, fake) + self.twin_weight * self._twin_loss(fake)
 
     def g_loss(self, fake: HeadOutput) -> Tensor:
-        """The main head's loss of fake samples less w times the twin's."""
+        """The main head's loss of fake samples, minus w times the twin's."""
         return self.inner.g_loss(fake) - self.twin_weight * self._twin_loss(fake)
 
     def _twin_loss(self, fake: HeadOutput) -> Tensor:
@@ -76,7 +76,7 @@ class TwinHead(OverHead):
 
 
 class _NoScore(nn.Module):
-    """Stands where a head has its score layer; gives zeros."""
+    """Replaces a head's score layer; gives zeros."""
 
     def forward(self, features: Tensor) -> Tensor:
         return features.new_zeros(features.shape[0], 1)

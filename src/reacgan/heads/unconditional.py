@@ -1,4 +1,4 @@
-"""A discriminator without conditioning."""
+"""The head of an unconditional discriminator."""
 
 from __future__ import annotations
 

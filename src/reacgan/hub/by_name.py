@@ -52,7 +52,7 @@ def from_pretrained(
 
     Args:
         named: the folder of a run or model; a name of :func:`pretrained`; or ``OWNER/NAME``, a
-            repository of the hub, where neither a path nor a name is meant.
+            repository of the hub, if no path or name matches.
         device: as in :func:`reacgan.load`.
         revision: of a repository: a branch, tag or commit.
         discriminator: whether to load it too.
@@ -69,7 +69,7 @@ def from_pretrained(
 
 
 def _line(file: Path) -> str:
-    """What a configuration says, as far as it is readable."""
+    """One line from a configuration, or that it is not readable."""
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
         experiment, classes = config["experiment"], len(config["class_names"])

@@ -1,6 +1,6 @@
-"""The card that goes with a shared generator, made from facts alone.
+"""The model card of a shared generator.
 
-What needs scores and a run's journal is written by ``reacgan.sharing`` and handed in as sections.
+Sections on scores and training come from ``reacgan.sharing``.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def card(
     """The model card: what it is, how to use it, what it was trained on, and further sections.
 
     Args:
-        model: whose card it is.
-        name: the title, and how it is called where it has a name; the experiment's by default.
+        model: the generator.
+        name: the title, and the name to load it by; by default the title is the experiment's name.
         licence: of the weights: an identifier of the Hugging Face hub, or ``other:NAME``; by
             default what the terms of the data allow.
         sections: Markdown by heading; one whose heading is empty comes right below the title.
@@ -67,7 +67,7 @@ def _front_matter(
         **({"license_name": own_name} if own_name else {}),
         "pipeline_tag": "unconditional-image-generation",
         "tags": ["gan", "class-conditional", "image-generation", model.experiment.model.head.name],
-        # Repositories of the hub alone: what has another name would link to nothing, or to others'.
+        # Only repositories of the hub: another name would link to nothing, or to other data.
         **({"datasets": list(terms.identifiers)} if terms.identifiers else {}),
         **metadata,
     }
@@ -105,7 +105,7 @@ on loading. All is safetensors, JSON and pictures: nothing is ever unpickled or 
 
 
 def _quoted(text: str) -> str:
-    """As Python text, in the quotes that formatters like."""
+    """As a Python string, in double quotes where possible."""
     plain = text.isprintable() and '"' not in text and "\\" not in text
     return f'"{text}"' if plain else repr(text)
 

@@ -1,4 +1,4 @@
-"""What is in a model folder, and putting it into a network."""
+"""Files of a model folder, and loading them into a network."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ DISCRIMINATOR = "discriminator.safetensors"
 MOVING = "moving.safetensors"
 """The averages of training of batch norms, where the weights hold the generator's own statistics."""
 CONFIG = "config.json"
-REMEDY = "copy the model again, or resume its run, which writes it anew"
+REMEDY = "copy the model again, or resume its run, which writes it again"
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 def model_folder(path: Path) -> Path:
-    """The folder of a model, given itself or its run; raises ConfigError that says what is there."""
-    # A save that was cut off between its two renames leaves the old model under its second name.
+    """The folder of a model, given itself or its run; raises ConfigError."""
+    # A save that was interrupted between its two renames leaves the old model under its second name.
     for folder in (path, path / "model", path.with_name(f".old-{path.name}"), path / ".old-model"):
         if (folder / CONFIG).is_file():
             return folder
@@ -50,7 +50,7 @@ def holds_generator(folder: Path) -> bool:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Its configuration, every key checked; raises ConfigError."""
+    """The configuration of a folder, every key checked; raises ConfigError."""
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         made_with = config["format"]
@@ -88,7 +88,7 @@ def _are_statistics(value: Any) -> bool:
     )
 
 
-# What the configuration holds, and whether a value can be it.
+# Keys of the configuration, and whether a value is valid.
 _KEYS: dict[str, Callable[[Any], bool]] = {
     "experiment": lambda value: isinstance(value, dict),
     "class_names": _are_names,
@@ -99,9 +99,9 @@ _KEYS: dict[str, Callable[[Any], bool]] = {
 
 
 def unfilled(build: Callable[[], AnyModule]) -> AnyModule:
-    """A module of shapes only: nothing is drawn, the weights come from a file.
+    """A module without weights, which come from a file; nothing is drawn.
 
-    Constants that no file holds (buffers outside the state) are those of a module really built.
+    A module with constants outside its state (non-persistent buffers) is built with weights.
     """
     with torch.device("meta"), _Undrawn():
         module = build()
@@ -112,10 +112,10 @@ def unfilled(build: Callable[[], AnyModule]) -> AnyModule:
 
 
 class _Undrawn(TorchFunctionMode):
-    """Within it nothing is drawn or scaled that has no memory, only shapes are kept.
+    """Skips drawing and scaling of tensors on the meta device.
 
-    torch has some operations on such tensors in Python alone, and the first of them imports its
-    compiler, which takes most of a second.
+    torch implements some of these operations in Python, and the first call imports its compiler, which
+    takes most of a second.
     """
 
     def __torch_function__(
@@ -146,10 +146,10 @@ _SCALING = {"normalize", "div", "__truediv__", "true_divide"}
 
 
 def fill(network: nn.Module, file: Path, described_in: str) -> None:
-    """Give a network without weights those of a file, under the same names.
+    """Load the tensors of a file into a network without weights, by the same names.
 
-    What is stored in 16 bits becomes float32, which holds it exactly. The network keeps no tie to
-    the file.
+    Tensors stored in 16 bits become float32, which is exact. The network does not depend on the file
+    afterwards.
 
     Raises:
         ConfigError: the file does not fit, or holds numbers that are not finite (names them).
@@ -160,7 +160,7 @@ def fill(network: nn.Module, file: Path, described_in: str) -> None:
             for name, value in read_tensors(file).items()
         }
         for name in network.state_dict():
-            # What was saved before there was a strength of the condition has the whole of it.
+            # Models saved before condition_strength existed have a strength of 1.
             if name.split(".")[-1] == "condition_strength" and name not in tensors:
                 tensors[name] = torch.ones((), dtype=next(iter(tensors.values())).dtype)
         network.load_state_dict(tensors, assign=True)
@@ -175,7 +175,7 @@ def fill(network: nn.Module, file: Path, described_in: str) -> None:
 
 
 def check_digests(folder: Path, config: Mapping[str, Any]) -> list[str]:
-    """Compare every file that the configuration records with its digest; gives their names.
+    """Compare every file that the configuration records with its digest; returns their names.
 
     Raises:
         ConfigError: one is missing or another than was saved.

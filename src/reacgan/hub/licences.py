@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reacgan.config import ConfigError, DataConfig, suggest
+from reacgan.hub.places import REPOSITORY
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What is known of a data set's licence; a card is no legal advice, it says where to look."""
+    """What is known of a data set's licence; no legal advice, but where to look."""
 
     title: str
     """The data set, for people."""
@@ -30,7 +31,6 @@ class Terms:
         return f"other:{self.restriction}" if self.weights == "other" else self.weights
 
 
-_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 _RESEARCH = "non-commercial-research"
 _OWNER = Terms(
     "images of whoever trained the model",
@@ -97,7 +97,7 @@ TERMS: dict[str, Terms] = {
         weights="cc-by-nc-sa-4.0",
     ),
 }
-"""By the name of the data set; whatever is not here belongs to whoever trained."""
+"""By the name of the data set; other data belong to whoever trained the model."""
 
 
 def terms_of(data: DataConfig) -> Terms:
@@ -110,7 +110,7 @@ def terms_of(data: DataConfig) -> Terms:
             f"{name}, of the Hugging Face hub",
             "See its own card there; the images are not part of this model.",
             restriction="that-of-the-images",
-            identifiers=(name,) if _REPOSITORY.fullmatch(name) else (),
+            identifiers=(name,) if REPOSITORY.fullmatch(name) else (),
         )
     return TERMS.get(data.name, _OWNER)
 
@@ -126,7 +126,7 @@ gpl gpl-2.0 gpl-3.0 isc lgpl lgpl-2.1 lgpl-3.0 lgpl-lr llama2 lppl-1.3c mit mpl-
 odbl odc-by ofl-1.1 openrail openrail++ osl-3.0 other pddl postgresql unknown unlicense wtfpl zlib
 """
 LICENCES = frozenset(_LISTED.split())
-"""What the hub knows; ``other`` goes with a name of one's own."""
+"""Identifiers of the hub; ``other`` needs a name beside it."""
 
 _OWN = re.compile(r"other:([a-z0-9][a-z0-9._-]*)")
 

@@ -60,10 +60,10 @@ def save(
     """Write a model folder; an existing one is replaced as a whole.
 
     Args:
-        model: whose weights, configuration and class names are written, and whether the statistics of
-            its batch norms fit (``model.norms``); what was not checked is checked on loading.
+        model: the generator with its configuration and class names, and whether the statistics of its
+            batch norms fit (``model.norms``; None is checked on loading).
         folder: where to.
-        beside: further files by name, text or bytes; a ``README.md`` takes the place of the card.
+        beside: further files by name, text or bytes; a ``README.md`` replaces the card.
         dtype: of the stored weights: float32, or bfloat16, half as large, which keeps 8 bits of each
             number (buffers stay float32, and loading gives float32 again); None as they are.
         discriminator: stored too, for :func:`load_discriminator`.
@@ -79,31 +79,28 @@ def save(
     if dtype not in (None, *get_args(Stored)):
         raise ConfigError(f"dtype is {dtype!r}; allowed: {', '.join(get_args(Stored))}")
     if model.norms is not None and model.norms.kind == "batch":
-        model = with_moving(model)  # those of a batch are nothing to store
+        model = with_moving(model)  # a batch's statistics are not stored
     folder.parent.mkdir(parents=True, exist_ok=True)
     writing = folder.with_name(f".writing-{folder.name}")
     shutil.rmtree(writing, ignore_errors=True)
     writing.mkdir()
-    with naming(folder / WEIGHTS):
-        write_tensors(stored(model.generator, dtype), writing / WEIGHTS)
     config: dict[str, Any] = {
         "format": FORMAT,
         "reacgan": __version__,
         "experiment": model.experiment.model_dump(),
         "class_names": list(model.class_names),
         "images_seen": model.images_seen,
-        "sha256": digest(writing / WEIGHTS),
+        "sha256": _write(stored(model.generator, dtype), WEIGHTS, writing, folder),
     }
     config |= _store_statistics(model.norms, writing, folder)
     if discriminator is not None:
-        with naming(folder / DISCRIMINATOR):
-            write_tensors(stored(discriminator, dtype), writing / DISCRIMINATOR)
-        config["discriminator_sha256"] = digest(writing / DISCRIMINATOR)
+        tensors = stored(discriminator, dtype)
+        config["discriminator_sha256"] = _write(tensors, DISCRIMINATOR, writing, folder)
     config = {**(facts or {}), **config, **({"dtype": dtype} if dtype else {})}
     files = {"README.md": card(model), **(beside or {})}
     files[CONFIG] = json.dumps(config, indent=2) + "\n"
     for name, content in files.items():
-        # A folder's name may hold bytes that are no UTF-8, and with it a class name.
+        # A class name can be a folder's name, which may hold bytes that are no UTF-8.
         text = content if isinstance(content, bytes) else content.encode(errors="replace")
         with naming(folder / name):
             (writing / name).write_bytes(text)
@@ -112,24 +109,29 @@ def save(
     return folder
 
 
+def _write(tensors: Mapping[str, Tensor], name: str, writing: Path, folder: Path) -> str:
+    """Write a file of tensors; returns its digest. Errors name the file in ``folder``."""
+    with naming(folder / name):
+        write_tensors(tensors, writing / name)
+    return digest(writing / name)
+
+
 def _store_statistics(
     norms: NormStatistics | None, writing: Path, folder: Path
 ) -> dict[str, object]:
-    """What the configuration tells of the statistics; the averages of training go beside others."""
+    """The configuration's entries on statistics; other kinds also store the averages of training."""
     if norms is None:
         return {}
     apart = None if norms.distance is None else round(norms.distance, 6)
     facts: dict[str, object] = {"statistics": {"kind": norms.kind, "distance": apart}}
     if norms.moving:
         on_cpu = {name: value.cpu() for name, value in norms.moving.items()}
-        with naming(folder / MOVING):
-            write_tensors(on_cpu, writing / MOVING)
-        facts["moving_sha256"] = digest(writing / MOVING)
+        facts["moving_sha256"] = _write(on_cpu, MOVING, writing, folder)
     return facts
 
 
 def stored(network: nn.Module, dtype: Stored | None) -> dict[str, Tensor]:
-    """A network's state on the CPU as it goes into a file."""
+    """A network's state as it is stored, on the CPU."""
     kinds = {"float32": torch.float32, "bfloat16": torch.bfloat16}
     learned = {name for name, _ in network.named_parameters()}
     tensors = {}
@@ -142,7 +144,7 @@ def stored(network: nn.Module, dtype: Stored | None) -> dict[str, Tensor]:
 
 
 def _put_in_place(writing: Path, folder: Path) -> None:
-    """Two renames: whenever this is cut off, the old or the new folder is whole."""
+    """Replace a folder by two renames: if interrupted, the old or the new one is complete."""
     old = folder.with_name(f".old-{folder.name}")
     if folder.exists():
         shutil.rmtree(old, ignore_errors=True)
@@ -199,7 +201,7 @@ def load(path: str | Path, *, device: Device = "auto", check: bool = True) -> Tr
 
 
 def _norms(folder: Path, config: Mapping[str, Any]) -> NormStatistics | None:
-    """What the folder says of its statistics; None in one of an earlier version."""
+    """The folder's entry on statistics; None in one of an earlier version."""
     facts = config.get("statistics")
     if facts is None:
         return None

@@ -1,7 +1,7 @@
 """Where a model is: a path, a name, or a repository of the Hugging Face hub.
 
 Known names are model folders in ``weights/`` of the package, in ``weights/`` at the root of a checkout,
-and in the folder that the environment variable REACGAN_WEIGHTS names; the first that has it counts.
+and in the folder that the environment variable REACGAN_WEIGHTS names; the first match counts.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from reacgan.config import ConfigError, path_of, suggest, with_home
 from reacgan.hub.folder import CONFIG
 
 HUB = "hub:"
-"""Before the name of a repository, wherever a path could be meant as well."""
+"""Prefix of the name of a repository, where a path is possible too."""
 
 FILE_PATTERNS = ("*.safetensors", "*.json", "*.jsonl", "*.md", "*.png")
-"""What is fetched and put there: nothing that could run."""
+"""Files that are downloaded and uploaded: no code."""
 
 VARIABLE = "REACGAN_WEIGHTS"
 
-_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def weight_folders() -> list[Path]:
@@ -48,7 +48,7 @@ def known_models() -> dict[str, Path]:
 
 
 def locate(named: str | Path, *, revision: str | None = None, ids: bool = False) -> Path:
-    """The path that is meant: an existing one, that of a known name, or a download from the hub.
+    """A model's path: an existing one, that of a known name, or a download from the hub.
 
     Args:
         named: a path, a name of :func:`known_models`, or ``hub:OWNER/NAME`` (``hub:OWNER/NAME@REVISION``).
@@ -56,19 +56,19 @@ def locate(named: str | Path, *, revision: str | None = None, ids: bool = False)
         ids: whether ``OWNER/NAME`` alone, where no such path exists, is a repository too.
 
     Returns:
-        A path that need not exist: what is wrong with it is said by who opens it.
+        A path, which may not exist: errors are raised on opening it.
 
     Raises:
-        ConfigError: an unknown name, or a repository that cannot be had.
+        ConfigError: an unknown name, or a repository that cannot be downloaded.
     """
     text = with_home(str(named))
     path = Path(text).absolute()
-    # A save that was cut off between its two renames leaves the old model under its second name.
+    # A save that was interrupted between its two renames leaves the old model under its second name.
     if path.exists() or path.with_name(f".old-{path.name}").exists():
         if revision is not None:
             raise ConfigError(f"revision is {revision!r}, but {text} is a path; leave it out")
         return path.resolve()
-    if text.startswith(HUB) or (ids and _REPOSITORY.fullmatch(text)):
+    if text.startswith(HUB) or (ids and REPOSITORY.fullmatch(text)):
         repository, _, marked = text.removeprefix(HUB).partition("@")
         return fetch(repository, revision or marked or None)
     if "/" in text or os.sep in text or text in (".", ".."):
@@ -86,7 +86,7 @@ def locate(named: str | Path, *, revision: str | None = None, ids: bool = False)
 
 
 def fetch(repository: str, revision: str | None = None) -> Path:
-    """The folder of a repository's files, downloaded where they are not in the cache yet.
+    """The folder of a repository's files, downloaded unless they are in the cache.
 
     Args:
         repository: ``OWNER/NAME``.
@@ -106,7 +106,7 @@ def fetch(repository: str, revision: str | None = None) -> Path:
             endpoint=os.environ.get("HF_ENDPOINT"),
             library_name="reacgan",
         )
-    except Exception as error:  # of many kinds, which differ between versions
+    except Exception as error:  # kinds of errors differ between versions
         at = f" at {revision}" if revision else ""
         raise ConfigError(
             f"{repository}{at}: download from the Hugging Face hub failed ({first_line(error)}); "

@@ -25,7 +25,7 @@ _OF_PROTOCOL = ("checkpoint", "rule", "selected_on", "metric")
 def find_states(
     path: str | Path, checkpoint: str = "last", device: Device = "auto"
 ) -> list[TrainedState]:
-    """The generators that a path or name means; none where it is neither a run nor a model.
+    """The generators of a path or name; none where it is neither a run nor a model.
 
     Args:
         path: a run, a model folder, a name of :func:`reacgan.pretrained`, or ``hub:OWNER/NAME``.
@@ -93,7 +93,7 @@ def read_selection(run: Path) -> dict[str, Any]:
 
 
 def for_protocol(selection: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """What of a selection belongs in a protocol, and what beside the score in words."""
+    """The facts of a selection for a protocol, and a note on it."""
     facts = {key: selection[key] for key in _OF_PROTOCOL if key in selection}
     if "value" not in selection:
         return facts, ()

@@ -48,8 +48,8 @@ def load_state(
         path: a run's folder, or its ``model``.
         images_seen: which state; :func:`list_states` names them.
         device: as in :func:`reacgan.load`.
-        check: whether statistics that do not fit the weights give way to those that do, as in
-            :func:`reacgan.load`; a state stores the averages of training.
+        check: whether statistics that do not fit the weights are replaced, as in :func:`reacgan.load`;
+            a state stores the averages of training.
 
     Raises:
         ConfigError: no such state (lists those there are), or a damaged one.
@@ -59,7 +59,7 @@ def load_state(
     if images_seen not in known:
         listed = ", ".join(f"{count:,}" for count in known) or "none"
         raise ConfigError(f"{run}: keeps no state at {images_seen:,} images; it keeps: {listed}")
-    file = _part(run / _STATES / f"{images_seen:012d}", _AVERAGE)
+    file = _part(run, images_seen, _AVERAGE)
     if file is None:
         raise ConfigError(f"{run}: its state at {images_seen:,} images is damaged; take another")
     model = load(path, device=device, check=False)
@@ -72,7 +72,7 @@ def load_state(
 def load_discriminator(path: str | Path, *, device: Device = "auto") -> Discriminator:
     """The discriminator of a run or model, in evaluation mode.
 
-    That stored beside a shared generator, or of a run that of its newest whole checkpoint.
+    It is stored with a shared generator; a run's is that of its newest complete checkpoint.
 
     Args:
         path: a run's folder, or its ``model``; a model folder, or a name, as in :func:`reacgan.load`.
@@ -111,8 +111,8 @@ def _run_of(path: Path) -> Path:
 
 def _newest_discriminator(run: Path) -> Path:
     for images_seen in reversed(list_states(run)):
-        file = _part(run / _STATES / f"{images_seen:012d}", DISCRIMINATOR)
-        if file is not None:  # torn or damaged: the one before it
+        file = _part(run, images_seen, DISCRIMINATOR)
+        if file is not None:  # else incomplete or damaged
             return file
     raise ConfigError(
         f"{run}: no whole checkpoint with a discriminator; give the folder of a run. "
@@ -120,8 +120,9 @@ def _newest_discriminator(run: Path) -> Path:
     )
 
 
-def _part(state: Path, name: str) -> Path | None:
+def _part(run: Path, images_seen: int, name: str) -> Path | None:
     """A file of a state, if its digest is the recorded one."""
+    state = run / _STATES / f"{images_seen:012d}"
     try:
         digests = json.loads((state / "state.json").read_text(encoding="utf-8"))["digests"]
         return state / name if digest_of(state / name) == digests[name] else None

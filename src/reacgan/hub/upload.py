@@ -1,4 +1,4 @@
-"""Putting a model on the Hugging Face hub: tensors, text and pictures alone."""
+"""Upload of a model to the Hugging Face hub: tensors, text and pictures alone."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def push_to_hub(
     token: str | None = None,
     revision: str | None = None,
 ) -> str:
-    """Put a model on the Hugging Face hub; the repository is made where there is none.
+    """Upload a model to the Hugging Face hub; the repository is created if needed.
 
     Args:
         model: a generator, or the folder or name of a model; a folder goes as it is, with its card.
         repository: ``OWNER/NAME``.
         private: of a new repository.
         token: with the right to write; by default HF_TOKEN or that of ``hf auth login``.
-        revision: a branch, made where there is none; by default the main one.
+        revision: a branch, created if needed; by default the main one.
 
     Returns:
         The address of the commit.
@@ -62,7 +62,7 @@ def push_to_hub(
             commit_message=f"Model of reacgan: {folder.name}",
             revision=revision,
         )
-    except Exception as error:  # of many kinds, which differ between versions
+    except Exception as error:  # kinds of errors differ between versions
         raise ConfigError(
             f"{repository}: upload to the Hugging Face hub failed ({first_line(error)}); check the "
             "name, the network, and that the token (HF_TOKEN, or `hf auth login`) may write there"

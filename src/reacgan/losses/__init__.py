@@ -1,4 +1,4 @@
-"""Losses of the scores. One pair of functions and one line a member."""
+"""Adversarial losses, penalties and consistency terms by name. One line a member."""
 
 from __future__ import annotations
 
@@ -74,6 +74,8 @@ CONSISTENCY: dict[str, type[Term]] = {
     "feature_matching": FeatureMatching,
 }
 
+_FAMILIES = {"penalties": PENALTIES, "consistency": CONSISTENCY}
+
 
 def adversarial(name: str) -> Adversarial:
     """Look up the adversarial loss called ``name``.
@@ -94,9 +96,9 @@ def term_options(family: str, chosen: Components) -> Components:
     Raises:
         ConfigError: an unknown name or option, or a value outside its range.
     """
-    table = PENALTIES if family == "penalties" else CONSISTENCY
+    members = _FAMILIES[family]
     return {
-        name: check_options(lookup(family, table, name), options, where=f"{family}.{name}")
+        name: check_options(lookup(family, members, name), options, where=f"{family}.{name}")
         for name, options in chosen.items()
     }
 
@@ -107,13 +109,9 @@ def build_terms(penalties: Components, consistency: Components) -> dict[str, Ter
     Raises:
         ConfigError: an unknown name or option, or a value outside its range.
     """
-    both: tuple[tuple[str, dict[str, type[Term]], Components], ...] = (
-        ("penalties", PENALTIES, penalties),
-        ("consistency", CONSISTENCY, consistency),
-    )
     built: dict[str, Term] = {}
-    for family, table, chosen in both:
+    for family, chosen in (("penalties", penalties), ("consistency", consistency)):
         for name, options in term_options(family, chosen).items():
-            member: Any = table[name]
+            member: Any = _FAMILIES[family][name]
             built[name] = member(**options)
     return built

@@ -1,4 +1,4 @@
-"""Adversarial losses: the pair of numbers that D and G minimise, from the scores alone."""
+"""Adversarial losses: what D and G minimise, from the scores alone."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Consistency: D has one output for two views of an image, and for images from neighbouring z.
+"""Consistency: D gives one output for two views of an image, and for images from neighbouring z.
 
-Views carry the run's augmentation with the draws of the main pass, so that they differ from the main
-pass by the second view alone.
+Views get the run's augmentation with the draws of the main pass, so that only the second view differs.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from reacgan.tensors import widened
 class ViewConsistency(Term):
     """CR-GAN (Zhang, Zhang, Odena, Lee, ICLR 2020, equation 2).
 
-    D minimises weight x MSE(D(x), D(V(x))) over real images x, with V mirroring and shifting; both
-    sides carry gradient. MSE is over scores, [N], plus, with ``representation``, over what the head
+    D minimises weight x MSE(D(x), D(V(x))) over real images x, with V mirroring and shifting; gradients
+    flow through both. MSE is over scores, [N], plus, with ``representation``, over what the head
     compares with classes: embeddings of length 1, [N, E], or logits, [N, K], each averaged over all
-    entries. The paper's experiments match the last layer of D alone, which is
-    ``representation=False``; the reference package adds the representation, as is the default here,
-    so that a head with classes is consistent in both of its outputs.
+    entries. The paper's experiments match the last layer of D alone, which is ``representation=False``;
+    the reference package adds the representation, as is the default here, so that a head with classes
+    is consistent in both of its outputs.
 
     Args:
         weight: lambda of the paper.
@@ -90,7 +89,7 @@ class LatentConsistency(Term):
 
     With z' = z + radius x n, n standard normal, D minimises d_weight x MSE(D(G(z)), D(G(z'))), see
     :class:`ViewConsistency`, and G minimises - g_weight x MSE(G(z), G(z')), averaged over all values of
-    all pixels: images change with z although D does not care.
+    all pixels: images change with z although D's output does not.
 
     Args:
         radius: size of the step in z, sigma of the paper.

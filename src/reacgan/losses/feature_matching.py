@@ -1,4 +1,4 @@
-"""Feature matching: fakes have the mean features of real images."""
+"""Feature matching: G matches the mean features of real images."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class FeatureMatching(Term):
         """Mean absolute difference of the mean features.
 
         Raises:
-            RuntimeError: D hands out no features.
+            RuntimeError: D returns no features.
         """
         on_real = step.reals()[2]
         difference = _features(on_real).detach().mean(dim=0) - _features(step.on_fake).mean(dim=0)
@@ -41,7 +41,5 @@ class FeatureMatching(Term):
 
 def _features(output: DiscriminatorOutput) -> Tensor:
     if output.features is None:
-        raise RuntimeError(
-            "the discriminator hands out no features, which feature_matching compares"
-        )
+        raise RuntimeError("the discriminator returns no features, which feature_matching compares")
     return widened(output.features)

@@ -22,7 +22,7 @@ Form = Literal["paper", "released"]
 
 
 class _Penalty(Term):
-    """A penalty of this weight in every step, unless told otherwise."""
+    """A penalty with the defaults weight 10 and every step."""
 
     def __init__(self, *, weight: PositiveFloat = 10.0, every: PositiveInt = 1) -> None:
         super().__init__(weight=weight, every=every)
@@ -36,8 +36,8 @@ class R1(_Penalty):
 
     Args:
         weight: gamma of the paper.
-        every: computed in one of so many steps of D, with so many times the weight. Published code
-            of StyleGAN2 takes an optimiser's step of its own for it; here it is added to D's loss.
+        every: computed in one of so many steps of D, with so many times the weight. StyleGAN2's
+            published code takes a separate optimiser step for it; here it is added to D's loss.
     """
 
     def d_term(self, step: Step) -> Tensor:
@@ -91,11 +91,10 @@ class Dragan(Term):
     """DRAGAN (Kodali, Abernethy, Hays, Kira 2017): D has slope 1 around real images.
 
     D minimises weight x E (||grad D(x + d)|| - 1)^2 under the labels of the real images x, which carry
-    the run's augmentation. The paper has d normal, with a variance it leaves open: here its standard
+    the run's augmentation. In the paper d is normal, of unspecified variance: here its standard
     deviation is ``spread`` times that of all values of the batch (with training.accumulate: of each
-    part). ``form="released"`` is what the
-    authors' code and the reference package draw instead: d = a x spread x deviation x u, with one
-    a ~ U(0, 1) an image and one u ~ U(0, 1) a value.
+    part). ``form="released"`` is what the authors' code and the reference package draw instead: d = a x
+    spread x deviation x u, with one a ~ U(0, 1) an image and one u ~ U(0, 1) a value.
 
     Args:
         weight: lambda of the paper.
@@ -156,7 +155,7 @@ def _score_of_real(step: Step) -> Callable[[Tensor], Tensor]:
 
 @torch.no_grad()
 def _between(step: Step, stream: str) -> Tensor:
-    """One point on the way from each fake to a real image, both as D sees them."""
+    """One random point between each fake and a real image, both augmented."""
     real = _augmented(step, step.reals()[0], "real")
     fake = _augmented(step, step.fake, "fake")
     share = step.draws(stream).uniform(len(real), 1, 1, 1).to(real.dtype)
@@ -181,5 +180,5 @@ def _squares(gradient: Tensor) -> Tensor:
 
 
 def _off_unit_length(gradient: Tensor) -> Tensor:
-    """(||g_i|| - 1)^2, ``[N]``; a gradient of zero has no direction to grow in, and gets none."""
+    """(||g_i|| - 1)^2, ``[N]``; where g_i is zero, its gradient is zero."""
     return (torch.linalg.vector_norm(gradient.flatten(1), dim=1) - 1).square()

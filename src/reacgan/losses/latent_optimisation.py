@@ -25,14 +25,13 @@ def optimised_latents(
 
         z_i <- z_i + mask_i * rate * g_i / (damping + ||g_i||^2)
 
-    where the mask, drawn anew in each step, picks ``share`` of the entries. The move keeps its graph: D
-    and G learn through it what it depends on. It is computed with autocast off, in float32 at least.
+    where the mask, drawn anew in each step, picks ``share`` of the entries. The gradients of D and G
+    flow through the move. It is computed with autocast off, in float32 at least.
 
-    The paper draws z uniformly on [-1, 1] and clips the moved z to this range; a normal z has no such
-    range and is not clipped, unless ``limit`` says so. Clipping a z that began outside is no move and
-    costs nothing. The reference package clips to [-1, 1] whatever z is (``limit=1``), lets whole
-    samples move or rest instead of entries, counts the move of those that rest, and makes one step
-    whatever the number of steps it was told.
+    The paper draws z uniformly on [-1, 1] and clips the moved z to this range; a normal z is clipped
+    only with ``limit``. Clipping a z that starts outside the range does not count as a move. The
+    reference package always clips to [-1, 1] (``limit=1``), masks whole samples instead of entries,
+    counts the moves of masked samples, and makes one step whatever the configured number.
 
     Args:
         config: rate, damping, share, steps, limit.
@@ -42,8 +41,7 @@ def optimised_latents(
 
     Returns:
         The moved z, with the graph of the move, and the mean over samples of the squared length of the
-        whole move, from the clipped z where there is a limit. Without gradients being recorded, both
-        are without a graph.
+        whole move, from the clipped z where there is a limit. Under ``no_grad`` neither has a graph.
     """
     keeps_graph = torch.is_grad_enabled()
     start = widened(z)

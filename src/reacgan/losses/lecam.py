@@ -1,4 +1,4 @@
-"""LeCam regularisation: each side's scores are drawn to the other side's average."""
+"""LeCam regularisation: real scores are pulled towards the average of fake ones, and vice versa."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class LeCam(Term):
     """LeCam regularisation (Tseng, Jiang, Liu, Yang, Yang, CVPR 2021, equation 3).
 
     With a_real and a_fake the moving averages of D's mean score on real images and on fakes, over all
-    processes and with the present step in them, D minimises::
+    processes and including the present step, D minimises::
 
         weight x ( E (D(x) - a_fake)^2 + E (D(G(z)) - a_real)^2 )
 
-    ``form="released"`` is what the authors' code and the reference package compute instead: a side that
-    has already passed the other's average is left alone,
+    ``form="released"`` is what the authors' code and the reference package compute instead: scores
+    beyond the other side's average are not penalised,
     E max(D(x) - a_fake, 0)^2 + E max(a_real - D(G(z)), 0)^2.
 
     Args:
         weight: lambda of the paper.
-        decay: what an average keeps in a step, gamma of the paper.
+        decay: of the moving averages, gamma of the paper.
         start: real images seen before the term counts; until then the averages are the present means.
             Published code counts steps of G, each of which is training.batch x training.d_steps images.
         form: ``"paper"`` or ``"released"``.

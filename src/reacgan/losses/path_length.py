@@ -1,4 +1,4 @@
-"""Path length regularisation: steps in w of one length change the image by one amount."""
+"""Path length regularisation: steps of one length in w change the image by one amount."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from reacgan.tensors import widened, without_autocast
 class PathLength(Term):
     """Penalty on how the length of J_w^T y varies (Karras et al., CVPR 2020, equation 4).
 
-    G minimises E (|J_w^T y| - a)^2, with J_w the derivative of the image by w, y an image of
-    N(0, 1) / sqrt(H W) and a the long-running mean of the lengths. J_w^T y is the gradient of
-    sum(G(w) y). As the paper's authors do, w of each layer counts by itself and the squared lengths
-    are averaged over layers. Only every ``shrink``-th sample is used, to save time, and the term is
-    lazy: ``every`` multiplies its weight. With a batch worked off in parts, each part moves a.
+    G minimises E (|J_w^T y| - a)^2, with J_w the derivative of the image by w, y an image of N(0, 1) /
+    sqrt(H W) and a the long-running mean of the lengths. J_w^T y is the gradient of sum(G(w) y). As in
+    the authors' code, each layer has its own w and squared lengths are averaged over layers. Only every
+    ``shrink``-th sample is used, to save time, and the term is lazy: ``every`` multiplies its weight.
+    With training.accumulate, each part updates a.
 
     Args:
         weight: factor of the term.
         every: computed in one of so many steps of G.
-        decay: share of the newest mean length in a (with training.accumulate: of each part's).
+        decay: share of the newest mean length in a.
         shrink: one sample of so many is used.
         constant_mean: a is a constant for the gradient, as the paper says; published code lets the
             gradient through the newest part of a.
@@ -63,7 +63,7 @@ class PathLength(Term):
                 f"penalties.path_length needs a generator with styles w; {type(generator).__name__} "
                 "has none. Take model.generator stylegan2, or leave path_length out."
             )
-        # Every shrink-th sample, not the first ones: so processes together take what one would.
+        # Every shrink-th sample, not the first ones, so that processes together take what one would.
         z = step.z.detach()[:: self.shrink]
         draws = step.draws("path_length")
         w = generator.mapping(z, step.fake_labels[:: self.shrink], draws)

@@ -16,12 +16,12 @@ def slope(
     """Gradient of each sample's score with respect to that sample, ``[N, ...]`` as ``points``.
 
     It is the gradient of the sum of scores, computed with autocast off, in float32 at least. Where a
-    network couples samples (batch norm), it holds what a sample does to the scores of all, over all
+    network couples samples (batch norm), it includes a sample's effect on all scores, over all
     processes.
 
     Args:
         score: points ``[N, ...]`` to scores ``[N]``.
-        points: where; with their graph, if they have one.
+        points: where to differentiate; with their graph, if they have one.
         create_graph: whether the result can be differentiated, as a penalty needs.
     """
     with without_autocast(points), torch.enable_grad():

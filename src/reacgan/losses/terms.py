@@ -1,8 +1,7 @@
-"""What every further term of a loss is, and what it is given.
+"""Further loss terms: their base class, and the inputs of a step.
 
-A term is what D or G minimises beside the adversarial and the conditioning loss: a penalty on D's
-gradients, the consistency of two views, the length of a path. It knows neither networks nor heads: it
-sees them as functions.
+D or G minimises a term in addition to the adversarial and the conditioning loss: a penalty on D's
+gradients, consistency of two views, path length. A term sees networks and heads only as functions.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class DiscriminatorOutput(Protocol):
 
 @dataclass(frozen=True)
 class Step:
-    """What a term is given in one step. Images are ``[N, C, H, W]`` in [-1, 1]."""
+    """Inputs of a term in one step. Images are ``[N, C, H, W]`` in [-1, 1]."""
 
     discriminate: Callable[[Tensor, Tensor], DiscriminatorOutput]
     """D on images as they are, under labels."""
@@ -78,9 +77,9 @@ class Step:
 class Term(nn.Module):
     """A term of D's or G's loss, as a mean over samples.
 
-    A member defines :meth:`d_term` or :meth:`g_term` or both, or :meth:`after_d_step`. What it must
-    remember between steps it keeps in buffers, which are part of the run's state. Whatever couples
-    samples gathers over processes (``reacgan.distributed``).
+    A member defines :meth:`d_term` or :meth:`g_term` or both, or :meth:`after_d_step`. State between
+    steps is kept in buffers, which are part of the run's state. Terms that couple samples gather over
+    processes (``reacgan.distributed``).
 
     Args:
         weight: factor of the term.

@@ -12,9 +12,9 @@ from reacgan.losses.terms import Term
 class WeightClipping(Term):
     """Weight clipping (Arjovsky, Chintala, Bottou, ICML 2017, algorithm 1).
 
-    It adds nothing to a loss. After each of D's steps every parameter that is trained is brought back
-    into [-limit, limit]; what FreezeD holds is left as it is. Spectrally normalised weights are clipped
-    before their normalisation, which undoes most of it: give such a D another penalty.
+    It adds nothing to a loss. After each of D's steps every trained parameter is clipped to [-limit,
+    limit]; those frozen by FreezeD are not. Spectrally normalised weights are clipped before their
+    normalisation, which undoes most of it: use another penalty for such a D.
 
     Args:
         limit: largest absolute value of a parameter, c of the paper.

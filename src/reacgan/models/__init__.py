@@ -87,7 +87,7 @@ def build_generator(
         component: its name in :data:`GENERATORS` and its options.
         data: size and channels of the images.
         num_classes: number of classes.
-        codes: what z holds in its first entries, for the head ``infogan``.
+        codes: the codes in the first entries of z, for the head ``infogan``.
 
     Raises:
         ConfigError: an unknown name or option, or a value that this generator cannot use.
@@ -114,7 +114,7 @@ def build_discriminator(
         head: its name in ``reacgan.heads.HEADS`` and its options.
         data: size and channels of the images.
         num_classes: number of classes.
-        codes: what z holds, for the head ``infogan``, which looks for it.
+        codes: the codes in z, for the head ``infogan``.
 
     Raises:
         ConfigError: an unknown name or option, or a value that these cannot use.

@@ -42,7 +42,7 @@ class SelfAttention(nn.Module):
         return images + self.gate.to(images.dtype) * self.out(mixed)
 
     def _by_rows(self, images: Tensor) -> Tensor:
-        """The same, with a row a position: what lies channels last is not copied."""
+        """The same with one row per position: channels-last images are not copied."""
         height, width = images.shape[2:]
         query = _rows(self.query(images))  # [N, HW, C/8]
         key = _rows(F.max_pool2d(self.key(images), 2))  # [N, HW/4, C/8]
@@ -59,7 +59,7 @@ def _rows(images: Tensor) -> Tensor:
 def attention_layers(
     numbers: tuple[int, ...], widths: tuple[int, ...], *, spectral: bool, where: str
 ) -> nn.ModuleDict:
-    """Self-attention behind some of the blocks, by their number as text.
+    """Self-attention after some of the blocks, by block number as text.
 
     Args:
         numbers: of blocks, counted from 1.
@@ -82,7 +82,7 @@ def attention_layers(
 
 
 def stages_with(layers: nn.ModuleDict, blocks: nn.ModuleList) -> list[nn.Module]:
-    """Each block with the attention behind it."""
+    """Each block with the attention after it."""
     return [
         nn.ModuleList([block, *([layers[str(number)]] if str(number) in layers else [])])
         for number, block in enumerate(blocks, start=1)

@@ -1,19 +1,16 @@
-"""What every generator and every backbone is."""
+"""Base classes of generators and discriminator backbones."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from reacgan.config import ConfigError
 from reacgan.heads import Layers
-from reacgan.models.layers import initialise_orthogonal
+from reacgan.models.layers import AnyModule, initialise_orthogonal
 from reacgan.randomness import Draws
-
-AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 class Generator(nn.Module):
@@ -27,7 +24,7 @@ class Generator(nn.Module):
     """Length of z, which is standard normal."""
     num_classes: int
     channels_last: bool = True
-    """Whether features lie with their channels next to one another in memory."""
+    """Whether features are in channels-last memory format."""
     condition_strength: Tensor
     """Influence of the class, 0 to 1; below 1 only during an unconditional-to-conditional run."""
 
@@ -47,7 +44,7 @@ class Generator(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
     def ordered(self, hidden: Tensor) -> Tensor:
-        """``hidden`` [N, C, H, W] in the order of memory that all that follows takes over."""
+        """``hidden`` [N, C, H, W] in the memory format that the layers after it keep."""
         last = torch.channels_last if self.channels_last else torch.contiguous_format
         return hidden.contiguous(memory_format=last)
 
@@ -59,17 +56,17 @@ class Generator(nn.Module):
 
     def class_weights(self, labels: Tensor, dtype: torch.dtype) -> Tensor:
         """One-hot rows ``[N, num_classes]`` of labels, or their mixtures, times the strength."""
-        if labels.dim() == 1:  # one_hot would look at the values, which stops a GPU
+        if labels.dim() == 1:  # one_hot reads the values, which stalls a GPU
             labels = labels[:, None] == torch.arange(self.num_classes, device=labels.device)
         return labels.to(dtype) * self.condition_strength.to(dtype)
 
     def truncated(
         self, z: Tensor, labels: Tensor, *, psi: float, layers: int | None = None
     ) -> Tensor:
-        """Make images from w drawn towards its mean: mean + psi (w - mean), in the first ``layers``.
+        """Images from truncated w: mean + psi (w - mean), in the first ``layers``.
 
         Raises:
-            ConfigError: this generator has no space of styles w.
+            ConfigError: this generator has no styles w.
         """
         raise ConfigError(
             f"{type(self).__name__} has no styles w to truncate; truncate z instead "
@@ -77,10 +74,10 @@ class Generator(nn.Module):
         )
 
     def latent_weights(self) -> list[Tensor]:
-        """Matrices ``[*, latent_dim]`` that z meets first: what SeFa finds directions in.
+        """Weights ``[*, latent_dim]`` of the first layers that take z, from which SeFa finds directions.
 
         Raises:
-            ConfigError: this generator does not name them.
+            ConfigError: this generator does not define them.
         """
         raise ConfigError(f"{type(self).__name__} does not name the layers that z enters")
 
@@ -94,8 +91,8 @@ class Backbone(nn.Module):
     out_features: int
     """Width F of the features."""
     couples_samples: bool = False
-    """Whether a sample's features depend on the others (batch norm, deviation over a group): then
-    real and fake images go through in separate passes."""
+    """Whether a sample's features depend on the others (batch norm, minibatch standard deviation); real
+    and fake images then take separate passes."""
     head_layers: Layers
     """Factories of the linear and embedding layers of the head that follows."""
 
@@ -108,5 +105,5 @@ class Backbone(nn.Module):
         return initialise_orthogonal(module)
 
     def stages(self) -> Sequence[nn.Module]:
-        """Parts from the image on, in order; FreezeD keeps the first of them as they are."""
+        """Parts in order from the image; FreezeD freezes the first of them."""
         raise ConfigError(f"{type(self).__name__} does not name its stages, which freeze_d needs")

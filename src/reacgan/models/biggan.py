@@ -30,7 +30,7 @@ class BigGANGenerator(Generator):
         channels: image channels.
         num_classes: labels run from 0 to num_classes - 1.
         width: base number of channels ("c" of the table).
-        latent_dim: length of z; divisible by the number of blocks + 1. None is 20 for each of them.
+        latent_dim: length of z; a multiple of the number of blocks + 1; by default 20 times it.
         shared_dim: length of the class embedding (never spectrally normalised).
         attention_after: self-attention after these blocks, counted from 1.
         spectral_norm: normalise convolutions and linear layers.
@@ -64,7 +64,6 @@ class BigGANGenerator(Generator):
             )
         self.latent_dim = latent_dim
         self.chunk = latent_dim // (blocks + 1)
-        self.in_channels = stages[0]
         condition_dim = shared_dim + self.chunk
         self.shared = nn.Embedding(num_classes, shared_dim)
         cells = self.grid.rows * self.grid.columns
@@ -84,15 +83,16 @@ class BigGANGenerator(Generator):
         """Latent z [N, latent_dim] and labels -> images [N, channels, H, W] in [-1, 1]."""
         first, *rest = z.split(self.chunk, dim=1)
         shared = self.class_vectors(self.shared, labels)
-        hidden = self.input(first).view(-1, self.in_channels, self.grid.rows, self.grid.columns)
-        hidden = self.ordered(hidden)
+        hidden = self.ordered(
+            self.input(first).unflatten(1, (-1, self.grid.rows, self.grid.columns))
+        )
         for number, (block, chunk) in enumerate(zip(self.blocks, rest, strict=True), start=1):
             hidden = block_output(self, block, hidden, torch.cat([shared, chunk], dim=1))
             hidden = attended(self, number, hidden)
         return torch.tanh(self.output(self.norm.activated(hidden)))
 
     def latent_weights(self) -> list[Tensor]:
-        """The first layer's weight, then for each block what its chunk of z is multiplied with."""
+        """The first layer's weight, then each block's weights of its chunk of z, padded with zeros."""
         shared_dim = self.shared.embedding_dim
         parts = [weight_of(self.input)]
         for block in self.blocks:

@@ -28,8 +28,9 @@ from reacgan.randomness import Draws
 Shortcut = Literal["drop", "learned"]
 RATIO = 4
 
-# By the side of the square: what the first convolution gives (shortcuts that drop, or learned
-# ones), what each stage gives, and how many stages (from the first) halve the resolution.
+# By the side of the square, in multiples of the width: output channels of the first convolution (with
+# dropping or learned shortcuts) and of each stage; how many stages, from the first, halve the
+# resolution.
 BACKBONE_STAGES: dict[int, tuple[tuple[int, int], tuple[int, ...], int]] = {
     8: ((4, 1), (4, 4), 1),
     16: ((4, 1), (4, 4, 4), 2),
@@ -88,7 +89,7 @@ class DeepGeneratorBlock(nn.Module):
         return hidden + (F.interpolate(kept, scale_factor=2) if self.up else kept)
 
     def condition_weight(self) -> Tensor:
-        """What the condition is multiplied with, [*, D]."""
+        """Weights of the condition in all norms, [*, D]."""
         return torch.cat([norm.condition_weight() for norm in self.norms])  # type: ignore[operator]
 
 
@@ -129,7 +130,6 @@ class BigGANDeepGenerator(Generator):
         multiples = stages_of(GENERATOR_STAGES, self.grid, resolution)
         stages = [width * multiple for multiple in multiples]
         self.latent_dim = latent_dim
-        self.in_channels = stages[0]
         condition_dim = shared_dim + latent_dim
         self.shared = nn.Embedding(num_classes, shared_dim)
         cells = self.grid.rows * self.grid.columns
@@ -158,16 +158,15 @@ class BigGANDeepGenerator(Generator):
     def forward(self, z: Tensor, labels: Tensor, draws: Draws | None = None) -> Tensor:
         """Latent z [N, latent_dim] and labels -> images [N, channels, H, W] in [-1, 1]."""
         condition = torch.cat([self.class_vectors(self.shared, labels), z], dim=1)
-        hidden = self.input(condition)
-        hidden = hidden.view(-1, self.in_channels, self.grid.rows, self.grid.columns)
-        hidden = self.ordered(hidden)
+        cells = self.input(condition).unflatten(1, (-1, self.grid.rows, self.grid.columns))
+        hidden = self.ordered(cells)
         for number, blocks in enumerate(self.blocks, start=1):
             hidden = chain_output(self, blocks, hidden, condition)  # type: ignore[arg-type]
             hidden = attended(self, number, hidden)
         return torch.tanh(self.output(self.norm.activated(hidden)))
 
     def latent_weights(self) -> list[Tensor]:
-        """The first layer's weight, then for each resolution what its blocks multiply z with."""
+        """The first layer's weights of z, then those of each resolution's blocks."""
         parts = [weight_of(self.input)]
         for blocks in self.blocks:
             weights = [block.condition_weight() for block in blocks]  # type: ignore[attr-defined]
@@ -180,8 +179,7 @@ class DeepBackboneBlock(nn.Module):
 
     Where the width grows, the shortcut is x joined with a 1x1 convolution of it (``"drop"``). With
     ``"learned"`` it is a 1x1 convolution wherever width or size change, and the average comes before
-    the last ReLU.
-    ``preactivated_shortcut`` feeds it ReLU(x) instead of x, as an in-place ReLU does.
+    the last ReLU. ``preactivated_shortcut`` feeds it ReLU(x) instead of x, as an in-place ReLU does.
     """
 
     def __init__(
@@ -289,5 +287,5 @@ class BigGANDeepBackbone(Backbone):
         return F.relu(hidden).sum((2, 3))
 
     def stages(self) -> Sequence[nn.Module]:
-        """The first convolution, then the stages, each with the attention behind it."""
+        """The first convolution, then the stages, each with the attention after it."""
         return [self.input, *stages_with(self.attention, self.blocks)]

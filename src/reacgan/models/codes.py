@@ -1,4 +1,4 @@
-"""A generator whose first entries of z stand for codes (InfoGAN)."""
+"""A generator whose first entries of z hold codes (InfoGAN)."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ _SWITCHES = ("inner", "track", "iterate")
 class CodedGenerator(Generator):
     """Any generator, with codes in its z (Chen et al., NeurIPS 2016).
 
-    z is standard normal as ever, so everything that draws, keeps or mixes latents stays as it is. The
-    first entries are read as codes (:func:`reacgan.heads.read_codes`), and the inner generator sees in
-    their place: of a discrete code of c values the one-hot row, shifted and scaled to mean 0 and
-    variance 1 like the rest of z; of a continuous one, uniform on [-1, 1], sqrt 3 times it. To choose
-    a discrete code, make its entry the largest; a continuous one, set sqrt 2 erfinv(code).
+    z stays standard normal, so code that draws, stores or mixes latents needs no change. The first
+    entries are read as codes (:func:`reacgan.heads.read_codes`). In their place the inner generator
+    gets, for a discrete code of c values, a one-hot row, shifted and scaled to mean 0 and variance 1
+    like the rest of z; for a continuous code, uniform on [-1, 1], sqrt 3 times its value. To choose a
+    discrete code, make its entry the largest; to choose a continuous one, set its entry to sqrt 2
+    erfinv(code).
 
     The paper appends codes to z; here they are part of ``latent_dim``. Where a generator mixes styles
     in training, the second style has a z without codes; StyleGAN2's ``mixing=0`` avoids it.
 
     Args:
         inner: the generator.
-        codes: what its z holds.
+        codes: sizes of the codes in z.
 
     Raises:
         ConfigError: z has no entry beside the codes.
@@ -42,7 +43,7 @@ class CodedGenerator(Generator):
 
     def __init__(self, inner: Generator, codes: CodesConfig) -> None:
         super().__init__(inner.num_classes)
-        del self.condition_strength  # the inner generator's is the one that acts
+        del self.condition_strength  # the inner generator has it
         self.entries = coded_entries(codes)
         if self.entries >= inner.latent_dim:
             raise ConfigError(
@@ -54,7 +55,7 @@ class CodedGenerator(Generator):
         self.latent_dim = inner.latent_dim
 
     def __getattr__(self, name: str) -> Any:
-        """What only the inner generator has (its strength, its styles), where z enters with codes."""
+        """The inner generator's attributes (strength, styles); methods that take z get it with codes."""
         try:
             return super().__getattr__(name)
         except AttributeError:
@@ -66,7 +67,7 @@ class CodedGenerator(Generator):
         return attribute
 
     def coded(self, z: Tensor) -> Tensor:
-        """What the inner generator sees in place of ``z [N, latent_dim]``: the same shape."""
+        """``z [N, latent_dim]`` with its codes as the inner generator takes them; same shape."""
         discrete, continuous = read_codes(self.codes, z)
         parts = []
         for values, count in zip(discrete, self.codes.discrete, strict=True):
@@ -86,6 +87,6 @@ class CodedGenerator(Generator):
         return self.inner.truncated(self.coded(z), labels, psi=psi, layers=layers)
 
     def latent_weights(self) -> list[Tensor]:
-        """The inner generator's, with zeros where a code is no direction of z."""
+        """The inner generator's, with zeros for the entries of codes."""
         kept = [matrix[:, self.entries :] for matrix in self.inner.latent_weights()]
         return [F.pad(matrix, (self.entries, 0)) for matrix in kept]

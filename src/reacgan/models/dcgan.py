@@ -66,7 +66,6 @@ class DCGANGenerator(Generator):
         self.latent_dim = latent_dim
         self.conditional = conditional
         stages = [width * multiple for multiple in multiples_of(self.grid)]
-        self.in_channels = stages[0]
         cells = self.grid.rows * self.grid.columns
         self.input = linear(latent_dim, stages[0] * cells, spectral=spectral_norm)
         self.convolutions = nn.ModuleList(
@@ -84,8 +83,7 @@ class DCGANGenerator(Generator):
     def forward(self, z: Tensor, labels: Tensor, draws: Draws | None = None) -> Tensor:
         """Latent z [N, latent_dim] and labels -> images [N, channels, H, W] in [-1, 1]."""
         condition = self.class_weights(labels, z.dtype) if self.conditional else None
-        hidden = self.input(z).view(-1, self.in_channels, self.grid.rows, self.grid.columns)
-        hidden = self.ordered(hidden)
+        hidden = self.ordered(self.input(z).unflatten(1, (-1, self.grid.rows, self.grid.columns)))
         for stage in zip(self.convolutions, self.norms, strict=True):
             hidden = recomputed(self, stage, partial(_doubled, stage), hidden, condition)
         return torch.tanh(self.output(hidden))
@@ -144,13 +142,13 @@ class DCGANBackbone(Backbone):
         resolution: side of a square or (height, width), shorter side 8 to 1024 pixels.
         channels: image channels.
         width: channels of the first stage; up to eight times as many before the sum.
-        norm: spectral norm of all weights, the head's included; batch norm, which judges real and
-            fake images in separate passes; or none.
+        norm: spectral norm of all weights, the head's included; batch norm, with separate passes for
+            real and fake images; or none.
         leak: slope of the leaky ReLU. 0.1 is Miyato et al.'s; DCGAN's own was 0.2, and the
             reference package has 0, a plain ReLU.
-        first_norm: with batch norm, whether the layer that takes the image has it too. DCGAN's has
-            not; that of the reference package has. Since real and fake images go through apart, it
-            hides from D what colours and contrast a batch has.
+        first_norm: with batch norm, whether the layer that takes the image has it too. DCGAN has none
+            there, the reference package does. As real and fake images take separate passes, it hides a
+            batch's colours and contrast from D.
     """
 
     def __init__(

@@ -22,7 +22,7 @@ class Discriminator(nn.Module):
         self.head = head
 
     def forward(self, images: Tensor, labels: Tensor) -> HeadOutput:
-        """Judge images [N, C, H, W] in [-1, 1] under labels [N] int64."""
+        """Output for images [N, C, H, W] in [-1, 1] under labels [N] int64."""
         features = self.backbone(images)
         output: HeadOutput = self.head(features, labels)
         return replace(output, features=features)
@@ -30,9 +30,9 @@ class Discriminator(nn.Module):
     def compare(
         self, real: tuple[Tensor, Tensor], fake: tuple[Tensor, Tensor]
     ) -> tuple[HeadOutput, HeadOutput]:
-        """Judge real and fake (images, labels): in one pass, unless the backbone couples samples.
+        """Outputs for real and fake (images, labels).
 
-        ``merged_passes = False`` makes it two in any case.
+        One pass, or two where the backbone couples samples or ``merged_passes`` is False.
         """
         if self.backbone.couples_samples or not self.merged_passes:
             on_real = self(*real)

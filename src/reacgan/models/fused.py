@@ -1,7 +1,7 @@
-"""Operations that a step spends its time in, each with as few passes over memory as it takes.
+"""Fused operations for the costly parts of a step, with few passes over memory.
 
-Most are an ``autograd.Function`` that saves less than the operations it stands for. All can be
-differentiated twice: with ``create_graph`` their backward passes are made of ordinary operations.
+Most are an ``autograd.Function`` that saves less than the operations it replaces. All are twice
+differentiable: with ``create_graph`` their backward passes consist of ordinary operations.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from reacgan.tensors import widened
+
 MOST_WEIGHTS = 1024 * 256
-"""Attention with at most so many weights a sample keeps its matrix."""
+"""Attention with at most this many weights a sample stores its matrix."""
 BACKENDS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
-"""What larger attention may run by on CUDA. Never cuDNN's, whose gradient can be NaN where the logarithm
-of a row's sum of exponentials is below -88.7 (pytorch issue 196678, cudnn-frontend issues 160, 1072)."""
+"""Kernels of larger attention on CUDA. cuDNN's is left out: its gradient can be NaN where the logarithm
+of a row's sum of exponentials is below -88.7 (pytorch issue 196678, cudnn-frontend issues 160,
+1072)."""
 
 
 def convolve(
@@ -31,7 +34,7 @@ def convolve(
 ) -> Tensor:
     """``F.conv2d`` or ``F.conv_transpose2d``; on a CPU the gradient of the bias is a plain sum.
 
-    The library's own costs up to a fifteenth of the convolution's backward pass there.
+    The library's own takes up to 1/15 of the convolution's backward pass there.
     """
     if bias is None or images.device.type != "cpu":
         operation = F.conv_transpose2d if transposed else F.conv2d
@@ -74,7 +77,7 @@ class _Convolution(torch.autograd.Function):
 
 
 def is_thin(images: Tensor, weight: Tensor) -> bool:
-    """Whether a 3x3 convolution gives so few channels that :func:`convolve_thinly` is quicker."""
+    """Whether a 3x3 convolution has so few outputs that :func:`convolve_thinly` is faster."""
     taps = weight.shape[2] * weight.shape[3]
     return images.device.type == "cpu" and taps == 9 and taps * len(weight) <= weight.shape[1]
 
@@ -88,7 +91,7 @@ def convolve_thinly(images: Tensor, weight: Tensor, bias: Tensor | None) -> Tens
         bias: [O] or None.
 
     Returns:
-        [N, O, H, W], in the order of memory of the images.
+        [N, O, H, W], in the memory format of the images.
     """
     outer, inner, side = weight.shape[:3]
     # out(y, x) takes images(y + a - 1, x + b - 1): folding adds what is at (y, x) to (y + 1 - a, ...).
@@ -105,7 +108,7 @@ def add_doubled(images: Tensor, small: Tensor) -> Tensor:
     """``images + nearest doubling of small``, written over ``images``.
 
     Args:
-        images: [N, C, 2H, 2W], needed by nobody else.
+        images: [N, C, 2H, 2W]; overwritten.
         small: [N, C, H, W].
     """
     result: Tensor = _AddDoubled.apply(images, small)
@@ -146,8 +149,8 @@ def modulated(
         eps: added to the variance.
 
     Returns:
-        [N, C, H, W]. The gradient with respect to ``images`` runs through mean and variance too,
-        so those are constants here.
+        [N, C, H, W]. The gradient with respect to ``images`` includes the one through mean and
+        variance, which get none themselves.
     """
     result: Tensor = _Modulated.apply(images, mean, variance, gain, bias, eps)
     return result
@@ -210,12 +213,12 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """softmax(query key^T) value, without 1/sqrt(d).
 
     The matrix of weights of a sample has ``L S`` elements. Up to :data:`MOST_WEIGHTS` of them (1024
-    queries and 256 keys, the attention of 64 pixels: 1 MiB a sample in float32) the formula is worked
-    out as it stands. Larger ones would not fit beside a batch (16 MiB a sample at 128 pixels); there
-    CUDA takes one of :data:`BACKENDS`, which keep no such matrix. Those have no second derivative, so a
-    backward pass that is differentiated itself goes by the formula.
+    queries and 256 keys, the attention of 64 pixels: 1 MiB a sample in float32) the formula is computed
+    directly. Larger ones take too much memory (16 MiB a sample at 128 pixels), so CUDA uses one of
+    :data:`BACKENDS`, which do not store the matrix. These have no second derivative: a backward pass
+    with ``create_graph`` uses the formula.
 
-    Under autocast the products are in its type, in the backward pass too, whatever holds there.
+    Under autocast the products are in its type, also in the backward pass.
 
     Args:
         query: [N, L, E].
@@ -236,7 +239,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 def keeps_weights(query: Tensor, key: Tensor) -> bool:
-    """Whether :func:`attend` goes by the formula."""
+    """Whether :func:`attend` uses the formula."""
     return query.device.type != "cuda" or query.shape[1] * key.shape[1] <= MOST_WEIGHTS
 
 
@@ -249,15 +252,11 @@ def attend_plainly(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 def attention_weights(query: Tensor, key: Tensor) -> Tensor:
     """softmax(query key^T) [N, L, S] of [N, L, E] and [N, S, E], in float32 at least.
 
-    A score of 200 has steps of 1 in bfloat16. The softmax takes the largest score of a row away first, so
-    no score is too large or too small.
+    In bfloat16 a score of 200 is rounded to a whole number. The softmax subtracts the largest score of
+    each row first, so large scores do not overflow.
     """
     with torch.autocast(query.device.type, enabled=False):
-        return torch.softmax(_widely(query) @ _widely(key).transpose(1, 2), dim=-1)
-
-
-def _widely(tensor: Tensor) -> Tensor:
-    return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()
+        return torch.softmax(widened(query) @ widened(key).transpose(1, 2), dim=-1)
 
 
 class _Attention(torch.autograd.Function):
@@ -269,7 +268,7 @@ class _Attention(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         twice = torch.is_grad_enabled()
-        # The kernel runs again in the types of the first time, whether or not autocast is on by now.
+        # The kernel runs again in the types of the forward pass, whether or not autocast is on now.
         with torch.enable_grad(), torch.autocast(gradient.device.type, enabled=False):
             if twice:
                 inputs = [tensor.view_as(tensor) for tensor in ctx.saved_tensors]
@@ -281,7 +280,7 @@ class _Attention(torch.autograd.Function):
 
 
 def _by_kernel(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """By the first of :data:`BACKENDS` that takes these sizes, in the types given."""
+    """Attention by the first of :data:`BACKENDS` that supports these sizes, in the types given."""
     heads = (query[:, None], key[:, None], value[:, None])
     with torch.autocast(query.device.type, enabled=False), sdpa_kernel(BACKENDS):
         return F.scaled_dot_product_attention(*heads, scale=1.0)[:, 0]

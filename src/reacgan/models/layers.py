@@ -1,4 +1,4 @@
-"""Convolutions and linear layers that the networks are made of, and their initialisation."""
+"""Convolutions and linear layers of the networks, and their initialisation."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 class Conv2d(nn.Conv2d):
-    """Convolution, optionally with the doubling before it or the halving after it built in.
+    """Convolution, optionally merged with upsampling before it or average pooling after it.
 
     Nearest upsampling by 2 and then a 3x3 convolution is one 4x4 transposed convolution of stride 2
-    with summed taps; a 3x3 convolution and then a 2x2 average is one 4x4 convolution of stride 2.
-    Both are exact, borders included, with 4/9 of the multiplications. Of size 4, the taps of that
-    (transposed) convolution of stride 2 are learned themselves (DCGAN).
-    ``merged_convolutions = False`` computes one after the other instead.
+    with summed taps; a 3x3 convolution and then a 2x2 average is one 4x4 convolution of stride 2. Both
+    are exact, borders included, with 4/9 of the multiplications. With size 4, the 4x4 kernel of stride
+    2 is itself learned (DCGAN). ``merged_convolutions = False`` computes the two operations separately.
 
     Args:
         in_channels: C.
@@ -52,7 +51,7 @@ class Conv2d(nn.Conv2d):
         return self.weight
 
     def merged_weight(self) -> Tensor:
-        """The same with the halving built in, [O, I, 4, 4], or the doubling, [I, O, 4, 4]."""
+        """The weight merged with halving, [O, I, 4, 4], or with doubling, [I, O, 4, 4]."""
         if not self.fused_layers:
             weight = widened(self.effective_weight(), self.resample)
             return weight / 4 if self.resample == "down" else weight
@@ -60,11 +59,11 @@ class Conv2d(nn.Conv2d):
             return scaled(self.weight, self.norm_vectors(), order=self.resample, widen=True)
 
     def arrange(self) -> None:
-        """Put the weight into the order of memory that its convolution takes."""
+        """Put the weight into the memory format that its convolution uses."""
         self.weight.data = arranged(self.weight.data, self.resample)
 
     def norm_vectors(self) -> tuple[Tensor, Tensor, Tensor] | None:
-        """What the weight is divided by; None for nothing."""
+        """Sigma, u and v of the spectral norm; None without one."""
         return None
 
     def forward(self, input: Tensor) -> Tensor:
@@ -167,7 +166,7 @@ def initialise_orthogonal(module: AnyModule) -> AnyModule:
 
 
 def arrange(module: nn.Module) -> None:
-    """Put the weights of all convolutions into the order of memory that they are used in."""
+    """Put the weights of all convolutions into the memory format that they use."""
     for layer in module.modules():
         if isinstance(layer, Conv2d):
             layer.arrange()

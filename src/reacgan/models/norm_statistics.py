@@ -1,8 +1,8 @@
 """Statistics of batch norms: collected over batches, and those that fit an averaged generator.
 
-The average of weights stores the average of running statistics, and the singular vectors of the newest
-weights. Those of its own weights can be far from both, most of all while it lags behind. They are
-computed here, and replace the stored ones where these are too far off.
+An averaged generator stores averaged running statistics and the singular vectors of the newest weights.
+The statistics of its own weights can be far from both, most of all while the average lags. They are
+computed here, and replace stored ones that are too far off.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from reacgan.models.trained import NormStatistics, TrainedGenerator
 from reacgan.randomness import Draws
 
 IMAGES = 1_024
-"""Generated for a generator's own statistics."""
+"""Images generated for a generator's own statistics."""
 FEW = 128
-"""The same for images that are only looked at, such as a sheet during training."""
+"""The same where images are not scored, such as a sheet during training."""
 BOUND = 0.35
 """Stored statistics that are farther than this from a generator's own are not used."""
 _BATCHES = {64: 64, 1 << 30: 16}
@@ -36,7 +36,7 @@ _STORED = ("running_mean", "running_var", "u", "v")
 
 
 def batch_norms(network: nn.Module) -> dict[str, Any]:
-    """Batch norms of any kind, layers with running statistics, by their names."""
+    """Batch norms of any kind (layers with running statistics) by name."""
     return {
         name: layer
         for name, layer in network.named_modules()
@@ -48,8 +48,8 @@ def batch_norms(network: nn.Module) -> dict[str, Any]:
 class Collector:
     """A pre-forward hook: sets a layer's statistics to those of the batch, and averages over batches.
 
-    With ``share`` 1, 1/2, 1/3, ... all batches count alike. The layer stays in evaluation mode, so it
-    sends no message to other processes.
+    With ``share`` 1, 1/2, 1/3, ... all batches have equal weight. The layer stays in evaluation mode,
+    so it does not communicate with other processes.
     """
 
     def __init__(self, layer: Any) -> None:
@@ -96,7 +96,7 @@ def collecting(network: nn.Module) -> Iterator[list[tuple[Any, Collector]]]:
 
 
 def normalise_by_batch(network: nn.Module) -> None:
-    """From now on batch norms use the statistics of the batch at hand, as in training."""
+    """Make batch norms use the statistics of each batch, as in training."""
     for layer in batch_norms(network).values():
         layer.register_forward_pre_hook(Collector(layer))
 
@@ -119,11 +119,11 @@ def normalises_by_batch(network: nn.Module) -> bool:
 
 
 def fit_statistics(model: TrainedGenerator, *, images: int = IMAGES) -> TrainedGenerator:
-    """The model, in a copy, with statistics that fit its generator (``statistics=auto``).
+    """A copy of the model with statistics that fit its generator (``statistics=auto``).
 
-    The generator's own where the stored ones are farther than :data:`BOUND` from them, else the stored
-    ones. A model that was checked before is returned as it is. Own statistics that are not finite are
-    never used.
+    These are the generator's own where the stored ones are farther than :data:`BOUND` from them, else
+    the stored ones. A model that was checked before is returned as it is. Own statistics that are not
+    finite are never used.
 
     Args:
         model: its generator is not changed.
@@ -192,7 +192,7 @@ def statistics_of(generator: nn.Module) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def put_statistics(generator: nn.Module, statistics: Mapping[str, Tensor]) -> None:
-    """Give a generator means, variances and singular vectors, by their names in the state."""
+    """Set a generator's means, variances and singular vectors, by their names in the state."""
     state = generator.state_dict()
     for name, value in statistics.items():
         state[name].copy_(value)
@@ -202,7 +202,7 @@ def put_statistics(generator: nn.Module, statistics: Mapping[str, Tensor]) -> No
 def own_statistics(
     generator: Generator, *, images: int = IMAGES, batch: int | None = None, seed: int = 0
 ) -> dict[str, Tensor]:
-    """A generator's own statistics, by their names in the state; the generator stays as it is.
+    """A generator's own statistics, by their names in the state; the generator is not changed.
 
     Singular vectors are those of its own weights (power iteration until it converges). Then batches
     with z standard normal and labels uniform are generated, each normalised by its own statistics;
@@ -211,7 +211,7 @@ def own_statistics(
     Args:
         generator: with or without batch norms.
         images: in all batches together, at least one batch.
-        batch: images in a batch; by default 64, and 16 of more than 64 pixels a side.
+        batch: images in a batch; by default 64, or 16 above 64 pixels a side.
         seed: of latents and labels; the same seed gives the same statistics.
     """
     copied = copy.deepcopy(generator).eval()
@@ -244,7 +244,7 @@ def _batch_of(generator: Generator, weight: Tensor) -> int:
 def distance(
     generator: nn.Module, stored: Mapping[str, Tensor], own: Mapping[str, Tensor]
 ) -> float | None:
-    """How far stored statistics are from a generator's own: 0.1 is 10 % of the deviation.
+    """How far stored statistics are from a generator's own: 0.1 is 10 % of the standard deviation.
 
     The largest, over its batch norms, of the root mean square, over channels, of
     log(v_stored / v_own) / 2 and (m_stored - m_own) / sqrt(v_own), m means and v variances; and over

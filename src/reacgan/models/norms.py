@@ -17,9 +17,9 @@ BATCH_NORM_EPS = 1e-4
 class BatchNorm(nn.Module):
     """Batch normalisation over all processes, with or without learned gain and bias.
 
-    ``F.batch_norm`` when alone; with several processes mean and variance are summed over them with
-    gradient (PyTorch's own synchronised layer refuses CPUs). ``track = False`` leaves the running
-    statistics as they are; see :func:`statistics_frozen`.
+    ``F.batch_norm`` in a single process; with several, mean and variance are over all of them, with
+    gradient (PyTorch's own synchronised layer does not run on CPUs). ``track = False`` leaves the
+    running statistics as they are; see :func:`statistics_frozen`.
     """
 
     running_mean: Tensor
@@ -52,7 +52,7 @@ class BatchNorm(nn.Module):
         )
 
     def activated(self, images: Tensor) -> Tensor:
-        """ReLU of the result, as one operation where it can be."""
+        """ReLU of the result, as one operation where possible."""
         if self.gain is None or self.bias is None or not self.fuses(images):
             return F.relu(self(images), inplace=True)
         return self.modulated(images, self.gain[None], self.bias[None])
@@ -60,8 +60,8 @@ class BatchNorm(nn.Module):
     def fuses(self, images: Tensor) -> bool:
         """Whether norm, gain, bias and ReLU are one operation for these images.
 
-        Not in bfloat16, where a mean that is large beside the deviation would cost digits: the operation
-        adds and subtracts it in the type of the images.
+        Not in bfloat16: the operation adds and subtracts the mean in the type of the images, which
+        loses digits where the mean is large compared with the deviation.
         """
         return (
             self.fused_layers
@@ -80,7 +80,7 @@ class BatchNorm(nn.Module):
     def _statistics(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and biased variance [C] of a batch, in the type of the running ones; tracked."""
         running = self.running_mean, self.running_var
-        if not self.track:  # other tensors are updated
+        if not self.track:  # update temporary tensors
             running = torch.zeros_like(running[0]), torch.zeros_like(running[1])
         return torch.batch_norm_update_stats(images.detach(), *running, self.momentum)
 
@@ -103,7 +103,7 @@ class BatchNorm(nn.Module):
 class ConditionalBatchNorm(nn.Module):
     """Batch norm whose gain and bias depend on a condition: y = (1 + A c) BN(x) + B c (BigGAN).
 
-    A condition of length 0 stands for none: gain and bias are then learned as they are.
+    Without a condition (length 0), gain and bias are plain parameters.
     """
 
     def __init__(self, num_features: int, condition_dim: int, *, spectral: bool) -> None:
@@ -123,7 +123,7 @@ class ConditionalBatchNorm(nn.Module):
         return torch.addcmul(bias.to(images.dtype), gain.to(images.dtype), normalised)
 
     def activated(self, images: Tensor, condition: Tensor | None) -> Tensor:
-        """ReLU of the same, as one operation where it can be."""
+        """ReLU of the result, as one operation where possible."""
         if condition is None:
             return self.norm.activated(images)
         if not self.norm.fuses(images):

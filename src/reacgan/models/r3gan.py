@@ -1,16 +1,15 @@
 """R3GAN's generator and discriminator backbone (Huang et al., NeurIPS 2024), from the paper.
 
 Residual networks without normalisation, attention or styles: inverted bottlenecks with grouped 3x3
-convolutions, leaky ReLU, linear transitions between resolutions, and starting weights that keep the
-stream's variance whatever the depth (Fixup, Zhang et al. 2019). Meant for the relativistic loss
-with R1 and R2.
+convolutions, leaky ReLU, linear transitions between resolutions, and initial weights that keep the
+residual stream's variance at any depth (Fixup, Zhang et al. 2019). Meant for the relativistic loss with
+R1 and R2.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,17 +18,15 @@ from torch.nn import functional as F
 from reacgan.config import Grid, NonNegativeFloat, PositiveInt, Resolution, grid_of
 from reacgan.heads import PLAIN_LAYERS
 from reacgan.models.base import Backbone, Generator
-from reacgan.models.layers import conv1x1
+from reacgan.models.layers import AnyModule, conv1x1
 from reacgan.models.recompute import chain_output
 from reacgan.models.resample import Resampling, doubled, halved
 from reacgan.models.spectral import weight_of
 from reacgan.randomness import Draws
 
-AnyModule = TypeVar("AnyModule", bound=nn.Module)
-
 LEAK = 0.2
 FULL_WIDTH_DOUBLINGS = 3
-"""Up to the grid that was doubled this often (32 pixels) stages have the full width."""
+"""Stages have the full width up to this many doublings (32 pixels)."""
 
 
 def widths_of(grid: Grid, width: int) -> list[int]:
@@ -83,7 +80,7 @@ class InvertedBlock(nn.Module):
 
 
 class Stage(nn.Module):
-    """The blocks of one resolution, behind a linear transition from the resolution before.
+    """The blocks of one resolution, after a linear transition from the previous one.
 
     A 1x1 convolution, where the width changes, runs on the smaller grid: it commutes with
     resampling.
@@ -152,7 +149,7 @@ def _stages(
 
 
 class R3GANGenerator(Generator):
-    """Latent and label to image: a learned basis on the smallest grid, weighed by z and the class.
+    """Latent and label to image: a learned basis on the smallest grid, weighted by z and the class.
 
     The last layer is linear, as in the paper, so images may overshoot [-1, 1] a little.
 
@@ -167,8 +164,8 @@ class R3GANGenerator(Generator):
         conditional: without it there is no embedding, and labels change nothing.
         blocks: residual blocks at each resolution.
         expansion: width inside a block, in multiples of the width outside.
-        group_size: channels of a group of the 3x3 convolutions; the largest divisor that the width
-            inside a block shares with it, where it does not divide that.
+        group_size: channels of a group of the 3x3 convolutions; where it does not divide the width
+            inside a block, their greatest common divisor.
         last_gain: see :class:`InvertedBlock`; 0 is Fixup's.
         resampling: ``"bilinear"``, or ``"nearest"`` (with 2x2 averages in the other direction).
     """
@@ -219,23 +216,22 @@ class R3GANGenerator(Generator):
         joined = z
         if self.conditional:
             joined = torch.cat([z, self.class_vectors(self.shared, labels)], dim=1)
-        hidden = self.basis * self.input(joined)[:, :, None, None]
-        hidden = self.ordered(hidden)
+        hidden = self.ordered(self.basis * self.input(joined)[:, :, None, None])
         for stage in self.blocks:
             hidden = stage(hidden)
         result: Tensor = self.output(hidden)
         return result
 
     def latent_weights(self) -> list[Tensor]:
-        """What z weighs the basis with."""
+        """The first layer's weights of z."""
         return [weight_of(self.input)[:, : self.latent_dim]]
 
 
 class R3GANBackbone(Backbone):
-    """Images to features: the generator's mirror image, then one learned sum over space a channel.
+    """Images to features: the generator's mirror image, then a learned sum over space for each channel.
 
-    Features are linear in the last stream, without an activation: with the head ``unconditional``
-    or ``projection`` this is the paper's discriminator. Options as in :class:`R3GANGenerator`.
+    No activation precedes the features: with the head ``unconditional`` or ``projection`` this is the
+    paper's discriminator. Options as in :class:`R3GANGenerator`.
     """
 
     def __init__(

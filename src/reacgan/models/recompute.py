@@ -1,4 +1,4 @@
-"""Gradient checkpointing: a block keeps its inputs alone, and is computed again in the backward pass.
+"""Gradient checkpointing: a block stores only its inputs and is recomputed in the backward pass.
 
 Chen, Xu, Zhang, Guestrin, "Training deep nets with sublinear memory cost", 2016. The second
 computation equals the first, bit for bit: switches, ``requires_grad``, and u and v of power iterations
@@ -25,14 +25,14 @@ def block_output(owner: Any, block: nn.Module, *inputs: Tensor | None) -> Any:
 def chain_output(
     owner: Any, blocks: Iterable[nn.Module], hidden: Tensor, *others: Tensor | None
 ) -> Tensor:
-    """``hidden`` through all blocks in turn; each gets the others too."""
+    """``hidden`` through all blocks in turn; each also gets ``others``."""
     for block in blocks:
         hidden = block_output(owner, block, hidden, *others)
     return hidden
 
 
 def attended(owner: Any, number: int, images: Tensor) -> Tensor:
-    """The output of block ``number`` after the attention behind it, if ``owner.attention`` has one."""
+    """``images`` after the attention of block ``number``, if ``owner.attention`` has one."""
     key = str(number)
     if key not in owner.attention:
         return images
@@ -46,15 +46,15 @@ def recomputed(
     function: Callable[..., Output],
     *inputs: Tensor | None,
 ) -> Output:
-    """``function(*inputs)``; only the inputs are kept for the gradient where ``owner.recompute`` is on.
+    """``function(*inputs)``; where ``owner.recompute`` is on, only inputs are stored for the gradient.
 
-    A plain call without a graph, outside training mode and within ``torch.compile``.
+    It is a plain call without a graph, outside training mode, and within ``torch.compile``.
 
     Args:
         owner: the network, or part of one, with the switch ``recompute``.
         modules: every module that the function uses.
-        function: has no effect but on these modules, and draws nothing.
-        inputs: of the function; nothing changes them in place afterwards.
+        function: changes nothing but these modules, and draws nothing.
+        inputs: of the function; must not be changed in place afterwards.
     """
     wanted = owner.recompute and owner.training and not torch.compiler.is_compiling()
     if not (wanted and _builds_graph(modules, inputs)):
@@ -78,7 +78,7 @@ def _builds_graph(modules: Sequence[nn.Module], inputs: Sequence[Tensor | None])
 
 
 class _First:
-    """Around the first computation: records what may have changed by the second."""
+    """Context of the first computation: records what may change before the second."""
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
         self.layers = [layer for module in modules for layer in module.modules()]
@@ -102,11 +102,10 @@ class _First:
 
 
 class _Again:
-    """Around each further computation: restores the recorded state, and then the present one.
+    """Context of each recomputation: restores the recorded state, afterwards the present one.
 
-    A power iteration starts from the recorded u and v. Running statistics are updated again, because
-    an operation that updates them saves other tensors for the gradient; but in copies, which are then
-    dropped.
+    A power iteration starts from the recorded u and v. Running statistics are updated again, but in
+    copies that are dropped: an operation that updates them saves other tensors for the gradient.
     """
 
     def __init__(self, first: _First) -> None:

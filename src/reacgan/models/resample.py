@@ -1,6 +1,6 @@
 """Doubling and halving of images: nearest, bilinear, and with StyleGAN2's kernel [1, 3, 3, 1].
 
-All but the last are made of slices, which give the same bits on every run of every device.
+All but the last use slices, which are deterministic on every device.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def _halved(images: Tensor, dim: int) -> Tensor:
 class Resampler(nn.Module):
     """Blur, doubling and halving with one kernel (Karras et al. 2019 section 3; 2020 appendix B).
 
-    The kernel is separable, sums to 1, and is a 2x2 average three times over; it is not in the state.
-    Beyond the border images are zero, as in the papers. Each is a depthwise convolution of 4x4 taps.
+    The kernel is separable, sums to 1, and equals three 2x2 averages; it is not in the state. Images
+    are padded with zeros, as in the papers. Each operation is a depthwise 4x4 convolution.
     """
 
     TAPS: ClassVar[tuple[int, ...]] = (1, 3, 3, 1)
@@ -62,7 +62,7 @@ class Resampler(nn.Module):
         self.register_buffer("kernel", taps[:, None] * taps, persistent=False)
 
     def blur(self, images: Tensor, *, padding: int) -> Tensor:
-        """[N, C, H, W] -> [N, C, H + 2 padding - 3, W + 2 padding - 3]; a constant stays itself."""
+        """[N, C, H, W] -> [N, C, H + 2 padding - 3, W + 2 padding - 3]."""
         return F.conv2d(images, self._kernel(images), padding=padding, groups=images.shape[1])
 
     def down(self, images: Tensor) -> Tensor:

@@ -22,8 +22,8 @@ Norm = Literal["spectral", "batch", "none"]
 
 Stages = TypeVar("Stages")
 
-# By the side of the square (other sizes have the row of as many doublings), channels in multiples
-# of the width: what enters the first block, then what each block gives.
+# By the side of the square (other sizes use the row with as many doublings), channels in multiples of
+# the width: input of the first block, then output of each block.
 GENERATOR_STAGES: dict[int, tuple[int, ...]] = {
     8: (4, 4),
     16: (4, 4, 4),
@@ -33,7 +33,7 @@ GENERATOR_STAGES: dict[int, tuple[int, ...]] = {
     256: (16, 16, 8, 8, 4, 2, 1),
     512: (16, 16, 8, 8, 4, 2, 1, 1),
 }
-# What each block of the backbone gives, and how many of them (from the first) halve the resolution.
+# Output channels of each backbone block, and how many blocks, from the first, halve the resolution.
 BACKBONE_STAGES: dict[int, tuple[tuple[int, ...], int]] = {
     8: ((2, 2, 2), 1),
     16: ((2, 2, 2, 2), 2),
@@ -82,18 +82,17 @@ class GeneratorBlock(nn.Module):
         return hidden + F.interpolate(shortcut, scale_factor=2)
 
     def condition_weight(self) -> Tensor:
-        """What the condition is multiplied with, [2 C + 2 C', D]."""
+        """Weights of the condition in both norms, [2 C + 2 C', D]."""
         return torch.cat([self.norm1.condition_weight(), self.norm2.condition_weight()])
 
 
 class BackboneBlock(nn.Module):
     """(BN-ReLU)-3x3-(BN)-ReLU-3x3, plus a shortcut; both halved by 2x2 averages when ``down``.
 
-    The first block of a network takes the image itself, so it starts without BN and ReLU. With
-    batch norm a learned shortcut is normalised too. ``preactivated_shortcut`` feeds the shortcut
-    ReLU(x) instead of x: what an in-place ReLU does to networks of this kind, among them the ones
-    whose scores were published. With batch norm, whose output is another tensor, it changes
-    nothing.
+    The first block of a network takes the image itself, so it starts without BN and ReLU. With batch
+    norm a learned shortcut is normalised too. ``preactivated_shortcut`` feeds the shortcut ReLU(x)
+    instead of x: the effect of in-place ReLUs in such networks, including those with published scores.
+    With batch norm, whose output is another tensor, it changes nothing.
     """
 
     def __init__(
@@ -145,7 +144,7 @@ class BackboneBlock(nn.Module):
 
 
 def _active(norm: nn.Module, images: Tensor, *, owned: bool = False) -> Tensor:
-    """ReLU of the normalised images, written over them where nobody else needs them (``owned``)."""
+    """ReLU of the normalised images, in place where ``owned``: nothing else uses them."""
     if isinstance(norm, BatchNorm):
         return norm.activated(images)
     return F.relu(images, inplace=owned)

@@ -1,7 +1,7 @@
 """SNGAN's residual networks (Miyato et al. 2018; with attention SAGAN's), 8 to 512 pixels.
 
-The class enters each conditional batch norm of the generator as a one-hot vector, z the first layer
-alone. The backbone is also BigGAN's; its features are summed over space.
+The class enters each conditional batch norm of the generator as a one-hot vector, z only the first
+layer. The backbone is also BigGAN's; its features are summed over space.
 """
 
 from __future__ import annotations
@@ -64,7 +64,6 @@ class ResNetGenerator(Generator):
         stages = [width * multiple for multiple in multiples]
         self.latent_dim = latent_dim
         self.conditional = conditional
-        self.in_channels = stages[0]
         cells = self.grid.rows * self.grid.columns
         self.input = linear(latent_dim, stages[0] * cells, spectral=spectral_norm)
         condition_dim = num_classes if conditional else 0
@@ -82,8 +81,7 @@ class ResNetGenerator(Generator):
     def forward(self, z: Tensor, labels: Tensor, draws: Draws | None = None) -> Tensor:
         """Latent z [N, latent_dim] and labels -> images [N, channels, H, W] in [-1, 1]."""
         condition = self.class_weights(labels, z.dtype) if self.conditional else None
-        hidden = self.input(z).view(-1, self.in_channels, self.grid.rows, self.grid.columns)
-        hidden = self.ordered(hidden)
+        hidden = self.ordered(self.input(z).unflatten(1, (-1, self.grid.rows, self.grid.columns)))
         for number, block in enumerate(self.blocks, start=1):
             hidden = attended(self, number, block_output(self, block, hidden, condition))
         return torch.tanh(self.output(self.norm.activated(hidden)))
@@ -101,8 +99,8 @@ class ResNetBackbone(Backbone):
         channels: image channels.
         width: base number of channels ("c" of the table).
         attention_after: self-attention after these blocks, counted from 1.
-        norm: spectral norm of all weights, the head's included (SNGAN, SAGAN); batch norm, which
-            judges real and fake images in separate passes; or none (for gradient penalties).
+        norm: spectral norm of all weights, the head's included (SNGAN, SAGAN); batch norm, with
+            separate passes for real and fake images; or none (for gradient penalties).
         preactivated_shortcut: see :class:`~reacgan.models.residual.BackboneBlock`.
     """
 
@@ -148,5 +146,5 @@ class ResNetBackbone(Backbone):
         return F.relu(hidden).sum((2, 3))
 
     def stages(self) -> Sequence[nn.Module]:
-        """The blocks, each with the attention behind it."""
+        """The blocks, each with the attention after it."""
         return stages_with(self.attention, self.blocks)

@@ -34,46 +34,45 @@ class SpectralNorm(nn.Module):
         super().reset_parameters()  # type: ignore[misc]
         matrix = self.weight.detach().flatten(1)
         self.register_buffer("u", F.normalize(torch.randn(matrix.shape[0]), dim=0))
-        # Drawn as well, so that what is drawn after it stays the same.
+        # Overwritten below, but drawn so that later draws stay the same.
         self.register_buffer("v", F.normalize(torch.randn(matrix.shape[1]), dim=0))
         self.follow_weight()
 
     @torch.no_grad()
     def follow_weight(self) -> None:
-        """Make v that of u, v = W^T u / |.|, after the weight was drawn; u stays.
+        """Set v = W^T u / |.| after the weight was drawn; u stays.
 
-        Of two independent random vectors u^T W v is near 0, and of any sign: the first pass in
-        evaluation mode would be of weights a hundred times too large. An iteration begins with u.
+        For independent random u and v, u^T W v is near 0 and of either sign: the first pass in
+        evaluation mode would use weights a hundred times too large. An iteration starts from u.
         """
         if not self.weight.is_meta:
             self.v.copy_(_unit(self.weight.flatten(1).t().mv(self.u)))
 
     @torch.no_grad()
     def converge(self, iterations: int) -> None:
-        """So many power iterations at once, for a weight that was not trained step by step."""
+        """Run power iterations, for a weight that was not trained step by step."""
         matrix = self.weight.flatten(1)
         for _ in range(iterations):
-            self.v.copy_(_unit(matrix.t().mv(self.u)))
-            self.u.copy_(_unit(matrix.mv(self.v)))
+            self._iterate(matrix)
 
     def normalised_weight(self) -> Tensor:
         """``weight / sigma``, same shape as ``weight``."""
         with torch.autocast(self.weight.device.type, enabled=False):
             if self.fused_layers:
                 return scaled(self.weight, self.norm_vectors(), order=self.resample)
-            self._iterate(self.weight.detach().flatten(1))
+            if self.training and self.iterate:
+                self._iterate(self.weight.detach().flatten(1))
             # Clones: the next forward pass overwrites the buffers while this graph may still live.
             u, v = self.u.clone(), self.v.clone()
             return self.weight / torch.dot(u, self.weight.flatten(1).mv(v))
 
     def _iterate(self, matrix: Tensor) -> None:
-        if self.training and self.iterate:
-            self.v.copy_(_unit(matrix.t().mv(self.u)))
-            self.u.copy_(_unit(matrix.mv(self.v)))
+        self.v.copy_(_unit(matrix.t().mv(self.u)))
+        self.u.copy_(_unit(matrix.mv(self.v)))
 
     @torch.no_grad()
     def norm_vectors(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Sigma, u and v after the iteration that is due; v as the weight lies in memory."""
+        """Sigma, u and v, after an iteration in training mode; v in the memory order of the weight."""
         shape, order = self.weight.shape, self.resample
         matrix = as_matrix(self.weight.detach(), order)
         if not (self.training and self.iterate):
@@ -92,7 +91,7 @@ def _unit(vector: Tensor) -> Tensor:
 
 
 def weight_of(layer: nn.Module) -> Tensor:
-    """The weight that a layer works with at present, without gradient and without an iteration."""
+    """The weight that a layer uses, normalised if it does so, without gradient or power iteration."""
     with torch.no_grad(), power_iteration_frozen(layer):
         weight: Any = layer.normalised_weight() if isinstance(layer, SpectralNorm) else layer.weight
         return torch.as_tensor(weight).detach()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from reacgan import distributed
 from reacgan.config import ConfigError, Grid, PositiveInt, Resolution, UnitFloat, grid_of
-from reacgan.heads.equalised import LabelMapping, mapping_layers, normalised_second_moment
+from reacgan.heads.equalised import LabelMapping, leaky_layers, normalised_second_moment
 from reacgan.models.base import Generator
 from reacgan.models.recompute import block_output
 from reacgan.models.resample import Resampler
@@ -89,7 +89,7 @@ class SynthesisBlock(nn.Module):
 
 
 def _drawn(block: Any, draws: Draws | None, count: int) -> list[Tensor]:
-    """Noise for each convolution of a block, outside of it: a second computation draws nothing."""
+    """Noise for each convolution of a block; drawn outside it, as recomputation must not draw."""
     if draws is None:
         return []
     return [draws.normal(count, 1, *block.size) for _ in block.convs]
@@ -101,9 +101,10 @@ class StyleGAN2Generator(Generator):
     z and the linearly embedded one-hot label, each divided by its root mean square, go through the
     mapping network to w; each convolution of the synthesis is modulated by w. With one class there is
     no embedding. Images are not bounded by a tanh: they leave [-1, 1] slightly, and are clipped when
-    they become bytes. In training with ``draws`` each image gets its own noise, and a share of them
-    a second w from some layer on (style mixing, a draw an image; published code draws one layer for
-    the whole batch); without, noise is constant. ``mean_w`` follows the mean of w in training.
+    they become bytes. In training with ``draws`` each image gets its own noise, and a share of them a
+    second w from some layer on (style mixing; the layer is drawn for each image, in published code for
+    the whole batch). Without ``draws`` noise is constant. ``mean_w`` is the moving average of w in
+    training.
 
     Args:
         resolution: side of a square or (height, width), 8 to 1024 pixels.
@@ -113,7 +114,7 @@ class StyleGAN2Generator(Generator):
         style_dim: length of w.
         mapping_layers: depth of the mapping network.
         channel_base: a layer of s x s pixels has channel_base / s channels ...
-        channel_max: ... but no more than these.
+        channel_max: ... but at most this many.
         mixing: share of images with mixed styles.
         architecture: ``skip`` as published, ``resnet``, or ``orig`` (neither, as in StyleGAN).
     """
@@ -145,9 +146,8 @@ class StyleGAN2Generator(Generator):
         self.layers = 2 * grid.doublings + 2
         """Number of layers that each take a w: the convolutions, and the last image."""
         self.label = LabelMapping(num_classes, style_dim, layers=0) if num_classes > 1 else None
-        self.mapping_network = _mapping_network(
-            latent_dim + (style_dim if num_classes > 1 else 0), style_dim, mapping_layers
-        )
+        joined = latent_dim + (style_dim if num_classes > 1 else 0)
+        self.mapping_network = nn.Sequential(*leaky_layers(joined, style_dim, mapping_layers))
         widths = [
             channels_at(4 << level, channel_base, channel_max)
             for level in range(grid.doublings + 1)
@@ -179,8 +179,7 @@ class StyleGAN2Generator(Generator):
         """Images of w [N, layers, style_dim], or of one w [N, style_dim] for all layers."""
         if w.dim() == 2:
             w = w[:, None].expand(-1, self.layers, -1)
-        hidden = self.constant.expand(len(w), -1, -1, -1)
-        hidden = self.ordered(hidden)
+        hidden = self.ordered(self.constant.expand(len(w), -1, -1, -1))
         images: Tensor | None = None
         draws = draws if self.training else None
         for level, block in enumerate(self.blocks):
@@ -211,7 +210,7 @@ class StyleGAN2Generator(Generator):
         return self.synthesis(torch.stack(each, dim=1))
 
     def latent_weights(self) -> list[Tensor]:
-        """The part of the first mapping layer that z meets: ``[style_dim, latent_dim]``.
+        """The first mapping layer's weights of z: ``[style_dim, latent_dim]``.
 
         These give directions in z. For directions in w, see :meth:`style_weights`.
         """
@@ -219,16 +218,16 @@ class StyleGAN2Generator(Generator):
         return [first[:, : self.latent_dim]]
 
     def style_weights(self) -> list[Tensor]:
-        """Matrices ``[channels, style_dim]`` that w meets, one for each styled convolution.
+        """Weights ``[channels, style_dim]`` of w, one matrix for each styled convolution.
 
-        What SeFa (Shen, Zhou, CVPR 2021) finds directions in w with: images of ``w + a direction``
-        are ``synthesis(styles(z, labels) + a * direction)``.
+        SeFa (Shen, Zhou, CVPR 2021) finds directions in w from them: images of ``w + a direction`` are
+        ``synthesis(styles(z, labels) + a * direction)``.
         """
         convs = [layer for layer in self.modules() if isinstance(layer, StyledConv)]
         return [layer.conv.style.weight for layer in convs]
 
     def _mixed(self, w: Tensor, labels: Tensor, draws: Draws | None) -> Tensor:
-        """Each sample's w for each layer; some have another one from a layer of 2 .. L on."""
+        """Each sample's w for each layer; some switch to a second w at a layer of 2 .. L."""
         each = w[:, None].expand(-1, self.layers, -1)
         if draws is None or not self.training or self.mixing == 0:
             return each
@@ -245,10 +244,6 @@ class StyleGAN2Generator(Generator):
             with torch.no_grad():
                 mean = distributed.sum_over_processes(w.mean(0)) / distributed.world_size()
                 self.mean_w.lerp_(mean, 1 - MEAN_DECAY)
-
-
-def _mapping_network(in_features: int, style_dim: int, layers: int) -> nn.Sequential:
-    return nn.Sequential(*mapping_layers(in_features, style_dim, layers))
 
 
 def _synthesis_blocks(

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from reacgan.config import PositiveInt, Resolution, grid_of
 from reacgan.heads.equalised import EQUALISED_LAYERS, EqualisedLinear
-from reacgan.models.base import AnyModule, Backbone
+from reacgan.models.base import Backbone
+from reacgan.models.layers import AnyModule
 from reacgan.models.recompute import block_output
 from reacgan.models.resample import Resampler
 from reacgan.models.stylegan2_layers import (
@@ -24,8 +25,8 @@ from reacgan.tensors import without_autocast
 class StyleGAN2BackboneBlock(nn.Module):
     """Two 3x3 convolutions, the second of which halves; with a 1x1 shortcut where ``resnet``.
 
-    The block takes the image through a 1x1 convolution where it is the first, or in each block where
-    ``skip``, which hands the halved image on.
+    The image enters through a 1x1 convolution: in the first block, or with ``skip`` in every block,
+    which passes the halved image on.
     """
 
     def __init__(
@@ -69,9 +70,9 @@ class StyleGAN2BackboneBlock(nn.Module):
 
 
 class BackboneEnd(nn.Module):
-    """Deviation over a group, 3x3 convolution, leaky linear layer; float32 at least.
+    """Minibatch standard deviation, 3x3 convolution, leaky linear layer; float32 at least.
 
-    Under autocast too: these are the cheapest layers, and the deviation of a group is small.
+    Under autocast too: these are the cheapest layers, and the deviation is small.
     """
 
     def __init__(
@@ -112,9 +113,9 @@ class StyleGAN2Backbone(Backbone):
         channels: image channels.
         architecture: ``resnet`` as published, ``skip``, or ``orig`` (neither, as in StyleGAN).
         channel_base: a layer of s x s pixels has channel_base / s channels ...
-        channel_max: ... but no more than these.
-        group: samples whose deviation is compared, consecutive in the batch; 1 for none. Published
-            code takes every (N / group)-th sample instead.
+        channel_max: ... but at most this many.
+        group: size of a group of the minibatch standard deviation, consecutive samples; 1 for none.
+            Published code takes every (N / group)-th sample instead.
     """
 
     def __init__(
@@ -162,7 +163,7 @@ class StyleGAN2Backbone(Backbone):
         return features
 
     def initialise(self, module: AnyModule) -> AnyModule:
-        """Leave the head as its layers drew themselves: equalised layers need N(0, 1)."""
+        """Leave the head's weights as drawn: equalised layers need N(0, 1)."""
         return module
 
     def stages(self) -> Sequence[nn.Module]:

@@ -1,8 +1,8 @@
-"""Convolutions of StyleGAN2: equalised, modulated by styles, and the deviation over a group.
+"""Layers of StyleGAN2: equalised and modulated convolutions, minibatch standard deviation.
 
 Karras, Laine, Aittala, Hellsten, Lehtinen, Aila, "Analyzing and improving the image quality of
-StyleGAN", CVPR 2020, in plain PyTorch. Learned taps of a convolution that doubles are those of a true
-convolution (flipped against the others), which is a matter of naming.
+StyleGAN", CVPR 2020, in plain PyTorch. Kernels of upsampling convolutions are flipped relative to the
+others, which makes no difference to training.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class EqualisedConv2d(nn.Module):
         out_channels: C'.
         size: 1 or 3.
         bias: learned offset, zero at first.
-        leaky: leaky ReLU behind it.
+        leaky: whether a leaky ReLU follows.
         resample: ``"up"`` only for size 1.
         gain: factor of the output.
     """
@@ -87,9 +87,9 @@ class EqualisedConv2d(nn.Module):
 class ModulatedConv2d(nn.Module):
     """Convolution whose weights a style scales for each sample (equations 1 to 3 of the paper).
 
-    w'_oik = s_i w_oik, and with demodulation w''_oik = w'_oik / sqrt(sum_ik w'_oik^2 + 1e-8). Scaling
-    the input channels by s and the output channels by the root is the same with one convolution for
-    the whole batch. The roots are in float32 at least, under autocast too.
+    w'_oik = s_i w_oik, and with demodulation w''_oik = w'_oik / sqrt(sum_ik w'_oik^2 + 1e-8). The same
+    is computed with one convolution for the whole batch, by scaling input channels by s and output
+    channels by 1 / sqrt(...), which is in float32 at least, under autocast too.
 
     Args:
         in_channels: C.
@@ -131,7 +131,7 @@ class ModulatedConv2d(nn.Module):
         return hidden if factors is None else hidden * factors[:, :, None, None].to(hidden.dtype)
 
     def output_factors(self, styles: Tensor) -> Tensor | None:
-        """Factors [N, C'] of the output: demodulation, and 4 for the zeros between pixels."""
+        """Factors [N, C'] of the output: demodulation, and 4 for the zeros that upsampling inserts."""
         gain = 4.0 if self.up else 1.0
         if not self.demodulate:
             return None if gain == 1 else styles.new_full((len(styles), len(self.weight)), gain)
@@ -147,8 +147,8 @@ class StyledConv(nn.Module):
         in_channels: C.
         out_channels: C'.
         style_dim: length of w.
-        size: (height, width) of what it gives.
-        up: it doubles.
+        size: (height, width) of the output.
+        up: whether it doubles the size.
         gain: factor of the output.
     """
 
@@ -195,10 +195,10 @@ class ToImage(nn.Module):
 
 
 class GroupDeviation(nn.Module):
-    """One more channel: how much the samples of a group differ (Karras et al. 2018, section 3).
+    """Minibatch standard deviation as one more channel (Karras et al. 2018, section 3).
 
-    Groups are consecutive samples, as many as divide both the batch and ``group``. The channel holds
-    the standard deviation over the group, averaged over channels and pixels.
+    Groups are consecutive samples; their size is the greatest common divisor of batch and ``group``.
+    The channel holds the standard deviation over the group, averaged over channels and pixels.
     """
 
     def __init__(self, group: int) -> None:

@@ -25,8 +25,9 @@ class NormStatistics:
     """The averages of training; those of the generator's own weights; those of each batch; or standing
     statistics."""
     distance: float | None
-    """From the averages of training to its own (:func:`reacgan.models.norm_statistics.distance`); None
-    where its own are not finite, or were not computed."""
+    """Distance of the averages of training from its own
+    (:func:`reacgan.models.norm_statistics.distance`); None where its own are not finite, or were not
+    computed."""
     moving: Mapping[str, Tensor] = field(default_factory=dict)
     """With other kinds than ``moving``: the averages of training, by their names in the state."""
 
@@ -40,7 +41,7 @@ class TrainedGenerator:
     class_names: tuple[str, ...]
     images_seen: int
     norms: NormStatistics | None = None
-    """None while nobody has checked whether the stored statistics fit the weights."""
+    """None until it was checked whether the stored statistics fit the weights."""
 
     @property
     def latent_dim(self) -> int:
@@ -66,7 +67,7 @@ class TrainedGenerator:
         return [self._index(part) for part in parts]
 
     def _named(self, text: str) -> int | None:
-        """The class called so: spaces and Unicode form as they are, or else without them."""
+        """The index of a class name: an exact match first, then without outer spaces and Unicode form."""
         for form in (text, text.lstrip(), text.strip()):
             if form in self.class_names:
                 return self.class_names.index(form)

@@ -55,7 +55,7 @@ def in_named_order(vector: Tensor, shape: torch.Size, order: Resample = "none") 
 def arranged(weight: Tensor, order: Resample) -> Tensor:
     """``weight`` [O, I, kh, kw] with input channels last in memory, or output channels for ``"up"``.
 
-    The transposed convolution that a doubling becomes takes its weight in the other direction.
+    A merged doubling is a transposed convolution, whose weight is [I, O, ...].
     """
     if order == "up":
         return weight.permute(1, 2, 3, 0).contiguous().permute(3, 0, 1, 2)

@@ -1,4 +1,4 @@
-"""From a finished run to a folder that one can share and trust: weights, card, scores, samples."""
+"""Publishing a finished run as a folder to share: weights, card, scores, samples."""
 
 from reacgan.sharing.checking import CheckResult, check
 from reacgan.sharing.publishing import publish, renew

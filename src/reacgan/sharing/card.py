@@ -1,4 +1,4 @@
-"""The whole card of a shared model: sections from a run's journal, its scores and its samples."""
+"""The complete card of a shared model, with a run's training, its scores and its samples."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from reacgan.sharing.record import command_of, cost_of
 from reacgan.sharing.scores import is_real, model_index, number, real_beside, scores_section
 
 HEADINGS = ("Use", "Data", "Scores", "Training", "Same samples elsewhere", "Intended use", "Limits")
-"""What a complete card has."""
+"""Sections of a complete card."""
 
 _KEYS = ("library_name", "license", "pipeline_tag", "tags")
 _FEW_IMAGES = 10_000
@@ -50,7 +50,7 @@ def full_card(
 
 
 def missing(card: str) -> list[str]:
-    """What a complete card has and this one has not."""
+    """What this card lacks to be complete."""
     facts = _metadata(card)
     lacking = [key for key in _KEYS if not facts.get(key)]
     licence = facts.get("license")
@@ -62,7 +62,7 @@ def missing(card: str) -> list[str]:
 
 
 def section_of(card: str, heading: str) -> str:
-    """What stands below a heading; empty where there is none."""
+    """The text below a heading; empty where there is none."""
     sections = re.findall(r"^## (.+?)\n+(.*?)(?=^## |\Z)", card, flags=re.MULTILINE | re.DOTALL)
     return dict(sections).get(heading, "").strip()
 
@@ -127,7 +127,7 @@ health or safety; generated images are not evidence of anything, and are to be c
 
 
 def limits(model: TrainedGenerator, scores: Sequence[Score], planned: int | None) -> str:
-    """What the model is not good for, as far as its numbers say; a Markdown list."""
+    """Limits of the model, from its scores and training; a Markdown list."""
     experiment = model.experiment
     size = describe(experiment.data.resolution)
     lines = [

@@ -1,4 +1,4 @@
-"""Whether a shared model is whole, described, and gives the images that it should."""
+"""Whether a shared model is complete, documented, and reproduces its samples."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from reacgan.tensors import read_tensors
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What a check says."""
+    """The result of one check."""
 
     name: str
     passed: bool
@@ -64,7 +64,9 @@ def _discriminator(folder: Path) -> str:
     if not (folder / DISCRIMINATOR).exists():
         return "none stored"
     if read_config(folder).get("discriminator_sha256") is None:
-        raise ConfigError(f"{folder / DISCRIMINATOR}: has no recorded digest; publish the run anew")
+        raise ConfigError(
+            f"{folder / DISCRIMINATOR}: has no recorded digest; publish the run again"
+        )
     hub.load_discriminator(folder, device="cpu")
     return "loads"
 
@@ -72,7 +74,7 @@ def _discriminator(folder: Path) -> str:
 def _samples(folder: Path) -> str:
     file = folder / samples.FILE
     if not file.exists():
-        raise ConfigError(f"{samples.FILE} is not there to compare with; publish the run anew")
+        raise ConfigError(f"{samples.FILE} is not there to compare with; publish the run again")
     model = hub.load(folder, device="cpu")
     model.generator.float()
     largest, share = samples.difference(model, read_tensors(file))

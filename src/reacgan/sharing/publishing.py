@@ -1,4 +1,4 @@
-"""From the folder of a run to one that can be shared as it is."""
+"""Publishing the folder of a run as a model folder to share."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def publish(
     dtype: Stored = "float32",
     licence: str | None = None,
 ) -> Path:
-    """Make a model folder with all that a stranger needs to use and judge it.
+    """Make a model folder with all that others need to use and evaluate it.
 
     It holds the generator and, where the run has it at the same state, the discriminator; the card with
     data, licence, scores and protocols, command, cost and limits; a curve of the losses, a sheet of
@@ -76,7 +76,7 @@ def publish(
         dtype=dtype,
         licence=licence,
         scores=_read(scores, record.path),
-        # The run keeps the discriminator of its newest states alone.
+        # The run keeps the discriminator of its newest states only.
         discriminator=hub.load_discriminator(record.path, device="cpu").float()
         if states and states[-1] == seen
         else None,
@@ -92,7 +92,7 @@ def renew(
     scores: str | Path | Sequence[Score] | None = None,
     licence: str | None = None,
 ) -> Path:
-    """Publish a shared folder again, as this version does, without the run that it is of.
+    """Publish a shared folder again with this version, without its run.
 
     The weights, the discriminator, the curve and what the card says of training stay. Whether the
     statistics of batch norms fit is checked (folders of earlier versions do not say), and sheet, samples,
@@ -138,20 +138,20 @@ def _write(
     curve: bytes | None,
     training: str,
 ) -> Path:
-    """The folder with card, sheet, samples and digests."""
+    """Write the folder with card, sheet, samples and digests."""
     model = as_stored(model, dtype)
     scores = scores_of(scores, model.images_seen)
     sheet = io.BytesIO()
     class_sheet(model.generator, model.class_names).save(sheet, format="PNG")
     card = full_card(model, training, scores, name=name, dtype=dtype, licence=licence)
-    files: dict[str, str | bytes] = {
+    files = {
         SHEET: sheet.getvalue(),
         samples.FILE: packed(samples.fixed_samples(model)),
     }
     if curve is not None:
         files[CURVE] = curve
     if scores:
-        files[SCORES] = "".join(score.to_line() + "\n" for score in scores)
+        files[SCORES] = "".join(score.to_line() + "\n" for score in scores).encode(errors="replace")
     return hub.save(
         model,
         folder,
@@ -160,14 +160,14 @@ def _write(
         discriminator=discriminator,
         facts={
             "name": name,
-            "files": {file: _digest(content) for file, content in files.items()},
+            "files": {file: hashlib.sha256(content).hexdigest() for file, content in files.items()},
             "samples": {"file": samples.FILE, "tolerance": samples.TOLERANCE},
         },
     )
 
 
 def as_stored(model: TrainedGenerator, dtype: Stored) -> TrainedGenerator:
-    """The model that loading gives back: weights as they are after storing, float32, without paths."""
+    """The model as loading returns it: weights as stored, in float32, without paths."""
     generator = deepcopy(model.generator).float()
     generator.load_state_dict(stored(generator, dtype))  # copied into float32
     experiment = parse_experiment(without_paths(model.experiment.model_dump()))
@@ -175,15 +175,10 @@ def as_stored(model: TrainedGenerator, dtype: Stored) -> TrainedGenerator:
 
 
 def _read(scores: str | Path | Sequence[Score] | None, folder: Path) -> Sequence[Score]:
-    """Those of a file or those handed in; by default those of the folder."""
+    """The given scores, or those of a file, by default of the folder."""
     if scores is not None and not isinstance(scores, str | Path):
         return scores
     file = folder / SCORES if scores is None else path_of(scores)
     if scores is not None and not file.is_file():
         raise ConfigError(f"{file}: no such file; give the scores.jsonl of `reacgan evaluate`")
     return read_scores(file)
-
-
-def _digest(content: str | bytes) -> str:
-    data = content if isinstance(content, bytes) else content.encode(errors="replace")
-    return hashlib.sha256(data).hexdigest()

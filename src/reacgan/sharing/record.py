@@ -1,4 +1,4 @@
-"""What a run's folder says about how its generator was trained: command, cost, losses."""
+"""How a generator was trained, from its run's folder: command, cost, losses."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def record_of(path: Path) -> RunRecord:
 
 
 def without_paths(value: Any) -> Any:
-    """The same with every absolute path shortened to its last part, which tells nothing of a machine."""
+    """The same with absolute paths shortened to their last part, to reveal no machine."""
     if isinstance(value, Mapping):
         return {key: without_paths(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -45,7 +45,7 @@ def without_paths(value: Any) -> Any:
 
 
 def command_of(run: RunRecord) -> str | None:
-    """The command that trained it, without the folder it wrote to; None where a program called."""
+    """The command that trained it, without the folder it wrote to; None where it was Python code."""
     words = run.environment.get("command")
     if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
         return None
@@ -61,19 +61,19 @@ def command_of(run: RunRecord) -> str | None:
 
 
 def seconds_of(run: RunRecord, until: int) -> float:
-    """Of training up to so many images seen, from the speeds of the journal's lines."""
+    """Seconds of training up to ``until`` images seen, from the speeds in the journal."""
     seconds, before = 0.0, 0
     for line in run.journal:
         seen, speed = line["images_seen"], line.get("images_per_second")
         if before < seen <= until and isinstance(speed, int | float) and speed > 0:
             seconds += (seen - before) / speed
         if speed is not None:
-            before = seen  # a run that goes back counts from there
+            before = seen  # after going back, a run counts from there
     return seconds
 
 
 def cost_of(run: RunRecord, images_seen: int) -> list[tuple[str, str]]:
-    """Rows for a table: images, time, machine, memory, versions; what is not known is left out."""
+    """Rows for a table: images, time, machine, memory, versions; unknown values are left out."""
     facts = run.environment
     rows = {"real images seen": f"{images_seen:,} (repeats counted)"}
     planned = run.experiment.get("training", {}).get("images")

@@ -1,4 +1,4 @@
-"""Images that a shared generator must give anywhere, to a stated tolerance."""
+"""Images that a shared generator must reproduce on any machine, within a tolerance."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from reacgan.sampling.sample import generate
 FILE = "samples.safetensors"
 COUNT = 16
 TOLERANCE = 2
-"""Of 255 grey values, for any pixel: processors add in another order, which may turn a rounding."""
+"""Of 255 grey values, for any pixel: processors sum in different orders, which changes roundings."""
 
 
 def fixed_samples(model: TrainedGenerator) -> dict[str, Tensor]:
     """``images`` uint8 [16, C, H, W] with seeds 0 to 15, their ``labels`` spread over the classes.
 
     Args:
-        model: float32 and on the CPU, so that the images are those of another such machine.
+        model: in float32 on the CPU, so that other machines make the same images.
 
     Raises:
-        ConfigError: it is elsewhere, or of another type.
+        ConfigError: it is on another device, or of another type.
     """
     weight = next(model.generator.parameters())
     if (weight.device.type, weight.dtype) != ("cpu", torch.float32):

@@ -1,4 +1,4 @@
-"""Scores in a card: with their whole protocol, beside those of real images, and how to repeat them.
+"""Scores in a card: with their protocol, those of real images, and the command to repeat them.
 
 As Markdown, and as ``model-index``, which the Hugging Face hub reads from a card's metadata.
 """
@@ -33,9 +33,10 @@ _EMBEDDED = ("digits", "glyphs")
 
 
 def scores_of(scores: Sequence[Score], images_seen: int) -> list[Score]:
-    """Those of a state, and those of real images for scale; of each only the newest, paths shortened.
+    """Scores of a state, and of real images for scale; of each only the newest, paths shortened.
 
-    Scores that chose a state during training are left out: a state is not reported on what chose it.
+    Scores that chose a state during training are left out: a state is not reported by the score that
+    selected it.
     """
     newest: dict[str, Score] = {}
     for score in scores:
@@ -50,7 +51,7 @@ def scores_of(scores: Sequence[Score], images_seen: int) -> list[Score]:
 
 
 def is_real(score: Score) -> bool:
-    """Whether it is of real images instead of generated ones."""
+    """Whether a score is of real images instead of generated ones."""
     return score.images_seen is None and score.subject.startswith("real images")
 
 
@@ -67,12 +68,12 @@ def real_beside(score: Score, scores: Sequence[Score]) -> Score | None:
 
 
 def number(value: float) -> str:
-    """Four digits."""
+    """A value with four digits."""
     return f"{value:.4g}"
 
 
 def _by_protocol(scores: Iterable[Score]) -> list[list[Score]]:
-    """Scores of generated images."""
+    """Scores of generated images, grouped by protocol."""
     groups: dict[str, list[Score]] = {}
     for score in scores:
         if not is_real(score):
@@ -122,7 +123,7 @@ def _table(group: list[Score], scores: Sequence[Score], name: str, data: DataCon
 
 
 def evaluate_command(score: Score, name: str, data: DataConfig, *, real: bool) -> str:
-    """The command that measures it again."""
+    """The command that measures a score again."""
     extractor, fake, reference, generator = (
         section(score.protocol, key) for key in ("extractor", "fake", "reference", "generator")
     )
@@ -159,8 +160,8 @@ def evaluate_command(score: Score, name: str, data: DataConfig, *, real: bool) -
 def model_index(scores: Sequence[Score], name: str, data: DataConfig) -> list[dict[str, Any]]:
     """Scores by protocol; empty where there is none.
 
-    A metric is called by its plain name only where Inception measured it, as published scores are;
-    by another extractor it is ``fid-domain``, since the numbers are not to be put side by side.
+    A metric is called by its plain name only where Inception measured it, as published scores are; by
+    another extractor it is ``fid-domain``, since the numbers are not comparable.
 
     Args:
         scores: of the model; those of real images are left out.

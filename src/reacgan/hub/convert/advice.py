@@ -1,4 +1,4 @@
-"""What the shapes in a file say about its network, where that is not what the experiment says."""
+"""Options that the shapes in a file imply, where they differ from the experiment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ State = dict[str, Tensor]
 
 
 def advice(generator: State, discriminator: State | None, experiment: Experiment) -> str:
-    """A sentence with the options to set, or with what to look at where shapes say nothing."""
+    """A sentence with the options to set, or with what to check where shapes imply none."""
     square = grid_of(experiment.data.resolution).square
     model = experiment.model
     said = {"model.generator": _of_generator(generator, square)}
@@ -101,7 +101,7 @@ def _blocks(state: State) -> int:
 
 
 def _size(state: State, name: str, dim: int) -> int | None:
-    """A side of a tensor, normalised or not; None where it is not there."""
+    """A dimension of a tensor, spectrally normalised or not; None where it is missing."""
     value = state.get(name, state.get(f"{name}_orig"))
     return int(value.shape[dim]) if value is not None and value.dim() > dim else None
 

@@ -1,4 +1,4 @@
-"""A published checkpoint becomes a model folder: named, checked and saved as safetensors."""
+"""Conversion of a published checkpoint to a model folder."""
 
 from __future__ import annotations
 
@@ -44,22 +44,22 @@ def convert_checkpoint(
 ) -> Path:
     """Convert the published weights of a BigGAN-type generator, and of its discriminator.
 
-    Files are read as tensors alone; nothing of them runs. Every tensor has to be known and to fit.
+    Only tensors are read; no code in the files runs. Every tensor must be known and fit.
 
     Args:
         path: the generator's ``.pth``, or the folder that holds ``model=G_ema-best-...pth`` and, if
             it is there, ``model=D-best-...pth``.
-        experiment: whose networks these are; its sizes and options have to be the file's.
+        experiment: the one with these networks; its sizes and options must match the files.
         out: the model folder to write.
         class_names: one name a class, in the order of the labels; None numbers them. A generator
-            without labels needs them, at least one; all its classes are the same.
-        discriminator: its ``.pth``; of a folder the one beside the generator if None.
-        in_place_relu: whether in the network that was trained ReLUs wrote over their inputs, so that
-            shortcuts of the discriminator see ReLU(x): option ``preactivated_shortcut`` of the
-            backbone. ``"auto"`` says yes, as published code does; batch norm makes it no difference.
-        use_average: of a folder, the averaged generator and not the one that learned.
-        unused: beginnings of names of tensors in the files that no output depends on, such as
-            layers that a version of the published code built and never ran.
+            without labels needs at least one; all its classes are the same.
+        discriminator: its ``.pth``; None takes the one beside the generator in a folder.
+        in_place_relu: whether the network was trained with in-place ReLUs, so that shortcuts of the
+            discriminator get ReLU(x): option ``preactivated_shortcut`` of the backbone. ``"auto"``
+            means yes, as in published code; with batch norm there is no difference.
+        use_average: of a folder, the averaged generator instead of the trained one.
+        unused: prefixes of names of tensors in the files that no output depends on, such as layers that
+            a version of the published code built and never used.
 
     Returns:
         The model folder, for :func:`reacgan.load` and ``load_discriminator``. Its configuration
@@ -145,7 +145,7 @@ def _with_shortcut(experiment: Experiment, in_place_relu: InPlace) -> Experiment
     if in_place_relu not in (True, False, "auto"):
         raise ConfigError(f"in_place_relu is {in_place_relu!r}; allowed: True, False, 'auto'")
     key = "model.backbone.preactivated_shortcut"
-    return experiment.replace(**{key: in_place_relu is True or in_place_relu == "auto"})
+    return experiment.replace(**{key: bool(in_place_relu)})
 
 
 _MOST_CLASSES = 100_000
@@ -154,7 +154,7 @@ _MOST_CLASSES = 100_000
 def _class_names(
     file: PublishedNetwork, given: Sequence[str] | None, *, chunked: bool
 ) -> tuple[str, ...]:
-    """The names, as many as the generator has classes; ``chunked``: its norms see chunks of z."""
+    """The names, one a class of the generator; ``chunked``: its norms take chunks of z."""
     count = _count_classes(file.tensors, chunked=chunked)
     if count is None and not given:
         raise ConfigError(f"{file.path}: does not tell its classes; give class_names")
@@ -174,7 +174,7 @@ def _count_classes(tensors: dict[str, Tensor], *, chunked: bool) -> int | None:
     shared = tensors.get("shared.weight")
     if shared is not None:
         return len(shared)
-    if chunked:  # without a table its norms see z alone
+    if chunked:  # without a table its norms take z alone
         return None
     # Classes enter as one-hot rows.
     for end in ("weight_orig", "weight"):
@@ -185,14 +185,14 @@ def _count_classes(tensors: dict[str, Tensor], *, chunked: bool) -> int | None:
 
 
 def _images_seen(files: Sequence[PublishedNetwork], experiment: Experiment) -> int:
-    """Steps of the generator as images; 0 where no file tells them."""
+    """Images seen, from the steps of the generator; 0 where no file holds them."""
     steps = [file.step for file in files if file.step is not None]
     images = experiment.training.batch * experiment.training.d_steps
     return max(steps, default=0) * images
 
 
 def _fill(network: Network, file: PublishedNetwork, unused: Sequence[str]) -> list[str]:
-    """Give a network the tensors of a file; returns what does not fit, and then gives none."""
+    """Load the tensors of a file into a network; returns what does not fit, and then loads none."""
     names: Names = names_of(network)
     needed = {name: value.shape for name, value in network.state_dict().items()}
     taken = {name: file.tensors.get(theirs) for name, theirs in names.of.items()}
@@ -205,7 +205,7 @@ def _fill(network: Network, file: PublishedNetwork, unused: Sequence[str]) -> li
             wrong.append(f"{names.of[name]} {list(value.shape)} (needed {list(needed[name])})")
         elif not value.is_floating_point():
             wrong.append(f"{names.of[name]} ({value.dtype}, needed floating point)")
-        elif not bool(value.float().isfinite().all()):  # as it is stored
+        elif not bool(value.float().isfinite().all()):
             wrong.append(f"{names.of[name]} (NaN or infinity)")
         else:
             tensors[name] = value.float().contiguous().clone()

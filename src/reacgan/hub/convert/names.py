@@ -1,8 +1,8 @@
 """Published names of the tensors of BigGAN-type networks (POSTECH-CVLab/PyTorch-StudioGAN).
 
-There a network's blocks and attentions are one list in the order they run in, each in a list of its own;
-here attentions lie beside the blocks, named by the block before them. All else has another word for
-the same thing, and the same shape.
+There, a network's blocks and attentions form one list in order of execution, each in a list of its own;
+here, attentions are apart from the blocks, named by the block before them. All else differs in name
+only.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from reacgan.models.norms import BatchNorm, ConditionalBatchNorm
 from reacgan.models.spectral import SpectralNorm
 
 TRACKED = "num_batches_tracked"
-"""A batch norm's count of batches, which a momentum makes useless."""
+"""A batch norm's count of batches, unused with a fixed momentum."""
 OURS_ALONE = "condition_strength"
-"""What published networks have the whole of, and no tensor for."""
+"""Has no counterpart in published networks, where it is always 1."""
 
 _OF_GENERATOR = {"input": "linear0", "shared": "shared", "norm": "bn4", "output": "conv2d5"}
 _OF_HEAD = {
@@ -53,14 +53,7 @@ _OF_ATTENTION = {
 }
 _OF_NORMALISED = {"weight": "weight_orig", "u": "weight_u", "v": "weight_v"}
 
-LINEAR, OUTPUT, LAST_NORM, SHARED, SCORE, EMBEDDED = (
-    "linear0",
-    "conv2d5",
-    "bn4",
-    "shared",
-    "linear1",
-    "linear2",
-)
+LINEAR, LAST_NORM, SHARED, SCORE, EMBEDDED = "linear0", "bn4", "shared", "linear1", "linear2"
 ATTENTION_GATE = "sigma"
 
 _TABLE = f"{SHARED}.weight"
@@ -71,14 +64,14 @@ _WIDENED = tuple(
 
 @dataclass(frozen=True)
 class Names:
-    """Ours to theirs, and theirs that nothing is read from."""
+    """Published names by ours, and published names that are not read."""
 
     of: dict[str, str]
     passed_over: frozenset[str]
 
 
 def names_of(network: Generator | Discriminator) -> Names:
-    """The published name of every tensor of a network of the table of supported members."""
+    """The published name of every tensor of a supported network."""
     names: dict[str, str] = {}
     passed_over = set()
     for path, module in network.named_modules():

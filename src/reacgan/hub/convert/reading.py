@@ -1,4 +1,4 @@
-"""Published checkpoints: which file of a folder, and its tensors without running what it holds."""
+"""Published checkpoints: finding files, and reading their tensors without running code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from reacgan.config import ConfigError
 STATE = "state_dict"
 PARALLEL = "module."
 _STEP = re.compile(r"step=(\d+)")
-# What torch says of a file with more than tensors: the name of a function or class, or that it is one.
+# torch's messages about a file with more than tensors: the name of a function or class, or its kind.
 _OBJECT = re.compile(r"GLOBAL ([\w.]+)")
 _OBJECTS = re.compile(r"Can only|unrecognized function|must be imported")
 _REASON = re.compile(r"WeightsUnpickler error:\s*(.+)")
@@ -38,8 +38,8 @@ def find_files(path: Path, *, use_average: bool) -> tuple[Path, Path | None]:
 
     Args:
         path: a file, which is the generator's, or a folder of files ``model=G...``, ``model=D...``:
-            there the best state goes before the current one.
-        use_average: in a folder, the averaged generator (``model=G_ema-...``) and not the other.
+            there the best state is preferred to the current one.
+        use_average: in a folder, the averaged generator (``model=G_ema-...``) instead of the other.
 
     Raises:
         ConfigError: no such file, no such generator in the folder, or several states of it.
@@ -65,14 +65,14 @@ def _only(folder: Path, role: str, when: str) -> Path | None:
     paths = sorted(folder.glob(f"model={role}-{when}-*.pth"))
     if len(paths) > 1:
         names = ", ".join(file.name for file in paths)
-        raise ConfigError(f"{folder}: holds {names}; give the file that is meant")
+        raise ConfigError(f"{folder}: holds {names}; give one of these files")
     return paths[0] if paths else None
 
 
 def read_published(path: Path) -> PublishedNetwork:
     """The tensors of a checkpoint, without the prefix that parallel training puts before names.
 
-    Whatever else it holds (optimisers, scores) is passed over.
+    Anything else in it (optimisers, scores) is ignored.
 
     Raises:
         ConfigError: no such file, damaged, code instead of tensors, or without names and tensors.
@@ -106,21 +106,21 @@ def _read(path: Path) -> Any:
     try:
         with torch.serialization.safe_globals(_plain_numbers()):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # what a damaged or hostile file raises is not a closed list
+    except Exception as error:  # a damaged or hostile file can raise anything
         text = str(error) or type(error).__name__
     named = _OBJECT.search(text)
     if named or _OBJECTS.search(text):
         raise _refused(path, named.group(1) if named else "other objects")
     reason = _REASON.search(text)
     said = reason.group(1) if reason else text.splitlines()[0]
-    raise ConfigError(f"{path}: damaged or no checkpoint ({said}); fetch it anew")
+    raise ConfigError(f"{path}: damaged or no checkpoint ({said}); download it again")
 
 
 def _is_program(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any("/code/" in name for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError):  # said of its tensors
+    except (zipfile.BadZipFile, OSError):  # reported when its tensors are read
         return False
 
 
@@ -133,7 +133,7 @@ def _refused(path: Path, what: str) -> ConfigError:
 
 
 def _plain_numbers() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
-    """What numbers of NumPy are made of when read: published scores are such numbers."""
+    """What unpickling NumPy numbers needs: published scores are such numbers."""
     import numpy as np  # noqa: PLC0415
 
     make: Any = np.float64(0).__reduce__()[0]
