@@ -49,7 +49,7 @@ def orange_line(png):
     return orange.argmax() / len(orange) if orange.max() > 0.3 * len(shades) else None
 
 
-def test_accuracy_has_a_line_at_the_accuracy_of_the_judge_itself():
+def test_accuracy_has_a_line_at_the_accuracy_of_the_classifier_itself():
     held = {"classes": {"a": 0.9, "b": 0.8, "c": 0.7}}
     plain = plots.class_bars(score("top1", 0.8, "higher", held))
     assert orange_line(plain) is None

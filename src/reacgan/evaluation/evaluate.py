@@ -33,7 +33,7 @@ from reacgan.evaluation.scores import Score
 from reacgan.evaluation.sources import Images, with_shape
 from reacgan.extractors import Extractor, build_extractor
 from reacgan.extractors.fitting import Shape
-from reacgan.metrics import Comparison, FeatureSet, Judgement, Metric, Value
+from reacgan.metrics import Classification, Comparison, FeatureSet, Metric, Value
 from reacgan.metrics.base import Need
 
 Say = Callable[[str], None]
@@ -171,7 +171,7 @@ class _Compared:
     fake: Mapping[str, Any]
     """Size and channels of the scored images where the reference has others, and what was done."""
     related: Mapping[Need, Mapping[str, Any]]
-    """What else a metric with such a need depends on: training and held-out images, the judge."""
+    """What else a metric with such a need depends on: training and held-out images."""
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -220,11 +220,11 @@ class _Work:
         if self.reference.data is not None and real is not None and real.logits is None:
             missing["logits"] = _no_logits(network)
         plan.leave_out(json.loads(distributed.share_text(json.dumps(missing), self.device)))
-        judge = self._classifier(network) if "judge" in plan.needs else None
+        classifier = self._classifier(network) if "classifier" in plan.needs else None
         self.say("features of the images to score")
         made = extract(
             images,
-            [network, *([judge] if judge is not None and judge is not network else [])],
+            [network, *([classifier] if classifier not in (None, network) else [])],
             device=self.device,
             keep_images="images" in plan.needs,
             limit=num,
@@ -240,7 +240,7 @@ class _Work:
                     made.labels, translation, self.reference.class_names
                 )
                 made = replace(made, labels=labels, class_names=self.reference.class_names)
-                compared = self._compared(made, real, related, network, judge, notes)
+                compared = self._compared(made, real, related, network, classifier, notes)
             except ConfigError as error:
                 problem = str(error)
         if problem := distributed.share_text(problem, self.device):
@@ -253,31 +253,33 @@ class _Work:
         real: FeatureSet,
         related: Mapping[Need, _Related],
         network: Extractor,
-        judge: Any,
+        classifier: Any,
         notes: tuple[str, ...],
     ) -> _Compared:
         own, features = made.features[0], made.features[-1]
         if made.labels is None:
-            self.plan.leave_out(dict.fromkeys(("labels", "judge"), "the images have no labels"))
+            self.plan.leave_out(
+                dict.fromkeys(("labels", "classifier"), "the images have no labels")
+            )
         if own.logits is None:
             self.plan.leave_out({"logits": _no_logits(network)})
-        if judge is not None and features.logits is None:
+        if classifier is not None and features.logits is None:
             raise ConfigError("the classifier gives no class scores")
         seen_as = input_shape(network, self.reference.shape)
         fake, warnings = compare_shapes(self.shape, self.reference.shape, seen_as, network)
         data = {need: images for need, (images, _) in related.items()}
         sets = {need: features for need, (_, features) in related.items()}
-        judgement = None
-        if judge is not None and features.logits is not None:
-            accuracies = judge.held_out_top1, judge.held_out_top5
-            judgement = Judgement(features.logits, *accuracies, judge.describe())
+        classification = None
+        if classifier is not None and features.logits is not None:
+            accuracies = classifier.held_out_top1, classifier.held_out_top5
+            classification = Classification(features.logits, *accuracies, classifier.describe())
         return _Compared(
             Comparison(
                 fake=FeatureSet(own.features, own.logits, made.labels, made.class_names),
                 real=real,
                 training=sets.get("training"),
                 held_out=sets.get("held out"),
-                judgement=judgement,
+                classification=classification,
                 fake_data=made.data("generated images"),
                 real_data=self.reference.data,
                 training_data=data.get("training"),
@@ -286,7 +288,10 @@ class _Work:
             extractor=network.describe(),
             reference=self.reference.describe(),
             fake=fake,
-            related=_facts_of(data, judge),
+            related={
+                need: {"images": len(images), "digest": images.digest[:16]}
+                for need, images in data.items()
+            },
             notes=(*notes, *getattr(network, "notes", ()), *self._notes_on(network)),
             warnings=(*self.reference.warnings, *warnings),
         )
@@ -323,9 +328,9 @@ class _Work:
             raise ConfigError("a classifier needs training images")
         if network.name == "domain" and getattr(network, "data_digest", None) == learned.digest:
             return network
-        judge = self.build("domain", {})
-        judge.to(self.device)
-        return judge
+        classifier = self.build("domain", {})
+        classifier.to(self.device)
+        return classifier
 
     def _notes_on(self, network: Extractor) -> Iterator[str]:
         """What is to be said where the extractor is a classifier that was trained on the reference."""
@@ -397,14 +402,6 @@ class _Work:
             images_seen=facts.images_seen,
             time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         )
-
-
-def _facts_of(data: Mapping[Need, ImageData], judge: Any) -> dict[Need, Mapping[str, Any]]:
-    """For the protocols of metrics that depend on these sets, or on a classifier."""
-    facts: dict[Need, Mapping[str, Any]] = {
-        need: {"images": len(images), "digest": images.digest[:16]} for need, images in data.items()
-    }
-    return facts if judge is None else {**facts, "judge": judge.describe()}
 
 
 def _no_logits(network: Extractor) -> str:

@@ -169,18 +169,18 @@ class Plan:
                 "the reference is a file of statistics, which serves fid alone"
             )
         if classes_differ:
-            missing["labels"] = missing["judge"] = classes_differ
+            missing["labels"] = missing["classifier"] = classes_differ
         remedy = "give --training or a reference with a train split"
         if "training" in self.needs and self.generator_data.training is None:
             missing["training"] = f"no training images are known; {remedy}"
-        if "judge" in self.needs and not classes_differ:
+        if "classifier" in self.needs and not classes_differ:
             learned = self.classifier_data.training
             if learned is None:
-                missing["judge"] = f"no training images are known; {remedy}"
+                missing["classifier"] = f"no training images are known; {remedy}"
             elif learned.num_classes < 2:
-                missing["judge"] = "there is one class only"
+                missing["classifier"] = "there is one class only"
             elif learned.class_names != self.reference.class_names:
-                missing["judge"] = "the training images have other classes than the reference"
+                missing["classifier"] = "the training images have other classes than the reference"
         if "held out" in self.needs and self.generator_data.held_out is None:
             missing["held out"] = (
                 "no held-out real images are known; give --held-out, or a reference with a test split"

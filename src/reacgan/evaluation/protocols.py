@@ -153,11 +153,11 @@ def describe(protocol: Mapping[str, Any]) -> list[str]:
 def describe_settings(settings: Mapping[str, Any]) -> str:
     """What a metric depends on, in few words: nested facts by what matters of them."""
     phrases = []
-    with_judge = _part(settings, "judge").get("held_out_top1") is not None
+    with_accuracy = _part(settings, "judge").get("held_out_top1") is not None
     for key, value in settings.items():
-        name = key.replace("_", " ")
-        if with_judge and key.startswith("judge_held_out_"):
-            continue  # said of the judge
+        name = key.replace("judge", "classifier").replace("_", " ")
+        if with_accuracy and key.startswith("judge_held_out_"):
+            continue  # the phrase of ``judge`` says it
         if not isinstance(value, Mapping):
             phrases.append(f"{name} {word(value)}")
         elif isinstance(value.get("held_out_top1"), int | float):

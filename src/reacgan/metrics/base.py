@@ -14,7 +14,7 @@ from reacgan.config import ConfigError
 from reacgan.data import ImageData
 from reacgan.metrics.moments import Moments
 
-Need = Literal["real features", "logits", "labels", "images", "training", "held out", "judge"]
+Need = Literal["real features", "logits", "labels", "images", "training", "held out", "classifier"]
 """What a metric may need beside the fake features and the moments of the reference:
 
 real features   each feature of the reference, not its moments alone
@@ -23,7 +23,7 @@ labels          the class of every fake and every reference image, and equal cla
 images          the fakes' pixels (``fake_data``)
 training        what the generator learned from (``training``, ``training_data``)
 held out        real images of the same kind that it did not (``held_out``, ``held_out_data``)
-judge           a classifier of the reference's classes (``judgement``)
+classifier      a classifier of the reference's classes (``classification``)
 """
 
 Keep = Callable[[str, Callable[[], Mapping[str, Tensor]]], Mapping[str, Tensor]]
@@ -83,13 +83,13 @@ class FeatureSet:
 
 
 @dataclass(frozen=True, eq=False)
-class Judgement:
-    """What a classifier trained on real images says of the fakes."""
+class Classification:
+    """The fakes' class scores by a classifier that was trained on real images."""
 
     logits: Tensor
     """float32 ``[N, K]``, K classes of the reference."""
-    held_out_accuracy: float
-    """Of the classifier, on real images that it did not see."""
+    held_out_top1: float
+    """Of the classifier, on real images that it was not trained on; NaN where none are held out."""
     held_out_top5: float
     facts: Mapping[str, Any]
     """The classifier, as plain JSON."""
@@ -104,7 +104,7 @@ class Comparison:
     """The reference."""
     training: FeatureSet | None = None
     held_out: FeatureSet | None = None
-    judgement: Judgement | None = None
+    classification: Classification | None = None
     fake_data: ImageData | None = None
     real_data: ImageData | None = None
     training_data: ImageData | None = None

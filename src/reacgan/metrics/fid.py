@@ -126,7 +126,7 @@ class FidInfinity(Metric):
             enough = -(-2 * _STRAIGHT * width // self.pieces) * self.pieces
             notes += (
                 f"{count} fakes for features of length {width}: FID is no straight line over 1 / N "
-                f"there, so the value is rough and has no interval; judge {enough} fakes "
+                f"there, so the value is rough and has no interval; score {enough} fakes "
                 "or more",
             )
         return [Value("fid_infinity", value, "lower", low, high, settings, details, notes=notes)]
@@ -157,7 +157,7 @@ class IntraFid(Metric):
         distances = class_distances(real, fake)
         by_label = {label: value for label, value in enumerate(distances) if value is not None}
         if not by_label:
-            raise ConfigError("no class has two fakes and two reference images; judge more fakes")
+            raise ConfigError("no class has two fakes and two reference images; score more fakes")
         names = real.class_names or tuple(str(label) for label in range(len(distances)))
         worst = sorted(by_label, key=lambda label: (-by_label[label], label))[:_WORST]
         return [

@@ -52,7 +52,7 @@ class Pieces:
         size = len(features) // count
         if size < 2:
             raise ConfigError(
-                f"{len(features)} fakes in {count} pieces; needed: two in a piece. Judge more fakes"
+                f"{len(features)} fakes in {count} pieces; needed: two in a piece. Score more fakes"
             )
         order = content_order(features, seed=seed)[: size * count]
         return cls(real, [features[part] for part in order.split(size)])

@@ -76,7 +76,7 @@ def _detail(score: Score) -> str:
     needed = ("chance", "percentile", f"judge_held_out_{score.metric}")  # to understand the value
     keys = dict.fromkeys([*(key for key in needed if key in settings), *settings])
     words = [
-        _with_value(key.replace("_", " "), settings[key])
+        _with_value(key.replace("judge", "classifier").replace("_", " "), settings[key])
         for key in keys
         if isinstance(settings[key], str) or _is_number(settings[key])
     ]

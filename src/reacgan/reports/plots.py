@@ -111,7 +111,7 @@ def class_bars(score: Score) -> bytes:
     marks = [(f"median of the classes {median:.4g}", median, _SOFT)]
     own = section(score.protocol, "metric").get(f"judge_held_out_{score.metric}")
     if isinstance(own, int | float):
-        marks.append((f"the judge itself on held-out real images {own:.4g}", own, _SECOND))
+        marks.append((f"the classifier itself on held-out real images {own:.4g}", own, _SECOND))
     for label, value, colour in marks:
         axes.axvline(value, color=colour, linestyle="--", linewidth=1, label=label)
     axes.grid(axis="x", alpha=0.3)

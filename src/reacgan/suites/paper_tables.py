@@ -16,8 +16,8 @@ _NOT_ON_CPU: Mapping[Scale, str] = {
 }
 _SMALL: Mapping[Scale, str] = {
     "cpu": (
-        "Small networks (cifar10-small), few steps: the beginning of a training, where methods are judged "
-        "by how fast they start. The distances are in the features of a classifier of these images and "
+        "Small networks (cifar10-small), few steps: the beginning of a training, where scores show "
+        "how fast a method starts. The distances are in the features of a classifier of these images and "
         "compare with no published score."
     )
 }
