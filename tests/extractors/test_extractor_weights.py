@@ -128,7 +128,7 @@ def test_another_file_than_the_published_one_is_refused(server):
 def test_a_cache_that_cannot_be_written(server, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("REACGAN_CACHE", str(tmp_path / "file"))
-    with pytest.raises(ConfigError, match=r"cannot be made.*Set REACGAN_CACHE to a folder"):
+    with pytest.raises(ConfigError, match=r"cannot be written.*Set REACGAN_CACHE to a folder"):
         load_weights(None, server.published, LAYOUT)
 
 

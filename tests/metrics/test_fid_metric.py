@@ -182,7 +182,7 @@ def test_infinity_with_too_few_fakes_has_no_interval():
     assert (value.low, value.high) == (None, None)
     assert value.settings == {"pieces": 8, "seed": 0}
     assert value.notes[-1] == (
-        "64 fakes for features of length 40: FID is no straight line over 1 / N there, so the value "
+        "64 fakes for features of length 40: FID is not linear in 1 / N there, so the value "
         "is rough and has no interval; score 320 fakes or more"
     )
 

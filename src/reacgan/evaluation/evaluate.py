@@ -39,7 +39,7 @@ from reacgan.metrics.base import Need
 Say = Callable[[str], None]
 _Related = tuple[ImageData, FeatureSet]
 
-_KNOWN = 0.05  # share of the reference that a classifier may have learned without a note
+_KNOWN = 0.05  # share of the reference that a classifier may have been trained on without a note
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Facts:
     seed: int | None = None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    """What must be known before a value is read."""
+    """What matters more than a note, such as sizes that differ from the reference's."""
 
 
 def evaluate(
@@ -109,27 +109,27 @@ def evaluate(
             the standard ones that can be measured here.
         extractor: a name of :data:`reacgan.extractors.EXTRACTORS`, a file, or an extractor.
         extractor_options: of its constructor, such as ``{"resizer": "legacy"}``.
-        training: what the generator learned from; by default the reference's training split. The
-            extractor ``domain`` learns from it, too.
-        held_out: real images that it did not learn from; by default the reference's test split.
-        num: only the first so many images.
+        training: images that the generator was trained on; by default the reference's training split. The
+            extractor ``domain`` is trained on them, too.
+        held_out: real images that it was not trained on; by default the reference's test split.
+        num: score the first ``num`` images only.
         resolution: side, or (height, width), that a folder or registered name is cropped and resized to;
             needed where its images are of many sizes.
-        channels: that it is brought to.
+        channels: likewise.
         class_names: of the labels in ``images``; by default the reference's.
-        facts: what else is known of the images.
-        origin: where training and held-out images are, instead of these two.
+        facts: further facts for the protocol.
+        origin: gives training and held-out images, instead of these two.
         device: ``auto`` takes CUDA, then MPS, then the CPU.
-        cache: of what depends on real images alone; by default the one of the package.
+        cache: for results that depend on real images alone; by default the package's.
         progress: called with (images done, images in all or None).
-        say: called with each stage in words.
+        say: called with a description of each stage.
 
     Returns:
         The scores, on every process; what was compared, on the main process.
 
     Raises:
-        ConfigError: images or a reference that cannot be used, a metric that a person named and that
-            cannot be measured here; the message says why and what to do.
+        ConfigError: images or a reference that cannot be used, or a named metric that cannot be
+            measured here.
     """
     if isinstance(images, str | Path | Mapping):
         raise ConfigError(
@@ -163,15 +163,15 @@ def evaluate(
 
 @dataclass(frozen=True, eq=False)
 class _Compared:
-    """Two sets of features that are ready to be measured, and what protocols say of them."""
+    """Two sets of features that are ready to be measured, and their part of the protocol."""
 
     comparison: Comparison
     extractor: Mapping[str, Any]
     reference: Mapping[str, Any]
     fake: Mapping[str, Any]
-    """Size and channels of the scored images where the reference has others, and what was done."""
+    """Size and channels of the scored images where the reference has others, and the conversion."""
     related: Mapping[Need, Mapping[str, Any]]
-    """What else a metric with such a need depends on: training and held-out images."""
+    """Training and held-out images, for the protocols of metrics that need them."""
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -190,7 +190,7 @@ class _Work:
         self.real_features = RealFeatures(self.reference.shape, device, cache, self.say)
 
     def build(self, name: str, options: Mapping[str, Any]) -> Extractor:
-        """The extractor of a name or file; ``domain`` learns from real images now."""
+        """The extractor of a name or file; ``domain`` is trained on real images now."""
         domain = name == "domain"
         if domain:
             self.say("training a classifier of the real images, or reading it from the cache")
@@ -333,15 +333,15 @@ class _Work:
         return classifier
 
     def _notes_on(self, network: Extractor) -> Iterator[str]:
-        """What is to be said where the extractor is a classifier that was trained on the reference."""
+        """A note where the extractor is a classifier that was trained on the reference."""
         learned, real = self.plan.classifier_data.training, self.reference.data
         if network.name != "domain" or learned is None or real is None:
             return
         share = known_share(learned, real)
         if share >= _KNOWN:
             yield (
-                f"the classifier that looks at the images was trained on {share:.0%} of the reference: "
-                "to its features those are unlike any new image; take held-out images as reference"
+                f"the classifier whose features are compared was trained on {share:.0%} of the reference: "
+                "their features differ from those of new images; use held-out images as reference"
             )
 
     def measure(
@@ -364,14 +364,14 @@ class _Work:
             self.say(f"measuring {name}")
             try:
                 values = metric.measure(compared.comparison)
-            except ConfigError as error:  # which does not cost the others
+            except ConfigError as error:  # the other metrics go on
                 failed[name] = str(error)
                 continue
             scores += [self._score(value, metric, compared, facts) for value in values]
         return scores, failed
 
     def _score(self, value: Value, metric: Metric, compared: _Compared, facts: Facts) -> Score:
-        """A value with all that it depends on."""
+        """A value with its protocol."""
         seed = {} if facts.seed is None else {"seed": facts.seed}
         count = len(compared.comparison.fake)
         related = {
@@ -409,7 +409,7 @@ def _no_logits(network: Extractor) -> str:
 
 
 def describe_software(device: torch.device) -> dict[str, Any]:
-    """Versions and device; scores are comparable whatever they are."""
+    """Versions and device; they do not affect comparability."""
     named = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return {
         "reacgan": __version__,

@@ -73,7 +73,7 @@ def class_shares(right: Tensor, labels: Tensor, names: tuple[str, ...]) -> dict[
 
 
 def _mistaken(logits: Tensor, labels: Tensor, names: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Of the classes that are recognised least: what they are taken for most often instead."""
+    """For the classes of lowest accuracy: the class that they are confused with most."""
     classes = len(names)
     pairs = labels * classes + logits.argmax(1)
     confusion = torch.bincount(pairs, minlength=classes**2).reshape(classes, classes)
@@ -107,7 +107,7 @@ def _check(logits: Tensor, labels: Tensor, names: tuple[str, ...]) -> None:
     if low < 0 or high >= logits.shape[1]:
         raise ConfigError(f"labels reach from {low} to {high}; allowed: 0 to {logits.shape[1] - 1}")
     if not bool(torch.isfinite(logits).all()):
-        raise ConfigError("the classifier's scores contain NaN or infinity; its training failed")
+        raise ConfigError("the classifier's scores hold NaN or infinity; its training failed")
 
 
 def _known(share: float) -> float | None:

@@ -10,7 +10,7 @@ from reacgan.suites.scales import MAIN, TITLES, of_data, published_rows
 
 _PUBLISHED = ("fid", "is", "f_8", "f_1_8", *PRDC)
 _METRICS = (*_PUBLISHED, "top1", "ifid")
-"""With those of small scale alone: Inception knows no classes of these data."""
+"""With metrics of small scale only: Inception has no classes of these data."""
 _NOT_ON_CPU: Mapping[Scale, str] = {
     "cpu": "No size of this data set is made for two CPU cores; scale full needs a GPU."
 }
@@ -80,7 +80,7 @@ MAIN_IMAGENET_2048 = Suite(
 
 
 def _extra(number: int, extra: str, title: str, about: str) -> Suite:
-    """BigGAN, ContraGAN, ReACGAN with and without something, on two data sets."""
+    """BigGAN, ContraGAN, ReACGAN with and without an extra, on two data sets."""
     methods = ("biggan", "contragan", "reacgan")
     names: dict[str, str] = {}
     for data in ("cifar10", "tiny_imagenet"):
