@@ -140,7 +140,7 @@ def test_a_classifier_that_knows_nothing_is_noted():
     assert made.held_out_top1 < 0.3
     assert "distances in its features are unreliable" in made.notes[0]
     one = InDomain(**SHORT, train=data)
-    assert "knows one class" in one.notes[0]
+    assert "has one class" in one.notes[0]
 
 
 def test_grey_levels_of_two_classes_are_not_noted():

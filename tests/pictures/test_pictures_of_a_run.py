@@ -139,7 +139,7 @@ def test_the_page_believes_no_file(tmp_path):
     held = {"pictures": {"../secret": {}, "odd": [], "gone": {}}, "skipped": {"<b>": "<script>"}}
     (folder / "pictures.json").write_text(json.dumps(held))
     page = "".join(picture_parts(folder))
-    assert "base64" not in page and "<script" not in page and "odd.png is no PNG" in page
+    assert "base64" not in page and "<script" not in page and "odd.png is not a PNG" in page
     assert "The picture gone is missing" in page and "<b>" not in page
     for text in ("[]", "{torn", '{"pictures": 3}'):
         (folder / "pictures.json").write_text(text)

@@ -89,7 +89,7 @@ def test_a_curve_mixes_no_protocols():
     scores = [score(images_seen=1), score(images_seen=2, split="train")]
     with pytest.raises(ConfigError, match="reference.split: test / train"):
         plots.metric_curve(scores, "fid")
-    with pytest.raises(ConfigError, match="no score says how many images"):
+    with pytest.raises(ConfigError, match="no score holds the number of images"):
         plots.metric_curve([score()], "fid")
 
 

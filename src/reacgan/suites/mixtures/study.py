@@ -69,7 +69,7 @@ def run_trial(
 
     Returns:
         The contents of the file: settings, ``measures`` (:func:`measure`, and ``bayes_accuracy``),
-        ``points`` for figures ``[K][n][D]`` (in 1-D evenly spaced quantiles of all), the losses, processor time.
+        ``points`` for figures ``[K][n][D]`` (in 1-D evenly spaced quantiles), the losses, processor time.
 
     Raises:
         ConfigError: an unknown name, or a loss that is not finite.
