@@ -107,7 +107,7 @@ def test_a_packed_file_has_its_white_already(tmp_path):
     prepare_data(root, tmp_path / "set.safetensors", resolution=32)
     packed = config(tmp_path / "set.safetensors", white=300)
     for look in (open_dataset, survey_dataset):
-        with pytest.raises(DataError, match=r"white is fixed .* prepare the images again"):
+        with pytest.raises(DataError, match=r"white is fixed.* prepare the images again"):
             look(packed)
 
 
