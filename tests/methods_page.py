@@ -35,10 +35,11 @@ Combinations need one more option: `--set model.head.name=d2dce`, `augment.name=
 "non-saturating" ln(1 + e^-fake); h are the backbone's features, CE is cross-entropy. Weights are those of
 CIFAR-10.
 
-- **Cost**: time of a training cycle (one D step, one G step) relative to BigGAN's in the same process, at the
-  size of `cifar10-small`{machine}.
-- **Here**: label accuracy by a classifier of real images, and FID in that classifier's features (not Inception's), after {images} images of `cifar10-small` on a CPU; see
-  [results](results.md). Empty: not trained here yet.
+- **Cost**: time of a training cycle (one D step, one G step) relative to BigGAN's in the same process, at
+  the size of `cifar10-small`{machine}.
+- **Here**: label accuracy by a classifier of real images, and FID in that classifier's features
+  (not Inception's), after {images} images of `cifar10-small` on a CPU; see [results](results.md).
+  Empty: not trained here yet.
 - **Published**: FID (IS) of the authors' code for `{group}`, by protocol. A: {paper}. B: {train}. The two
   are not comparable. An asterisk: the published run differs from the experiment here (above all in D's
   shortcuts, which took ReLU(x), and in D2D-CE's released form) or collapsed after its best checkpoint;
