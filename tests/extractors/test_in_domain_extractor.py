@@ -127,7 +127,7 @@ def test_no_class_loses_all_its_images(labels):
 def test_nothing_to_hold_out_is_said():
     made = InDomain(**SHORT, train=labelled([0, 1, 2], 3))
     assert math.isnan(made.held_out_top1) and made.describe()["held_out_top1"] is None
-    assert "not known" in made.notes[0]
+    assert "is unknown" in made.notes[0]
 
 
 def test_a_classifier_that_knows_nothing_is_noted():

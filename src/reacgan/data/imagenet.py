@@ -84,8 +84,8 @@ def _validation(root: Path, top: Path, wnids: list[str], train: Listing) -> List
     if below:
         sorted_in = list_classes(folder)
         shown = {readable_name(wnid): label for wnid, label in label_of.items()}
-        labels = [shown.get(name, -1) for name in sorted_in.class_names]
-        entries = [_relabelled(entry, labels) for entry in sorted_in.entries]
+        labels = [*(shown.get(name, -1) for name in sorted_in.class_names), -1]  # -1: no class
+        entries = [replace(entry, label=labels[entry.label]) for entry in sorted_in.entries]
         return Listing(folder, "test", train.class_names, tuple(entries), sorted_in.ignored)
     files = sorted(file.name for file in folder.iterdir() if is_image(file.name))
     classes = _answers(root, top, files)
@@ -97,11 +97,6 @@ def _validation(root: Path, top: Path, wnids: list[str], train: Listing) -> List
             entry = Entry(name, -1, problem="no class is given for it")
         described.append(entry)
     return Listing(folder, "test", train.class_names, tuple(described))
-
-
-def _relabelled(entry: Entry, labels: list[int]) -> Entry:
-    label = labels[entry.label] if entry.label >= 0 else -1
-    return replace(entry, label=label)
 
 
 def _answers(root: Path, top: Path, files: list[str]) -> Mapping[str, str]:

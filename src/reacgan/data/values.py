@@ -221,7 +221,11 @@ def measure(
     white: float | None,
 ) -> tuple[list[Header], Whites | None, tuple[str, ...], tuple[str, ...]]:
     """Headers (refused without a known scale), whites, notes, and notes on losses."""
-    deep = [index for index, head in enumerate(heads) if not head.problem and _has_values(head)]
+    deep = [
+        index
+        for index, head in enumerate(heads)
+        if not head.problem and (is_deep(head.mode) or head.mode.endswith(DEEP_COLOUR))
+    ]
     if not deep:
         return heads, whites, (), ()
     census = Census(max_pixels)
@@ -236,7 +240,3 @@ def measure(
     if not counted:
         return heads, whites, (), ()
     return heads, *census.summary(counted, white=white, known=whites)
-
-
-def _has_values(head: Header) -> bool:
-    return is_deep(head.mode) or head.mode.endswith(DEEP_COLOUR)

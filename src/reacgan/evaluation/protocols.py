@@ -199,17 +199,11 @@ _USUAL: Mapping[str, tuple[object, ...]] = MappingProxyType(
 )
 
 
-def _unusual(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Facts that are neither implied nor usual; for an extractor with known weights."""
-    return {key: value for key, value in facts.items() if not _goes_without_saying(key, value)}
-
-
-def _goes_without_saying(key: str, value: Any) -> bool:
-    normalised = key == "scale" and str(value).startswith(
-        "(x / 255 - ["
-    )  # of the published network
-    made_for = key == "size" and isinstance(value, list | tuple)  # a classifier's input
-    return key in _IMPLIED or normalised or made_for or value in _USUAL.get(key, ())
+def _is_usual(key: str, value: Any) -> bool:
+    """Whether a fact of an extractor with known weights is implied by them, or usual."""
+    published_scale = key == "scale" and str(value).startswith("(x / 255 - [")
+    classifier_input = key == "size" and isinstance(value, list | tuple)
+    return key in _IMPLIED or published_scale or classifier_input or value in _USUAL.get(key, ())
 
 
 def _statistics_kind(kind: str) -> str:
@@ -271,7 +265,9 @@ def _extractor(extractor: dict[str, Any]) -> Iterator[str]:
     resizer, kind = extractor.pop("resizer", None), extractor.pop("type", None)
     known += [f"{resizer} resizing"] if resizer and resizer != "none" else []
     known += [str(kind)] if kind else []
-    known += list(_rest("", _unusual(extractor) if digest else extractor))
+    if digest:
+        extractor = {key: value for key, value in extractor.items() if not _is_usual(key, value)}
+    known += list(_rest("", extractor))
     yield f"{name} extractor" + (f" ({', '.join(known)})" if known else "")
 
 

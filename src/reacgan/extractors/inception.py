@@ -254,7 +254,8 @@ class Inception(Extractor):
     def __call__(self, images: Tensor) -> Extracted:
         """Features [N, 2048] and logits [N, 1008] of uint8 images; grey, RGB or RGBA of any size."""
         pixels = RESIZERS[self._resizer](to_rgb(images), SIZE)
-        scaled = self._scaled(pixels).contiguous(memory_format=torch.channels_last)
+        scaled = pixels / 127.5 - 1 if self._centred() else (pixels - 128) / 128
+        scaled = scaled.contiguous(memory_format=torch.channels_last)
         exact = torch.backends.cudnn.flags(
             enabled=True, benchmark=False, deterministic=True, allow_tf32=False
         )
@@ -281,6 +282,3 @@ class Inception(Extractor):
     def _centred(self) -> bool:
         """Whether 0..255 is mapped to -1..1; TensorFlow's own graph divides by 128."""
         return self._resizer in ("legacy", "friendly")
-
-    def _scaled(self, pixels: Tensor) -> Tensor:
-        return pixels / 127.5 - 1 if self._centred() else (pixels - 128) / 128

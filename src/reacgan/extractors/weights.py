@@ -80,9 +80,7 @@ def load_weights(path: str | None, published: PublishedWeights, layout: Layout) 
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{kept}.lock"):
-            weights = _read_kept(
-                kept, published.extractor, layout
-            )  # another process has fetched them
+            weights = _read_kept(kept, published.extractor, layout)  # already fetched
             return weights or _convert(published, kept, layout)
     except OSError as error:
         raise ConfigError(

@@ -46,7 +46,8 @@ class PerClass(Metric):
         real, fake = comparison.real, comparison.fake
         names = _class_names(real, fake)
         ours, theirs = _members(real, len(names)), _members(fake, len(names))
-        used = [label for label in range(len(names)) if self._enough(ours[label], theirs[label])]
+        counts = zip(map(len, ours), map(len, theirs), strict=True)
+        used = [label for label, pair in enumerate(counts) if min(pair) > self.k]
         if not used:
             raise ConfigError(
                 f"no class has over k = {self.k} images, real and fake; generate more images, or lower k"
@@ -115,9 +116,6 @@ class PerClass(Metric):
                 "with the counts"
             )
         return tuple(notes)
-
-    def _enough(self, ours: Tensor, theirs: Tensor) -> bool:
-        return min(len(ours), len(theirs)) > self.k
 
     def _radii(self, real: FeatureSet, members: list[Tensor]) -> Tensor:
         """The radius of each real image within its class, kept with the set; NaN in small classes."""

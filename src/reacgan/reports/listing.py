@@ -73,11 +73,7 @@ def _detail(score: Score) -> str:
         numbers = {key: float(value) for key, value in values.items() if _is_number(value)}
         return "worst: " + ", ".join(_with_value(name, numbers.get(name)) for name in names)
     settings = section(score.protocol, "metric")
-    needed = (
-        "chance",
-        "percentile",
-        f"judge_held_out_{score.metric}",
-    )  # needed to interpret the value
+    needed = ("chance", "percentile", f"judge_held_out_{score.metric}")  # to interpret the value
     keys = dict.fromkeys([*(key for key in needed if key in settings), *settings])
     words = [
         _with_value(key.replace("judge", "classifier").replace("_", " "), settings[key])
