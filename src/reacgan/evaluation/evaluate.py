@@ -409,7 +409,7 @@ def _no_logits(network: Extractor) -> str:
 
 
 def describe_software(device: torch.device) -> dict[str, Any]:
-    """Versions and device; they do not affect comparability."""
+    """Versions and device; scores are comparable whatever they are."""
     named = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return {
         "reacgan": __version__,
