@@ -97,12 +97,10 @@ def look_beside(root: Path, tree: Tree, decision: Decision) -> Beside:
         if not candidate.table.without_labels:
             (style_gan if name.casefold() == STYLE_GAN else tables).append(candidate)
         elif not decision.has_classes or decision.are_pieces:
-            note = f"{name} says that there are no labels: one class, {NO_CLASS}"
+            note = f"{name} declares no labels: one class, {NO_CLASS}"
             return Beside(partial(_list_unlabelled, folder, notes=(note,)))
         else:
-            refusals.append(
-                f"{folder / name}: says that there are no labels; the folders are taken"
-            )
+            refusals.append(f"{folder / name}: declares no labels; the folders are used")
     chosen = _choose(decision, style_gan, tables)
     if chosen is None:
         differing = [each for each in (*style_gan, *tables) if not each.agrees_with(decision)]

@@ -136,7 +136,7 @@ class Balance:
 
     @property
     def wants_balancing(self) -> bool:
-        """Whether ``data.balanced=true`` is worth trying."""
+        """Whether ``data.balanced=true`` is advised."""
         return self.ratio >= LARGE_RATIO
 
 

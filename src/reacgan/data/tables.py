@@ -101,9 +101,7 @@ def _listings(path: str | None, split: str, kind: str) -> list[Listing]:
     files = Files(file.parent)
     table = read_table(file, files, kind=".json" if file.suffix.lower() == ".json" else kind)
     if table.without_labels:
-        raise DataError(
-            f"{file}: says that there are no labels (null); give its folder for one class"
-        )
+        raise DataError(f"{file}: declares no labels (null); give its folder for one class")
     named = split_of_table(file)
     return listings_of(
         table.rows, files, source=str(file), split=split, notes=table.notes, named=named

@@ -50,7 +50,7 @@ class CacheEntry:
     key: Mapping[str, Any]
     """Everything that its content depends on; ``result`` names the content."""
     source: str
-    """Where the images came from when it was made, for people."""
+    """Source of the images, for messages."""
     size: int
     """Bytes."""
     created: float
@@ -81,8 +81,8 @@ class FeatureCache:
 
         Args:
             key: plain JSON: ``{"images": data.digest, "extractor": extractor.describe()}`` and
-                whatever else every result depends on; each adds its own name.
-            source: where the images came from, for people; not part of the key.
+                everything else that all results depend on; each adds its own name.
+            source: of the images, for messages; not part of the key.
         """
         fixed = json.loads(canonical(key))
 

@@ -63,10 +63,10 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the caller knows of the images: part of the protocol of every score."""
+    """Facts of the images that the caller provides for the protocol."""
 
     subject: str = ""
-    """What is scored, for people: a run, a model, a folder."""
+    """Name of what is scored: a run, a model, a folder."""
     images_seen: int | None = None
     generator: Mapping[str, Any] | None = None
     selection: Mapping[str, Any] | None = None
@@ -103,8 +103,8 @@ def evaluate(
         images: an iterable of uint8 batches ``[N, C, H, W]`` (alone, or as pairs with int64 labels
             ``[N]``), a data set, or a source by index. Under several processes each gives the same.
         reference: real images: a data set, a folder, a file of images, a registered name, or an .npz file
-            of statistics. It keeps its own size and channels, whatever the images have; both sides are
-            brought to what the extractor takes, and a difference is a warning of each score.
+            of statistics. It keeps its own size and channels; both sides are converted to the extractor's
+            input, and a difference is a warning of each score.
         metrics: names, ``all``, or names with options, such as ``{"prdc": {"k": 3}}``. None measures
             the standard ones that can be measured here.
         extractor: a name of :data:`reacgan.extractors.EXTRACTORS`, a file, or an extractor.

@@ -283,7 +283,7 @@ class RealFeatures:
         Args:
             data: the images.
             extractor: on the device.
-            name: of the set, for people.
+            name: of the set, for messages.
             labelled: whether it has classes.
         """
         key = data.digest, labelled, extractor

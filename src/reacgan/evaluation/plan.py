@@ -31,7 +31,7 @@ class Origin:
     Args:
         training: returns the images, or None; called on first use.
         held_out: likewise.
-        named: whether a person named the training images.
+        named: whether the user named the training images.
     """
 
     def __init__(
@@ -243,7 +243,7 @@ def match_classes(
     Args:
         names: of the generated images.
         reference: of the reference.
-        alike: further spellings of the reference's classes, and which class each is.
+        alike: further spellings of the reference's classes, with their labels.
 
     Returns:
         The reference's label for each of ``names`` (None where a class is not one of the

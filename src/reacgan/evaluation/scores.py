@@ -48,7 +48,7 @@ class Score:
     warnings: tuple[str, ...] = ()
     """What matters more than a note, such as a size that differs from the reference's."""
     subject: str = ""
-    """What was scored, for people: a run, a model, a folder."""
+    """Name of what was scored: a run, a model, a folder."""
     images_seen: int | None = None
     """Of the generator, where it is one of ours."""
     time: str = ""

@@ -25,7 +25,7 @@ class ImageTarget:
     """An existing set of images.
 
     Args:
-        name: for people.
+        name: for messages.
         images: the set.
         labelled: whether it has classes.
         warnings: what was left out of a folder, and why.

@@ -11,7 +11,7 @@ _SETTLED = 1000
 
 
 def kmeans(points: Tensor, clusters: int, *, seed: int, steps: int = 100) -> Tensor:
-    """Which cluster each point belongs to: int64 ``[N]``.
+    """Cluster of each point, int64 ``[N]``.
 
     Distances in float32, in blocks of a fixed number of rows; sums and centres in float64. The result
     depends on the order of the points: the caller sorts them by content. A cluster that loses all its

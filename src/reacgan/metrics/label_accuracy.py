@@ -20,7 +20,7 @@ class LabelAccuracy(Metric):
     """``top1`` and ``top5``: share of fakes whose label a classifier predicts.
 
     The classifier was trained on real images alone, but it errs, and a generator can exploit its errors:
-    its own accuracy on held-out real images stands in the settings of every value. ``top5`` is left out
+    its own accuracy on held-out real images is in the settings of every value. ``top5`` is left out
     for five classes or fewer, where it is always 1.
     """
 

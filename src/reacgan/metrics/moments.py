@@ -160,7 +160,7 @@ class MomentsAccumulator:
 
 
 def check_features(features: Tensor, name: str, *, least: int = 2) -> None:
-    """Raise :class:`ConfigError` unless features are ``[N, D]``, at least so many, and finite."""
+    """Raise :class:`ConfigError` unless features are ``[N, D]``, at least ``least`` rows, and finite."""
     if features.dim() != 2 or len(features) < least:
         raise ConfigError(
             f"{name} are {list(features.shape)}; needed: [N, D] with N of {least} or more"

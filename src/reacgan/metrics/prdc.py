@@ -47,7 +47,7 @@ def prdc(
         real: features [N, D].
         fake: features [M, D].
         k: hyperspheres reach to the k-th neighbour; the sample itself does not count.
-        rows: distances are made in square blocks of so many rows; no result depends on it.
+        rows: side of a block; no result depends on it.
         real_radii: :func:`reacgan.metrics.neighbours.squared_radii` of ``real`` and k, if known.
 
     Raises:

@@ -108,7 +108,10 @@ def _extra(number: int, extra: str, title: str, about: str) -> Suite:
 
 
 CR = _extra(
-    7, "cr", "CR", "Consistency regularisation: D says the same of an image and its second view."
+    7,
+    "cr",
+    "CR",
+    "Consistency regularisation: D's outputs for an image and its augmented view agree.",
 )
 DIFFAUG = _extra(8, "diffaug", "DiffAug", "Differentiable augmentation of all that D sees.")
 
