@@ -31,7 +31,7 @@ class Langevin:
     decay: float = 1.0
     """Factor of rate and noise ..."""
     decay_every: int | None = None
-    """... after every so many steps; None for never."""
+    """... applied after every this many steps; None: never."""
 
     def __post_init__(self) -> None:
         for name, value, fits in (

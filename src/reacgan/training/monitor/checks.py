@@ -75,7 +75,7 @@ class RunFacts:
     images: int
     """In the data set."""
     labels_from: float = 0
-    """Images seen from which the conditioning loss has its full weight."""
+    """Images seen at the end of ``loss.transition``; 0 without one."""
 
 
 @dataclass(frozen=True)
