@@ -28,22 +28,22 @@ reacgan train cifar10/reacgan --data CIFAR10
 reacgan experiments show cifar10/reacgan
 ```
 
-Any sensible mixture of them is one more word: `--set model.head.name=d2dce`, `augment.name=ada`,
+Combinations need one more option: `--set model.head.name=d2dce`, `augment.name=ada`,
 `penalties=r1`, `consistency=cr`, `loss.adversarial=relativistic`.
 
 "hinge" is max(0, 1 - real) + max(0, 1 + fake), "logistic" ln(1 + e^-real) + ln(1 + e^fake),
 "non-saturating" ln(1 + e^-fake); h are the backbone's features, CE is cross-entropy. Weights are those of
 CIFAR-10.
 
-- **Cost**: time of a training cycle (one D step, one G step) beside BigGAN's in the same process, at the
-  size of `cifar10-small`{machine}.
-- **Here**: share of labels that a classifier of real images finds in the images asked for, and FID in
-  that classifier's features (not Inception's), after {images} images of `cifar10-small` on a CPU; see
-  [results](results.md). Empty: not trained here yet.
+- **Cost**: time of a training cycle (one D step, one G step) relative to BigGAN's in the same process, at
+  the size of `cifar10-small`{machine}.
+- **Here**: label accuracy by a classifier of real images, and FID in that classifier's features
+  (not Inception's), after {images} images of `cifar10-small` on a CPU; see [results](results.md).
+  Empty: not trained here yet.
 - **Published**: FID (IS) of the authors' code for `{group}`, by protocol. A: {paper}. B: {train}. The two
-  never compare. An asterisk: the published run differs from the experiment here (above all in D's
-  shortcuts, which saw ReLU(x), and in D2D-CE's released form) or collapsed after its best checkpoint;
-  `reacgan experiments show` says what. Empty: no score is published.
+  are not comparable. An asterisk: the published run differs from the experiment here (above all in D's
+  shortcuts, which took ReLU(x), and in D2D-CE's released form) or collapsed after its best checkpoint;
+  `reacgan experiments show` lists the differences. Empty: no score is published.
 
 | method | paper | D minimises | G minimises | experiment | cost | here | published |
 |---|---|---|---|---|---|---|---|

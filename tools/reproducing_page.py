@@ -27,7 +27,7 @@ _DATA = {
 _HEAD = """# The paper's experiments
 
 Every experiment of *Rebooting ACGAN* (NeurIPS 2021) is a suite: one command that trains, scores and ends in
-a table or figure beside what is published. The same command goes on where it was stopped. Three scales
+a table or figure with published scores. The same command resumes. Three scales
 share the code: `toy` (seconds, embedded digits, part of the tests), `cpu` (minutes to hours on two cores;
 what is reported below), `full` (as published, for a GPU: none has been run yet, see
 [gpu-queue.md](gpu-queue.md)).
@@ -39,10 +39,10 @@ reacgan experiments run 2 --scale full --data cifar10=CIFAR10 --launcher slurm -
 reacgan experiments report main-cifar10 --scale full
 ```
 
-*Published* is what the authors' logs give for these settings, FID by the protocol in brackets. An
-asterisk: the run of that score was not the experiment here to the letter, above all in D's shortcuts, which
-saw ReLU(x), and in D2D-CE's released form (`reacgan experiments show NAME` says what holds of each).
-*Ours* is at scale `cpu`: small networks and few steps, so its numbers compare with one another only. A
+*Published* is from the authors' logs for these settings, FID by the protocol in brackets. An
+asterisk: the run of that score differs from the experiment here, above all in D's shortcuts, which took
+ReLU(x), and in D2D-CE's released form (`reacgan experiments show NAME` lists the differences).
+*Ours* is at scale `cpu`: small networks and few steps, so its numbers compare only with each other. A
 verdict is by a 95 % interval of the difference of means over seeds (Welch's t): *supported* and
 *contradicted* exclude zero, *undecided* does not; with one seed it only *points that way* or *the other
 way*.

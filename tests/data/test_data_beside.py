@@ -80,7 +80,7 @@ def test_dataset_json_without_labels_makes_one_class(tmp_path, labels):
     style_gan(root / "dataset.json", labels)
     held, notes = labels_of(root)
     assert held == dict.fromkeys(NUMBERED, "images")
-    assert "dataset.json says that there are no labels: one class" in notes
+    assert "dataset.json declares no labels: one class" in notes
 
 
 def test_dataset_json_beside_class_folders(tmp_path):
@@ -89,7 +89,7 @@ def test_dataset_json_beside_class_folders(tmp_path):
     expected = {name: name[:3] for name in files}
     style_gan(root / "dataset.json", None)
     held, notes = labels_of(root)
-    assert held == expected and "says that there are no labels; the folders are taken" in notes
+    assert held == expected and "declares no labels; the folders are used" in notes
     style_gan(root / "dataset.json", [[name, int(name[0] == "d")] for name in files])
     assert labels_of(root) == (expected, "")
     style_gan(root / "dataset.json", [[name, int(name[4])] for name in files])

@@ -101,7 +101,7 @@ def test_a_box_in_another_place_is_another_pack(birds):
         ("bounding_boxes.txt", "1 2 3 x 5\n", "image 1 has '2 3 x 5'"),
         ("bounding_boxes.txt", "1 2 3 nan 5\n", "image 1 has '2 3 nan 5'"),
         ("image_class_labels.txt", "1 7\n", "image 1 has '7'; needed: a class of classes.txt"),
-        ("image_class_labels.txt", "1 1\n1 2\n", "1 stands there twice"),
+        ("image_class_labels.txt", "1 1\n1 2\n", "1 occurs twice"),
         ("train_test_split.txt", "1 yes\n", "image 1 has 'yes'; needed: 0 or 1"),
         ("images.txt", "x y\n", "'x y' is not a number and a name"),
         ("images.txt", "1 ../../secret.png\n", "leads outside of images/"),

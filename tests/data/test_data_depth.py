@@ -56,7 +56,7 @@ def test_a_narrow_part_of_the_range_is_said(tmp_path):
         root / "1.tif"
     )
     notes = inspect_data(root.parent).notes
-    assert any("so 16 of 256 steps are used; stretch their values" in note for note in notes)
+    assert any("so 16 of 256 steps are used; rescale their values" in note for note in notes)
 
 
 def test_held_out_images_have_the_white_of_the_training_images(tmp_path):

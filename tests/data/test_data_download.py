@@ -116,7 +116,7 @@ def test_corrupt_content_is_removed(server, tmp_path, name):
         download(server.url, tmp_path / "set.bin", **{name: expected})
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "set.bin").write_text("another file")
-    with pytest.raises(DataError, match="remove it, then it is fetched anew"):
+    with pytest.raises(DataError, match="remove it, then it is fetched again"):
         download(server.url, tmp_path / "set.bin", md5=MD5)
 
 

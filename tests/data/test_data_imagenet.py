@@ -109,9 +109,7 @@ def test_validation_sorted_into_folders(imagenet):
 
 
 def test_imagenet_that_is_not_laid_out_so(imagenet, tmp_path):
-    with pytest.raises(
-        DataError, match=r"nothing says which class each has.*LOC_val_solution\.csv"
-    ):
+    with pytest.raises(DataError, match=r"no file has their classes.*LOC_val_solution\.csv"):
         opened("imagenet", imagenet, "test")
     write_solution(imagenet)
     table = imagenet / "LOC_val_solution.csv"
@@ -134,8 +132,8 @@ def test_imagenet_that_is_not_laid_out_so(imagenet, tmp_path):
     ("name", "said"),
     [
         ("imagenet", r"needs a registration.*https://image-net\.org/download\.php.*set data\.path"),
-        ("afhq", r"not downloaded from here.*clovaai/stargan-v2.*set data\.path"),
-        ("ffhq", r"not downloaded from here.*NVlabs/ffhq-dataset.*set data\.path"),
+        ("afhq", r"not downloaded.*clovaai/stargan-v2.*set data\.path"),
+        ("ffhq", r"not downloaded.*NVlabs/ffhq-dataset.*set data\.path"),
         ("csv", r"data\.path is missing; give the file"),
         ("jsonl", r"data\.path is missing; give the file"),
         ("hub", r"data\.path is missing; give the set's name on the hub"),

@@ -114,7 +114,7 @@ def test_damaged_and_pickled_cifar(tmp_path, cifar10_files):
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
     (folder / "data_batch_1").write_bytes(b"\x80")
-    with pytest.raises(DataError, match="pickled form of CIFAR-10, which is never read"):
+    with pytest.raises(DataError, match="pickled form of CIFAR-10, which is not read"):
         opened("cifar10", tmp_path / "cifar-10-batches-py")
     cut = tmp_path / "cut.tar.gz"
     cut.write_bytes(path.read_bytes()[:5000])

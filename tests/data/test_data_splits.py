@@ -90,7 +90,7 @@ def test_columns_that_are_not_read_are_named(tmp_path):
     )
     assert "columns not read: fold (0, 1); if fold is the split" in files_of(path)[1]
     rows = ["0.png,x,train,test", "1.png,y,test,train", "2.png,x,train,train"]
-    with pytest.raises(DataError, match="columns set and phase, of which both may be the split"):
+    with pytest.raises(DataError, match="columns set and phase, which may both be the split"):
         files_of(table(root / "t.csv", "path,label,set,phase", *rows))
 
 

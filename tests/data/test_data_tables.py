@@ -253,7 +253,7 @@ def test_labels_in_two_unicode_forms_are_one_class(pictures):
         ),
         (
             "file,caption\n" + "".join(f"{k}.png,text {k}\n" for k in range(30)),
-            "column caption, in which every line has its own value; rename it",
+            "column caption, with a different value in every line; rename it",
         ),
         (
             "left,right\na.png,b.png\n",

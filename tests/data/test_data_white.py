@@ -70,7 +70,7 @@ def test_a_bright_outlier_is_said(tmp_path, high, dtype, suffix, bright, needed)
     steps = int(first.split("so ")[1].split(" of 256")[0])
     white = {65535: 65535, 900: 1023}[bright]
     assert steps == round(255 * high / white) + 2  # the ramp's, and that of the outlier
-    assert "stretch their values" in first
+    assert "rescale their values" in first
     assert f"99.9 % of the values lie at or below {high:,}, but {white:,} is white" in second
     assert "the images will be dark" in second
     assert f"--set data.options.white={needed}" in second
@@ -107,7 +107,7 @@ def test_a_packed_file_has_its_white_already(tmp_path):
     prepare_data(root, tmp_path / "set.safetensors", resolution=32)
     packed = config(tmp_path / "set.safetensors", white=300)
     for look in (open_dataset, survey_dataset):
-        with pytest.raises(DataError, match=r"white was fixed .* prepare the images again"):
+        with pytest.raises(DataError, match=r"white is fixed.* prepare the images again"):
             look(packed)
 
 
@@ -223,7 +223,7 @@ def test_zero_as_white_is_turned(tmp_path, high):
     assert abs(images[2] - images[1]).max() <= 1
     assert images[1, 0, 0, 0] == 0
     assert (
-        "2 TIFF images are stored with zero as white and are turned"
+        "2 TIFF images are stored with zero as white and are inverted"
         in inspect_data(folder.parent).notes
     )
 

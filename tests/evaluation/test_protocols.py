@@ -214,12 +214,12 @@ def test_of_an_extractor_only_what_is_unusual():
     assert "size 32 x 32" in describe({"extractor": unknown})[1]
 
 
-def test_the_accuracy_of_the_judge_is_said_once():
+def test_the_accuracy_of_the_classifier_is_said_once():
     judge = {"name": "domain", "weights": "c" * 64, "held_out_top1": 0.8}
     settings = {"judge": judge, "images": 5, "judge_held_out_top1": 0.8, "judge_held_out_top5": 1.0}
-    assert describe_settings(settings) == "judge 80.0% right on held-out images, images 5"
+    assert describe_settings(settings) == "classifier 80.0% right on held-out images, images 5"
     del settings["judge"]
-    assert "judge held out top1 0.8" in describe_settings(settings)
+    assert "classifier held out top1 0.8" in describe_settings(settings)
 
 
 def test_describing_changes_nothing():

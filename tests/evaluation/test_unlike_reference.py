@@ -225,7 +225,7 @@ def test_a_grey_reference_is_looked_at_in_grey(reacgan, folders, tmp_path):
     write(pictures(40, seed=1), tmp_path / "real" / "test", as_grey)
     score, shown = fid(reacgan, folders / "rgb", tmp_path / "real", tmp_path / "out")
     assert score.protocol["reference"]["channels"] == 1
-    assert "for domain both are made grey; colours of the images are not looked at" in shown
+    assert "for domain both are made grey; colours are ignored" in shown
     same, _ = fid(reacgan, folders / "grey", tmp_path / "real", tmp_path / "out")
     assert same.value == score.value
 

@@ -128,7 +128,7 @@ def test_another_file_than_the_published_one_is_refused(server):
 def test_a_cache_that_cannot_be_written(server, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("REACGAN_CACHE", str(tmp_path / "file"))
-    with pytest.raises(ConfigError, match=r"cannot be made.*Set REACGAN_CACHE to a folder"):
+    with pytest.raises(ConfigError, match=r"cannot be written.*Set REACGAN_CACHE to a folder"):
         load_weights(None, server.published, LAYOUT)
 
 
@@ -239,7 +239,10 @@ def test_files_that_are_no_weights_are_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"absent\.pth: no such file; needed: weights of net"):
         read_weights(tmp_path / "absent.pth", "net", LAYOUT)
     for content in (b"", b"<html>not found</html>", b"PK\x03\x04 torn"):
-        for name, reason in (("a.pth", "as tensors alone"), ("a.safetensors", "no whole safeten")):
+        for name, reason in (
+            ("a.pth", "as tensors alone"),
+            ("a.safetensors", "not an intact safeten"),
+        ):
             (tmp_path / name).write_bytes(content)
             with pytest.raises(ConfigError, match=reason):
                 read_weights(tmp_path / name, "net", LAYOUT)

@@ -127,7 +127,7 @@ def test_no_class_loses_all_its_images(labels):
 def test_nothing_to_hold_out_is_said():
     made = InDomain(**SHORT, train=labelled([0, 1, 2], 3))
     assert math.isnan(made.held_out_top1) and made.describe()["held_out_top1"] is None
-    assert "not known" in made.notes[0]
+    assert "is unknown" in made.notes[0]
 
 
 def test_a_classifier_that_knows_nothing_is_noted():
@@ -138,9 +138,9 @@ def test_a_classifier_that_knows_nothing_is_noted():
     noise = ImageData(data.images, labels, tuple("abcdefghij"), "noise")
     made = InDomain(epochs=3, width=4, train=noise)
     assert made.held_out_top1 < 0.3
-    assert "distances in its features say little" in made.notes[0]
+    assert "distances in its features are unreliable" in made.notes[0]
     one = InDomain(**SHORT, train=data)
-    assert "knows one class" in one.notes[0]
+    assert "has one class" in one.notes[0]
 
 
 def test_grey_levels_of_two_classes_are_not_noted():
@@ -164,7 +164,7 @@ def test_images_of_another_kind_are_refused(domain):
         torch.zeros(2, 1, 8, 8),
         torch.zeros(1, 8, 8, dtype=torch.uint8),
     ):
-        with pytest.raises(ConfigError, match=r"knows uint8 \[N, 1, 8, 8\] alone. Give images"):
+        with pytest.raises(ConfigError, match=r"takes uint8 \[N, 1, 8, 8\] only. Give images"):
             domain(images)
 
 

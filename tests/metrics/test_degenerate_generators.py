@@ -17,7 +17,7 @@ from reacgan.config import DataConfig
 from reacgan.data import ImageData, open_dataset
 from reacgan.extractors.classifier import classify, held_out_accuracy, train_classifier
 from reacgan.metrics import METRICS
-from reacgan.metrics.base import Comparison, FeatureSet, Judgement
+from reacgan.metrics.base import Classification, Comparison, FeatureSet
 
 OPTIONS = {"kid": {"exact": True}, "f_beta": {"runs": 4}}
 ELSEWHERE = {
@@ -85,7 +85,7 @@ def held():
             real=reference,
             training=reference,
             held_out=unseen,
-            judgement=Judgement(fake.logits, top1, top5, {"width": 8}),
+            classification=Classification(fake.logits, top1, top5, {"width": 8}),
             fake_data=data,
             real_data=train,
             training_data=train,

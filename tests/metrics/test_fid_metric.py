@@ -182,8 +182,8 @@ def test_infinity_with_too_few_fakes_has_no_interval():
     assert (value.low, value.high) == (None, None)
     assert value.settings == {"pieces": 8, "seed": 0}
     assert value.notes[-1] == (
-        "64 fakes for features of length 40: FID is no straight line over 1 / N there, so the value "
-        "is rough and has no interval; judge 320 fakes or more"
+        "64 fakes for features of length 40: FID is not linear in 1 / N there, so the value "
+        "is rough and has no interval; score 320 fakes or more"
     )
 
 
@@ -191,7 +191,7 @@ def test_as_many_fakes_as_are_asked_for_are_enough():
     real, fake = cloud(300, 0, 10), cloud(84, 1, 10)
     (value,) = FidInfinity().measure(compare(real, fake[:83]))
     assert value.low is None
-    assert "judge 84 fakes or more" in value.notes[-1]
+    assert "score 84 fakes or more" in value.notes[-1]
     assert FidInfinity().measure(compare(real, fake))[0].low is not None
 
 

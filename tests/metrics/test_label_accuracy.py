@@ -1,4 +1,4 @@
-"""How often the judge names the class asked for, by the definition and at its edges."""
+"""Label accuracy by the definition and at its edges."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reacgan.config import ConfigError
-from reacgan.metrics.base import Comparison, FeatureSet, Judgement
+from reacgan.metrics.base import Classification, Comparison, FeatureSet
 from reacgan.metrics.label_accuracy import LabelAccuracy, in_top
 
 NAMES = tuple("abcdefgh")
@@ -23,8 +23,8 @@ def compare(logits, labels, names=None, accuracy=0.9, top5=0.99):
         labels=torch.as_tensor(labels),
         class_names=NAMES[: logits.shape[-1]] if names is None else names,
     )
-    judgement = Judgement(logits, accuracy, top5, {"width": 8})
-    return Comparison(fake=fake, real=FeatureSet(None), judgement=judgement)
+    classification = Classification(logits, accuracy, top5, {"width": 8})
+    return Comparison(fake=fake, real=FeatureSet(None), classification=classification)
 
 
 def values(*arguments, **keywords):
@@ -104,7 +104,7 @@ def test_the_order_of_images_has_no_part():
     assert values(logits, labels) == values(logits[order], labels[order])
 
 
-def test_nobody_reads_it_without_the_judge():
+def test_settings_hold_the_accuracy_of_the_classifier_itself():
     logits, labels = drawn(30, 8, 0)
     for value in values(logits, labels, accuracy=0.75).values():
         assert value.settings["judge_held_out_top1"] == 0.75
@@ -113,10 +113,10 @@ def test_nobody_reads_it_without_the_judge():
         assert value.settings["images"] == 30
         assert value.notes == ()
     for value in values(logits, labels, accuracy=0.499).values():
-        assert "the judge itself is right on 49.9%" in value.notes[0]
+        assert "the classifier itself is right on 49.9%" in value.notes[0]
 
 
-def test_a_judge_that_was_never_tried():
+def test_a_classifier_without_held_out_images():
     """No image could be held out: the accuracy is NaN, which no record can hold."""
     logits, labels = drawn(30, 8, 0)
     for value in values(logits, labels, accuracy=math.nan, top5=math.nan).values():
@@ -124,7 +124,7 @@ def test_a_judge_that_was_never_tried():
         assert value.settings["judge_held_out_top5"] is None
         json.dumps(dict(value.settings), allow_nan=False)
         assert value.notes == (
-            "no image was held out, so how often the judge itself is right is not known",
+            "no real image was held out, so the classifier's own accuracy is unknown",
         )
 
 
@@ -133,7 +133,7 @@ def test_a_judge_that_was_never_tried():
     [
         (torch.zeros(3, 4), [0, 1], None, r"\[3, 4\], the labels \[2\]"),
         (torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), None, "N at least 1"),
-        (torch.zeros(2, 4), [0, 1], tuple("abc"), "the fakes have 3 classes, the judge 4"),
+        (torch.zeros(2, 4), [0, 1], tuple("abc"), "the fakes have 3 classes, the classifier 4"),
         (torch.zeros(2, 4), [0, 4], None, "reach from 0 to 4; allowed: 0 to 3"),
         (torch.zeros(2, 4), [-1, 3], None, "reach from -1 to 3"),
         (torch.zeros(2, 4) / 0, [0, 1], None, "NaN or infinity"),
@@ -144,11 +144,11 @@ def test_what_is_refused(logits, labels, names, message):
         values(logits, labels, names)
 
 
-def test_without_judge_or_labels():
+def test_without_classifier_or_labels():
     whole = compare(*drawn(3, 4, 0))
     for partial in (
         Comparison(fake=whole.fake, real=whole.real),
-        Comparison(fake=FeatureSet(None), real=whole.real, judgement=whole.judgement),
+        Comparison(fake=FeatureSet(None), real=whole.real, classification=whole.classification),
     ):
-        with pytest.raises(ConfigError, match="labelled fakes and a judge"):
+        with pytest.raises(ConfigError, match="labelled fakes and a classifier"):
             LabelAccuracy().measure(partial)

@@ -190,5 +190,5 @@ def test_bad_values():
     with pytest.raises(ConfigError, match="2 training images; needed: 3 or more"):
         measure(cloud(9, 0), cloud(2, 0))
     held = Comparison(fake=FeatureSet(cloud(9, 0)), real=FeatureSet(HELD_OUT))
-    with pytest.raises(ConfigError, match="what the generator learned from"):
+    with pytest.raises(ConfigError, match="the generator's training images"):
         Memorisation().measure(held)

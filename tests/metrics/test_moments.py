@@ -126,7 +126,7 @@ def test_what_has_no_moments_is_refused():
     for bad in (float("nan"), float("inf")):
         spoilt = cloud(5000)
         spoilt[4999, 2] = bad
-        with pytest.raises(ConfigError, match="features hold NaN or infinity: look at"):
+        with pytest.raises(ConfigError, match="features hold NaN or infinity: check"):
             Moments.of(spoilt)
     with pytest.raises(ConfigError, match="length 4 and 5"):
         Moments.merge([Moments.of(cloud(3, 5)), Moments.of(cloud(3, 4))])

@@ -295,9 +295,9 @@ def test_radii_of_the_reference_are_made_once():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: squared_radii(cloud(5, 0), 5), "4 samples to look among; needed: at least k = 5"),
+        (lambda: squared_radii(cloud(5, 0), 5), "4 samples to search; needed: at least k = 5"),
         (lambda: squared_radii(cloud(5, 0), 0), "k is 0"),
-        (lambda: nearest(cloud(5, 0), cloud(2, 0), k=3), "2 samples to look among"),
+        (lambda: nearest(cloud(5, 0), cloud(2, 0), k=3), "2 samples to search"),
         (lambda: nearest(cloud(5, 0), cloud(5, 0, 9)), "features are"),
         (lambda: squared_radii(cloud(5, 0) * float("inf"), 1), "hold NaN or infinity"),
         (lambda: squared_radii(cloud(5, 0) * 1e32, 1), "allowed: up to 1e"),

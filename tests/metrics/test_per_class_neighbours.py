@@ -77,7 +77,7 @@ def test_small_classes_are_left_out_and_noted():
     assert set(value.details["classes"]) == {"ant", "cat"}
     assert value.settings == {"k": 5, "classes": 2, "real": 80, "fake": 46}
     assert value.notes[0] == "left out, with 5 images or fewer, real or fake: 1 of 3 classes (bee)"
-    assert "other numbers of real and of fake images" in value.notes[1]
+    assert "different numbers of real and fake images" in value.notes[1]
     assert value.details["counts"]["bee"] == {"real": 5, "fake": 40}
 
 

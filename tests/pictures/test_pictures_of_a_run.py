@@ -66,12 +66,12 @@ def test_what_cannot_be_made_says_why(run_folder, tmp_path):
     held = pictures(alone, tmp_path / "out", num=20, device="cpu")
     assert list(held["pictures"]) == ["sheet", "interpolations-latents", "interpolations-classes"]
     assert held["skipped"] == {
-        "neighbours": "the images that the run learned from are not there",
+        "neighbours": "the training images of the run are missing",
         "tsne": "no discriminator: there is no checkpoint, and a model folder holds the generator alone",
-        "spectra": "no real images: the run's own are not there",
+        "spectra": "no real images: the run's own are missing",
     }
     assert "reference" not in held and str(tmp_path) not in json.dumps(held)
-    with pytest.raises(ConfigError, match="no picture could be made:\n  spectra: no real images"):
+    with pytest.raises(ConfigError, match="no picture could be drawn:\n  spectra: no real images"):
         pictures(alone, tmp_path / "none", which=["spectra"], device="cpu")
     # Real images that are named serve; classes of another order are put in the generator's.
     held = pictures(alone, tmp_path / "out", reference="digits", num=20, device="cpu")
@@ -139,8 +139,8 @@ def test_the_page_believes_no_file(tmp_path):
     held = {"pictures": {"../secret": {}, "odd": [], "gone": {}}, "skipped": {"<b>": "<script>"}}
     (folder / "pictures.json").write_text(json.dumps(held))
     page = "".join(picture_parts(folder))
-    assert "base64" not in page and "<script" not in page and "odd.png is no PNG" in page
-    assert "The picture gone is not there any more" in page and "<b>" not in page
+    assert "base64" not in page and "<script" not in page and "odd.png is not a PNG" in page
+    assert "The picture gone is missing" in page and "<b>" not in page
     for text in ("[]", "{torn", '{"pictures": 3}'):
         (folder / "pictures.json").write_text(text)
         assert "base64" not in "".join(picture_parts(folder))

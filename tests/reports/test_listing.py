@@ -34,9 +34,12 @@ def test_what_a_share_of_copies_means_without_reading_further():
     }  # fmt: skip
     told = row(score("memorised_share", 0.0, settings=settings))
     assert [part.strip() for part in told] == ["0", "chance 0.01, percentile 1, training 50000"]
-    for metric, words in (("top1", "judge held out top1 0.8"), ("top5", "judge held out top5 1")):
-        judge = {"images": 9, "judge_held_out_top1": 0.8, "judge_held_out_top5": 1.0}
-        assert row(score(metric, settings=judge))[-1].strip().startswith(f"{words}, images 9")
+    for metric, words in (
+        ("top1", "classifier held out top1 0.8"),
+        ("top5", "classifier held out top5 1"),
+    ):
+        settings = {"images": 9, "judge_held_out_top1": 0.8, "judge_held_out_top5": 1.0}
+        assert row(score(metric, settings=settings))[-1].strip().startswith(f"{words}, images 9")
 
 
 def test_worst_classes_have_their_values():

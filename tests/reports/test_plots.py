@@ -49,7 +49,7 @@ def orange_line(png):
     return orange.argmax() / len(orange) if orange.max() > 0.3 * len(shades) else None
 
 
-def test_accuracy_has_a_line_at_the_accuracy_of_the_judge_itself():
+def test_accuracy_has_a_line_at_the_accuracy_of_the_classifier_itself():
     held = {"classes": {"a": 0.9, "b": 0.8, "c": 0.7}}
     plain = plots.class_bars(score("top1", 0.8, "higher", held))
     assert orange_line(plain) is None
@@ -89,7 +89,7 @@ def test_a_curve_mixes_no_protocols():
     scores = [score(images_seen=1), score(images_seen=2, split="train")]
     with pytest.raises(ConfigError, match="reference.split: test / train"):
         plots.metric_curve(scores, "fid")
-    with pytest.raises(ConfigError, match="no score says how many images"):
+    with pytest.raises(ConfigError, match="no score holds the number of images"):
         plots.metric_curve([score()], "fid")
 
 

@@ -209,7 +209,10 @@ def test_what_is_no_run(run, reacgan, tmp_path):
     for path, words in (
         (tmp_path / "nowhere", "no such folder"),
         (run / "journal.jsonl", "no such folder"),
-        (tmp_path, "it has no experiment.json and no scores.jsonl; needed: what `reacgan train`"),
+        (
+            tmp_path,
+            "it has no experiment.json and no scores.jsonl; needed: a folder written by `reacgan train`",
+        ),
     ):
         code, _, err = reacgan("report", path)
         assert code == 1 and words in err and str(path) in err
@@ -291,7 +294,7 @@ def test_a_run_that_has_just_begun(tmp_path):
     (tmp_path / "samples").mkdir()
     (tmp_path / "samples" / "000000001.png").write_bytes(b"<b>no picture")
     page = Page(write_report([tmp_path]).read_text("utf-8"))
-    assert "None yet." in page.text and "is no PNG" in page.text and page.sources == []
+    assert "None yet." in page.text and "is not a PNG" in page.text and page.sources == []
 
 
 def test_many_pictures_are_cut(run, plotted):

@@ -88,7 +88,7 @@ def test_what_is_not_finite_fails_its_trial_alone(tmp_path):
     wild, good = Counted({"fid": math.inf}), Counted()
     held = suite_of(Trial("wild", "Wild", wild), Trial("good", "Good", good))
     failed = run_suite(held, tmp_path, "toy", retries=0, say=quiet)
-    assert failed == ["wild, seed 0: fid is inf, which is no score"]
+    assert failed == ["wild, seed 0: fid is inf, not a finite score"]
     assert good.calls
 
 
@@ -400,7 +400,7 @@ def test_a_trial_that_another_process_is_at_is_waited_for(tmp_path, monkeypatch)
     told = []
     assert run_suite(held, tmp_path, "toy", say=told.append) == []
     assert [line.split(": ")[1].split(" (")[0] for line in told] == [
-        "waits for another process that runs it",
+        "waiting for another process that runs it",
         "done",
     ]
 

@@ -1,4 +1,4 @@
-"""Labelled images: opening them, packing them, and (in ``loader``) serving them to a model."""
+"""Labelled images: open and pack data sets, and (in ``loader``) load batches."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ LISTERS: dict[str, Lister] = {
     "afhq": list_afhq,
     "ffhq": list_ffhq,
 }
-"""Of the sets that are files on the disk: which files they are, so that none is decoded to count."""
+"""Listers of sets of image files, to count images without decoding."""
 
 PUBLISHED_SHAPES = {
     "digits": OwnShape(((8, 8),), 1),
@@ -74,7 +74,7 @@ PUBLISHED_SHAPES = {
     "cifar100": OwnShape(((32, 32),), 3),
     "glyphs": OwnShape((), 3),
 }
-"""Of the sets that have no files of pictures; glyphs are drawn at any size."""
+"""Shapes of sets without image files; glyphs are rendered at any size."""
 
 __all__ = [
     "DATASETS",
@@ -106,12 +106,12 @@ _TABLES = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".json": "jsonl"}
 
 
 def open_dataset(config: DataConfig, split: str = "train") -> ImageData:
-    """Open the images that a configuration asks for; ``split`` is ``train`` or ``test``.
+    """Open the images of a configuration; ``split`` is ``train`` or ``test``.
 
-    Folders are packed into a cache on the first call, so of several processes one calls first.
+    The first call packs folders into a cache; of several processes one must call it first.
 
     Raises:
-        DataError: the images cannot be used as they are; the message says why and what to do.
+        DataError: the images cannot be used; the message has the reason and a remedy.
         ConfigError: an unknown data set or option.
     """
     opener: Any = lookup("data set", DATASETS, config.name)
@@ -128,7 +128,7 @@ def open_dataset(config: DataConfig, split: str = "train") -> ImageData:
 
 
 def survey_dataset(config: DataConfig, split: str = "train") -> Scan | ImageData:
-    """Classes and counts of a set: from its files' headers where it has files, else by opening it.
+    """Classes and counts of a set, from its files' headers, or by opening a set without files.
 
     Raises:
         DataError: as :func:`open_dataset`.
@@ -149,10 +149,10 @@ def survey_dataset(config: DataConfig, split: str = "train") -> Scan | ImageData
 
 
 def survey_usable(config: DataConfig, split: str = "train") -> Scan | ImageData:
-    """As :func:`survey_dataset`, of a set that training does not refuse.
+    """As :func:`survey_dataset`, but refuses what training would refuse.
 
     Raises:
-        DataError: as there, and where more files cannot be used than are allowed.
+        DataError: likewise, or too many unusable files.
         ConfigError: likewise.
     """
     survey = survey_dataset(config, split)
@@ -163,7 +163,7 @@ def survey_usable(config: DataConfig, split: str = "train") -> Scan | ImageData:
 
 
 def own_shape(config: DataConfig, split: str = "train") -> OwnShape | None:
-    """Sizes and channels of a set's images as they are stored; None where that is not known.
+    """Sizes and channels of a set's images as stored; None if unknown.
 
     Raises:
         DataError: as :func:`survey_dataset`.
@@ -187,10 +187,10 @@ def own_shape(config: DataConfig, split: str = "train") -> OwnShape | None:
 
 
 def _white_of(config: DataConfig) -> tuple[Any, dict[str, Any]]:
-    """``data.options.white``, which every set of files has, and the set's own options.
+    """``data.options.white``, an option of every set of files, and the set's own options.
 
     Raises:
-        DataError: no value that can be white.
+        DataError: an invalid white value.
     """
     options = dict(config.options)
     if config.name not in LISTERS:
@@ -200,16 +200,16 @@ def _white_of(config: DataConfig) -> tuple[Any, dict[str, Any]]:
         raise DataError(f"data.options.{problem}")
     if white is not None and archive_of(config, "train"):
         raise DataError(
-            f"{config.path}: a packed file, whose white was fixed when it was made; leave "
+            f"{config.path}: a packed file, whose white is fixed; leave "
             "data.options.white out, or prepare the images again with --white"
         )
     return white, options
 
 
 def find_dataset(text: str) -> DataConfig:
-    """The set that a person names: a path, a registered name, or ``NAME:PATH``.
+    """Find a set by a path, a registered name, or ``NAME:PATH``.
 
-    A path that exists is a packed file, a table (.csv, .tsv, .jsonl, dataset.json) or a folder of classes.
+    An existing path is a packed file, a table (.csv, .tsv, .jsonl, dataset.json) or a folder of classes.
     """
     text = with_home(text)
     path = Path(text)
@@ -224,7 +224,7 @@ def find_dataset(text: str) -> DataConfig:
 
 
 def describe_opener(opener: Opener) -> dict[str, str]:
-    """``what`` a set is, the ``path`` that it wants and its ``options``, from the opener itself."""
+    """``what``, ``path`` and ``options`` of a set, from the docstring and signature of its opener."""
     text = inspect.getdoc(opener) or ""
     wanted = re.search(r"^ +path: (.*?)(?=^ +\w+: |^\S|\Z)", text, re.MULTILINE | re.DOTALL)
     options = [
@@ -245,10 +245,10 @@ def _plain(text: str) -> str:
 
 
 def refuse_inside(out: str | Path, images: str | Path | None) -> None:
-    """See that ``out`` is outside of a folder of images; a name that is no folder is passed.
+    """Check that ``out`` is outside of a folder of images; ``images`` may be another kind of set.
 
     Raises:
-        DataError: it is inside, where pictures that are written would be read as images of a class.
+        DataError: it is inside, where output would be read as images of a class.
     """
     folder = path_of(images) if images is not None else None
     if folder is None or not folder.is_dir():
@@ -256,6 +256,6 @@ def refuse_inside(out: str | Path, images: str | Path | None) -> None:
     inner, outer = path_of(out).resolve(), folder.resolve()
     if inner.is_relative_to(outer):
         raise DataError(
-            f"{out}: lies inside {folder}, where images are read from, so that what is written there "
-            f"would be read as images; choose an --out elsewhere, such as {outer.parent / inner.name}"
+            f"{out}: lies inside {folder}, where images are read from, so output would "
+            f"be read as images; choose an --out elsewhere, such as {outer.parent / inner.name}"
         )

@@ -1,7 +1,7 @@
-"""A packed set: one memory-mappable file of uint8 images, labels and what they are.
+"""A packed set: one memory-mappable file of uint8 images, labels and metadata.
 
 The file is in the safetensors format: eight bytes of header length (little-endian), a JSON header,
-then the bytes of two tensors without a gap: ``images`` uint8 ``[N, C, H, W]`` and ``labels`` int64
+then the bytes of two contiguous tensors: ``images`` uint8 ``[N, C, H, W]`` and ``labels`` int64
 ``[N]``. Its metadata holds class names, resize rule, source, versions and digests; ``seal`` is a
 digest over all of it.
 """
@@ -32,7 +32,7 @@ _LABEL_BYTES = 8
 
 
 class ArchiveWriter:
-    """Collects batches into the temporary file of :func:`new_archive`, in constant memory."""
+    """Writes batches to the temporary file of :func:`new_archive`, in constant memory."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class ArchiveWriter:
         self._metadata = dict(metadata)
         self._pixels = hashlib.sha256()
         self._labels: list[npt.NDArray[np.int64]] = []
-        # Room for the largest header this file can need: digits of N only get fewer.
+        # Reserves the largest possible header: N has at most as many digits as the capacity.
         digest = "0" * 64
         self._room = len(self._header(capacity, digest, digest)) + 7 & ~7
         self._file.write(b"\0" * (8 + self._room))
@@ -99,14 +99,14 @@ def new_archive(
     class_names: tuple[str, ...],
     metadata: Mapping[str, str],
 ) -> Iterator[ArchiveWriter]:
-    """Write a packed file: all of it appears under its name at the end of the block, or nothing.
+    """Write a packed file atomically, at the end of the block.
 
     Args:
-        path: where the file goes; the folder is made.
+        path: of the file; its folder is created.
         shape: ``(C, H, W)`` of one image.
-        capacity: the most images that will be added.
+        capacity: maximum number of images.
         class_names: in label order.
-        metadata: what else people should know (source, resize rule, versions); all are strings.
+        metadata: further facts (source, resize rule, versions), all strings.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -128,7 +128,7 @@ def new_archive(
 
 
 def read_archive(path: str | Path) -> ImageData:
-    """Memory-map a packed file; all but the pixels is checked (:func:`verify` checks them, too).
+    """Memory-map a packed file and check everything but the pixels (see :func:`verify`).
 
     Raises:
         DataError: the file is missing, foreign, truncated or damaged.
@@ -155,7 +155,7 @@ def read_archive(path: str | Path) -> ImageData:
 
 
 def _depth_of(metadata: Mapping[str, str], path: Path) -> tuple[Whites | None, tuple[str, ...]]:
-    """Which values became white and what was lost, where the images had more than 8 bits."""
+    """White values and losses of images of more than 8 bits."""
     try:
         whites = json.loads(metadata.get("whites", "null"))
         lost = tuple(str(note) for note in json.loads(metadata.get("lost", "[]")))
@@ -178,7 +178,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 
 
 def is_archive(path: str | Path) -> bool:
-    """Whether a file begins like a packed set; it may still be damaged."""
+    """Whether a file starts like a packed set; it may still be damaged."""
     path = Path(path)
     if not path.is_file():
         return False
@@ -188,10 +188,10 @@ def is_archive(path: str | Path) -> bool:
 
 
 def verify(path: str | Path) -> ImageData:
-    """Open a packed file and compare its pixels with their digest, too.
+    """Open a packed file and check the digest of its pixels, too.
 
     Raises:
-        DataError: as :func:`read_archive`, or the pixels are not those that were written.
+        DataError: as :func:`read_archive`, or the pixels do not match their digest.
     """
     data = read_archive(path)
     if pixels_digest(data.images) != read_metadata(path)["pixels_sha256"]:
@@ -200,12 +200,12 @@ def verify(path: str | Path) -> ImageData:
 
 
 def _read_header(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], dict[str, str], int]:
-    """Shape of the images, metadata, and where the images begin; all of it checked."""
+    """Shape of the images, metadata, and the offset of the images, checked."""
     size = os.fstat(file.fileno()).st_size
     length = int.from_bytes(file.read(8), "little")
     if size < 16 or not 2 <= length <= min(size - 8, _MAX_HEADER_BYTES):
         raise DataError(
-            f"{path}: not a packed set ({size} bytes that do not begin with a header); make one "
+            f"{path}: not a packed set ({size} bytes without a header); create one "
             "with `reacgan data prepare`"
         )
     try:
@@ -221,11 +221,11 @@ def _read_header(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], dict[str
 def _check_header(
     header: dict[str, Any], path: Path, *, payload: int
 ) -> tuple[tuple[int, ...], dict[str, str]]:
-    """Shape of the images and metadata, after everything in the header was checked."""
+    """Check the header; returns the shape of the images and the metadata."""
     metadata = header.get("__metadata__")
     if not isinstance(metadata, dict) or metadata.get("kind") != KIND:
         raise DataError(
-            f"{path}: a safetensors file, but not a packed set (its kind is not {KIND!r}); make "
+            f"{path}: a safetensors file, but not a packed set (its kind is not {KIND!r}); create "
             "one with `reacgan data prepare`"
         )
     seal = metadata.pop("seal", None)
@@ -263,16 +263,16 @@ def _seal(metadata: Mapping[str, str]) -> str:
 
 
 def _damaged(path: Path, problem: str) -> DataError:
-    return DataError(f"{path}: damaged packed set, {problem}; make it again")
+    return DataError(f"{path}: damaged packed set, {problem}; create it again")
 
 
 def held_out_path(path: Path) -> Path:
-    """Where the held-out images of a packed file are: ``cats.safetensors`` → ``cats.test...``."""
+    """The path of the held-out images of a packed file: ``cats.safetensors`` → ``cats.test...``."""
     return path.with_name(f"{path.stem}.test{path.suffix}")
 
 
 def archive_of(config: DataConfig, split: str) -> Path | None:
-    """The packed file of a split that a configuration names, or None where it names no packed set."""
+    """The packed file of a split, or None where the configuration is of no packed set."""
     if (
         config.name not in ("archive", "folder")
         or config.path is None

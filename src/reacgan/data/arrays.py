@@ -1,11 +1,10 @@
 """Images with any number of channels, from ``.npy`` files: one array a file, never unpickled.
 
-An array is ``[height, width]`` or ``[height, width, channels]`` of uint8, or of uint16, of which one
-value is white in the whole set (``depth.py``; in a single file 65535). Channels always come last.
-Earlier versions of ``reacgan sample`` wrote them first; such a file is refused, also where its shape
-fits either order. An array is cropped and resized like a picture, each channel by itself. One of 1, 3
-or 4 channels is grey, RGB, or RGB and opacity, and is converted as pictures are; any other number is
-served as it is.
+An array is ``[height, width]`` or ``[height, width, channels]`` of uint8, or of uint16 with one
+white value for the whole set (``depth.py``; in a single file 65535). Channels are last. Earlier versions
+of ``reacgan sample`` wrote them first; such files are refused, also where the shape is ambiguous.
+Arrays are cropped and resized like pictures, each channel separately. 1, 3 and 4 channels are grey, RGB
+and RGBA and converted like pictures; other counts are unchanged.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ ARRAY_SUFFIX = ".npy"
 
 
 def is_array(path: str | Path) -> bool:
-    """Whether a file's name says that it holds an array."""
+    """Whether a file has the extension of an array."""
     return str(path).lower().endswith(ARRAY_SUFFIX)
 
 
@@ -41,12 +40,12 @@ def open_array(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray
     """Memory-map an array ``[height, width, channels]``; only its header is read.
 
     Raises:
-        UnreadableImageError: not such a file, another shape or type, too small or too large.
+        UnreadableImageError: another kind of file, shape or type, too small or too large.
     """
     try:
         array: npt.NDArray[np.generic] = np.lib.format.open_memmap(path, mode="r")
-    except Exception as error:  # a header is text that a hostile file fills
-        raise UnreadableImageError(path, f"no .npy array ({type(error).__name__})") from None
+    except Exception as error:  # the header of a hostile file is arbitrary text
+        raise UnreadableImageError(path, f"not a .npy array ({type(error).__name__})") from None
     if array.ndim not in (2, 3) or array.dtype not in (np.uint8, np.uint16):
         raise UnreadableImageError(
             path,
@@ -68,18 +67,18 @@ def open_array(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray
 
 
 _TURN = (
-    "turn it: numpy.save(FILE, numpy.asfortranarray(numpy.moveaxis(numpy.load(FILE), 0, -1))), or "
+    "transpose it: numpy.save(FILE, numpy.asfortranarray(numpy.moveaxis(numpy.load(FILE), 0, -1))), or "
     "sample again"
 )
 _EITHER_ORDER = (
     "an array {shape} with the name of a sample, whose first dimension may be its channels: earlier "
     "versions of `reacgan sample` wrote [channels, height, width], needed: [height, width, channels]. If "
-    f"it is of theirs, {_TURN}; if its channels are last, give it a name that is not a number alone"
+    f"it is one, {_TURN}; if its channels are last, give it a name that is not a number"
 )
 
 
 def _order_of(shape: tuple[int, ...]) -> str:
-    """What to say of a shape that would do if its first dimension were the channels."""
+    """A hint where the shape would be valid with channels first."""
     channels, *sides = shape
     if not (1 <= channels <= MAX_CHANNELS and min(sides) >= MIN_SIDE):
         return f": {list(shape)} was read as [height, width, channels]"
@@ -90,10 +89,10 @@ def _order_of(shape: tuple[int, ...]) -> str:
 
 
 def _may_be_turned(path: Path, array: npt.NDArray[np.generic]) -> bool:
-    """Whether a file may be a sample in the order [C, H, W] that we once wrote, and nothing tells.
+    """Whether a file may be a sample of an earlier version, in the order [C, H, W].
 
-    Its name is a seed, its shape fits either order, and it is not stored as we store [H, W, C] today.
-    A square image of another number of channels than its side is taken for what it seems.
+    Its name is a seed, its shape fits either order, and it is not in the Fortran order of current
+    samples. A square image whose number of channels differs from its side is unambiguous.
     """
     if re.fullmatch(r"0|[1-9][0-9]*", path.stem) is None or array.flags.f_contiguous:
         return False
@@ -113,7 +112,7 @@ def decode_array(
     """Decode an array file: uint8 ``[channels, height, width]`` of ``resolution``.
 
     Raises:
-        UnreadableImageError: what :func:`open_array` refuses, or channels that it does not have.
+        UnreadableImageError: as :func:`open_array`, or other channels.
     """
     array = np.asarray(open_array(path, max_pixels=max_pixels))
     if array.dtype == np.uint16:

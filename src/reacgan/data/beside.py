@@ -1,8 +1,8 @@
-"""Files with labels beside folders of images: which are read, and how the others are reported.
+"""Label files beside folders of images: which are read, and which are only reported.
 
-``dataset.json`` of StyleGAN's tool decides wherever it names the images. The tables ``metadata.jsonl``,
-``metadata.csv``, ``labels.csv``, ``train.csv`` and their like give the classes where the folders give
-none; beside class folders they are compared and named. All other files are only named.
+``dataset.json`` of StyleGAN's tool has priority where it names the images. The tables ``metadata.jsonl``,
+``metadata.csv``, ``labels.csv``, ``train.csv`` and the like give the classes where the folders do
+not; beside class folders they are compared and reported. All other files are only reported.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ TEST_TABLES = ("test.csv", "val.csv", "valid.csv", "validation.csv", "dev.csv", 
 
 @dataclass(frozen=True)
 class Beside:
-    """What files beside the folders say: a table to read instead of folders, or nothing."""
+    """The result for label files: a table to read instead of folders, or none."""
 
     list_table: Callable[[str], list[Listing]] | None = None
-    """Train, followed by test where it is asked for; None where folders are the classes."""
+    """Listings of train, and of test if requested; None where folders are the classes."""
     has_test: bool = False
     notes: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
-    """Why tables that might have served cannot be read."""
+    """Reasons for tables that cannot be read."""
     unread: tuple[Path, ...] = ()
     """Other files beside the images that may hold labels."""
 
@@ -58,10 +58,10 @@ class _Candidate:
     way: Way
     rows: tuple[Row, ...]
     labels: dict[str, str]
-    """Class of each file that is there, relative to the table's folder."""
+    """Class of each existing file, by path relative to the table's folder."""
 
     def agrees_with(self, decision: Decision) -> bool:
-        """Whether folders and table divide the images alike, whatever they call the classes."""
+        """Whether folders and table partition the images equally, up to names of classes."""
         if decision.train is None:
             return False
         below = decision.train[len(self.way) :]
@@ -75,10 +75,10 @@ class _Candidate:
 
 
 def look_beside(root: Path, tree: Tree, decision: Decision) -> Beside:
-    """Compare what files with labels say with what the folders say.
+    """Compare label files with the folders.
 
     Raises:
-        DataError: several tables that say different things where folders say nothing.
+        DataError: several tables that contradict each other where folders give no classes.
     """
     style_gan: list[_Candidate] = []
     tables: list[_Candidate] = []
@@ -97,12 +97,10 @@ def look_beside(root: Path, tree: Tree, decision: Decision) -> Beside:
         if not candidate.table.without_labels:
             (style_gan if name.casefold() == STYLE_GAN else tables).append(candidate)
         elif not decision.has_classes or decision.are_pieces:
-            note = f"{name} says that there are no labels: one class, {NO_CLASS}"
+            note = f"{name} declares no labels: one class, {NO_CLASS}"
             return Beside(partial(_list_unlabelled, folder, notes=(note,)))
         else:
-            refusals.append(
-                f"{folder / name}: says that there are no labels; the folders are taken"
-            )
+            refusals.append(f"{folder / name}: declares no labels; the folders are used")
     chosen = _choose(decision, style_gan, tables)
     if chosen is None:
         differing = [each for each in (*style_gan, *tables) if not each.agrees_with(decision)]
@@ -140,13 +138,13 @@ def _unread_note(names: Sequence[str]) -> list[str]:
 
 
 def _may_have_labels(name: str) -> bool:
-    """Whether it is a table that can be read, and no example of answers as competitions give it."""
+    """Whether it is a readable table, but not a sample submission of a competition."""
     word = Path(name).name.casefold().replace("_", "").replace("-", "").replace(" ", "")
     return word.endswith(READABLE) and "samplesub" not in word
 
 
 def _label_files(tree: Tree, decision: Decision) -> Iterator[tuple[Way, str]]:
-    """The files that may hold labels on the way to the class folders: their folder and name."""
+    """Folder and name of possible label files on the path to the class folders."""
     for way in dict.fromkeys(decision.levels):
         folder = tree
         for name in way:
@@ -155,10 +153,10 @@ def _label_files(tree: Tree, decision: Decision) -> Iterator[tuple[Way, str]]:
 
 
 def _candidate(table: Table, folder: Path, way: Way) -> _Candidate:
-    """The table with those of its files that are there.
+    """The table with its existing files.
 
     Raises:
-        DataError: it cannot serve.
+        DataError: it cannot be used.
     """
     files = Files(folder)
     named = split_of_table(table.file)
@@ -175,7 +173,7 @@ def _candidate(table: Table, folder: Path, way: Way) -> _Candidate:
         rows.append(Row(path or row.path, row.label, split or "train"))
     paths = {row.path for row in table.rows}
     if not table.without_labels and 2 * len(labels) <= len(paths):
-        raise DataError(f"{table.file}: most of the files that it names are not there")
+        raise DataError(f"{table.file}: most of the files that it names are missing")
     return _Candidate(table, files, way, tuple(rows), labels)
 
 
@@ -201,7 +199,7 @@ def _choose(
 
 
 def _test_rows(chosen: _Candidate, tree: Tree, root: Path) -> tuple[Path | None, tuple[Row, ...]]:
-    """A table of held-out images beside the one chosen, or of the same name in test/, and its rows."""
+    """A table of held-out images beside the chosen one, or of the same name in test/, and its rows."""
     if chosen.table.has_split or any(row.split == "test" for row in chosen.rows):
         return None, ()
     base = chosen.files.folder
@@ -214,7 +212,7 @@ def _test_rows(chosen: _Candidate, tree: Tree, root: Path) -> tuple[Path | None,
         files = Files(file.parent)
         try:
             table = read_table(file, files)
-        except DataError:  # a table of images without classes, as competitions give them
+        except DataError:  # a table without classes, as in competitions
             continue
         try:
             paths = [files.find(row.path, "test") for row in table.rows]

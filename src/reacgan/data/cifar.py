@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 from their binary archives (the other published form is of pickles).
+"""CIFAR-10 and CIFAR-100 from their binary archives (not from the pickles).
 
 A record is a label of one byte (CIFAR-100: coarse, then fine) and 3,072 bytes of pixels, red, green
 and blue planes of 32 x 32 (https://www.cs.toronto.edu/~kriz/cifar.html).
@@ -27,7 +27,7 @@ _PIXELS = 3 * 32 * 32
 
 @dataclass(frozen=True)
 class Variant:
-    """What distinguishes the two sets."""
+    """The differences of the two sets."""
 
     name: str
     resource: Resource
@@ -79,7 +79,7 @@ def open_cifar10(
         channels: 1, 3 or 4.
 
     Raises:
-        DataError: files missing, cut short or of the pickled form; or the download failed.
+        DataError: files missing, truncated or pickled; or the download failed.
     """
     return _open(CIFAR10, path, split=split, resolution=resolution, channels=channels)
 
@@ -144,7 +144,7 @@ def _folder_of_files(root: Path, variant: Variant, split: str) -> Path | None:
             return folder
         if (folder / pickled).is_file():
             raise DataError(
-                f"{folder}: the pickled form of {variant.name}, which is never read; take the "
+                f"{folder}: the pickled form of {variant.name}, which is not read; use the "
                 f"binary one: {variant.resource.url}"
             )
     return None
@@ -155,7 +155,7 @@ def _from_folder(folder: Path, names: tuple[str, ...]) -> dict[str, bytes]:
 
 
 def _from_tar(path: Path, names: tuple[str, ...]) -> dict[str, bytes]:
-    """The wanted files of a tar, read in passing; nothing is unpacked to disk."""
+    """Files of a tar, read as a stream; nothing is unpacked to disk."""
     contents: dict[str, bytes] = {}
     try:
         with tarfile.open(path, "r:*") as tar:
@@ -183,7 +183,7 @@ def _records(
         if not contents[name] or len(contents[name]) % size:
             raise DataError(
                 f"{name}: {len(contents[name])} bytes, needed: a multiple of {size} "
-                f"(a record of {variant.name}); the file is cut short or another one"
+                f"(a record of {variant.name}); the file is truncated or another one"
             )
         parts.append(np.frombuffer(contents[name], dtype=np.uint8).reshape(-1, size))
     records = np.concatenate(parts)
@@ -204,7 +204,7 @@ def _class_names(contents: dict[str, bytes], variant: Variant) -> tuple[str, ...
 
 @dataclass(frozen=True)
 class _Resized:
-    """Batches of the images at the size asked for; may be gone through again."""
+    """Batches of the images at the requested size; may be iterated repeatedly."""
 
     images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]

@@ -1,6 +1,6 @@
-"""Which columns of a table hold the file, the class and the split: by name, or where only one can.
+"""Find the columns of file, class and split in a table: by name, or where only one is possible.
 
-Names and values are known in many languages; a note says what was taken by a name that is not documented.
+Names and values are known in many languages; a note reports columns with undocumented names.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ _BITS = {"0": 0, "0.0": 0, "1": 1, "1.0": 1}
 
 
 class ColumnsError(ValueError):
-    """No column, or several, that may hold what is needed; the text says which there are."""
+    """No column, or several, for a role; the message lists the columns."""
 
 
 @dataclass(frozen=True)
@@ -116,26 +116,26 @@ class Columns:
 
     path: int
     label: int | None
-    """None where each class has a column of its own (``one_hot``)."""
+    """None with a column for each class (``one_hot``)."""
     split: int | None
     one_hot: tuple[int, ...] = ()
-    """Columns of 0 and 1, one a class, of which every line has a single 1."""
+    """Columns of 0 and 1, one for each class; every line has a single 1."""
     notes: tuple[str, ...] = ()
-    """Which were taken, where their names are not those that are documented, and which are not read."""
+    """Notes on columns with undocumented names, and on columns that are not read."""
 
 
 def plain_name(name: str) -> str:
-    """A column's name without case, spaces at the ends or another Unicode form."""
+    """A column's name in lower case and normalised Unicode, stripped."""
     return class_name_of(name).strip().strip("\ufeff").casefold().replace(" ", "_")
 
 
 def choose_columns(
     header: Sequence[str], rows: Sequence[Sequence[str]], looks_like_file: Callable[[str], bool]
 ) -> Columns:
-    """Choose by documented names, then by usual ones, then where only one column can be meant.
+    """Choose by documented names, then by usual ones, then where only one column is possible.
 
     Raises:
-        ColumnsError: none, or several.
+        ColumnsError: no column, or several.
     """
     names = [plain_name(name) for name in header]
     label = _named(names, LABELS, _MORE_LABELS)
@@ -183,7 +183,7 @@ def _path_column(
     taken: Sequence[int | None],
     looks_like_file: Callable[[str], bool],
 ) -> int:
-    """The only column of which most values may name an image."""
+    """The only column whose values are mostly names of images."""
     candidates = []
     for index, name in enumerate(names):
         values = [row[index] for row in rows if index < len(row) and row[index].strip()]
@@ -200,7 +200,7 @@ def _label_columns(
     rows: Sequence[Sequence[str]],
     taken: Sequence[int | None],
 ) -> tuple[int | None, tuple[int, ...]]:
-    """The only column that is left, or a column for each class."""
+    """The only remaining column, or a column for each class."""
     left = [index for index, name in enumerate(names) if name and index not in taken]
     if len(left) > 1 and rows and all(class_column_of(row, left) is not None for row in rows):
         return None, tuple(left)
@@ -214,14 +214,12 @@ def _label_columns(
     if values and all(_NUMBER.fullmatch(value) for value in values):
         raise ColumnsError(f"has the column {name}, which holds fractions; {needed}")
     if len(values) > 20 and len(set(values)) == len(values):
-        raise ColumnsError(
-            f"has the column {name}, in which every line has its own value; {needed}"
-        )
+        raise ColumnsError(f"has the column {name}, with a different value in every line; {needed}")
     return left[0], ()
 
 
 def _not_one_hot(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int]) -> str:
-    """Why columns of numbers are not one column a class; nothing where they do not look so."""
+    """Why columns of numbers are not one-hot; empty where they do not resemble it."""
     numeric = [
         index for index in left if all(_NUMBER_OR_BIT.fullmatch(row[index].strip()) for row in rows)
     ]
@@ -237,7 +235,7 @@ def _not_one_hot(header: Sequence[str], rows: Sequence[Sequence[str]], left: Seq
 
 
 def class_column_of(row: Sequence[str], columns: Sequence[int]) -> int | None:
-    """The only one of the columns that holds 1 where the others hold 0; None where it is not so."""
+    """The one-hot column of a row, or None."""
     values = [_BITS.get(row[index].strip()) for index in columns]
     if None in values or values.count(1) != 1:
         return None
@@ -251,14 +249,14 @@ def _state(
     several = shown([header[index].strip() for index in candidates])
     return (
         f"has only {titles}{f', of which {several} {what}' if candidates else ''}; needed: one of "
-        f"{', '.join(documented)} in the header line; rename the column that is meant"
+        f"{', '.join(documented)} in the header line; rename the intended column"
     )
 
 
 def meaning(value: str, name: str = "") -> SplitWord:
-    """What a value of a column says; nothing where it is no word of a split.
+    """The split that a value means; empty for other values.
 
-    ``name`` is the column's, plain: in ``is_test`` True and 1 are test, False and 0 are train.
+    ``name`` is the plain name of the column: in ``is_test`` True and 1 are test, False and 0 are train.
     """
     word = _JOINTS.sub("", class_name_of(value).strip().casefold())
     if name in _FLAGS:
@@ -274,12 +272,12 @@ def meaning(value: str, name: str = "") -> SplitWord:
 def find_split(
     names: Sequence[str], rows: Sequence[Sequence[str]], taken: Iterable[int | None]
 ) -> int | None:
-    """The column of the split: called so, called as is usual, or one whose values say both parts.
+    """The column of the split: by documented name, usual name, or values.
 
-    Of a usual name most values are words of a split; of any other name all are.
+    With a usual name most values must name splits, with other names all.
 
     Raises:
-        ColumnsError: several that say different things.
+        ColumnsError: several that differ.
     """
     taken = set(taken)
     free = [index for index in range(len(names)) if index not in taken]
@@ -304,14 +302,14 @@ def find_split(
         if meanings[further] != meanings[candidates[0]]:
             both = f"{names[candidates[0]]} and {names[further]}"
             raise ColumnsError(
-                f"has the columns {both}, of which both may be the split and which differ; "
-                "rename the one that is meant to split"
+                f"has the columns {both}, which may both be the split but differ; "
+                "rename one of them to split"
             )
     return candidates[0] if candidates else None
 
 
 def split_taken(title: str, name: str, values: Sequence[str]) -> str:
-    """That a column is taken for the split, and how its values are: ``Lernmenge is train``."""
+    """A note on the column of the split and its values: ``Lernmenge is train``."""
     kinds = {value.strip(): meaning(value, name) for value in sorted(set(values))}
     foreign = [
         f"{value} is {kind}" for value, kind in kinds.items() if kind and value.casefold() != kind
@@ -327,7 +325,7 @@ def unread_note(
     used: Sequence[int],
     split: int | None,
 ) -> str:
-    """Every column that is not read, and which of them may be the split where there is none."""
+    """A note on columns that are not read, and on candidates for a missing split."""
     unread, doubtful = [], []
     for index, name in enumerate(names):
         values = [text for row in rows if (text := row[index].strip())]

@@ -1,7 +1,7 @@
 """CUB-200-2011: 11,788 photographs of 200 species of birds, in the official layout.
 
 Wah, Branson, Welinder, Perona, Belongie: The Caltech-UCSD Birds-200-2011 Dataset, CNS-TR-2011-001.
-Every text file has one line an image or class, which begins with its number: ``images.txt`` (path
+Every text file has one line for each image or class, starting with its number: ``images.txt`` (path
 below images/), ``image_class_labels.txt`` (class), ``train_test_split.txt`` (1 for training),
 ``bounding_boxes.txt`` (left, top, width, height in pixels) and ``classes.txt`` (name).
 """
@@ -30,11 +30,11 @@ def list_cub200(path: str | None, *, split: str, box: bool = False) -> list[List
     Args:
         path: the published CUB_200_2011.tgz, its unpacked folder, or None to download it.
         split: train or test, as train_test_split.txt says.
-        box: take the bird instead of the picture's centre: its bounding box, widened to the
-            proportions asked for as far as the picture reaches.
+        box: crop to the bird instead of the centre: its bounding box, widened to the requested
+            proportions within the picture.
 
     Raises:
-        DataError: files missing or not fitting together; or the download failed.
+        DataError: files missing or inconsistent; or the download failed.
     """
     archive = Path(path) if path is not None else cached_download(CUB200)
     root = unpacked(archive, max_bytes=CUB200.max_unpacked_bytes)
@@ -73,7 +73,7 @@ def list_cub200(path: str | None, *, split: str, box: bool = False) -> list[List
 
 
 def _column(path: Path, values: int = 0) -> dict[str, str]:
-    """What stands behind each line's number; ``values`` words, or any text (0)."""
+    """The rest of each line by its number: ``values`` words, or any text (0)."""
     column: dict[str, str] = {}
     for line in read_lines(path):
         number, _, rest = line.strip().partition(" ")
@@ -81,7 +81,7 @@ def _column(path: Path, values: int = 0) -> dict[str, str]:
             needed = f"{values} value{'s' if values > 1 else ''}" if values else "a name"
             raise DataError(f"{path}: the line {line[:80]!r} is not a number and {needed}")
         if number in column:
-            raise DataError(f"{path}: {number} stands there twice")
+            raise DataError(f"{path}: {number} occurs twice")
         column[number] = rest.strip()
     return column
 

@@ -1,4 +1,4 @@
-"""A labelled set of images: what every data set opens into."""
+"""A labelled set of images, the common form of all data sets."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _CHUNK_BYTES = 64 * 2**20
 
 
 class DataError(ConfigError):
-    """Images that cannot be used; the message names the file or value, the reason, what to do."""
+    """Images that cannot be used; the message has the file or value, the reason and a remedy."""
 
 
 class MissingSplitError(DataError):
-    """The set holds no image out: there is no test split, which may well be meant."""
+    """The set has no test split, which may be intended."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,14 +37,14 @@ class ImageData:
     Args:
         images: uint8 ``[N, C, H, W]``; C is 1 (grey), 3 (RGB), 4 (RGB and opacity), or any up to 64.
         labels: int64 ``[N]``, each in ``0 .. len(class_names) - 1``.
-        class_names: one name a class, in label order.
-        source: where the images came from, for people.
-        known_digest: the digest, where a packed file already holds it.
-        whites: which values of images of more than 8 bits became 255 (of integers, of floats).
-        lost: what such images lost on the way to 8 bits, for people.
+        class_names: in label order.
+        source: origin of the images, for messages.
+        known_digest: the digest, if a packed file holds it.
+        whites: values of images of more than 8 bits that became 255 (of integers, of floats).
+        lost: notes on what such images lost in 8 bits.
 
     Raises:
-        DataError: shapes, types or labels that do not fit together.
+        DataError: inconsistent shapes, types or labels.
     """
 
     images: npt.NDArray[np.uint8]
@@ -96,7 +96,7 @@ class ImageData:
 
     @property
     def resolution(self) -> int | tuple[int, int]:
-        """Side of square images in pixels, (height, width) of others: as a configuration has it."""
+        """Side of square images in pixels, (height, width) of others, as in a configuration."""
         height, width = self.size
         return height if height == width else (height, width)
 
@@ -123,7 +123,7 @@ class ImageData:
         )
 
     def subset(self, indices: npt.ArrayLike | slice) -> ImageData:
-        """The images at ``indices``, in that order, in memory; the classes stay as they are."""
+        """The images at ``indices``, in that order, in memory, with the same classes."""
         chosen: Any = indices if isinstance(indices, slice) else np.asarray(indices)
         return ImageData(
             images=np.ascontiguousarray(self.images[chosen]),
@@ -136,29 +136,29 @@ class ImageData:
 
 
 class OwnShape(NamedTuple):
-    """What the images of a set are before they are brought to one size and number of channels."""
+    """Sizes and channels of the images of a set before conversion."""
 
     sizes: tuple[tuple[int, int], ...]
-    """Each (height, width) that one of them has; empty where they are made at any size."""
+    """All sizes (height, width); empty where images are rendered at any size."""
     channels: int
-    """1 where all are grey, 3 for pictures, or the arrays' own."""
+    """1 if all are grey, 3 for pictures, or the number of the arrays."""
 
 
 class Opener(Protocol):
-    """What a data set registers: a path (or None) in, images of one size out."""
+    """The function that a data set registers: a path (or None) in, images of one size out."""
 
     def __call__(
         self, path: str | None, *, split: str, resolution: Resolution, channels: int
     ) -> ImageData:
         """Open a split, every image uint8 of ``resolution`` with ``channels``.
 
-        Further keyword-only parameters of an opener are what ``data.options`` may hold.
+        Further keyword-only parameters are the keys of ``data.options``.
         """
         ...
 
 
 def pixels_digest(images: npt.NDArray[np.uint8]) -> str:
-    """SHA-256 (hex) of the pixels of a large array, read some megabytes at a time."""
+    """SHA-256 (hex) of the pixels of a large array, read in parts."""
     digest = hashlib.sha256()
     step = max(1, _CHUNK_BYTES // max(1, images[:1].nbytes))
     for start in range(0, len(images), step):
@@ -173,7 +173,7 @@ def combine_digest(
     *,
     class_names: Sequence[str],
 ) -> str:
-    """The digest of a set from the SHA-256 (hex) of its pixels and all the rest."""
+    """The digest of a set from the SHA-256 (hex) of its pixels and the other fields."""
     parts = {
         "shape": [int(side) for side in shape],
         "pixels": pixels,
@@ -186,11 +186,10 @@ def combine_digest(
 def check_request(
     *, split: str, resolution: Resolution, channels: int, pictures_only: bool = False
 ) -> None:
-    """Raise :class:`DataError` for a split, resolution or number of channels that is not served.
+    """Raise :class:`DataError` for a split, resolution or number of channels that is not supported.
 
-    Whether a network can make images of that size is another question: :func:`check_grid`.
-
-    ``pictures_only`` is for sets that hold no arrays, which have 1, 3 or 4 channels.
+    :func:`check_grid` checks whether a network supports the size. ``pictures_only`` is for sets without
+    arrays, which have 1, 3 or 4 channels.
     """
     if split not in SPLITS:
         raise DataError(f"split is {split!r}; allowed: {', '.join(SPLITS)}")
@@ -204,7 +203,7 @@ def check_request(
 
 
 def check_grid(resolution: Resolution) -> None:
-    """Raise :class:`DataError` for a size that no network here works with."""
+    """Raise :class:`DataError` for a size that no network here supports."""
     try:
         grid_of(resolution)
     except ConfigError as error:
@@ -212,7 +211,7 @@ def check_grid(resolution: Resolution) -> None:
 
 
 def no_such_channels(channels: int) -> str:
-    """Why pictures do not serve so many channels, and what to do."""
+    """The error for pictures with other channels, with a remedy."""
     return (
         f"channels is {channels}; allowed: 1 (grey), 3 (RGB), 4 (RGB and opacity), since these are "
         f"pictures. For {channels} channels put arrays [height, width, {channels}] of uint8 or "

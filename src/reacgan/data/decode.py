@@ -2,18 +2,18 @@
 
 The rules, which :data:`RESIZE` names in every packed file:
 
-1. the EXIF orientation is applied; of an animation or a document the first frame is taken;
-2. transparency is composited on white, but kept where four channels are asked for;
-3. 16-bit grey and floats: one value is white in the whole set, the end of the first of the ranges of
-   ``depth.py`` (8, 10, 12, 14, 16 bits; of floats also 0..1) that holds the training images; a single
-   file has 65535 (floats: its own first range). ``data.options.white`` sets another. A TIFF that says
-   that zero is white is turned. Colour of 16 bits keeps its upper byte, which a note says;
-4. the largest centred part with the proportions of the size asked for is cut out (of a square, the
-   centre square of the short edge's length); where the set says where the object is, the part is
-   that box, widened to the proportions as far as the picture reaches;
+1. the EXIF orientation is applied; of an animation or a document the first frame is used;
+2. transparency is composited on white, but kept for four channels;
+3. 16-bit grey and floats: one white value for the whole set, the end of the first range of
+   ``depth.py`` (8, 10, 12, 14, 16 bits; of floats also 0..1) that holds the training images; for a
+   single file 65535 (floats: its own first range). ``data.options.white`` sets another. A TIFF with
+   white as zero is inverted. Colour of 16 bits keeps its upper byte, with a note;
+4. the largest centred part with the requested proportions is cropped (for a square, the centre
+   square of the short edge's length); where the set has a bounding box, that box, widened to the
+   proportions within the picture;
 5. it is resized by Pillow's Lanczos filter, which is anti-aliased; no JPEG draft mode.
 
-Arrays (``.npy``) of any number of channels go the same way in ``arrays.py``.
+Arrays (``.npy``) of any number of channels are treated likewise in ``arrays.py``.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ Box = tuple[float, float, float, float]
 
 
 class UnreadableImageError(DataError):
-    """An image that is refused; ``reason`` is short and the same for the same kind of fault."""
+    """A refused image; ``reason`` is short and the same for each kind of fault."""
 
     def __init__(self, path: str | Path, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -58,10 +58,10 @@ class UnreadableImageError(DataError):
 
 
 def pixel_limit(asked: int | None = None) -> int:
-    """The most pixels of an image: what is asked for, else REACGAN_MAX_PIXELS, else 64 million.
+    """Maximum number of pixels of an image: ``asked``, else REACGAN_MAX_PIXELS, else 64 million.
 
     Raises:
-        DataError: no positive whole number.
+        DataError: not a positive whole number.
     """
     given = os.environ.get(LIMIT_VARIABLE, "") if asked is None else asked
     if given == "":
@@ -80,9 +80,9 @@ def pixel_limit(asked: int | None = None) -> int:
 def open_header(
     path: str | Path, *, content: IO[bytes] | None = None, max_pixels: int = MAX_PIXELS
 ) -> Image.Image:
-    """Open an image by its content (never by its name) and check its size before decoding.
+    """Open an image by its content (not its name) and check its size before decoding.
 
-    The caller closes it. ``content`` is read instead of the file, ``path`` then only names it.
+    The caller closes it. ``content``, if given, is read instead of the file.
 
     Raises:
         UnreadableImageError: another format, a side below 8 pixels, or more than ``max_pixels``.
@@ -94,7 +94,7 @@ def open_header(
         raise UnreadableImageError(path, f"content is none of {', '.join(FORMATS)}") from None
     except Image.DecompressionBombError:
         raise UnreadableImageError(path, too_large(max_pixels)) from None
-    except Exception as error:  # a decoder fed with a hostile file raises anything
+    except Exception as error:  # decoders raise anything for hostile files
         raise UnreadableImageError(path, f"not readable ({type(error).__name__})") from None
     reason = size_problem(image.size, max_pixels)
     if reason:
@@ -104,7 +104,7 @@ def open_header(
 
 
 def _lift_limit_of_pillow(max_pixels: int) -> None:
-    """Pillow has a limit for the whole process, also when it crops; ours comes first, never lower."""
+    """Raise Pillow's limit of the process, which also applies to crops; ours is checked first."""
     theirs = Image.MAX_IMAGE_PIXELS
     if theirs is not None and theirs < max_pixels > MAX_PIXELS:
         Image.MAX_IMAGE_PIXELS = max_pixels
@@ -112,7 +112,7 @@ def _lift_limit_of_pillow(max_pixels: int) -> None:
 
 @contextmanager
 def pillow_warnings_off() -> Iterator[None]:
-    """Within the block Pillow does not warn: what is wrong with a file becomes its reason."""
+    """Suppress Pillow's warnings in the block: faults of a file become its reason."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -120,12 +120,12 @@ def pillow_warnings_off() -> Iterator[None]:
 
 
 def too_large(max_pixels: int) -> str:
-    """The reason of an image above the limit."""
+    """The reason for an image above the limit."""
     return f"more than {max_pixels} pixels; {LIMIT_VARIABLE} allows more"
 
 
 def size_problem(size: tuple[int, int], max_pixels: int) -> str:
-    """Why an image of this (width, height) is refused, or nothing."""
+    """Why an image of this (width, height) is refused, or empty."""
     if size[0] * size[1] > max_pixels:
         return too_large(max_pixels)
     return f"a side below {MIN_SIDE} pixels" if min(size) < MIN_SIDE else ""
@@ -144,7 +144,7 @@ def decode_file(
     """Decode a whole file: uint8 ``[channels, height, width]`` of ``resolution``.
 
     Raises:
-        UnreadableImageError: what :func:`open_header` refuses, and damaged or truncated content.
+        UnreadableImageError: as :func:`open_header`, or damaged or truncated content.
     """
     with open_header(path, content=content, max_pixels=max_pixels) as image:
         try:
@@ -156,7 +156,7 @@ def decode_file(
 
 
 def damage_of(error: Exception) -> str:
-    """The reason of a file whose content a decoder refused with this error."""
+    """The reason for a file with this error of a decoder."""
     reason = "truncated or damaged" if isinstance(error, OSError) else "not decodable"
     return f"{reason} ({type(error).__name__})"
 
@@ -169,9 +169,9 @@ def to_array(
     box: Box | None = None,
     whites: Whites | None = None,
 ) -> npt.NDArray[np.uint8]:
-    """Turn, crop, resize and lay out an open image: uint8 ``[channels, height, width]``.
+    """Rotate, crop, resize and convert an open image: uint8 ``[channels, height, width]``.
 
-    The image is changed where its EXIF orientation turns it.
+    An EXIF orientation is applied in place.
     """
     if channels not in _MODES:
         raise UnreadableImageError("", f"a picture, which has no {channels} channels")
@@ -185,7 +185,7 @@ def to_array(
 
 
 def fit(image: Image.Image, *, resolution: Resolution, box: Box | None = None) -> Image.Image:
-    """The part of an image that rule 4 cuts out, resized by rule 5."""
+    """Crop by rule 4 and resize by rule 5."""
     height, width = size_of(resolution)
     part = crop_window(image.size, (width, height), box)
     if part != (0, 0, *image.size):
@@ -198,14 +198,14 @@ def fit(image: Image.Image, *, resolution: Resolution, box: Box | None = None) -
 def crop_window(
     size: tuple[int, int], wanted: tuple[int, int], box: Box | None = None
 ) -> tuple[int, int, int, int]:
-    """The part (left, top, right, bottom) to cut out; ``size`` and ``wanted`` are (width, height).
+    """The part (left, top, right, bottom) to crop; ``size`` and ``wanted`` are (width, height).
 
     Raises:
         UnreadableImageError: the box is outside the image.
     """
     area = (0, 0, *size) if box is None else _widened(size, wanted, box)
     width, height = area[2] - area[0], area[3] - area[1]
-    # The longest sides in the proportions wanted, that is, with width / height = wanted's.
+    # The longest sides with the requested width / height.
     cut_width = min(width, max(1, height * wanted[0] // wanted[1]))
     cut_height = min(height, max(1, width * wanted[1] // wanted[0]))
     left, top = area[0] + (width - cut_width) // 2, area[1] + (height - cut_height) // 2
@@ -213,7 +213,7 @@ def crop_window(
 
 
 def _widened(size: tuple[int, int], wanted: tuple[int, int], box: Box) -> tuple[int, int, int, int]:
-    """The box within the image, its lesser side lengthened about its centre, whole pixels."""
+    """The box within the image, its shorter side extended about its centre, whole pixels."""
     spans = []
     ratio = wanted[0] / wanted[1]
     lengths = (max(box[2], box[3] * ratio), max(box[3], box[2] / ratio))
@@ -236,12 +236,12 @@ def is_grey(image: Image.Image) -> bool:
 
 
 def is_white_zero(image: Image.Image) -> bool:
-    """Whether it is a deep TIFF whose zero is white; of 8 bits Pillow turns them itself."""
+    """Whether it is a deep TIFF with white as zero; Pillow inverts those of 8 bits itself."""
     return is_deep(image.mode) and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0
 
 
 def colour_of_16_bits(image: Image.Image) -> bool:
-    """Whether Pillow keeps only the upper byte of each channel of an image that is not loaded yet."""
+    """Whether Pillow keeps only the upper byte of each channel of an image (not loaded yet)."""
     bits = getattr(image, "tag_v2", {}).get(_BITS, ())
     tiles = (str(tile[3]) for tile in getattr(image, "tile", ()))
     return not is_deep(image.mode) and (

@@ -1,8 +1,8 @@
-"""Images of more than 8 bits (16-bit grey, 32-bit integers, floats): which value is white.
+"""Images of more than 8 bits (16-bit grey, 32-bit integers, floats): the white value.
 
-Cameras and scanners write 10, 12 or 14 bits into files of 16, and divided by 257 those are almost black.
-So white is the end of the first usual range that holds all training images of a set, one for the whole
-set: images keep their brightness beside one another. ``data.options.white`` sets it instead.
+Cameras and scanners write 10, 12 or 14 bits into files of 16, which are almost black if divided by 257.
+So white is the end of the first usual range that holds all training images, one value for the whole set,
+which preserves relative brightness. ``data.options.white`` sets it instead.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 Whites = tuple[float | None, float | None]
-"""The values that become 255: of integers, and of floats; None where the training images have no such."""
+"""The values that become 255: of integers, and of floats; None without such training images."""
 
 LARGEST = 65535.0
 UNKNOWN_SCALE = (
@@ -27,7 +27,7 @@ _FLOATS = (1.0, *_INTEGERS)
 
 
 class Reach(NamedTuple):
-    """The least and the largest value of an image, or of several."""
+    """Minimum and maximum of an image, or of several."""
 
     is_float: bool
     low: float
@@ -35,12 +35,12 @@ class Reach(NamedTuple):
 
 
 def is_deep(mode: str) -> bool:
-    """Whether a mode (Pillow's, or an array's type) has more than 8 bits a value and no fixed white."""
+    """Whether a mode (Pillow's, or an array's type) has more than 8 bits and no fixed white."""
     return mode.startswith(("I;16", "uint16")) or mode in ("I", "F")
 
 
 def reach_of(values: npt.NDArray[Any], *, is_float: bool = False) -> Reach | None:
-    """The reach of pixels; None where they have no known scale."""
+    """The reach of pixels; None without a known scale."""
     low, high = float(values.min()), float(values.max())
     if not (np.isfinite(low) and np.isfinite(high) and low >= 0 and high <= LARGEST):
         return None
@@ -48,9 +48,9 @@ def reach_of(values: npt.NDArray[Any], *, is_float: bool = False) -> Reach | Non
 
 
 def white_of(reach: Reach, whites: Whites | None) -> float:
-    """The value that becomes 255 in an image of this reach, by what holds for its set.
+    """The value that becomes 255 in an image of this reach, by the whites of its set.
 
-    Of an image by itself it is 65535, or for floats the first of 1, 255 and 65535 that holds it.
+    For a single image it is 65535, or for floats the first of 1, 255 and 65535 that holds it.
     """
     white = whites[reach.is_float] if whites is not None else None
     if white is not None:
@@ -66,7 +66,7 @@ def range_end(high: float, *, is_float: bool) -> float:
 
 
 def white_problem(white: object) -> str:
-    """Why a value that a person gives cannot be white, or nothing."""
+    """Why a given value cannot be white, or empty."""
     if isinstance(white, int | float) and not isinstance(white, bool):
         if math.isfinite(white) and 0 < white <= LARGEST:
             return ""

@@ -1,9 +1,9 @@
-"""Real handwritten digits that travel with the package: 1,797 grey images of 8 x 8 pixels.
+"""Real handwritten digits included in the package: 1,797 grey images of 8 x 8 pixels.
 
 Origin: the test part of "Optical Recognition of Handwritten Digits" (E. Alpaydin and C. Kaynak,
 UCI Machine Learning Repository, 1998, doi 10.24432/C50P49), licensed CC BY 4.0; the same images
 and order as scikit-learn's ``load_digits``. Changed here: values 0 to 16 are kept as uint8 in
-``digits.npz``. Each was made from a 32 x 32 scan by counting ink in blocks of 4 x 4.
+``digits.npz``. Each is the count of ink in blocks of 4 x 4 of a 32 x 32 scan.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def open_digits(
     """Handwritten digits that travel with the package: 1,201 training and 596 test images.
 
     Every third image of each class is ``test``, the rest ``train``. Values 0..16 become 0..255.
-    Other sizes are made by bicubic interpolation (of their centre, where height and width differ),
-    three channels by repetition, a fourth is opaque.
+    Other sizes are interpolated bicubically (after a centre crop, where height and width differ),
+    three channels are repeated, a fourth is opaque.
 
     Args:
         path: None, since the images are part of the package.
@@ -41,7 +41,7 @@ def open_digits(
     """
     check_request(split=split, resolution=resolution, channels=channels, pictures_only=True)
     if path is not None:
-        raise DataError(f"the digits are part of the package: leave the path {path!r} out")
+        raise DataError(f"the digits are part of the package: omit the path {path!r}")
     with resources.files("reacgan.data").joinpath("digits.npz").open("rb") as file:
         stored = np.load(file, allow_pickle=False)
         inked, labels = stored["images"], stored["labels"].astype(np.int64)

@@ -1,4 +1,4 @@
-"""Fetching a published archive once: resumed where it broke, checked before it gets its name."""
+"""Download published archives: resumed after failures, checked before the final rename."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 
 @dataclass(frozen=True)
 class Resource:
-    """A published archive: where it is and how it is recognised."""
+    """A published archive: URL and checksums."""
 
     url: str
     md5: str
@@ -38,7 +38,7 @@ class Resource:
 
 
 def cached_download(resource: Resource, progress: Callable[[int, int], None] | None = None) -> Path:
-    """Return the archive in the cache, downloaded now if it is not there."""
+    """The archive in the cache, downloaded now if missing."""
     destination = cache_root() / "downloads" / resource.url.rpartition("/")[2]
     return download(resource.url, destination, md5=resource.md5, progress=progress)
 
@@ -51,20 +51,20 @@ def download(
     sha256: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Fetch a file over HTTP; it gets its name only when it is whole and its checksum is right.
+    """Fetch a file over HTTP; it is renamed to its destination after its checksum is verified.
 
-    What arrived is kept as ``DESTINATION.part``, and the next attempt, in this call or a later one,
-    asks for the rest. A destination that exists is checked and not fetched again.
+    Partial content is kept as ``DESTINATION.part``, and the next attempt, in this call or a later one,
+    requests the rest. An existing destination is checked and not fetched again.
 
     Args:
         url: http or https.
         destination: the file's final name.
         md5: expected checksum (hex), or None.
         sha256: likewise.
-        progress: called with (bytes here, bytes in all; 0 where the server does not say).
+        progress: called with (bytes received, bytes in all; 0 if unknown).
 
     Raises:
-        DataError: not reachable (what to fetch, and where to put it), or another checksum.
+        DataError: unreachable (with URL and destination), or another checksum.
     """
     destination = Path(destination)
     if not url.startswith(("http://", "https://")):
@@ -86,7 +86,7 @@ def download(
 
 
 def _fetch_all(url: str, part: Path, progress: Callable[[int, int], None] | None) -> str:
-    """Some attempts, each from where the last one broke; why the last one failed, or nothing."""
+    """Several attempts, each resuming the last; returns the last failure, or empty."""
     failure = ""
     for attempt in range(_ATTEMPTS):
         if attempt:
@@ -105,7 +105,7 @@ def _fetch_all(url: str, part: Path, progress: Callable[[int, int], None] | None
 
 
 def _fetch(url: str, part: Path, progress: Callable[[int, int], None] | None) -> bool:
-    """One attempt, from where the last one broke; whether everything has arrived."""
+    """One attempt, resuming the last; returns whether the file is complete."""
     here = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": "reacgan", "Accept-Encoding": "identity"}
     if here:
@@ -145,7 +145,7 @@ def _check(path: Path, *, md5: str | None, sha256: str | None, url: str, fresh: 
             continue
         if fresh:
             path.unlink()
-        action = "it was removed; try again" if fresh else "remove it, then it is fetched anew"
+        action = "it was removed; try again" if fresh else "remove it, then it is fetched again"
         raise DataError(
             f"{path}: checksum mismatch with {url}: its {name} is {actual}, expected {expected}; {action}"
         )
@@ -159,7 +159,7 @@ def _unreachable(url: str, destination: Path, failure: str, checksum: str) -> Da
 
 
 def unpacked_folder(archive: Path) -> Path:
-    """Where a copy of an archive's files is kept: in the cache, one folder for each version."""
+    """The folder of an archive's unpacked files in the cache, one for each version."""
     status = archive.stat()
     version = f"{archive.name}/{status.st_size}/{status.st_mtime_ns}"
     key = hashlib.sha256(version.encode()).hexdigest()[:16]
@@ -167,7 +167,7 @@ def unpacked_folder(archive: Path) -> Path:
 
 
 def unpacked(path: Path, *, max_bytes: int) -> Path:
-    """The folder itself, or the folder that a tar or zip was unpacked into, now or before.
+    """The folder itself, or the folder of an unpacked tar or zip, unpacked now if necessary.
 
     Raises:
         DataError: neither a folder nor such an archive, or one that :func:`extract` refuses.
@@ -182,13 +182,13 @@ def unpacked(path: Path, *, max_bytes: int) -> Path:
 
 
 def extract(archive: str | Path, folder: str | Path, *, max_bytes: int) -> Path:
-    """Unpack a tar or zip; the folder appears whole or not at all. Done once: it may exist.
+    """Unpack a tar or zip atomically, unless the folder exists.
 
-    Only regular files and folders below the target are made.
+    Only regular files and folders below the target are created.
 
     Raises:
         DataError: a link, device or path that leads outside, more than ``max_bytes`` unpacked,
-            or a damaged archive; then nothing is left behind.
+            or a damaged archive; nothing is left behind.
     """
     archive, folder = Path(archive), Path(folder)
     if folder.is_dir():
@@ -209,7 +209,7 @@ def extract(archive: str | Path, folder: str | Path, *, max_bytes: int) -> Path:
         temporary.chmod(0o755)
         temporary.rename(folder)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, RuntimeError) as error:
-        if folder.is_dir():  # another process was faster
+        if folder.is_dir():  # another process has unpacked it
             return folder
         raise DataError(f"{archive}: cannot be unpacked: {error}") from None
     finally:

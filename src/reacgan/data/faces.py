@@ -31,7 +31,7 @@ def list_afhq(path: str | None, *, split: str) -> list[Listing]:
     """
     if path is None:
         raise DataError(
-            "data.path is missing: AFHQ (CC BY-NC 4.0) is not downloaded from here. Fetch afhq.zip "
+            "data.path is missing: AFHQ (CC BY-NC 4.0) is not downloaded. Fetch afhq.zip "
             "or afhq_v2.zip as https://github.com/clovaai/stargan-v2 says, and set data.path to it "
             "or to its folder with train/ and val/ or test/"
         )
@@ -44,7 +44,7 @@ def list_afhq(path: str | None, *, split: str) -> list[Listing]:
         if listing.class_names != _AFHQ_CLASSES:
             raise DataError(
                 f"{listing.root}: has the folders {', '.join(listing.class_names)}; AFHQ has "
-                f"{', '.join(_AFHQ_CLASSES)}. For other folders of classes take data.name=folder"
+                f"{', '.join(_AFHQ_CLASSES)}. For other class folders use data.name=folder"
             )
     return listings
 
@@ -52,7 +52,7 @@ def list_afhq(path: str | None, *, split: str) -> list[Listing]:
 def list_ffhq(path: str | None, *, split: str, train_on_all: bool = False) -> list[Listing]:
     """FFHQ (Karras et al., StyleGAN, CVPR 2019): 70,000 faces of people, one class called face.
 
-    The images numbered 0 to 59,999 are ``train`` and the rest ``test``, as the authors divide them;
+    The images numbered 0 to 59,999 are ``train`` and the rest ``test``, as in the authors' split;
     their generators are trained on all of them (``train_on_all``).
 
     Args:
@@ -66,7 +66,7 @@ def list_ffhq(path: str | None, *, split: str, train_on_all: bool = False) -> li
     """
     if path is None:
         raise DataError(
-            "data.path is missing: FFHQ (CC BY-NC-SA 4.0) is not downloaded from here. Fetch "
+            "data.path is missing: FFHQ (CC BY-NC-SA 4.0) is not downloaded. Fetch "
             "images1024x1024 or thumbnails128x128 as https://github.com/NVlabs/ffhq-dataset says, "
             "and set data.path to that folder"
         )

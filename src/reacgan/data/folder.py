@@ -1,4 +1,4 @@
-"""A person's own images: a folder with one sub-folder a class, or a packed file made from it."""
+"""The user's own images: a folder with one sub-folder a class, or a packed file of it."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def open_archive(
 ) -> ImageData:
     """A packed file of :func:`prepare_data`; ``test`` is in the file beside it.
 
-    Grey images serve as three equal channels without a copy.
+    Grey images are expanded to three channels without a copy.
 
     Args:
         path: the file that ``reacgan data prepare`` wrote.
         split: train or test.
-        resolution: as the file has it.
-        channels: as the file has it, or 3 for a grey one.
+        resolution: that of the file.
+        channels: those of the file, or 3 for a grey one.
 
     Raises:
         DataError: the file is missing, foreign or damaged, or has another resolution or channels.
@@ -79,7 +79,7 @@ def inspect_data(
     max_pixels: int | None = None,
     white: float | None = None,
 ) -> Scan:
-    """Scan a folder of images without decoding them: classes, counts, sizes, what is refused.
+    """Scan a folder of images without decoding them: classes, counts, sizes, refused files.
 
     Raises:
         DataError: no class folders, no usable image; or a packed file, which needs no scan.
@@ -107,19 +107,19 @@ def prepare_data(
     progress: Callable[[int, int], None] | None = None,
     white: float | None = None,
 ) -> ImageData:
-    """Pack a folder of images into one file that is memory-mapped: cropped, resized, labelled.
+    """Pack a folder of images into one memory-mappable file: cropped, resized, labelled.
 
-    A held-out part (test, val) goes into a second file, ``NAME.test.SUFFIX``. What was refused is
+    A held-out part (test, val) is packed into a second file, ``NAME.test.SUFFIX``. Refused files are
     listed in ``OUT.refused.txt``.
 
     Args:
         path: class folders, as :func:`list_folder` takes them.
-        out: the file to write; it appears whole or not at all.
+        out: the file to write, atomically.
         resolution: side in pixels, or (height, width).
-        channels: 1, 3 or 4, or what all arrays have; None takes 1 where every header of the
-            training images says grey, the arrays' number where there are only arrays, and else 3.
-        max_refused: the share of unusable files up to which the work goes on.
-        max_pixels: larger images are refused before they are decoded; None takes the environment
+        channels: 1, 3 or 4, or those of all arrays; None takes 1 if all training images are grey,
+            the arrays' number if there are only arrays, and else 3.
+        max_refused: allowed share of unusable files.
+        max_pixels: larger images are refused before decoding; None takes the environment
             variable REACGAN_MAX_PIXELS, or 64 million.
         progress: called with (images done, images in all) for each split.
         white: the value that becomes 255, of images of more than 8 bits; None takes the end of the
@@ -157,7 +157,7 @@ def prepare_data(
 
 
 def _pack(decoder: Decoder, target: Path, *, source: str) -> None:
-    """Decode one split into its file, and list what was refused beside it."""
+    """Decode one split into its file, and write the list of refused files."""
     with new_archive(
         target,
         shape=(decoder.channels, *size_of(decoder.resolution)),
@@ -175,9 +175,9 @@ def list_folder(path: str | Path | None, *, split: str) -> list[Listing]:
     """Images or arrays in class folders, packed once into a cache; or a packed file.
 
     ``PATH/<class>/...``, or ``PATH/train/<class>/...`` beside test (val, valid, dev, eval), also below
-    folders that lead to them alone (``data/layout.py``); labels may be in a table beside flat images
+    folders without other images (``data/layout.py``); labels may be in a table beside flat images
     (``data/beside.py``); the official layout of Tiny-ImageNet is recognised. Changed, added or removed
-    files make a new pack. Pictures give 1, 3 or 4 channels; arrays of any other number are .npy files.
+    files are packed again. Pictures have 1, 3 or 4 channels; arrays in .npy files any number.
 
     Args:
         path: the folder, or the packed file.
@@ -192,10 +192,10 @@ def list_folder(path: str | Path | None, *, split: str) -> list[Listing]:
 
 
 class LabelSource(NamedTuple):
-    """Where a folder's classes come from: how its splits are listed, and whether one is held out."""
+    """The source of a folder's classes: lists its splits, and whether one is held out."""
 
     listings: Callable[[str], list[Listing]]
-    """Train, followed by test where it is asked for."""
+    """Listings of train, and of test if requested."""
     has_test: bool
 
 
@@ -203,7 +203,7 @@ def find_labels(path: str | Path) -> LabelSource:
     """Tiny-ImageNet's own files, a table beside the images, or sub-folders that are the classes.
 
     Raises:
-        DataError: no such folder, no classes, or several ways to find some.
+        DataError: no such folder, no classes, or ambiguous ones.
     """
     root = Path(path)
     tree = None if is_official(root) else read_tree(root)
@@ -233,7 +233,7 @@ def find_labels(path: str | Path) -> LabelSource:
 
 
 def _doubt(root: Path, decision: Decision, beside: Beside, tables: str) -> str:
-    """Why the folders are hardly the classes while a file beside them may hold those; or nothing."""
+    """Why a file beside the folders rather than the folders may hold the classes, or empty."""
     names = decision.classes
     if decision.train is None:
         return ""

@@ -1,10 +1,10 @@
-"""Letters, digits and signs: as many classes as one likes up to 500, made here, without a download.
+"""Letters, digits and signs: 2 to 500 classes, rendered without a download.
 
 The masters in ``glyphs.npz`` were drawn once (``tools/draw_glyphs.py``) from the DejaVu fonts (Bitstream
 Vera licence and public domain) and the STIX fonts (SIL Open Font Licence). Every image is a master, in one
-of the fonts that have the sign, that is turned, scaled, sheared, shifted, made bolder or lighter and given
-colours, all of it a function of what is asked for: seed, split, numbers of images and classes, size. No two
-classes are one shape.
+of the fonts that have the sign, that is turned, scaled, sheared, shifted, made bolder or lighter and
+coloured, as a function of seed, split, numbers of images and classes, and size. No two classes have the
+same shape.
 """
 
 from __future__ import annotations
@@ -58,20 +58,20 @@ def open_glyphs(
     """Letters, digits and signs in many fonts and colours, made on the spot: 2 to 500 classes.
 
     Classes are equally frequent and in a fixed order (digits, capitals, small letters, Greek,
-    Cyrillic, ...), so fewer classes are the first of more. The split ``test`` holds a quarter as many
-    images, others than ``train``.
+    Cyrillic, ...), so fewer classes are a prefix of more. The split ``test`` holds a quarter as many
+    images, disjoint from ``train``.
 
     Args:
         path: number of classes, 2 to 500; 100 without one.
         split: train or test.
-        resolution: side, or (height, width); 16 and 32 are what it is made for.
+        resolution: side, or (height, width); designed for 16 and 32.
         channels: 1, 3 or 4 (opaque).
         images: training images, of all classes together.
-        colours: any pen on any paper; False for white on black, which is far easier to learn.
+        colours: any pen on any paper; False for white on black, which is much easier.
         seed: another one gives other images of the same classes.
 
     Raises:
-        DataError: a number of classes that is none, fewer images than classes, or an unknown split,
+        DataError: an invalid number of classes, fewer images than classes, or an unknown split,
             resolution or number of channels.
     """
     check_request(split=split, resolution=resolution, channels=channels, pictures_only=True)
@@ -145,7 +145,7 @@ def _draw(
 
 
 def _restroke(ink: Floats, chance: npt.NDArray[np.float64]) -> Floats:
-    """Lighter (towards the least of each neighbourhood) or bolder (towards the most)."""
+    """Lighter (towards the minimum of each neighbourhood) or bolder (towards the maximum)."""
     padded = np.pad(ink, ((0, 0), (1, 1), (1, 1)))
     shifted = [
         padded[:, 1 + dy : 1 + dy + SIDE, 1 + dx : 1 + dx + SIDE]
@@ -154,7 +154,7 @@ def _restroke(ink: Floats, chance: npt.NDArray[np.float64]) -> Floats:
     bold, light = np.maximum.reduce(shifted), np.minimum.reduce(shifted)
     amount = (2 * chance - 1).astype(np.float32)[:, None, None]
     toward = np.where(amount > 0, bold, light)
-    # A thin stroke would vanish: lighter goes less than half the way.
+    # Thin strokes would vanish, so lightening is limited to less than half.
     share = np.where(amount > 0, amount, -0.4 * amount)
     return np.asarray(ink + share * (toward - ink), dtype=np.float32)
 
@@ -195,12 +195,12 @@ def _bilinear(ink: Floats, y: Floats, x: Floats) -> Floats:
 
 
 def _colours(chances: npt.NDArray[np.float64], channels: int) -> tuple[Floats, Floats]:
-    """Paper and pen ``[N, C, 1, 1]`` that differ enough in lightness to be told apart."""
+    """Paper and pen ``[N, C, 1, 1]`` with sufficient contrast in lightness."""
     paper, pen = chances[:, :3].astype(np.float32), chances[:, 3:].astype(np.float32)
     if channels == 1:
         paper, pen = paper[:, :1], pen[:, :1]
     gap = pen.mean(axis=1, keepdims=True) - paper.mean(axis=1, keepdims=True)
-    # One towards white and the other towards black by the same share: the gap grows, the range stays.
+    # Moves one towards white and the other towards black: more contrast within the range.
     share = np.maximum(_CONTRAST - np.abs(gap), 0) / (1 - np.minimum(np.abs(gap), _CONTRAST))
     lighter = (gap >= 0).astype(np.float32)
     paper, pen = paper + share * (1 - lighter - paper), pen + share * (lighter - pen)

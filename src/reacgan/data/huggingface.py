@@ -43,13 +43,13 @@ def open_hub(
         split: train, or test; where there is no test, validation is taken.
         resolution: side, or (height, width).
         channels: 1, 3 or 4.
-        subset: which configuration of a set that has several.
+        subset: the configuration of a set with several.
         image: column of the images; by default image or img.
         label: column of the classes; by default label or fine_label. Whole numbers with class
             names beside them, whole numbers, or texts.
 
     Raises:
-        DataError: ``datasets`` is not installed, the set cannot be had, or has no such columns.
+        DataError: ``datasets`` is not installed, the set is unavailable, or has no such columns.
     """
     check_request(split=split, resolution=resolution, channels=channels, pictures_only=True)
     name = (path or "").removeprefix("hub:")
@@ -98,7 +98,7 @@ def _load(name: str, split: str, subset: str | None) -> Any:
         chosen = next((part for part in wanted if part in splits), None)
         if chosen is not None:
             return parts[chosen] if parts else datasets.load_dataset(name, subset, split=chosen)
-    except Exception as error:  # the network, the hub and a loading script raise anything
+    except Exception as error:  # network, hub and loading scripts raise anything
         reason = " ".join(str(error).split())
         raise DataError(
             f"{name}: cannot be loaded with datasets ({type(error).__name__}: {reason:.300}). Needed: "
@@ -123,7 +123,7 @@ def _column(table: Any, asked: str | None, known: tuple[str, ...], name: str, op
 
 
 def _class_names(train: Any, label: str, name: str) -> tuple[str, ...]:
-    """The names that the set gives, or its values: as numbers where all are, or as texts."""
+    """The names of the set, or its values: sorted as numbers if all are, else as text."""
     names = getattr(train.features[label], "names", None)
     if names:
         return tuple(map(str, names))
@@ -153,7 +153,7 @@ def _labels(table: Any, label: str, classes: tuple[str, ...], name: str) -> npt.
 
 
 def _undecoded(table: Any, image: str) -> Any:
-    """The same with the images as their files' bytes."""
+    """The table with images as undecoded bytes."""
     import datasets  # noqa: PLC0415 - as above
 
     if not isinstance(table.features[image], datasets.Image):
@@ -166,7 +166,7 @@ def _undecoded(table: Any, image: str) -> Any:
 
 @dataclass
 class _Decoded:
-    """Batches of decoded images; may be gone through again."""
+    """Batches of decoded images; may be iterated repeatedly."""
 
     table: Any
     column: str

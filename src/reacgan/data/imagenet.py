@@ -1,7 +1,7 @@
 """ImageNet (ILSVRC 2012): 1,281,167 training and 50,000 validation images of 1,000 classes.
 
 ``train/<wnid>/*.JPEG`` and ``val/``, either sorted into the same sub-folders or flat as published.
-Flat validation images get their classes from ``LOC_val_solution.csv`` (of the Kaggle competition) or
+Classes of flat validation images are read from ``LOC_val_solution.csv`` (of the Kaggle competition) or
 from the development kit (``ILSVRC2012_devkit_t12/data``: ILSVRC2012_validation_ground_truth.txt and
 meta.mat). ``LOC_synset_mapping.txt`` gives readable names. All of them are beside train/, or at the
 top where train/ is at ILSVRC/Data/CLS-LOC/.
@@ -29,10 +29,10 @@ def list_imagenet(path: str | None, *, split: str) -> list[Listing]:
     """ImageNet: 1,281,167 training and 50,000 test images of 1,000 classes.
 
     ``test`` is the validation part: the test part has no labels. Classes are the sub-folders of
-    train/ sorted by name, and any selection of them will do.
+    train/ sorted by name, any subset of the 1,000.
 
     Args:
-        path: the folder that holds train/, val/ and what says the classes of val/.
+        path: the folder that holds train/, val/ and the file of the classes of val/.
         split: train or test.
 
     Raises:
@@ -40,7 +40,7 @@ def list_imagenet(path: str | None, *, split: str) -> list[Listing]:
     """
     if path is None:
         raise DataError(
-            "data.path is missing: ImageNet needs a registration and is not downloaded from here. "
+            "data.path is missing: ImageNet needs a registration and is not downloaded. "
             "Fetch ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar and "
             "ILSVRC2012_devkit_t12.tar.gz from https://image-net.org/download.php, unpack them to "
             "train/<wnid>/, val/ and ILSVRC2012_devkit_t12/, and set data.path to the folder"
@@ -63,7 +63,7 @@ def list_imagenet(path: str | None, *, split: str) -> list[Listing]:
 
 
 def _named(listing: Listing, top: Path) -> Listing:
-    """The same with readable names, where the file of names is there."""
+    """The listing with readable names, if the file of names exists."""
     table = top / _NAMES
     names: dict[str, str] = {}
     if table.is_file():
@@ -84,8 +84,8 @@ def _validation(root: Path, top: Path, wnids: list[str], train: Listing) -> List
     if below:
         sorted_in = list_classes(folder)
         shown = {readable_name(wnid): label for wnid, label in label_of.items()}
-        labels = [shown.get(name, -1) for name in sorted_in.class_names]
-        entries = [_relabelled(entry, labels) for entry in sorted_in.entries]
+        labels = [*(shown.get(name, -1) for name in sorted_in.class_names), -1]  # -1: no class
+        entries = [replace(entry, label=labels[entry.label]) for entry in sorted_in.entries]
         return Listing(folder, "test", train.class_names, tuple(entries), sorted_in.ignored)
     files = sorted(file.name for file in folder.iterdir() if is_image(file.name))
     classes = _answers(root, top, files)
@@ -99,11 +99,6 @@ def _validation(root: Path, top: Path, wnids: list[str], train: Listing) -> List
     return Listing(folder, "test", train.class_names, tuple(described))
 
 
-def _relabelled(entry: Entry, labels: list[int]) -> Entry:
-    label = labels[entry.label] if entry.label >= 0 else -1
-    return replace(entry, label=label)
-
-
 def _answers(root: Path, top: Path, files: list[str]) -> Mapping[str, str]:
     """The class (wnid) of each validation image, by its name without extension."""
     for folder in (top, root):
@@ -113,7 +108,7 @@ def _answers(root: Path, top: Path, files: list[str]) -> Mapping[str, str]:
             if (folder / kit / _GROUND_TRUTH).is_file():
                 return _ground_truth(folder / kit, files)
     raise DataError(
-        f"{root / 'val'}: the images lie side by side and nothing says which class each has. Put "
+        f"{root / 'val'}: the images are in one folder and no file has their classes. Put "
         f"{_SOLUTION} into {top}, or unpack ILSVRC2012_devkit_t12.tar.gz there, or sort the images "
         "into val/<wnid>/"
     )
@@ -163,5 +158,5 @@ def _wnids(path: Path) -> dict[int, str]:
     try:
         table: Any = loadmat(path, squeeze_me=True, struct_as_record=True)["synsets"]
         return {int(row["ILSVRC2012_ID"]): str(row["WNID"]) for row in table}
-    except Exception as error:  # a damaged file raises anything
+    except Exception as error:  # damaged files raise anything
         raise DataError(f"{path}: not the development kit's meta.mat ({error!r:.120})") from None

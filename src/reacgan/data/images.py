@@ -1,4 +1,4 @@
-"""One file of a set, a picture or an array: what its header says, and its pixels."""
+"""One file of a set, a picture or an array: its header and its pixels."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from reacgan.data.decode import (
 from reacgan.data.depth import Whites
 
 DEEP_COLOUR = ";16"
-"""What follows the mode of colour of 16 bits a channel, of which the upper 8 are read."""
+"""Suffix of the mode of 16-bit colour, of which the upper 8 bits are read."""
 
 
 class Header(NamedTuple):
-    """What a file's header says: (width, height), mode, own channels; or why it is refused."""
+    """A file's header: (width, height), mode, channels; or the reason for refusing it."""
 
     size: tuple[int, int] = (0, 0)
     mode: str = ""
@@ -34,7 +34,7 @@ class Header(NamedTuple):
 
 
 def read_header(path: str, max_pixels: int) -> Header:
-    """What a file's header says; a file that cannot be used has a problem."""
+    """Read a file's header; ``problem`` is set for unusable files."""
     try:
         if is_array(path):
             array = open_array(path, max_pixels=max_pixels)
@@ -46,7 +46,7 @@ def read_header(path: str, max_pixels: int) -> Header:
             return Header(image.size, mode, 1 if is_grey(image) else 3, animated)
     except UnreadableImageError as error:
         return Header(problem=error.reason)
-    except Exception as error:  # reading further frames of a hostile file raises anything
+    except Exception as error:  # frames of hostile files raise anything
         return Header(problem=f"not readable ({type(error).__name__})")
 
 
@@ -59,7 +59,7 @@ def decode_image(
     whites: Whites | None = None,
     max_pixels: int,
 ) -> npt.NDArray[np.uint8] | str:
-    """The pixels of a file, uint8 ``[channels, height, width]``, or why it is refused."""
+    """The pixels of a file, uint8 ``[channels, height, width]``, or the reason for refusing it."""
     try:
         if is_array(path):
             return decode_array(

@@ -1,8 +1,7 @@
-"""Where the folders of classes are in a tree: decided from names and counts, without any disk.
+"""Find the class folders in a tree, as a pure function of names and counts.
 
-A folder that holds images itself may be a class; one that holds only folders of images is none, so the
-way goes down through it where there is one way. Where there are several, the decision is a problem
-that names the paths to give.
+A folder with images may be a class; one with only folders of images is not, so the search descends
+through it if it is the only one. With several, the decision is a problem that lists the candidate paths.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ Way = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Tree:
-    """A folder: images directly in it, its visible sub-folders, and files that may hold labels."""
+    """A folder: its images, visible sub-folders, and files that may hold labels."""
 
     name: str
     images: int = 0
@@ -38,24 +37,24 @@ class Tree:
 
     @cached_property
     def total(self) -> int:
-        """Images in it and below; what cannot be read may hold one."""
+        """Images in it and below; an unreadable folder counts as one."""
         own = self.images if self.readable else 1
         return own + sum(folder.total for folder in self.folders)
 
     @cached_property
     def holding(self) -> tuple[Tree, ...]:
-        """Its sub-folders that have an image somewhere."""
+        """Sub-folders with an image at any depth."""
         return tuple(folder for folder in self.folders if folder.total)
 
     @property
     def is_deep(self) -> bool:
-        """Whether it holds no image itself, only folders of images."""
+        """Whether it holds only folders of images."""
         return self.readable and not self.images
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Where the class folders of each split are, or why that is unclear."""
+    """The class folders of each split, or why they are ambiguous."""
 
     train: Way | None = None
     classes: tuple[str, ...] = ()
@@ -63,11 +62,11 @@ class Decision:
     notes: tuple[str, ...] = ()
     problem: str = ""
     choices: tuple[Way, ...] = ()
-    """Paths that a person could give instead."""
+    """Candidate paths to give instead."""
     unused_test: str = ""
-    """Why no test split is used though there are folders of one."""
+    """Why the folders of a test split are not used."""
     levels: tuple[Way, ...] = ((),)
-    """The folders passed through, where files with labels may be, from the root down."""
+    """The folders above the classes, from the root down, where label files may be."""
 
     @property
     def has_classes(self) -> bool:
@@ -76,7 +75,7 @@ class Decision:
 
     @property
     def are_pieces(self) -> bool:
-        """Whether the folders are called as parts of one large set: ``00000``, ``images_part_2``."""
+        """Whether the folders are named as parts of one large set: ``00000``, ``images_part_2``."""
         return all(map(is_piece, self.classes))
 
 
@@ -87,7 +86,7 @@ class _Part:
     folder: Tree
     way: Way
     passed: tuple[tuple[Tree, Way], ...] = ()
-    """Folders above it on the way."""
+    """The folders above it."""
     problem: str = ""
     choices: tuple[Way, ...] = ()
 
@@ -103,7 +102,7 @@ class _Part:
         return replace(self, problem=problem, choices=choices)
 
     def foreign_to(self, train: _Part) -> list[str]:
-        """Its classes that train has not."""
+        """Its classes that are not in train."""
         known = {class_name_of(name) for name in train.classes}
         return [name for name in self.classes if class_name_of(name) not in known]
 
@@ -115,10 +114,10 @@ class _Splits(NamedTuple):
 
 
 def decide(tree: Tree) -> Decision:
-    """Where the class folders of train, and of test if any is held out, are."""
+    """Find the class folders of train, and of test if there is one."""
     if not tree.total and not tree.folders:
         return Decision(problem="no class folders; found nothing that is an image")
-    if not tree.total:  # what is refused, and why, is seen when the files are read
+    if not tree.total:  # reading the files gives the reasons
         return Decision(train=(), classes=tuple(folder.name for folder in tree.folders))
     part = _descend(tree, (), look_for_splits=True)
     splits = _find_splits(part.folder.holding)
@@ -137,7 +136,7 @@ def decide(tree: Tree) -> Decision:
 
 
 def _find_splits(folders: Sequence[Tree]) -> _Splits | None:
-    """Which of the folders are splits; None where they are classes or it is unclear.
+    """The folders that are splits; None if they are classes or ambiguous.
 
     ``train`` beside ``test``, ``seg_train`` beside ``seg_test``; ``train`` alone. Beside other names,
     as in ``train``, ``bus``, ``car``, it may be a class.
@@ -166,14 +165,14 @@ def _find_splits(folders: Sequence[Tree]) -> _Splits | None:
 
 
 def _preference(name: str) -> int:
-    """``train`` before ``training``, ``test`` before ``val``: as the words are listed."""
+    """Rank of a split's name: ``train`` before ``training``, ``test`` before ``val``."""
     words = (*TRAIN_NAMES, *TEST_NAMES[:-1])
     lowered = name.casefold()
     return words.index(lowered) if lowered in words else len(words)
 
 
 def _descend(tree: Tree, way: Way, *, look_for_splits: bool) -> _Part:
-    """Go down as long as there is one way and no label is in it."""
+    """Descend while there is a single folder whose name is no label."""
     passed: list[tuple[Tree, Way]] = []
     while len(tree.holding) == 1:
         only = tree.holding[0]
@@ -194,7 +193,7 @@ def _descend(tree: Tree, way: Way, *, look_for_splits: bool) -> _Part:
 
 
 def _says_nothing(folder: Tree, deep: Sequence[Tree]) -> bool:
-    """Whether all images are down a single line of folders whose names tell no classes apart.
+    """Whether all images are below a chain of single folders whose names are no classes.
 
     ``n01443537/images``, ``cat/cat``, or one name within every class.
     """
@@ -209,7 +208,7 @@ def _says_nothing(folder: Tree, deep: Sequence[Tree]) -> bool:
 
 
 def _classes_in(part: _Part) -> _Part:
-    """The same part, with a problem where its sub-folders are no classes."""
+    """The part, with a problem if its sub-folders are no classes."""
     folders, where = part.folder.holding, path_of(part.way) or "it"
     if not folders:
         return part.refused(f"no class folders; {where} holds {_count_of(part.folder.images)}")
@@ -228,7 +227,7 @@ def _classes_in(part: _Part) -> _Part:
 
 
 def _several(part: _Part, deep: Sequence[Tree]) -> _Part:
-    """Several ways down, or class folders beside a folder of folders."""
+    """The problem of several folders of folders, or of class folders beside one."""
     ways = tuple((*part.way, folder.name) for folder in deep)
     inside = "; ".join(
         f"{path_of(way)} holds {shown([below.name for below in folder.holding], 3)}"
@@ -254,7 +253,7 @@ def _several(part: _Part, deep: Sequence[Tree]) -> _Part:
 
 
 def _of_splits(above: _Part, splits: _Splits) -> Decision:
-    """Train and the first held-out part whose classes are known."""
+    """Train and the first held-out part with the classes of train."""
     before = (*above.passed, (above.folder, above.way))
     train = _part_of(splits.train, above, None)
     levels = (*(way for _, way in before), *train.levels)
@@ -299,7 +298,7 @@ def _of_splits(above: _Part, splits: _Splits) -> Decision:
 
 
 def _part_of(folder: Tree, above: _Part, train: _Part | None) -> _Part:
-    """One split; without class folders, or with one that is no class of train, it has a problem."""
+    """One split, with a problem if it has no class folders or only one foreign to train."""
     part = _classes_in(_descend(folder, (*above.way, folder.name), look_for_splits=False))
     if part.problem or len(part.classes) != 1:
         return part
@@ -313,7 +312,7 @@ def _part_of(folder: Tree, above: _Part, train: _Part | None) -> _Part:
 
 
 def _classes_without_training(test: _Part, train: _Part) -> tuple[str, ...]:
-    """A line for classes of the test split that train has not, whose images are refused."""
+    """A note on classes of the test split that are not in train; their images are refused."""
     names = test.foreign_to(train)
     if not names:
         return ()
@@ -325,7 +324,7 @@ def _classes_without_training(test: _Part, train: _Part) -> tuple[str, ...]:
 
 
 def _ways_taken(train: _Part, test: _Part | None) -> tuple[str, ...]:
-    """A line, unless all is as it is described: ``train/<class>/...`` beside ``test/<class>/...``."""
+    """A note, unless the layout is ``train/<class>/...`` beside ``test/<class>/...``."""
     parts = [("train", train)] + ([("test", test)] if test is not None else [])
     if all(len(part.way) == 1 and not split_of(part.way[0])[1] for _, part in parts):
         return ()
@@ -334,7 +333,7 @@ def _ways_taken(train: _Part, test: _Part | None) -> tuple[str, ...]:
 
 
 def _beside_notes(passed: Sequence[tuple[Tree, Way]]) -> tuple[str, ...]:
-    """What is in folders that were passed through, and is not read."""
+    """Notes on ignored contents of the folders above the classes."""
     notes = []
     for folder, way in passed:
         if folder.images:
@@ -347,7 +346,7 @@ def _beside_notes(passed: Sequence[tuple[Tree, Way]]) -> tuple[str, ...]:
 
 
 def _class_notes(part: _Part) -> tuple[str, ...]:
-    """What a person may have meant otherwise."""
+    """Notes on classes that may not be intended."""
     classes = part.folder.holding
     names = [folder.name for folder in classes]
     notes = []
@@ -369,7 +368,7 @@ def _class_notes(part: _Part) -> tuple[str, ...]:
 
 
 def _same_name(first: str, second: str) -> bool:
-    """Whether two names are one but for case and Unicode form."""
+    """Whether two names are equal up to case and Unicode normalisation."""
     return class_name_of(first).casefold() == class_name_of(second).casefold()
 
 
@@ -379,5 +378,5 @@ def _count_of(count: int) -> str:
 
 
 def path_of(way: Way) -> str:
-    """The way with slashes; nothing for the root."""
+    """The path with slashes; empty for the root."""
     return "".join(f"{name}/" for name in way)

@@ -1,4 +1,4 @@
-"""Which files a folder holds and which class each belongs to: names alone, nothing is opened here."""
+"""List the files of a folder with their classes, by names alone: no file is opened."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from reacgan.data.names import (
 )
 
 NO_CLASS = "images"
-"""The only class of images that have none, as other generators leave their samples."""
+"""The class of unlabelled images, such as samples of other generators."""
 
 Identity = tuple[int, int]
 """Device and number of a real folder."""
@@ -32,10 +32,10 @@ Identity = tuple[int, int]
 
 @dataclass(frozen=True)
 class Entry:
-    """A file and its class; ``problem`` says why it is not even worth opening.
+    """A file and its class; ``problem`` is the reason not to open it.
 
-    ``box`` is the part to take, as (left, top, width, height) in pixels; None takes all. ``ctime_ns``
-    is when the system last saw it change, which no program can set back as it can ``mtime_ns``.
+    ``box`` is the part to crop, (left, top, width, height) in pixels; None for all. ``ctime_ns`` is the
+    time of the last change by the system, which programs cannot set, unlike ``mtime_ns``.
     """
 
     relative: str
@@ -60,12 +60,12 @@ class Listing:
 
 
 def parts_up_to(split: str) -> tuple[str, ...]:
-    """The splits to list for one: train decides on the classes of test."""
+    """The splits to list for one: test has the classes of train."""
     return ("train",) if split == "train" else ("train", "test")
 
 
 def read_text(path: Path, *, may_be_wide: bool = False) -> str:
-    """A text file in UTF-8, or perhaps in UTF-16 with the mark that spreadsheets write first.
+    """A text file in UTF-8, or, with ``may_be_wide``, in UTF-16 with a byte order mark.
 
     Raises:
         DataError: not readable, or another encoding.
@@ -81,7 +81,7 @@ def read_text(path: Path, *, may_be_wide: bool = False) -> str:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text file that hold something; raises DataError where it is not readable."""
+    """The non-empty lines of a text file; raises DataError where it is not readable."""
     return [line for line in read_text(path).replace("\r\n", "\n").split("\n") if line.strip()]
 
 
@@ -91,16 +91,16 @@ def folders(path: Path) -> list[Path]:
 
 
 def list_class_folders(root: Path, split: str) -> list[Listing]:
-    """The class folders below a root: train, followed by test where it is asked for.
+    """The class folders below a root: train, and test if requested.
 
     Raises:
-        DataError: no such folder, no class folders in it, several ways to some, or no test split.
+        DataError: no such folder, no class folders, ambiguous ones, or no test split.
     """
     return list_decided(root, decide(read_tree(root)), split)
 
 
 def list_decided(root: Path, decision: Decision, split: str) -> list[Listing]:
-    """As :func:`list_class_folders`, where the layout has been decided.
+    """As :func:`list_class_folders`, with a known layout.
 
     Raises:
         DataError: likewise.
@@ -123,7 +123,7 @@ def list_decided(root: Path, decision: Decision, split: str) -> list[Listing]:
 def list_classes(folder: Path, split: str = "train", notes: tuple[str, ...] = ()) -> Listing:
     """The files of class folders, sorted by code point, without opening any.
 
-    Files that are beside images (.txt, .json, .xml, ...) are counted, not refused.
+    Companion files of images (.txt, .json, .xml, ...) are counted, not refused.
     """
     class_folders = folders(folder)
     names = sorted({class_name_of(path.name) for path in class_folders})
@@ -160,7 +160,7 @@ def is_flat(path: str | Path) -> bool:
 
 
 def list_flat(path: str | Path) -> Listing:
-    """Every image of a folder, as one class that means nothing.
+    """Every image of a folder, as one class.
 
     Raises:
         DataError: not a folder.
@@ -174,7 +174,7 @@ def list_flat(path: str | Path) -> Listing:
 
 
 def _beside_note(beside: Mapping[str, int]) -> tuple[str, ...]:
-    """A line with the count of files that are beside images and are none."""
+    """A note with the count of companion files."""
     if not beside:
         return ()
     ordered = sorted(beside.items(), key=lambda pair: (-pair[1], pair[0]))
@@ -188,7 +188,7 @@ def describe_file(
     label: int,
     box: tuple[float, float, float, float] | None = None,
 ) -> Entry:
-    """Look a file up without opening it (a pipe would hang, a device would never end)."""
+    """Stat a file without opening it (a pipe would block, a device never end)."""
     try:
         status = path.stat()
     except OSError as error:
@@ -209,10 +209,10 @@ def describe_file(
 def walk_folder(
     class_folder: Path, root: Path, *, label: int, beside: Counter[str] | None = None
 ) -> tuple[list[Entry], int]:
-    """Every file below a class folder, sorted, and how many were ignored.
+    """Every file below a class folder, sorted, and the number of ignored ones.
 
-    Each real folder is visited once, so that loops of links end. What is beside images and is none
-    is counted in ``beside`` by its extension.
+    Each real folder is visited once, so that loops of links end. Companion files are counted in
+    ``beside`` by extension.
     """
     beside = Counter() if beside is None else beside
     above = root.resolve().parents if class_folder == root else (root, *root.resolve().parents)
@@ -223,7 +223,7 @@ def walk_folder(
         prefix = folder.relative_to(root).as_posix()
         try:
             identity = _identity(folder)
-            with os.scandir(folder) as listed:  # what is a folder is known without asking again
+            with os.scandir(folder) as listed:  # gives file types without further calls
                 children = list(listed)
         except OSError as error:
             entries.append(Entry(prefix, label, problem=f"not readable: {error.strerror}"))
@@ -250,7 +250,7 @@ def walk_folder(
 
 
 def explain(root: Path, decision: Decision) -> str:
-    """A decision's problem with the paths to give, or what is needed."""
+    """A decision's problem with candidate paths, or with the required layout."""
     if decision.choices:
         paths = " or ".join(str(root.joinpath(*way)) for way in decision.choices[:6])
         return f"{root}: {decision.problem}. Give {paths}"
@@ -271,8 +271,8 @@ def read_tree(root: Path) -> Tree:
         raise DataError(f"{root}: no such folder")
     if not root.is_dir():
         raise DataError(
-            f"{root}: a file, needed: a folder with one sub-folder a class, or a packed file that "
-            "`reacgan data prepare` wrote (an archive such as .zip or .tar is unpacked first)"
+            f"{root}: a file, needed: a folder with one sub-folder a class, or a packed file of "
+            "`reacgan data prepare` (unpack archives such as .zip or .tar first)"
         )
     try:
         os.scandir(root).close()
@@ -293,7 +293,7 @@ def _tree_of(path: Path, name: str, above: frozenset[Identity]) -> Tree:
 
 
 def image_names(root: Path) -> Iterator[str]:
-    """Every image's path below a folder, with slashes; hidden ones and small copies left out."""
+    """Every image's path below a folder, with slashes, without hidden files and thumbnails."""
     pending = [(root, "", _above(root))]
     while pending:
         path, prefix, above = pending.pop()
@@ -310,9 +310,9 @@ def image_names(root: Path) -> Iterator[str]:
 def _contents(
     path: Path, above: frozenset[Identity]
 ) -> tuple[list[str], list[tuple[str, Identity]], bool]:
-    """Names of files, sorted folders that do not lead back up, and whether it can be read.
+    """Names of files, sorted folders that are no loops, and whether it is readable.
 
-    Folders of small copies beside images are left out.
+    Folders of thumbnails beside images are left out.
     """
     try:
         children = _look(path)
@@ -332,7 +332,7 @@ def _contents(
 
 
 def _look(path: Path) -> list[tuple[os.DirEntry[str], bool | None]]:
-    """Visible entries and whether each is a folder or a link to one; None where that is unknown."""
+    """Visible entries and whether each is a folder or a link to one; None if unknown."""
     with os.scandir(path) as listed:
         return [(entry, _is_folder(entry)) for entry in listed if not is_hidden(entry.name)]
 
@@ -345,7 +345,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool | None:
 
 
 def _above(root: Path) -> frozenset[Identity]:
-    """The folder and all above it: a link to one of them leads nowhere new."""
+    """The folder and its parents; links to one of them are loops."""
     return frozenset(map(_identity, (root, *root.resolve().parents)))
 
 

@@ -24,23 +24,23 @@ _POPULATE_READ = 22
 
 
 class Loader:
-    """Serves the batch that belongs to any moment of a run; it keeps no position of its own.
+    """Returns the batch of any moment of a run; it has no position of its own.
 
     The images seen at clock ``t`` are the global positions ``t .. t + batch - 1``; position ``p``
-    is place ``p mod N`` of epoch ``p // N``'s permutation, which depends on (seed, epoch) alone.
-    Each image is therefore seen exactly once an epoch, a batch may cross epochs or be larger than
-    the set, and the number of processes changes nothing but the slice that each one holds. With
+    is index ``p mod N`` of epoch ``p // N``'s permutation, which depends on (seed, epoch) alone.
+    So each image is seen exactly once an epoch, a batch may cross epochs or be larger than the set,
+    and the number of processes affects only the slice of each. With
     ``balanced`` the order is that of :class:`~reacgan.data.order.BalancedOrder` instead.
 
     A set that fits is kept on the device as uint8 (``resident``). Otherwise rows are read from the
-    memory map, copied from pinned memory, and the next batch is read ahead in one thread. The order
-    of the next epoch of a large set is worked out in a thread, too, so that no step waits for it.
+    memory map, copied from pinned memory, and a thread prefetches the next batch. A thread also
+    computes the order of the next epoch of a large set, so that no step waits for it.
 
     Args:
         data: the images.
         batch: real images in a step, over all processes.
         seed: the run's seed.
-        device: where batches are wanted.
+        device: of the batches.
         rank: index of this process.
         world: number of processes.
         flip: mirror each image horizontally with probability 1/2.
@@ -115,7 +115,7 @@ class Loader:
         return self._augment(images, images_seen), labels
 
     def indices(self, images_seen: int) -> npt.NDArray[np.int64]:
-        """Which images of the set :meth:`at` takes, int64 ``[batch / world]``."""
+        """Indices of the images of :meth:`at`, int64 ``[batch / world]``."""
         if self._balanced is not None:
             count = self.batch // self.world
             start = images_seen + self.rank * count
@@ -146,7 +146,7 @@ class Loader:
         return spans
 
     def _order(self, epoch: int) -> npt.NDArray[np.int64]:
-        """Permutation of an epoch; that of a large set's next epoch is begun in a thread."""
+        """Permutation of an epoch; a thread computes that of a large set's next epoch."""
         if epoch not in self._orders:
             ahead, self._next_order = self._next_order, None
             prepared = ahead is not None and ahead[0] == epoch
@@ -196,7 +196,7 @@ class Loader:
         )
 
     def _read(self, indices: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Rows from the map, in file order for the disk's sake, put back in the batch's order."""
+        """Rows from the memory map, read in file order, returned in the batch's order."""
         sequence = np.argsort(indices, kind="stable")
         images = np.empty((len(indices), *self.data.images.shape[1:]), dtype=np.uint8)
         images[sequence] = self.data.images[indices[sequence]]
@@ -207,7 +207,7 @@ class Loader:
         count = len(images)
         if self.flip:
             toss = self._draws("data/flip", images_seen).uniform(count) < 0.5
-            # Rows of both, chosen: a third of the time of torch.where with a mask to broadcast.
+            # Indexes both versions: a third of the time of torch.where with a broadcast mask.
             places = torch.arange(count, device=self.device) + count * toss
             images = torch.cat((images, images.flip(-1))).index_select(0, places)
         if self.crop:
@@ -229,7 +229,7 @@ class Loader:
 
 
 def shift_images(images: Tensor, shift: Tensor) -> Tensor:
-    """Each image ``[N, C, H, W]`` moved by its own whole pixels ``[N, 2]`` (y, x), edges repeated.
+    """Shift each image ``[N, C, H, W]`` by its own whole pixels ``[N, 2]`` (y, x), edges repeated.
 
     out[n, c, y, x] = images[n, c, clamp(y + shift[n, 0]), clamp(x + shift[n, 1])]
     """
@@ -242,7 +242,7 @@ def shift_images(images: Tensor, shift: Tensor) -> Tensor:
 
 
 def resident_limit(device: torch.device) -> int:
-    """The largest set, in bytes, that is kept on a device by itself."""
+    """The default limit, in bytes, of a set that is kept on a device."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] // 4
     return _CPU_LIMIT_BYTES

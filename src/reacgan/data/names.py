@@ -1,4 +1,4 @@
-"""What names say: images, files beside images, splits, what systems leave behind."""
+"""Classify names: images, companion files, splits, system files."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ BESIDE_SUFFIXES = frozenset(
         ".caption", ".tags", ".pts", ".mat", ".cat", ".lab", ".url", ".lnk",
     }
 )  # fmt: skip
-"""Of files that are beside images and say something about them: never images themselves."""
+"""Extensions of companion files of images, never images themselves."""
 TABLE_SUFFIXES = frozenset(
     {
         ".csv", ".tsv", ".json", ".jsonl", ".xml", ".parquet", ".arrow", ".xlsx", ".xls", ".mat", ".h5",
     }
 )  # fmt: skip
-"""Of files that may say which class each image has, whether they can be read here or not."""
+"""Extensions of files that may hold labels, readable here or not."""
 
 TRAIN_NAMES = ("train", "training")
 TEST_NAMES = ("test", "testing", "val", "valid", "validation", "dev", "eval", "evaluation")
@@ -55,12 +55,12 @@ SplitWord = Literal["train", "test", ""]
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a name is one that systems leave behind: ``.DS_Store``, ``Thumbs.db``, ``@eaDir``."""
+    """Whether a name is that of a hidden or system file: ``.DS_Store``, ``Thumbs.db``, ``@eaDir``."""
     return name.startswith(".") or name.casefold() in _LEFT_BEHIND
 
 
 def is_small_copies(name: str) -> bool:
-    """Whether a folder between images is one in which programs keep small copies of them."""
+    """Whether a folder holds thumbnails that programs keep beside images."""
     return name.casefold() in _SMALL_COPIES
 
 
@@ -77,7 +77,7 @@ def readable_name(name: str) -> str:
 def class_name_of(name: str) -> str:
     """A folder's name as a class: readable, in Unicode's composed form (NFC).
 
-    Systems write one name in several forms (macOS decomposed); composed they are the same class.
+    Systems differ in the Unicode form of a name (macOS decomposes).
     """
     return unicodedata.normalize("NFC", readable_name(name))
 
@@ -98,7 +98,7 @@ def suffix_of(name: str) -> str:
 
 
 def split_of(name: str) -> tuple[SplitWord, tuple[str, ...]]:
-    """Which split a folder's name speaks of, and the other words of it.
+    """The split in a folder's name, and the other words of the name.
 
     ``train`` gives (train, ()), ``seg_test`` (test, (seg,)), ``testB`` (test, (b,)), ``cat`` ("", ()).
     """
@@ -112,20 +112,20 @@ def split_of(name: str) -> tuple[SplitWord, tuple[str, ...]]:
 
 
 def is_general(name: str) -> bool:
-    """Whether a folder's name (``images``, ``data``, ``train``) says nothing of what is in it."""
+    """Whether a folder's name (``images``, ``data``, ``train``) does not describe its contents."""
     return name.casefold() in _GENERAL or bool(split_of(name)[0])
 
 
 def is_piece(name: str) -> bool:
-    """Whether a folder is called as one part of a large set: ``00000``, ``images_part_2``.
+    """Whether a folder is named as one part of a large set: ``00000``, ``images_part_2``.
 
-    A number of fewer digits (``7``) may well be a class.
+    A number of fewer digits (``7``) may be a class.
     """
     return _PIECE.fullmatch(name) is not None
 
 
 def shown(names: Sequence[str], most: int = 5) -> str:
-    """Some of the names for a sentence, and how many there are besides."""
+    """Some of the names, and the number of further ones."""
     listed = ", ".join(map(readable_name, names[:most]))
     return listed + (f" and {len(names) - most} more" if len(names) > most else "")
 

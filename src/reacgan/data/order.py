@@ -1,6 +1,6 @@
 """Orders of images as pure functions of (seed, stream, number), the same in every numpy.
 
-Every class equally often is one of them; how unequal the classes of a set are says whether it is wanted.
+One of them balances the classes; :class:`Balance` measures whether a set needs it.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 LARGE_RATIO = 3.0
-"""Largest class over smallest, from which on classes are better shown equally often."""
+"""Ratio of largest to smallest class from which balancing is advised."""
 
 _BLOCK = 4096
 
 
 def random_words(seed: int, stream: str, number: int, *, count: int) -> npt.NDArray[np.uint64]:
     """Raw 64-bit words of a Philox generator, uint64 ``[count]``."""
-    from reacgan.randomness import derive_seed  # noqa: PLC0415 - it loads torch
+    from reacgan.randomness import derive_seed  # noqa: PLC0415 - imports torch
 
     return np.random.Philox(derive_seed(seed, stream, number)).random_raw(count)
 
@@ -26,8 +26,8 @@ def random_words(seed: int, stream: str, number: int, *, count: int) -> npt.NDAr
 def order_of(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
     """The stable order of the words, int64 ``[count]``.
 
-    Words that all differ have one order, so it is found by numpy's quickest sort (of a million, in
-    a fifth of the stable sort's time), and only equal neighbours in it ask for the stable one.
+    Distinct words have one order, so numpy's fastest sort is used (a fifth of the stable sort's time for
+    a million), and the stable sort only for words with duplicates.
     """
     order = np.argsort(words)
     placed = words[order]
@@ -37,14 +37,13 @@ def order_of(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
 
 
 class BalancedOrder:
-    """Which image stands at each position of a run in which all classes are equally frequent.
+    """The image at each position of a run with balanced classes.
 
-    Positions come in rounds of one a class. The order of the classes within a round is a
-    permutation of its own, and in round r class c shows image ``r mod n_c`` of the permutation of
-    its epoch ``r div n_c``, where it has n_c images: within a class no image comes back before all
-    have been shown. Both depend on (seed, round) and (seed, class, epoch) alone. In any stretch of
-    positions the counts of two classes differ by 2 at most, and by 0 in whole rounds. Classes
-    without an image have no turn.
+    Positions are divided into rounds with one image of each class. The classes of a round are
+    permuted by (seed, round). In round r class c, with n_c images, shows image ``r mod n_c`` of the
+    permutation of its epoch ``r div n_c``, which depends on (seed, class, epoch): no image of a class
+    repeats before all have been shown. In any interval of positions the counts of two classes differ
+    by at most 2, and by 0 in whole rounds. Classes without images are left out.
     """
 
     def __init__(self, labels: npt.NDArray[np.int64], *, seed: int) -> None:
@@ -59,7 +58,7 @@ class BalancedOrder:
         self._epochs: list[dict[int, npt.NDArray[np.int64]]] = [{} for _ in self.classes]
 
     def at(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """The images at these positions, int64 ``[n]``; both are numbers from 0 on."""
+        """The images at these positions, int64 ``[n]``."""
         rounds, places = np.divmod(positions, len(self.classes))
         turns = np.empty(len(positions), dtype=np.int64)
         blocks = rounds // self._rounds
@@ -76,7 +75,7 @@ class BalancedOrder:
         return images
 
     def _block(self, block: int) -> npt.NDArray[np.int64]:
-        """Which class has its turn, for several rounds at once: ``[rounds, classes]``."""
+        """The classes of several rounds: ``[rounds, classes]``."""
         if block not in self._blocks:
             self._blocks = {b: kept for b, kept in self._blocks.items() if b == block - 1}
             size = (self._rounds, len(self.classes))
@@ -102,7 +101,7 @@ class BalancedOrder:
 
 @dataclass(frozen=True)
 class Balance:
-    """How unequal the classes of a set are.
+    """Imbalance of the classes of a set.
 
     Args:
         class_names: in label order.
@@ -114,12 +113,12 @@ class Balance:
 
     @property
     def ratio(self) -> float:
-        """The largest class over the smallest that has an image."""
+        """Size of the largest class divided by that of the smallest non-empty one."""
         return max(self.counts) / min(count for count in self.counts if count)
 
     @property
     def effective_classes(self) -> float:
-        """exp(H), H = -sum p ln p over the classes' shares: as many equal classes as are as varied."""
+        """exp(H), H = -sum p ln p over the classes' shares: the effective number of classes."""
         shares = np.array([count for count in self.counts if count], dtype=np.float64)
         shares /= shares.sum()
         return float(np.exp(-(shares * np.log(shares)).sum()))
@@ -137,7 +136,7 @@ class Balance:
 
     @property
     def wants_balancing(self) -> bool:
-        """Whether ``data.balanced=true`` is worth trying."""
+        """Whether ``data.balanced=true`` is advised."""
         return self.ratio >= LARGE_RATIO
 
 

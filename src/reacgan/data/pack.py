@@ -1,4 +1,4 @@
-"""Decoding a whole set once, into a packed file or into memory, and the cache of packed files."""
+"""Decode a set into a packed file or into memory, and the cache of packed files."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ _SHAPE = ("resolution", "channels")
 
 @dataclass
 class Decoder:
-    """Decodes a scan's images in order, at the size asked for; collects those that fail.
+    """Decodes a scan's images in order, at the requested size; collects failures.
 
     Iterating yields ``(images [n, C, H, W], labels [n])``.
 
     Raises:
-        DataError: after the last image, where more than ``max_refused`` of all files were refused
-            (the list is then in ``report``) or a class has lost every image; before the first one,
-            where no image has the channels asked for.
+        DataError: before the first image, where no image has the requested channels; after the
+            last, where a share over ``max_refused`` of all files was refused (listed in ``report``) or
+            a class lost every image.
     """
 
     scan: Scan
@@ -146,15 +146,15 @@ def in_batches(
 
 
 class Lister(Protocol):
-    """The files of a set without opening them: train, followed by test where that is asked for."""
+    """Lists the files of a set without opening them: train, and test if requested."""
 
     def __call__(self, path: str | None, *, split: str) -> list[Listing]:
-        """List them; further keyword-only parameters are what ``data.options`` may hold."""
+        """List them; further keyword-only parameters are the keys of ``data.options``."""
         ...
 
 
 def opener_of(lister: Lister, *, pictures_only: bool = False) -> Opener:
-    """The opener of a set that consists of files; its documentation is the lister's."""
+    """The opener of a set that consists of files; its docstring is the lister's."""
 
     @wraps(lister)
     def open_files(
@@ -200,7 +200,7 @@ def open_listings(
     max_refused: float = MAX_REFUSED,
     white: float | None = None,
 ) -> ImageData:
-    """The images of the last listing from the cache of packed files, packed now if not there."""
+    """The images of the last listing from the cache of packed files, packed now if missing."""
     key = cache_key(
         RESIZE, size_of(resolution), channels, pixel_limit(), stamps_of(listings), white
     )
@@ -238,7 +238,7 @@ def open_listings(
 
 
 def stamps_of(listings: list[Listing]) -> list[Any]:
-    """All that a listing's content depends on, without opening a file."""
+    """Everything that a listing's content depends on, without opening a file."""
     return [
         [
             listing.class_names,
@@ -249,7 +249,7 @@ def stamps_of(listings: list[Listing]) -> list[Any]:
 
 
 def describe(source: str, split: str) -> dict[str, str]:
-    """Metadata of a packed file: where from, how, with what."""
+    """Metadata of a packed file: source, split, resize rule, versions."""
     return {
         "source": source,
         "split": split,
@@ -267,24 +267,24 @@ def depth_of(scan: Scan) -> dict[str, str]:
 
 
 def cache_folder() -> Path:
-    """``$REACGAN_CACHE/packs``, by default ``~/.cache/reacgan/packs``; may be deleted any time."""
+    """``$REACGAN_CACHE/packs``, by default ``~/.cache/reacgan/packs``; may be deleted at any time."""
     return cache_root() / "packs"
 
 
 def cache_key(*parts: object) -> str:
-    """A name for a packed file that depends on everything that its content depends on."""
+    """A hash of everything that the content of a packed file depends on."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def read_cached(key: str, source: str) -> ImageData | None:
-    """The packed file of that key, or None where there is none or it is damaged."""
+    """The packed file of that key, or None where it is missing or damaged."""
     path = cache_folder() / f"{key}.safetensors"
     if not path.exists():
         return None
     try:
         return replace(read_archive(path), source=source)
     except DataError as error:
-        logger.warning("%s; packing anew", error)
+        logger.warning("%s; packing again", error)
         return None
 
 
@@ -328,13 +328,13 @@ def write_cached(
 
 
 def log_notes(scan: Scan) -> None:
-    """Say what was found of a set that a person should know."""
+    """Log the notes of a scan."""
     for note in scan.notes:
         logger.warning("%s: %s", scan.root, note)
 
 
 def log_progress(source: str) -> Progress:
-    """A progress callback that logs every tenth part of a long work."""
+    """A progress callback that logs every tenth of a long task."""
     tenths = 0
 
     def report(done: int, total: int) -> None:

@@ -1,6 +1,6 @@
-"""Rows of a table (file, class, split) to listings of files that are there.
+"""Convert rows of a table (file, class, split) to listings of existing files.
 
-A table means a file by its path, or by its name where no other file is called so.
+A row refers to a file by its path, or by its name if that is unique.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from reacgan.data.names import IMAGE_SUFFIXES, shown, split_of, suffix_of
 
 
 class AmbiguousNameError(ValueError):
-    """A name that several files have; the text names them and begins after the table's own name."""
+    """A name that several files have; the message lists them."""
 
 
 class Files:
@@ -31,7 +31,7 @@ class Files:
         self.folder = folder
 
     def find(self, value: str, split: str = "") -> str | None:
-        """The path relative to the folder: as written, or else by its name.
+        """The path relative to the folder: as written, or else by name.
 
         Raises:
             AmbiguousNameError: as :meth:`by_name`.
@@ -39,7 +39,7 @@ class Files:
         return self.exact(value) or self.by_name(value, split)
 
     def exact(self, value: str) -> str | None:
-        """The path relative to the folder, as written or with slashes for backslashes, if it is there."""
+        """The path relative to the folder, as written or with slashes for backslashes, if it exists."""
         for text in _spellings(value):
             path = self.folder / text
             if os.path.lexists(path) and not path.is_dir():
@@ -47,12 +47,12 @@ class Files:
         return None
 
     def by_name(self, value: str, split: str = "") -> str | None:
-        """The one image below the folder whose path ends so, with or without its extension.
+        """The image below the folder whose path ends with ``value``, with or without its extension.
 
-        Of several, the one in a folder that is called as the split.
+        Of several, the one in a folder named as the split.
 
         Raises:
-            AmbiguousNameError: several, and the split does not say which.
+            AmbiguousNameError: several, even with the split.
         """
         alike = self._alike(value)
         if len(alike) > 1 and split:
@@ -88,19 +88,19 @@ class Files:
 
 
 def split_of_table(file: Path) -> str:
-    """Which split a table's name speaks of: ``test.csv``, ``trainLabels.csv``."""
+    """The split in a table's name: ``test.csv``, ``trainLabels.csv``."""
     split = split_of(file.stem)[0]
     return split or ("train" if file.stem.casefold() == "trainlabels" else "")
 
 
 def split_of_path(path: str) -> str:
-    """Which split the folders of a path speak of, if one does."""
+    """The split in the folders of a path, if any."""
     kinds = {split_of(folder)[0] for folder in PurePosixPath(path).parts[:-1]} - {""}
     return kinds.pop() if len(kinds) == 1 else ""
 
 
 def _spellings(value: str) -> Iterator[str]:
-    """As written, composed and decomposed, without spaces at the ends, with slashes (last)."""
+    """The value stripped, Unicode composed and decomposed, and last with slashes."""
     yield value
     for text in (value, value.strip()):
         for form in (text, text.replace("\\", "/")):
@@ -113,7 +113,7 @@ def _composed(path: str) -> str:
 
 
 class Row(NamedTuple):
-    """A line of a table; an empty split means that it has none."""
+    """A line of a table; ``split`` is empty without one."""
 
     path: str
     label: str
@@ -122,9 +122,9 @@ class Row(NamedTuple):
 
 class _Located(NamedTuple):
     row: Row
-    """With the path of the file, and its split."""
+    """The row with the path of its file, and its split."""
     written: str = ""
-    """The path as the table has it, where the file was found by its name alone."""
+    """The path in the table, where the file was found by its name."""
 
 
 def listings_of(
@@ -136,11 +136,11 @@ def listings_of(
     notes: tuple[str, ...] = (),
     named: str = "",
 ) -> list[Listing]:
-    """Train, followed by test where it is asked for.
+    """Listings of train, and of test if requested.
 
-    A file named twice counts once; one with two classes is refused; notes say both. Rows without a
-    split have that of their folders, where some are train. Of files of one name that in a folder
-    called as the split is taken, or as ``named``, which the table itself is called for.
+    A file named twice counts once, one with two classes is refused, both with notes. Rows without a
+    split have that of their folders, if some are train. Of files of one name that in a folder named as
+    the split is used, or as ``named``, the split in the table's name.
 
     Raises:
         DataError: no image for train, or no test split; a name that several files have.
@@ -172,7 +172,7 @@ def listings_of(
 
 
 def held_out_note(rows: Sequence[Row]) -> tuple[str, ...]:
-    """That files are held out for their folders' names alone."""
+    """A note on files that are held out by their folders' names."""
     paths = [row.path for row in rows if row.split == "test"]
     if not paths:
         return ()
@@ -180,7 +180,7 @@ def held_out_note(rows: Sequence[Row]) -> tuple[str, ...]:
 
 
 def sort_classes(names: set[str]) -> tuple[str, ...]:
-    """As numbers where all are whole numbers, otherwise by code point."""
+    """Sorted as numbers if all are whole numbers, otherwise by code point."""
     ordered = sorted(names)
     if all(re.fullmatch(r"-?[0-9]+", name) for name in ordered):
         ordered.sort(key=int)
@@ -188,7 +188,7 @@ def sort_classes(names: set[str]) -> tuple[str, ...]:
 
 
 def _locate(rows: Sequence[Row], files: Files, named: str) -> list[_Located]:
-    """Each row with the file that it means; by name where no path of its split is there."""
+    """Each row with its file; by name where no path of its split exists."""
     exact = [files.exact(row.path) for row in rows]
     there = {row.split for row, path in zip(rows, exact, strict=True) if path is not None}
     located = []
@@ -211,7 +211,7 @@ def _listing(
     split: str,
     notes: tuple[str, ...],
 ) -> Listing:
-    """The files of a split in a fixed order, each with the classes that its rows give it."""
+    """The files of a split in a fixed order, with their classes."""
     labels_of: dict[str, list[str]] = defaultdict(list)
     for each in located:
         labels_of[each.row.path].append(each.row.label)

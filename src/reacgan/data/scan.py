@@ -1,4 +1,4 @@
-"""What a folder holds: every header is read, and what cannot be used is refused with a reason."""
+"""Scan a folder: every header is read, and unusable files are refused with a reason."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_REFUSED = 0.05
 
 @dataclass(frozen=True)
 class Refused:
-    """A file that is not used (its path relative to the root) and why."""
+    """A file that is not used (its path relative to the root) and the reason."""
 
     path: str
     reason: str
@@ -34,14 +34,13 @@ class Refused:
 
 @dataclass(frozen=True)
 class Scan:
-    """The usable images of one split, in a fixed order, and all that was refused.
+    """The usable images of one split, in a fixed order, and the refused files.
 
     ``files`` are relative to ``root``; ``labels`` int64 ``[N]``; ``sizes`` (width, height) and
-    ``modes`` (Pillow's names) as the headers have them; ``grey`` says whether every image is grey;
-    ``channels`` is what the images have by themselves: 1 (grey), 3 (pictures), or the arrays' own.
-    ``boxes`` says which part of each file to take, or None for all of all; ``whites`` which values of
-    deep images are white, or None where there are none; ``lost`` are those of the notes that say what such
-    images lose.
+    ``modes`` (Pillow's names) from the headers; ``grey``: whether every image is grey; ``channels``
+    of the images before conversion: 1 (grey), 3 (pictures), or the arrays' own; ``boxes``: the part of each
+    file to crop, or None; ``whites``: white values of deep images, or None; ``lost``: the notes on what
+    such images lose.
     """
 
     root: Path
@@ -67,25 +66,25 @@ class Scan:
 
     @property
     def reasons(self) -> dict[str, int]:
-        """How many files were refused for each reason, the most frequent first."""
+        """Number of refused files by reason, the most frequent first."""
         return dict(Counter(each.reason for each in self.refused).most_common())
 
     @property
     def refused_share(self) -> float:
-        """Refused files over all files."""
+        """Share of refused files."""
         return len(self.refused) / max(1, len(self.refused) + len(self.files))
 
 
 def scan_listings(
     listings: list[Listing], *, max_pixels: int | None = None, white: float | None = None
 ) -> Scan:
-    """Read the headers of the last of the listings; one for train before it decides on the classes.
+    """Read the headers of the last listing; a listing of train before it determines the classes.
 
-    Nothing is decoded yet but images of more than 8 bits, whose values are counted: what becomes white
-    is ``white``, or follows from the training images.
+    Only images of more than 8 bits are decoded, to count their values: the white value is ``white``, or
+    follows from the training images.
 
     Raises:
-        DataError: no usable image, or a limit or white that cannot be.
+        DataError: no usable image, or an invalid limit or white.
     """
     limit = pixel_limit(max_pixels)
     if white is not None and (problem := white_problem(white)):
@@ -99,7 +98,7 @@ def scan_listings(
 def with_held_out(
     scan: Scan, list_test: Callable[[], list[Listing]], *, white: float | None = None
 ) -> Scan:
-    """A scan of training images of more than 8 bits, with notes of what held-out ones will lose."""
+    """A scan of training images of more than 8 bits, with notes on what held-out ones lose."""
     if scan.split != "train" or scan.whites is None:
         return scan
     try:
@@ -112,7 +111,7 @@ def with_held_out(
 
 
 def _with_classes(listing: Listing, class_names: tuple[str, ...]) -> Listing:
-    """Relabel a listing to the classes of another split; files of other classes are problems."""
+    """Relabel a listing to the classes of another split; files of other classes are refused."""
     numbers = {name: label for label, name in enumerate(class_names)}
     entries = []
     for entry in listing.entries:
@@ -176,7 +175,7 @@ def _scan(listing: Listing, max_pixels: int, whites: Whites | None, white: float
 def _drop_empty(
     listing: Listing, labels: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], tuple[str, ...], tuple[str, ...]]:
-    """Without classes that have no image (in train; test keeps the classes of train)."""
+    """Remove classes without images (in train; test keeps the classes of train)."""
     counts = np.bincount(labels, minlength=len(listing.class_names))
     empty = [name for name, count in zip(listing.class_names, counts, strict=True) if not count]
     if not empty:
@@ -191,7 +190,7 @@ def _drop_empty(
 
 
 def report_refused(scan: Scan | Iterable[Refused], path: str | Path) -> Path:
-    """Write the refused files as lines of ``reason<TAB>path``; returns where."""
+    """Write the refused files as lines of ``reason<TAB>path``; returns the path."""
     path = Path(path)
     refused = scan.refused if isinstance(scan, Scan) else tuple(scan)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -203,10 +202,10 @@ def report_refused(scan: Scan | Iterable[Refused], path: str | Path) -> Path:
 def check_share(
     refused: Sequence[Refused], total: int, *, max_refused: float, report: Path, source: str
 ) -> None:
-    """Stop where more than a share of the files was refused.
+    """Check the share of refused files.
 
     Raises:
-        DataError: the counts by reason and where the list of files was written.
+        DataError: it exceeds ``max_refused``; with counts by reason and the path of the list.
     """
     problem = _share_problem(refused, total, max_refused, source)
     if problem:
@@ -218,7 +217,7 @@ def check_share(
 
 
 def refusal_of(scan: Scan) -> str:
-    """Why training would refuse these files, as far as headers tell, or nothing where it would not."""
+    """Why training would refuse these files, as known from headers, or empty."""
     total = len(scan.refused) + len(scan.files)
     problem = _share_problem(scan.refused, total, MAX_REFUSED, str(scan.root))
     return problem and (
@@ -228,7 +227,7 @@ def refusal_of(scan: Scan) -> str:
 
 
 def _share_problem(refused: Sequence[Refused], total: int, max_refused: float, source: str) -> str:
-    """Why so many refused files stop the work, or nothing where they do not."""
+    """The error for too many refused files, or empty."""
     if len(refused) <= max_refused * total:
         return ""
     return (
@@ -238,7 +237,7 @@ def _share_problem(refused: Sequence[Refused], total: int, max_refused: float, s
 
 
 def _reasons(refused: Sequence[Refused], root: Path) -> str:
-    """How many files of each reason, each with one path that was tried."""
+    """Number of files by reason, each with an example."""
     first = {each.reason: each.path for each in reversed(refused)}
     counted = Counter(each.reason for each in refused).most_common(8)
     texts = (f"{count} x {reason} (such as {root / first[reason]})" for reason, count in counted)

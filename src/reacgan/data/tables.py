@@ -1,11 +1,11 @@
 """A table of files and classes: CSV with a header line, one JSON object a line, or ``dataset.json``.
 
-Columns, in any case, whichever of the names is there: the file ``path`` | ``file`` | ``filename`` |
+Columns, in any case, by one of these names: the file ``path`` | ``file`` | ``filename`` |
 ``file_name`` | ``image``, relative to the table or absolute, with slashes or backslashes; its class
 ``label`` | ``class`` | ``target``; and, where images are held out, ``split``: train (training) or test
-(testing, val, valid, validation, dev, eval), in every line. Of other names, in other languages too,
-those are taken that leave no choice, and a note says so (``columns.py``). Further columns
-are named and not read. Without such a column folders called as splits divide the files. CSV is
+(testing, val, valid, validation, dev, eval), in every line. Columns with other names, also in other
+languages, are used if unambiguous, with a note (``columns.py``). Further columns are reported, not
+read. Without a split column folders named as splits divide the files. CSV is
 separated by commas, semicolons, tabs or bars. Classes are sorted: as numbers where all are whole numbers,
 otherwise by code point.
 
@@ -62,7 +62,7 @@ class Table:
     has_split: bool = False
     notes: tuple[str, ...] = ()
     without_labels: bool = False
-    """Whether it says that there are no classes."""
+    """Whether it declares that there are no classes."""
 
 
 def list_csv(path: str | None, *, split: str) -> list[Listing]:
@@ -74,7 +74,7 @@ def list_csv(path: str | None, *, split: str) -> list[Listing]:
         split: train or test.
 
     Raises:
-        DataError: no such file or columns, a line that does not fit, or too many unusable images.
+        DataError: no such file or columns, an invalid line, or too many unusable images.
     """
     return _listings(path, split, ".csv")
 
@@ -101,9 +101,7 @@ def _listings(path: str | None, split: str, kind: str) -> list[Listing]:
     files = Files(file.parent)
     table = read_table(file, files, kind=".json" if file.suffix.lower() == ".json" else kind)
     if table.without_labels:
-        raise DataError(
-            f"{file}: says that there are no labels (null); give its folder for one class"
-        )
+        raise DataError(f"{file}: declares no labels (null); give its folder for one class")
     named = split_of_table(file)
     return listings_of(
         table.rows, files, source=str(file), split=split, notes=table.notes, named=named
@@ -111,10 +109,10 @@ def _listings(path: str | None, split: str, kind: str) -> list[Listing]:
 
 
 def read_table(file: Path, files: Files, *, kind: str | None = None) -> Table:
-    """Read a table; its files are only looked up where that tells which column names them.
+    """Read a table; ``files`` is used only to find the column of files.
 
     Raises:
-        DataError: not readable, no such columns, or a line that does not fit.
+        DataError: not readable, no such columns, or an invalid line.
     """
     kind = file.suffix.lower() if kind is None else kind
     try:
@@ -128,7 +126,7 @@ def read_table(file: Path, files: Files, *, kind: str | None = None) -> Table:
 def _read_csv(file: Path, files: Files) -> Table:
     text = read_text(file, may_be_wide=True).replace("\r\n", "\n").replace("\r", "\n")
     spoken = re.match(r'"?sep=(.)"?\n', text)
-    if spoken:  # what spreadsheets write to tell each other
+    if spoken:  # the ``sep=`` line of spreadsheets
         text = text[spoken.end() :]
     delimiter = spoken[1] if spoken else _delimiter(text)
     try:
@@ -148,7 +146,7 @@ def _read_csv(file: Path, files: Files) -> Table:
             raise DataError(
                 f"{file}, row {number}: {len(row)} values, needed: {len(header)}, one for each of "
                 f"{', '.join(header)} (a value that holds {_DELIMITERS.get(delimiter, delimiter)} "
-                "stands in double quotes)"
+                "needs double quotes)"
             )
     columns = choose_columns(header, body, files.may_be_named)
     table_rows = tuple(
@@ -172,7 +170,7 @@ def _csv_row(row: Sequence[str], header: Sequence[str], columns: Columns, where:
 
 
 def _parsed(text: str, delimiter: str, *, strict: bool = True) -> Iterator[list[str]]:
-    """Rows of CSV, line breaks within quotes kept, cells as long as they are."""
+    """Rows of CSV, with line breaks within quotes and cells of any length."""
     before = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     try:
         yield from csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=strict)
@@ -181,7 +179,7 @@ def _parsed(text: str, delimiter: str, *, strict: bool = True) -> Iterator[list[
 
 
 def _delimiter(text: str) -> str:
-    """The mark that divides the header and the rows below it alike."""
+    """The delimiter that splits the header and the rows into equally many cells."""
     best, ranked = ",", (-1.0, 0)
     for mark in _DELIMITERS:
         try:
@@ -224,7 +222,7 @@ def _read_json_lines(file: Path) -> Table:
 
 
 def _objects(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Where each object is, and what it holds by plain names."""
+    """The location of each object, and its values by plain names."""
     for number, line in enumerate(read_text(file, may_be_wide=True).split("\n"), start=1):
         if not line.strip():
             continue
@@ -262,7 +260,7 @@ def _read_style_gan(file: Path) -> Table:
     if not isinstance(labels, list) or not all(
         isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) for pair in labels
     ):
-        raise DataError(f"{file}: its labels are no list of [path, class]; {_STYLE_GAN}")
+        raise DataError(f"{file}: its labels are not a list of [path, class]; {_STYLE_GAN}")
     if labels and all(label is None for _, label in labels):
         return Table(file, (), without_labels=True)
     rows = []
@@ -274,14 +272,14 @@ def _read_style_gan(file: Path) -> Table:
 
 
 def _from_one_hot(label: Any) -> Any:
-    """The index of the only 1 among 0s; anything else as it is."""
+    """The index of a one-hot vector; other values unchanged."""
     if isinstance(label, list) and sorted(label, key=str) == [0] * (len(label) - 1) + [1]:
         return label.index(1)
     return label
 
 
 def _path_in(value: Any, name: str, where: str) -> str:
-    """A file's name, or any text that is not empty."""
+    """A non-empty text, such as a file's name."""
     text = str(value) if isinstance(value, str | int) and value is not True else ""
     if not text.strip() or "\0" in text or value is False:
         raise DataError(f"{where}: {name} is {value!r}; needed: a text or a whole number")
@@ -294,7 +292,7 @@ def _label_in(value: Any, name: str, where: str) -> str:
 
 
 def _split_in(value: Any, name: str, where: str) -> str:
-    """What a cell of the split's column says; an empty one is refused."""
+    """The split of a cell; an empty cell is refused."""
     text = "" if value is None else str(value)
     split = meaning(text, plain_name(name))
     if not split:

@@ -1,4 +1,4 @@
-"""Work on many files in order, in threads where that is faster."""
+"""Process many files in order, in threads where that is faster."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def ordered_map(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Result]:
-    """Yield ``work(item)`` of every item in order, with a bounded number under way.
+    """Yield ``work(item)`` of every item in order, with a bounded number of pending items.
 
-    Large images and slow disks gain from threads, since decoding and reading release the interpreter.
-    Of small images most of the time is spent in the interpreter, and threads only compete for it.
-    The first items are timed alone to choose.
+    Threads speed up large images and slow disks, since decoding and reading release the GIL. Small
+    images spend most of their time in the interpreter, so threads slow them down. The first items are
+    timed without threads to choose.
     """
     total = len(items)
     times: list[float] = []

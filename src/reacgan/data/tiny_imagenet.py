@@ -1,4 +1,4 @@
-"""Tiny-ImageNet in its official layout: 200 classes of 64 x 64 images, read as it was published.
+"""Tiny-ImageNet in its official layout: 200 classes of 64 x 64 images.
 
 ``train/<wnid>/images/*.JPEG``, ``val/images/*.JPEG`` with ``val/val_annotations.txt`` (file and
 wnid, tab-separated), ``wnids.txt`` (the classes, one a line) and ``words.txt`` (their names).
@@ -25,7 +25,7 @@ def list_tiny_imagenet(path: str | None, *, split: str) -> list[Listing]:
     """Tiny-ImageNet: 100,000 training and 10,000 test images of 200 classes, 64 x 64 pixels.
 
     ``test`` is the published validation part: the published test part has no labels. Classes are
-    in the order of ``wnids.txt`` sorted, named by the first word of ``words.txt``.
+    sorted by wnid and named by the first word of ``words.txt``.
 
     Args:
         path: tiny-imagenet-200.zip, its unpacked folder, or None to download it.
@@ -45,18 +45,18 @@ def list_tiny_imagenet(path: str | None, *, split: str) -> list[Listing]:
     if not is_official(root):
         raise DataError(
             f"{root}: not the official layout of Tiny-ImageNet (wnids.txt, train/<wnid>/images, "
-            "val/val_annotations.txt); for folders of classes take the data set 'folder'"
+            "val/val_annotations.txt); for other class folders use the data set 'folder'"
         )
     return list_official(root, split)
 
 
 def is_official(root: Path) -> bool:
-    """Whether a folder is laid out as Tiny-ImageNet was published."""
+    """Whether a folder has the published layout of Tiny-ImageNet."""
     return (root / "wnids.txt").is_file() and (root / "train").is_dir()
 
 
 def list_official(root: Path, split: str) -> list[Listing]:
-    """The listing of train, followed by that of test where it is asked for."""
+    """The listing of train, and of test if requested."""
     wnids = sorted(set(read_lines(root / "wnids.txt")))
     names = class_names(root, wnids)
     entries: list[Entry] = []
@@ -85,7 +85,7 @@ def list_official(root: Path, split: str) -> list[Listing]:
 
 
 def class_names(root: Path, wnids: list[str]) -> tuple[str, ...]:
-    """The first word for each class, with its wnid where two classes share the word."""
+    """The first word of each class, with its wnid where two classes share the word."""
     words = {}
     if (root / "words.txt").is_file():
         for line in read_lines(root / "words.txt"):

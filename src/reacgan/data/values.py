@@ -1,4 +1,4 @@
-"""Which values the deep images of a split hold, counted once, and notes on what 8 bits lose of them."""
+"""Count the values of the deep images of a split, for notes on what 8 bits lose."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from reacgan.data.threads import ordered_map
 _FEW_STEPS = 64
 _MOST = 0.999
 _DROPPED_BITS = 12
-"""Of float32: 2^11 bins remain for each power of two, more than steps of 8 bits."""
+"""Of float32: 2^11 bins for each power of two, more than steps of 8 bits."""
 
 
 class Counted(NamedTuple):
-    """One image: its reach, whether it is 16-bit colour (read as 8), whether white is zero in it."""
+    """One image: its reach, whether it is 16-bit colour (read as 8), whether its white is zero."""
 
     reach: Reach
     is_colour: bool = False
@@ -45,7 +45,7 @@ class Counted(NamedTuple):
 
 
 class Census:
-    """Counts the values of images while they are read, also from several threads."""
+    """Counts the values of images while they are read; thread-safe."""
 
     def __init__(self, max_pixels: int) -> None:
         self._max_pixels = max_pixels
@@ -55,16 +55,16 @@ class Census:
         self._colours = np.zeros(256, np.int64)
 
     def __call__(self, path: str) -> Counted | str:
-        """Count one file's values; or why the file is refused."""
+        """Count one file's values, or return the reason for refusing it."""
         try:
             return self._count(*self._read(path))
         except UnreadableImageError as error:
             return error.reason
-        except Exception as error:  # a damaged file raises anything
+        except Exception as error:  # damaged files raise anything
             return damage_of(error)
 
     def _read(self, path: str) -> tuple[npt.NDArray[Any], bool, bool, bool]:
-        """Values, and whether they are floats, 16-bit colour, of white as zero."""
+        """Values, and whether they are floats, 16-bit colour, with white as zero."""
         if is_array(path):
             return np.asarray(open_array(path, max_pixels=self._max_pixels)), False, False, False
         with open_header(path, max_pixels=self._max_pixels) as image:
@@ -96,12 +96,12 @@ class Census:
     def summary(
         self, images: Sequence[Counted], *, white: float | None, known: Whites | None
     ) -> tuple[Whites | None, tuple[str, ...], tuple[str, ...]]:
-        """The whites, the notes, and those of the notes that say what is lost.
+        """The whites, the notes, and the notes on losses among them.
 
         Args:
-            images: what the calls returned, but for refused files.
-            white: what a person gives.
-            known: of the training images, where these are held-out ones.
+            images: results of the calls without refused files.
+            white: the given value, if any.
+            known: the whites of the training images, for held-out ones.
         """
         deep = [image.reach for image in images if not image.is_colour]
         whites: list[float | None] = []
@@ -124,7 +124,7 @@ class Census:
         lost += self._coloured(sum(image.is_colour for image in images))
         turned = sum(image.is_turned for image in images)
         if turned:
-            notes.append(f"{turned:,} TIFF images are stored with zero as white and are turned")
+            notes.append(f"{turned:,} TIFF images are stored with zero as white and are inverted")
         scale = (whites[0], whites[1]) if deep else known
         return scale, (*notes, *lost), tuple(lost)
 
@@ -138,7 +138,7 @@ class Census:
             f"{len(mine):,} images hold {kind}, from {low:,g} to {high:,g}: 0 to {white:,g} become "
             f"0 to 255, so {steps} of 256 steps are used"
         )
-        advice = "; stretch their values before, else there is little to see"
+        advice = "; rescale their values first to see more"
         return text + advice * (steps < _FEW_STEPS)
 
     def _clipped(self, mine: list[Reach], white: float, *, held_out: bool) -> list[str]:
@@ -156,7 +156,7 @@ class Census:
         ]
 
     def _dark(self, mine: list[Reach], white: float, *, held_out: bool) -> list[str]:
-        """Where almost all values are in a smaller range than the one that white is the end of."""
+        """A note where almost all values are in a smaller range than that of white."""
         is_float = mine[0].is_float
         table = self._table(is_float)
         most = float(_values(_at_share(table), is_float)[0])
@@ -167,8 +167,7 @@ class Census:
         if held_out:
             return [f"{text}, as in the training images: these images will be dark"]
         return [
-            f"{text}: the images will be dark. If a few outliers are not meant, clip them, or set the "
-            f"white: {_setting(end)}"
+            f"{text}: the images will be dark. Clip outliers, or set the white: {_setting(end)}"
         ]
 
     def _coloured(self, count: int) -> list[str]:
@@ -181,8 +180,8 @@ class Census:
             else ""
         )
         return [
-            f"{count:,} images hold 16 bits a channel in colour; only the upper 8 are read{dark}. Stretch "
-            "their values before, or give arrays [height, width, channels] of uint16 as .npy files, of "
+            f"{count:,} images hold 16 bits a channel in colour; only the upper 8 are read{dark}. Rescale "
+            "their values first, or give arrays [height, width, channels] of uint16 as .npy files, of "
             "which all bits are read"
         ]
 
@@ -192,13 +191,13 @@ def _setting(white: float) -> str:
 
 
 def _at_share(table: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The first bin at or below which 99.9 % of the values are."""
+    """The bin of the 99.9 % quantile of the values."""
     counts = np.cumsum(table)
     return np.atleast_1d(np.searchsorted(counts, _MOST * counts[-1]))
 
 
 def _bins(values: Any) -> npt.NDArray[np.int64]:
-    """Bins of non-negative float32 in their order: the upper bits of each, rounded up."""
+    """Bins of non-negative float32, in order: the upper bits, rounded up."""
     bits = (np.asarray(values, np.float32) + np.float32(0)).view(np.uint32)
     return ((np.maximum(bits, 1) - np.uint32(1)) >> np.uint32(_DROPPED_BITS)).astype(np.int64)
 
@@ -209,7 +208,7 @@ def _values(bins: npt.NDArray[np.int64], is_float: bool) -> npt.NDArray[np.float
         return bins.astype(np.float64)
     bits = (np.asarray(bins, np.uint32) + np.uint32(1)) << np.uint32(_DROPPED_BITS)
     values = np.asarray(bits.view(np.float32), np.float64)
-    values[values == 16384] = 16383  # ends of ranges that are no ends of bins
+    values[values == 16384] = 16383  # ends of ranges that are not ends of bins
     return np.minimum(values, LARGEST)
 
 
@@ -221,8 +220,12 @@ def measure(
     whites: Whites | None,
     white: float | None,
 ) -> tuple[list[Header], Whites | None, tuple[str, ...], tuple[str, ...]]:
-    """Headers (refused where values have no known scale), whites, notes, notes on what is lost."""
-    deep = [index for index, head in enumerate(heads) if not head.problem and _has_values(head)]
+    """Headers (refused without a known scale), whites, notes, and notes on losses."""
+    deep = [
+        index
+        for index, head in enumerate(heads)
+        if not head.problem and (is_deep(head.mode) or head.mode.endswith(DEEP_COLOUR))
+    ]
     if not deep:
         return heads, whites, (), ()
     census = Census(max_pixels)
@@ -237,7 +240,3 @@ def measure(
     if not counted:
         return heads, whites, (), ()
     return heads, *census.summary(counted, white=white, known=whites)
-
-
-def _has_values(head: Header) -> bool:
-    return is_deep(head.mode) or head.mode.endswith(DEEP_COLOUR)

@@ -1,8 +1,8 @@
-"""A cache on disk of what was computed of a set of images: features, moments, radii.
+"""A cache on disk of what is computed from a set of images: features, moments, radii.
 
-The key is the SHA-256 of all that a result depends on (the digest of the images, the description of
-the extractor, the name of the result with its options), never a path or a name. A file says what it
-is, carries the digest of its tensors, and may be deleted any time.
+The key is the SHA-256 of everything that a result depends on (the digest of the images, the description of
+the extractor, the name of the result with its options), never a path or a name. A file holds
+its key and the digest of its tensors, and may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class CacheEntry:
 
     path: Path
     key: Mapping[str, Any]
-    """All that its content depends on; ``result`` is what it is."""
+    """Everything that its content depends on; ``result`` names the content."""
     source: str
-    """Where the images came from when it was made, for people."""
+    """Source of the images, for messages."""
     size: int
     """Bytes."""
     created: float
@@ -81,8 +81,8 @@ class FeatureCache:
 
         Args:
             key: plain JSON: ``{"images": data.digest, "extractor": extractor.describe()}`` and
-                whatever else every result depends on; each adds its own name.
-            source: where the images came from, for people; not part of the key.
+                everything else that all results depend on; each adds its own name.
+            source: of the images, for messages; not part of the key.
         """
         fixed = json.loads(canonical(key))
 
@@ -98,9 +98,9 @@ class FeatureCache:
         *,
         source: str = "",
     ) -> dict[str, Tensor]:
-        """The tensors kept under this key, on the CPU; made now where there are none or damaged ones.
+        """The tensors stored under this key, on the CPU; computed now where missing or damaged.
 
-        Two processes that want the same do not both make it: one waits for the other.
+        Of two processes that ask for the same key, one computes and the other waits.
         """
         path = self.root / name_of_key(key)
         if self.limit_bytes <= 0:
@@ -118,19 +118,19 @@ class FeatureCache:
         return made
 
     def entries(self) -> list[CacheEntry]:
-        """What is kept, the last used first; damaged files are left out."""
+        """All entries, the last used first; damaged files are left out."""
         entries = [_entry(path) for path in self._files()]
         return sorted(filter(None, entries), key=lambda entry: (-entry.used, entry.path))
 
     @property
     def total_bytes(self) -> int:
-        """Of all files, damaged and unfinished ones included."""
+        """Size of all files, damaged and unfinished ones included."""
         return sum(_status(path)[0] for path in (*self._files(), *self._unfinished()))
 
     def clear(self, older_than_days: float | None = None) -> int:
-        """Delete what was not used for so many days, or everything; gives the bytes freed.
+        """Delete what was not used for so many days, or everything; returns the bytes freed.
 
-        What a process is just making stays.
+        Entries that a process is computing stay.
         """
         freed = self._sweep()
         before = math.inf if older_than_days is None else _now() - _DAY * older_than_days
@@ -144,7 +144,7 @@ class FeatureCache:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except _DAMAGE as error:
-            logger.warning("%s: damaged (%s); made anew", path, error)
+            logger.warning("%s: damaged (%s); computed again", path, error)
             return None
         with suppress(OSError):  # a folder that cannot be written is read all the same
             os.utime(path)
@@ -182,25 +182,25 @@ class FeatureCache:
                 total -= self._delete(path)
 
     def _delete(self, path: Path, key: str = "") -> int:
-        """Delete a file unless a process is just making it; gives the bytes freed."""
+        """Delete a file unless a process is computing it; returns the bytes freed."""
         lock = self._lock(key or path.stem)
         try:
             with FileLock(lock, timeout=0):
                 size = _status(path)[0]
                 path.unlink()
-                # Who waits for this lock may then make the same beside another: both are right.
+                # A process that waits for this lock may then compute the same as another: no harm.
                 lock.unlink(missing_ok=True)
         except (OSError, Timeout, NotImplementedError):
             return 0
         return size
 
     def _sweep(self) -> int:
-        """Delete what killed writers left; gives the bytes freed."""
+        """Delete what killed writers left; returns the bytes freed."""
         return sum(self._delete(path, path.name.split(".")[1]) for path in self._unfinished())
 
     @contextmanager
     def _alone(self, path: Path) -> Iterator[bool]:
-        """Hold the key for this process; gives False where the folder cannot be written."""
+        """Lock the key for this process; yields False where the folder cannot be written."""
         lock = self._lock(path.stem)
         with ExitStack() as stack:
             try:
@@ -273,7 +273,7 @@ def _write_file(
 ) -> None:
     """Write a whole file or none.
 
-    Nothing is flushed: after a crash of the machine the digest tells.
+    Nothing is flushed: after a crash of the machine the digest does not match.
     """
     about = {"key": key, "source": source, "created": _now(), "digest": digest(tensors)}
     with replacing(path) as temporary:
@@ -300,7 +300,7 @@ def _read_file(path: Path, key: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def _entry(path: Path) -> CacheEntry | None:
-    """What a file says of itself, its tensors not looked at; None where it is none or damaged."""
+    """The entry in a file's header, without reading tensors; None for another or damaged file."""
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads(file.metadata()["about"])

@@ -31,13 +31,13 @@ from reacgan.evaluation.scores import Score
 from reacgan.evaluation.sources import Images, with_shape
 from reacgan.extractors import Extractor, build_extractor
 from reacgan.extractors.fitting import Shape
-from reacgan.metrics import Comparison, FeatureSet, Judgement, Metric, Value
+from reacgan.metrics import Classification, Comparison, FeatureSet, Metric, Value
 from reacgan.metrics.base import Need
 
 Say = Callable[[str], None]
 _Related = tuple[ImageData, FeatureSet]
 
-_KNOWN = 0.05  # share of the reference that a classifier may have learned without a note
+_KNOWN = 0.05  # share of the reference that a classifier may have been trained on without a note
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,10 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the caller knows of the images: part of the protocol of every score."""
+    """Facts of the images that the caller provides for the protocol."""
 
     subject: str = ""
-    """What is scored, for people: a run, a model, a folder."""
+    """Name of what is scored: a run, a model, a folder."""
     images_seen: int | None = None
     generator: Mapping[str, Any] | None = None
     selection: Mapping[str, Any] | None = None
@@ -72,7 +72,7 @@ class Facts:
     seed: int | None = None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    """What must be known before a value is read."""
+    """What matters more than a note, such as sizes that differ from the reference's."""
 
 
 def evaluate(
@@ -101,33 +101,33 @@ def evaluate(
         images: an iterable of uint8 batches ``[N, C, H, W]`` (alone, or as pairs with int64 labels
             ``[N]``), a data set, or a source by index. Under several processes each gives the same.
         reference: real images: a data set, a folder, a file of images, a registered name, or an .npz file
-            of statistics. It keeps its own size and channels, whatever the images have; both sides are
-            brought to what the extractor takes, and a difference is a warning of each score.
+            of statistics. It keeps its own size and channels; both sides are converted to the extractor's
+            input, and a difference is a warning of each score.
         metrics: names, ``all``, or names with options, such as ``{"prdc": {"k": 3}}``. None measures
             the standard ones that can be measured here.
         extractor: a name of :data:`reacgan.extractors.EXTRACTORS`, a file, or an extractor.
         extractor_options: of its constructor, such as ``{"resizer": "legacy"}``.
-        training: what the generator learned from; by default the reference's training split. The
-            extractor ``domain`` learns from it, too.
-        held_out: real images that it did not learn from; by default the reference's test split.
-        num: only the first so many images.
+        training: images that the generator was trained on; by default the reference's training split. The
+            extractor ``domain`` is trained on them, too.
+        held_out: real images that it was not trained on; by default the reference's test split.
+        num: score the first ``num`` images only.
         resolution: side, or (height, width), that a folder or registered name is cropped and resized to;
             needed where its images are of many sizes.
-        channels: that it is brought to.
+        channels: likewise.
         class_names: of the labels in ``images``; by default the reference's.
-        facts: what else is known of the images.
-        origin: where training and held-out images are, instead of these two.
+        facts: further facts for the protocol.
+        origin: gives training and held-out images, instead of these two.
         device: ``auto`` takes CUDA, then MPS, then the CPU.
-        cache: of what depends on real images alone; by default the one of the package.
+        cache: for results that depend on real images alone; by default the package's.
         progress: called with (images done, images in all or None).
-        say: called with each stage in words.
+        say: called with a description of each stage.
 
     Returns:
         The scores, on every process; what was compared, on the main process.
 
     Raises:
-        ConfigError: images or a reference that cannot be used, a metric that a person named and that
-            cannot be measured here; the message says why and what to do.
+        ConfigError: images or a reference that cannot be used, or a named metric that cannot be
+            measured here.
     """
     if isinstance(images, str | Path | Mapping):
         raise ConfigError(
@@ -161,15 +161,15 @@ def evaluate(
 
 @dataclass(frozen=True, eq=False)
 class _Compared:
-    """Two sets of features that are ready to be measured, and what protocols say of them."""
+    """Two sets of features that are ready to be measured, and their part of the protocol."""
 
     comparison: Comparison
     extractor: Mapping[str, Any]
     reference: Mapping[str, Any]
     fake: Mapping[str, Any]
-    """Size and channels of the scored images where the reference has others, and what was done."""
+    """Size and channels of the scored images where the reference has others, and the conversion."""
     related: Mapping[Need, Mapping[str, Any]]
-    """What else a metric with such a need depends on: training and held-out images, the judge."""
+    """Training and held-out images, for the protocols of metrics that need them."""
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -188,7 +188,7 @@ class _Work:
         self.real_features = RealFeatures(self.reference.shape, device, cache, self.say)
 
     def build(self, name: str, options: Mapping[str, Any]) -> Extractor:
-        """The extractor of a name or file; ``domain`` learns from real images now."""
+        """The extractor of a name or file; ``domain`` is trained on real images now."""
         domain = name == "domain"
         if domain:
             self.say("training a classifier of the real images, or reading it from the cache")
@@ -218,11 +218,11 @@ class _Work:
         if self.reference.data is not None and real is not None and real.logits is None:
             missing["logits"] = _no_logits(network)
         plan.leave_out(json.loads(distributed.share_text(json.dumps(missing), self.device)))
-        judge = self._classifier(network) if "judge" in plan.needs else None
+        classifier = self._classifier(network) if "classifier" in plan.needs else None
         self.say("features of the images to score")
         made = extract(
             images,
-            [network, *([judge] if judge is not None and judge is not network else [])],
+            [network, *([classifier] if classifier not in (None, network) else [])],
             device=self.device,
             keep_images="images" in plan.needs,
             limit=num,
@@ -238,7 +238,7 @@ class _Work:
                     made.labels, translation, self.reference.class_names
                 )
                 made = replace(made, labels=labels, class_names=self.reference.class_names)
-                compared = self._compared(made, real, related, network, judge, notes)
+                compared = self._compared(made, real, related, network, classifier, notes)
             except ConfigError as error:
                 problem = str(error)
         if problem := distributed.share_text(problem, self.device):
@@ -251,31 +251,33 @@ class _Work:
         real: FeatureSet,
         related: Mapping[Need, _Related],
         network: Extractor,
-        judge: Any,
+        classifier: Any,
         notes: tuple[str, ...],
     ) -> _Compared:
         own, features = made.features[0], made.features[-1]
         if made.labels is None:
-            self.plan.leave_out(dict.fromkeys(("labels", "judge"), "the images have no labels"))
+            self.plan.leave_out(
+                dict.fromkeys(("labels", "classifier"), "the images have no labels")
+            )
         if own.logits is None:
             self.plan.leave_out({"logits": _no_logits(network)})
-        if judge is not None and features.logits is None:
+        if classifier is not None and features.logits is None:
             raise ConfigError("the classifier gives no class scores")
         seen_as = input_shape(network, self.reference.shape)
         fake, warnings = compare_shapes(self.shape, self.reference.shape, seen_as, network)
         data = {need: images for need, (images, _) in related.items()}
         sets = {need: features for need, (_, features) in related.items()}
-        judgement = None
-        if judge is not None and features.logits is not None:
-            accuracies = judge.held_out_top1, judge.held_out_top5
-            judgement = Judgement(features.logits, *accuracies, judge.describe())
+        classification = None
+        if classifier is not None and features.logits is not None:
+            accuracies = classifier.held_out_top1, classifier.held_out_top5
+            classification = Classification(features.logits, *accuracies, classifier.describe())
         return _Compared(
             Comparison(
                 fake=FeatureSet(own.features, own.logits, made.labels, made.class_names),
                 real=real,
                 training=sets.get("training"),
                 held_out=sets.get("held out"),
-                judgement=judgement,
+                classification=classification,
                 fake_data=made.data("generated images"),
                 real_data=self.reference.data,
                 training_data=data.get("training"),
@@ -284,7 +286,10 @@ class _Work:
             extractor=network.describe(),
             reference=self.reference.describe(),
             fake=fake,
-            related=_facts_of(data, judge),
+            related={
+                need: {"images": len(images), "digest": images.digest[:16]}
+                for need, images in data.items()
+            },
             notes=(*notes, *getattr(network, "notes", ()), *self._notes_on(network)),
             warnings=(*self.reference.warnings, *warnings),
         )
@@ -321,20 +326,20 @@ class _Work:
             raise ConfigError("a classifier needs training images")
         if network.name == "domain" and getattr(network, "data_digest", None) == learned.digest:
             return network
-        judge = self.build("domain", {})
-        judge.to(self.device)
-        return judge
+        classifier = self.build("domain", {})
+        classifier.to(self.device)
+        return classifier
 
     def _notes_on(self, network: Extractor) -> Iterator[str]:
-        """What is to be said where the extractor is a classifier that was trained on the reference."""
+        """A note where the extractor is a classifier that was trained on the reference."""
         learned, real = self.plan.classifier_data.training, self.reference.data
         if network.name != "domain" or learned is None or real is None:
             return
         share = known_share(learned, real)
         if share >= _KNOWN:
             yield (
-                f"the classifier that looks at the images was trained on {share:.0%} of the reference: "
-                "to its features those are unlike any new image; take held-out images as reference"
+                f"the classifier whose features are compared was trained on {share:.0%} of the reference: "
+                "their features differ from those of new images; use held-out images as reference"
             )
 
     def measure(
@@ -357,14 +362,14 @@ class _Work:
             self.say(f"measuring {name}")
             try:
                 values = metric.measure(compared.comparison)
-            except ConfigError as error:  # which does not cost the others
+            except ConfigError as error:  # the other metrics go on
                 failed[name] = str(error)
                 continue
             scores += [self._score(value, metric, compared, facts) for value in values]
         return scores, failed
 
     def _score(self, value: Value, metric: Metric, compared: _Compared, facts: Facts) -> Score:
-        """A value with all that it depends on."""
+        """A value with its protocol."""
         seed = {} if facts.seed is None else {"seed": facts.seed}
         count = len(compared.comparison.fake)
         related = {
@@ -395,14 +400,6 @@ class _Work:
             images_seen=facts.images_seen,
             time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         )
-
-
-def _facts_of(data: Mapping[Need, ImageData], judge: Any) -> dict[Need, Mapping[str, Any]]:
-    """For the protocols of metrics that depend on these sets, or on a classifier."""
-    facts: dict[Need, Mapping[str, Any]] = {
-        need: {"images": len(images), "digest": images.digest[:16]} for need, images in data.items()
-    }
-    return facts if judge is None else {**facts, "judge": judge.describe()}
 
 
 def _no_logits(network: Extractor) -> str:

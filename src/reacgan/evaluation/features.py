@@ -1,7 +1,7 @@
 """Features of images: one pass in chunks, and the features of real images once for each extractor.
 
-Chunks have a fixed size and the last one is filled up, so features have the same bits whatever
-batches come in and however many processes share the work.
+Chunks have a fixed size and the last one is padded, so features have the same bits for any batch
+size and any number of processes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Progress = Callable[[int, int | None], None]
 
 @dataclass(frozen=True)
 class Features:
-    """What an extractor gives, image by image."""
+    """Features and class scores of images, in their order."""
 
     features: Tensor
     """float32 ``[N, D]`` on the CPU."""
@@ -56,7 +56,7 @@ class Pass:
     class_names: tuple[str, ...]
 
     def data(self, source: str) -> ImageData | None:
-        """The images as a set, where they were kept; without classes they are all of one."""
+        """The images as a data set, where they were kept; without labels they are all of one class."""
         if self.images is None:
             return None
         labels = self.labels if self.class_names else None
@@ -88,16 +88,16 @@ def extract(
         extractors: already on the device.
         device: where they are.
         keep_images: keep the pixels.
-        limit: the first so many images.
-        class_names: of the labels, where the images do not say.
-        shape: that images are kept in, and given to extractors that name none; None for their own.
+        limit: use the first ``limit`` images only.
+        class_names: of the labels, where the images have none.
+        shape: in which images are kept, and given to extractors without one of their own; None: unchanged.
         progress: called after each chunk.
 
     Returns:
-        On the main process; None on others, which have made their share.
+        The pass on the main process, None on others.
 
     Raises:
-        ConfigError: no image, batches that are none, shapes that change, features not finite.
+        ConfigError: no image, invalid batches, images of several shapes, or features that are not finite.
     """
     source = DataSource(images) if isinstance(images, ImageData) else images
     source = source if isinstance(source, Source) else _Counted(source)
@@ -119,7 +119,7 @@ def extract(
         share.check(extractors)
     except ConfigError as error:
         problem = error
-    if isinstance(source, _Counted):  # called in any case, since the other processes call it
+    if isinstance(source, _Counted):  # a collective call: the other processes make it, too
         differ = source.disagreement(device)
         problem = problem or differ
     if distributed.any_process(problem is not None, device):
@@ -129,7 +129,7 @@ def extract(
 
 
 class _Counted:
-    """An iterable of batches that counts its images, since every process must be given the same."""
+    """An iterable of batches that counts its images: every process must get the same."""
 
     def __init__(self, images: Iterable[Any]) -> None:
         self.images = images
@@ -142,7 +142,7 @@ class _Counted:
             yield batch
 
     def disagreement(self, device: torch.device) -> ConfigError | None:
-        """An error where the main process was given another number of images."""
+        """An error where the main process got another number of images."""
         main = distributed.share_text(str(self.count), device)
         if main == str(self.count):
             return None
@@ -170,17 +170,17 @@ def _own_chunks(
 
 
 def _filled(images: Tensor) -> Tensor:
-    """Repeated up to the size of a chunk: another batch shape rounds differently."""
+    """Images repeated up to the size of a chunk: another batch shape rounds differently."""
     return images if len(images) == CHUNK else images[torch.arange(CHUNK) % len(images)]
 
 
 def input_shape(extractor: Extractor, shape: Shape | None) -> Shape | None:
-    """The shape that images are brought to for an extractor; None for their own.
+    """The shape that images are converted to for an extractor; None: unchanged.
 
-    Both sides go to what the extractor takes, and the reference is never brought to the other's.
+    Both sides are converted to the extractor's input; the reference is never converted to the fakes' shape.
 
     Args:
-        extractor: which may know one shape alone, or bring pictures of any size to its own.
+        extractor: takes one shape alone, or resizes images itself.
         shape: of the reference.
     """
     if extractor.shape is not None:
@@ -193,7 +193,7 @@ def _fitted(images: Tensor, shape: Shape | None) -> Tensor:
 
 
 def _run(extractor: Extractor, images: Tensor, count: int) -> Features:
-    """The features of the first ``count`` images, checked against what the extractor says."""
+    """The features of the first ``count`` images; their shape is checked."""
     output = extractor(images)
     if not isinstance(output, Extracted):
         raise ConfigError(
@@ -211,7 +211,7 @@ def _run(extractor: Extractor, images: Tensor, count: int) -> Features:
 
 
 class _Share:
-    """The part of a pass that this process has made, chunk by chunk."""
+    """The chunks of a pass that this process has computed."""
 
     def __init__(self) -> None:
         self.features: list[list[Features]] = []
@@ -227,7 +227,7 @@ class _Share:
             self.images.append(images)
 
     def check(self, extractors: Sequence[Extractor]) -> None:
-        """Raise where there is nothing, labels are missing here and there, or a feature is NaN."""
+        """Raise where there is no image, some batches lack labels, or a feature is NaN."""
         if not self.features and distributed.world_size() == 1:
             raise ConfigError("there is no image to score")
         if self.labels and len(self.labels) < len(self.features):
@@ -266,10 +266,10 @@ def _joined(chunks: list[Tensor], device: torch.device) -> Tensor | None:
 
 @dataclass(eq=False)
 class RealFeatures:
-    """Features of sets of real images: each set and extractor once, from the cache or made now."""
+    """Features of sets of real images: once for each set and extractor, from the cache or computed now."""
 
     shape: Shape | None
-    """Of the reference, in which sets are compared."""
+    """Of the reference; all sets are compared in it."""
     device: torch.device
     cache: FeatureCache
     say: Callable[[str], None]
@@ -278,13 +278,13 @@ class RealFeatures:
     def of(
         self, data: ImageData, extractor: Extractor, name: str, *, labelled: bool = True
     ) -> FeatureSet | None:
-        """What metrics see of a set; every process calls it, and gets None but for the main one.
+        """The features of a set, on the main process (None on others); every process calls it.
 
         Args:
             data: the images.
             extractor: on the device.
-            name: of the set, for people.
-            labelled: whether its classes mean anything.
+            name: of the set, for messages.
+            labelled: whether it has classes.
         """
         key = data.digest, labelled, extractor
         if key not in self._known:
@@ -294,7 +294,7 @@ class RealFeatures:
         return self._known[key]
 
     def _keep(self, data: ImageData, extractor: Extractor) -> Keep | None:
-        """The cache, where a digest says that the extractor is the same."""
+        """The cache, where the extractor has a digest to identify it."""
         description = extractor.describe()
         if not is_digest(description.get("weights")):
             return None
@@ -326,7 +326,7 @@ class RealFeatures:
 def _kept_together(
     keep: Keep | None, name: str, make: Callable[[], dict[str, Tensor]], device: torch.device
 ) -> Mapping[str, Tensor] | None:
-    """What is kept, on the main process; where it is missing, all processes make it together."""
+    """The cached tensors, on the main process; missing ones are computed by all processes together."""
     if keep is None:
         made = make()
         return made if distributed.is_main() else None

@@ -1,4 +1,4 @@
-"""Images on disk as generators leave them: folders, zips, and all images as one array or tensor."""
+"""Generated images on disk: folders, zips, and all images as one array or tensor."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ READ = (
     ".npz) or tensor uint8 [N, C, H, W] (.pt); a table (.csv, .tsv, .jsonl); a packed file"
 )
 SHEET = "grid.png"
-"""What `reacgan sample --grid` writes beside the images: all of them once more."""
+"""What `reacgan sample --grid` writes beside the images: a sheet of all of them."""
 MOST_UNREADABLE = 0.5
-"""Share of a generator's files without which the rest is still scored, with a warning."""
+"""Largest share of unusable files with which the rest is still scored, with a warning."""
 
 
 @dataclass(frozen=True)
 class Opened:
-    """Images that lay in a folder or file."""
+    """Images read from a folder or file."""
 
     images: ImageData
     labelled: bool
@@ -56,7 +56,7 @@ class Opened:
 
 @dataclass(frozen=True)
 class Samples:
-    """The files of a folder that hold its images, and what of it was left out."""
+    """The image files of a folder, and what was left out."""
 
     root: Path
     listings: list[Listing]
@@ -65,7 +65,7 @@ class Samples:
     warnings: tuple[str, ...]
 
     def open(self, resolution: Any, channels: int | None, *, most_refused: float) -> Opened:
-        """The pixels; files whose headers alone are whole are left out now."""
+        """The pixels; files whose headers are intact but whose pixels are not are left out now."""
         images = open_listings(
             self.listings,
             resolution=resolution if resolution is not None else self.resolution(),
@@ -76,7 +76,7 @@ class Samples:
         return Opened(images, self.labelled, (*self.warned(len(images), most_refused), *lost))
 
     def warned(self, usable: int, most_refused: float) -> tuple[str, ...]:
-        """What was left out, once so many images have been decoded.
+        """Warnings of what was left out, after ``usable`` images were decoded.
 
         Raises:
             DataError: more than a share ``most_refused`` cannot be used.
@@ -89,7 +89,7 @@ class Samples:
         return (*self.warnings, self._unreadable(reasons, usable, most_refused))
 
     def resolution(self) -> Any:
-        """The one size that all have, as a configuration says it.
+        """The size that all images share, as in a configuration.
 
         Raises:
             ConfigError: there are several.
@@ -114,13 +114,12 @@ class Samples:
 
 
 def find_samples(root: Path) -> Samples:
-    """Which files of a folder are the images to score; headers are read, nothing is decoded.
+    """Find the images to score in a folder; headers are read, nothing is decoded.
 
-    Sub-folders without an image are passed over, and so is the sheet of `reacgan sample --grid`.
+    Sub-folders without an image are skipped, and so is the sheet of `reacgan sample --grid`.
 
     Raises:
-        ConfigError: no image, or loose images beside class folders, of which nothing says which to
-            take.
+        ConfigError: no image, or loose images beside class folders, where either could be meant.
     """
     flat = is_flat(root)
     try:
@@ -128,7 +127,7 @@ def find_samples(root: Path) -> Samples:
     except DataError as error:
         raise DataError(f"{error}. {READ}") from None
     *others, whole = listings
-    listing = whole if flat else _without_sheet(whole)  # beside class folders it is of no class
+    listing = whole if flat else _without_sheet(whole)  # a sheet has no class
     if not listing.entries:
         raise DataError(f"{root}: no image found in it. {READ}")
     _refuse_loose(root, listing)
@@ -153,7 +152,7 @@ def many_sizes(source: object, sizes: Iterable[tuple[int, int]]) -> str:
 
 
 def _images_only(listing: Listing) -> Listing:
-    """Without files whose names are those of something else."""
+    """The listing without files whose names are those of something else."""
     entries = tuple(e for e in listing.entries if is_image(e.relative.rpartition("/")[2]))
     ignored = listing.ignored + len(listing.entries) - len(entries)
     return replace(listing, entries=entries, ignored=ignored)
@@ -169,7 +168,7 @@ def _only_of_its_size(scan: Scan, file: str) -> bool:
 
 
 def _refuse_loose(root: Path, listing: Listing) -> None:
-    """Several loose images beside class folders could be the ones that are meant."""
+    """Raise for several loose images beside class folders: either could be meant."""
     loose = [e for e in listing.entries if e.label < 0 and "/" not in e.relative]
     if len(loose) > MAX_REFUSED * len(listing.entries):
         names = ", ".join(listing.class_names[:3])
@@ -181,7 +180,7 @@ def _refuse_loose(root: Path, listing: Listing) -> None:
 
 
 def is_sample_file(path: Path) -> bool:
-    """Whether a file's name says that :func:`open_images` reads it."""
+    """Whether :func:`open_images` reads files of this name."""
     return path.suffix.lower() in ENDINGS
 
 
@@ -195,12 +194,12 @@ def open_images(
             ``[N, H, W, C]`` or ``[N, H, W]`` (.npy; .npz, where it is ``arr_0``, ``images`` or the only
             array); a tensor uint8 ``[N, C, H, W]`` (.pt; alone, or the only tensor of a list or
             dictionary). The other order of dimensions is taken where it alone gives grey, RGB or RGBA.
-        resolution: images are cropped and resized to it; None as they are.
+        resolution: images are cropped and resized to it; None: unchanged.
         channels: likewise.
-        most_refused: share of unreadable files up to which the rest is taken.
+        most_refused: largest share of unreadable files with which the rest is taken.
 
     Raises:
-        ConfigError: unreadable, of another kind, or of a shape or type that is no image's; as
+        ConfigError: unreadable, of another kind, or not the shape or type of images; as
             :func:`find_samples`.
     """
     if not path.is_file():
@@ -231,8 +230,7 @@ def in_order(array: npt.NDArray[Any], source: str, *, channels_last: bool) -> Pi
     Args:
         array: ``[N, H, W, C]``, ``[N, C, H, W]``, or ``[N, H, W]`` of grey images.
         source: for messages.
-        channels_last: which of the first two it is by custom. The other is taken where the custom
-            cannot be and the other gives grey, RGB or RGBA.
+        channels_last: the expected order. The other is taken where it alone gives grey, RGB or RGBA.
 
     Raises:
         ConfigError: another type or shape.
@@ -282,7 +280,7 @@ def _array_of(path: Path) -> npt.NDArray[Any]:
 def _tensor_of(path: Path) -> Tensor:
     try:
         read: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # what a damaged or hostile file raises is not a closed list
+    except Exception as error:  # damaged and hostile files raise anything
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
             f"{path}: cannot be read as a tensor ({first}); tensors alone are read, nothing else is "
@@ -311,7 +309,7 @@ def _only_images(path: Path, arrays: Mapping[str, Any]) -> str:
 
 
 def _resized(images: Pixels, resolution: Any, channels: int | None) -> Pixels:
-    """Cropped, resized and converted as files are, where something else is asked for."""
+    """Crop, resize and convert as for image files, where another shape is asked for."""
     count, own, height, width = images.shape
     size = size_of(resolution) if resolution is not None else (height, width)
     wanted = own if channels is None else channels
@@ -386,14 +384,14 @@ def _is_visible(name: str) -> bool:
 
 
 def _down(root: Path) -> Path:
-    """Through folders that hold one folder and nothing else, as a zip of a folder has."""
+    """Skip folders that hold one folder and nothing else, as in a zip of a folder."""
     while len(inside := list(root.iterdir())) == 1 and inside[0].is_dir():
         root = inside[0]
     return root
 
 
 def _gathered(decoder: Decoder) -> tuple[Pixels, npt.NDArray[np.int64]]:
-    """All images, on the disk in a file without a name, which goes with them."""
+    """All images, mapped from a temporary file that is deleted with the array."""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the array
     labels: list[npt.NDArray[np.int64]] = []
     for images, known in decoder:

@@ -22,16 +22,16 @@ from reacgan.metrics.base import Need
 from reacgan.sampling import class_folders
 
 STANDARD = ("fid", "kid", "is", "prdc", "ifid", "per_class", "accuracy", "memorisation")
-"""Measured where no metric is named: all that costs one pass over the images."""
+"""Measured where no metric is named: these need one pass over the images."""
 
 
 class Origin:
-    """What a generator or classifier learned from, and real images that it did not.
+    """The training images of a generator or classifier, and held-out real images.
 
     Args:
-        training: gives the images, or None; called when they are first asked for.
+        training: returns the images, or None; called on first use.
         held_out: likewise.
-        named: whether a person named the training images.
+        named: whether the user named the training images.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Origin:
 
     @cached_property
     def held_out(self) -> ImageData | None:
-        """Real images of the same kind that it did not learn from."""
+        """Real images of the same kind that are not training images."""
         return self._held_out()
 
     def in_shape(self, shape: Shape | None) -> Origin:
@@ -70,7 +70,7 @@ def origin_of(
     training: ImageData | None = None,
     held_out: ImageData | None = None,
 ) -> Origin:
-    """What a person named, and for what was not named what lies beside the reference."""
+    """The named sets; for those not named, the splits of the reference's data set."""
     return Origin(
         lambda: training if training is not None else reference.training,
         lambda: held_out if held_out is not None else reference.held_out,
@@ -79,7 +79,7 @@ def origin_of(
 
 
 def own_origin(config: DataConfig, reference: Reference) -> Origin:
-    """A run's own images; where they cannot be opened any more, what lies beside the reference."""
+    """A run's own images; where they cannot be opened, the splits of the reference's data set."""
 
     def own_training() -> ImageData | None:
         try:
@@ -100,9 +100,9 @@ class Plan:
 
     Args:
         reference: the real images.
-        metrics: by name; those that cannot be measured are taken out.
-        explicit: whether a person named each of them, so that leaving one out is an error.
-        origin: what the generator learned from.
+        metrics: by name; those that cannot be measured are removed.
+        explicit: whether the user named each of them, so that leaving one out is an error.
+        origin: the generator's training and held-out images.
     """
 
     reference: Reference
@@ -114,14 +114,14 @@ class Plan:
 
     @cached_property
     def generator_data(self) -> Origin:
-        """What the generator learned from, in the shape of the reference."""
+        """The generator's training and held-out images, in the shape of the reference."""
         return self.origin.in_shape(self.reference.shape)
 
     @cached_property
     def classifier_data(self) -> Origin:
-        """What a classifier of the reference's classes learns from, likewise.
+        """Training and held-out images for a classifier of the reference's classes, likewise.
 
-        The images that a person named; else those beside the reference; else the generator's own.
+        The images that the user named; else the splits of the reference's data set; else the generator's.
         """
         own = self.origin.named or self.reference.training is None
         origin = self.origin if own else origin_of(self.reference)
@@ -129,7 +129,7 @@ class Plan:
 
     @property
     def classifier_held_out(self) -> ImageData | None:
-        """Images on which a classifier can be tried: of its classes, and not what it learned."""
+        """Images to test a classifier on: of its classes, and not its training images."""
         learned, held_out = self.classifier_data.training, self.classifier_data.held_out
         if learned is None or held_out is None:
             return None
@@ -140,11 +140,11 @@ class Plan:
 
     @property
     def needs(self) -> frozenset[Need]:
-        """All that the metrics need together."""
+        """The needs of all metrics."""
         return frozenset().union(*(metric.needs for metric in self.metrics.values()))
 
     def related(self) -> dict[Need, ImageData]:
-        """The real sets, beside the reference, whose features metrics need or want."""
+        """Real sets other than the reference whose features metrics need or want."""
         uses = self.needs.union(*(metric.wants for metric in self.metrics.values()))
         data = self.generator_data
         sets: dict[Need, ImageData | None] = {
@@ -154,7 +154,7 @@ class Plan:
         return {need: images for need, images in sets.items() if images is not None}
 
     def matched(self, names: Sequence[str]) -> tuple[list[int] | None, str]:
-        """The reference's label for each class of the images, or why there is none."""
+        """The reference's label for each class of the images, or the reason for there being none."""
         reference = self.reference.class_names
         if not reference:
             return None, "the reference has no classes"
@@ -162,25 +162,25 @@ class Plan:
         return match_classes(names, reference, alike=alike)
 
     def missing(self, classes_differ: str) -> dict[Need, str]:
-        """Needs that are not met, as far as that is known before any feature is computed."""
+        """Needs that are known to be unmet before any feature is computed, with reasons."""
         missing: dict[Need, str] = {}
         if self.reference.data is None:
             missing["real features"] = (
                 "the reference is a file of statistics, which serves fid alone"
             )
         if classes_differ:
-            missing["labels"] = missing["judge"] = classes_differ
+            missing["labels"] = missing["classifier"] = classes_differ
         remedy = "give --training or a reference with a train split"
         if "training" in self.needs and self.generator_data.training is None:
             missing["training"] = f"no training images are known; {remedy}"
-        if "judge" in self.needs and not classes_differ:
+        if "classifier" in self.needs and not classes_differ:
             learned = self.classifier_data.training
             if learned is None:
-                missing["judge"] = f"no training images are known; {remedy}"
+                missing["classifier"] = f"no training images are known; {remedy}"
             elif learned.num_classes < 2:
-                missing["judge"] = "there is one class only"
+                missing["classifier"] = "there is one class only"
             elif learned.class_names != self.reference.class_names:
-                missing["judge"] = "the training images have other classes than the reference"
+                missing["classifier"] = "the training images have other classes than the reference"
         if "held out" in self.needs and self.generator_data.held_out is None:
             missing["held out"] = (
                 "no held-out real images are known; give --held-out, or a reference with a test split"
@@ -188,10 +188,10 @@ class Plan:
         return missing
 
     def leave_out(self, missing: Mapping[Need, str]) -> None:
-        """Take out the metrics whose needs are not met.
+        """Remove the metrics whose needs are not met.
 
         Raises:
-            ConfigError: a person named one of them, or none is left.
+            ConfigError: the user named one of them, or none is left.
         """
         skipped = {}
         for name, metric in self.metrics.items():
@@ -238,16 +238,16 @@ def build_metrics(wanted: Any) -> dict[str, Metric]:
 def match_classes(
     names: Sequence[str], reference: Sequence[str], *, alike: Mapping[str, int] | None = None
 ) -> tuple[list[int] | None, str]:
-    """Where each class of the generated images is among the reference's.
+    """Match the classes of the generated images with those of the reference.
 
     Args:
         names: of the generated images.
         reference: of the reference.
-        alike: further spellings of the reference's classes, and which class each is.
+        alike: further spellings of the reference's classes, with their labels.
 
     Returns:
         The reference's label for each of ``names`` (None where a class is not one of the
-        reference's), and what is to be said of it.
+        reference's), and why there is none.
     """
     known = {**(alike or {}), **{name: label for label, name in enumerate(reference)}}
     composed = {unicodedata.normalize("NFC", name): label for name, label in known.items()}
@@ -265,7 +265,7 @@ def match_classes(
 def translate_labels(
     labels: Tensor | None, translation: list[int] | None, names: Sequence[str]
 ) -> tuple[Tensor | None, tuple[str, ...]]:
-    """Labels ``[N]`` as the reference numbers its classes, and what is to be said of them.
+    """Labels ``[N]`` as the reference numbers its classes, and notes.
 
     Args:
         labels: of the images, or None.
@@ -295,7 +295,7 @@ def _listed(names: Sequence[str], most: int = 5) -> str:
 
 
 def known_share(learned: ImageData, images: ImageData) -> float:
-    """Share of images whose pixels are among those that something learned from."""
+    """Share of images whose pixels equal those of an image in ``learned``."""
     known = {hashlib.blake2b(image.tobytes()).digest() for image in learned.images}
     repeated = sum(hashlib.blake2b(image.tobytes()).digest() in known for image in images.images)
     return repeated / len(images)

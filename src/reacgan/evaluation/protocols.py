@@ -1,6 +1,6 @@
-"""The protocols of published scores as data, and protocols in plain words.
+"""The protocols of published scores as data, and descriptions of protocols.
 
-The protocol of a score is assembled in ``evaluate.py``; ``scores.py`` says when two are comparable.
+The protocol of a score is assembled in ``evaluate.py``; ``scores.py`` decides when two are comparable.
 
 What is known of the published ones, and what is not:
 
@@ -25,14 +25,14 @@ INCEPTION = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 """SHA-256 of the published weights of the Inception network of FID."""
 
 AVERAGED = ("average", "averaged", True)
-"""What ``generator.weights`` says of the exponential moving average."""
+"""Values of ``generator.weights`` that mean the exponential moving average."""
 
 _NEIGHBOURS = ("prdc", "precision", "recall", "density", "coverage")
 
 
 @dataclass(frozen=True)
 class NamedProtocol:
-    """The settings of an evaluation, and the facts by which its scores are recognised."""
+    """The settings of an evaluation, and the facts that identify its scores."""
 
     name: str
     description: str
@@ -62,15 +62,15 @@ class NamedProtocol:
         return {"resizer": self.resizer, "bias": self.bias}
 
     def images(self, reference: int) -> int:
-        """How many images to generate against a reference of so many."""
+        """How many images to generate for a reference of ``reference`` images."""
         return min(reference, self.most) if self.num is None else self.num
 
     def holds(self, protocol: Mapping[str, Any]) -> bool:
-        """Whether a score with this protocol was measured so; only facts count.
+        """Whether a score with this protocol was measured under these settings.
 
         The choice of the checkpoint and ``software`` do not matter. A generator without batch norm makes
-        the same images under any ``batch_norm``, which is then left out. A metric of a draw of the images
-        (``num``) does not match, nor do images of another size or other channels than the reference
+        the same images under any ``batch_norm``, which is then left out. A metric on a subset of the images
+        (``num``) does not match, nor do images whose size or channels differ from the reference
         (``fake.size``).
         """
         extractor, fake, reference, generator, metric = (
@@ -133,12 +133,12 @@ PROTOCOLS: Mapping[str, NamedProtocol] = MappingProxyType(
 
 
 def name_of(protocol: Mapping[str, Any]) -> str | None:
-    """The published protocol that a score was measured under, or None; decided by facts alone."""
+    """The published protocol that a score was measured under, or None."""
     return next((name for name, known in PROTOCOLS.items() if known.holds(protocol)), None)
 
 
 def describe(protocol: Mapping[str, Any]) -> list[str]:
-    """A protocol in short phrases for a person; what has no phrase is given as ``key: value``."""
+    """A protocol in short phrases; keys without a phrase are given as ``key: value``."""
     phrases = [
         *_fakes(_part(protocol, "fake"), _part(protocol, "reference")),
         *_extractor(_part(protocol, "extractor")),
@@ -151,13 +151,13 @@ def describe(protocol: Mapping[str, Any]) -> list[str]:
 
 
 def describe_settings(settings: Mapping[str, Any]) -> str:
-    """What a metric depends on, in few words: nested facts by what matters of them."""
+    """The settings of a metric in a short phrase; nested facts by their main number."""
     phrases = []
-    with_judge = _part(settings, "judge").get("held_out_top1") is not None
+    with_accuracy = _part(settings, "judge").get("held_out_top1") is not None
     for key, value in settings.items():
-        name = key.replace("_", " ")
-        if with_judge and key.startswith("judge_held_out_"):
-            continue  # said of the judge
+        name = key.replace("judge", "classifier").replace("_", " ")
+        if with_accuracy and key.startswith("judge_held_out_"):
+            continue  # the phrase of ``judge`` says it
         if not isinstance(value, Mapping):
             phrases.append(f"{name} {word(value)}")
         elif isinstance(value.get("held_out_top1"), int | float):
@@ -186,7 +186,7 @@ _IMPLIED = frozenset(
         *("features", "filter", "model", "revision"),
     }
 )
-"""Facts that the name, the digest of the weights and the resizer stand for."""
+"""Facts that follow from the name, the digest of the weights and the resizer."""
 
 _USUAL: Mapping[str, tuple[object, ...]] = MappingProxyType(
     {
@@ -199,15 +199,11 @@ _USUAL: Mapping[str, tuple[object, ...]] = MappingProxyType(
 )
 
 
-def _unusual(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What is left when implied and usual facts are taken out; for an extractor with known weights."""
-    return {key: value for key, value in facts.items() if not _goes_without_saying(key, value)}
-
-
-def _goes_without_saying(key: str, value: Any) -> bool:
-    normalised = key == "scale" and str(value).startswith("(x / 255 - [")  # its own, by its name
-    made_for = key == "size" and isinstance(value, list | tuple)  # a classifier's, by its weights
-    return key in _IMPLIED or normalised or made_for or value in _USUAL.get(key, ())
+def _is_usual(key: str, value: Any) -> bool:
+    """Whether a fact of an extractor with known weights is implied by them, or usual."""
+    published_scale = key == "scale" and str(value).startswith("(x / 255 - [")
+    classifier_input = key == "size" and isinstance(value, list | tuple)
+    return key in _IMPLIED or published_scale or classifier_input or value in _USUAL.get(key, ())
 
 
 def _statistics_kind(kind: str) -> str:
@@ -269,7 +265,9 @@ def _extractor(extractor: dict[str, Any]) -> Iterator[str]:
     resizer, kind = extractor.pop("resizer", None), extractor.pop("type", None)
     known += [f"{resizer} resizing"] if resizer and resizer != "none" else []
     known += [str(kind)] if kind else []
-    known += list(_rest("", _unusual(extractor) if digest else extractor))
+    if digest:
+        extractor = {key: value for key, value in extractor.items() if not _is_usual(key, value)}
+    known += list(_rest("", extractor))
     yield f"{name} extractor" + (f" ({', '.join(known)})" if known else "")
 
 
@@ -295,7 +293,7 @@ def _selection(selection: Any) -> Iterator[str]:
 
 
 def _chosen(selection: dict[str, Any]) -> Iterator[str]:
-    """How the state came to be the one that is scored."""
+    """How the scored checkpoint was chosen."""
     which, on = selection.pop("checkpoint", "unknown"), selection.pop("selected_on", None)
     rule, metric = selection.pop("rule", None), selection.pop("metric", None)
     during = which == "each" and selection.pop("during", None) is not None
@@ -323,7 +321,7 @@ def _rest(prefix: str, facts: Mapping[str, Any]) -> Iterator[str]:
 
 
 def word(value: Any) -> str:
-    """One value of a protocol for a person; a digest by its first 8 digits."""
+    """A value of a protocol as text; a digest by its first 8 digits."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):

@@ -1,6 +1,6 @@
-"""The real images that a score is measured against, opened from what a person names.
+"""The real images that a score is measured against, opened by name or path.
 
-A reference has its own size and channels, whatever the images to score have.
+A reference keeps its own size and channels, whatever the images to score have.
 """
 
 from __future__ import annotations
@@ -48,16 +48,16 @@ _KINDS = {1: "grey", _RGB: "RGB", _RGBA: "RGBA"}
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """Real images (or their moments alone), which part of the data they are, and what lies beside.
+    """Real images (or their moments alone), which part of the data they are, and the other splits.
 
     Args:
         data: the images; None for a file of statistics.
         known_moments: of a file of statistics.
-        facts: what a score says of the reference beside counts and digest: name, split, part.
-        config: where training and held-out images are, opened when a metric asks for them.
+        facts: for the protocol, besides counts and digest: name, split, part.
+        config: of training and held-out images, opened when a metric needs them.
         known_training: training images that are open already; ``known_held_out`` likewise.
-        labelled: whether the classes mean anything.
-        warnings: what was done to the images, or is not known of them.
+        labelled: whether the images have classes.
+        warnings: of conversions, or of unknown properties.
     """
 
     data: ImageData | None
@@ -71,14 +71,14 @@ class Reference:
 
     @cached_property
     def training(self) -> ImageData | None:
-        """What a generator of this data learns from, where there is such a split."""
+        """The training split, where there is one."""
         if self.known_training is not None or self.config is None:
             return self.known_training
         return open_dataset(self.config, "train")
 
     @cached_property
     def held_out(self) -> ImageData | None:
-        """Real images that it does not learn from, where there is such a split."""
+        """The held-out split, where there is one."""
         if self.known_held_out is not None or self.config is None:
             return self.known_held_out
         return open_held_out(self.config)
@@ -90,11 +90,11 @@ class Reference:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Empty where its classes mean nothing."""
+        """Empty without classes."""
         return self.data.class_names if self.data is not None and self.labelled else ()
 
     def describe(self) -> dict[str, Any]:
-        """For a protocol: count, digest, and which part it is."""
+        """For a protocol: count, digest, and which part of the data it is."""
         if self.data is not None:
             facts: dict[str, Any] = {
                 "images": len(self.data),
@@ -114,7 +114,7 @@ class Reference:
         return {"images": moments.count or None, "digest": digest.hexdigest()[:16], **self.facts}
 
     def part(self, name: str, indices: np.ndarray[Any, Any]) -> Reference:
-        """Some of its images, which are then another reference and say so."""
+        """Some of its images as a reference of their own; ``name`` enters the protocol."""
         if self.data is None:
             raise ConfigError("a file of statistics cannot be divided; name the images instead")
         facts = {**self.facts, "part": name}
@@ -130,7 +130,7 @@ class Reference:
 
 
 def open_held_out(config: DataConfig) -> ImageData | None:
-    """The test split, or None where the set has none; a warning where it cannot be used."""
+    """The test split, or None where the set has none; logs a warning where it cannot be used."""
     held_out, warning = _find_held_out(config)
     if warning:
         logger.warning("%s", warning)
@@ -138,7 +138,7 @@ def open_held_out(config: DataConfig) -> ImageData | None:
 
 
 def _find_held_out(config: DataConfig) -> tuple[ImageData | None, str]:
-    """The test split, and why there is none to use though the set may have one."""
+    """The test split, or the reason why it cannot be used."""
     try:
         return open_dataset(config, "test"), ""
     except MissingSplitError:
@@ -149,7 +149,7 @@ def _find_held_out(config: DataConfig) -> tuple[ImageData | None, str]:
 
 @dataclass(frozen=True)
 class ShapeWish:
-    """Which size and channels a reference is asked for; see :func:`open_reference`."""
+    """Requested size and channels of a reference; see :func:`open_reference`."""
 
     resolution: Any = None
     channels: int | None = None
@@ -157,7 +157,7 @@ class ShapeWish:
     crop: Any = None
 
     def applied(self, config: DataConfig, split: str | None) -> tuple[DataConfig, tuple[str, ...]]:
-        """The configuration to open a set with, and warnings of what that does to its images.
+        """The configuration to open a set with, and warnings about conversions.
 
         Raises:
             ConfigError: images of many sizes.
@@ -173,13 +173,13 @@ class ShapeWish:
         return config.model_copy(update=update), warnings
 
     def _unknown(self, config: DataConfig) -> tuple[Any, int, tuple[str, ...]]:
-        """A set that does not say: of the images' size, and in colour, which takes nothing away."""
+        """For a set of unknown shape: the size of the images to score, in colour."""
         channels, height, width = self.like or (_RGB, *size_of(config.resolution))
         channels = self.channels or (_RGB if channels == 1 else channels)
         if self.resolution:
             return self.resolution, channels, ()
         warning = (
-            f"the reference {config.name} does not say of what size its images are; it was opened at "
+            f"the reference {config.name} has images of unknown size; it was opened at "
             f"{width} x {height}, the size of the images to score"
         )
         return _resolution_of(height, width), channels, (warning,)
@@ -230,22 +230,22 @@ def open_reference(
     like: Shape | None = None,
     crop: Any = None,
 ) -> Reference:
-    """Open what a person names, with the size and channels that it has by itself.
+    """Open a reference by name or path, with its own size and channels.
 
     Args:
-        named: images that are open already; a configuration, whose size and channels are taken; a
+        named: open images; a configuration, whose size and channels are taken; a
             folder of class folders (with train and test, or without); a folder of loose images; a file
             of images; a registered set as NAME or NAME:PATH; or statistics as an .npz file with ``mu``
             and ``sigma``.
         split: train or test; None takes test where there is one.
-        resolution: what images are brought to; None as they are.
+        resolution: to which images are cropped and resized; None: unchanged.
         channels: likewise.
-        like: channels, height and width of the images to score: for a set that has no size of its own,
-            such as one that is drawn at any. A picture gets a fourth channel where they have one.
-        crop: the size for a set of many sizes, which is then said; None refuses one.
+        like: channels, height and width of the images to score: for a set without a size of its own,
+            such as one that is drawn at any size. Colour images get a fourth channel where these have one.
+        crop: the size for a set of many sizes, with a warning; None refuses such a set.
 
     Raises:
-        ConfigError: nothing usable there, or images of many sizes and none is asked for.
+        ConfigError: nothing usable there, or images of many sizes without ``resolution``.
     """
     if isinstance(named, Reference):
         return named
@@ -273,7 +273,7 @@ def _open_loose(path: Path, split: str | None, resolution: Any, channels: int | 
 
 
 def open_named(config: DataConfig, split: str | None, wish: ShapeWish) -> Reference:
-    """A set with the size and channels that its own images have, but for what is asked for."""
+    """A set with the size and channels of its own images, unless others are asked for."""
     _check_split(split)
     config, warnings = wish.applied(config, split)
     return _open_configured(config, split, warnings)
@@ -282,7 +282,7 @@ def open_named(config: DataConfig, split: str | None, wish: ShapeWish) -> Refere
 def _open_configured(
     config: DataConfig, split: str | None, warnings: tuple[str, ...] = ()
 ) -> Reference:
-    """A set of the size and channels that its configuration says."""
+    """A set with the size and channels of its configuration."""
     _check_split(split)
     held_out, unused = _find_held_out(config) if split is None else (None, "")
     data = held_out if held_out is not None else open_dataset(config, split or "train")
@@ -301,11 +301,11 @@ def _check_split(split: str | None) -> None:
 def compare_whites(reference: Reference, own: DataConfig | None) -> Reference:
     """The reference, with a warning where the data of a run has another white.
 
-    Images of more than 8 bits are divided by what is white in their set.
+    Images of more than 8 bits are divided by the white value of their set.
 
     Args:
-        reference: what a person named instead of the run's own data.
-        own: where the run's data is.
+        reference: used instead of the run's own data.
+        own: the configuration of the run's data.
     """
     if own is None or reference.data is None or reference.data.whites is None:
         return reference
@@ -339,12 +339,12 @@ def _white_warning(data: ImageData, training: ImageData | None) -> str:
 def compare_shapes(
     shape: Shape, reference: Shape | None, input_shape: Shape | None, extractor: Extractor
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Where images to score have other channels or another size than the reference.
+    """Describe where images to score differ from the reference in channels or size.
 
     Args:
         shape: of the images.
         reference: of the reference; None for statistics.
-        input_shape: what both are brought to; None where the extractor does so itself.
+        input_shape: to which both are converted; None where the extractor does so itself.
         extractor: of the features.
 
     Returns:
@@ -362,13 +362,13 @@ def compare_shapes(
         warnings.append(
             f"the images to score have {_channels(shape[0])}, the reference {_channels(reference[0])}; "
             f"for {extractor.name} {'each is' if input_shape is None else 'both are'} made {kind}"
-            + ("; colours of the images are not looked at" if grey else "")
+            + ("; colours are ignored" if grey else "")
         )
     if shape[1:] != reference[1:]:
         side = str(shape[1]) if shape[1] == shape[2] else f"{shape[1]}x{shape[2]}"
         warnings.append(
             f"the images to score are {shape[2]} x {shape[1]}, the reference {reference[2]} x "
-            f"{reference[1]}: scores hold that difference. --resolution {side} crops and resizes "
+            f"{reference[1]}: scores include that difference. --resolution {side} crops and resizes "
             "the reference, where that is what should be compared"
         )
     return facts, tuple(warnings)

@@ -1,4 +1,4 @@
-"""A score and all that it depends on; lines of ``scores.jsonl``; when two scores may be compared."""
+"""A score and its protocol; lines of ``scores.jsonl``; when two scores may be compared."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Score:
 
     Protocol keys, each plain JSON (a key that does not apply is left out):
 
-    ``extractor``  what ``Extractor.describe()`` says: name, weights, resizer, scale, type, channels
+    ``extractor``  from ``Extractor.describe()``: name, weights, resizer, scale, type, channels
     ``fake``       images (count), labels (how classes were chosen), seed; of files: size, channels
     ``reference``  images (count), name, split, part (whole, or which of the split), digest, size, channels,
                    classes
@@ -46,19 +46,19 @@ class Score:
     details: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    """What must be known first, such as images of another size than the reference's."""
+    """What matters more than a note, such as a size that differs from the reference's."""
     subject: str = ""
-    """What was scored, for people: a run, a model, a folder."""
+    """Name of what was scored: a run, a model, a folder."""
     images_seen: int | None = None
     """Of the generator, where it is one of ours."""
     time: str = ""
     """ISO 8601, UTC."""
 
     def to_line(self) -> str:
-        """One line of JSON, without its end; what is empty is left out.
+        """One line of JSON, without the line break; empty fields are left out.
 
         Raises:
-            ConfigError: a number is not finite, or something is no plain JSON.
+            ConfigError: a number is not finite, or a value is not plain JSON.
         """
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         kept = {name: value for name, value in values.items() if value not in (None, "", (), {})}
@@ -72,10 +72,10 @@ class Score:
 
     @classmethod
     def from_line(cls, line: str) -> Score:
-        """What :meth:`to_line` gave; keys that are not known are passed over.
+        """Read a line of :meth:`to_line`; unknown keys are ignored.
 
         Raises:
-            ConfigError: the line is no score.
+            ConfigError: the line is not a score.
         """
         try:
             read = json.loads(line, parse_constant=_refuse)
@@ -129,7 +129,7 @@ def is_digest(text: object) -> bool:
 
 
 def append_scores(path: Path, scores: Iterable[Score]) -> None:
-    """Add scores to a file: whole lines in one write, on the disk when this returns.
+    """Append scores to a file: whole lines in one write, flushed to disk.
 
     A last line that a killed process left unfinished stays a line of its own.
 
@@ -153,7 +153,7 @@ def append_scores(path: Path, scores: Iterable[Score]) -> None:
 def read_scores(path: Path) -> list[Score]:
     """The scores of a file in its order; none where there is no file.
 
-    Lines that are none (older ones, those of other programs, an unfinished last one) are passed over.
+    Other lines (of older versions or other programs, an unfinished last one) are skipped.
     """
     if not path.exists():
         return []
@@ -193,7 +193,7 @@ def canonical(value: Any) -> str:
     """JSON with sorted keys and no spaces: equal text for equal content.
 
     Raises:
-        ConfigError: a number is not finite, or something is no plain JSON.
+        ConfigError: a number is not finite, or a value is not plain JSON.
     """
     try:
         return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -1,4 +1,4 @@
-"""Scoring what a person names: a run, a model, a folder; against data, a folder, or statistics."""
+"""Score a run, a model or a folder against data, a folder, or statistics."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ REPORT_SEED = 1
 
 @dataclass(frozen=True)
 class Request:
-    """What a person asks for; None leaves the choice to the target or the named protocol."""
+    """An evaluation as requested; None leaves the choice to the target or the named protocol."""
 
     reference: str | None = None
     split: str | None = None
@@ -57,7 +57,7 @@ class Request:
     extractor_options: Mapping[str, Any] = field(default_factory=dict)
     num: int | None = None
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
-    """How a generator is asked for images. By default seed 0, and 1 for a state chosen by its scores."""
+    """How images are generated. By default seed 0, and 1 for a state chosen by its scores."""
     real: bool = False
     """Also score as many real images, for scale."""
     checkpoint: str = "last"
@@ -69,7 +69,7 @@ class Request:
     device: Device = "auto"
 
     def with_protocol(self) -> Request:
-        """The request with what its named protocol says.
+        """The request, completed by its named protocol.
 
         Raises:
             ConfigError: an unknown protocol, or a value that contradicts it.
@@ -96,7 +96,7 @@ class Request:
         return replace(self, **values, extractor_options=options, sampling=settings)
 
     def all_metrics(self) -> Any:
-        """Metrics with the options of the named protocol, where they have none of their own."""
+        """Metrics with the options of the named protocol, unless they have their own."""
         if self.protocol is None:
             return self.metrics
         options = PROTOCOLS[self.protocol].metric_options
@@ -118,7 +118,7 @@ class Request:
         return min(count, MOST)
 
     def settings(self, target: Target) -> SamplingSettings:
-        """How a target is asked for images, nothing left open."""
+        """How images of a target are generated, without open choices."""
         chosen = isinstance(target, GeneratorTarget) and (
             target.state.selection.get("checkpoint") == "best"
         )
@@ -140,15 +140,15 @@ def score(
     progress: Progress | None = None,
     say: Say | None = None,
 ) -> Iterator[tuple[Target, Evaluation]]:
-    """Score each target that a path names, one after another.
+    """Score each target of a path, one after another.
 
     Args:
         path: see :func:`find_targets`.
-        request: what is asked for.
-        find_states: loads generators: :func:`reacgan.hub.find_states`; None where the path is of images.
+        request: the settings.
+        find_states: loads generators: :func:`reacgan.hub.find_states`; None: images only.
         cache: as in :func:`evaluate`; ``progress`` and ``say`` likewise.
         progress: called with (images done, images in all or None).
-        say: called with each stage in words.
+        say: called with a description of each stage.
 
     Raises:
         ConfigError: as :func:`find_targets`, :func:`open_reference` and :func:`evaluate`.
@@ -165,7 +165,7 @@ def score(
     first = targets[0]
     _check(first, given)
     metrics = request.all_metrics()
-    build_metrics(metrics)  # bad names are reported first
+    build_metrics(metrics)  # reports bad names first
     extractor = _extractor(request)  # before images are opened: its weights may be missing
     reference = _reference(first, request)
     origin = _origin(first, reference, request)
@@ -190,7 +190,7 @@ def score(
 
 
 def _check(target: Target, request: Request) -> None:
-    """What cannot be asked of such a target."""
+    """Refuse a request that does not fit the target."""
     if request.reference is None and target.config is None:
         raise ConfigError(
             f"{target.name}: images need a reference: --reference DATA, FOLDER or STATISTICS.npz"
@@ -202,7 +202,7 @@ def _check(target: Target, request: Request) -> None:
 
 
 def _real_target(reference: Reference, origin: Origin) -> ImageTarget:
-    """Real images in place of the generated ones: what can be reached."""
+    """Real images in place of the generated ones: the score of perfect samples."""
     on_training = reference.facts.get("split") == "train"
     data = origin.held_out if on_training else origin.training
     if data is None:
@@ -213,7 +213,7 @@ def _real_target(reference: Reference, origin: Origin) -> ImageTarget:
 
 
 def _extractor(request: Request) -> str | Extractor:
-    """Built now, but for a classifier that learns from images."""
+    """The extractor, built now unless it is a classifier to be trained on images."""
     name = request.extractor or "inception"
     if name == "domain":
         return name
@@ -246,7 +246,7 @@ def _named_reference(target: Target, request: Request) -> Reference:
 
 
 def _other_half(reference: Reference, target: Target) -> Reference:
-    """Where the state was chosen on half of this very set, the other half."""
+    """The other half, where the state was chosen on one half of this set."""
     selection = target.state.selection if isinstance(target, GeneratorTarget) else {}
     chosen_on = selection.get("selected_on", {})
     if chosen_on.get("part") != HALVES[0] or reference.data is None:
@@ -256,7 +256,7 @@ def _other_half(reference: Reference, target: Target) -> Reference:
 
 
 def _origin(target: Target, reference: Reference, request: Request) -> Origin:
-    """Training and held-out images: those that a person names, a run's own, or the reference's."""
+    """Training and held-out images: those that the user names, a run's own, or the reference's."""
     if request.training is None and request.held_out is None:
         if request.reference is not None and target.config is not None:
             return own_origin(target.config, reference)

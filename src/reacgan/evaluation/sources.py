@@ -1,4 +1,4 @@
-"""Images to be scored: anything that gives uint8 batches, best by index so that processes share it."""
+"""Images to score: any iterable of uint8 batches, or images by index, which processes share."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ Batch: TypeAlias = tuple[Tensor, Tensor | None]
 
 @runtime_checkable
 class Source(Protocol):
-    """Images by index: each process makes its own share only."""
+    """Images by index: each process reads or generates its own share only."""
 
     class_names: tuple[str, ...]
-    """Empty where no class is known."""
+    """Empty without classes."""
 
     def __len__(self) -> int:
         """How many images."""
@@ -47,7 +47,7 @@ Images: TypeAlias = Source | ImageData | Iterable[Any]
 
 
 class DataSource:
-    """A data set; ``labelled`` is False where its classes mean nothing."""
+    """A data set; ``labelled`` is False where its classes are to be ignored."""
 
     def __init__(self, data: ImageData, *, labelled: bool = True) -> None:
         self.data = data
@@ -66,12 +66,12 @@ class DataSource:
 class GeneratorSource:
     """Image k of a generator: class ``labels[k]``, the latent of seed ``seed x 10^7 + k``.
 
-    So two seeds share no latent, and each image can be made again by :func:`reacgan.sample`.
+    Two seeds share no latent, and each image can be reproduced by :func:`reacgan.sample`.
 
     Args:
         model: from :func:`reacgan.load`.
         labels: int64 ``[N]``.
-        settings: how images are made; ``seed`` is of them all.
+        settings: how images are generated; ``seed`` is that of the whole set.
     """
 
     def __init__(
@@ -101,8 +101,8 @@ def choose_labels(rule: str, count: int, frequencies: Sequence[int], *, seed: in
 
     Args:
         rule: ``reference`` follows the reference's frequencies (largest remainders, so that equal
-            numbers give equal counts), spread evenly over the sequence; ``balanced`` takes classes in
-            turn; ``uniform`` draws them.
+            numbers give equal counts), spread evenly over the sequence; ``balanced`` cycles through the
+            classes; ``uniform`` draws them.
         count: how many.
         frequencies: images of each class in the reference.
         seed: of the draw.
@@ -118,7 +118,7 @@ def choose_labels(rule: str, count: int, frequencies: Sequence[int], *, seed: in
     counts = np.floor(shares).astype(np.int64)
     rest = np.argsort(-(shares - counts), kind="stable")[: count - int(counts.sum())]
     counts[rest] += 1
-    # Class c's images stand at the middles of equal stretches: any beginning has all classes.
+    # Class c's images are evenly spaced, so any prefix holds all classes.
     middles = np.concatenate([(np.arange(n) + 0.5) / n for n in counts])
     labels = np.repeat(np.arange(classes), counts)
     return torch.tensor(labels[np.argsort(middles, kind="stable")])
@@ -131,7 +131,7 @@ def as_batch(item: Any) -> Batch:
         ConfigError: not uint8 [N, C, H, W], or labels of another length.
     """
     listed = isinstance(item, tuple | list)
-    if listed and len(item) == 1:  # of a DataLoader of a TensorDataset of images alone
+    if listed and len(item) == 1:  # from a DataLoader of a TensorDataset of images alone
         item, listed = item[0], False
     images, labels = item if listed and len(item) == 2 else (item, None)
     images = _tensor(images)
@@ -160,7 +160,7 @@ def as_batch(item: Any) -> Batch:
 
 
 def describe_values(images: Tensor) -> str:
-    """Type, shape and range, and how such numbers become pixels where their range says it."""
+    """Type, shape and range, and how to convert such values to pixels where the range suggests it."""
     text = f"{str(images.dtype).removeprefix('torch.')} {list(images.shape)}"
     if not images.is_floating_point() or not images.numel():
         return text

@@ -1,4 +1,4 @@
-"""What is scored: images that are there, or a generator; each gives a source of images."""
+"""What is scored: existing images or a generator; each gives a source of images."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from reacgan.sampling import SamplingSettings
 
 @dataclass(frozen=True, eq=False)
 class ImageTarget:
-    """A set of images that is there already.
+    """An existing set of images.
 
     Args:
-        name: for people.
+        name: for messages.
         images: the set.
-        labelled: whether its classes mean anything.
+        labelled: whether it has classes.
         warnings: what was left out of a folder, and why.
     """
 
@@ -38,7 +38,7 @@ class ImageTarget:
 
     @property
     def config(self) -> None:
-        """Nothing is known of where its generator's own data is."""
+        """None: the generator's training data is unknown."""
 
     @property
     def shape(self) -> Shape:
@@ -46,7 +46,7 @@ class ImageTarget:
         return self.images.channels, *self.images.size
 
     def check(self, settings: SamplingSettings, num: int | None) -> None:
-        """Refuse what would be passed over.
+        """Refuse settings that would be ignored.
 
         Raises:
             ConfigError: settings of a generator, or more images than there are.
@@ -57,7 +57,7 @@ class ImageTarget:
         for name, value in values.items():
             raise ConfigError(
                 f"{name} is {value!r}, which only a generator has; {self.name} holds images "
-                f"that are there already: leave {', '.join(values)} out"
+                f"already: leave {', '.join(values)} out"
             )
         if num is not None and num > len(self.images):
             raise ConfigError(f"num is {num:,}, but {self.name} holds {len(self.images):,} images")
@@ -65,7 +65,7 @@ class ImageTarget:
     def resolved(
         self, settings: SamplingSettings, num: int, reference: Reference
     ) -> tuple[Source, Facts]:
-        """``num`` evenly spaced images, so that all classes are among them, and what is known of them."""
+        """``num`` evenly spaced images, so that all classes are among them, and their facts."""
         del settings, reference
         count = len(self.images)
         spread = np.linspace(0, count - 1, num).round().astype(np.int64)
@@ -77,7 +77,7 @@ class ImageTarget:
 
 @dataclass(frozen=True, eq=False)
 class GeneratorTarget:
-    """A generator, asked for images."""
+    """A generator whose images are scored."""
 
     state: TrainedState
 
@@ -88,7 +88,7 @@ class GeneratorTarget:
 
     @property
     def config(self) -> DataConfig:
-        """Where the generator's own data is."""
+        """The configuration of the generator's own data."""
         return self.state.model.experiment.data
 
     @property
@@ -99,9 +99,9 @@ class GeneratorTarget:
     def resolved(
         self, settings: SamplingSettings, num: int, reference: Reference
     ) -> tuple[Source, Facts]:
-        """``num`` images made with these settings, and what is known of them.
+        """``num`` images generated with these settings, and their facts.
 
-        Classes are ``balanced`` where they are to be as in the reference, which has none of them.
+        The rule ``reference`` becomes ``balanced`` for a reference without classes.
         """
         state, chain = self.state, settings.langevin
         if chain is not None and chain.discriminator is None:
@@ -150,16 +150,16 @@ def find_targets(
     device: Device = "auto",
     find_states: FindStates | None = None,
 ) -> Sequence[Target]:
-    """What a path names.
+    """The targets of a path.
 
     Args:
         path: a run, a model folder or the name of a model, a folder of images (class folders or loose
             ones), or a file of images (:func:`open_images`, a table, a packed file).
         checkpoint: of a run: ``last`` (its saved generator), ``best`` (of its periodic scores), the
             images seen of a state it keeps, or ``all`` those states.
-        resolution: images of a folder are brought to it; None if all have one size.
-        channels: of a folder's images; None as they are.
-        device: where generators go.
+        resolution: to which images of a folder are cropped and resized; None if all have one size.
+        channels: of a folder's images; None: unchanged.
+        device: for generators.
         find_states: loads generators, such as :func:`reacgan.hub.find_states`; None for images alone.
 
     Raises:
@@ -183,7 +183,7 @@ def _image_target(text: str, resolution: Any, channels: int | None) -> ImageTarg
         )
     if path.is_file() and not is_sample_file(path):
         config = find_dataset(text)
-        if config.name == "folder":  # of no kind that is known
+        if config.name == "folder":  # an unknown kind of file
             raise DataError(f"{path}: no file of images. {READ}")
         config, _ = ShapeWish(resolution, channels).applied(config, "train")
         return ImageTarget(name, open_dataset(config))

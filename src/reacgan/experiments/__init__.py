@@ -29,7 +29,7 @@ __all__ = ["EXPERIMENTS", "experiment", "named_or_file"]
 
 
 def named_or_file(text: str) -> Experiment:
-    """The experiment of that name, or the one in that file, whatever the file's name ends in.
+    """The experiment of that name, or the one in that file, with any extension.
 
     Raises:
         ConfigError: as :func:`experiment` and :func:`reacgan.load_experiment`.
@@ -43,7 +43,7 @@ def experiment(name: str) -> Experiment:
     """The experiment called ``name``.
 
     Raises:
-        ConfigError: an unknown name. Says which ones end alike, or which one a method's title means.
+        ConfigError: an unknown name; suggests names with the same ending, or of that method's title.
     """
     if name not in EXPERIMENTS:
         alike = [known for known in EXPERIMENTS if known.rpartition("/")[2] == name.lower()]

@@ -2,8 +2,8 @@
 
 ``cifar10/...`` and ``cifar100/...`` are the published settings (ReACGAN, NeurIPS 2021, and the authors'
 configurations): a base for each backbone, and one line a method. Batch and D steps of the networks
-without labels follow from the speeds in their logs. Where a value is not the published one, and what is
-not published at all, :mod:`reacgan.experiments.notes` says.
+without labels follow from the speeds in their logs. :mod:`reacgan.experiments.notes` lists values that
+differ from the published ones or are not published.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def _residual(start: Experiment, data: str) -> tuple[Experiment, ...]:
 
 
 def biggan_base(start: Experiment, data: str) -> Experiment:
-    """BigGAN, which all classifier-based methods are one line away from."""
+    """BigGAN, the base of all classifier-based methods."""
     return row(
         start,
         f"{data}/biggan",

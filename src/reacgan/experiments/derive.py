@@ -1,4 +1,4 @@
-"""An experiment for images that nobody has configured: each choice from what the folder holds."""
+"""Derive an experiment from a folder of images; each choice has a reason."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _OF_FILES = ("folder", "archive", "csv", "jsonl")
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What the choices depend on."""
+    """Facts that the choices depend on."""
 
     path: str | None
     dataset: str
@@ -50,22 +50,22 @@ class ImageFacts:
     """Median of the shorter sides, pixels."""
     grey: bool
     accelerator: bool
-    """Whether the run will have a GPU."""
+    """Whether the run will use a GPU."""
     size: Resolution | None = None
-    """What a packed file holds, which is not resized again."""
+    """Resolution of a packed file, which is not resized again."""
     channels: int = 3
-    """What the images have by themselves, where they are not grey."""
+    """Channels of the images, where they are not grey."""
     aspect: float = 1.0
     """Median of width / height."""
     notes: tuple[str, ...] = ()
-    """What was said of the set: where its classes were found, what is not read."""
+    """Notes of the scan: where its classes were found, what is not read."""
     given: Mapping[str, Any] = field(default_factory=dict)
-    """What a person has set, by dotted keys; the other choices follow from it."""
+    """Values set by the user, by dotted keys; the other choices follow from them."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One value that was chosen, and why."""
+    """A chosen value and its reason."""
 
     key: str
     value: Any
@@ -79,7 +79,7 @@ class Derived:
     experiment: Experiment
     choices: tuple[Choice, ...]
     notes: tuple[str, ...] = ()
-    """What a person should know of the images."""
+    """Notes on the images for the user."""
 
 
 def derive_experiment(
@@ -88,11 +88,11 @@ def derive_experiment(
     """Survey a folder of labelled images (or a packed file) and choose an experiment for it.
 
     Args:
-        path: one sub-folder a class, or ``train/`` with those, what ``prepare_data`` wrote, a table
+        path: one sub-folder a class, or ``train/`` with those, a packed file, a table
             (.csv, .jsonl), or a registered data set as NAME or NAME:PATH.
         device: where it will be trained; ``auto`` takes an accelerator if there is one.
-        given: values that are fixed, by dotted keys, such as ``{"data.resolution": 16}``: the other
-            choices follow from them, and they are part of the experiment.
+        given: fixed values by dotted keys, such as ``{"data.resolution": 16}``; the other choices
+            follow from them.
 
     Raises:
         ConfigError: a value that cannot be used.
@@ -104,7 +104,7 @@ def derive_experiment(
 
 
 def derive(facts: ImageFacts) -> Derived:
-    """The choices for these facts; the same facts give the same experiment."""
+    """The choices for these facts: a pure function."""
     base = experiment(_BASE)
     rows = [row for row in (*_data_choices(facts), *_run_choices(facts)) if _counts(row[0], facts)]
     choices = tuple(
@@ -125,7 +125,7 @@ def derive(facts: ImageFacts) -> Derived:
 
 
 def _counts(key: str, facts: ImageFacts) -> bool:
-    """Whether a choice has an effect: none for an option of a network that is replaced by another."""
+    """Whether a choice applies: not an option of a network that the user has replaced."""
     part = key.rpartition(".")[0]
     member = facts.given.get(f"{part}.name", _NETWORK)
     return key in facts.given or not part.startswith("model.") or member == _NETWORK
@@ -158,7 +158,7 @@ def _data_choices(facts: ImageFacts) -> list[tuple[str, Any, str]]:
     shorter = min(size_of(resolution))
     if shorter < facts.side // 2 + 1:
         why += f"; larger is slow here: --set data.resolution={2 * shorter} if you have the time"
-    if facts.size is None and not 0.8 < facts.aspect < 1.25:  # the rest would be cropped away
+    if facts.size is None and not 0.8 < facts.aspect < 1.25:  # else cropping loses much
         step = 1 << grid_of(resolution).doublings
         longer = step * round(shorter * max(facts.aspect, 1 / facts.aspect) / step)
         height, width = (shorter, longer) if facts.aspect > 1 else (longer, shorter)
@@ -169,7 +169,11 @@ def _data_choices(facts: ImageFacts) -> list[tuple[str, Any, str]]:
         ("data.channels", *_channels(facts)),
         ("data.flip", mirrored, "mirrored images keep their class")
         if mirrored
-        else ("data.flip", mirrored, "one-character classes: letters and digits have a left"),
+        else (
+            "data.flip",
+            mirrored,
+            "one-character classes: mirrored letters and digits are other signs",
+        ),
     ]
 
 
@@ -187,7 +191,7 @@ def _run_choices(facts: ImageFacts) -> list[tuple[str, Any, str]]:
     length = min(max(40 * images, 400_000), 20_000_000 if facts.accelerator else 2_000_000)
     small = images < _SMALL_SET
     augment = (
-        ("diffaug", f"{images:,} images: without it D learns them by heart")
+        ("diffaug", f"{images:,} images: without it D memorises them")
         if small
         else ("identity", f"{images:,} images are enough without augmentation")
     )
@@ -201,7 +205,7 @@ def _run_choices(facts: ImageFacts) -> list[tuple[str, Any, str]]:
 
 
 def find_facts(path: str, *, accelerator: bool, white: Any = None) -> ImageFacts:
-    """Scan a set's files, or open it; raises DataError where training would refuse it."""
+    """Scan a set's files, or open it; raises DataError where training would."""
     dataset = find_dataset(path)
     if white is not None:
         dataset = dataset.model_copy(update={"options": {"white": white}})

@@ -1,4 +1,4 @@
-"""An experiment in full: every option written out, and how large its networks are."""
+"""An experiment with every option, and the numbers of parameters of its networks."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def describe(experiment: Experiment, num_classes: int | None = None) -> dict[str
     """The resolved configuration and ``"parameters": {"generator": ..., "discriminator": ...}``.
 
     Raises:
-        ConfigError: the number of classes depends on a folder and was not given, or a value cannot
-            be used.
+        ConfigError: an invalid value, or a number of classes that depends on a folder and was not
+            given.
     """
     import torch  # noqa: PLC0415
 
@@ -47,7 +47,7 @@ def describe(experiment: Experiment, num_classes: int | None = None) -> dict[str
         raise ConfigError(f"num_classes is {num_classes}; allowed: 1 or more")
     if classes is None:
         raise ConfigError(f"data.name is {full.data.name}: give --num-classes to count parameters")
-    with torch.device("meta"):  # shapes only: nothing is drawn or stored
+    with torch.device("meta"):  # shapes only, without allocation
         generator = build_generator(full.model.generator, full.data, classes, full.model.codes)
         discriminator = build_discriminator(
             full.model.backbone, full.model.head, full.data, classes, full.model.codes

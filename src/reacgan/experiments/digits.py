@@ -1,4 +1,4 @@
-"""Experiments for minutes on a laptop: embedded handwritten digits, 8 x 8, and rendered signs, 16 x 16."""
+"""Experiments of minutes on a laptop: embedded handwritten digits, 8 x 8, and rendered signs, 16 x 16."""
 
 from __future__ import annotations
 

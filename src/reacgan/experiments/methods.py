@@ -1,6 +1,6 @@
 """Every method by its name: the paper, what D and G minimise, and the experiment that trains it.
 
-This is what ``reacgan experiments methods`` shows and what ``docs/methods.md`` is made from.
+The source of ``reacgan experiments methods`` and of ``docs/methods.md``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class Method:
     d_minimises: str
     g_minimises: str
     name: str
-    """Of its experiments, behind the data set's."""
+    """The part of its experiments' names after the data set."""
 
     @property
     def experiment(self) -> str:

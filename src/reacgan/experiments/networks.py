@@ -7,11 +7,11 @@ from typing import Literal
 from reacgan.experiments.parts import Changes
 
 Attention = tuple[tuple[int, ...], tuple[int, ...]]
-"""Blocks of the generator and of the backbone after which attention stands."""
+"""Blocks of the generator and of the backbone that attention follows."""
 
 
 def _pair(name: str, both: Changes, generator: Changes, backbone: Changes) -> Changes:
-    """A generator and a backbone of one name, with options of both and of each."""
+    """A generator and a backbone of one name, with shared and separate options."""
     return {
         "model.generator": {"name": name, **both, **generator},
         "model.backbone": {"name": name, **both, **backbone},
@@ -19,7 +19,7 @@ def _pair(name: str, both: Changes, generator: Changes, backbone: Changes) -> Ch
 
 
 def dcgan() -> Changes:
-    """DCGAN's networks without labels: batch norm on both sides, but not where D takes the image."""
+    """DCGAN's networks without labels: batch norm in both, but not in D's first layer."""
     generator = {"latent_dim": 128, "conditional": False}
     return _pair("dcgan", {"width": 64}, generator, {"norm": "batch", "leak": 0.2})
 

@@ -1,8 +1,7 @@
-"""In what an experiment is not what was published under its name, and why.
+"""Differences of an experiment from the published one of its name, with reasons.
 
-What is said is worked out from the configuration, so it changes with it: an experiment that takes the
-published value says nothing more of it. Facts of one published run alone stand beside its score
-(:mod:`reacgan.experiments.published`).
+Notes are derived from the configuration: an experiment with the published value has no note of it. Facts
+of a single published run are stored with its score (:mod:`reacgan.experiments.published`).
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ _GROUPS = ("cifar10", "cifar100", "tiny_imagenet", "cub200", "imagenet", "afhq")
 
 @dataclass(frozen=True)
 class Note:
-    """One sentence on an experiment."""
+    """A note on an experiment."""
 
     text: str
     differs: bool = True
-    """Whether the run whose score is published was another one in this."""
+    """Whether the run of the published score differs in this."""
 
 
 def notes(experiment: Experiment) -> tuple[Note, ...]:
-    """What is to be said of an experiment of published settings; of any other one nothing."""
+    """The notes of an experiment with published settings; empty for others."""
     group, _, method = experiment.name.partition("/")
     if group not in _GROUPS:
         return ()
@@ -36,20 +35,20 @@ def notes(experiment: Experiment) -> tuple[Note, ...]:
         differences.append(Note(_UNIFORM))
     remarks = [text for names, text in _REMARKS if experiment.name in names]
     if method.startswith("stylegan2"):
-        # The one configuration that adds its penalty to the loss, and begins with D, as is done here.
+        # The one published configuration that adds its penalty to the loss and starts with D, as here.
         remarks += [_MEAN_STYLE] if method.endswith("-rev") else [_LAZY, _MEAN_STYLE]
     remarks += [OURS[method]] if method in OURS else []
     return (*differences, *(Note(text, differs=False) for text in remarks))
 
 
 def differences_of(score: PublishedScore) -> tuple[str, ...]:
-    """In what the run of a published score and the experiment of its name are not the same."""
+    """Differences between the run of a published score and the experiment of its name."""
     of_experiment = (note.text for note in notes(EXPERIMENTS[score.experiment]) if note.differs)
     return (*of_experiment, *((score.note,) if score.note else ()))
 
 
 def asterisk(score: PublishedScore) -> str:
-    """``"*"`` beside a score that :func:`differences_of` has something to say of."""
+    """``"*"`` for a score with :func:`differences_of`, else empty."""
     return "*" if differences_of(score) else ""
 
 
@@ -62,7 +61,7 @@ def fid_of(score: PublishedScore) -> str:
 
 
 def shortcut_differs(experiment: Experiment) -> bool:
-    """Whether D's shortcuts see x where those of the published runs saw ReLU(x)."""
+    """Whether D's shortcuts take x where those of the published runs took ReLU(x)."""
     backbone = experiment.model.backbone
     spectral = backbone.options.get("norm", "spectral") == "spectral"
     residual = backbone.name in ("resnet", "biggan", "biggan_deep")
@@ -146,7 +145,7 @@ _DIFFERENCES: tuple[tuple[Callable[[Experiment], bool], str], ...] = (
     (_unclipped, _LOGAN),
 )
 
-# -- what the configuration alone does not tell
+# -- not visible in the configuration
 
 _UNIFORM = "z is normal; the published configuration draws it uniformly on [-1, 1]"
 _LAZY = (

@@ -1,8 +1,8 @@
-"""What the published experiments have in common: how long, with which head, with which extras.
+"""Common parts of the published experiments: length, head, extras.
 
 Each function returns changes for :meth:`reacgan.config.Experiment.replace`; an experiment is a base and
-one line of them. Published code counts in generator steps; the one clock here is real images seen, so
-:func:`steps` turns one into the other.
+one line of them. Published code counts generator steps, this package real images seen; :func:`steps`
+converts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _EMA_STEPS = 6931.1
 
 
 def row(base: Experiment, name: str, *changes: Changes) -> Experiment:
-    """The base under another name with all the changes; later ones win."""
+    """The base under another name with all changes; later ones override."""
     merged = {key: value for part in changes for key, value in part.items()}
     return base.replace(**{**merged, "name": name})
 
@@ -56,8 +56,8 @@ def adam(g_lr: float, d_lr: float, beta1: float, beta2: float, eps: float = 1e-6
 def lazily(every_g: int, every_d: int, lr: float, beta2: float = 0.99) -> Changes:
     """StyleGAN2's Adam: with a penalty in one of k steps, lr and beta2 by k / (k + 1).
 
-    Published code makes a step of its own of the penalty; here it is added to the loss of every k-th
-    step, so the optimiser moves k times where that one moves k + 1 times.
+    Published code takes a separate step for the penalty; here it is added to the loss of every k-th
+    step, so there are k optimiser steps instead of k + 1.
     """
     g, d = every_g / (every_g + 1), every_d / (every_d + 1)
     return {
@@ -67,7 +67,7 @@ def lazily(every_g: int, every_d: int, lr: float, beta2: float = 0.99) -> Change
     }
 
 
-# -- how the label acts
+# -- conditioning
 
 UNCONDITIONAL: Changes = {"model.head.name": "unconditional", "loss.conditioning_weight": 0.0}
 PROJECTION: Changes = {"model.head.name": "projection", "loss.conditioning_weight": 0.0}
@@ -119,7 +119,7 @@ def over(head: str, conditioning: Changes) -> Changes:
     return {**rest, "model.head": {"name": head, "over": inner}}
 
 
-# -- what is added
+# -- extras
 
 CR: Changes = {"consistency": {"cr": {"weight": 10.0}}}
 ICR: Changes = {

@@ -1,7 +1,7 @@
 """Experiments on Tiny-ImageNet (64 px), CUB-200 and ImageNet (128 px), and AFHQ.
 
-The settings are the published ones; :mod:`reacgan.experiments.notes` says where they are not, and
-:mod:`reacgan.experiments.published` has scores and what was special about their runs.
+The settings are the published ones; :mod:`reacgan.experiments.notes` lists differences, and
+:mod:`reacgan.experiments.published` scores with notes on their runs.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _cub200() -> tuple[Experiment, ...]:
 
 
 def _parts_of(batch: int, parts: int, count: int) -> Changes:
-    """A batch that fits the memory in parts; the losses see the whole of it."""
+    """A batch in parts that fit the memory; losses are over the whole batch."""
     length = steps(count, batch=batch * parts, d_steps=2, ema_start=20_000)
     return {**length, "training.accumulate": parts}
 

@@ -1,8 +1,8 @@
-"""Scores that others have published for the experiments here, with the protocol of each.
+"""Published scores for the experiments here, each with its protocol.
 
-Two protocols exist for one and the same model, and their FIDs differ by a factor of two; they are never
-put in one column. All figures are of the authors' logs (best checkpoint by FID on the reference that
-the score is against, which flatters), unless a note says otherwise.
+Two protocols exist, whose FIDs of the same model differ by a factor of two; they never share a column.
+All figures are of the authors' logs (best checkpoint by FID on the reported reference, which is
+biased), unless a note says otherwise.
 """
 
 from __future__ import annotations
@@ -36,11 +36,10 @@ class PublishedScore:
     thousand_steps: int | None = None
     """Generator steps of the best checkpoint, in thousands."""
     last_fid: float | None = None
-    """FID at the end of the run, where it is known: how stable the method was."""
+    """FID at the end of the run, if known; shows the stability of the method."""
     protocol: Protocol = "paper"
     note: str = ""
-    """What was special about this run. Where its settings are not the experiment's,
-    :func:`reacgan.experiments.notes.differences_of` says."""
+    """A note on this run; :func:`reacgan.experiments.notes.differences_of` compares its settings."""
 
 
 _MARGIN = "the logged run used margin 0.98, its configuration says 1.0"
@@ -144,5 +143,5 @@ PUBLISHED: tuple[PublishedScore, ...] = (
 
 
 def published_for(experiment: str) -> tuple[PublishedScore, ...]:
-    """What is published for an experiment; empty where nothing is."""
+    """The published scores of an experiment."""
     return tuple(score for score in PUBLISHED if score.experiment == experiment)

@@ -1,7 +1,7 @@
 """``cifar10-small/...``: the methods of :mod:`cifar` at a size that two CPU cores train within hours.
 
-One length, batch, pair of learning rates and average for all, so that methods can be compared; widths
-such that they cost about the same.
+All share length, batch, learning rates and average, so that methods can be compared; widths give about
+the same cost.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def _r1_and_paths(weight: float) -> Changes:
     return {
         "penalties": {
             "r1": {"weight": weight, "every": 16},
-            # As published: the gradient goes through the newest part of the mean.
+            # As published: the gradient flows through the newest term of the mean.
             "path_length": {"weight": 2.0, "every": 4, "constant_mean": False},
         }
     }
@@ -88,7 +88,7 @@ def cifar_rows(start: Experiment, data: str) -> tuple[Experiment, ...]:
 
 
 def _r3gan(start: Experiment, data: str) -> tuple[Experiment, ...]:
-    """Ours at CIFAR's size: the method is R3GAN's, width and schedule are not published ones."""
+    """R3GAN at CIFAR's size; width and schedule are ours."""
     base = row(
         start,
         f"{data}/r3gan",

@@ -1,4 +1,4 @@
-"""Networks that images are looked at with, by name or out of a file."""
+"""Feature extractors, by name or from a file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EXTRACTORS: dict[str, type[Extractor]] = {
     "dinov2": DinoV2,
     "clip": Clip,
 }
-"""Each is built from the options of its constructor; none loads anything before that."""
+"""Weights are loaded by the constructor, not on import."""
 
 logger = logging.getLogger("reacgan.extractors")
 
@@ -59,14 +59,14 @@ def build_extractor(
     Args:
         name_or_path: a name, or a classifier's or Inception's file.
         options: keyword-only parameters of the constructor.
-        train: the real images that ``domain`` learns from.
-        held_out: real images that it does not.
-        cache: where ``domain`` keeps classifiers; None takes ``extractors`` in the package's cache.
-        device: where the network goes, as :func:`reacgan.devices.find_device` takes it.
+        train: the real images that ``domain`` is trained on.
+        held_out: real images for its accuracy.
+        cache: a folder for the classifiers of ``domain``; by default ``extractors`` in the package's cache.
+        device: of the network, see :func:`reacgan.devices.find_device`.
 
     Raises:
         ConfigError: an unknown name or option, ``domain`` without images, a file of another kind, or
-            weights that cannot be had.
+            unavailable weights.
     """
     options = dict(options or {})
     if name_or_path not in EXTRACTORS and _is_path(name_or_path):
@@ -93,7 +93,7 @@ def build_extractor(
 
 
 def _usual_cache() -> Path | None:
-    """Where classifiers are kept; None, with a warning, where nothing can be written."""
+    """The folder for classifiers; None, with a warning, where it is not writable."""
     folder = cache_root() / "extractors"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -135,7 +135,9 @@ def _of_inception(path: Path) -> bool:
         with safe_open(path, "pt") as file:
             return any(name.startswith("Conv2d_1a_3x3") for name in file.keys())  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise ConfigError(f"{path}: no whole safetensors file ({error}); fetch it anew") from None
+        raise ConfigError(
+            f"{path}: not an intact safetensors file ({error}); fetch it again"
+        ) from None
 
 
 __all__ = [

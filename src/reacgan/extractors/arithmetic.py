@@ -1,4 +1,4 @@
-"""What makes features repeatable: full float32 arithmetic, and the digest of a network's tensors."""
+"""Reproducible features: full float32 arithmetic, and the digest of a network's tensors."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def exact(device: torch.device) -> Iterator[None]:
 def tensors_digest(tensors: Mapping[str, Tensor], *, named: bool = True) -> str:
     """SHA-256 over names, types, shapes and values, in the order of names; hexadecimal.
 
-    Counts of batches that a batch norm has seen are passed over: no feature depends on them.
+    ``num_batches_tracked`` of batch norms is ignored: no feature depends on it.
 
     Args:
         tensors: of a network.
-        named: False leaves names and their order out, for networks of a library that renames parts.
+        named: False ignores names and their order, for networks of a library that renames parts.
     """
     parts = []
     for name in sorted(tensors):

@@ -1,4 +1,4 @@
-"""The networks that images are looked at with: uint8 images in, features (and class scores) out."""
+"""The interface of feature extractors: uint8 images in, features (and class scores) out."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Extracted:
-    """What a network says of a batch."""
+    """The output of a network for a batch."""
 
     features: Tensor
     """float32 ``[N, D]``."""
     logits: Tensor | None = None
-    """float32 ``[N, K]``: scores of the classes that the network knows, where it is a classifier."""
+    """float32 ``[N, K]``: class scores, where the network is a classifier."""
 
 
 class Extractor(ABC):
-    """A frozen network and how images reach it.
+    """A frozen network and its preprocessing.
 
     Members are classes in :data:`reacgan.extractors.EXTRACTORS`; their options are the keyword-only
-    parameters of the constructor. They look for weights when they are built, and say what to put
-    where if there are none.
+    parameters of the constructor, which loads the weights; if they are missing, its error says what
+    to put where.
     """
 
     name: str
     """As the table has it."""
     features_dim: int
     shape: tuple[int, int, int] | None = None
-    """[C, H, W] of the only images that it knows, to which others are brought before it sees them."""
+    """[C, H, W] of its input, to which images are converted first; None for any shape."""
     any_size: bool = False
-    """Whether it brings pictures of any size, grey, RGB or RGBA, to its own; others are given images of
-    the reference's shape."""
+    """Whether it resizes grey, RGB and RGBA images itself; other extractors get images of the
+    reference's shape."""
     class_names: tuple[str, ...] | None = None
-    """The classes of the logits, where they have names that a data set may share."""
+    """Names of the classes of the logits, if known."""
 
     def __init__(self) -> None:  # noqa: B027 - a signature to read options from
         """No options, unless an extractor has some."""
@@ -48,17 +48,16 @@ class Extractor(ABC):
 
     @abstractmethod
     def __call__(self, images: Tensor) -> Extracted:
-        """Look at uint8 images [N, C, H, W], on the device of the network; no gradient.
+        """Features of uint8 images [N, C, H, W], on the device of the network; no gradient.
 
-        One call is one forward pass: who calls gives batches of one size.
+        One call is one forward pass: callers use a fixed batch size.
         """
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """What features depend on, as plain JSON: it is part of every score and keys the cache.
+        """Everything that features depend on, as plain JSON: part of every protocol, and a cache key.
 
         At least ``name`` and ``weights``: a digest of 16 hexadecimal digits or more, which changes
-        whenever features do. Without one nothing is kept, and real images are looked at anew each
-        time. Also the resizer, the scale of pixels, the type of numbers, how channels were mapped,
-        and how well it knows the data where that is measured.
+        whenever features do; without one nothing is cached. Also the resizer, the scale of pixels,
+        the dtype, the mapping of channels, and the held-out accuracy if measured.
         """

@@ -1,4 +1,4 @@
-"""A small residual classifier of a person's own images: its training, its cache, its answers."""
+"""A small residual classifier of the user's images: training, cache, inference."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from reacgan.extractors.classifier_network import Classifier
 from reacgan.randomness import derive_seed
 
 VERSION = 2
-"""Of the network and its training: raised with every change that changes weights."""
+"""Of the network and its training: incremented with every change that affects weights."""
 
 
 @dataclass(frozen=True)
 class _Recipe:
-    """All that a training depends on beside its images."""
+    """Everything that a training depends on besides its images."""
 
     epochs: float
     batch: int
@@ -37,7 +37,7 @@ class _Recipe:
     seed: int
     flip: bool
     device: str
-    """Kind of device: kinds round differently."""
+    """Kind of device: rounding depends on it."""
 
     def check(self) -> None:
         if not self.epochs > 0 or self.epochs == float("inf") or self.batch < 2 or self.width < 1:
@@ -58,20 +58,20 @@ def train_classifier(
     cache: Path | None = None,
     device: Device = "cpu",
 ) -> Classifier:
-    """A classifier trained on real images, frozen; the same again for the same arguments on a CPU.
+    """A classifier trained on real images, frozen; deterministic on a CPU.
 
     SGD with Nesterov momentum 0.9 and weight decay 5e-4, one-cycle learning rate up to 0.1, labels
     smoothed by 0.1, shifts of an eighth of the shorter side, mirroring with ``flip``.
 
     Args:
-        train: what it learns from.
+        train: the training images.
         epochs: passes over ``train``.
         batch: images in a step.
         width: channels of the first stage.
         seed: of weights and order.
-        flip: mirror half of the images; wrong for digits, text, anything with a left.
-        cache: a folder that keeps classifiers by the digest of the images and all arguments. Two
-            processes that want the same one train it once: the second waits.
+        flip: mirror half of the images; unsuitable for digits, text, anything asymmetric.
+        cache: a folder for classifiers, keyed by the digest of the images and all arguments. Of two
+            processes that need the same one, the second waits.
         device: where it is trained, and stays.
 
     Raises:
@@ -92,7 +92,7 @@ def train_classifier(
     classifier = read_kept(kept, facts)
     if classifier is None:
         with _locked(kept):
-            classifier = read_kept(kept, facts)  # another process was faster
+            classifier = read_kept(kept, facts)  # another process has trained it
             if classifier is None:
                 classifier = _trained(train, recipe, device)
                 save_classifier(classifier, kept, facts)
@@ -122,7 +122,7 @@ def class_scores(classifier: Classifier, data: ImageData, batch: int = 256) -> T
 def in_top(logits: Tensor, labels: Tensor, k: int) -> Tensor:
     """Whether the label is among the k highest scores, bool ``[N]``.
 
-    A class with an equal score counts as higher, so scores that are all equal name no class.
+    A class with an equal score counts as higher, so equal scores predict no class.
 
     Args:
         logits: ``[N, K]``.
@@ -136,7 +136,7 @@ def in_top(logits: Tensor, labels: Tensor, k: int) -> Tensor:
 def held_out_accuracy(
     classifier: Classifier, data: ImageData, batch: int = 256
 ) -> tuple[float, float]:
-    """Shares of the images whose class is the highest, and is among the five highest, of the scores."""
+    """Top-1 and top-5 accuracy on these images."""
     scores, labels = class_scores(classifier, data, batch), torch.tensor(data.labels)
     first, fifth = (int(in_top(scores, labels, k).sum()) / len(data) for k in (1, 5))
     return first, fifth

@@ -1,4 +1,4 @@
-"""Classifiers as files: the extractor that scores were measured with, to keep and to share.
+"""Classifiers as files, to keep and share the extractor of scores.
 
 One ``.safetensors`` file. Its header holds, under the key ``reacgan``, JSON: the kind of file, the
 shape of the network, the digest of its tensors, and facts (``class_names``, digest of the data,
@@ -26,19 +26,19 @@ KIND = "reacgan classifier 1"
 _KEY = "reacgan"
 _SHAPE = ("channels", "num_classes", "width")
 _LARGEST = 2**31
-_REMEDY = "copy it again, or make it anew"
+_REMEDY = "copy it again, or train it again"
 
 
 def save_classifier(classifier: Classifier, path: Path, facts: Mapping[str, Any]) -> None:
-    """Write a classifier as one file, whole or not at all.
+    """Write a classifier as one file, atomically.
 
     Args:
-        classifier: any.
+        classifier: the network.
         path: ends in ``.safetensors``.
         facts: plain JSON; ``class_names`` names each class.
 
     Raises:
-        ConfigError: another ending, class names that do not fit, or a place that cannot be written.
+        ConfigError: another extension, class names that do not match, or a path that is not writable.
     """
     if path.suffix != ".safetensors":
         raise ConfigError(f"{path}: a classifier is saved as .safetensors; choose such a name")
@@ -63,7 +63,7 @@ def save_classifier(classifier: Classifier, path: Path, facts: Mapping[str, Any]
         with replacing(path) as temporary:
             save_file(tensors, temporary, metadata={_KEY: text})
     except (OSError, SafetensorError) as error:
-        raise ConfigError(f"{path}: cannot be written ({error}); choose another place") from None
+        raise ConfigError(f"{path}: cannot be written ({error}); choose another path") from None
 
 
 def load_classifier(path: Path) -> tuple[Classifier, dict[str, Any]]:
@@ -94,12 +94,12 @@ def load_classifier(path: Path) -> tuple[Classifier, dict[str, Any]]:
 
 
 def holds_classifier(path: Path) -> bool:
-    """Whether a ``.safetensors`` file says that it is one of ours; raises ConfigError if damaged."""
+    """Whether the header of a ``.safetensors`` file is of this format; raises ConfigError if damaged."""
     return _header(path) is not None
 
 
 def read_kept(path: Path, facts: Mapping[str, Any]) -> Classifier | None:
-    """A classifier with exactly these facts; None where it is not there, damaged, or another."""
+    """A classifier with exactly these facts; None where it is missing, damaged, or another."""
     if not path.is_file():
         return None
     try:
@@ -135,7 +135,7 @@ def _header(path: Path) -> dict[str, Any] | None:
         with safe_open(path, "pt") as file:
             text = (file.metadata() or {}).get(_KEY)
     except (SafetensorError, OSError) as error:
-        raise ConfigError(f"{path}: no whole safetensors file ({error}); {_REMEDY}") from None
+        raise ConfigError(f"{path}: not an intact safetensors file ({error}); {_REMEDY}") from None
     if text is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""The small residual network that learns to tell a person's own classes apart."""
+"""The small residual network of the in-domain classifier."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 LARGEST_SIDE = 48
-"""Pixels. Larger images are halved in the stem until the longer side is no longer than this."""
+"""Pixels. The stem halves larger images until the longer side is at most this."""
 
 
 class Classifier(nn.Module):
@@ -17,8 +17,8 @@ class Classifier(nn.Module):
         num_classes: K.
         width: channels of the stem and the first stage; features have four times as many.
         size: (height, width) in pixels. Where the longer side is over 48 pixels the stem has
-            further convolutions of stride 2, one for each halving that brings it to 48 or below, so
-            that an image of 256 pixels costs about as much as one of 64 would.
+            further convolutions of stride 2 until it is 48 or below, so that an image of 256 pixels
+            costs about as much as one of 64.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Classifier(nn.Module):
         return self.scores(self.features(images))
 
     def features(self, images: Tensor) -> Tensor:
-        """[N, 4 x width]: what distances are measured in."""
+        """[N, 4 x width]: the features for distances."""
         hidden = self.stem(images)
         for stage in self.stages:
             hidden = stage(hidden)
@@ -63,9 +63,9 @@ class Classifier(nn.Module):
 class _Stage(nn.Module):
     """3x3 with stride 2, 3x3, both normalised, and a 1x1 shortcut from every second row and column.
 
-    Those are taken out beforehand: for a 1x1 convolution of stride 2 with fewer than 8 input channels
-    in the last dimension of memory, oneDNN 3.12 writes beyond its workspace on processors with AVX2
-    and no AVX-512, and the gradient of the weight is wrong (oneDNN issue 6035).
+    The shortcut slices before its convolution: for a 1x1 convolution of stride 2 with fewer than 8
+    input channels in the innermost dimension, oneDNN 3.12 writes beyond its workspace on processors with
+    AVX2 and no AVX-512, and the gradient of the weight is wrong (oneDNN issue 6035).
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -82,7 +82,7 @@ class _Stage(nn.Module):
 
 
 def stem_halvings(size: tuple[int, int]) -> int:
-    """How often the stem halves images of (height, width)."""
+    """Number of halvings of images of (height, width) in the stem."""
     side, halvings = max(size), 0
     while side > LARGEST_SIDE:
         side, halvings = (side + 1) // 2, halvings + 1

@@ -1,4 +1,4 @@
-"""Bringing images to the channels and size that an extractor looks at: both sides by one rule."""
+"""Convert images to the channels and size of an extractor's input: both sides by one rule."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ RULE = (
     "grey repeated, colour to grey as ITU-R 601-2, opacity on white; stretched, bicubic, antialiased; "
     "uint8"
 )
-"""Part of the protocol of every score whose images were changed by it."""
+"""Part of the protocol of every score with converted images."""
 
 _PICTURES = (1, 3, 4)
 _ROWS = 1024
 
 
 def fitted(images: Tensor, shape: Shape) -> Tensor:
-    """uint8 ``[N, C, H, W]`` brought to ``shape``; the very images where they have it.
+    """uint8 ``[N, C, H, W]`` converted to ``shape``; the same tensor where it has that shape.
 
     Raises:
-        ConfigError: channels that cannot become those wanted.
+        ConfigError: channels that cannot be converted.
     """
     if images.shape[1] != shape[0]:
         images = _with_channels(images, shape[0])
@@ -40,7 +40,7 @@ def fitted(images: Tensor, shape: Shape) -> Tensor:
 
 
 def fitted_data(data: ImageData, shape: Shape) -> ImageData:
-    """A set brought to ``shape``, in memory; the very set where it has it."""
+    """A set converted to ``shape``, in memory; the same object where it has that shape."""
     if data.images.shape[1:] == shape:
         return data
     parts = [
@@ -57,7 +57,7 @@ def _with_channels(images: Tensor, channels: int) -> Tensor:
     if own_channels not in _PICTURES or channels not in _PICTURES:
         raise ConfigError(
             f"the images have {own_channels} channels, needed: {channels}. Grey, RGB and RGBA (1, 3, 4) "
-            "become one another; other numbers must agree"
+            "convert to one another; other counts must agree"
         )
     colour = to_rgb(images)
     if channels == 1:
@@ -68,7 +68,7 @@ def _with_channels(images: Tensor, channels: int) -> Tensor:
 
 
 def _grey(images: Tensor) -> Tensor:
-    """As Pillow turns RGB into L: 0.299 R + 0.587 G + 0.114 B in 16 bits, rounded."""
+    """RGB to grey as in Pillow: 0.299 R + 0.587 G + 0.114 B in 16 bits, rounded."""
     weights = torch.tensor([19595, 38470, 7471], dtype=torch.int32, device=images.device)
     total = (images.int() * weights[:, None, None]).sum(1, keepdim=True)
     return ((total + 0x8000) >> 16).to(torch.uint8)

@@ -1,7 +1,7 @@
-"""The in-domain classifier: features from a classifier trained on a person's own images.
+"""The in-domain classifier: features from a classifier trained on the user's own images.
 
-ImageNet's features say little of digits, glyphs or X-rays; a small classifier of the real images
-says more, and says how far it can be trusted: its accuracy on images that it did not see.
+ImageNet's features suit digits, glyphs or X-rays badly. The features of a small classifier of the real
+images suit them better, and its accuracy on held-out images shows how good they are.
 """
 
 from __future__ import annotations
@@ -29,22 +29,21 @@ from reacgan.randomness import derive_seed
 BATCH = 128
 EPOCHS = 10.0
 STEPS = (600, 20_000)
-"""Fewest and most steps of a training whose epochs are not given."""
+"""Minimum and maximum number of training steps by default."""
 _SHARE = 10
-"""One image of so many is held out where no others are given."""
+"""One of this many images is held out where no held-out images are given."""
 
 
 def default_epochs(count: int) -> float:
-    """Ten passes over ``count`` images, but 600 steps of 128 images at least and 20,000 at most."""
+    """Ten passes over ``count`` images, with 600 to 20,000 steps of 128 images."""
     few, many = STEPS
     return min(max(EPOCHS * count / BATCH, few), many) * BATCH / count
 
 
 def hold_out(data: ImageData) -> tuple[ImageData, ImageData | None]:
-    """Images to train with, and a tenth of each class (one at least) that is kept back.
+    """Images to train with, and a held-out tenth of each class (at least one image).
 
-    Which ones depends on the place in the set alone. A class of one image keeps it; where every class
-    has one, nothing is held out.
+    The choice depends on the index alone. Nothing is held out of a class of one image.
     """
     chosen: list[int] = []
     for label in range(data.num_classes):
@@ -72,11 +71,11 @@ class ClassifierExtractor(Extractor):
         self.shape = (classifier.channels, *classifier.size)
         self.class_names = tuple(facts["class_names"])
         self.notes: tuple[str, ...] = _notes(self._facts)
-        """Warnings that belong beside every score, in plain words."""
+        """Warnings to show beside every score."""
 
     @property
     def data_digest(self) -> str:
-        """Of the real images that the classifier is of; empty where a file does not say."""
+        """Digest of the training images; empty where a file does not hold it."""
         return str(self._facts.get("data", ""))
 
     @property
@@ -102,14 +101,14 @@ class ClassifierExtractor(Extractor):
         needed = [self._classifier.channels, *self._classifier.size]
         if images.dtype != torch.uint8 or list(images.shape[1:]) != needed:
             raise ConfigError(
-                f"images are {images.dtype} {list(images.shape)}; this extractor knows uint8 "
-                f"[N, {', '.join(map(str, needed))}] alone. Give images of that size, or the "
+                f"images are {images.dtype} {list(images.shape)}; this extractor takes uint8 "
+                f"[N, {', '.join(map(str, needed))}] only. Give images of that size, or use the "
                 "extractor 'domain' with training images of theirs"
             )
         return Extracted(*extract(self._classifier, images))
 
     def describe(self) -> dict[str, Any]:
-        """What features depend on, and how well the classifier knows its classes."""
+        """What features depend on, and the accuracy of the classifier."""
         facts = {name: value for name, value in self._facts.items() if name != "class_names"}
         return {
             "name": self.name,
@@ -132,17 +131,16 @@ class InDomain(ClassifierExtractor):
     """The in-domain classifier, trained on the real images.
 
     Args:
-        epochs: passes over them; None takes ten, but 600 steps of 128 images at least and 20,000
-            at most.
+        epochs: passes over them; None takes ten, with 600 to 20,000 steps of 128 images.
         width: channels of the first stage; features have four times as many.
         seed: of weights and order.
-        flip: mirror half of the images in training; helps with photographs, wrong for digits, text,
-            anything with a left.
+        flip: mirror half of the images in training; helps with photographs, unsuitable for digits,
+            text, anything asymmetric.
         train: the real images.
-        held_out: others of the same kind, for the accuracy; None keeps a tenth of each class of
-            ``train`` back.
-        cache: a folder that keeps classifiers and their accuracy; None keeps nothing.
-        device: where it is trained, and stays until it is moved.
+        held_out: others of the same kind, for the accuracy; None holds out a tenth of each class of
+            ``train``.
+        cache: a folder for classifiers and their accuracy; None: no cache.
+        device: where it is trained, and stays.
 
     Raises:
         ConfigError: the two sets differ in classes or shape, or are the same.
@@ -191,7 +189,7 @@ class InDomain(ClassifierExtractor):
 
 
 class FileClassifier(ClassifierExtractor):
-    """The extractor of a file that :meth:`ClassifierExtractor.save` wrote: the same scores.
+    """The extractor from a file of :meth:`ClassifierExtractor.save`, with the same features.
 
     Raises:
         ConfigError: no such file, another kind of file, or a damaged one.
@@ -209,15 +207,15 @@ def _check(train: ImageData, held_out: ImageData) -> None:
         raise ConfigError("the held-out images differ from the training images in classes or shape")
     if len(train) == len(held_out) and train.digest == held_out.digest:
         raise ConfigError(
-            "the held-out images are the training images: the accuracy of the extractor would say "
-            "nothing. Give another split, or none, which keeps a tenth of each class back"
+            "the held-out images are the training images: the accuracy of the extractor would be "
+            "meaningless. Give another split, or none, which holds out a tenth of each class"
         )
 
 
 def _accuracy_facts(
     classifier: Classifier, held_out: ImageData | None, which: str, cache: Path | None
 ) -> dict[str, Any]:
-    """The facts about accuracy, out of the cache or measured."""
+    """The facts about accuracy, from the cache or measured."""
     if held_out is None:
         nothing = {"images": 0, "which": "none: no class has two images"}
         return {"held_out": nothing, "held_out_top1": None, "held_out_top5": None}
@@ -237,7 +235,7 @@ def _accuracy_facts(
 
 
 def _read_shares(kept: Path | None) -> tuple[float, float] | None:
-    """What the cache holds; None where it holds nothing whole."""
+    """The cached accuracies; None where they are missing or damaged."""
     if kept is None or not kept.is_file():
         return None
     try:
@@ -257,13 +255,15 @@ def _notes(facts: Mapping[str, Any]) -> tuple[str, ...]:
     held_out = facts.get("held_out")
     top1 = _number(facts.get("held_out_top1"))
     if len(facts["class_names"]) == 1:
-        return ("the in-domain classifier knows one class: its accuracy says nothing of features",)
+        return (
+            "the in-domain classifier has one class: its accuracy does not measure the quality of features",
+        )
     if np.isnan(top1) or not isinstance(held_out, dict):
-        return ("it is not known how well the in-domain classifier knows its classes",)
+        return ("the accuracy of the in-domain classifier is unknown",)
     chance = max(1 / len(facts["class_names"]), _number(held_out.get("largest_class")))
     if top1 < min(3 * chance, (1 + chance) / 2):
         return (
-            f"the in-domain classifier is right on {top1:.1%} of held-out images, where naming one "
-            f"class is on {chance:.1%}: distances in its features say little",
+            f"the in-domain classifier is right on {top1:.1%} of held-out images, where predicting one "
+            f"class is on {chance:.1%}: distances in its features are unreliable",
         )
     return ()

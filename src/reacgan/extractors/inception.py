@@ -1,7 +1,7 @@
 """The network of FID and of the Inception Score: Inception-v3 as TensorFlow published it in 2015.
 
 Szegedy et al. 2016 for the network, Heusel et al. 2017 for its use. Weights are the public PyTorch
-port; features of any other port, size or resizing give other scores.
+port; other ports, sizes and resizers give other scores.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PUBLISHED = PublishedWeights(
 
 Pool = Literal["average", "max", "reduce"]
 Step = tuple[tuple[int, int, int], ...]
-"""Convolutions that see the same input: channels, height and width of the kernel."""
+"""Convolutions of the same input: channels, height and width of the kernel."""
 
 
 def _conv(channels: int, height: int, width: int | None = None) -> Step:
@@ -86,7 +86,7 @@ _BLOCKS: dict[str, tuple[Pool, dict[str, list[Step]]]] = {
     "Mixed_6e": ("average", _block_c(192)),
     "Mixed_7a": ("reduce", _BLOCK_D),
     "Mixed_7b": ("average", _BLOCK_E),
-    "Mixed_7c": ("max", _BLOCK_E),  # by mistake or not, so it was published
+    "Mixed_7c": ("max", _BLOCK_E),  # as published, intended or not
 }
 
 
@@ -98,10 +98,10 @@ class _Conv(nn.Conv2d):
 
 
 class _Block(nn.Module):
-    """Branches beside each other, joined by channels.
+    """Parallel branches, concatenated along channels.
 
-    A ``reduce`` block halves the grid: the last convolution of each branch has stride 2, and a max
-    pool stands as its own branch. In the others the branch called ``branch_pool`` starts with a pool.
+    A ``reduce`` block halves height and width: the last convolution of each branch has stride 2, and a max
+    pool is a branch of its own. In the others the branch called ``branch_pool`` starts with a pool.
     """
 
     def __init__(self, channels: int, pool: Pool, branches: dict[str, list[Step]]) -> None:
@@ -141,7 +141,7 @@ class _Block(nn.Module):
     def _pooled(self, images: Tensor) -> Tensor:
         if self.pool == "max":
             return F.max_pool2d(images, 3, stride=1, padding=1)
-        # Of the pixels that are there: padding does not count.
+        # Padding does not count in the mean.
         return F.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False)
 
 
@@ -212,16 +212,16 @@ class Inception(Extractor):
     """Features of FID and logits of the Inception Score.
 
     Args:
-        weights: a local ``.pth`` or ``.safetensors`` file; None for the published file, out of the
+        weights: a local ``.pth`` or ``.safetensors`` file; None for the published file, from the
             cache or fetched.
-        resizer: the convention by which images reach 299 x 299: ``clean`` as in clean-fid,
+        resizer: the convention of resizing to 299 x 299: ``clean`` as in clean-fid,
             ``legacy`` as in pytorch-fid, ``legacy_tensorflow`` as in the first FID and in
             torch-fidelity, ``friendly`` with the antialiased bilinear filter.
         bias: add the bias of the last layer to the logits. TensorFlow's Inception Score and
             torch-fidelity's leave it out, some packages keep it; features are the same.
 
     Raises:
-        ConfigError: weights that cannot be had or are of another network.
+        ConfigError: weights that are unavailable or of another network.
     """
 
     name = "inception"
@@ -254,7 +254,8 @@ class Inception(Extractor):
     def __call__(self, images: Tensor) -> Extracted:
         """Features [N, 2048] and logits [N, 1008] of uint8 images; grey, RGB or RGBA of any size."""
         pixels = RESIZERS[self._resizer](to_rgb(images), SIZE)
-        scaled = self._scaled(pixels).contiguous(memory_format=torch.channels_last)
+        scaled = pixels / 127.5 - 1 if self._centred() else (pixels - 128) / 128
+        scaled = scaled.contiguous(memory_format=torch.channels_last)
         exact = torch.backends.cudnn.flags(
             enabled=True, benchmark=False, deterministic=True, allow_tf32=False
         )
@@ -279,8 +280,5 @@ class Inception(Extractor):
         }
 
     def _centred(self) -> bool:
-        """Whether 0..255 becomes -1..1; TensorFlow's own graph, and its users, divide by 128."""
+        """Whether 0..255 is mapped to -1..1; TensorFlow's own graph divides by 128."""
         return self._resizer in ("legacy", "friendly")
-
-    def _scaled(self, pixels: Tensor) -> Tensor:
-        return pixels / 127.5 - 1 if self._centred() else (pixels - 128) / 128

@@ -1,8 +1,8 @@
-"""Networks that others published, through the library ``transformers`` (an extra, loaded when asked).
+"""Published networks through the library ``transformers`` (an extra, imported on first use).
 
 Images are made RGB, stretched to the network's own size (never cropped), scaled to 0..1, and
-normalised with the mean and deviation that the network was trained with. Networks run in float32.
-Weights are read as safetensors alone; ``weights`` names a repository of the Hugging Face Hub or a
+normalised with the mean and deviation of the network's training. Networks run in float32.
+Weights are read from safetensors only; ``weights`` names a repository of the Hugging Face Hub or a
 folder in the same layout (``config.json``, ``model.safetensors``).
 """
 
@@ -37,7 +37,7 @@ _SIZE = 224
 
 
 class Pretrained(Extractor):
-    """What the published networks share; a member names its class, its weights and its numbers.
+    """Base of the published networks; a member sets its class, weights and normalisation.
 
     Args:
         weights: a repository of the Hub or a local folder; None for the member's own repository.
@@ -46,7 +46,7 @@ class Pretrained(Extractor):
             both antialiased; ``legacy`` bilinear without.
 
     Raises:
-        ConfigError: ``transformers`` is missing, or the weights cannot be had or are of another
+        ConfigError: ``transformers`` is missing, or the weights are unavailable or of another
             network.
     """
 
@@ -59,9 +59,9 @@ class Pretrained(Extractor):
     """Of its constructor."""
     normalisation: ClassVar[Normalisation] = IMAGENET
     filter: ClassVar[Filter] = "bicubic"
-    """Of the network's training and published evaluation: what ``friendly`` means."""
+    """Filter of the network's training and published evaluation, used by ``friendly``."""
     takes: ClassVar[str] = "features"
-    """Which output is the feature, in words."""
+    """The output that is the feature, for protocols."""
 
     def __init__(
         self,
@@ -115,16 +115,16 @@ class Pretrained(Extractor):
         """Length of a feature."""
 
     def input_size(self, config: Any) -> int:
-        """Side of the square that the network sees, pixels."""
+        """Side of the square input, pixels."""
         del config
         return _SIZE
 
     def load(self, weights: str | None, revision: str | None) -> tuple[Any, dict[str, Any]]:
-        """The network, and where it came from, as plain JSON without a place on this machine."""
+        """The network, and its source as plain JSON without local paths."""
         return self.fetch(weights or self.hub, revision)
 
     def fetch(self, weights: str, revision: str | None) -> tuple[Any, dict[str, Any]]:
-        """The network with the weights of a folder or repository, none of them missing."""
+        """The network with the weights of a folder or repository, which must be complete."""
         transformers = library(self.name)
         local = path_of(weights).is_dir()
         try:
@@ -163,7 +163,7 @@ class Pretrained(Extractor):
 
 
 class ResNet50(Pretrained):
-    """ResNet-50 of ImageNet's labels (He et al. 2016, stride in the 3x3): mean over places, 2048.
+    """ResNet-50 of ImageNet's labels (He et al. 2016, stride in the 3x3): spatial mean, 2048.
 
     Logits are those of ImageNet's 1,000 classes.
     """
@@ -198,7 +198,7 @@ class _Transformer(Pretrained):
 
 
 class Dino(_Transformer):
-    """ViT-S/8 of DINO (Caron et al. 2021), learned without labels: class token, 384."""
+    """ViT-S/8 of DINO (Caron et al. 2021), self-supervised: class token, 384."""
 
     name = "dino"
     hub = "facebook/dino-vits8"
@@ -206,7 +206,7 @@ class Dino(_Transformer):
     arguments: ClassVar[Mapping[str, Any]] = {"add_pooling_layer": False}  # it would be random
 
     def input_size(self, config: Any) -> int:
-        """Of the network's position embeddings."""
+        """Size of the position embeddings."""
         return int(config.image_size)
 
 
@@ -238,16 +238,16 @@ class Clip(Pretrained):
         return Extracted(self._network(pixel_values=pixels).image_embeds)
 
     def dimension(self, config: Any) -> int:
-        """Of the space that images and texts share."""
+        """Dimension of the joint embedding of images and texts."""
         return int(config.projection_dim)
 
     def input_size(self, config: Any) -> int:
-        """Of the network's position embeddings."""
+        """Size of the position embeddings."""
         return int(config.image_size)
 
 
 def library(extractor: str) -> Any:
-    """The package ``transformers``; raises ConfigError that says how to get it."""
+    """The package ``transformers``; raises ConfigError where it is missing."""
     try:
         import transformers  # noqa: PLC0415 - optional, and slow to import
     except ImportError as error:
@@ -260,7 +260,7 @@ def library(extractor: str) -> Any:
 
 @contextmanager
 def _quiet(transformers: Any) -> Iterator[None]:
-    """No report of what a file holds beside the network; what the file lacks is refused anyway."""
+    """Silence reports of unused tensors; missing ones are refused anyway."""
     logs = transformers.utils.logging
     before = logs.get_verbosity()
     logs.set_verbosity_error()
@@ -276,7 +276,7 @@ def _refused(
     first = (str(error) or type(error).__name__).splitlines()[0]
     if local:
         return (
-            f"{weights}: no {member.architecture} of transformers ({first}); needed: a folder with "
+            f"{weights}: not a {member.architecture} of transformers ({first}); needed: a folder with "
             "config.json and model.safetensors, as save_pretrained writes it"
         )
     at = f" --revision {revision}" if revision else ""
@@ -288,7 +288,7 @@ def _refused(
 
 
 def _commit(transformers: Any, weights: str, revision: str | None) -> str:
-    """The commit that a revision stands for, as the local cache knows it."""
+    """The commit of a revision in the local cache."""
     config_file = transformers.utils.cached_file(
         weights, "config.json", revision=revision or "main", local_files_only=True
     )

@@ -1,8 +1,8 @@
-"""Bringing images to the size of an extractor: each convention that published scores rest on.
+"""Resize images for an extractor, by each convention of published scores.
 
-Every function takes uint8 ``[N, C, H, W]`` and gives float32 ``[N, C, S, S]`` in 0..255, on the
-device of the images; nothing is rounded to integers. The shape is stretched, and images that have the
-size already stay as they are. Parmar, Zhang, Zhu 2022 say how far scores move with the convention.
+Every function takes uint8 ``[N, C, H, W]`` and returns float32 ``[N, C, S, S]`` in 0..255, on the
+device of the images; nothing is rounded to integers. The shape is stretched; images that have the
+size are unchanged. Parmar, Zhang, Zhu 2022 measure the effect of the convention on scores.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ Filter = Literal["bilinear", "bicubic"]
 
 
 def clean(images: Tensor, size: int | tuple[int, int]) -> Tensor:
-    """Bicubic (a = -0.5) over the whole footprint of a pixel, as Pillow does on floats; cut to 0..255."""
+    """Bicubic (a = -0.5) over the whole footprint of a pixel, as Pillow on floats; clipped to 0..255."""
     return _antialiased(images, size, "bicubic")
 
 
 def friendly(images: Tensor, size: int, *, by: Filter = "bilinear") -> Tensor:
-    """With the filter that the extractor was trained with, antialiased as Pillow does; cut to 0..255."""
+    """With the filter of the extractor's training, antialiased as in Pillow; clipped to 0..255."""
     return _antialiased(images, size, by)
 
 
 def legacy(images: Tensor, size: int) -> Tensor:
-    """Bilinear between the two nearest pixel centres, also where the image shrinks (it aliases)."""
+    """Bilinear between the two nearest pixel centres, without antialiasing."""
     pixels = _pixels(images)
     if _has_size(images, size):
         return pixels
@@ -38,9 +38,9 @@ def legacy(images: Tensor, size: int) -> Tensor:
 
 
 def legacy_tensorflow(images: Tensor, size: int) -> Tensor:
-    """Bilinear on the grid of TensorFlow 1: target pixel i looks at i x (H / S), not at centres.
+    """Bilinear on the grid of TensorFlow 1: target pixel i is at i x (H / S), not at centres.
 
-    It shifts the image by up to half a pixel and aliases; the first FID was measured so.
+    It shifts the image by up to half a pixel and aliases; the first FID used it.
     """
     pixels = _pixels(images)
     if _has_size(images, size):
@@ -75,7 +75,7 @@ def to_rgb(images: Tensor) -> Tensor:
         colour, opacity = images[:, :3].int(), images[:, 3:].int()
         return ((colour * opacity + 255 * (255 - opacity) + 127) // 255).to(torch.uint8)
     raise ConfigError(
-        f"images have {channels} channels; this extractor sees 1 (grey), 3 (RGB) or 4 (RGBA). "
+        f"images have {channels} channels; this extractor takes 1 (grey), 3 (RGB) or 4 (RGBA). "
         "Choose an extractor that takes any number of channels"
     )
 

@@ -1,4 +1,4 @@
-"""SwAV's ResNet-50 out of its published file, whose names are torchvision's."""
+"""SwAV's ResNet-50 from its published file, which has torchvision's names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _HEADS: Layout = {
     "projection_head.3.bias": (128,),
     "prototypes.weight": (3000, 128),
 }
-"""What stands in the file beside the ResNet and is not used here."""
+"""Unused tensors of the file."""
 _RESNET50: Mapping[str, Any] = {
     "num_channels": 3,
     "embedding_size": 64,
@@ -41,7 +41,7 @@ _RESNET50: Mapping[str, Any] = {
 
 
 class Swav(Pretrained):
-    """ResNet-50 of SwAV (Caron et al. 2020), learned without labels in 800 epochs: pooled, 2048.
+    """ResNet-50 of SwAV (Caron et al. 2020), self-supervised for 800 epochs: pooled, 2048.
 
     Args:
         weights: the published file, or a folder or repository with a ``ResNetModel`` of
@@ -63,7 +63,7 @@ class Swav(Pretrained):
         return int(config.hidden_sizes[-1])
 
     def load(self, weights: str | None, revision: str | None) -> tuple[Any, dict[str, Any]]:
-        """Out of the published file, or as the other members do."""
+        """From the published file, or like the other members."""
         transformers = library(self.name)
         if weights is None:
             raise ConfigError(
@@ -92,7 +92,7 @@ _PARTS = {"convolution": "conv", "normalization": "bn"}
 
 
 def torchvision_name(name: str) -> str:
-    """What torchvision's ResNet calls a tensor of ``ResNetModel`` of ``transformers``."""
+    """The torchvision name of a tensor of ``ResNetModel`` of ``transformers``."""
     if stem := re.fullmatch(r"embedder\.embedder\.(convolution|normalization)\.(\w+)", name):
         return f"{_PARTS[stem[1]]}1.{stem[2]}"
     match = re.fullmatch(

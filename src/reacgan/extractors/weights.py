@@ -1,7 +1,7 @@
-"""Published weights: found in the cache or fetched, checked, and kept without pickle.
+"""Published weights: from the cache or fetched, checked, and stored without pickle.
 
-What others publish as ``.pth`` is read once, as tensors alone, and kept as safetensors. Weights are
-known by the digest of their tensors, so it does not matter which kind of file they came in.
+A published ``.pth`` file is read once, tensors only, and stored as safetensors. Weights are
+identified by the digest of their tensors, whatever the file format.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _DATA_HINT = ", or set data.path to where it is"
 
 @dataclass(frozen=True)
 class PublishedWeights:
-    """A ``.pth`` file of a state dict: whose it is, where it is, how it is recognised."""
+    """A ``.pth`` file of a state dict: extractor, URL, checksum."""
 
     extractor: str
     url: str
@@ -46,29 +46,29 @@ class PublishedWeights:
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """Tensors of a network, float32 and in main memory."""
+    """Tensors of a network, float32 on the CPU."""
 
     tensors: dict[str, Tensor]
     digest: str
     """SHA-256 over names, shapes and values."""
     source: str | None = None
-    """SHA-256 of the ``.pth`` file that they came in, where it is known."""
+    """SHA-256 of the original ``.pth`` file, if known."""
 
     def known_as(self, published: PublishedWeights) -> str:
-        """What they are called in protocols: the published file's SHA-256, or their own digest."""
+        """Their identifier in protocols: the published file's SHA-256, or their own digest."""
         return published.sha256 if self.source == published.sha256 else self.digest
 
 
 def load_weights(path: str | None, published: PublishedWeights, layout: Layout) -> Weights:
-    """Weights of a local file, or the published ones out of the cache, fetched if need be.
+    """Weights of a local file, or the published ones from the cache, fetched if necessary.
 
     Args:
-        path: a ``.safetensors`` file, or a ``.pth`` of tensors alone; None for the published ones.
-        published: what to fetch.
-        layout: what the network needs; ``num_batches_tracked`` is passed over.
+        path: a ``.safetensors`` file, or a ``.pth`` of tensors; None for the published ones.
+        published: the file to fetch.
+        layout: of the network; ``num_batches_tracked`` is ignored.
 
     Raises:
-        DataError: not reachable: says what to fetch, its checksum and where to put it.
+        DataError: unreachable; names the URL, the checksum and the destination.
         ConfigError: no such file, damaged, code instead of tensors, or of another network.
     """
     if path is not None:
@@ -80,21 +80,21 @@ def load_weights(path: str | None, published: PublishedWeights, layout: Layout) 
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{kept}.lock"):
-            weights = _read_kept(kept, published.extractor, layout)  # another process was faster
+            weights = _read_kept(kept, published.extractor, layout)  # already fetched
             return weights or _convert(published, kept, layout)
     except OSError as error:
         raise ConfigError(
-            f"{kept}: cannot be made: {error}. Set REACGAN_CACHE to a folder that can be written"
+            f"{kept}: cannot be written: {error}. Set REACGAN_CACHE to a folder that can be written"
         ) from None
 
 
 def kept_at(published: PublishedWeights) -> Path:
-    """Where published weights are kept once they were fetched and converted."""
+    """The path of converted published weights in the cache."""
     return cache_root() / "extractors" / f"{_file_name(published)}.safetensors"
 
 
 def read_weights(path: Path, extractor: str, layout: Layout) -> Weights:
-    """Weights of a local file, known by their layout.
+    """Weights of a local file with this layout.
 
     Raises:
         ConfigError: no such file, damaged, code instead of tensors, or of another network.
@@ -110,7 +110,7 @@ def read_weights(path: Path, extractor: str, layout: Layout) -> Weights:
     _check_layout(path, tensors, extractor, layout)
     ordered = {name: tensors[name].float().contiguous() for name in sorted(layout)}
     if not all(bool(value.isfinite().all()) for value in ordered.values()):
-        raise ConfigError(f"{path}: holds NaN or infinity; fetch it anew")
+        raise ConfigError(f"{path}: holds NaN or infinity; fetch it again")
     return Weights(ordered, _digest(ordered), _source_of(path))
 
 
@@ -129,7 +129,7 @@ def _convert(published: PublishedWeights, kept: Path, layout: Layout) -> Weights
 
 
 def _described(weights: Weights) -> dict[str, str]:
-    # One key: safetensors writes several in any order.
+    # A single key: safetensors does not keep the order of several.
     return {"weights": json.dumps({"digest": weights.digest, "source": weights.source})}
 
 
@@ -144,7 +144,7 @@ def _read_described(path: Path) -> dict[str, str | None]:
 def _fetched(published: PublishedWeights) -> Path:
     destination = cache_root() / "downloads" / _file_name(published)
     if destination.exists() and digest_of(destination) != published.sha256:
-        destination.unlink()  # torn: the cache holds nothing else under this name
+        destination.unlink()  # damaged: nothing else has this name in the cache
     try:
         return download(published.url, destination, sha256=published.sha256)
     except DataError as error:
@@ -158,7 +158,7 @@ def _fetched(published: PublishedWeights) -> Path:
 
 
 def _read_kept(kept: Path, extractor: str, layout: Layout) -> Weights | None:
-    """The converted weights, or None where they are not there, damaged, or of an older layout."""
+    """The converted weights, or None where they are missing, damaged, or of an older layout."""
     if not kept.is_file():
         return None
     try:
@@ -173,11 +173,13 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     try:
         return dict(read_tensors(path))
     except (SafetensorError, OSError) as error:
-        raise ConfigError(f"{path}: no whole safetensors file ({error}); fetch it anew") from None
+        raise ConfigError(
+            f"{path}: not an intact safetensors file ({error}); fetch it again"
+        ) from None
 
 
 def _read_pth(path: Path) -> dict[str, Any]:
-    """Tensors of a file that torch wrote; whatever would run code is refused."""
+    """Tensors of a file of ``torch.save``; anything that would run code is refused."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             if any("/code/" in name for name in archive.namelist()):
@@ -187,7 +189,7 @@ def _read_pth(path: Path) -> dict[str, Any]:
                 )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # what a damaged or hostile file raises is not a closed list
+    except Exception as error:  # damaged and hostile files raise anything
         first = (str(error) or type(error).__name__).splitlines()[0]
         raise ConfigError(
             f"{path}: cannot be read as tensors alone ({first}); needed: a state dict (.pth) or "

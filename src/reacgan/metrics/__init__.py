@@ -1,6 +1,6 @@
 """Metrics by name, and the functions behind them: features of two sets in, numbers out."""
 
-from reacgan.metrics.base import Comparison, FeatureSet, Judgement, Metric, Value
+from reacgan.metrics.base import Classification, Comparison, FeatureSet, Metric, Value
 from reacgan.metrics.cas import Cas
 from reacgan.metrics.fid import Fid, FidInfinity, IntraFid
 from reacgan.metrics.frechet import frechet_distance
@@ -30,9 +30,9 @@ METRICS: dict[str, type[Metric]] = {
 __all__ = [
     "METRICS",
     "PRDC",
+    "Classification",
     "Comparison",
     "FeatureSet",
-    "Judgement",
     "Metric",
     "Moments",
     "Value",

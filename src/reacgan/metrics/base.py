@@ -1,4 +1,4 @@
-"""What every metric takes and gives: a comparison of two sets of features in, values out."""
+"""The interface of metrics: a comparison of two sets of features in, values out."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from reacgan.config import ConfigError
 from reacgan.data import ImageData
 from reacgan.metrics.moments import Moments
 
-Need = Literal["real features", "logits", "labels", "images", "training", "held out", "judge"]
+Need = Literal["real features", "logits", "labels", "images", "training", "held out", "classifier"]
 """What a metric may need beside the fake features and the moments of the reference:
 
 real features   each feature of the reference, not its moments alone
 logits          class scores of the extractor (``fake.logits``)
 labels          the class of every fake and every reference image, and equal class names
 images          the fakes' pixels (``fake_data``)
-training        what the generator learned from (``training``, ``training_data``)
-held out        real images of the same kind that it did not (``held_out``, ``held_out_data``)
-judge           a classifier of the reference's classes (``judgement``)
+training        the generator's training images (``training``, ``training_data``)
+held out        real images that it was not trained on (``held_out``, ``held_out_data``)
+classifier      a classifier of the reference's classes (``classification``)
 """
 
 Keep = Callable[[str, Callable[[], Mapping[str, Tensor]]], Mapping[str, Tensor]]
-"""``keep(name, make)``: the tensors that ``make`` gives, made once and then read from a cache."""
+"""``keep(name, make)``: the tensors of ``make()``, computed once and then read from a cache."""
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureSet:
-    """One set of images as an extractor sees it, image by image in the set's own order.
+    """Features of a set of images, in the order of the images.
 
     Args:
         features: float32 ``[N, D]``, or None where only the moments are known.
         logits: float32 ``[N, K]``, or None where the extractor is no classifier.
-        labels: int64 ``[N]``, or None where no class is known.
+        labels: int64 ``[N]``, or None without classes.
         class_names: in label order.
-        known_moments: moments that are known already (a file of statistics, a cache).
-        keep: where things that depend on this set alone are kept (a factor of its covariance, radii);
-            by default not beyond this object.
+        known_moments: moments of a file of statistics or a cache.
+        keep_in: a cache for results that depend on this set alone (a factor of its covariance, radii);
+            by default they are kept in this object.
     """
 
     features: Tensor | None
@@ -76,20 +76,20 @@ class FeatureSet:
         return Moments.from_tensors(made)
 
     def keep(self, name: str, make: Callable[[], Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
-        """What ``make`` gives, made once for this set; ``name`` holds every option it depends on."""
+        """The tensors of ``make()``, computed once for this set; ``name`` holds all its options."""
         if name not in self._made:
             self._made[name] = make() if self.keep_in is None else self.keep_in(name, make)
         return self._made[name]
 
 
 @dataclass(frozen=True, eq=False)
-class Judgement:
-    """What a classifier trained on real images says of the fakes."""
+class Classification:
+    """The fakes' class scores by a classifier that was trained on real images."""
 
     logits: Tensor
     """float32 ``[N, K]``, K classes of the reference."""
-    held_out_accuracy: float
-    """Of the classifier, on real images that it did not see."""
+    held_out_top1: float
+    """Of the classifier, on real images that it was not trained on; NaN where none are held out."""
     held_out_top5: float
     facts: Mapping[str, Any]
     """The classifier, as plain JSON."""
@@ -97,14 +97,14 @@ class Judgement:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """All that metrics may look at; what no chosen metric needs is None."""
+    """The input of all metrics; what no chosen metric needs is None."""
 
     fake: FeatureSet
     real: FeatureSet
     """The reference."""
     training: FeatureSet | None = None
     held_out: FeatureSet | None = None
-    judgement: Judgement | None = None
+    classification: Classification | None = None
     fake_data: ImageData | None = None
     real_data: ImageData | None = None
     training_data: ImageData | None = None
@@ -120,20 +120,20 @@ class Value:
     value: float
     better: Literal["lower", "higher", "neither"]
     low: float | None = None
-    """Lower end of the interval; what interval is said in ``settings``."""
+    """Lower end of the interval, whose kind ``settings`` names."""
     high: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Options and counts that this number depends on, as plain JSON: part of its protocol."""
     details: Mapping[str, Any] = field(default_factory=dict)
-    """What lies behind it (a value for each class, a curve, pairs of indices), as plain JSON."""
+    """A value for each class, a curve, pairs of indices, as plain JSON."""
     notes: tuple[str, ...] = ()
-    """Warnings that belong beside it, in plain words."""
+    """Warnings to show beside the value."""
 
 
 def share_of(chosen: Tensor) -> float:
     """Share of True in bool ``[N]``.
 
-    Counted where the tensor lies and divided here: a mean is rounded otherwise on another device.
+    Counted on the tensor's device and divided in Python: rounding of a mean depends on the device.
     """
     return int(chosen.sum()) / len(chosen)
 
@@ -143,15 +143,15 @@ class Metric(ABC):
 
     needs: ClassVar[frozenset[Need]] = frozenset()
     wants: ClassVar[frozenset[Need]] = frozenset()
-    """What it looks at where it is there, and does without where it is not."""
+    """Optional needs: used where they are met."""
 
     def __init__(self) -> None:  # noqa: B027 - a signature to read options from
         """No options, unless a metric has some."""
 
     @abstractmethod
     def measure(self, comparison: Comparison) -> list[Value]:
-        """Measure; every result depends on the arguments alone, not on the order of the images.
+        """Compute the values; none depends on the order of the images.
 
         Raises:
-            ConfigError: too few images, or what it needs is not there.
+            ConfigError: too few images, or an unmet need.
         """

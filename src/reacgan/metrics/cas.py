@@ -27,25 +27,24 @@ from reacgan.randomness import derive_seed
 
 @dataclass(kw_only=True, eq=False)
 class Cas(Metric):
-    """Classifiers trained on fakes and on real images, each tried on the other and on held-out ones.
+    """Classifiers trained on fakes and on real images, tested on the other and on held-out ones.
 
-    ``gan_train_top1``   trained on the fakes, right on held-out real images: diversity and labels
-    ``gan_test_top1``    trained on real images, right on the fakes: clearness and labels
-    ``real_top1``        trained on real images, right on held-out real ones: what can be had at all
-    ``gan_train_ratio``  the first over the third
+    ``gan_train_top1``   trained on fakes, tested on held-out real images: diversity and labels
+    ``gan_test_top1``    trained on real images, tested on fakes: image quality and labels
+    ``real_top1``        trained on real images, tested on held-out real ones: upper bound
+    ``gan_train_ratio``  ``gan_train_top1 / real_top1``
 
-    Both trainings have the same recipe, the same seeds and equally many images: of the larger set,
-    those that come first in an order of hashes that keeps every class's proportion. ``low`` and
-    ``high`` are the lowest and the highest of the repeats, which differ in the seed of weights and
-    order alone. They are trained on the device of the fakes' features.
+    Both trainings use the same recipe, seeds and number of images: of the larger set, the first in a
+    class-balanced order of hashes. ``low`` and ``high`` are the lowest and highest of the repeats,
+    which differ in the seed of weights and order alone. The device is that of the fakes' features.
 
     Args:
         epochs: passes over the images of a training.
         width: channels of the classifier's first stage.
         repeats: seeds.
         batch: images in a step.
-        flip: mirror half of the images of both trainings; wrong for digits, text, anything with a left.
-        seed: the repeats' seeds follow from it.
+        flip: mirror half of the training images; unsuitable for digits, text, anything asymmetric.
+        seed: from which the repeats' seeds are derived.
     """
 
     needs = frozenset({"images", "labels", "training", "held out"})
@@ -110,7 +109,7 @@ class Cas(Metric):
 
 
 def _right(classifier: Classifier, data: ImageData) -> Tensor:
-    """Whether each image is given its class, bool ``[N]``."""
+    """Whether each image is classified correctly, bool ``[N]``."""
     return in_top(class_scores(classifier, data), torch.tensor(data.labels), 1)
 
 
@@ -137,11 +136,11 @@ def _value(
 
 
 def _ratio(gan_train: Value, real: Value) -> Value:
-    """Of the means; the interval is that of the ratios seed by seed."""
+    """Ratio of the means; the interval is that of the ratios of each seed."""
     if real.value == 0:
         raise ConfigError(
             "the classifier of real images is right on none of the held-out ones; "
-            "raise epochs or width, or look at their labels"
+            "raise epochs or width, or check their labels"
         )
     ratios = [
         score / other if other else float("inf")
@@ -160,7 +159,7 @@ def _ratio(gan_train: Value, real: Value) -> Value:
 
 
 def _first(data: ImageData, count: int) -> ImageData:
-    """The first in an order that depends on the images alone and keeps the classes' proportions."""
+    """The first ``count`` in a class-balanced order that depends on the images alone."""
     return data.subset(balanced_order(data.images, data.labels)[:count])
 
 
@@ -192,6 +191,6 @@ def _notes(fake: ImageData, training: ImageData, count: int) -> tuple[str, ...]:
     if absent:
         notes.append(
             f"no fake of {len(absent)} of {fake.num_classes} classes (such as {absent[0]!r}): "
-            "nothing could be learned of them"
+            "the classifier has no training images of them"
         )
     return tuple(notes)

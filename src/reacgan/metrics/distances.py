@@ -1,9 +1,9 @@
-"""Squared distances of all pairs of two sets: bounds for a block of pairs, exact values for single pairs.
+"""Squared distances of all pairs of two sets: bounds for blocks of pairs, exact values for single pairs.
 
-One matrix product gives a block of |a|^2 + |b|^2 - 2 a.b, fast but rounded. The bound on the rounding of a
-dot product, for any order of its additions (Higham, Accuracy and Stability of Numerical Algorithms, 2002,
-eq. 3.5), says how far each value may be off. float32 decides nearly every comparison; what it leaves open
-goes to float64, and then to the exact distance of the pair.
+One matrix product gives a block of |a|^2 + |b|^2 - 2 a.b, fast but rounded. The rounding error of a dot
+product, for any order of its additions, is bounded by eq. 3.5 of Higham, Accuracy and Stability of
+Numerical Algorithms, 2002. float32 decides nearly every comparison; the others are decided in float64,
+and then by the exact distance of the pair.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from reacgan.metrics.moments import check_features
 from reacgan.metrics.order import digests
 
 _UNIT = {torch.float32: 2.0**-24, torch.float64: 2.0**-53}
-# Products of scaled coordinates that underflow stay below this together.
+# Upper bound on the sum of products of scaled coordinates that underflow.
 _FLOOR = 2.0**-100
 _LARGEST = 1e30
 _PAIRS = 256
@@ -32,7 +32,7 @@ _MANY_PAIRS = 1 << 16
 class Pairs:
     """All pairs of a left and a right set of features, ``[N, D]`` and ``[M, D]``.
 
-    Bounds are taken in a frame: shifted by the median of some rows on the right, which no outlier moves,
+    Bounds are computed in a frame: shifted by the median of some rows on the right (robust to outliers)
     and scaled by a power of two, so that few digits are lost and nothing overflows.
     """
 
@@ -57,22 +57,22 @@ class Pairs:
         else:
             left_norms, right_norms = left.square().sum(1), right.square().sum(1)
         error = share_of_error(left.shape[1], dtype)
-        # What a row adds to each lower bound, and how far its upper bounds lie above.
+        # Each row's term in the lower bounds, and the gap to its upper bounds.
         below = [(norms * (1 - error) - _FLOOR).to(dtype) for norms in (left_norms, right_norms)]
         gap = [(norms * (2 * error) + 2 * _FLOOR).to(dtype) for norms in (left_norms, right_norms)]
         lower = _product(left.mul_(-2), right).add_(below[0][:, None]).add_(below[1])
         return lower, (lower + gap[0][:, None]).add_(gap[1])
 
     def scaled(self, features: Tensor, dtype: torch.dtype) -> Tensor:
-        """Features in the frame; each coordinate is off by little more than one rounding."""
+        """Features in the frame; the error of a coordinate is little more than one rounding."""
         work = torch.promote_types(features.dtype, dtype)
         return features.to(work).sub(self.centre.to(work)).mul_(self.scale).to(dtype)
 
     def exact(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """Squared distances of pairs, float64 ``[P]``, outside of the frame.
+        """Squared distances of pairs, float64 ``[P]``, unscaled.
 
-        The sum goes by halves in a fixed order, so that a pair has the same distance in any block, equal
-        pairs have equal distances, and a copy is at zero. Among many pairs equal ones are measured once.
+        The sum is pairwise in a fixed order, so that a pair has the same distance in any block, equal
+        pairs have equal distances, and copies have distance zero. Repeated pairs are computed once.
         """
         if len(rows) <= _MANY_PAIRS:
             return self._exact(rows, columns)
@@ -109,13 +109,13 @@ class Pairs:
 
 
 def share_of_error(width: int, dtype: torch.dtype) -> float:
-    """How far a squared distance may be off, as a share of |a|^2 + |b|^2.
+    """Bound on the error of a squared distance, as a share of |a|^2 + |b|^2.
 
-    (D + 32) u / (1 - (D + 32) u): D for the dot product; 32 for what scales and adds (under 20 roundings of
-    at most |a|^2 + |b|^2 each). In float64 the norms are rounded too, which is D once more.
+    (D + 32) u / (1 - (D + 32) u): D for the dot product; 32 for scaling and adding (under 20 roundings of
+    at most |a|^2 + |b|^2 each). In float64 the norms are rounded too, which adds D again.
 
     Raises:
-        ConfigError: so wide that nothing would be decided.
+        ConfigError: so wide that the bound decides nothing.
     """
     share = (width * (1 if dtype == torch.float32 else 2) + 32) * _UNIT[dtype]
     if share > 0.1:
@@ -126,7 +126,7 @@ def share_of_error(width: int, dtype: torch.dtype) -> float:
 def distinct(features: Tensor) -> tuple[Tensor, Tensor]:
     """The first of each group of equal rows, int64 ``[U]``, and the group of each row, int64 ``[N]``."""
     groups: dict[bytes, int] = {}
-    # Adding zero makes one of the two zeros.
+    # Adding zero turns -0 into 0.
     parts = ((part + 0.0).cpu().numpy() for part in features.split(1024))
     inverse = [groups.setdefault(key, len(groups)) for part in parts for key in digests(part)]
     group = torch.tensor(inverse, device=features.device)
@@ -138,7 +138,7 @@ def as_features(*sets: Tensor) -> tuple[Tensor, ...]:
     """Features of one type and width.
 
     Raises:
-        ConfigError: other shapes, or values that are not finite or out of range.
+        ConfigError: other shapes, or values that are out of range or not finite.
     """
     dtype = torch.float32
     for features in sets:

@@ -1,4 +1,4 @@
-"""FID and what is made of it: without the bias of few images, and class by class."""
+"""FID, its extrapolation to infinitely many fakes, and FID within classes."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Parts = Annotated[int, Field(ge=8, le=48, multiple_of=4)]
 Seed = Annotated[int, Field(ge=0)]
 
 FEW = 10_000
-"""Below so many images FID is far from its limit in the features of FID's own network."""
+"""With fewer images FID is far from its limit in the features of FID's own network."""
 _WORST = 10
 _PARTS = 12
 _STRAIGHT = 4
-"""FID is straight over 1 / N from so many times the length of the features on."""
+"""FID is linear in 1 / N from this multiple of the feature dimension on."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -36,9 +36,8 @@ class Fid(Metric):
 
     Args:
         interval: also give value +- t standard errors: the spread of the distance over 20 random
-            halves of the fakes, t Student's quantile for the 12 pieces that
-            these are made of. It says how far other fakes of this generator would move the value; the
-            reference stays as it is.
+            halves of the fakes, t Student's quantile for the 12 pieces that these are made of. It is the
+            spread over other fakes of this generator, with the same reference.
     """
 
     interval: bool = False
@@ -69,25 +68,25 @@ class Fid(Metric):
 class FidInfinity(Metric):
     """FID of infinitely many fakes, extrapolated (Chong, Forsyth 2020).
 
-    FID of N fakes is about FID of infinitely many + c / N. The fakes are cut into random pieces of one
-    size; FID is taken of sets of 1, 2, ... pieces, all divisors of their number, averaged over disjoint
-    sets that hold every fake once. A line over 1 / N is fitted by least squares and read at 0. The
-    reference is used as it is: the bias of its own number of images stays, equal for every generator.
+    FID of N fakes is about FID of infinitely many + c / N. The fakes are split into random pieces of one
+    size; FID is computed for sets of 1, 2, ... pieces, all divisors of their number, averaged over disjoint
+    sets that hold every fake once. A line over 1 / N is fitted by least squares and evaluated at 0. The
+    reference is unchanged: the bias of its own number of images stays, equal for every generator.
 
-    The next term grows as (D / N)^2, D the length of the features, and would bend the line: sizes
-    under 4 D take no part. With fewer than 8 D fakes the line goes through a half and all of them, and
+    The next term grows as (D / N)^2, D the feature dimension, and would bend the line: sizes
+    under 4 D are not used. With fewer than 8 D fakes the line goes through a half and all of them, and
     there is no interval.
 
     The interval reaches from t standard errors below the line's value to t above it. The error is the
     spread of FID over random halves of the pieces (halves of a set scatter about it as the set does
-    about the generator), t Student's quantile for their number. It is made longer on one side to take in
-    where the parabola through a quarter, a half and all of the fakes ends: what bend is left. In
-    trials with Gaussians of 8 to 512 dimensions it held the truth in 90 of 100 cases or more.
+    about the generator), t Student's quantile for their number. It is extended on one side to include the
+    limit of the parabola through a quarter, a half and all of the fakes, for the remaining bend. In
+    trials with Gaussians of 8 to 512 dimensions it covered the true value in 90 of 100 cases or more.
 
     Args:
-        pieces: into which the fakes are cut, a multiple of 4.
+        pieces: into which the fakes are split, a multiple of 4.
         resamples: random halves.
-        seed: of pieces and halves; an image's piece depends on its features, not on its place.
+        seed: of pieces and halves; an image's piece depends on its features, not on its index.
     """
 
     pieces: Parts = 12
@@ -98,7 +97,7 @@ class FidInfinity(Metric):
         """``fid_infinity``.
 
         Raises:
-            ConfigError: too few fakes to cut up, or their features are not there.
+            ConfigError: too few fakes to split, or no features of them.
         """
         features = comparison.fake.all_features()
         pieces = Pieces.of(comparison.real, features, count=self.pieces, seed=self.seed)
@@ -125,8 +124,8 @@ class FidInfinity(Metric):
         else:
             enough = -(-2 * _STRAIGHT * width // self.pieces) * self.pieces
             notes += (
-                f"{count} fakes for features of length {width}: FID is no straight line over 1 / N "
-                f"there, so the value is rough and has no interval; judge {enough} fakes "
+                f"{count} fakes for features of length {width}: FID is not linear in 1 / N "
+                f"there, so the value is rough and has no interval; score {enough} fakes "
                 "or more",
             )
         return [Value("fid_infinity", value, "lower", low, high, settings, details, notes=notes)]
@@ -142,7 +141,7 @@ class FidInfinity(Metric):
 class IntraFid(Metric):
     """Mean over classes of the Fréchet distance within the class (Miyato, Koyama 2018).
 
-    Classes count alike. Classes with fewer than two fakes or reference images are left out.
+    All classes have the same weight. Those with fewer than two fakes or reference images are left out.
     """
 
     needs = frozenset({"real features", "labels"})
@@ -157,7 +156,7 @@ class IntraFid(Metric):
         distances = class_distances(real, fake)
         by_label = {label: value for label, value in enumerate(distances) if value is not None}
         if not by_label:
-            raise ConfigError("no class has two fakes and two reference images; judge more fakes")
+            raise ConfigError("no class has two fakes and two reference images; score more fakes")
         names = real.class_names or tuple(str(label) for label in range(len(distances)))
         worst = sorted(by_label, key=lambda label: (-by_label[label], label))[:_WORST]
         return [
@@ -178,7 +177,7 @@ class IntraFid(Metric):
 def class_distances(real: FeatureSet, fake: FeatureSet) -> list[float | None]:
     """Fréchet distance of each class, in label order; None where a side has fewer than two images.
 
-    What depends on a reference class alone is kept with the reference.
+    Results that depend on a reference class alone are kept with the reference.
     """
     real_labels, fake_labels = _labels(real, "reference"), _labels(fake, "fakes")
     real_features, fake_features = real.all_features(), fake.all_features()
@@ -216,7 +215,7 @@ def _num_classes(real: FeatureSet, fake: FeatureSet) -> int:
 
 
 def _notes(real: FeatureSet, fake: FeatureSet | None) -> tuple[str, ...]:
-    """What the counts of both sides do to the value."""
+    """Notes on the bias from the number of images on both sides."""
     notes = []
     for name, side in (("fakes", fake), ("reference images", real)):
         if side is None:

@@ -1,4 +1,4 @@
-"""FID of parts of the fakes: their moments are taken once and joined for any choice of parts."""
+"""FID of subsets of the fakes: moments of pieces, merged for any choice of pieces."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def bend(counts: Sequence[float], distances: Sequence[float]) -> float:
 
 
 class Pieces:
-    """Fakes in random pieces of one size: their moments join to those of any number of pieces."""
+    """Fakes in random pieces of one size, whose moments can be merged."""
 
     def __init__(self, real: FeatureSet, pieces: list[Tensor]) -> None:
         self.real = real
@@ -43,7 +43,7 @@ class Pieces:
 
     @classmethod
     def of(cls, real: FeatureSet, features: Tensor, *, count: int, seed: int) -> Pieces:
-        """Cut features into ``count`` pieces by a seeded hash of each; up to count - 1 are left over.
+        """Split features into ``count`` pieces by a seeded hash of each; up to count - 1 are left over.
 
         Raises:
             ConfigError: fewer than two for a piece, or values that are not finite.
@@ -52,7 +52,7 @@ class Pieces:
         size = len(features) // count
         if size < 2:
             raise ConfigError(
-                f"{len(features)} fakes in {count} pieces; needed: two in a piece. Judge more fakes"
+                f"{len(features)} fakes in {count} pieces; needed: two in a piece. Score more fakes"
             )
         order = content_order(features, seed=seed)[: size * count]
         return cls(real, [features[part] for part in order.split(size)])
@@ -66,19 +66,19 @@ class Pieces:
         return frechet_distance(self.real.moments, fake, factor=self._factor)
 
     def sizes(self) -> list[int]:
-        """Numbers of pieces that divide all of them."""
+        """Divisors of the number of pieces."""
         total = len(self._pieces)
         return [size for size in range(1, total + 1) if total % size == 0]
 
     def images(self, size: int) -> int:
-        """How many fakes so many pieces hold."""
+        """Number of fakes in ``size`` pieces."""
         return size * len(self._pieces[0])
 
     def mean_distance(self, size: int) -> float:
         """Mean FID of disjoint sets of ``size`` pieces, every piece in one of them.
 
-        All fakes are in the mean, whatever the size: what is special to these fakes moves all points of
-        the curve alike, and the slope is of the number of fakes alone.
+        All fakes enter the mean, for any size: sampling error moves all points of the curve alike, and the
+        slope depends on the number of fakes alone.
         """
         if size not in self._means:
             starts = range(0, len(self._pieces), size)

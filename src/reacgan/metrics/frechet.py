@@ -1,4 +1,4 @@
-"""Fréchet distance of two sets of features, as FID measures it, in the features of any network."""
+"""Fréchet distance of two sets of features, as in FID, for features of any network."""
 
 from __future__ import annotations
 
@@ -22,16 +22,15 @@ def frechet_distance(
         |m - n|^2 + tr S + tr T - 2 tr (F^T T F)^(1/2)
 
     In float64. F^T T F is symmetric and has the eigenvalues of S T, so the trace of the root is the sum
-    of the roots of its eigenvalues and nothing becomes complex. F is the Cholesky factor of S. A set of no
-    more features than dimensions is its own factor, and the matrix has a row for each of them; two such
-    sets need the singular values of one matrix of inner products. It is FID only in the features of
-    FID's own network.
+    of the roots of its eigenvalues and nothing becomes complex. F is the Cholesky factor of S. With N <= D
+    the centred features are a factor, and the matrix is N x N; two such sets need the singular values of
+    one matrix of inner products. It is FID only in the features of FID's own network.
 
     Args:
         real: features ``[N, D]``, N >= 2, or their moments.
         fake: features ``[M, D]``, M >= 2, or their moments. Fewer samples than dimensions
             overestimate the distance.
-        factor: what :func:`covariance_factor` gave for ``real``, where it is known already.
+        factor: :func:`covariance_factor` of ``real``, if known.
 
     Raises:
         ConfigError: other shapes, or values that are not finite.
@@ -47,7 +46,7 @@ def frechet_distance(
 
 
 def distance_of_sets(real: FeatureSet, fake: FeatureSet) -> float:
-    """Fréchet distance of two sets; the factor of the reference is made once and kept."""
+    """Fréchet distance of two sets; the factor of the reference is computed once and kept."""
     if _are_few(real.features):
         assert real.features is not None
         return frechet_distance(real.features, fake_side(fake))
@@ -57,7 +56,7 @@ def distance_of_sets(real: FeatureSet, fake: FeatureSet) -> float:
 
 
 def fake_side(fake: FeatureSet) -> Moments | Tensor:
-    """Features where these are few, else moments: what the distance is cheapest with."""
+    """Features where these are few, else moments: the cheaper input of the distance."""
     return fake.features if fake.features is not None and _are_few(fake.features) else fake.moments
 
 
@@ -73,7 +72,7 @@ def reference_factor(real: FeatureSet) -> Tensor:
 def covariance_factor(moments: Moments) -> Tensor:
     """F ``[D, r]`` with S = F F^T: lower triangular where S has full rank.
 
-    Otherwise (fewer samples than dimensions, features that never change) F has a column for each
+    Otherwise (fewer samples than dimensions, constant features) F has a column for each
     positive eigenvalue of S.
 
     Raises:
@@ -81,7 +80,7 @@ def covariance_factor(moments: Moments) -> Tensor:
     """
     covariance = moments.covariance.double()
     if not bool(torch.isfinite(covariance).all()):
-        raise ConfigError("the covariance holds NaN or infinity: look at what made it")
+        raise ConfigError("the covariance holds NaN or infinity: check its source")
     width = len(covariance)
     most = _most_rank(moments.count, moments.mean.double(), covariance.diagonal())
     if most == width:
@@ -98,7 +97,7 @@ class _Side:
     """One of the two Gaussians: moments, or few centred features whose products give the covariance."""
 
     rows: Tensor | None = None
-    """``[n, D]`` with S = rows^T rows, where there are no more of them than dimensions."""
+    """``[n, D]`` with S = rows^T rows, where n <= D."""
     moments: Moments | None = None
 
     def __init__(self, data: Moments | Tensor, name: str) -> None:
@@ -118,7 +117,7 @@ class _Side:
         self.spread = variances.sum()
         self.rank = _most_rank(self.moments.count, self.mean, variances)
         if not bool(torch.isfinite(self.mean).all() & torch.isfinite(self.spread)):
-            raise ConfigError(f"{name} have moments that are not finite: look at what made them")
+            raise ConfigError(f"{name} have moments that are not finite: check their source")
 
 
 def _trace_of_root(real: _Side, fake: _Side, factor: Tensor | None) -> float:
@@ -135,7 +134,7 @@ def _trace_of_root(real: _Side, fake: _Side, factor: Tensor | None) -> float:
 
 
 def _congruence(factor: Tensor, covariance: Tensor) -> Tensor:
-    """F^T T F, at least its lower triangle; a triangular F spares two thirds of the work."""
+    """F^T T F, at least its lower triangle; a triangular F saves two thirds of the work."""
     width = len(covariance)
     if factor.shape[1] < width or bool(factor.triu(1).any()):
         return factor.T @ (covariance @ factor)
@@ -151,7 +150,7 @@ def _congruence(factor: Tensor, covariance: Tensor) -> Tensor:
 
 
 def _sum_of_roots(product: Tensor, rank: int) -> float:
-    """Of the eigenvalues; more than ``rank`` of them are rounding. Reads the lower triangle."""
+    """Sum of the roots of the ``rank`` largest eigenvalues; others are rounding. Lower triangle only."""
     if not rank or not product.numel():
         return 0.0
     values = torch.linalg.eigvalsh(product)[-rank:]
@@ -159,7 +158,7 @@ def _sum_of_roots(product: Tensor, rank: int) -> float:
 
 
 def _most_rank(count: int, mean: Tensor, variances: Tensor) -> int:
-    """The rank of a covariance is at most count - 1, and at most the number of features that change."""
+    """The rank of a covariance is at most count - 1, and at most the number of features that vary."""
     rounding = 64 * torch.finfo(torch.float64).eps * mean
     changing = int((variances > rounding.square()).sum())
     return min(count - 1, changing) if count else changing

@@ -26,8 +26,8 @@ def inception_score(logits: Tensor) -> float:
 
         exp( E_x KL( p(y|x) || p(y) ) ) = exp( H( p(y) ) - E_x H( p(y|x) ) )
 
-    It is 1 if every image looks alike to the classifier, and K at most, for K classes. It never looks
-    at real images: it sees neither copies nor wrong labels.
+    It is 1 if all images have the same probabilities, and at most K, for K classes. It uses no real
+    images, so it detects neither copies nor wrong labels.
 
     Args:
         logits: class scores ``[N, K]``.
@@ -38,7 +38,7 @@ def inception_score(logits: Tensor) -> float:
     if logits.ndim != 2 or 0 in logits.shape:
         raise ConfigError(f"logits are {list(logits.shape)}; needed: [N, K], N and K at least 1")
     if not bool(torch.isfinite(logits).all()):
-        raise ConfigError("logits hold NaN or infinity; look at what made them")
+        raise ConfigError("logits hold NaN or infinity; check their source")
     marginal = torch.zeros(logits.shape[1], dtype=torch.float64, device=logits.device)
     entropy = torch.zeros((), dtype=torch.float64, device=logits.device)
     for part in logits.split(_ROWS):
@@ -55,11 +55,11 @@ class InceptionScore(Metric):
     """Inception Score in the classes of the extractor.
 
     Args:
-        splits: 1 measures all fakes at once and depends on no order. More shuffles them by
+        splits: 1 measures all fakes at once, in any order. More shuffles them by
             ``numpy.random.RandomState(2020).permutation`` and cuts them into this many runs of equal
-            length, as torch-fidelity does (it takes 10): the value is the mean of theirs, ``low``
-            and ``high`` are one standard deviation below and above. Those do depend on the order of
-            the images, and fewer images score lower.
+            length, as torch-fidelity does (with 10): the value is the mean over them, ``low`` and
+            ``high`` are one standard deviation below and above. That depends on the order of the
+            images, and fewer images score lower.
     """
 
     needs = frozenset({"logits"})

@@ -1,4 +1,4 @@
-"""Student's quantile: an error known from few numbers needs a wider interval than 1.96."""
+"""Student's quantile: a standard error from few numbers needs a wider interval than 1.96."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ _Z = 1.959963984540054
 
 
 def student95(freedom: int) -> float:
-    """The 97.5 % quantile of Student's t: that of the normal law and four terms in 1 / freedom.
+    """The 97.5 % quantile of Student's t: that of the normal distribution and four terms in 1 / freedom.
 
     Fisher and Cornish 1960; 0.12 % off at 3 degrees of freedom, less at more.
 

@@ -28,14 +28,14 @@ class Kid(Metric):
 
     With k(x, y) = (x . y / D + 1)^3 the estimate is the mean of k over pairs of distinct fakes, plus that
     over pairs of distinct real images, minus twice the mean over mixed pairs. It is unbiased, so it may be
-    negative, and does not depend on how many images there are except in its spread.
+    negative, and only its spread depends on the number of images.
 
     The value is the mean over random subsets, drawn without replacement. The interval is
     mean +- t std sqrt(1 / subsets + q / (1 - q)), where q is the share of the smaller side that a
-    subset holds and t Student's quantile: the first term is the chance of the subsets, the second that
-    of the images themselves. With the default subsets it held the truth in 88 to 100 of 100 cases; other
-    options were not tried. It is too wide where the two sides are one distribution. Fewer than 10
-    subsets say too little of their own spread, and there is no interval.
+    subset holds and t Student's quantile: the first term is the variance of the subsets, the second that
+    of the images. With the default subsets it covered the true value in 88 to 100 of 100 cases; other
+    options were not tested. It is too wide where both sides have one distribution. With fewer than 10
+    subsets there is no interval.
 
     Args:
         subsets: how many.
@@ -108,12 +108,12 @@ class Kid(Metric):
 
 
 def kernel_distance(real: Tensor, fake: Tensor, *, rows: int = _BLOCK) -> float:
-    """The unbiased estimate on all images, in float64 and blocks of ``rows``.
+    """The unbiased estimate on all images, in float64 in blocks of ``rows``.
 
     Args:
         real: features ``[N, D]``, N >= 2.
         fake: features ``[M, D]``, M >= 2.
-        rows: memory is some blocks of rows x rows and rows x D.
+        rows: side of a block.
 
     Raises:
         ConfigError: other shapes, or values that are not finite.
@@ -145,10 +145,10 @@ def kid_subsets(
 def draw_subsets(
     first: int, second: int, *, subsets: int, size: int, seed: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Indices without replacement out of ``first`` and out of ``second``, by turns.
+    """Indices without replacement out of ``first`` and out of ``second``, alternately.
 
-    They come from numpy's RandomState, whose draws no release changes: so does torch-fidelity choose
-    them, with its first set as ``first``.
+    Drawn by numpy's RandomState, whose draws are stable over releases, as in torch-fidelity with its
+    first set as ``first``.
     """
     random = np.random.RandomState(seed)
     for _ in range(subsets):

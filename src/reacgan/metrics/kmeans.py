@@ -11,18 +11,18 @@ _SETTLED = 1000
 
 
 def kmeans(points: Tensor, clusters: int, *, seed: int, steps: int = 100) -> Tensor:
-    """Which cluster each point belongs to: int64 ``[N]``.
+    """Cluster of each point, int64 ``[N]``.
 
     Distances in float32, in blocks of a fixed number of rows; sums and centres in float64. The result
-    depends on the order of the points: who calls puts them in one that depends on what they hold. A
-    cluster that loses all its points keeps its centre.
+    depends on the order of the points: the caller sorts them by content. A cluster that loses all its
+    points keeps its centre.
 
     Args:
-        points: float32 ``[N, D]``; subtract their mean before, a common offset costs digits.
-        clusters: how many; distinct points may be fewer, then some clusters stay empty.
+        points: float32 ``[N, D]``; centred by the caller, since a common offset costs digits.
+        clusters: number; with fewer distinct points some stay empty.
         seed: of the first centres.
-        steps: most updates of the centres; it ends earlier when no more than a thousandth of the
-            points moves.
+        steps: maximum number of updates; it stops when at most a thousandth of the points
+            changes cluster.
     """
     centres = _first_centres(points, clusters, seed)
     assigned = _nearest(points, centres)
@@ -51,7 +51,7 @@ def _first_centres(points: Tensor, clusters: int, seed: int) -> Tensor:
         if running[-1] > 0:
             index = torch.searchsorted(running, draw * running[-1], right=True)
             chosen = index.clamp_max(len(points) - 1)
-        else:  # no point is left that is not a centre
+        else:  # every distinct point is a centre
             chosen = (draw * len(points)).long()
         picked.append(chosen)
         nearest = torch.minimum(nearest, _squared(points, lengths, chosen))
@@ -59,7 +59,7 @@ def _first_centres(points: Tensor, clusters: int, seed: int) -> Tensor:
 
 
 def _squared(points: Tensor, lengths: Tensor, chosen: Tensor) -> Tensor:
-    """Squared distance of each point to one of them, float64 ``[N]``; copies of it at zero."""
+    """Squared distance of each point to the chosen one, float64 ``[N]``; exactly 0 for copies."""
     scale = lengths + lengths[chosen]
     squared = scale - 2 * (points @ points[chosen])
     return squared.masked_fill(squared < _ROUNDING * scale, 0).double()
@@ -72,7 +72,7 @@ def _nearest(points: Tensor, centres: Tensor) -> Tensor:
 
 
 def _add(sums: Tensor, points: Tensor, assigned: Tensor) -> Tensor:
-    """Adds each point to the sum of its cluster, float64 ``[clusters, D]``."""
+    """Add each point to the sum of its cluster, float64 ``[clusters, D]``."""
     for part, of in zip(points.split(_ROWS), assigned.split(_ROWS), strict=True):
         sums.index_add_(0, of, part.double())
     return sums

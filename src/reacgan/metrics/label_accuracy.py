@@ -1,4 +1,4 @@
-"""Label accuracy: whether a classifier of real images sees the label that a fake was made with."""
+"""Label accuracy: whether a classifier of real images predicts the label that a fake was made with."""
 
 from __future__ import annotations
 
@@ -10,43 +10,43 @@ from torch import Tensor
 
 from reacgan.config import ConfigError
 from reacgan.extractors.classifier import in_top
-from reacgan.metrics.base import Comparison, Judgement, Metric, Value, share_of
+from reacgan.metrics.base import Classification, Comparison, Metric, Value, share_of
 
 _LOW = 0.5
 _WORST = 10
 
 
 class LabelAccuracy(Metric):
-    """``top1`` and ``top5``: how often the judge gives a fake the class that it was made for.
+    """``top1`` and ``top5``: share of fakes whose label a classifier predicts.
 
-    The judge never saw the generator, but it can be wrong and a generator can please it: its own
-    accuracy on held-out real images stands in the settings of every value. ``top5`` is left out for
-    five classes or fewer, where it is always 1.
+    The classifier was trained on real images alone, but it errs, and a generator can exploit its errors:
+    its own accuracy on held-out real images is in the settings of every value. ``top5`` is left out
+    for five classes or fewer, where it is always 1.
     """
 
-    needs = frozenset({"labels", "judge"})
+    needs = frozenset({"labels", "classifier"})
 
     def measure(self, comparison: Comparison) -> list[Value]:
-        """Values ``top1`` (details: each class, and what the worst are taken for) and ``top5``.
+        """Values ``top1`` (details: accuracy by class, most frequent confusions) and ``top5``.
 
         Raises:
-            ConfigError: no judge or labels, or they do not fit together.
+            ConfigError: no classifier or labels, or they do not match.
         """
-        judgement, labels = comparison.judgement, comparison.fake.labels
-        if judgement is None or labels is None:
-            raise ConfigError("accuracy needs labelled fakes and a judge of their classes")
-        logits = judgement.logits
+        classification, labels = comparison.classification, comparison.fake.labels
+        if classification is None or labels is None:
+            raise ConfigError("accuracy needs labelled fakes and a classifier of their classes")
+        logits = classification.logits
         names = comparison.fake.class_names or tuple(map(str, range(logits.shape[-1])))
         _check(logits, labels, names)
         labels = labels.to(logits.device)
         settings = {
+            "judge": dict(classification.facts),  # keys of stored protocols
             "images": len(labels),
             "classes": logits.shape[1],
-            "judge": dict(judgement.facts),
-            "judge_held_out_top1": _known(judgement.held_out_accuracy),
-            "judge_held_out_top5": _known(judgement.held_out_top5),
+            "judge_held_out_top1": _known(classification.held_out_top1),
+            "judge_held_out_top5": _known(classification.held_out_top5),
         }
-        notes = _notes(judgement)
+        notes = _notes(classification)
         values = []
         for name, k in (("top1", 1), ("top5", 5)):
             if k == 1 or logits.shape[1] > k:
@@ -73,7 +73,7 @@ def class_shares(right: Tensor, labels: Tensor, names: tuple[str, ...]) -> dict[
 
 
 def _mistaken(logits: Tensor, labels: Tensor, names: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Of the classes that are recognised least: what they are taken for most often instead."""
+    """For the classes of lowest accuracy: the class that they are confused with most."""
     classes = len(names)
     pairs = labels * classes + logits.argmax(1)
     confusion = torch.bincount(pairs, minlength=classes**2).reshape(classes, classes)
@@ -96,18 +96,18 @@ def _mistaken(logits: Tensor, labels: Tensor, names: tuple[str, ...]) -> list[di
 def _check(logits: Tensor, labels: Tensor, names: tuple[str, ...]) -> None:
     if logits.ndim != 2 or len(logits) == 0 or labels.shape != logits.shape[:1]:
         raise ConfigError(
-            f"the judge's scores are {list(logits.shape)}, the labels {list(labels.shape)}; "
+            f"the classifier's scores are {list(logits.shape)}, the labels {list(labels.shape)}; "
             "needed: [N, K] and [N], N at least 1"
         )
     if len(names) != logits.shape[1]:
         raise ConfigError(
-            f"the fakes have {len(names)} classes, the judge {logits.shape[1]}; needed: the same"
+            f"the fakes have {len(names)} classes, the classifier {logits.shape[1]}; needed: the same"
         )
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= logits.shape[1]:
         raise ConfigError(f"labels reach from {low} to {high}; allowed: 0 to {logits.shape[1] - 1}")
     if not bool(torch.isfinite(logits).all()):
-        raise ConfigError("the judge's scores hold NaN or infinity; look at how it was trained")
+        raise ConfigError("the classifier's scores hold NaN or infinity; its training failed")
 
 
 def _known(share: float) -> float | None:
@@ -115,12 +115,12 @@ def _known(share: float) -> float | None:
     return None if math.isnan(share) else share
 
 
-def _notes(judgement: Judgement) -> tuple[str, ...]:
-    if math.isnan(judgement.held_out_accuracy):
-        return ("no image was held out, so how often the judge itself is right is not known",)
-    if judgement.held_out_accuracy >= _LOW:
+def _notes(classification: Classification) -> tuple[str, ...]:
+    if math.isnan(classification.held_out_top1):
+        return ("no real image was held out, so the classifier's own accuracy is unknown",)
+    if classification.held_out_top1 >= _LOW:
         return ()
     return (
-        f"the judge itself is right on {judgement.held_out_accuracy:.1%} of held-out real images: "
+        f"the classifier itself is right on {classification.held_out_top1:.1%} of held-out real images: "
         "train it longer or on more images before reading this",
     )

@@ -1,4 +1,4 @@
-"""Does a generator repeat its training images? Nearest training images, against those of unseen ones."""
+"""Memorisation: distances of fakes to training images, compared with those of held-out images."""
 
 from __future__ import annotations
 
@@ -23,28 +23,27 @@ _THIRD = 1 / 3
 
 @dataclass(frozen=True, eq=False)
 class Scale:
-    """How near images come to the training set that were not copied from it."""
+    """Distances of held-out images to the training set."""
 
     distances: Tensor
-    """Nearest training image, float64 ``[N]``."""
+    """To the nearest training image, float64 ``[N]``."""
     near: Tensor
-    """Over the distance of the second nearest, float64 ``[N]``."""
+    """Divided by the distance of the second nearest, float64 ``[N]``."""
     source: str
 
 
 @dataclass(kw_only=True, eq=False)
 class Memorisation(Metric):
-    """Nearest training image of every fake, against the same of real images held out of training.
+    """Distance of every fake to its nearest training image, compared with held-out real images.
 
-    Real images that the generator never saw lie at some distance from the training set; both are
-    measured against the same training set, so its size is in both. A generator that is as new as they
-    are has ``memorised_share`` at chance and ``memorisation_ratio`` near 1; one that repeats its training
-    images goes to 1 and to 0. Features decide what is near, so it is only as good as they are.
+    Both are measured against the same training set, so its size affects both alike. A generator that
+    does not memorise has ``memorised_share`` at chance and ``memorisation_ratio`` near 1; one that
+    repeats its training images approaches 1 and 0. Distances depend on the features.
     ``duplicates`` compares pixels.
 
     Args:
-        percentile: of the held-out distances; a fake nearer than it counts as memorised.
-        pairs: how many of the closest pairs to list.
+        percentile: of the held-out distances; a closer fake counts as memorised.
+        pairs: number of closest pairs to list.
     """
 
     needs = frozenset({"training", "images"})
@@ -56,13 +55,13 @@ class Memorisation(Metric):
     def measure(self, comparison: Comparison) -> list[Value]:
         """``memorised_share``, ``memorisation_ratio``, and ``duplicates`` where pixels are known.
 
-        Without held-out images each training image is held out of the others.
+        Without held-out images each training image is compared with the others.
 
         Raises:
             ConfigError: no training images, too few, or over half of the held-out images are copies.
         """
         if comparison.training is None:
-            raise ConfigError("memorisation needs what the generator learned from: name its data")
+            raise ConfigError("memorisation needs the generator's training images: name its data")
         training = comparison.training.all_features()
         if len(training) < 3:
             raise ConfigError(f"{len(training)} training images; needed: 3 or more")
@@ -75,14 +74,14 @@ class Memorisation(Metric):
     def _values(self, neighbours: Neighbours, scale: Scale, training: int) -> list[Value]:
         distances, near = neighbours.squared[:, 0].sqrt(), _nearness(neighbours.squared)
         held_out = len(scale.distances)
-        # Among n held-out distances and one more of their kind, it is up to the m-th with m / (n + 1).
+        # P(a further distance <= the m-th of n) = m / (n + 1).
         rank = min(held_out, max(1, round(self.percentile / 100 * (held_out + 1))))
         limit = float(scale.distances.kthvalue(rank).values)
         middle = _median(scale.distances)
         if middle == 0:
             raise ConfigError(
-                f"more than half of the {scale.source} are copies of training images, so nothing says "
-                "how near unseen images come; take the copies out"
+                f"more than half of the {scale.source} are copies of training images, so the distance "
+                "of unseen images is unknown; remove the copies"
             )
         settings = {"training": training, "fake": len(distances), "calibration": scale.source}
         settings["calibrated_on"] = held_out
@@ -91,7 +90,7 @@ class Memorisation(Metric):
             "pairs": closest_pairs(distances, neighbours.index[:, 0], near, self.pairs),
             "limit": limit,
             "held_out_share": share_of(scale.distances <= limit),
-            # Nearest under a third of the second nearest, as work on diffusion models has it.
+            # Nearest under a third of the second nearest, as for diffusion models.
             "far_nearer_than_second": {
                 "fake": share_of(near < _THIRD),
                 "held_out": share_of(scale.near < _THIRD),
@@ -123,8 +122,8 @@ class Memorisation(Metric):
         copies = int((scale.distances == 0).count_nonzero())
         if copies:
             notes.append(
-                f"the data repeat themselves: {copies} of {len(scale.distances)} {scale.source} equal a "
-                "training image in their features, which lowers the bar for fakes"
+                f"the data contain duplicates: {copies} of {len(scale.distances)} {scale.source} equal a "
+                "training image in their features, which lowers the threshold for fakes"
             )
         if chance is not None and chance > 1.5 * self.percentile / 100:
             notes.append(
@@ -142,7 +141,7 @@ def closest_pairs(
     Args:
         distances: of each fake to its nearest training image, ``[N]``.
         index: which, ``[N]``.
-        near: over the distance of the second nearest, ``[N]``.
+        near: divided by the distance of the second nearest, ``[N]``.
         count: how many pairs.
     """
     order = sorted(range(len(distances)), key=distances.tolist().__getitem__)
@@ -166,7 +165,7 @@ def closest_pairs(
 def count_duplicates(
     images: npt.NDArray[np.uint8], others: npt.NDArray[np.uint8]
 ) -> tuple[int, int]:
-    """How many images equal one of the others; and how many only do so mirrored left to right.
+    """Number of images that equal one of the others, and number that do only when mirrored.
 
     Args:
         images: uint8 ``[N, C, H, W]``.
@@ -196,7 +195,7 @@ def _scale(comparison: Comparison, training: FeatureSet) -> Scale:
         def make() -> Mapping[str, Tensor]:
             return squared(nearest(theirs, features, k=2))
 
-        # Kept only where the other set has a name that cannot be mistaken.
+        # Kept only where a digest identifies the other set.
         made = make() if data is None else held_out.keep(f"nearest two in {data.digest}", make)
         source = "held-out images"
     distances = made["squared"].double()
@@ -237,5 +236,5 @@ def _duplicates_in_data(held_out: ImageData | None, training: ImageData) -> tupl
     if not same:
         return ()
     return (
-        f"the data repeat themselves: {same} of {len(held_out)} held-out images are in training",
+        f"the data contain duplicates: {same} of {len(held_out)} held-out images are in training",
     )

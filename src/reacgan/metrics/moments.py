@@ -1,4 +1,4 @@
-"""Count, mean and covariance of features: all that FID knows of a set."""
+"""Count, mean and covariance of features, the statistics of FID."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from reacgan.config import ConfigError
 
 BLOCK = 4096
-"""Rows that are held in float64 at once."""
+"""Rows converted to float64 at once."""
 _STRIP = 256
 
 
@@ -23,7 +23,7 @@ class Moments:
     """Moments of N features of length D, in float64."""
 
     count: int
-    """0 where it is unknown: files of statistics do not say how many images they were made of."""
+    """0 where unknown, as for files of statistics."""
     mean: Tensor
     """``[D]``."""
     covariance: Tensor
@@ -31,7 +31,7 @@ class Moments:
 
     @classmethod
     def of(cls, features: Tensor, *, rows: int = BLOCK) -> Moments:
-        """Moments of features ``[N, D]``, N at least 2; ``rows`` of them are held in float64 at once.
+        """Moments of features ``[N, D]``, N at least 2; ``rows`` are converted to float64 at once.
 
         Raises:
             ConfigError: another shape, fewer than two, or values that are not finite.
@@ -42,7 +42,7 @@ class Moments:
 
     @classmethod
     def merge(cls, parts: Iterable[Moments]) -> Moments:
-        """Moments of the union of disjoint sets, from theirs.
+        """Moments of the union of disjoint sets.
 
         Raises:
             ConfigError: no set, an unknown count, or features of different length.
@@ -58,17 +58,17 @@ class Moments:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Moments:
-        """What :meth:`tensors` gave."""
+        """The inverse of :meth:`tensors`."""
         return cls(int(tensors["count"]), tensors["mean"], tensors["covariance"])
 
     @classmethod
     def read_npz(cls, path: Path) -> Moments:
-        """Read ``mu`` and ``sigma`` of a ``.npz`` file; nothing in it is ever unpickled.
+        """Read ``mu`` and ``sigma`` of a ``.npz`` file; nothing in it is unpickled.
 
         Count is 0 (unknown) unless the file names it.
 
         Raises:
-            ConfigError: no such file, another kind of file, or arrays that are no mean and covariance.
+            ConfigError: no such file, another kind of file, or arrays that are not a mean and covariance.
         """
         try:
             with np.load(path, allow_pickle=False) as file:
@@ -93,9 +93,9 @@ class Moments:
 
 
 class MomentsAccumulator:
-    """Moments of features that come in blocks, each block looked at once (Chan et al. 1979).
+    """Moments of features in blocks, in one pass (Chan et al. 1979).
 
-    Scatter matrices are taken about the mean of their own block, so a common offset of the features
+    The scatter matrix of a block is centred at the block's mean, so a common offset of the features
     costs no digits. Only one triangle is summed.
     """
 
@@ -105,7 +105,7 @@ class MomentsAccumulator:
         self._scatter = torch.zeros(0, 0, dtype=torch.float64)
 
     def add(self, features: Tensor, *, rows: int = BLOCK) -> None:
-        """Take features ``[N, D]``, N of 0 or more, ``rows`` at a time.
+        """Add features ``[N, D]``, N of 0 or more, ``rows`` at a time.
 
         Raises:
             ConfigError: another shape, or values that are not finite.
@@ -120,7 +120,7 @@ class MomentsAccumulator:
                 _add_lower_gram(self._scatter, shift[None])
 
     def add_moments(self, moments: Moments) -> None:
-        """Take a set of which the moments are known.
+        """Add a set by its moments.
 
         Raises:
             ConfigError: its count is unknown, or its features have another length.
@@ -132,7 +132,7 @@ class MomentsAccumulator:
         _add_lower_gram(self._scatter, shift[None])
 
     def result(self) -> Moments:
-        """Moments of all that was added.
+        """Moments of everything added.
 
         Raises:
             ConfigError: fewer than two features.
@@ -143,7 +143,7 @@ class MomentsAccumulator:
         return Moments(self.count, self._mean.clone(), lower + lower.tril(-1).T)
 
     def _join(self, count: int, mean: Tensor) -> Tensor:
-        """Move the mean; the vector whose square the scatter gains."""
+        """Update the mean; returns the vector whose outer product is added to the scatter."""
         if not self.count:
             self._mean = torch.zeros_like(mean)
             self._scatter = mean.new_zeros(len(mean), len(mean))
@@ -160,15 +160,13 @@ class MomentsAccumulator:
 
 
 def check_features(features: Tensor, name: str, *, least: int = 2) -> None:
-    """Raise :class:`ConfigError` unless features are ``[N, D]``, at least so many, and finite."""
+    """Raise :class:`ConfigError` unless features are ``[N, D]``, at least ``least`` rows, and finite."""
     if features.dim() != 2 or len(features) < least:
         raise ConfigError(
             f"{name} are {list(features.shape)}; needed: [N, D] with N of {least} or more"
         )
     if not all(bool(torch.isfinite(part).all()) for part in features.split(BLOCK)):
-        raise ConfigError(
-            f"{name} hold NaN or infinity: look at the images and at the network that made them"
-        )
+        raise ConfigError(f"{name} hold NaN or infinity: check the images and the extractor")
 
 
 def _add_lower_gram(total: Tensor, rows: Tensor) -> None:
@@ -186,7 +184,7 @@ def _check_arrays(path: Path, mean: np.ndarray, covariance: np.ndarray) -> None:
     if kinds != "ff" or mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
         raise ConfigError(f"{path}: {shapes}; needed: floats [D] and [D, D]")
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
-        raise ConfigError(f"{path}: mu or sigma holds NaN or infinity; make the file anew")
+        raise ConfigError(f"{path}: mu or sigma holds NaN or infinity; create the file again")
     scale = float(np.abs(covariance).max(initial=0))
     if not np.allclose(covariance, covariance.T, rtol=0, atol=1e-5 * scale):
         raise ConfigError(f"{path}: sigma is not symmetric, so it is no covariance")

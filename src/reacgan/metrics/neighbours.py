@@ -1,8 +1,8 @@
-"""Exact nearest neighbours and hyperspheres: what float64 on all pairs would give, at the cost of float32.
+"""Exact nearest neighbours and hyperspheres: the result of float64 on all pairs, at the cost of float32.
 
-Matrix products in float32 bound each squared distance; only pairs that the bounds leave open are measured
-exactly (:mod:`reacgan.metrics.distances`). So no result depends on the size of blocks, the order of rows,
-or the number of threads, and on the device only the last digits of a distance do. Memory beside the
+Matrix products in float32 bound each squared distance; only pairs that the bounds leave open are computed
+exactly (:mod:`reacgan.metrics.distances`). No result depends on the size of blocks, the order of rows
+or the number of threads; only the last digits of a distance depend on the device. Memory besides the
 features is bounded by ``_STRIP``.
 """
 
@@ -21,12 +21,12 @@ _STRIP = 1 << 25
 """Bounds that are in memory at once."""
 _FOLD = 16
 _MOST_OPEN = 1 / 64
-"""Share of pairs; from there on float64 blocks are cheaper than exact distances."""
+"""Share of open pairs above which float64 blocks are cheaper than exact distances."""
 
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """The k nearest, nearest first; of equals the one with the lower index first."""
+    """The k nearest, nearest first; ties by the lower index."""
 
     squared: Tensor
     """Squared distances, float64 ``[N, k]``."""
@@ -36,12 +36,12 @@ class Neighbours:
 
 @dataclass(frozen=True, eq=False)
 class HypersphereCounts:
-    """Of N real and M fake samples."""
+    """Membership of N real and M fake samples in hyperspheres."""
 
     spheres_holding: Tensor
-    """int64 ``[M]``: real hyperspheres that hold each fake."""
+    """int64 ``[M]``: number of real hyperspheres that contain each fake."""
     covered: Tensor
-    """bool ``[N]``: whether each real hypersphere holds a fake."""
+    """bool ``[N]``: whether each real hypersphere contains a fake."""
     recalled: Tensor
     """bool ``[N]``: whether each real sample lies in the hypersphere of a fake."""
 
@@ -55,7 +55,7 @@ def squared_radii(samples: Tensor, k: int, *, rows: int | None = None) -> Tensor
         rows: side of a block; no result depends on it.
 
     Raises:
-        ConfigError: not more than k samples, or features that are no finite ``[N, D]``.
+        ConfigError: not more than k samples, or features that are not finite ``[N, D]``.
     """
     _check(k, len(samples) - 1)
     return nearest(samples, samples, k=k + 1, rows=rows).squared[:, k]
@@ -73,7 +73,7 @@ def nearest(
         rows: side of a block; no result depends on it.
 
     Raises:
-        ConfigError: fewer than k in the reference, or features that are no finite ``[N, D]``.
+        ConfigError: fewer than k in the reference, or features that are not finite ``[N, D]``.
     """
     if reference is None:
         _check(k, len(samples) - 1)
@@ -99,7 +99,7 @@ def count_in_hyperspheres(
     *,
     rows: int | None = None,
 ) -> HypersphereCounts:
-    """Which samples lie in which hyperspheres; one holds what lies on its surface.
+    """Count which samples lie in which hyperspheres, surfaces included.
 
     Args:
         real: features ``[N, D]``.
@@ -158,14 +158,14 @@ def _search(
 def _candidates(
     pairs: Pairs, rows: Tensor, k: int, side: int, dtype: torch.dtype
 ) -> tuple[Tensor, ...]:
-    """Which on the right may be among the k nearest of which row: places in ``rows``, and columns."""
+    """Pairs that may be among the k nearest: indices into ``rows``, and columns."""
     lowers, uppers = [], []
     fold = _FOLD if len(pairs.right) >= _FOLD**2 * k else 1
     for columns in _spans(len(pairs.right), side):
         lower, upper = pairs.bounds(rows, columns, dtype)
         lowers.append(lower)
         whole = upper.shape[1] // fold * fold
-        # The k-th smallest of the minima of groups is no smaller than that of all, and sooner known.
+        # The k-th smallest of group minima is an upper bound of the k-th smallest, and cheaper.
         uppers.append(upper[:, :whole].reshape(len(rows), fold, whole // fold).amin(1))
         uppers.append(upper[:, whole:])
     limit = torch.cat(uppers, 1).kthvalue(k, dim=1, keepdim=True).values
@@ -173,7 +173,7 @@ def _candidates(
 
 
 def _rank(pairs: Pairs, rows: Tensor, row: Tensor, column: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k nearest candidates of each row, measured exactly; lower indices first among equals."""
+    """The k nearest candidates of each row by exact distances; ties by the lower index."""
     squared = pairs.exact(rows[row], column)
     order = squared.argsort(stable=True)
     order = order[row[order].argsort(stable=True)]
@@ -183,7 +183,7 @@ def _rank(pairs: Pairs, rows: Tensor, row: Tensor, column: Tensor, k: int) -> tu
 
 
 def _without_itself(neighbours: Neighbours) -> Neighbours:
-    """Of k + 1 nearest, the k that are others; among many copies a row may not be there itself."""
+    """Remove each row itself from its k + 1 nearest; among many copies it may be absent."""
     own = torch.arange(len(neighbours.index), device=neighbours.index.device)[:, None]
     others = neighbours.index != own
     others[:, -1] &= ~others.all(1)
@@ -200,7 +200,7 @@ def _compare(
     radii: tuple[Tensor, Tensor],
     dtype: torch.dtype = torch.float32,
 ) -> list[tuple[Tensor, Tensor]]:
-    """For real and for fake radii, bool ``[R, C]``: which pairs are surely inside, and which are open."""
+    """For real and for fake radii, bool ``[R, C]``: pairs certainly inside, and undecided pairs."""
     lower, upper = pairs.bounds(rows, columns, dtype)
     compared = []
     for squared in radii:
@@ -216,7 +216,7 @@ def _compare(
 def _decide(
     pairs: Pairs, rows: slice, columns: slice, radii: Tensor, inside: Tensor, is_open: Tensor
 ) -> Tensor:
-    """``inside``, with the open pairs measured."""
+    """``inside``, with the undecided pairs computed exactly."""
     row, column = is_open.nonzero(as_tuple=True)
     squared = pairs.exact(row + rows.start, column + columns.start)
     inside[row, column] = squared <= radii.expand_as(inside)[row, column]
@@ -239,7 +239,7 @@ def _check(k: int, others: int) -> None:
     if k < 1:
         raise ConfigError(f"k is {k}; allowed: 1 or more")
     if others < k:
-        raise ConfigError(f"{others} samples to look among; needed: at least k = {k}")
+        raise ConfigError(f"{others} samples to search; needed: at least k = {k}")
 
 
 def _spans(length: int, side: int) -> Iterator[slice]:

@@ -1,4 +1,4 @@
-"""An order of images that depends on what they are, not on where they stand."""
+"""An order of images that depends on their contents, not on their indices."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def digests(rows: npt.NDArray[np.generic]) -> Iterator[bytes]:
-    """16 bytes for each of the rows ``[N, ...]``: equal rows have equal ones, and only they."""
+    """A hash of 16 bytes for each of the rows ``[N, ...]``."""
     return (hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in rows)
 
 
@@ -26,9 +26,8 @@ def content_order(features: Tensor, *, seed: int = 0) -> Tensor:
 def scattered_order(rows: npt.NDArray[np.generic], *, seed: int = 0) -> npt.NDArray[np.int64]:
     """Indices that put rows ``[N, ...]`` in the order of hashes of their bytes.
 
-    Any permutation of the rows gives the same sequence of contents, and the first n of it are a draw
-    of n rows, another one for every seed. Copies are hashed with a running number, so they lie
-    scattered, not together.
+    Any permutation of the rows gives the same sequence of contents, and its first n are a random draw
+    of n rows that depends on the seed. Copies are hashed with a running number, which scatters them.
 
     Returns:
         int64 ``[N]``.
@@ -40,9 +39,9 @@ def scattered_order(rows: npt.NDArray[np.generic], *, seed: int = 0) -> npt.NDAr
 def balanced_order(
     rows: npt.NDArray[np.generic], labels: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
-    """Like :func:`scattered_order`, but the first n hold every class in its own proportion.
+    """Like :func:`scattered_order`, but every prefix keeps the proportions of the classes.
 
-    The j-th of a class of n_y rows, in the order of hashes, gets the place (j + 1/2) / n_y.
+    The j-th of a class of n_y rows, in the order of hashes, has the key (j + 1/2) / n_y.
 
     Args:
         rows: ``[N, ...]``.
@@ -63,7 +62,7 @@ def balanced_order(
 def _keys(
     rows: npt.NDArray[np.generic], labels: npt.NDArray[np.int64], seed: int
 ) -> npt.NDArray[np.bytes_]:
-    """Hex text ``[N]``: numpy drops zero bytes at the end of others."""
+    """Hex text ``[N]``: numpy strips trailing zero bytes of byte strings."""
     key = (seed % 2**64).to_bytes(8, "little")
     seen: Counter[tuple[bytes, int]] = Counter()
     keys = []

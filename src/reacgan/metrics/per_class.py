@@ -25,11 +25,11 @@ class PerClass(Metric):
     """Means over classes of precision, recall and coverage within the class, and each class by name.
 
     The fakes of a class are compared with the real images of that class alone (see
-    :func:`reacgan.metrics.prdc`), so a class that is not varied, or shows another class, stands out. Every
-    class has the same weight.
+    :func:`reacgan.metrics.prdc`), so a class that lacks diversity, or shows another class, stands out.
+    Every class has the same weight.
 
     Args:
-        k: which neighbour a hypersphere reaches to. A class with k images or fewer on either side is
+        k: hyperspheres reach to the k-th neighbour. A class with k images or fewer on either side is
             left out.
     """
 
@@ -46,10 +46,11 @@ class PerClass(Metric):
         real, fake = comparison.real, comparison.fake
         names = _class_names(real, fake)
         ours, theirs = _members(real, len(names)), _members(fake, len(names))
-        used = [label for label in range(len(names)) if self._enough(ours[label], theirs[label])]
+        counts = zip(map(len, ours), map(len, theirs), strict=True)
+        used = [label for label, pair in enumerate(counts) if min(pair) > self.k]
         if not used:
             raise ConfigError(
-                f"no class has over k = {self.k} images, real and fake; make more images, or lower k"
+                f"no class has over k = {self.k} images, real and fake; generate more images, or lower k"
             )
         radii = self._radii(real, ours)
         shares = {}
@@ -111,16 +112,13 @@ class PerClass(Metric):
             )
         if any(counts[name]["real"] != counts[name]["fake"] for name in used):
             notes.append(
-                "classes hold other numbers of real and of fake images; recall and coverage shift "
+                "classes have different numbers of real and fake images; recall and coverage shift "
                 "with the counts"
             )
         return tuple(notes)
 
-    def _enough(self, ours: Tensor, theirs: Tensor) -> bool:
-        return min(len(ours), len(theirs)) > self.k
-
     def _radii(self, real: FeatureSet, members: list[Tensor]) -> Tensor:
-        """Of each real image within its class, once for all comparisons; NaN in small classes."""
+        """The radius of each real image within its class, kept with the set; NaN in small classes."""
 
         def make() -> dict[str, Tensor]:
             features = real.all_features()
@@ -136,7 +134,7 @@ class PerClass(Metric):
 
 def _class_names(real: FeatureSet, fake: FeatureSet) -> tuple[str, ...]:
     if real.labels is None or fake.labels is None:
-        raise ConfigError("this needs the class of every image, real and fake")
+        raise ConfigError("per_class needs the class of every image, real and fake")
     if real.class_names != fake.class_names:
         raise ConfigError(
             f"the reference has classes {_few(real.class_names)} and the fakes "

@@ -61,16 +61,16 @@ class Prd(Metric):
     Real and fake features are clustered together; the two histograms over the clusters give a curve of
     precision and recall; curves of several clusterings are averaged, and the highest F_beta on the mean
     is the value. Equally many real and fake features enter: of the larger set, those that come first in
-    the order of hashes of their bytes, so that the order of images has no part in it.
+    the order of hashes of their bytes, so that the order of images does not matter.
 
-    Differs from the authors' program in the clustering (Lloyd from one k-means++ start a run, theirs
-    takes mini-batches and the best of ten starts) and the grid of lambda (the paper's here).
+    Differs from the authors' program in the clustering (here Lloyd from one k-means++ start a run, there
+    mini-batches and the best of ten starts) and in the grid of lambda (here the paper's).
 
     Args:
         clusters: of real and fake features together.
         runs: clusterings that are averaged.
         angles: points of the curve.
-        images: most features of each side; None takes all.
+        images: maximum number of features of each side; None: all.
         seed: of the clusterings.
     """
 
@@ -131,7 +131,7 @@ class Prd(Metric):
                 "one a cluster. Score more images, or take fewer clusters"
             )
         if not bool(real.isfinite().all() and fake.isfinite().all()):
-            raise ConfigError("features hold values that are not finite; look at what made them")
+            raise ConfigError("features hold values that are not finite; check their source")
 
     def _histograms(self, real: Tensor, fake: Tensor) -> list[tuple[Tensor, ...]]:
         """(real, fake), float64 ``[clusters]`` each, of every run."""
@@ -171,7 +171,7 @@ def _slopes(angles: int) -> Tensor:
 
 
 def _first(features: Tensor, count: int) -> Tensor:
-    """The first in the order of hashes."""
+    """The first ``count`` in the order of hashes."""
     order = scattered_order(features.cpu().numpy())[:count]
     return features[torch.from_numpy(order).to(features.device)]
 

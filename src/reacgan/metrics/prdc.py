@@ -1,7 +1,7 @@
 """Precision, recall, density and coverage of generated features against real ones.
 
 Kynkaanniemi et al. 2019 (improved precision and recall) and Naeem et al. 2020 (density, coverage).
-A real sample's hypersphere reaches to its k-th nearest real neighbour, and holds what lies on its surface.
+A real sample's hypersphere reaches to its k-th nearest real neighbour, surface included.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class PRDC:
     recall: float
     """Share of real samples that lie in the hypersphere of some fake."""
     density: float
-    """Mean number of real hyperspheres that hold a fake, over k."""
+    """Mean number of real hyperspheres that contain a fake, divided by k."""
     coverage: float
-    """Share of real hyperspheres that hold at least one fake."""
+    """Share of real hyperspheres that contain at least one fake."""
 
 
 def prdc(
@@ -41,14 +41,14 @@ def prdc(
     rows: int | None = None,
     real_radii: Tensor | None = None,
 ) -> PRDC:
-    """Precision, recall, density, coverage; exactly what float64 distances of all pairs give.
+    """Precision, recall, density, coverage; exactly as with float64 distances of all pairs.
 
     Args:
         real: features [N, D].
         fake: features [M, D].
-        k: which neighbour a hypersphere reaches to; the sample itself does not count.
-        rows: distances are made in square blocks of so many rows; no result depends on it.
-        real_radii: what :func:`reacgan.metrics.neighbours.squared_radii` gave for ``real`` and k.
+        k: hyperspheres reach to the k-th neighbour; the sample itself does not count.
+        rows: side of a block; no result depends on it.
+        real_radii: :func:`reacgan.metrics.neighbours.squared_radii` of ``real`` and k, if known.
 
     Raises:
         ConfigError: too few samples, or features of different length or not finite.
@@ -75,7 +75,7 @@ def prdc(
 
 
 def nearest_distances(samples: Tensor, reference: Tensor, *, rows: int | None = None) -> Tensor:
-    """Distance [N] of each sample to its nearest reference; how close to the training set it is."""
+    """Distance [N] of each sample to its nearest reference."""
     return nearest(samples, reference, rows=rows).squared[:, 0].sqrt()
 
 
@@ -83,14 +83,13 @@ def nearest_distances(samples: Tensor, reference: Tensor, *, rows: int | None = 
 class Prdc(Metric):
     """Precision, recall, density and coverage (see :func:`prdc`).
 
-    All four depend on how many images there are: hyperspheres shrink as a set grows. Published figures
+    All four depend on the number of images: hyperspheres shrink as a set grows. Published figures
     mostly compare equal counts.
 
     Args:
-        k: which neighbour a hypersphere reaches to; 5 is that of Naeem et al., 3 that of Kynkaanniemi
+        k: hyperspheres reach to the k-th neighbour; 5 is that of Naeem et al., 3 that of Kynkaanniemi
             et al.
-        num: at most so many images of either side, the first by a hash of their features, so that the
-            draw does not depend on their order; None: all.
+        num: maximum number of images of either side, the first by a hash of their features; None: all.
     """
 
     needs = frozenset({"real features"})
@@ -129,7 +128,7 @@ class Prdc(Metric):
         return features[content_order(features)[: self.num].to(features.device)]
 
     def _radii(self, kept_in: FeatureSet, real: Tensor) -> Tensor:
-        """Of the reference, once for all comparisons with it."""
+        """Radii of the reference, kept with it."""
         name = f"radii k={self.k}" if self.num is None else f"radii k={self.k} num={self.num}"
         squared = kept_in.keep(name, lambda: {"squared": squared_radii(real, self.k)})["squared"]
         return torch.as_tensor(squared, dtype=torch.float64, device=real.device)

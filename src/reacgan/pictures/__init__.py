@@ -1,4 +1,4 @@
-"""Pictures of a trained run with the numbers behind them, since a figure alone proves nothing."""
+"""Pictures of a trained run, each with numbers."""
 
 from reacgan.pictures.discriminator_view import (
     class_purity,

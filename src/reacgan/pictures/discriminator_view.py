@@ -1,4 +1,4 @@
-"""What a discriminator sees: features of images, how well they keep classes apart, and a t-SNE."""
+"""Features of a discriminator: extraction, separation of classes, and a t-SNE."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ImageFeatures:
     """Features of N images."""
 
     features: Tensor
-    """float32 ``[N, F]``: what the backbone gives."""
+    """float32 ``[N, F]``: features of the backbone."""
     embedding: Tensor | None
     """float32 ``[N, E]`` of length 1: where the head compares images with classes; else None."""
 
@@ -46,7 +46,7 @@ def discriminator_features(
 ) -> ImageFeatures:
     """Features of uint8 images [N, C, H, W] under labels int64 [N], on the CPU.
 
-    Passes have a fixed size, the last is filled up by repetition. Neither features nor embedding
+    Batches have a fixed size; the last one is padded by repetition. Neither features nor embedding
     depend on labels in any head here.
 
     Raises:
@@ -68,10 +68,9 @@ def discriminator_features(
 
 
 def class_purity(features: Tensor, labels: Tensor, k: int | None = None) -> dict[str, float | int]:
-    """How often the nearest others of an image are of its class.
+    """How often the nearest neighbours of an image have its class.
 
-    Measured on the features themselves, not on a picture of them, which may show groups where there
-    are none.
+    Computed on the features themselves, not on a projection, which may show spurious groups.
 
     Args:
         features: ``[N, F]``.
@@ -79,8 +78,8 @@ def class_purity(features: Tensor, labels: Tensor, k: int | None = None) -> dict
         k: neighbours to count; None takes 10, or fewer where the smallest class has no 10 others.
 
     Returns:
-        ``purity``: mean share of the k nearest others (Euclidean) that are of the same class;
-        ``chance``: the share that others drawn at random would have; ``k`` and ``images``.
+        ``purity``: mean share of the k nearest neighbours (Euclidean) that have the same class;
+        ``chance``: the expected share for random neighbours; ``k`` and ``images``.
 
     Raises:
         ConfigError: not more than k images.
@@ -101,7 +100,7 @@ def _same(index: Tensor, labels: Tensor, own: Tensor) -> float:
 
 
 def balanced_choice(labels: npt.NDArray[np.int64], num: int, seed: int) -> npt.NDArray[np.int64]:
-    """Indices of ``num`` images, as many of each class as there are; drawn by the seed, in mixed order."""
+    """Indices of ``num`` images drawn by the seed, balanced over classes where possible, shuffled."""
     order = Draws(seed, "pictures/choice", 0).uniform(len(labels)).argsort(stable=True).numpy()
     shuffled = labels[order]
     by_class = np.argsort(shuffled, kind="stable")
@@ -122,19 +121,18 @@ def projection_tsne(
     of: Literal["features", "embedding"] = "features",
     perplexity: float = 30.0,
 ) -> Picture:
-    """t-SNE (van der Maaten & Hinton 2008) of what D sees, coloured by class.
+    """t-SNE (van der Maaten & Hinton 2008) of D's features, coloured by class.
 
-    The picture depends on the seed and must not be read as distances; :func:`class_purity` of the
-    high-dimensional features is among the numbers, of the embedding too where the head has one.
+    The picture depends on the seed and does not preserve distances; the numbers hold
+    :func:`class_purity` of the high-dimensional features, and of the head's embedding if it has one.
 
     Args:
         discriminator: in evaluation mode.
         data: real images that it was not trained on, with its own classes.
-        model: draws a second panel of as many generated images of the same classes; all points are
-            laid out together.
-        num: real images at most, the same number of each class.
+        model: adds a panel of as many generated images of the same classes, in the same layout.
+        num: maximum number of real images, balanced over classes.
         seed: of the choice, the generated images and t-SNE.
-        of: what is drawn: the backbone's features, or the head's embedding.
+        of: the backbone's features, or the head's embedding.
         perplexity: of t-SNE; less where there are few images.
 
     Raises:
@@ -175,7 +173,7 @@ def _shown(seen: ImageFeatures, of: str) -> Tensor:
 
 
 def _tsne(features: Tensor, perplexity: float, seed: int) -> Tensor:
-    """Points float32 ``[N, 2]``; one thread, since the order of a sum decides where points end."""
+    """Points float32 ``[N, 2]``; one thread, since the layout depends on the order of sums."""
     from sklearn.manifold import TSNE  # noqa: PLC0415
     from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
@@ -187,7 +185,7 @@ def _tsne(features: Tensor, perplexity: float, seed: int) -> Tensor:
 
 
 def _numbers(seen: Sequence[ImageFeatures], labels: Tensor) -> dict[str, Any]:
-    """``kind``: share of the k nearest others that are real for real images, fake for fake ones."""
+    """Purity, and ``kind``: share of the k nearest neighbours of the same kind, real or fake."""
     real = seen[0]
     purity = class_purity(real.features, labels)
     numbers: dict[str, Any] = {"real": purity}

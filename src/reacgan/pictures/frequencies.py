@@ -1,4 +1,4 @@
-"""Power by frequency: what generators with upsampling get wrong where eyes see little."""
+"""Power spectra, where upsampling in generators leaves artefacts that are hardly visible."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reacgan.reports.plots import figure_png, legend, new_figure, open_axes
 
 _CHUNK_NUMBERS = 1 << 22
 _FLOOR = 1 / 12
-"""Power that rounding to whole numbers adds; differences below it say nothing."""
+"""Power of the noise of rounding to integers; differences below it are meaningless."""
 
 Images = Tensor | npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.float64]
@@ -25,8 +25,8 @@ def spectrum(images: Images) -> tuple[Numbers, Numbers]:
     """Frequencies and the mean power at each, over angles, channels and images.
 
     |FFT|^2 / (height x width) of each channel, so that white noise has its variance at every frequency
-    above 0 and a constant has nothing there (azimuthal average as in Durall et al., CVPR 2020,
-    without a window). Every frequency is in one bin, those of the corners included.
+    above 0 and a constant has no power there (azimuthal average as in Durall et al., CVPR 2020,
+    without a window). Bins include the frequencies of the corners.
 
     Args:
         images: ``[N, C, H, W]``, values 0 to 255.
@@ -66,12 +66,12 @@ def spectra(real: Images, fakes: Images | Mapping[str, Images]) -> Picture:
 
     The difference is the mean over frequencies of ``|10 log10(fake) - 10 log10(real)|`` in decibels
     (3 is a factor of two in power), also over the highest quarter of the frequencies alone, and, for
-    scale, between two halves of the real images. Power below what rounding to whole numbers adds
-    counts as that.
+    scale, between two halves of the real images. Lower power is
+    replaced by that of rounding to integers.
 
     Args:
         real: ``[N, C, H, W]``, 0 to 255.
-        fakes: the same of one generator, or of several by name.
+        fakes: likewise, of one generator or of several by name.
 
     Raises:
         ConfigError: images of different shapes, fewer than two real ones, or no matplotlib.

@@ -1,4 +1,4 @@
-"""Generated images beside the training images that are nearest to them."""
+"""Generated images beside their nearest training images."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Matches:
     distance: Tensor
     """float64 ``[N, k]``."""
     mirrored: Tensor
-    """bool ``[N, k]``: whether the training image is nearest when it is mirrored."""
+    """bool ``[N, k]``: whether the mirrored training image is the nearer one."""
 
 
 def neighbours(
@@ -50,11 +50,11 @@ def neighbours(
     seed: int = 0,
     device: Device = "cpu",
 ) -> Picture:
-    """Generated images at the left, the nearest training images of each at the right.
+    """Generated images on the left, the nearest training images of each on the right.
 
-    Copies lie nearer to their training images than unseen images do: among the numbers are the median
-    distance of 100 generated images to their nearest, and that of as many ``held_out`` ones. Where the
-    run mirrored its images, mirrored training images count as training images.
+    Copies are closer to training images than unseen images are: the numbers hold the median distance
+    of 100 generated images to their nearest, and that of as many ``held_out`` ones. Where the run
+    mirrored its images, mirrored training images count as training images.
 
     Args:
         model: from :func:`reacgan.load`.
@@ -65,7 +65,7 @@ def neighbours(
         num: rows, of evenly spaced classes.
         k: training images in a row.
         seed: of the first image of a class.
-        device: where an extractor that is named goes, or where the extractor is.
+        device: of the extractor.
 
     Raises:
         ConfigError: images of another shape, fewer than ``k``, an unknown extractor.
@@ -110,7 +110,7 @@ def neighbours(
 
 
 def _generated(model: TrainedGenerator, num: int, seed: int) -> tuple[list[int], list[int], Tensor]:
-    """Labels, seeds and images of evenly spaced classes, over again with the next seeds."""
+    """Labels, seeds and images of evenly spaced classes, repeated with the next seeds."""
     labels = spread(len(model.class_names), num)
     seeds = [seed + row // len(model.class_names) for row in range(num)]
     z = latents_for(seeds, model.latent_dim)
@@ -131,15 +131,15 @@ def search(
     """The k nearest images of a set for each of ``images``, uint8 ``[N, C, H, W]``.
 
     Distances are exact. Of pixels: the root of the mean squared difference, 0 to 255. Of features:
-    Euclidean. Of equal ones the first counts.
+    Euclidean. Ties go to the lower index.
 
     Args:
         images: uint8, on the CPU.
-        data: where to look.
-        k: how many.
-        extractor: whose features; None for pixels.
-        mirror: look for the mirrored images too; the nearer one counts.
-        device: where the extractor is.
+        data: the set to search.
+        k: number of neighbours.
+        extractor: of the features; None for pixels.
+        mirror: search for the mirrored images too; the nearer one counts.
+        device: of the extractor.
 
     Raises:
         ConfigError: images of another shape, or fewer than ``k``.
@@ -150,7 +150,7 @@ def search(
             f"{list(data.images.shape[1:])}; needed: one shape to compare pixels"
         )
     if not 1 <= k <= len(data):
-        raise ConfigError(f"k is {k}; allowed: 1 to {len(data)}, the images to look among")
+        raise ConfigError(f"k is {k}; allowed: 1 to {len(data)}, the number of images")
     samples = torch.cat([images, images.flip(-1)] if mirror else [images])
     if extractor is None:
         squared, index = _by_pixels(samples, data, k)
@@ -158,7 +158,7 @@ def search(
     else:
         extracted = extract([samples], [extractor], device=find_device(device))
         if extracted is None:
-            raise ConfigError("pictures are drawn by one process; start them without torchrun")
+            raise ConfigError("pictures need a single process; run without torchrun")
         features = _features(data, extractor, find_device(device))
         close = nearest(extracted.features[0].features, features, k=k)
         squared, index = close.squared, close.index
@@ -166,7 +166,7 @@ def search(
 
 
 def _by_pixels(samples: Tensor, data: ImageData, k: int) -> tuple[Tensor, Tensor]:
-    """Squared distances and indices, part by part: a set may be larger than memory as numbers."""
+    """Squared distances and indices, in parts: a set in float32 may exceed memory."""
     rows = samples.flatten(1).float()
     step = max(1, _CHUNK_NUMBERS // rows.shape[1])
     squared = torch.full((len(rows), 0), torch.inf, dtype=torch.float64)
@@ -195,7 +195,7 @@ def _features(data: ImageData, extractor: Extractor, device: torch.device) -> Te
 
 
 def _merged(squared: Tensor, index: Tensor) -> Matches:
-    """Of the views ``[V, N, k]`` the k nearest images, each once."""
+    """The k nearest images of the views ``[V, N, k]``, each once."""
     views, _, k = squared.shape
     mirrored = torch.arange(views).view(-1, 1, 1).expand_as(index) > 0
     squared, index, mirrored = (

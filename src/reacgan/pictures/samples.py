@@ -1,4 +1,4 @@
-"""Sheets of images: classes by seeds, and the ways between two samples."""
+"""Sheets of images: classes by seeds, and interpolations between two samples."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _GAP, _APART, _LINE = 5, 14, 12
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture, what it shows in words, and the numbers behind it as plain JSON."""
+    """A picture with its caption, and its numbers as plain JSON."""
 
     png: bytes
     caption: str
     numbers: Mapping[str, Any] = field(default_factory=dict)
     pixels: bool = False
-    """Whether it is made of images, whose pixels are to be seen."""
+    """Whether it shows images, to be enlarged without smoothing."""
 
 
 def sheet(model: TrainedGenerator, *, columns: int = 10, seed: int = 0) -> Picture:
@@ -47,21 +47,21 @@ def sheet(model: TrainedGenerator, *, columns: int = 10, seed: int = 0) -> Pictu
 def interpolations(
     model: TrainedGenerator, *, num: int = 10, steps: int = 8, seed: int = 0
 ) -> dict[str, Picture]:
-    """What lies between two latents of one class, and between two classes at one latent.
+    """Interpolations between two latents of one class, and between two classes at one latent.
 
-    A generator that knows single images alone jumps from one to the next. ``steepest`` of a row is
-    its largest step over its mean step, a step being the mean absolute difference of two images
-    beside each other: 1 where all steps are equal, ``steps - 1`` where there is one jump.
+    A generator that memorised single images jumps between them. ``steepest`` of a row is its largest
+    step over its mean step, a step being the mean absolute difference of adjacent images: 1 if all
+    steps are equal, ``steps - 1`` for a single jump.
 
     Args:
         model: from :func:`reacgan.load`.
-        num: rows at most.
+        num: maximum number of rows.
         steps: images in a row, both ends included; 2 or more.
         seed: of the first latent; the second one's is the next.
 
     Returns:
-        ``latents``: a row a class, from ``seed`` to ``seed + 1``. ``classes``: a row two classes,
-        from one to the next at ``seed``; absent where there is one class.
+        ``latents``: a row a class, from ``seed`` to ``seed + 1``. ``classes``: a row for each pair of
+        classes, at ``seed``; absent for one class.
 
     Raises:
         ConfigError: ``steps`` or ``seed`` out of range.
@@ -86,7 +86,7 @@ def interpolations(
 
 
 def spread(available: int, count: int) -> list[int]:
-    """``count`` evenly spaced of 0 to ``available - 1``; again from 0 where there are fewer."""
+    """``count`` evenly spaced numbers of 0 to ``available - 1``, repeated where there are fewer."""
     if count >= available:
         return [number % available for number in range(count)]
     return [round(number * (available - 1) / max(1, count - 1)) for number in range(count)]
@@ -122,7 +122,7 @@ def image_png(image: Image.Image) -> bytes:
 
 
 def captioned(images: Tensor, captions: Sequence[Sequence[str]]) -> bytes:
-    """PNG of images ``[rows, columns, C, H, W]`` with words under each; the first column apart.
+    """PNG of images ``[rows, columns, C, H, W]`` with captions; the first column set apart.
 
     Args:
         images: uint8; small ones are enlarged by a whole factor, without smoothing.

@@ -1,4 +1,4 @@
-"""All pictures of a run in one folder, with the numbers behind them and what could not be made."""
+"""All pictures of a run in one folder, with their numbers and the skipped ones."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def pictures(
     extractor: Extractor | str | None = None,
     device: Device = "auto",
 ) -> dict[str, Any]:
-    """Write ``<name>.png`` and ``pictures.json`` with their numbers and how they were made.
+    """Write ``<name>.png`` and ``pictures.json`` with their numbers and settings.
 
     Args:
         run: the folder of a run, or of a model (which has no discriminator).
@@ -52,10 +52,10 @@ def pictures(
         reference: real images, as ``reacgan evaluate`` takes them; None for the run's own data, the
             test split where there is one.
         which: of :data:`PICTURES`; None for all.
-        num: real and generated images, at most, for t-SNE and spectra.
+        num: maximum number of real and of generated images for t-SNE and spectra.
         seed: of latents, choices and t-SNE.
-        extractor: nearest images by its features too, beside pixels; a name (``domain`` is trained
-            now) or one that is on the device.
+        extractor: also search nearest images by its features; a name (``domain`` is trained
+            now) or an extractor on the device.
         device: as in :func:`reacgan.load`.
 
     Returns:
@@ -63,7 +63,7 @@ def pictures(
         ``skipped`` (why, by name), and the protocol.
 
     Raises:
-        ConfigError: no generator there, a picture or value that is not known, or none can be made.
+        ConfigError: no generator, an unknown picture or value, or no picture can be drawn.
     """
     wanted = list(PICTURES) if which is None else list(dict.fromkeys(which))
     unknown = [name for name in wanted if name not in PICTURES]
@@ -93,7 +93,7 @@ def pictures(
     skipped = material.skipped
     if not made:
         reasons = "\n".join(f"  {name}: {reason}" for name, reason in skipped.items())
-        raise ConfigError(f"no picture could be made:\n{reasons}")
+        raise ConfigError(f"no picture could be drawn:\n{reasons}")
     content = {"format": _FORMAT, **material.protocol(), "pictures": made, "skipped": skipped}
     write_text(target / PICTURE_NUMBERS, json.dumps(content, indent=2, allow_nan=False) + "\n")
     return content
@@ -101,21 +101,21 @@ def pictures(
 
 @dataclass
 class _Material:
-    """What pictures are made of, opened when first asked for."""
+    """The inputs of pictures, opened on first use."""
 
     run: Path
     model: TrainedGenerator
     named: str | Path | ImageData | DataConfig | Reference | None
-    """The reference that was asked for; None for the run's own data."""
+    """The requested reference; None for the run's own data."""
     num: int
     seed: int
     network: Extractor | str | None
     skipped: dict[str, str] = field(default_factory=dict)
-    """Why a picture was not made, by its name."""
+    """Reasons for skipped pictures, by name."""
 
     @property
     def data(self) -> DataConfig:
-        """What the run was trained on."""
+        """The run's training data."""
         return self.model.experiment.data
 
     @property
@@ -131,7 +131,7 @@ class _Material:
         except DataError:
             other = self.real.training if self.named is not None else None
             if other is None:
-                raise ConfigError("the images that the run learned from are not there") from None
+                raise ConfigError("the training images of the run are missing") from None
             return other
 
     @cached_property
@@ -145,14 +145,14 @@ class _Material:
         except DataError as error:
             if self.named is not None:
                 raise
-            raise ConfigError("no real images: the run's own are not there") from error
+            raise ConfigError("no real images: the run's own are missing") from error
 
     @cached_property
     def real_images(self) -> ImageData:
         """The reference's images, classes numbered as the generator numbers them where both agree."""
         data = self.real.data
         if data is None:
-            raise ConfigError("the reference holds statistics and no images")
+            raise ConfigError("the reference holds statistics, no images")
         order, _ = match_classes(data.class_names, self.model.class_names)
         if data.class_names == self.model.class_names or order is None:
             return data
@@ -169,7 +169,7 @@ class _Material:
 
     @cached_property
     def extractor(self) -> Extractor | None:
-        """Whose features are compared beside pixels."""
+        """The extractor whose features are compared besides pixels."""
         if not isinstance(self.network, str):
             return self.network
         held_out = self.held_out
@@ -189,7 +189,7 @@ class _Material:
         return hub.load_discriminator(self.run, device=self.device)
 
     def protocol(self) -> dict[str, Any]:
-        """What all pictures depend on."""
+        """The settings of all pictures."""
         facts: dict[str, Any] = {
             "experiment": self.model.experiment.name,
             "images_seen": self.model.images_seen,
@@ -197,7 +197,7 @@ class _Material:
             "seed": self.seed,
             "num": self.num,
         }
-        opened = self.__dict__  # what was never asked for is not opened to be described
+        opened = self.__dict__  # unused inputs are not opened to be described
         if "real" in opened:
             facts["reference"] = self.real.describe()
         if "training" in opened:
@@ -265,4 +265,4 @@ PICTURES: Mapping[str, Callable[[_Material], dict[str, Picture]]] = {
     "tsne": _tsne,
     "spectra": _spectra,
 }
-"""What :func:`pictures` can make."""
+"""The pictures that :func:`pictures` can draw."""

@@ -1,4 +1,4 @@
-"""Scores for people: tables that never mix protocols, plots, and pages about runs."""
+"""Tables of scores that never mix protocols, plots, and pages about runs."""
 
 from reacgan.reports.report import write_report
 from reacgan.reports.tables import score_table

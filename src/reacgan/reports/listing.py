@@ -1,4 +1,4 @@
-"""The scores of one subject, one below another, with what they depend on."""
+"""The scores of one subject as a list, with their protocols."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_CLASSES = 4
 def listing(scores: Sequence[Score]) -> str:
     """Lines for a terminal: warnings, a row a score, its interval, the worst classes, the protocol.
 
-    All scores are of one subject and one pass, so what they share is said once.
+    All scores are of one subject and one pass, so the shared protocol is listed once.
     """
     if not scores:
         return "no scores"
@@ -73,10 +73,10 @@ def _detail(score: Score) -> str:
         numbers = {key: float(value) for key, value in values.items() if _is_number(value)}
         return "worst: " + ", ".join(_with_value(name, numbers.get(name)) for name in names)
     settings = section(score.protocol, "metric")
-    needed = ("chance", "percentile", f"judge_held_out_{score.metric}")  # to understand the value
+    needed = ("chance", "percentile", f"judge_held_out_{score.metric}")  # to interpret the value
     keys = dict.fromkeys([*(key for key in needed if key in settings), *settings])
     words = [
-        _with_value(key.replace("_", " "), settings[key])
+        _with_value(key.replace("judge", "classifier").replace("_", " "), settings[key])
         for key in keys
         if isinstance(settings[key], str) or _is_number(settings[key])
     ]

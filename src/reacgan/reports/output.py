@@ -1,4 +1,4 @@
-"""Where scores go: lines of ``scores.jsonl``, and pictures beside it."""
+"""Write scores: lines of ``scores.jsonl``, and pictures beside it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PAIRS = 16
 
 
 def folder_for(subject: str | Path, out: Path | None) -> Path:
-    """The folder of a run or what a person says; ``evaluations/<name>`` for what is no run."""
+    """``out``, the folder of a run, or else ``evaluations/<name>``."""
     if out is not None:
         return out
     path = Path(subject)
@@ -42,10 +42,10 @@ class Output:
         self.folder = folder
 
     def check(self) -> None:
-        """See that scores can be written, before they are worked out; changes no file.
+        """Check that scores can be written, before they are computed; changes no file.
 
         Raises:
-            ConfigError: they cannot.
+            ConfigError: the folder cannot be written.
         """
         parents = (self.folder, *self.folder.resolve().parents)
         existing = next(path for path in parents if path.exists())
@@ -55,7 +55,7 @@ class Output:
             raise ConfigError(f"{self.folder}: cannot be written to; choose another --out")
 
     def write(self, result: Evaluation, name: str) -> None:
-        """Append the scores, and draw what can be drawn."""
+        """Append the scores, and draw the pictures that their details allow."""
         append_scores(self.folder / SCORES, result.scores)
         folder = self.folder / PICTURES
         seen = [score.images_seen for score in result.scores if score.images_seen is not None]

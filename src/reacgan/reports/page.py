@@ -1,4 +1,4 @@
-"""The parts of a report as HTML: one file, nothing fetched, everything that people named escaped."""
+"""The parts of a report as HTML: one file, no external resources, all names escaped."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def paragraph(text: str) -> str:
 
 
 def note(text: str) -> str:
-    """A warning, as it was written."""
+    """A warning."""
     return f'<div class="note">{escape(text)}</div>'
 
 
@@ -79,7 +79,7 @@ def bullets(lines: Iterable[str]) -> str:
 
 
 def picture(png: bytes, caption: str, *, pixels: bool = False) -> str:
-    """An image that the page carries; ``pixels`` for small ones that are shown larger."""
+    """An embedded image; ``pixels`` for small ones that are shown larger."""
     data = base64.b64encode(png).decode()
     kind = ' class="pixels"' if pixels else ""
     return (
@@ -89,11 +89,11 @@ def picture(png: bytes, caption: str, *, pixels: bool = False) -> str:
 
 
 def picture_file(path: Path, below: Path, caption: str, *, pixels: bool = False) -> str:
-    """The picture of a file, or a line that says why the page does not hold it.
+    """The picture of a file, or the reason for leaving it out.
 
     Args:
-        path: a file that is there.
-        below: the page names the file from here on.
+        path: an existing file.
+        below: the page names the file relative to this folder.
         caption: what it shows.
         pixels: as in :func:`picture`.
     """
@@ -102,17 +102,17 @@ def picture_file(path: Path, below: Path, caption: str, *, pixels: bool = False)
         return paragraph(f"{name} is too large for this page; see the file.")
     png = path.read_bytes()
     if not png.startswith(b"\x89PNG\r\n\x1a\n"):
-        return note(f"{name} is no PNG; it is left out.")
+        return note(f"{name} is not a PNG and was left out.")
     return picture(png, caption, pixels=pixels)
 
 
 def figures(pictures: Sequence[str]) -> list[str]:
-    """Pictures in one part, two beside each other where the page is wide enough; none for none."""
+    """Pictures in one part, side by side where the page is wide enough; empty without pictures."""
     return [f'<div class="figures">{"".join(pictures)}</div>'] if pictures else []
 
 
 def scores(table: ScoreTable) -> list[str]:
-    """Each block with its protocol, then what keeps the blocks apart."""
+    """Each block with its protocol, then the differences between protocols."""
     parts = []
     for block in table.blocks:
         parts.append(heading(block.title, 3))

@@ -29,7 +29,7 @@ _ACCENT, _SOFT, _SECOND = "#2b6cb0", "#a0aec0", "#c05621"
 
 
 def new_figure(height: float, width: float = _WIDTH) -> Figure:
-    """A figure of so many inches.
+    """A figure; sizes in inches.
 
     Raises:
         ConfigError: matplotlib is not installed.
@@ -47,7 +47,7 @@ def new_figure(height: float, width: float = _WIDTH) -> Figure:
 
 
 def have_plots() -> bool:
-    """Whether matplotlib is there."""
+    """Whether matplotlib is installed."""
     try:
         new_figure(1.0)
     except ConfigError:
@@ -56,14 +56,14 @@ def have_plots() -> bool:
 
 
 def open_axes(axes: Axes, title: str = "") -> Axes:
-    """The usual look of a panel: no frame at the top and right, a title at the left."""
+    """The style of a panel: no frame at the top and right, a title at the left."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(one_line(title), fontsize=10, loc="left", parse_math=False)
     return axes
 
 
 def legend(figure: Figure, *entries: Sequence[Any], **options: Any) -> Legend:
-    """Below everything, where it hides no line.
+    """Add a legend below the panels.
 
     Args:
         figure: of one panel or several.
@@ -81,15 +81,15 @@ def figure_png(figure: Figure) -> bytes:
     """The figure as PNG; equal figures give equal bytes."""
     png = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # letters that the font does not have
+        warnings.simplefilter("ignore", UserWarning)  # glyphs missing in the font
         figure.savefig(png, format="png", dpi=110, metadata={"Software": None})
     return png.getvalue()
 
 
 def class_bars(score: Score) -> bytes:
-    """One bar a class of ``details["classes"]``, the worst on top, the worst 30 of many.
+    """One bar a class of ``details["classes"]``, the worst on top, at most 30.
 
-    Dashed: the median of all classes, and where the settings hold it the classifier's own accuracy.
+    Dashed: the median of all classes, and the classifier's own accuracy where the settings hold it.
 
     Raises:
         ConfigError: no matplotlib, or no values of classes in the score.
@@ -111,7 +111,7 @@ def class_bars(score: Score) -> bytes:
     marks = [(f"median of the classes {median:.4g}", median, _SOFT)]
     own = section(score.protocol, "metric").get(f"judge_held_out_{score.metric}")
     if isinstance(own, int | float):
-        marks.append((f"the judge itself on held-out real images {own:.4g}", own, _SECOND))
+        marks.append((f"the classifier itself on held-out real images {own:.4g}", own, _SECOND))
     for label, value, colour in marks:
         axes.axvline(value, color=colour, linestyle="--", linewidth=1, label=label)
     axes.grid(axis="x", alpha=0.3)
@@ -120,7 +120,7 @@ def class_bars(score: Score) -> bytes:
 
 
 def metric_curve(scores: Sequence[Score], metric: str) -> bytes:
-    """A metric over the images that generators have seen, a line for each subject, with intervals.
+    """A metric over images seen, a line for each subject, with intervals.
 
     Raises:
         ConfigError: no matplotlib, scores of different protocols, or none with images seen.
@@ -130,7 +130,7 @@ def metric_curve(scores: Sequence[Score], metric: str) -> bytes:
         if score.images_seen is not None:
             lines.setdefault(score.subject, {})[score.images_seen] = score
     if not lines:
-        raise ConfigError(f"{metric}: no score says how many images its generator has seen")
+        raise ConfigError(f"{metric}: no score holds the number of images seen")
     figure = new_figure(3.2)
     axes = figure.add_subplot()
     better = "neither"
@@ -150,7 +150,7 @@ def metric_curve(scores: Sequence[Score], metric: str) -> bytes:
 
 
 def extrapolation(score: Score) -> bytes:
-    """FID against 1/N with the line through its values, and where that meets infinite N.
+    """FID over 1/N with the fitted line and its value at infinite N.
 
     ``details`` holds ``images`` (each N) and ``fid`` (each value).
 
@@ -200,7 +200,7 @@ def journal_curve(series: Mapping[str, Points], title: str, *, from_zero: bool =
     """Lines of (images seen, value) by name.
 
     Raises:
-        ConfigError: no matplotlib, or not one point.
+        ConfigError: no matplotlib, or no point.
     """
     drawn = {name: points for name, points in series.items() if points}
     if not drawn:
@@ -215,7 +215,7 @@ def journal_curve(series: Mapping[str, Points], title: str, *, from_zero: bool =
 
 
 def pictures_of(score: Score) -> dict[str, bytes]:
-    """Every picture that the details of a score allow, by a caption.
+    """All pictures that the details of a score allow, by caption.
 
     Raises:
         ConfigError: no matplotlib.
@@ -261,6 +261,6 @@ def _finish(axes: Axes, title: str, along: str, named: bool) -> bytes:
 
 
 def _label(name: str) -> str:
-    """For a legend, which leaves out what starts with an underscore."""
+    """A name for a legend, which omits names that start with an underscore."""
     short = shorten(name, _MOST_LETTERS)
     return f" {short}" if short.startswith("_") else short

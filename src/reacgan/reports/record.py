@@ -1,4 +1,4 @@
-"""What the folder of a run or of an evaluation says."""
+"""Read the folder of a run or of an evaluation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reacgan.config import ConfigError
 from reacgan.evaluation.scores import Score, read_scores
 
 PICTURE_NUMBERS = "pictures.json"
-"""In the folder of a run's pictures: how they were made, and the numbers behind them."""
+"""In the folder of a run's pictures: their settings and numbers."""
 _MOST_POINTS = 1000
 
 Points = Sequence[tuple[float, float]]
@@ -21,7 +21,7 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What a run's folder says."""
+    """The contents of a run's folder."""
 
     path: Path
     name: str
@@ -32,11 +32,11 @@ class RunRecord:
 
     @property
     def images_seen(self) -> int:
-        """At the last line of the journal."""
+        """Images seen at the last line of the journal."""
         return max((line["images_seen"] for line in self.journal), default=0)
 
     def series(self) -> dict[str, Points]:
-        """Finite numbers of the journal over the images seen, by name; 1000 evenly spaced lines."""
+        """Finite numbers of the journal over the images seen, by name; at most 1000 evenly spaced lines."""
         series: dict[str, list[tuple[float, float]]] = {}
         step = math.ceil(len(self.journal) / _MOST_POINTS) or 1
         for line in self.journal[::-1][::step][::-1]:
@@ -47,7 +47,7 @@ class RunRecord:
 
 
 def read_run(path: Path) -> RunRecord:
-    """Read a run's folder, or that of an evaluation; experiment.json or scores.jsonl is there.
+    """Read the folder of a run or an evaluation, with experiment.json or scores.jsonl.
 
     Raises:
         ConfigError: no such folder, or not that of a run.
@@ -58,11 +58,11 @@ def read_run(path: Path) -> RunRecord:
     if not file.is_file() and not scored.is_file():
         raise ConfigError(
             f"{path}: not the folder of a run or an evaluation, it has no experiment.json and no "
-            "scores.jsonl; needed: what `reacgan train` or `reacgan evaluate` wrote"
+            "scores.jsonl; needed: a folder written by `reacgan train` or `reacgan evaluate`"
         )
     experiment = read_json(file) if file.is_file() else {}
     if experiment is None:
-        raise ConfigError(f"{file}: damaged; write it anew from model/config.json")
+        raise ConfigError(f"{file}: damaged; restore it from model/config.json")
     environment = read_json(path / "environment.json") or {}
     name = path.name or path.resolve().name
     scores = [
@@ -72,7 +72,7 @@ def read_run(path: Path) -> RunRecord:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """A mapping from a file; None where there is none, or a damaged one."""
+    """A mapping from a JSON file; None where it is missing or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -81,13 +81,13 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def section(tree: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """The mapping under a name; empty where there is none, or something else."""
+    """The mapping under a name; empty where it is missing or no mapping."""
     value = tree.get(name)
     return value if isinstance(value, Mapping) else {}
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    """The lines that say how many images were seen; an unfinished one is passed over."""
+    """The lines with ``images_seen``; an unfinished one is skipped."""
     lines = []
     if path.exists():
         for text in path.read_text(encoding="utf-8", errors="replace").split("\n"):

@@ -1,4 +1,4 @@
-"""The report of runs: scores with their protocols, curves, classes, then each run by itself."""
+"""The report of runs: scores with their protocols, curves, classes, then each run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MOST_CLASSES = 10
 
 
 def table_of(runs: Sequence[RunRecord]) -> ScoreTable:
-    """All scores of all runs; with several runs, each subject says of which one it is."""
+    """All scores of all runs; with several runs, subjects name their run."""
     names = {run.path: run.name for run in runs}
     if len(set(names.values())) < len(names):
         names = {run.path: str(run.path) for run in runs}
@@ -69,7 +69,7 @@ def write_report(paths: Sequence[Path], out: Path | None = None) -> Path:
     """Write the page; by default ``report.html`` in the run, or here for several.
 
     Raises:
-        ConfigError: a folder that is none of a run.
+        ConfigError: a folder that is not that of a run.
     """
     runs = [read_run(path) for path in dict.fromkeys(paths)]
     target = out or (runs[0].path if len(runs) == 1 else Path()) / "report.html"
@@ -78,7 +78,7 @@ def write_report(paths: Sequence[Path], out: Path | None = None) -> Path:
 
 
 def _in_short(table: ScoreTable) -> list[str]:
-    """A line for each subject's newest scores of six metrics; another where protocols differ."""
+    """A line for each subject's newest scores of six metrics, one for each protocol."""
     columns = [(block, column) for block in table.blocks for column in block.columns]
     lines: dict[tuple[str, ScoreRow], dict[str, Cell]] = {}
     better: dict[str, str] = {}
@@ -110,13 +110,13 @@ def _in_short(table: ScoreTable) -> list[str]:
 
 
 def _age(score: Score) -> tuple[bool, int, str]:
-    """Scores on which states were chosen during training come before all others."""
+    """Sort key: scores for choosing states during training come first."""
     during = section(score.protocol, "selection").get("checkpoint") == "each"
     return not during, score.images_seen or 0, score.time
 
 
 def _short_cell(column: ScoreColumn, row: ScoreRow) -> Cell:
-    """The value without its interval. A share of copies means nothing without chance."""
+    """The value without its interval, with the chance level where the settings hold one."""
     score = column.scores[row]
     chance = section(score.protocol, "metric").get("chance")
     beside = f" (chance {chance:.2g})" if isinstance(chance, int | float) else ""
@@ -124,7 +124,7 @@ def _short_cell(column: ScoreColumn, row: ScoreRow) -> Cell:
 
 
 def _metric_curves(table: ScoreTable) -> Iterator[str]:
-    """States of training; one that was chosen as the best is no point of a curve."""
+    """Curves over the states of training, without states chosen as the best."""
     for block in table.blocks:
         for column in block.columns:
             states = [

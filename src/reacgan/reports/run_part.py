@@ -35,7 +35,7 @@ _OF_PICTURES = (
 
 
 def run_parts(run: RunRecord, drawing: bool) -> list[str]:
-    """What was trained, losses, what detectors saw, samples; HTML."""
+    """Configuration, losses, events of the monitor, samples; HTML."""
     flat = flatten(run.experiment)
     known = {title: word(flat[key]) for key, title in _TRAINED.items() if flat.get(key) is not None}
     machine = [f"{key} {run.environment[key]}" for key in _MACHINE if key in run.environment]
@@ -57,7 +57,7 @@ def run_parts(run: RunRecord, drawing: bool) -> list[str]:
 
 
 def picture_parts(folder: Path) -> list[str]:
-    """Every picture with its caption, what could not be made, and how they were made; HTML."""
+    """Every picture with its caption, skipped pictures, and the settings; HTML."""
     numbers = read_json(folder / PICTURE_NUMBERS)
     if numbers is None:
         return []
@@ -75,13 +75,13 @@ def picture_parts(folder: Path) -> list[str]:
     parts = [page.heading("Pictures", 3), page.facts(facts), *wide[:1]]
     parts += [*page.figures(narrow), *wide[1:]]
     skipped = section(numbers, "skipped").items()
-    return parts + [page.note(f"{name}: not made: {reason}") for name, reason in skipped]
+    return parts + [page.note(f"{name}: skipped: {reason}") for name, reason in skipped]
 
 
 def _drawn(folder: Path, name: str, facts: Mapping[str, Any]) -> str:
     path = folder / f"{name}.png"
     if path.parent != folder or not path.is_file():
-        return page.paragraph(f"The picture {name} is not there any more.")
+        return page.paragraph(f"The picture {name} is missing.")
     caption = str(facts.get("caption", name))
     return page.picture_file(path, folder.parent, caption, pixels=facts.get("pixels") is True)
 
@@ -124,7 +124,7 @@ def _sheet(run: RunRecord, path: Path) -> list[str]:
 
 
 def _caption(stem: str) -> str:
-    """Words for the picture of a file: its name says whose images, and after how many seen."""
+    """A caption from the name of a file, which holds the subject and the images seen."""
     if stem == "real":
         return "real images"
     name, _, last = stem.rpartition("-")
@@ -133,6 +133,6 @@ def _caption(stem: str) -> str:
     at = f" at {int(last):,} images seen" if re.fullmatch(r"[0-9]{12,}", last) else ""
     subject = (name if at else stem).removeprefix("pairs-")
     return (
-        f"closest pairs of {subject}{at}: generated images above the training images nearest to "
-        "them; ordinary unless memorised_share is above chance"
+        f"closest pairs of {subject}{at}: generated images above their nearest training images; "
+        "ordinary unless memorised_share is above chance"
     )

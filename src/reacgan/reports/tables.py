@@ -23,7 +23,7 @@ from reacgan.reports.text import escape, one_line, safe
 
 ARROWS: Mapping[str, str] = {"lower": "↓", "higher": "↑", "neither": ""}
 TINY = 1e-3
-"""Below it, a number has three significant digits."""
+"""Smaller numbers have three significant digits."""
 
 _DIGITS = 4
 _MOST_COLUMNS = 9
@@ -39,7 +39,7 @@ class Cell(NamedTuple):
 
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
-    """Lines with columns aligned: numbers right, all else left; the best with a star."""
+    """Lines with aligned columns: numbers right, text left; the best with a star."""
     columns = []
     for title, cells in zip(
         head, zip(*rows, strict=True) if rows else [()] * len(head), strict=True
@@ -54,7 +54,7 @@ def aligned(head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
 
 
 def markdown_rows(head: Sequence[str], rows: Sequence[Sequence[Cell]], numbers: int) -> list[str]:
-    """A table in Markdown whose last ``numbers`` columns are flush right; the best in bold."""
+    """A table in Markdown whose last ``numbers`` columns are right-aligned; the best in bold."""
     lines = [[safe(text) for text in head], ["---"] * (len(head) - numbers) + ["---:"] * numbers]
     for row in rows:
         lines.append([f"**{safe(cell.text)}**" if cell.best else safe(cell.text) for cell in row])
@@ -96,7 +96,7 @@ def interval(score: Score, number: Callable[[float], str]) -> str:
 
 
 def owners_of(texts: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """Notes or warnings, each once, with all that it belongs to.
+    """Notes or warnings, each once, with all its owners.
 
     Args:
         texts: pairs of a text and its owner.
@@ -117,16 +117,16 @@ class ScoreRow(NamedTuple):
 
 @dataclass(frozen=True)
 class ScoreColumn:
-    """Scores of one metric under one protocol, by row; of several for one row the newest."""
+    """Scores of one metric under one protocol, by row; the newest where a row has several."""
 
     metric: str
     title: str
-    """Metric, settings where two columns differ in them, and which way is better."""
+    """Metric, settings that differ between columns, and the direction that is better."""
     scores: Mapping[ScoreRow, Score]
 
     @cached_property
     def best(self) -> frozenset[ScoreRow]:
-        """Rows with the best value, where values differ and there is a better way."""
+        """Rows with the best value, where values differ and one direction is better."""
         better = {score.better for score in self.scores.values()}
         if better not in ({"lower"}, {"higher"}):
             return frozenset()
@@ -147,14 +147,14 @@ class ScoreColumn:
         return f"{text} [{', '.join(ends)}]"
 
     def number(self, value: float) -> str:
-        """With as many digits as the column needs."""
+        """A number with the digits of the column."""
         if isinstance(value, int):
             return f"{value:,}"
         return f"{value:.3g}" if abs(value) < TINY else f"{value:,.{self._decimals}f}"
 
     @cached_property
     def _decimals(self) -> int:
-        """Four digits of the largest value, one more where the smallest needs it."""
+        """Four digits of the largest value, one more if the smallest needs it."""
         sizes = [abs(score.value) for score in self.scores.values() if abs(score.value) >= TINY]
         if not sizes:
             return 0
@@ -166,21 +166,21 @@ class ScoreColumn:
 
 @dataclass(frozen=True)
 class ScoreBlock:
-    """Scores of one protocol, which several metrics share but for their own settings."""
+    """Scores of one protocol; settings of metrics may differ."""
 
     protocol: Mapping[str, Any]
-    """What the scores have in common; seeds are in the rows."""
+    """The shared protocol; seeds are in the rows."""
     name: str | None
     """Of a published protocol."""
     columns: tuple[ScoreColumn, ...]
     notes: tuple[str, ...] = ()
-    """Of the scores, each once, with what it belongs to."""
+    """Notes of the scores, each once, with its owners."""
     warnings: tuple[str, ...] = ()
-    """Likewise; they stand above the values."""
+    """Likewise; shown above the values."""
 
     @cached_property
     def rows(self) -> tuple[ScoreRow, ...]:
-        """In the order in which the scores came, states of one subject by images seen."""
+        """In the order of the scores; states of one subject by images seen."""
         rows = dict.fromkeys(row for column in self.columns for row in column.scores)
         subjects = [*dict.fromkeys(row.subject for row in rows)]
 
@@ -191,7 +191,7 @@ class ScoreBlock:
 
     @property
     def title(self) -> str:
-        """The protocol's name, or in a few words what it is; then its digest."""
+        """The protocol's name or a short description, then its digest."""
         words = f"protocol {self.name}" if self.name else _phrase(self.protocol)
         return f"{words} [{protocol_id(self.protocol)}]"
 
@@ -208,7 +208,7 @@ class ScoreBlock:
 
     @property
     def numbers(self) -> int:
-        """How many of :meth:`head`'s columns hold numbers; the last ones."""
+        """Number of numeric columns, the last ones of :meth:`head`."""
         return len(self.rows) if self._turned else len(self.columns)
 
     def head(self) -> list[str]:
@@ -218,7 +218,7 @@ class ScoreBlock:
         return [*self._labels(), *(column.title for column in self.columns)]
 
     def body(self) -> list[list[Cell]]:
-        """A line of cells a row; a line a score where there are many scores of few rows."""
+        """One line of cells for each row, or for each score if there are many scores and few rows."""
         values = [
             [Cell(column.cell(row), row in column.best) for row in self.rows]
             for column in self.columns
@@ -236,7 +236,7 @@ class ScoreBlock:
         return len(self.columns) > _MOST_COLUMNS and len(self.rows) <= _FEW_ROWS
 
     def _labels(self) -> dict[str, list[str]]:
-        """What tells rows apart: a text for each of them, by title."""
+        """The columns that distinguish rows: a text for each row, by title."""
         seen = [row.images_seen for row in self.rows]
         seeds = [row.seed for row in self.rows]
         labels = {"subject": [row.subject for row in self.rows]}
@@ -249,12 +249,12 @@ class ScoreBlock:
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """Blocks of comparable scores; print one, or take :meth:`markdown`."""
+    """Blocks of comparable scores, as text or :meth:`markdown`."""
 
     blocks: tuple[ScoreBlock, ...] = ()
 
     def differences(self) -> list[str]:
-        """What keeps the blocks apart, in words; each against the first."""
+        """The differences of each block's protocol from the first one's."""
         lines = []
         for block in self.blocks[1:]:
             first = self.blocks[0]
@@ -288,7 +288,7 @@ class ScoreTable:
 
 
 def score_table(scores: Sequence[Score]) -> ScoreTable:
-    """Sort scores into blocks by protocol and columns by metric; every score is in just one."""
+    """Sort scores into blocks by protocol and columns by metric; each score is in exactly one."""
     groups: dict[str, list[Score]] = {}
     for score in scores:
         groups.setdefault(canonical(shared_protocol(score)), []).append(score)
@@ -296,17 +296,17 @@ def score_table(scores: Sequence[Score]) -> ScoreTable:
 
 
 def require_same_protocol(scores: Sequence[Score]) -> None:
-    """Check that scores may stand beside each other.
+    """Check that scores are comparable.
 
     Raises:
-        ConfigError: they were measured under different protocols; names the facts that differ.
+        ConfigError: they were measured under different protocols; names the differing facts.
     """
     facts = _differing([comparable(score.protocol) for score in scores])
     if facts:
         listed = "\n".join(f"  {key}: {' / '.join(values)}" for key, values in facts)
         raise ConfigError(
             f"{len(scores)} scores of different protocols cannot be compared; these facts "
-            f"differ:\n{listed}\nScore them anew under one protocol, or take the scores of one"
+            f"differ:\n{listed}\nScore them again under one protocol, or use the scores of one"
         )
 
 
@@ -314,7 +314,7 @@ def column(scores: Sequence[Score], metric: str) -> list[Score]:
     """The scores of one metric, in their order.
 
     Raises:
-        ConfigError: there are none, or they were measured under different protocols.
+        ConfigError: no score, or different protocols.
     """
     chosen = [score for score in scores if score.metric == metric]
     if not chosen:
@@ -325,14 +325,14 @@ def column(scores: Sequence[Score], metric: str) -> list[Score]:
 
 
 def shared_protocol(score: Score) -> dict[str, Any]:
-    """What all metrics of one pass have in common."""
+    """The protocol without the metric's settings."""
     facts = comparable(score.protocol)
     facts.pop("metric", None)
     return facts
 
 
 def settings_of(score: Score) -> Mapping[str, Any]:
-    """The part of a protocol that is the metric's own."""
+    """The metric's settings in the protocol."""
     settings = comparable(score.protocol).get("metric", {})
     return settings if isinstance(settings, Mapping) else {"settings": settings}
 
@@ -395,7 +395,7 @@ def _phrase(protocol: Mapping[str, Any]) -> str:
 
 
 def _differing(protocols: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
-    """Facts that are not the same in all, with the different values in their order."""
+    """Facts that differ, with the distinct values in their order."""
     flat = [flatten(protocol) for protocol in protocols]
     facts = []
     for key in dict.fromkeys(key for protocol in flat for key in protocol):

@@ -1,4 +1,4 @@
-"""Text from outside (class names, paths, configurations): one function for each way out."""
+"""Sanitise text of users (class names, paths, configurations), one function for each output format."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ _IN_MARKDOWN = str.maketrans({letter: f"\\{letter}" for letter in r"\`*_{}[]|#"}
 
 
 def one_line(text: str) -> str:
-    """For a terminal: without line ends and control characters."""
+    """For a terminal: no line breaks or control characters."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def safe(text: str) -> str:
-    """For Markdown: no character of a name ends a cell or begins a tag."""
+    """For Markdown: no character ends a cell or begins a tag."""
     return html.escape(one_line(text), quote=False).translate(_IN_MARKDOWN)
 
 
 def escape(text: object) -> str:
-    """For HTML: lines stay, other control characters become spaces."""
+    """For HTML: line breaks stay, other control characters become spaces."""
     return html.escape("\n".join(map(one_line, str(text).split("\n"))))
 
 
 def shorten(text: str, most: int) -> str:
-    """For a figure: one line that loses its middle, since both ends may tell classes apart."""
+    """For a figure: one line, shortened in the middle, since both ends may distinguish classes."""
     text = one_line(text)
     return text if len(text) <= most else f"{text[: most // 2]}…{text[1 - most // 2 :]}"
 

@@ -1,4 +1,4 @@
-"""Images and sheets from a generator, and ways through its latent space."""
+"""Images and sheets from a generator, and walks through its latent space."""
 
 from reacgan.sampling.grids import (
     class_folders,

@@ -1,8 +1,8 @@
 """Sheets of images (a row a class, a column a seed) as PNG, and images of any depth as files.
 
-One channel is grey, three are RGB, four are RGBA (sheets show them on white). Of any other number
-the first three are shown as RGB, of two the first as grey; all of them are kept in ``.npy`` files,
-arrays [H, W, C].
+One channel is grey, three are RGB, four are RGBA (sheets show them on white). Of other counts
+the first three are shown as RGB, of two the first as grey; ``.npy`` files hold all channels as arrays
+[H, W, C].
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from reacgan.sampling.sample import generate
 MOST_ROWS = 25
 _CAPTION_HEIGHT = 18
 PICTURE_CHANNELS = (1, 3, 4)
-"""What a PNG holds as a whole: grey, RGB, RGBA."""
+"""Channel counts of PNG: grey, RGB, RGBA."""
 
 _DEVICES = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9\u00b9\u00b2\u00b3]", re.IGNORECASE)
-"""Names that Windows keeps, with or without an extension."""
+"""Names reserved by Windows, with or without an extension."""
 
 
 def rows_for(num_classes: int) -> list[int]:
-    """The classes a sheet shows: all of them, or :data:`MOST_ROWS` evenly spaced ones."""
+    """The classes on a sheet: all of them, or :data:`MOST_ROWS` evenly spaced ones."""
     if num_classes <= MOST_ROWS:
         return list(range(num_classes))
     return [round(row * (num_classes - 1) / (MOST_ROWS - 1)) for row in range(MOST_ROWS)]
@@ -57,7 +57,7 @@ def class_images(generator: Generator, class_names: tuple[str, ...], columns: in
 
 
 def draw_classes(images: Tensor, class_names: tuple[str, ...], caption: str = "") -> Image.Image:
-    """The sheet of what :func:`class_images` gave."""
+    """The sheet of images from :func:`class_images`."""
     return sheet(images, [class_names[row] for row in rows_for(len(class_names))], caption=caption)
 
 
@@ -67,10 +67,10 @@ def sheet(
     """Draw uint8 images [rows, columns, C, H, W]; small ones are enlarged without smoothing.
 
     Args:
-        images: the pictures; of more than four channels, or of two, a part is shown.
+        images: of more than four channels, or of two, some are shown.
         names: a caption for each row.
         smallest: images are enlarged by a whole factor until their shorter side reaches this.
-        caption: a line below them all.
+        caption: a line at the bottom.
     """
     rows, columns, _, height, width = images.shape
     factor = max(1, -(-smallest // min(height, width)))
@@ -101,18 +101,17 @@ def sheet(
 
 
 def save_png(image: Image.Image, path: Path) -> None:
-    """Write a PNG under a temporary name and rename it: a reader never sees half a picture."""
+    """Write a PNG atomically: under a temporary name, then renamed."""
     with replacing(path) as temporary:
         image.save(temporary, format="PNG")
 
 
 def save_image(image: Tensor, folder: Path, stem: str) -> Path:
-    """Write a uint8 image [C, H, W] with all its channels; whole or not at all.
+    """Write a uint8 image [C, H, W] with all its channels, atomically.
 
     Returns:
         ``<folder>/<stem>.png`` for 1, 3 or 4 channels, else ``<folder>/<stem>.npy``, which holds the
-        array [H, W, C], as every reader of the package takes it. It is stored in Fortran's order, by
-        which it is told from the [C, H, W] that earlier versions wrote.
+        array [H, W, C]. Its Fortran order distinguishes it from the [C, H, W] of earlier versions.
     """
     if image.shape[0] in PICTURE_CHANNELS:
         path = folder / f"{stem}.png"
@@ -126,7 +125,7 @@ def save_image(image: Tensor, folder: Path, stem: str) -> Path:
 
 
 def picture_of(image: Tensor) -> Image.Image:
-    """A uint8 image [C, H, W] as a Pillow image: grey, RGB or RGBA; of other depths, a part."""
+    """A uint8 image [C, H, W] as a Pillow image: grey, RGB or RGBA; see the module for other counts."""
     channels = image.shape[0]
     shown = 3 if channels > 4 else {2: 1}.get(channels, channels)
     pixels = np.ascontiguousarray(image[:shown].permute(1, 2, 0).numpy())
@@ -134,10 +133,10 @@ def picture_of(image: Tensor) -> Image.Image:
 
 
 def class_folders(class_names: Sequence[str]) -> tuple[str, ...]:
-    """A folder for each class: its name, or its index, ~ and what is left where that cannot be.
+    """A folder name for each class: its own, or where that is unsafe its index, ~ and the safe part.
 
-    No two are the same on a file system that sees no case or other Unicode forms, none is a name that
-    Windows keeps for devices or too long, and no name that is kept as it is holds a ~.
+    Names are unique on file systems that ignore case and Unicode normalisation; none is too long or
+    reserved by Windows, and no unchanged name contains a ~.
     """
     safe = [_safe(name) for name in class_names]
     often = Counter(
@@ -150,7 +149,7 @@ def class_folders(class_names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _safe(name: str) -> str:
-    """What of a name every file system takes, 160 bytes at most; a device's name behind a line."""
+    """The part of a name that every file system takes, at most 160 bytes; reserved names get a ``_``."""
     composed = unicodedata.normalize("NFC", name)
     marks = (mark if mark.isalnum() or mark in " -_.,()'" else "_" for mark in composed)
     kept = "".join(marks).encode()[:160].decode(errors="ignore").strip(" .")
@@ -166,9 +165,9 @@ def _font(cell: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _caption(name: str) -> str:
-    if len(name) == 1 and not name.isascii():  # the font of captions may not have it
+    if len(name) == 1 and not name.isascii():  # the font may lack it
         return f"U+{ord(name):04X}"
-    return " ".join(name.split())[:24]  # one line: a class may be called anything
+    return " ".join(name.split())[:24]  # one line: class names are arbitrary
 
 
 def _caption_width(names: list[str], cell: int) -> int:

@@ -19,19 +19,19 @@ from reacgan.sampling.latents import chunk_size
 
 @dataclass(frozen=True)
 class Langevin:
-    """A chain in the space of z, and the discriminator that drives it; see :func:`langevin`."""
+    """Options of a chain in the space of z; see :func:`langevin`."""
 
     discriminator: Discriminator | None = None
-    """None until the model to sample is loaded."""
+    """None until the model is loaded."""
     steps: int = 100
     rate: float = 0.01
-    """Length of a step, epsilon of the paper."""
+    """Step size, epsilon of the paper."""
     noise: float = 1.0
     """Standard deviation of the noise before it is multiplied by sqrt(rate)."""
     decay: float = 1.0
-    """Rate and noise are multiplied by this ..."""
+    """Factor of rate and noise ..."""
     decay_every: int | None = None
-    """... after every so many steps; None for never."""
+    """... applied after every this many steps; None: never."""
 
     def __post_init__(self) -> None:
         for name, value, fits in (
@@ -50,20 +50,20 @@ class Langevin:
         return facts if self.decay_every is None else {**facts, "decay_every": self.decay_every}
 
     def move(self, generator: Generator, z: Tensor, labels: Tensor, seeds: Sequence[int]) -> Tensor:
-        """Where the chain takes z [N, latent_dim]; on the CPU, see :func:`langevin`."""
+        """The end of the chain from z [N, latent_dim], on the CPU; see :func:`langevin`."""
         if self.discriminator is None:
-            raise ConfigError("langevin: no discriminator is given, which drives the chain")
+            raise ConfigError("langevin: no discriminator is given")
         if len(seeds) != len(z):
             raise ConfigError(
                 f"langevin: {len(seeds)} seeds for {len(z)} latents; give one for each"
             )
         if normalises_by_batch(generator):
             raise ConfigError(
-                "langevin moves each sample by itself: use moving or standing statistics"
+                "langevin moves samples independently: use moving or standing statistics"
             )
         step = chunk_size(next(generator.parameters()).device)
         moved = []
-        # Not inference mode, whose tensors have no gradient, even if the caller is in it.
+        # Leaves the inference mode of a caller: its tensors have no gradient.
         with torch.inference_mode(mode=False), torch.enable_grad():
             for start in range(0, len(z), step):
                 indices = start + torch.arange(step) % min(step, len(z) - start)
@@ -115,24 +115,24 @@ def langevin(
     With the energy E(z) = -log p(z) - D(G(z), y), p standard normal and D the score, each step is
     z <- z - rate / 2 grad E(z) + sqrt(rate) noise n, n standard normal (Che et al., algorithm 1).
     For small rates, noise 1 and a D whose score is log p_data - log p_G (an optimal D of the
-    non-saturating loss) G(z) comes to be distributed as the data; of a hinge score only the direction
-    means something, and with noise below 1 the prior also draws z towards 0. A widespread
-    implementation takes its "noise std" s for the variance: ``noise=s ** 0.5`` is that.
+    non-saturating loss) the distribution of G(z) converges to that of the data; of a hinge score only the
+    direction is meaningful, and with noise below 1 the prior also pulls z towards 0. A widespread
+    implementation uses its "noise std" s as the variance: that is ``noise=s ** 0.5``.
 
-    The noise of a sample depends on its seed and the number of the step alone, and every pass has
-    the same size: one seed is one image here too (to the bit where the device's gradients are), and
-    more steps continue fewer ones. A backbone that compares the images of a batch breaks this.
+    The noise of a sample depends on its seed and the step alone, and every pass has the same size: a
+    seed gives one image (bit for bit where the device's gradients are deterministic), and more steps
+    continue fewer ones. A backbone that couples the samples of a batch breaks this.
 
     Args:
         generator: in evaluation mode.
         discriminator: in evaluation mode.
-        z: ``[N, latent_dim]``; where the chains start.
+        z: ``[N, latent_dim]``, the start of the chains.
         labels: int64 ``[N]``.
         seeds: of each sample.
         options: fields of :class:`Langevin`.
 
     Returns:
-        ``[N, latent_dim]`` on the CPU, in the type of ``z``.
+        ``[N, latent_dim]`` on the CPU, in the dtype of ``z``.
 
     Raises:
         ConfigError: an option out of range, seeds that are not one a sample, or a generator with
@@ -145,7 +145,7 @@ def langevin(
 def _score_gradient(
     generator: Generator, discriminator: Discriminator, z: Tensor, labels: Tensor
 ) -> Tensor:
-    """Gradient of the score D(G(z), y) with regard to z, like ``z``."""
+    """Gradient of the score D(G(z), y) with respect to z, like ``z``."""
     weight = next(generator.parameters())
     leaf = z.to(weight.device, weight.dtype).detach().requires_grad_(True)
     labels = labels.to(weight.device)

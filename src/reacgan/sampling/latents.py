@@ -1,4 +1,4 @@
-"""The latent that belongs to a seed: the same on every device, in any batch, for every class."""
+"""The latent of a seed: the same on every device, in any batch, for every class."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from reacgan.config import ConfigError
 from reacgan.randomness import Draws
 
 COUPLED_CHUNK = 64
-"""Images in a pass whose images depend on one another (batch statistics), on every device."""
+"""Images in a pass with batch statistics, on every device."""
 
 
 def chunk_size(device: torch.device) -> int:
-    """Images in a forward pass; fixed, since another batch shape may round differently."""
+    """Images in a forward pass; fixed, since rounding may depend on the batch shape."""
     return 64 if device.type == "cuda" else 16
 
 
@@ -36,7 +36,7 @@ def latents_for(seeds: Sequence[int], dimension: int, truncation: float | None =
     """Latents ``[len(seeds), dimension]``, float32, on the CPU.
 
     z = sqrt(2) erfinv(2p - 1) with p uniform: the standard normal, or, with truncation t, the normal
-    conditioned on |z| < t. One seed moves continuously as t changes.
+    conditioned on |z| < t. The latent of a seed changes continuously with t.
 
     Args:
         seeds: of each row, 0 or more.

@@ -1,4 +1,4 @@
-"""From the output of a generator to pixels, in one function that refuses NaN and infinity."""
+"""Convert the output of a generator to pixels; NaN and infinity are refused."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from reacgan.config import ConfigError
 
 
 class NonFiniteImageError(ConfigError):
-    """A generator gave NaN or infinity where a pixel should be."""
+    """The output of a generator holds NaN or infinity."""
 
     def __init__(self, which: str, others: int) -> None:
         self.which = which
         more = f" and {others} more of its batch" if others else ""
         super().__init__(
             f"{which}{more}: the generator gives NaN or infinity instead of pixels, though its weights "
-            "are finite: they have grown too large for its type of number. Take an earlier state of "
+            "are finite: activations overflow its number type. Take an earlier state of "
             "the run, other statistics of batch norm, or float32"
         )
 
@@ -27,11 +27,11 @@ def to_uint8(images: Tensor, which: Callable[[int], str] | None = None) -> Tenso
     """[-1, 1] to 0..255, rounded to nearest: uint8 on the CPU.
 
     Args:
-        images: ``[N, ...]`` on any device; whether they are finite travels with the copy of the pixels.
-        which: what image k of them is, for the message; by default its number.
+        images: ``[N, ...]`` on any device; the check is transferred together with the pixels.
+        which: describes image k, for the message; by default its index.
 
     Raises:
-        NonFiniteImageError: one holds a number that is not finite; names it.
+        NonFiniteImageError: names the first image that is not finite.
     """
     broken = ~images.reshape(len(images), -1).isfinite().all(1)
     pixels = ((images.float() + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8)
@@ -56,8 +56,8 @@ def image_name(
     Args:
         labels: int64 ``[N]``, or weights of classes ``[N, K]``.
         index: which of them.
-        seeds: of each image, or what stands for one; None gives the number of the image.
-        class_names: None gives the numbers of the classes.
+        seeds: of each image, or texts; None gives the index of the image.
+        class_names: None gives the indices of the classes.
     """
 
     def named(label: int) -> str:

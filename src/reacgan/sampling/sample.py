@@ -1,4 +1,4 @@
-"""Images from a trained generator: a class and a seed are one image."""
+"""Images from a trained generator: a class and a seed determine an image."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ def sample(
 ) -> Iterator[Sample]:
     """Generate ``num`` images of each class, lazily, class by class.
 
-    The k-th image of each class is made from seed ``seed + k``. Sample (class, seed) is the same
-    image whatever else is asked for; equal seeds share their latent, so classes can be compared.
-    With batch statistics alone (:func:`reacgan.sampling.batch_statistics`) neither holds, and images
-    come seed by seed, so that a batch mixes the classes.
+    The k-th image of each class has seed ``seed + k``. Sample (class, seed) does not depend on the
+    other samples; equal seeds share their latent, so classes can be compared. With batch statistics
+    (:func:`reacgan.sampling.batch_statistics`) neither holds, and images are ordered by seed, so that
+    a batch mixes the classes.
 
     Args:
         model: from :func:`reacgan.load`.
         classes: ``"all"``, a name or an index, or several of them.
         num: images of each class.
-        settings: how images are made.
-        options: single settings: seed, truncation, psi, layers, statistics, langevin.
+        settings: how images are generated.
+        options: individual settings: seed, truncation, psi, layers, statistics, langevin.
 
     Raises:
         ConfigError: an unknown class, or a value out of range.
@@ -74,7 +74,7 @@ def sample(
     else:
         pairs = ((label, seed) for label in labels for seed in seeds)
     if settings.psi is not None:
-        _probe_styles(model.generator, settings)  # reported here, not at the first image
+        _probe_styles(model.generator, settings)  # raises here, not at the first image
     step = COUPLED_CHUNK if coupled else chunk_size(next(model.generator.parameters()).device)
     return _samples(model, pairs, step, settings)
 
@@ -114,17 +114,17 @@ def generate(
 ) -> Tensor:
     """uint8 images [N, C, H, W] on the CPU, from z [N, latent_dim] and labels.
 
-    The generator must be in evaluation mode. Always run in full chunks (the last one is filled up by
-    repetition), so that an image does not depend on how many are asked for. Where images do depend
-    on one another (batch statistics), the last chunk is filled with other latents of all classes.
+    The generator must be in evaluation mode. It runs in full chunks (the last one is padded by
+    repetition), so that an image does not depend on their number. With batch statistics the last
+    chunk is padded with other latents of all classes instead.
 
     Args:
-        generator: what makes the images.
+        generator: in evaluation mode.
         z: ``[N, latent_dim]``, N at least 1.
-        labels: int64 ``[N]``, or weights of classes ``[N, num_classes]``, which mix them.
-        settings: ``psi`` and ``layers`` of them; the rest is what gave z.
-        seeds: of each image, for messages alone.
-        class_names: for messages alone.
+        labels: int64 ``[N]``, or weights of classes ``[N, num_classes]`` to mix them.
+        settings: ``psi`` and ``layers`` are used; the others concern z.
+        seeds: of each image, for messages only.
+        class_names: for messages only.
         options: ``psi`` and ``layers``, instead of settings.
 
     Raises:
@@ -168,7 +168,7 @@ def _with_others(
 
 @torch.inference_mode()
 def _probe_styles(generator: Generator, settings: SamplingSettings) -> None:
-    """Make one truncated image, so that a generator says at once what it cannot do."""
+    """Generate one truncated image, so that a generator without styles raises at once."""
     weight = next(generator.parameters())
     z = weight.new_zeros(1, generator.latent_dim)
     settings.network(generator)(z, torch.zeros(1, dtype=torch.int64, device=weight.device))

@@ -1,4 +1,4 @@
-"""How a generator is asked for images: the same value from the command line to a score's protocol."""
+"""Settings of sampling, from the command line to a score's protocol."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from reacgan.sampling.statistics import Statistics, with_statistics
 
 @dataclass(frozen=True)
 class SamplingSettings:
-    """What images depend on besides the generator, the class and the number of the image.
+    """Everything that images depend on besides the generator, the class and the index.
 
-    None leaves a value to whoever samples.
+    None leaves a value to the caller.
 
     Raises:
         ConfigError: a value out of range, or ``layers`` without ``psi``.
@@ -31,36 +31,36 @@ class SamplingSettings:
     truncation: float | None = None
     """Largest absolute value of z; see :func:`reacgan.sampling.latents_for`."""
     psi: float | None = None
-    """0 to 1: draws styles w towards their mean (generators with styles only)."""
+    """0 to 1: moves styles w towards their mean (generators with styles only)."""
     layers: int | None = None
-    """With psi: in the first so many layers; None for all."""
+    """Number of first layers that psi applies to; None for all."""
     statistics: Statistics | None = None
-    """Of batch norms, see :func:`reacgan.sampling.with_statistics`; None for those that the model has."""
+    """Of batch norms, see :func:`reacgan.sampling.with_statistics`; None for the model's own."""
     labels: str | None = None
-    """Which classes are scored: as the reference has them, balanced, or uniformly drawn."""
+    """Classes to score: with the reference's frequencies, balanced, or uniformly drawn."""
     seed: int | None = None
     """The first seed, 0 or more."""
     langevin: Langevin | None = None
-    """Moves z first towards what a discriminator scores as real."""
+    """Moves z by Langevin dynamics before generation."""
 
     def __post_init__(self) -> None:
         check_truncation(self.truncation)
         if self.seed is not None:
             check_seed(self.seed)
         if self.psi is None and self.layers is not None:
-            raise ConfigError(f"layers is {self.layers}, but psi is not given; it goes with psi")
+            raise ConfigError(f"layers is {self.layers}, but psi is not given; layers needs psi")
         if self.psi is not None and not 0 <= self.psi <= 1:
             raise ConfigError(
                 f"psi is {self.psi}; allowed: 0 (the mean style) to 1 (no truncation)"
             )
 
     def named(self) -> dict[str, Any]:
-        """The values that are not left to others, by name."""
+        """The values that are set, by name."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if value is not None}
 
     def refuse(self, *names: str, by: str) -> None:
-        """Raise ConfigError where one of these is given though it would be passed over."""
+        """Raise ConfigError where one of these is set but would be ignored."""
         values = self.named()
         for name in names:
             if name in values:
@@ -69,7 +69,7 @@ class SamplingSettings:
                 )
 
     def prepared(self, model: TrainedGenerator) -> TrainedGenerator:
-        """The model with the statistics of batch norms that are asked for."""
+        """The model with the requested statistics of batch norms."""
         return model if self.statistics is None else with_statistics(model, self.statistics)
 
     def network(self, generator: Generator) -> Callable[[Tensor, Tensor], Tensor]:
@@ -79,7 +79,7 @@ class SamplingSettings:
         return partial(generator.truncated, psi=self.psi, layers=self.layers)
 
     def facts(self, weights: str = "average") -> dict[str, Any]:
-        """The part ``generator`` of a score's protocol; ``weights`` says which of a run."""
+        """The part ``generator`` of a score's protocol; ``weights`` names those of a run."""
         facts: dict[str, Any] = {"weights": weights, "batch_norm": self.statistics}
         if self.statistics == "batch":
             facts["batch"] = COUPLED_CHUNK
@@ -92,6 +92,6 @@ class SamplingSettings:
         return facts if self.langevin is None else {**facts, "langevin": self.langevin.facts()}
 
     def notes_on(self, model: TrainedGenerator) -> tuple[str, ...]:
-        """What belongs beside a score where the averages of training did not fit the generator."""
+        """Notes for a score where the moving averages of training did not fit the generator."""
         own = self.statistics == "auto" and model.norms is not None and model.norms.kind == "own"
         return (f"made with {statistics_in_words(model)}",) if own else ()

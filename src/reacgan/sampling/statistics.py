@@ -1,4 +1,4 @@
-"""Which statistics the generator's batch norms use when images are made."""
+"""The statistics of the generator's batch norms in sampling."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ Statistics = Literal["auto", "own", "moving", "batch", "standing"]
 def with_statistics(
     model: TrainedGenerator, kind: Statistics, *, seed: int = 0
 ) -> TrainedGenerator:
-    """The model with a generator whose batch norms use statistics of this kind.
+    """The model with a generator whose batch norms use these statistics.
 
     - ``auto``: those that fit its weights, see :func:`reacgan.models.norm_statistics.fit_statistics`.
-    - ``own``: what its own weights have, see :func:`reacgan.models.norm_statistics.own_statistics`.
+    - ``own``: those of its weights, see :func:`reacgan.models.norm_statistics.own_statistics`.
     - ``moving``: the averages of training.
     - ``batch``: those of the batch itself, see :func:`batch_statistics`.
-    - ``standing``: collected anew, see :func:`standing_statistics`; ``seed`` is for these.
+    - ``standing``: see :func:`standing_statistics`; ``seed`` is for these.
 
-    A generator without batch norm makes the same images with each of them.
+    A generator without batch norm gives the same images with each of them.
 
     Raises:
         ConfigError: another kind.
@@ -68,14 +68,14 @@ def standing_statistics(
 ) -> Generator:
     """A copy of the generator with standing statistics (Brock et al., ICLR 2019).
 
-    ``batches`` forward passes are made with z standard normal and labels uniform, each normalised by
-    its own statistics; the copy then keeps the mean over the passes of each batch's mean and unbiased
-    variance. With a ``momentum`` m it does what a widespread implementation does instead: from mean 0
-    and variance 1 a moving average, s <- (1 - m) s + m s_batch, over batches of random sizes of 1 to
-    ``batch``; the last few of them then decide (m is 0.1 there).
+    ``batches`` forward passes with z standard normal and labels uniform are normalised by their own
+    statistics; the copy keeps the mean over the passes of each batch's mean and unbiased variance.
+    With a ``momentum`` m it follows a widespread implementation instead: from mean 0 and variance 1
+    a moving average, s <- (1 - m) s + m s_batch, over batches of random sizes of 1 to ``batch``, so
+    that the last few dominate (m is 0.1 there).
 
     Args:
-        generator: stays as it is.
+        generator: unchanged.
         num_classes: labels are 0 .. num_classes - 1.
         batches: forward passes.
         batch: images in each of them (at most, with momentum).
@@ -108,9 +108,9 @@ def standing_statistics(
 
 
 def batch_statistics(generator: Generator) -> Generator:
-    """A copy whose batch norms use the statistics of the batch at hand, as in training.
+    """A copy whose batch norms use the statistics of the current batch, as in training.
 
-    An image then depends on what is made along with it: a class and a seed are no longer one image,
+    An image then depends on the rest of its batch: a class and a seed no longer determine an image,
     and a batch of one class differs from the mixed batches of training. Published scores on small
     images were often measured so; ``auto`` is the better choice for anything else.
     """

@@ -29,19 +29,19 @@ def interpolate(
     settings: SamplingSettings = DEFAULTS,
     **options: Any,
 ) -> Tensor:
-    """Images on the way from (class, seed) to another (class, seed).
+    """Images between (class, seed) and another (class, seed).
 
-    z goes along the great circle between the two latents (:func:`spherical`), the weights of the two
-    classes, and with them the mixture of their vectors, along a line. The first and the last image
-    are those that :func:`reacgan.sample` gives for the two ends.
+    z follows the great circle between the two latents (:func:`spherical`); the weights of the two
+    classes, and so the mixture of their vectors, change linearly. The first and the last image are
+    those of :func:`reacgan.sample` for the two ends.
 
     Args:
         model: from :func:`reacgan.load`.
         classes: the class at each end, by name or index; the same twice for one class.
         seeds: the seed at each end; the same twice for one latent.
-        steps: how many images, both ends included; 2 or more.
-        settings: how images are made.
-        options: single settings: truncation, psi, layers, statistics.
+        steps: number of images, both ends included; 2 or more.
+        settings: how images are generated.
+        options: individual settings: truncation, psi, layers, statistics.
 
     Returns:
         uint8 ``[steps, C, H, W]``.
@@ -88,11 +88,11 @@ def walk(
         model: from :func:`reacgan.load`.
         direction: ``[latent_dim]``, such as one of :func:`reacgan.sampling.semantic_directions`.
         classes: a row each, as in :func:`reacgan.sample`.
-        span: how far to each side, in standard deviations of z for a unit vector.
+        span: distance to each side, in standard deviations of z for a unit vector.
         steps: images in a row, both ends included; an odd number shows the seed itself.
-        settings: how images are made; the walk passes their ``seed`` in its middle, and z is
-            truncated before it moves.
-        options: single settings: seed, truncation, psi, layers, statistics.
+        settings: how images are generated; ``seed`` is in the middle, and z is truncated before
+            the direction is added.
+        options: individual settings: seed, truncation, psi, layers, statistics.
 
     Raises:
         ConfigError: an unknown class, or a value out of range.
@@ -123,22 +123,22 @@ def walk(
 
 
 def semantic_directions(generator: Generator, count: int) -> Tensor:
-    """SeFa: the directions in which z changes most what the first layers give (Shen & Zhou 2021).
+    """SeFa: the directions of z with the largest effect on the first layers (Shen & Zhou, CVPR 2021).
 
-    With A the weights that z meets, one above the other, these are the eigenvectors of A^T A with
-    the largest eigenvalues: n maximises |A n|^2 among the unit vectors orthogonal to those before
-    (CVPR 2021). For a generator with styles these are directions of z, not of w.
+    With A the stacked weights that are applied to z, these are the eigenvectors of A^T A with the
+    largest eigenvalues: n maximises |A n|^2 among the unit vectors orthogonal to the earlier ones.
+    For a generator with styles these are directions of z, not of w.
 
     Args:
-        generator: names the weights by :meth:`Generator.latent_weights`.
-        count: how many directions, 1 to latent_dim.
+        generator: gives the weights by :meth:`Generator.latent_weights`.
+        count: number of directions, 1 to latent_dim.
 
     Returns:
         float32 ``[count, latent_dim]`` on the CPU: unit vectors, largest eigenvalue first, the sign
         such that the entry of the largest absolute value is positive.
 
     Raises:
-        ConfigError: the generator names no such weights, or ``count`` is out of range.
+        ConfigError: the generator gives no such weights, or ``count`` is out of range.
     """
     weights = generator.latent_weights()
     latent_dim = generator.latent_dim
@@ -157,8 +157,8 @@ def spherical(start: Tensor, end: Tensor, share: float) -> Tensor:
     """Spherical linear interpolation (White 2016): from ``start`` at share 0 to ``end`` at 1.
 
     sin((1 - t) a) / sin(a) start + sin(t a) / sin(a) end, a the angle between them. Latents in between
-    keep the length that z has; on a straight line they would be too short. Where the two point the
-    same way or opposite ways there is no great circle, and a straight line is taken.
+    keep the norm of z; on a straight line they would be shorter. Parallel and opposite vectors have
+    no unique great circle and are interpolated linearly.
     """
     wide_start, wide_end = start.double(), end.double()
     cosine = F.cosine_similarity(wide_start, wide_end, dim=0).clamp(-1, 1)

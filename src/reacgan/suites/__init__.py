@@ -1,4 +1,4 @@
-"""The paper's experiments and ours as suites: run, score, and reported beside what is published."""
+"""The paper's experiments and ours as suites: run, scored, and reported beside published scores."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def suite(name: str) -> Suite:
     """The suite called ``name``, or the one of that number in the paper's list.
 
     Raises:
-        ConfigError: an unknown one; lists those there are.
+        ConfigError: an unknown one; lists the known ones.
     """
     by_number = {str(number): known for known in SUITES.values() for number in known.numbers}
     if name in by_number:

@@ -1,4 +1,4 @@
-"""What a suite of experiments is: trials, what is measured, claims, and what is drawn."""
+"""A suite of experiments: trials, metrics, claims and figures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reacgan.config import Device
 
 Scale = Literal["toy", "cpu", "full"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
-"""``toy``: seconds, on the embedded digits, to see that everything works; ``cpu``: minutes to hours on two
+"""``toy``: seconds, on the embedded digits, as a smoke test; ``cpu``: minutes to hours on two
 cores; ``full``: as published, for a GPU."""
 
 Better = Literal["lower", "higher", "neither"]
@@ -19,13 +19,13 @@ Better = Literal["lower", "higher", "neither"]
 
 @dataclass(frozen=True)
 class Context:
-    """What a trial is run with, beside its folder and seed."""
+    """Settings of a trial besides its folder and seed."""
 
     device: Device = "auto"
     data: Mapping[str, str] = field(default_factory=dict)
-    """Where data sets are, by their registered names."""
+    """Paths of data sets by their registered names."""
     changes: Mapping[str, Any] = field(default_factory=dict)
-    """Dotted values that are changed in every experiment, such as the precision."""
+    """Changes by dotted keys for every experiment, such as the precision."""
     by_domain: bool = False
     """Score by a classifier of the images where the published protocol would need Inception."""
     quiet: bool = True
@@ -33,14 +33,14 @@ class Context:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a trial measured; plain JSON."""
+    """The results of a trial, plain JSON."""
 
     values: Mapping[str, float]
     """By metric."""
     better: Mapping[str, Better]
-    """Which way each metric is better."""
+    """The better direction of each metric."""
     protocol: Mapping[str, Any]
-    """All that the values depend on beside the trial: one for all of them."""
+    """The shared protocol of the values."""
     series: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
     """Curves by name: pairs of images seen and value."""
     cost: Mapping[str, float] = field(default_factory=dict)
@@ -51,41 +51,41 @@ class Outcome:
 
 
 class TrialWork(Protocol):
-    """What one trial does for one seed."""
+    """The work of a trial for one seed."""
 
     def settings(self, seed: int, context: Context) -> dict[str, Any]:
-        """All that decides the outcome, as plain JSON; a trial of other settings is made again."""
+        """Everything that the outcome depends on, as plain JSON."""
         ...
 
     def run(self, folder: Path, seed: int, context: Context) -> Outcome:
-        """Run, or resume, in ``folder``; errors are raised."""
+        """Run or resume in ``folder``."""
         ...
 
     def command(self, folder: Path, seed: int, context: Context) -> str:
-        """What a person types for the same."""
+        """An equivalent command line."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One row of a suite: something to run for each seed."""
+    """One row of a suite, run for each seed."""
 
     name: str
-    """Of its folder; equal names stand for equal settings, so that suites share trials."""
+    """Names its folder; equal names mean equal settings, so that suites share trials."""
     row: str
-    """What it is called in tables and figures."""
+    """Its label in tables and figures."""
     work: TrialWork
     column: str = ""
-    """Data set or setting that tables are split by."""
+    """Data set or setting; each has a table of its own."""
     x: float | None = None
-    """Its value on the axis of a figure that shows a dependence."""
+    """Its abscissa in figures of kind ``lines``."""
     published: str | None = None
-    """The experiment whose published score stands beside it."""
+    """The experiment whose published score is shown beside it."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """That one row is better than another, put so that it can turn out false."""
+    """A falsifiable claim that one row is better than another."""
 
     text: str
     metric: str
@@ -94,7 +94,7 @@ class Claim:
     """The first is claimed to be below, or above, the second."""
     first: Literal["below", "above"] = "below"
     columns: tuple[str, ...] = ()
-    """Where it is claimed; everywhere if empty."""
+    """The column of the claim; all columns if empty."""
     source: str = "paper"
     """``paper`` or ``ours``."""
 
@@ -110,7 +110,7 @@ SHORT_SCORES = ("fid", "recall", "coverage", "top1", "ifid")
 
 @dataclass(frozen=True)
 class Figure:
-    """What a report draws.
+    """A figure of a report.
 
     ``bars``: means of ``names`` by row; ``lines``: ``names`` over the trials' ``x``, one line a row;
     ``curves``: series ``names`` over images seen, one line a row.
@@ -127,14 +127,14 @@ class Figure:
 
 @dataclass(frozen=True)
 class Suite:
-    """Experiments x seeds x what to measure x what to draw: one experiment of the paper, or of ours."""
+    """Trials with metrics, claims and figures: one experiment of the paper, or of ours."""
 
     name: str
     numbers: tuple[int, ...]
     """Of the experiments of the paper that it covers (docs/reproducing.md); empty for our own."""
     title: str
     about: str
-    """What is asked and how, in plain words."""
+    """The question and the setup."""
     trials: Callable[[Scale], tuple[Trial, ...]]
     metrics: tuple[str, ...]
     """Columns of the table, in their order."""

@@ -1,4 +1,4 @@
-"""Whether what was measured supports what is claimed."""
+"""Test claims against results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Verdict:
 
 
 def verdicts(suite: Suite, results: Sequence[Result]) -> list[Verdict]:
-    """Of every claim in every column that has both rows, by the same features and reference."""
+    """Verdicts on all claims, in every column with both rows under the same features and reference."""
     return [verdict for claim in suite.claims for verdict in _of_claim(claim, results)]
 
 
@@ -45,9 +45,9 @@ def _of_claim(claim: Claim, results: Sequence[Result]) -> Iterator[Verdict]:
 
 
 def _measured_by(result: Result, metric: str) -> str:
-    """Extractor and reference: rows are compared by equal ones.
+    """Extractor and reference, which must be equal for a comparison.
 
-    Curves and costs are of the run itself, not of its scoring.
+    Empty for curves and costs, which are of the run, not of its scoring.
     """
     if ":" in metric or metric.startswith("cost/"):
         return ""
@@ -59,7 +59,7 @@ def _measured_by(result: Result, metric: str) -> str:
 def _verdict(claim: Claim, where: str, first: list[float], second: list[float]) -> Verdict:
     sign = -1.0 if claim.first == "below" else 1.0
     means = [number(sum(sample) / len(sample)) for sample in (first, second)]
-    # What multiplies over a training (a gradient, a length) is compared by its logarithm.
+    # Growth is multiplicative, so its logarithm is compared.
     ratios = claim.metric.endswith((":growth", ":max")) and min(*first, *second) > 0
     if ratios:
         gap = difference(list(map(math.log, first)), list(map(math.log, second)))
@@ -72,7 +72,7 @@ def _verdict(claim: Claim, where: str, first: list[float], second: list[float]) 
 
 
 def _interval(gap: Difference, what: str, scale: Callable[[float], float]) -> str:
-    """A difference and its interval, brought back from logarithms where it is a ratio."""
+    """A difference and its interval; ``scale`` is exp for ratios."""
     value = f"{what} {number(scale(gap.value))}"
     if gap.low is None or gap.high is None:
         return f"{value}; one seed or no spread, so no interval"

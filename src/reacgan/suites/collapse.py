@@ -1,4 +1,4 @@
-"""Why ACGAN collapses, and which part of the cure does what (experiments 1, 11 and 15)."""
+"""ACGAN's collapse, and ablations of ReACGAN (experiments 1, 11 and 15)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _GRADIENT = "diagnosis/classifier_gradient:growth"
 
 _FEATURES: Changes = {"model.head.normalize_features": True}
 _WEIGHTS: Changes = {"model.head.normalize_weights": True}
-# Without a temperature cosines cannot tell 100 classes apart: the most probable has 7 %.
+# Cosines without a temperature cannot separate 100 classes: the maximum probability is 7 %.
 _BOTH: Changes = {**_FEATURES, **_WEIGHTS, "model.head.temperature": 0.1}
 
 _REACGAN = "ReACGAN (both, D2D-CE)"

@@ -29,7 +29,7 @@ _MOST_TICKS = 6
 
 
 def draw(figure: Figure, results: Sequence[Result]) -> bytes | None:
-    """The figure; None where nothing of it was measured.
+    """The figure as PNG; None without results.
 
     Raises:
         ConfigError: matplotlib is not installed.
@@ -82,7 +82,7 @@ def _curves_of(results: Sequence[Result], name: str) -> dict[str, list[Curve]]:
 def _axes(
     panels: Sequence[Panel], title: str, results: Sequence[Result], height: float
 ) -> tuple[list[Axes], Any, int]:
-    """Axes beside each other, the whole figure, and how many are in a row: at most three."""
+    """Axes in a grid, the figure, and the number of columns: at most three."""
     count = len(panels)
     across = 2 if count == 4 else min(count, 3)
     wide = _WIDE if count > 1 else _ALONE
@@ -105,7 +105,7 @@ def _axes(
 
 
 def _style(row: int) -> dict[str, Any]:
-    """Colours come again after eight rows, with other lines."""
+    """Colour and line style; colours repeat after eight rows with another style."""
     return {
         "color": COLOURS[row % len(COLOURS)],
         "linestyle": _DASHES[row // len(COLOURS) % len(_DASHES)],
@@ -178,7 +178,7 @@ def _curves(axes: Axes, content: Mapping[str, list[Curve]], rows: Sequence[str])
 
 
 def _logarithmic(axes: Axes) -> None:
-    """Plain numbers at powers of ten, at 2 and 5 too where there are few of those."""
+    """Plain numbers at powers of ten, and at 2 and 5 where those are few."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: PLC0415
 
     axes.set_yscale("log")
@@ -190,7 +190,7 @@ def _logarithmic(axes: Axes) -> None:
 
 
 def _middle(curves: Sequence[Curve]) -> Curve:
-    """Mean over seeds at each moment that all of them have, smoothed over five."""
+    """Mean over seeds at each common moment, smoothed over five."""
     if not curves:
         return []
     by_moment = [dict(curve) for curve in curves]
@@ -201,7 +201,7 @@ def _middle(curves: Sequence[Curve]) -> Curve:
 
 
 def _legend(axes: Sequence[Axes], whole: Any) -> None:
-    """Below everything: each row once, whichever panels it is in."""
+    """A legend below the panels, with each row once."""
     handles: dict[str, Any] = {}
     for each in axes:
         for handle, label in zip(*each.get_legend_handles_labels(), strict=True):

@@ -1,4 +1,4 @@
-"""What metrics say of images whose faults are known (experiment 18)."""
+"""Metrics on images with known faults (experiment 18)."""
 
 from __future__ import annotations
 

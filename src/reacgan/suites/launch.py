@@ -1,4 +1,4 @@
-"""Handing trials to a cluster: jobs of SLURM through submitit, or a list of commands for any other."""
+"""Submit trials to a cluster: SLURM jobs through submitit, or a list of commands for other queues."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def commands(
     only: Sequence[str] = (),
     context: Context,
 ) -> list[list[str]]:
-    """One command a trial and seed that is not complete; each can run anywhere that sees ``out``."""
+    """One command for each incomplete trial and seed, for any machine with access to ``out``."""
     return [
         [
             "experiments",
@@ -45,7 +45,7 @@ def commands(
 
 
 def as_text(commands: Sequence[Sequence[str]]) -> str:
-    """Lines for a shell, or for any queue."""
+    """Lines for a shell or a queue."""
     return "".join(f"reacgan {shlex.join(words)}\n" for words in commands)
 
 
@@ -56,28 +56,28 @@ def submit(
     cluster: str = "slurm",
     parameters: Mapping[str, Any] | None = None,
 ) -> list[Any]:
-    """Give each command to the queue; what submitit says of each job is returned.
+    """Submit each command; returns submitit's jobs.
 
     Args:
         commands: those of :func:`commands`.
-        logs: where output and errors of the jobs go.
+        logs: the folder for output and errors of the jobs.
         cluster: ``slurm``, or ``local`` for processes of this machine.
         parameters: of submitit's executor, such as ``timeout_min=600, slurm_partition="gpu"``.
 
     Raises:
-        ConfigError: submitit is not installed, or a parameter that it does not know.
+        ConfigError: submitit is not installed, or an unknown parameter.
     """
     try:
         import submitit  # noqa: PLC0415
     except ImportError:
         raise ConfigError(
-            "the launcher slurm needs submitit: pip install 'reacgan[cluster]'; or take "
-            "--launcher print and give its lines to any queue"
+            "the launcher slurm needs submitit: pip install 'reacgan[cluster]'; or use "
+            "--launcher print and submit its lines to any queue"
         ) from None
     executor = submitit.AutoExecutor(folder=logs, cluster=cluster)
     try:
         executor.update_parameters(**(parameters or {}))
-    except Exception as error:  # each version names its own
+    except Exception as error:  # the type depends on the version
         raise ConfigError(f"the launcher does not take these settings: {error}") from None
     call = [sys.executable, "-m", "reacgan"]
     with executor.batch():

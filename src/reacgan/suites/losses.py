@@ -1,4 +1,4 @@
-"""Conditioning losses beside one another (experiments 12 and 16)."""
+"""Comparison of conditioning losses (experiments 12 and 16)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _grid(scale: Scale) -> tuple[Trial, ...]:
             chosen = variant(
                 "reacgan", scale, data="cifar10", name=f"{name}-{loss}", changes=changes
             )
-            # A toy keeps no other changes than those of the head.
+            # Toys keep only changes of the head.
             weights = {key: value for key, value in changes.items() if key.startswith("loss.")}
             chosen = chosen.replace(**{**weights, **extra, "loss.adversarial": loss})
             trials.append(trial_of(chosen, row, scale, column=loss))

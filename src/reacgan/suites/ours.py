@@ -1,4 +1,4 @@
-"""Suites that no paper has: number of classes, number of negatives, D2D-CE on a modern base."""
+"""Our own suites: number of classes, number of negatives, D2D-CE on a modern base."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BATCH: dict[Scale, int] = {"toy": 32, "cpu": 64, "full": 2048}
 
 
 def _class_count(scale: Scale) -> tuple[Trial, ...]:
-    """The same names as in the other suites of signs, so that trials are shared."""
+    """Named as in the other suites of signs, so that trials are shared."""
     return tuple(
         trial_of(signs(method, scale, classes=classes, name=method), row, scale, x=float(classes))
         for classes in _COUNTS[scale]
@@ -70,7 +70,7 @@ def _negatives(scale: Scale) -> tuple[Trial, ...]:
     trials = []
     for size in _GROUPS[scale]:
         name, changes = "reacgan", {}
-        if not size == batch == 64:  # that is the trial of the other suites
+        if not size == batch == 64:  # else the trial of the other suites
             name = f"reacgan-{batch}-partners-{size}"
             changes = {"training.batch": batch, "model.head.partners": size}
         trials.append(

@@ -10,14 +10,14 @@ from reacgan.suites.scales import MAIN, TITLES, of_data, published_rows
 
 _PUBLISHED = ("fid", "is", "f_8", "f_1_8", *PRDC)
 _METRICS = (*_PUBLISHED, "top1", "ifid")
-"""With those of small scale alone: Inception knows no classes of these data."""
+"""With metrics of small scale only: Inception has no classes of these data."""
 _NOT_ON_CPU: Mapping[Scale, str] = {
     "cpu": "No size of this data set is made for two CPU cores; scale full needs a GPU."
 }
 _SMALL: Mapping[Scale, str] = {
     "cpu": (
-        "Small networks (cifar10-small), few steps: the beginning of a training, where methods are judged "
-        "by how fast they start. The distances are in the features of a classifier of these images and "
+        "Small networks (cifar10-small), few steps: the beginning of a training, where scores show "
+        "how fast a method starts. The distances are in the features of a classifier of these images and "
         "compare with no published score."
     )
 }
@@ -80,7 +80,7 @@ MAIN_IMAGENET_2048 = Suite(
 
 
 def _extra(number: int, extra: str, title: str, about: str) -> Suite:
-    """BigGAN, ContraGAN, ReACGAN with and without something, on two data sets."""
+    """BigGAN, ContraGAN, ReACGAN with and without an extra, on two data sets."""
     methods = ("biggan", "contragan", "reacgan")
     names: dict[str, str] = {}
     for data in ("cifar10", "tiny_imagenet"):
@@ -108,7 +108,10 @@ def _extra(number: int, extra: str, title: str, about: str) -> Suite:
 
 
 CR = _extra(
-    7, "cr", "CR", "Consistency regularisation: D says the same of an image and its second view."
+    7,
+    "cr",
+    "CR",
+    "Consistency regularisation: D's outputs for an image and its augmented view agree.",
 )
 DIFFAUG = _extra(8, "diffaug", "DiffAug", "Differentiable augmentation of all that D sees.")
 

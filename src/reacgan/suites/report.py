@@ -1,4 +1,4 @@
-"""A suite's report: tables beside what is published, figures, verdicts, commands, cost."""
+"""A suite's report: tables with published scores, figures, verdicts, commands, cost."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def write_suite_report(
     """Write ``report.md``, ``report.html``, ``results.json`` and the figures.
 
     Args:
-        suite: whose trials.
-        out: the folder that :func:`reacgan.suites.runner.run_suite` was given.
-        scale: of which scale.
-        to: where to; ``out/<scale>/reports/<suite>`` by default.
-        seeds: which ones; all there are by default.
+        suite: of the trials.
+        out: the folder of :func:`reacgan.suites.runner.run_suite`.
+        scale: of the trials.
+        to: the folder of the report; ``out/<scale>/reports/<suite>`` by default.
+        seeds: all by default.
 
     Returns:
         The Markdown file.
@@ -65,7 +65,7 @@ def write_suite_report(
     figures: list[_Picture] = []
     try:
         figures += _figures(report, out)
-    except ConfigError as error:  # no matplotlib: the tables are there all the same
+    except ConfigError as error:  # no matplotlib: tables only
         notes.insert(0, f"No figures: {error}")
     pictures = [*figures, *_pictures_of_trials(report, out)]
     for picture in pictures:
@@ -90,7 +90,7 @@ def _refuse_mixed(results: Sequence[Result]) -> None:
         if what := ", ".join(differing(before, settings)):
             raise ConfigError(
                 f"{result.trial.name}: seeds {seed} and {result.seed} were run with different settings "
-                f"({what}), which are no seeds of one trial; report each from an --out of its own"
+                f"({what}), so they do not belong to one trial; report each from an --out of its own"
             )
 
 
@@ -121,7 +121,7 @@ class _Report:
 
     @property
     def note(self) -> str:
-        """What the scale leaves out."""
+        """The limitations of the scale."""
         return _TOY if self.scale == "toy" else self.suite.notes.get(self.scale, "")
 
     def protocols(self) -> list[str]:
@@ -131,14 +131,14 @@ class _Report:
         return [*(f"[{name}] {PROTOCOLS[name]}" for name in sorted(used)), *differences_in(trials)]
 
     def commands(self) -> list[str]:
-        """Of the first seed of each trial."""
+        """Commands of the first seed of each trial."""
         first: dict[str, str] = {}
         for result in self.results:
             first.setdefault(result.trial.name, str(result.record["command"]))
         return list(dict.fromkeys(first.values()))
 
     def how(self) -> dict[str, str]:
-        """How the results were made, by name."""
+        """Facts about the runs, by name."""
         seconds = sum(result.value("cost/seconds") or 0.0 for result in self.complete)
         record = next((result.record for result in self.complete), {})
         seeds = sorted({result.seed for result in self.complete})
@@ -168,7 +168,7 @@ class _Report:
 
 
 def _figures(report: _Report, out: Path) -> Iterator[_Picture]:
-    """The suite's figures of which anything was measured, and what it draws by itself."""
+    """The suite's figures with results, and its further figures."""
     for number, figure in enumerate(report.suite.figures, 1):
         png = draw(figure, report.results)
         if png is not None:
@@ -260,7 +260,7 @@ def _markdown(report: _Report, notes: Sequence[str], pictures: Sequence[_Picture
     return "\n".join([*lines, "", "```", *report.commands(), "```", ""])
 
 
-# Heads of many words wrap, names of rows do not stand in a narrow column.
+# Long headers wrap; the column of row names is wide.
 _STYLE = (
     "<style>th.number { white-space: normal; min-width: 4rem; vertical-align: bottom; }\n"
     ".wide td:first-child:not(.number) { min-width: 11rem; }</style>"
@@ -268,7 +268,7 @@ _STYLE = (
 
 
 def _html(report: _Report, notes: Sequence[str], pictures: Sequence[_Picture], figures: int) -> str:
-    """``figures``: how many of the pictures are the suite's; the others stand beside each other."""
+    """``figures``: number of pictures that are the suite's; the others are shown side by side."""
     parts = [_STYLE, html.paragraph(report.suite.about)]
     parts += [html.note(text) for text in (report.note, *notes) if text]
     for table in report.tables:

@@ -21,7 +21,7 @@ _QUANTILES = {1: 12.706, 2: 4.303}
 
 @dataclass(frozen=True)
 class Result:
-    """One trial of one seed: its file, and what stands in it."""
+    """A trial of one seed and its record."""
 
     trial: Trial
     seed: int
@@ -29,33 +29,33 @@ class Result:
 
     @property
     def complete(self) -> bool:
-        """Whether it was run to its end."""
+        """Whether the trial was completed."""
         return self.record.get("status") == "complete"
 
     @property
     def values(self) -> Mapping[str, float]:
-        """By metric; costs are among them, as ``cost/...``."""
+        """Values by metric; costs are ``cost/...``."""
         costs = {f"cost/{name}": value for name, value in self.record.get("cost", {}).items()}
         return {**self.record.get("values", {}), **costs}
 
     @property
     def protocol(self) -> Mapping[str, Any]:
-        """What the values depend on beside the trial."""
+        """The protocol of the values."""
         protocol: Mapping[str, Any] = self.record.get("protocol", {})
         return protocol
 
     @property
     def features(self) -> str:
-        """Name of the extractor whose features the distances are in; empty where there is none."""
+        """Name of the extractor; empty without one."""
         extractor = self.protocol.get("extractor")
         return str(extractor.get("name", "")) if isinstance(extractor, Mapping) else ""
 
     def series(self, name: str) -> list[tuple[float, float]]:
-        """Pairs of images seen and value; none where it was not recorded."""
+        """Pairs of images seen and value; empty where it was not recorded."""
         return [(float(x), float(y)) for x, y in self.record.get("series", {}).get(name, ())]
 
     def value(self, metric: str) -> float | None:
-        """A metric, or what a curve's maximum, last value or growth is (``name:growth``)."""
+        """A metric, or the maximum, last value or growth of a curve (``name:growth``)."""
         name, _, summary = metric.partition(":")
         value = self.values.get(metric)
         if summary:
@@ -65,7 +65,7 @@ class Result:
 
 
 def _growth(points: Sequence[float]) -> float:
-    """Mean of the last fifth over the mean of the first: how often it has multiplied."""
+    """Mean of the last fifth divided by the mean of the first."""
     part = max(1, len(points) // 5)
     first = statistics.fmean(points[:part])
     return statistics.fmean(points[-part:]) / first if first else math.inf
@@ -86,7 +86,7 @@ def write_result(folder: Path, record: Mapping[str, Any]) -> None:
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """A trial's record; None where there is none, or none that is readable."""
+    """A trial's record; None where it is missing or unreadable."""
     try:
         record = json.loads((folder / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -97,12 +97,12 @@ def read_result(folder: Path) -> dict[str, Any] | None:
 
 
 def folder_of(out: Path, scale: str, trial: Trial, seed: int) -> Path:
-    """Where a trial of a seed lies: shared by all suites."""
+    """The folder of a trial and seed, shared by all suites."""
     return out / scale / trial.name.replace("/", "-") / f"seed-{seed}"
 
 
 def seeds_of(out: Path, scale: str, trial: Trial) -> list[int]:
-    """The seeds that have a folder."""
+    """The seeds with a folder."""
     folder = folder_of(out, scale, trial, 0).parent
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     return sorted(int(name[5:]) for name in names if name[:5] == "seed-" and name[5:].isdecimal())
@@ -126,7 +126,7 @@ class Mean:
 
     value: float
     deviation: float | None
-    """Sample standard deviation; None of a single one."""
+    """Sample standard deviation; None for a single value."""
     count: int
 
     @classmethod
@@ -144,7 +144,7 @@ class Mean:
 
 
 def number(value: float, *, like: float | None = None) -> str:
-    """Four digits; ``like`` gives the size whose decimals are taken."""
+    """Four digits; ``like`` determines the decimals."""
     size = abs(like if like is not None else value)
     if size and not 1e-4 <= size < 1e7:
         return f"{value:.2e}"
@@ -155,7 +155,7 @@ def number(value: float, *, like: float | None = None) -> str:
 
 
 def means(results: Iterable[Result], metric: str) -> dict[tuple[str, str, float | None], Mean]:
-    """By (column, row, x), of the complete ones."""
+    """Means of complete trials by (column, row, x)."""
     values: dict[tuple[str, str, float | None], list[float]] = {}
     for result in results:
         trial, value = result.trial, result.value(metric) if result.complete else None
@@ -166,7 +166,7 @@ def means(results: Iterable[Result], metric: str) -> dict[tuple[str, str, float 
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of some numbers less that of others, with a 95 % interval by Welch's t where it has one."""
+    """Difference of two means, with a 95 % interval by Welch's t where there is one."""
 
     value: float
     low: float | None
@@ -174,13 +174,13 @@ class Difference:
 
 
 def difference(first: Sequence[float], second: Sequence[float]) -> Difference:
-    """Of two samples of one number or more; no interval where one is single or nothing spreads."""
+    """The difference of two samples; no interval for single values or without spread."""
     value = statistics.fmean(first) - statistics.fmean(second)
     if min(len(first), len(second)) < 2:
         return Difference(value, None, None)
     parts = [statistics.variance(sample) / len(sample) for sample in (first, second)]
     error = math.sqrt(sum(parts))
-    if error <= 1e-9 * max(map(abs, (*first, *second))):  # no spread says nothing of the error
+    if error <= 1e-9 * max(map(abs, (*first, *second))):  # without spread the error is unknown
         return Difference(value, None, None)
     counts = (len(first) - 1, len(second) - 1)
     squares = (part**2 / count for part, count in zip(parts, counts, strict=True))

@@ -1,4 +1,4 @@
-"""Running a suite: every trial of every seed in turn; what is complete is not run again."""
+"""Run a suite: every trial of every seed that is not complete."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from reacgan.training.run_folder import BusyError
 Say = Callable[[str], None]
 
 _POLL_SECONDS = 2.0
-"""Pause before a trial that another process runs is tried again."""
+"""Seconds before a trial that another process runs is tried again."""
 _NOT_RETRIED = (ConfigError, ArithmeticError)
-"""What a second attempt would end with too: a wrong value, a loss that is no number."""
+"""Errors that a second attempt would repeat: a wrong value, a loss that is not finite."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One trial of one seed, and its folder."""
+    """A trial of one seed, and its folder."""
 
     trial: Trial
     seed: int
@@ -49,10 +49,10 @@ class Job:
 def jobs_of(
     suite: Suite, out: Path, scale: Scale, *, seeds: Sequence[int], only: Sequence[str] = ()
 ) -> list[Job]:
-    """All trials of all seeds: each seed of all rows before the next one, so that halves are whole.
+    """All trials of all seeds: one seed of all rows before the next, so that seeds are completed in turn.
 
     Raises:
-        ConfigError: a name in ``only`` that is none of the suite's trials (or rows).
+        ConfigError: a name in ``only`` that is not a trial (or row) of the suite.
     """
     trials = suite.trials(scale)
     known = set().union(*map(_names_of, trials))
@@ -84,14 +84,14 @@ def run_suite(
     retries: int = 1,
     say: Say = print,
 ) -> list[str]:
-    """Run what is not complete yet.
+    """Run all incomplete trials.
 
-    A trial that fails is tried again as often as ``retries`` says, and then the next one is run. One
-    that was interrupted is resumed. One that another process runs is waited for. Settings that differ
-    from those of a complete trial are an error, raised before anything is run.
+    A failed trial is repeated up to ``retries`` times before the next one is run, an interrupted one is
+    resumed, one that another process runs is awaited. Settings that differ from those of a complete
+    trial are an error before anything is run.
 
     Returns:
-        What failed: a line for each trial of a seed.
+        A line for each failed trial of a seed.
 
     Raises:
         ConfigError: an unknown trial, or a folder with results of other settings.
@@ -99,7 +99,7 @@ def run_suite(
     """
     context = context or Context()
     jobs = jobs_of(suite, out, scale, seeds=seeds, only=only)
-    for job in jobs:  # before anything is run, whether all of it can be
+    for job in jobs:  # check all before any is run
         is_complete(job, context)
     failed: list[str] = []
     for number, job in enumerate(jobs, 1):
@@ -111,14 +111,14 @@ def run_suite(
 
 
 def _run_job(job: Job, context: Context, retries: int, say: Say, label: str) -> Exception | None:
-    """Run a job to its end; the error of its last attempt, if that failed."""
+    """Run a job; returns the error of its last attempt, if that failed."""
     waits = False
     while not is_complete(job, context):
         began = time.perf_counter()
         error = _attempt(job, context)
         if isinstance(error, BusyError):
             if not waits:
-                say(f"{label}: waits for another process that runs it")
+                say(f"{label}: waiting for another process that runs it")
             waits = True
             time.sleep(_POLL_SECONDS)
             continue
@@ -134,10 +134,10 @@ def _run_job(job: Job, context: Context, retries: int, say: Say, label: str) -> 
 
 
 def is_complete(job: Job, context: Context) -> bool:
-    """Whether the trial was run to its end with these settings.
+    """Whether the trial was completed with these settings.
 
     Raises:
-        ConfigError: with others.
+        ConfigError: it was completed with others.
     """
     record = read_result(job.folder)
     if record is None or record.get("status") != "complete":
@@ -154,7 +154,7 @@ def is_complete(job: Job, context: Context) -> bool:
 
 
 def _as_read_now(settings: dict[str, Any]) -> dict[str, Any]:
-    """Recorded settings, the experiment of which an earlier version may have written otherwise."""
+    """Recorded settings; an experiment of an earlier version is converted."""
     with suppress(KeyError, ConfigError):
         experiment = parse_experiment(settings["experiment"])
         if "tf32_products" not in settings["experiment"]["speed"]:
@@ -164,7 +164,7 @@ def _as_read_now(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _attempt(job: Job, context: Context) -> Exception | None:
-    """Run a job and write its record: of its outcome, or of the error that is returned."""
+    """Run a job and record its outcome, or its error, which is returned."""
     work = job.trial.work
     settings = work.settings(job.seed, context)
     head = {
@@ -188,26 +188,26 @@ def _attempt(job: Job, context: Context) -> Exception | None:
         write_result(job.folder, {**head, "status": "complete", **outcome})
     except BusyError as error:
         return error
-    except Exception as error:  # the next trial is not to blame
+    except Exception as error:  # the next trial still runs
         if isinstance(error, StoppedError) and error.signal:
             raise
         message, trace = f"{type(error).__name__}: {error}", traceback.format_exc()
         record = {**head, "status": "failed", "error": message, "trace": trace}
         text = json.dumps(record, default=str)
-        write_result(job.folder, json.loads(text, parse_constant=str))  # inf and nan as words
+        write_result(job.folder, json.loads(text, parse_constant=str))  # inf and nan as strings
         return error
     return None
 
 
 def _finite(outcome: dict[str, Any]) -> dict[str, Any]:
-    """Without the moments of curves that are no numbers, which it notes.
+    """The outcome without points of curves that are not finite, with a note of them.
 
     Raises:
         ArithmeticError: a score that is not finite.
     """
     for name, value in outcome["values"].items():
         if not math.isfinite(value):
-            raise ArithmeticError(f"{name} is {value}, which is no score")
+            raise ArithmeticError(f"{name} is {value}, not a finite score")
     notes = list(outcome["notes"])
     series = {}
     for name, points in outcome["series"].items():
@@ -219,13 +219,13 @@ def _finite(outcome: dict[str, Any]) -> dict[str, Any]:
 
 
 def digest_of_settings(settings: Any) -> str:
-    """16 hexadecimal digits that only equal settings share."""
+    """16 hexadecimal digits of a hash of the settings."""
     text = json.dumps(settings, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Dotted names of what is not the same in two trees, with both values."""
+    """Dotted names of the differences of two trees, with both values."""
     old, new = flatten(before), flatten(now)
     return [
         f"{key}: {old.get(key)!r} there, {new.get(key)!r} now"

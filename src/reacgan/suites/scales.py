@@ -14,10 +14,10 @@ from reacgan.models import BACKBONES, GENERATORS
 from reacgan.suites.base import Scale, Trial
 from reacgan.suites.work import Run
 
-# Whatever option of this name a member has gets this value.
+# Values for all options of these names.
 SMALL: dict[str, Any] = {
     "width": 8,
-    "latent_dim": 60,  # a chunk for up to six layers of BigGAN's
+    "latent_dim": 60,  # divisible by BigGAN's chunks for up to six layers
     "shared_dim": 8,
     "style_dim": 16,
     "mapping_layers": 2,
@@ -31,7 +31,7 @@ SMALL: dict[str, Any] = {
 _TOY_BATCH = 32
 _TOY_IMAGES = 640
 CPU_IMAGES = {"cifar10": 16_000, "tiny_imagenet": 16_000}
-"""How long a trial of a real data set is on a CPU, images seen."""
+"""Length of a trial of a real data set on a CPU, in images seen."""
 
 
 def shrink(
@@ -40,7 +40,7 @@ def shrink(
     options: dict[str, Any],
     attention_after: tuple[int, ...] = (),
 ) -> dict[str, Any]:
-    """The options of a generator or backbone at toy size; what has no small value stays."""
+    """The options of a generator or backbone at toy size; others are unchanged."""
     known = inspect.signature(table[name].__init__).parameters
     small: dict[str, Any] = {key: value for key, value in SMALL.items() if key in known}
     if "attention_after" in options:
@@ -49,7 +49,7 @@ def shrink(
 
 
 def small_head(head: dict[str, Any]) -> dict[str, Any]:
-    """A head with its name and options at toy size, or the head that it stands over."""
+    """A head with its name and options at toy size, including the inner head."""
     if isinstance(head.get("over"), dict):
         return {**head, "over": small_head(head["over"])}
     embeds = "embedding_dim" in head or head.get("name") in ("d2dce", "contrastive")
@@ -120,7 +120,7 @@ TOY_SCORING: dict[str, Any] = {
 }
 CPU_SCORING: dict[str, Any] = {"metrics": "fid, prdc, ifid, accuracy"}
 FULL_SCORING: dict[str, Any] = {"metrics": "fid, is, f_beta, prdc", "protocol": "paper"}
-"""By the protocol of the paper: needs the weights of Inception."""
+"""The protocol of the paper, which needs the weights of Inception."""
 GLYPH_IMAGES = 64_000
 GLYPH_CLASSES = 100
 
@@ -149,7 +149,7 @@ def trial_of(
     scoring: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> Trial:
-    """Train and score as the scale has it, in a trial named as its experiment; ``scoring`` wins."""
+    """A trial with the scoring of the scale, named as its experiment; ``scoring`` overrides."""
     base = {"toy": TOY_SCORING, "cpu": CPU_SCORING, "full": FULL_SCORING}[scale]
     return Trial(experiment.name, row, Run(experiment, **{**base, **(scoring or {})}), **more)
 
@@ -157,8 +157,8 @@ def trial_of(
 def published_rows(names: Mapping[str, str], scale: Scale, **scoring: Any) -> tuple[Trial, ...]:
     """Trials of named experiments, ``{"cifar10/reacgan": "ReACGAN"}``, by data set.
 
-    ``scoring`` is of full scale. Scale ``cpu`` has those of the data sets in :data:`CPU_IMAGES`; the
-    others have no size that two cores can train.
+    ``scoring`` applies to full scale. Scale ``cpu`` has the data sets in :data:`CPU_IMAGES`; the others
+    are too large for two cores.
     """
     trials = []
     for name, row in names.items():
@@ -176,7 +176,7 @@ def published_rows(names: Mapping[str, str], scale: Scale, **scoring: Any) -> tu
 
 
 def _of_full(name: str) -> dict[str, Any]:
-    """One protocol for an experiment, whichever suite it is in: that of its published scores."""
+    """The protocol of an experiment's published scores, the same in all suites."""
     modern = name.partition("/")[2].startswith(("stylegan2", "r3gan"))
     return {"protocol": "benchmark"} if modern else {}
 
@@ -191,7 +191,7 @@ def signs(
 ) -> Experiment:
     """A method of the digits on rendered signs, or on digits as a toy.
 
-    Full scale is the same size for longer: this data set is made for two cores.
+    Full scale has the same size but more images: this data set is made for two cores.
     """
     length = {"toy": 640, "cpu": GLYPH_IMAGES, "full": 5 * GLYPH_IMAGES}[scale]
     settings = {
@@ -213,10 +213,10 @@ def signs(
 def variant(
     method: str, scale: Scale, *, data: str, name: str, changes: Mapping[str, Any]
 ) -> Experiment:
-    """A changed method: of a published experiment on ``data`` at full scale, of signs below it.
+    """A changed method: a published experiment on ``data`` at full scale, signs below.
 
-    At full scale it is diagnosed while it trains, which the published ones are not: in a group of its
-    own, even where nothing is changed.
+    At full scale training is diagnosed, unlike in the published experiments, so it has a name of its own
+    even without changes.
     """
     if scale != "full":
         return signs(method, scale, name=name, **changes)

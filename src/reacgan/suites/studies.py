@@ -1,4 +1,4 @@
-"""Studies of what has been trained, and of the measures themselves (14, 17, 19)."""
+"""Studies of trained models: accuracy, pictures, cost (experiments 14, 17, 19)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of a suite: means over seeds beside what is published, one table a data set and protocol."""
+"""Tables of a suite: means over seeds beside published scores, one for each data set and protocol."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ def in_words(metric: str, features: str = "") -> str:
     """``diagnosis/true_class:last`` as "probability of the true class, at the end".
 
     Args:
-        metric: its name, or a curve's, with or without a summary; one without words stays.
-        features: whose they are (``domain``); distances in others than Inception's say it.
+        metric: its name, or a curve's, with or without a summary; unknown ones are unchanged.
+        features: the extractor (``domain``), added to distances unless it is Inception.
     """
     name, _, summary = metric.partition(":")
     words = _WORDS.get(name, name.replace("/", ": ").replace("_", " "))
@@ -110,7 +110,7 @@ def tables_of(suite: Suite, results: Sequence[Result]) -> list[ResultTable]:
 
 
 def _lines_of(shared: Mapping[str, Any], results: Sequence[Result]) -> tuple[str, ...]:
-    """The protocol in words, and the metrics whose settings are not the same in all rows."""
+    """The protocol as text, and the metrics whose settings differ between rows."""
     if "extractor" in shared:
         lines = describe(shared)
     else:
@@ -131,7 +131,7 @@ def _table(
     suite: Suite, column: str, results: Sequence[Result], lines: tuple[str, ...]
 ) -> ResultTable:
     samples: dict[str, dict[Trial, list[float]]] = {}
-    """By metric, of those that were measured, and trial."""
+    """A table of trials by measured metrics."""
     for name in suite.metrics:
         for result in results:
             if (value := result.value(name)) is not None:
@@ -162,7 +162,7 @@ def _table(
 
 
 def _best(name: str, results: Sequence[Result], samples: Mapping[Trial, list[float]]) -> set[Trial]:
-    """Trials with the best mean; none where most of them have it, or no way is better."""
+    """Trials with the best mean; none where most have it, or no direction is better."""
     better = {result.record.get("better", {}).get(name) for result in results}
     if len(samples) < 2 or better not in ({"lower"}, {"higher"}):
         return set()
@@ -173,17 +173,17 @@ def _best(name: str, results: Sequence[Result], samples: Mapping[Trial, list[flo
 
 
 def label_of(trial: Trial) -> str:
-    """What a trial is called where its value on the axis matters too."""
+    """A trial's label with its abscissa."""
     return trial.row if trial.x is None else f"{trial.row}, {trial.x:g}"
 
 
 def published_of(trial: Trial) -> tuple[PublishedScore, ...]:
-    """What is published for it."""
+    """Its published scores."""
     return published_for(trial.published) if trial.published else ()
 
 
 def differences_in(trials: Iterable[Trial]) -> tuple[str, ...]:
-    """What the asterisks beside published scores mean: each difference with the rows it is of."""
+    """The footnotes of published scores: each difference with its rows."""
     rows: dict[str, dict[str, None]] = {}
     for trial in trials:
         for score in published_of(trial):

@@ -1,4 +1,4 @@
-"""What a trial does: train and score a generator, score or draw its run again, score real images."""
+"""The work of trials: train and score a generator, score or draw its run again, score real images."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STANDARD = "fid, prdc, ifid, accuracy"
 
 
 class StoppedError(Exception):
-    """A signal or the monitor ended a run; the same command resumes it."""
+    """A signal or the monitor stopped a run; the same command resumes it."""
 
     def __init__(self, folder: Path, images_seen: int, result: RunResult) -> None:
         self.signal = result.signal
@@ -53,10 +53,10 @@ class Run:
     extractor: str = "domain"
     extractor_options: Mapping[str, Any] = field(default_factory=dict)
     protocol: str | None = None
-    """A named protocol (``paper``, ``benchmark``), which says what the extractor is."""
+    """A named protocol (``paper``, ``benchmark``), which sets the extractor."""
 
     def resolved(self, seed: int, context: Context) -> Experiment:
-        """The experiment as it is run, with the precision of the device."""
+        """The experiment with seed, context and the device's precision applied."""
         changes: dict[str, Any] = {"training.seed": seed, **context.changes}
         if self.experiment.data.name in context.data:
             changes["data.path"] = context.data[self.experiment.data.name]
@@ -65,7 +65,7 @@ class Run:
         return experiment.replace(**{"training.precision": precision})
 
     def settings(self, seed: int, context: Context) -> dict[str, Any]:
-        """The experiment but for where its data are, and how it is scored."""
+        """The experiment without the path of its data, and its scoring."""
         experiment = self.resolved(seed, context).model_dump(mode="json")
         if self.experiment.data.name in context.data:
             experiment["data"]["path"] = None
@@ -79,7 +79,7 @@ class Run:
         return None if context.by_domain else self.protocol
 
     def trained(self, folder: Path, seed: int, context: Context) -> int:
-        """Train, or resume; images seen at the end. Raises StoppedError."""
+        """Train or resume; returns images seen at the end. Raises StoppedError."""
         experiment = self.resolved(seed, context)
         result = train(experiment, folder, device=context.device, quiet=context.quiet)
         if not result.complete:
@@ -87,7 +87,7 @@ class Run:
         return result.images_seen
 
     def run(self, folder: Path, seed: int, context: Context) -> Outcome:
-        """Train (or resume), then score; raises StoppedError."""
+        """Train or resume, then score. Raises StoppedError."""
         seen = self.trained(folder, seed, context)
         began = time.perf_counter()
         evaluations = self._evaluated(folder, context)
@@ -118,7 +118,7 @@ class Run:
         return evaluations
 
     def command(self, folder: Path, seed: int, context: Context) -> str:
-        """From the configuration that the run's folder keeps."""
+        """From the configuration in the run's folder."""
         path = shlex.quote(str(folder))
         protocol = self._protocol(context)
         scoring = f"--protocol {protocol}" if protocol else f"--extractor {self.extractor}"
@@ -131,7 +131,7 @@ class Run:
 
 
 def _outcome(evaluations: Sequence[Evaluation], cost: Mapping[str, float]) -> Outcome:
-    """Scores by metric; the protocol is what all of them share, and the settings of each metric."""
+    """Scores by metric; the protocol is the shared part and the settings of each metric."""
     scores = list(chain.from_iterable(evaluation.scores for evaluation in evaluations))
     protocol: dict[str, Any] = {}
     if scores:
@@ -151,7 +151,7 @@ def _outcome(evaluations: Sequence[Evaluation], cost: Mapping[str, float]) -> Ou
 
 
 def _cost(lines: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Of the journal's lines: training alone, without monitoring, sheets, scores and saving."""
+    """Cost from the journal's lines: training only, without monitoring, sheets, scores and saving."""
     measured = [line for line in lines if line.get("images_per_second")]
     seconds, seen = 0.0, 0
     for line in measured:
@@ -188,18 +188,18 @@ def _of_base(base: Trial, folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Rescored:
-    """Score the run of another trial (training it if need be) in another way."""
+    """Score the run of another trial (training it if necessary) with other metrics."""
 
     base: Trial
     run_of: Run
     """The base's run with the other metrics."""
 
     def settings(self, seed: int, context: Context) -> dict[str, Any]:
-        """Those of the run, with its other scoring."""
+        """The run's settings with the other scoring."""
         return self.run_of.settings(seed, context)
 
     def run(self, folder: Path, seed: int, context: Context) -> Outcome:
-        """In the base's folder; the scores are kept in this one."""
+        """Train in the base's folder; the scores are stored in ``folder``."""
         outcome = self.run_of.run(_of_base(self.base, folder), seed, context)
         return replace(outcome, pictures=())
 
@@ -210,7 +210,7 @@ class Rescored:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Draw the pictures of the run of another trial (training it if need be)."""
+    """Draw the pictures of the run of another trial (training it if necessary)."""
 
     base: Trial
     num: int = 2000
@@ -221,14 +221,14 @@ class Drawn:
         return run
 
     def settings(self, seed: int, context: Context) -> dict[str, Any]:
-        """The base's experiment, and how many images are drawn or compared."""
+        """The base's experiment, and the number of images."""
         return {
             "experiment": self._run.settings(seed, context)["experiment"],
             "num": self.num,
         }
 
     def run(self, folder: Path, seed: int, context: Context) -> Outcome:
-        """Train, then draw everything that can be drawn."""
+        """Train, then draw all pictures."""
         run_folder = _of_base(self.base, folder)
         self._run.trained(run_folder, seed, context)
         drawn = pictures(run_folder, folder, num=self.num, device=context.device)
@@ -259,7 +259,7 @@ Making = Callable[[ImageData, np.random.Generator], ImageData]
 
 @dataclass(frozen=True)
 class OfImages:
-    """Score images that are no generator's, whose faults are known, to see what metrics say."""
+    """Score real images with a known fault."""
 
     kind: str
     make: Making = field(compare=False)
@@ -273,7 +273,7 @@ class OfImages:
         return self.data if path is None else self.data.model_copy(update={"path": path})
 
     def settings(self, seed: int, context: Context) -> dict[str, Any]:
-        """What is made of which images, and how it is scored."""
+        """The fault, the images, and the scoring."""
         return {
             "kind": self.kind,
             "data": {**self.data.model_dump(mode="json"), "path": None},
@@ -284,7 +284,7 @@ class OfImages:
         }
 
     def run(self, folder: Path, seed: int, context: Context) -> Outcome:
-        """Make them of the training images and score them against the held-out ones."""
+        """Modify the training images and score them against the held-out ones."""
         began = time.perf_counter()
         training = open_dataset(self._config(context))
         held_out = open_dataset(self._config(context), "test")
@@ -307,5 +307,5 @@ class OfImages:
         return _outcome([evaluation], {"evaluation_seconds": seconds})
 
     def command(self, folder: Path, seed: int, context: Context) -> str:
-        """Of the scores alone; the images are made in :mod:`reacgan.suites.known`."""
+        """Scoring only; the images come from :mod:`reacgan.suites.known`."""
         return f"reacgan evaluate IMAGES --reference {self.data.name} --extractor domain  # {self.kind}"

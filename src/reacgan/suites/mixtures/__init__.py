@@ -1,4 +1,4 @@
-"""Mixtures of Gaussians in one and two dimensions: what a conditioning loss does where classes overlap."""
+"""Mixtures of Gaussians in one and two dimensions: conditioning losses with overlapping classes."""
 
 from reacgan.suites.mixtures.study import METHODS, MIXTURES, run_trial
 

@@ -1,4 +1,4 @@
-"""How close generated points of each class are to a mixture, and whether classes still overlap."""
+"""Distance of generated points to a mixture, by class, and overlap of classes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from reacgan.suites.mixtures.targets import Mixture
 
 REAL_SEED = 20_211
-"""Seed of the real points that generated ones are compared with; trials draw from other streams."""
+"""Seed of the real points for comparisons; trials use other streams."""
 CELLS = {1: 64, 2: 24}
 """Cells a side of histograms, by dimension."""
 _MOST_KERNEL_POINTS = 1000
@@ -22,8 +22,8 @@ def sliced_wasserstein(first: Tensor, second: Tensor, directions: int = 32) -> f
     """Mean over directions of the 1-Wasserstein distance of two samples ``[N, D]`` on that line.
 
     The distance of two equally large samples is the mean gap of their sorted values. In one dimension
-    there is one direction. In two they lie at equal angles over half a turn: no draw, and the mean over
-    all angles to high order.
+    there is one direction. In two they are equally spaced angles over half a turn: deterministic, and
+    accurate to high order.
     """
     first, second = first.double(), second.double()
     if first.shape[-1] == 1:
@@ -41,7 +41,7 @@ def _wasserstein(first: Tensor, second: Tensor) -> float:
 def cell_shares(target: Mixture, points: Tensor) -> Tensor:
     """Share of ``points [N, D]`` in each cell of the target's histogram: ``[cells ** D]``.
 
-    The cells divide the box of three deviations about every class; the outermost reach to infinity.
+    Cells divide the box of three deviations around every class; the outermost extend to infinity.
     """
     index = torch.zeros(len(points), dtype=torch.int64)
     for edges, values in zip(_edges(target), points.double().T, strict=True):
@@ -77,8 +77,8 @@ def gaussian_mmd(points: Tensor, mean: Tensor, deviation: float, bandwidth: floa
     """Squared maximum mean discrepancy between ``points [N, D]`` and a round Gaussian, unbiased.
 
     The kernel is exp(-|a - b|^2 / (2 bandwidth^2)). Of its three terms only the one of points with
-    points is estimated; those with the Gaussian have a closed form, so no real points are drawn. Around
-    zero it may be negative.
+    points is estimated; those with the Gaussian have a closed form, so no real points are drawn. It may be
+    slightly negative.
     """
     points, mean = points.double(), mean.double()
     count, dimensions = points.shape

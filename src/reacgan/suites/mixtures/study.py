@@ -41,15 +41,15 @@ METHODS: dict[str, MixtureMethod] = {
     "d2dce_tac": MixtureMethod("D2D-CE + TAC", component("twin", over=_D2DCE)),
     "d2dce_adc": MixtureMethod("D2D-CE + ADC", component("discriminative", over=_D2DCE)),
 }
-"""What is compared. Every conditioning loss has weight 1; temperatures and margins are the heads' own."""
+"""The compared methods. Every conditioning loss has weight 1; other options are the heads' defaults."""
 
 STEPS = 2000
 POINTS = 10_000
-"""Generated points of every class that are measured."""
+"""Number of measured points of each class."""
 ADVERSARIAL = "non_saturating"
 BATCH = 128
 _KEPT = {1: 500, 2: 200}
-"""Points of each class that a result keeps for figures, by dimension."""
+"""Number of points of each class that a result keeps for figures, by dimension."""
 _BY_CLASS = ("wasserstein", "variation", "mmd", "deviation", "agreement", "covered")
 _DISTANCES = ("wasserstein", "variation", "mmd", "overall")
 
@@ -65,11 +65,11 @@ def run_trial(
         target: a name of :data:`TARGETS`.
         seed: of weights and draws.
         steps: of each network.
-        points: generated points of every class that are measured.
+        points: number of measured points of each class.
 
     Returns:
-        What the file holds: settings, ``measures`` (:func:`measure`, and ``bayes_accuracy``), ``points``
-        for figures ``[K][n][D]`` (in 1-D evenly spaced quantiles of all), the losses, processor time.
+        The contents of the file: settings, ``measures`` (:func:`measure`, and ``bayes_accuracy``),
+        ``points`` for figures ``[K][n][D]`` (in 1-D evenly spaced quantiles), the losses, processor time.
 
     Raises:
         ConfigError: an unknown name, or a loss that is not finite.
@@ -138,7 +138,7 @@ class OfMixture:
         return {**settings, "judged": self.points, "seed": seed}
 
     def run(self, folder: Path, seed: int, context: Context) -> Outcome:
-        """Train and measure; the trial's own file lies beside the outcome."""
+        """Train and measure; the method's own file is beside the outcome."""
         result = run_trial(
             folder, self.method, self.target, seed=seed, steps=self.steps, points=self.points
         )
@@ -160,7 +160,7 @@ class OfMixture:
         )
 
     def command(self, folder: Path, seed: int, context: Context) -> str:
-        """In Python, since it is no image experiment."""
+        """A line of Python: this is not an image experiment."""
         return (
             'python -c "from pathlib import Path; from reacgan.suites.mixtures import run_trial; '
             f"run_trial(Path('.'), '{self.method}', '{self.target}', seed={seed}, steps={self.steps})\""
@@ -171,10 +171,10 @@ class OfMixture:
 
 
 def _panels(target: Mixture, results: Mapping[str, Mapping[str, Any]]) -> bytes:
-    """One panel a method: each class as it is and as it was generated.
+    """One panel a method: true and generated points of each class.
 
     In 1-D a line is the true density of a class and the filled histogram the generated one. In 2-D
-    dots are generated points, and the circles hold 39 and 86 of 100 real points of a class (one and
+    dots are generated points, and the circles hold 39 % and 86 % of the real points of a class (one and
     two deviations).
 
     Raises:
@@ -254,7 +254,7 @@ def _trials(scale: Scale) -> tuple[Trial, ...]:
 
 
 def _densities(runs: Sequence[tuple[Trial, int, Path]]) -> dict[str, bytes]:
-    """Generated points of the lowest seed beside the true densities, a figure a target."""
+    """Generated points of the lowest seed and the true densities, a figure for each target."""
     lowest = min((seed for _, seed, _ in runs), default=0)
     results: dict[str, dict[str, Any]] = {}
     for trial, seed, folder in runs:

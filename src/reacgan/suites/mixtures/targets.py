@@ -14,18 +14,18 @@ from reacgan.randomness import Draws
 
 @dataclass(frozen=True)
 class Mixture:
-    """K round Gaussians of equal weight in one or two dimensions, a class each."""
+    """K isotropic Gaussians of equal weight in one or two dimensions, one for each class."""
 
     name: str
     """Its name in :data:`TARGETS` and in files."""
     means: tuple[tuple[float, ...], ...]
     """``[K][D]``: the mean of each class."""
     deviations: tuple[float, ...]
-    """``[K]``: the standard deviation of each class, the same in every direction."""
+    """``[K]``: the standard deviation of each class, isotropic."""
 
     @property
     def dimensions(self) -> int:
-        """D, the numbers of a point."""
+        """D."""
         return len(self.means[0])
 
     @property
@@ -76,7 +76,7 @@ class Mixture:
         return centre.float(), float((within + between).sqrt())
 
     def box(self, deviations: float = 5.0) -> tuple[Tensor, Tensor]:
-        """Lowest and highest corner ``[D]`` of the box that holds so many deviations of each class."""
+        """Lowest and highest corner ``[D]`` of the box of ``deviations`` around each class."""
         means = torch.tensor(self.means, dtype=torch.float64)
         reach = deviations * torch.tensor(self.deviations, dtype=torch.float64)[:, None]
         return (means - reach).amin(dim=0), (means + reach).amax(dim=0)
@@ -93,7 +93,7 @@ _CELLS = 400
 
 
 def ring(classes: int, *, radius: float = 2.0, deviation: float = 0.5) -> Mixture:
-    """Classes at equal angles of a circle: each overlaps its two neighbours."""
+    """Classes at equal angles on a circle, each overlapping its two neighbours."""
     turns = [2 * math.pi * index / classes for index in range(classes)]
     means = tuple((radius * math.cos(turn), radius * math.sin(turn)) for turn in turns)
     return Mixture(f"ring{classes}", means, (deviation,) * classes)

@@ -27,22 +27,22 @@ _LINES = 100
 
 @dataclass(frozen=True)
 class Networks:
-    """Sizes and optimisers of G and D: the same for every method that is compared."""
+    """Sizes and optimisers of G and D, the same for all methods."""
 
     latent_dim: int = 4
     """Numbers of z ~ N(0, I)."""
     width: int = 64
-    """Units of each hidden layer of G and of D's backbone, and numbers of a feature."""
+    """Units of each hidden layer of G and of D's backbone, and feature dimension."""
     hidden: int = 3
     """Hidden layers of each."""
     learning_rate: float = 1e-3
-    """Adam's, of both, at the start."""
+    """Initial learning rate of Adam, of both networks."""
     betas: tuple[float, float] = (0.0, 0.99)
     """Adam's, of both."""
     cooling: float = 0.5
-    """Share of the steps, at the end, over which both learning rates fall linearly to zero."""
+    """Final share of the steps over which both learning rates fall linearly to zero."""
     ema: float = 0.998
-    """Decay a step of the average of G's weights; the average is measured."""
+    """Decay per step of the average of G's weights, which is measured."""
 
 
 NETWORKS = Networks()
@@ -50,7 +50,7 @@ NETWORKS = Networks()
 
 @dataclass(frozen=True)
 class MixtureMethod:
-    """A way of telling G the class: a head and the weight of its own loss."""
+    """A conditioning method: a head and the weight of its loss."""
 
     caption: str
     head: Component
@@ -108,10 +108,10 @@ def _layers(inputs: int, networks: Networks) -> nn.Sequential:
 
 
 class PointTrainer:
-    """G, D and their optimisers; one step of each in turn, on fresh points of the target, on the CPU.
+    """G, D and their optimisers; alternating steps on fresh points of the target, on the CPU.
 
     Every draw is a function of the seed, a stream's name and the step; labels are uniform. It runs on
-    one thread: more are slower at this size, and would round differently.
+    one thread: more are slower at this size and change rounding.
 
     Args:
         target: the mixture.
@@ -119,7 +119,7 @@ class PointTrainer:
         adversarial: a member of ``reacgan.losses.ADVERSARIAL``.
         seed: of weights and draws.
         steps: of each network.
-        batch: points of a step: so many real ones, and as many fakes.
+        batch: number of real points in a step, and of fakes.
         networks: sizes and optimisers.
     """
 

@@ -1,1 +1,1 @@
-"""What is known of a run while it goes on: signals, checks, diagnosis, periodic scores."""
+"""Monitoring of a run: signals, checks, diagnosis, periodic scores."""

@@ -1,10 +1,9 @@
-"""What the numbers of a run say about it: collapse, divergence, a discriminator that overfits.
+"""Checks for collapse, divergence and overfitting of the discriminator.
 
-Pure functions of numbers. A *snapshot* is what is known at one moment: the signals of a few generated
-images and the journal's means since the snapshot before. :func:`check` reads a run's snapshots and names
-what is wrong at the last. The thresholds of a mode collapse were set by hand, on the one run that is known
-to have collapsed and some that have not; those of the other kinds are bounds that no run has been seen to
-cross.
+Pure functions of numbers. A *snapshot* holds the signals of a few generated images at one moment and the
+journal's means since the previous snapshot. :func:`check` reads a run's snapshots and returns the findings
+at the last. The thresholds of a mode collapse were set manually, on the one known collapsed run and some
+healthy ones; those of the other kinds are bounds that no observed run has crossed.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ TIMES_BEST_FID = 2.5
 DISCRIMINATOR_WINS = 0.05
 TIMES_CHANCE = 100.0
 BEYOND_ALL = 1e4
-"""Of losses without a level of chance: further from 0 than any run that learned something."""
+"""For losses without a chance level: beyond the value of any healthy run."""
 SURE_OF_REAL = 0.95
 PASSES = 20
 TIMES_MEDIAN = {"adversarial": 10.0, "conditioning": 3.0}
@@ -40,7 +39,7 @@ _WARM_UP_STEPS = 1_000
 _EARLIER_SNAPSHOTS = 3
 
 SIGN_AT = {"hinge": 0.0, "non_saturating": 0.0, "least_squares": 0.5}
-"""The score at which D is undecided, of the losses that have one; scores of the others drift."""
+"""D's score at its decision boundary, for losses that have one; scores of the others drift."""
 
 ADVICE = {
     "mode_collapse": (
@@ -49,7 +48,7 @@ ADVICE = {
     ),
     "scores_fell": "take the best state (best/), or go back and lower the learning rates",
     "class_collapse": (
-        "lower g_optimizer.lr, raise loss.conditioning_weight, or see that the folders' labels are right"
+        "lower g_optimizer.lr, raise loss.conditioning_weight, or check the labels of the folders"
     ),
     "discriminator_overfit": (
         "take an adaptive augmentation (augment.name=ada), more images, or a penalty such as r1"
@@ -58,30 +57,30 @@ ADVICE = {
     "conditioning_explosion": "lower loss.conditioning_weight or d_optimizer.lr, or take ReACGAN's head",
     "not_finite": "lower the learning rates, or take training.precision=float32",
 }
-"""What may help, for each kind of finding."""
+"""Advice for each kind of finding."""
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What the checks need to know of an experiment and its data."""
+    """Facts of an experiment and its data that the checks need."""
 
     chance: float
-    """D's adversarial loss where all scores are 0; 0 for losses without such a level."""
+    """D's adversarial loss where all scores are 0; 0 for losses without a chance level."""
     undecided: float | None
-    """The score at which D is undecided; None where scores drift."""
+    """D's score at its decision boundary; None where scores drift."""
     conditional: bool
-    """Whether training tells G to follow the labels."""
+    """Whether the loss makes G follow the labels."""
     cycle_images: int
     num_classes: int
     images: int
     """In the data set."""
     labels_from: float = 0
-    """Images seen from which labels have their full influence."""
+    """Images seen at the end of ``loss.transition``; 0 without one."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What was known at one moment: signals by name, and means of journal names (``d/...``)."""
+    """Numbers at one moment: signals by name, and means of journal names (``d/...``)."""
 
     images_seen: int
     numbers: Numbers
@@ -89,14 +88,14 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something wrong, and the numbers that show it."""
+    """A problem and its evidence."""
 
     kind: str
     evidence: dict[str, float]
 
 
 def check(snapshots: Sequence[Snapshot], facts: RunFacts) -> list[Finding]:
-    """What is wrong at the last of a run's snapshots, given the earlier ones."""
+    """The findings at the last of a run's snapshots, given the earlier ones."""
     if not snapshots:
         return []
     findings = [
@@ -111,9 +110,9 @@ def check(snapshots: Sequence[Snapshot], facts: RunFacts) -> list[Finding]:
 
 
 def _mode_collapse(snapshots: Sequence[Snapshot], facts: RunFacts) -> Finding | None:
-    """Variety is low, and far below what it was when classes were as distinct as they are now.
+    """Variety is low, and far below its best at snapshots with equally distinct classes.
 
-    While classes still separate, variety within them falls in healthy runs, too.
+    While classes separate, variety within them falls in healthy runs, too.
     """
     now, best = _now_and_best(_as_distinct(snapshots, facts), "variety")
     if now is None:
@@ -127,9 +126,9 @@ def _mode_collapse(snapshots: Sequence[Snapshot], facts: RunFacts) -> Finding | 
 
 
 def _recall_fell(snapshots: Sequence[Snapshot]) -> Finding | None:
-    """Where recall is scored: real images that the fakes once reached are out of reach.
+    """Recall fell far below its best, where it is scored.
 
-    A finding holds until the next score, which may come only every few snapshots.
+    A finding holds until the next score, which may be several snapshots later.
     """
     scores = _scored(snapshots, "score/recall")
     if scores and max(scores) >= RECALL_ONCE and scores[-1] < SHARE_OF_BEST_RECALL * max(scores):
@@ -138,7 +137,7 @@ def _recall_fell(snapshots: Sequence[Snapshot]) -> Finding | None:
 
 
 def _scores_fell(snapshots: Sequence[Snapshot]) -> Finding | None:
-    """Where FID is scored: far above its lowest, as published runs are after their best point."""
+    """FID rose far above its lowest, where it is scored, as in published runs after their best point."""
     scores = _scored(snapshots, "score/fid")
     if scores and scores[-1] > TIMES_BEST_FID * min(scores):
         return Finding("scores_fell", {"fid": scores[-1], "best": min(scores)})
@@ -150,9 +149,9 @@ def _scored(snapshots: Sequence[Snapshot], name: str) -> list[float]:
 
 
 def _as_distinct(snapshots: Sequence[Snapshot], facts: RunFacts) -> Sequence[Snapshot]:
-    """The snapshots at which classes were about as distinct as ever; all of a run without labels.
+    """The snapshots at which classes were about as distinct as ever; all of an unlabelled run.
 
-    As distinct as real classes is distinct enough: what has collapsed may be more so.
+    The distinctness of real classes suffices: collapsed classes may be more distinct.
     """
     if not facts.conditional or "contrast" not in snapshots[-1].numbers:
         return snapshots
@@ -207,9 +206,9 @@ def _conditioning_explosion(snapshots: Sequence[Snapshot]) -> Finding | None:
 
 
 def _explosion(snapshots: Sequence[Snapshot], name: str, kind: str) -> Finding | None:
-    """Far above its own median, in deviations and in times, and above all that was before.
+    """Far above its own median, in deviations and as a ratio, and above all earlier values.
 
-    The first snapshot does not count: losses fall from anywhere there.
+    The first snapshot does not count: initial losses are arbitrary.
     """
     levels = [abs(snapshot.numbers[name]) for snapshot in snapshots[1:] if name in snapshot.numbers]
     if len(levels) <= _EARLIER_SNAPSHOTS or name not in snapshots[-1].numbers:

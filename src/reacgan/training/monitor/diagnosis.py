@@ -1,9 +1,9 @@
-"""What the conditioning loss does at the head: the figures by which the paper diagnoses ACGAN.
+"""Gradients and probabilities of the conditioning loss: the paper's diagnosis of ACGAN.
 
 Kang, Shim, Cho, Park (NeurIPS 2021), section 3.1 and figure 2: early in training the classifier's gradient
 grows with the length of its input, while the probability of the true class is low. A diagnosis measures
-both on the batch that D sees next. It is a pure function of the state: it moves no weight, no statistic
-and no power iteration, and the batch and latents are those of that step anyway.
+both on the next batch of D. It is a pure function of the state: it changes no weight, no statistic
+and no power iteration, and uses the batch and latents of the next step.
 """
 
 from __future__ import annotations
@@ -25,19 +25,18 @@ from reacgan.training.step.work import Labelled
 
 
 def diagnose(steps: StepBuilder) -> dict[str, float]:
-    """Measure this moment on the next batch of D, all its parts and processes.
+    """Measure on the next batch of D, over all its parts and processes.
 
-    - ``classifier_gradient``: length of the gradient of the conditioning loss with respect to all
-      parameters of the head that it depends on;
+    - ``classifier_gradient``: length of the gradient of the conditioning loss with respect to the
+      parameters of the head;
     - ``feature_gradient``: mean length of its gradient with respect to a real image's features, times
-      the number of images, so that it does not depend on the batch;
+      the number of images, so that it does not depend on the batch size;
     - ``feature_norm``: mean length of a real image's features, before any normalisation;
-    - ``true_class``: mean probability that the head gives a real image's class
+    - ``true_class``: mean probability of a real image's class
       (:meth:`reacgan.heads.Head.class_logits`);
     - ``right``: share of real images whose class is the most probable.
 
-    The last two are of heads that know classes; a head without a conditioning loss has
-    no gradient.
+    The last two need a head with class logits; the gradients need a conditioning loss.
     """
     head = steps.state.discriminator.head
     on_real, on_fake, latents = _features(steps)
@@ -63,7 +62,7 @@ def diagnose(steps: StepBuilder) -> dict[str, float]:
 
 
 def _features(steps: StepBuilder) -> tuple[Labelled, Labelled, Tensor]:
-    """Of all parts of the next batch: features [N, F] and labels of real and fake, and z."""
+    """Features [N, F] and labels of real and fake images, and z, of the next batch."""
     work, engine = steps.discriminator(), steps.engine
     generator, discriminator = steps.state.generator, steps.state.discriminator
     count = len(work.contexts)
@@ -94,7 +93,7 @@ def _gradients(loss: Tensor, features: Tensor, parameters: Sequence[Tensor]) -> 
     lengths = {}
     reached = [gradient.flatten() for gradient in of_parameters if gradient is not None]
     if reached:
-        # As of the step: the mean over processes.
+        # The mean over processes, as in the step.
         total = distributed.sum_over_processes(torch.cat(reached)) / distributed.world_size()
         lengths["classifier_gradient"] = float(total.norm())
     if of_features is not None:

@@ -1,7 +1,7 @@
-"""Monitors a run: takes snapshots, says what is wrong, and stops the run or takes it back.
+"""Monitors a run: takes snapshots, reports findings, and stops the run or goes back.
 
-The numbers of each snapshot are part of the journal, so a run that is resumed knows what it knew. A
-snapshot changes nothing of the training: it draws no random number and moves no weight.
+The journal holds the numbers of each snapshot, so a resumed run has the same history. A snapshot does
+not change training: it draws no random number and changes no weight.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from reacgan.training.monitor.signals import generator_signals, pick, real_sign,
 
 
 class Monitor:
-    """What a run's loop and hooks call; decisions are the main process's, actions are everyone's.
+    """The monitor of a run; the main process decides, all processes act.
 
     Args:
         run: with the state loaded; the journal's file holds the earlier snapshots.
-        finish_writing: waits until the checkpoints given to be written are written.
+        finish_writing: waits until all checkpoints are written.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Monitor:
         self.stopped_by: str | None = None
         """The kind of finding that ends the run, with the action ``stop``."""
         self.error: NonFiniteError | None = None
-        """An error that nothing has been done about yet."""
+        """An error that :meth:`resolve` has not handled yet."""
         self._rollback: dict[str, Any] | None = None
         self._numbers: dict[str, float] = {}
         self._scores: dict[str, float] = {}
@@ -54,7 +54,7 @@ class Monitor:
 
     @property
     def good(self) -> int | None:
-        """Images seen at the last snapshot without a finding; a checkpoint from before is kept for it."""
+        """Images seen at the last snapshot without a finding; an earlier checkpoint is kept for it."""
         return self._good if self.config.action == "roll_back" else None
 
     def recall(self) -> None:
@@ -68,18 +68,18 @@ class Monitor:
         for line in read_lines(path) if path.exists() else ():
             if line["images_seen"] <= state.images_seen:
                 event = line.get("event") or {}
-                # Killed between going back and the next state: the state does not know of it.
+                # Killed between going back and the next checkpoint, which lacks the event.
                 state.rollbacks = max(state.rollbacks, event.get("rollbacks", 0))
                 self._note(line)
         state.lr_scale = self.config.lr_factor**state.rollbacks
 
     @property
     def stops(self) -> bool:
-        """Whether the run is to end."""
+        """Whether the run should end."""
         return self.stopped_by is not None
 
     def snapshot(self, trained: Callable[[], TrainedGenerator] | None) -> None:
-        """Work out the signals of this moment; the next line of the journal holds them."""
+        """Compute the signals; the next line of the journal holds them."""
         if self._picked is None or trained is None:
             return
         signals = generator_signals(trained(), self._picked)
@@ -90,7 +90,7 @@ class Monitor:
                 engine,
                 self._picked,
                 undecided=self.facts.undecided,
-                # as many as a step is known to fit
+                # a batch size that is known to fit
                 batch=max(training.batch // engine.world // training.accumulate, 1),
             )
         self._numbers = {**signals, **self._scores}
@@ -101,7 +101,7 @@ class Monitor:
         self._scores = {f"score/{score.metric}": score.value for score in scores}
 
     def read(self, images_seen: int) -> dict[str, float] | None:
-        """The journal's means; None after a loss that is not finite, which :meth:`resolve` acts on."""
+        """The journal's means; None after a loss that is not finite, which :meth:`resolve` handles."""
         try:
             return self.run.journal.read(images_seen)
         except NonFiniteError as error:
@@ -109,14 +109,14 @@ class Monitor:
             return None
 
     def numbers(self) -> dict[str, Any]:
-        """What the line that is written now holds beside its means."""
+        """The numbers of the current line besides its means."""
         numbers, self._numbers = self._numbers, {}
         return (
             {"watch": {name: round(value, 6) for name, value in numbers.items()}} if numbers else {}
         )
 
     def take(self, line: dict[str, Any]) -> None:
-        """Check a line that was written; says what is new, and notes what is to be done."""
+        """Check a line that was written; reports new findings and schedules the action."""
         for finding, since in self._note(line):
             event = {
                 "kind": finding.kind,
@@ -134,7 +134,7 @@ class Monitor:
                 self.stopped_by = finding.kind
 
     def _note(self, line: dict[str, Any]) -> list[tuple[Finding, int]]:
-        """Add a line to what is known; what has been seen ``patience`` times in a row just now."""
+        """Add a line to the history; returns findings that now occurred ``patience`` times in a row."""
         if "event" in line:
             return []
         seen = line["images_seen"]
@@ -159,10 +159,10 @@ class Monitor:
         self.run.progress.say(describe(event))
 
     def resolve(self) -> bool:
-        """Go back, on all processes together, where that is wanted; whether the state was changed.
+        """Go back if scheduled, on all processes together; returns whether the state changed.
 
         Raises:
-            NonFiniteError: there is nothing to go back to, or it was done too often already.
+            NonFiniteError: no checkpoint to go back to, or the limit of rollbacks is reached.
         """
         state, device = self.run.state, self.run.engine.device
         failed = distributed.any_process(self.error is not None, device)
@@ -176,7 +176,7 @@ class Monitor:
         if not distributed.any_process(failed or self._rollback is not None, device):
             return False
         event = self._event(error) if failed else self._rollback
-        self.finish_writing()  # the checkpoints are read
+        self.finish_writing()  # before checkpoints are read
         text = json.dumps([event, self._target()]) if distributed.is_main() else None
         event, target = json.loads(distributed.share_text(text, device))
         self.error = self._rollback = None
@@ -201,7 +201,7 @@ class Monitor:
         }
 
     def _target(self) -> int | None:
-        """Images seen of the newest whole checkpoint from before the trouble began."""
+        """Images seen of the newest intact checkpoint from before the first fault."""
         last = self._good if self._begun else self.run.images_seen
         for path in reversed(list_checkpoints(self.run.folder.checkpoints)):
             if int(path.name) <= last:
@@ -229,7 +229,7 @@ class Monitor:
 
 
 def _means(lines: Iterable[tuple[int, dict[str, Any]]]) -> dict[str, float]:
-    """Means of the journal's means, weighed by the images that each is of."""
+    """Means of the journal's means, weighted by their number of images."""
     sums: dict[str, tuple[float, int]] = {}
     for images, line in lines:
         for name, value in line.items():
@@ -240,7 +240,7 @@ def _means(lines: Iterable[tuple[int, dict[str, Any]]]) -> dict[str, float]:
 
 
 def describe(event: dict[str, Any]) -> str:
-    """An event in plain words, for a person."""
+    """An event as text."""
     kind = event["kind"].replace("_", " ")
     shown = [f"{name} {value:.3g}" for name, value in event["evidence"].items()]
     text = f"warning: {kind} since {event['since']:,} images"

@@ -1,12 +1,11 @@
-"""Scores while a run goes on, and the best state by one of them, chosen on images of its own.
+"""Scores during training, and the best state by one of them, selected on separate images.
 
 ``scores.selection``:
 
-split       states are chosen on one set of real images and reported on another: on the training
-            images (or, where nothing is held out, on every second one of them), and reported on the
-            held-out images (or on the others).
-published   as many published tables are: chosen on the reference that is reported, which favours
-            whatever suits that set by chance; every such score says so.
+split       states are chosen on the training images (or, where nothing is held out, on every second
+            one of them), and reported on the held-out images (or on the others).
+published   as in many published tables: chosen on the reference that is reported, which biases the
+            score; its protocol holds that.
 """
 
 from __future__ import annotations
@@ -42,11 +41,11 @@ from reacgan.sampling import SamplingSettings
 from reacgan.training.context import RunContext
 
 MOST = 10_000
-"""Images of a periodic score, where nothing is said."""
+"""Default number of images of a periodic score."""
 
 
 def periodic_scores(run: RunContext) -> PeriodicScores | None:
-    """What ``scores.every`` asks for, or None; scores after the present state are forgotten."""
+    """The periodic scores of ``scores.every``, or None; scores after the current state are removed."""
     if run.experiment.scores.every is None:
         return None
     scores = PeriodicScores(run.experiment, run.data, run.folder.path, run.engine.device)
@@ -58,10 +57,10 @@ class PeriodicScores:
     """Scores the averaged generator; every process calls each method.
 
     Args:
-        experiment: its ``scores`` say how often, what, and how states are chosen.
+        experiment: with ``scores``: interval, metrics, and selection of states.
         data: the training images.
-        folder: the run's; ``best/`` and ``scores.jsonl`` are written below it.
-        device: where the generator is.
+        folder: of the run, with ``best/`` and ``scores.jsonl``.
+        device: of the generator.
     """
 
     def __init__(self, experiment: Experiment, data: ImageData, folder: Path, device: Any) -> None:
@@ -72,7 +71,7 @@ class PeriodicScores:
         self.device = device
         self.cache = FeatureCache()
         self.measured_at: int | None = None
-        """Images seen of the state that was measured last."""
+        """Images seen of the state that was scored last."""
 
     @cached_property
     def held_out(self) -> ImageData | None:
@@ -81,7 +80,7 @@ class PeriodicScores:
 
     @cached_property
     def report_reference(self) -> Reference:
-        """What scores are reported on."""
+        """The reference for reported scores."""
         if self.held_out is not None:
             return self._reference(self.held_out, "test")
         whole = self._reference(self.data, "train")
@@ -89,7 +88,7 @@ class PeriodicScores:
 
     @cached_property
     def selection_reference(self) -> Reference:
-        """What states are chosen on."""
+        """The reference for choosing states."""
         if self.config.selection == "published":
             return self.report_reference
         whole = self._reference(self.data, "train")
@@ -106,7 +105,7 @@ class PeriodicScores:
         """Built once a run."""
         named = self.config.extractor
         domain = named.name == "domain"
-        # Without held-out images the classifier must not know the half that is reported.
+        # Without held-out images the classifier must not be trained on the reported half.
         learned = self.data if self.held_out is not None else self.selection_reference.data
         return build_extractor(
             named.name,
@@ -117,7 +116,7 @@ class PeriodicScores:
         )
 
     def back_to(self, images_seen: int) -> None:
-        """Forget periodic scores of later moments, which will be measured anew; others stay."""
+        """Remove periodic scores of later moments, which will be measured again; others stay."""
         path = self.folder / "scores.jsonl"
         if not distributed.is_main() or not path.exists():
             return
@@ -128,7 +127,7 @@ class PeriodicScores:
 
     @cached_property
     def chosen_by(self) -> str:
-        """What a choice depends on, as one word; two choices compare if it is the same."""
+        """A digest of what a choice depends on; choices with equal digests are comparable."""
         facts = [
             self.config.model_dump(exclude={"every"}),
             self.extractor.describe(),
@@ -137,7 +136,7 @@ class PeriodicScores:
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
     def measure(self, model: TrainedGenerator) -> tuple[Score, ...]:
-        """Score a state on the selection images; record it, and keep it if it is the best."""
+        """Score a state on the selection images; record the score, and keep the state if it is the best."""
         reference = self.selection_reference
         how = {"checkpoint": "each", "during": "training", **self._selection_facts()}
         scores = self._evaluate(model, reference, how).scores
@@ -161,13 +160,13 @@ class PeriodicScores:
         try:
             selection = read_selection(self.folder)
             if selection["chosen_by"] != self.chosen_by:
-                return None  # by another score or on other images: states are chosen anew
+                return None  # chosen by another score or on other images: not comparable
             return Best(selection["images_seen"], selection["value"], selection["better"])
         except (ConfigError, KeyError):
             return None
 
     def reported(self) -> bool:
-        """Whether the best state is on record with the images that scores are reported on."""
+        """Whether the best state was scored on the reference for reported scores."""
         best = self.best()
         digest = self.report_reference.describe()["digest"]
         return best is not None and any(
@@ -178,7 +177,7 @@ class PeriodicScores:
         )
 
     def final(self) -> tuple[Score, ...]:
-        """Score the best state on the images that scores are reported on."""
+        """Score the best state on the reference for reported scores."""
         model = hub.load(self.folder / BEST, device=self.device.type)
         chosen, notes = for_protocol(read_selection(self.folder))
         scores = self._evaluate(
@@ -229,12 +228,12 @@ class PeriodicScores:
         hub.save(model, self.folder / BEST, beside=beside)
 
     def _count_states(self) -> None:
-        """How many states the best one was chosen of."""
+        """Store the number of states of which the best was chosen."""
         facts = {**read_selection(self.folder), "states": len(self._states())}
         write_text(self.folder / BEST / "selection.json", json.dumps(facts, indent=2) + "\n")
 
     def _selection_facts(self) -> dict[str, Any]:
-        """For protocols: on what states are chosen, and how that was decided."""
+        """For protocols: the selection reference and rule."""
         reference = self.selection_reference.describe()
         same = self.config.selection == "published"
         return {
@@ -261,14 +260,14 @@ class PeriodicScores:
 
 @dataclass(frozen=True)
 class Best:
-    """The best state so far, as ``best/selection.json`` has it."""
+    """The best state so far, from ``best/selection.json``."""
 
     images_seen: int
     value: float
     better: str
 
     def beaten_by(self, score: Score) -> bool:
-        """Whether a score is strictly better; the earlier of equal ones stays."""
+        """Whether a score is strictly better; of equal ones the earlier stays."""
         sign = 1 if self.better == "higher" else -1
         return sign * score.value > sign * self.value
 
@@ -289,5 +288,5 @@ def selection_of(score: Score) -> dict[str, Any]:
 
 
 def is_periodic(score: Score) -> bool:
-    """Whether it was measured while the run went on."""
+    """Whether it was measured during training."""
     return selection_of(score).get("during") == "training"

@@ -1,4 +1,4 @@
-"""The signals of a snapshot: a few generated images beside real ones, and D's scores on these."""
+"""The signals of a snapshot: a few generated images compared with real ones, and D's scores on these."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SIDE = 8
 
 
 def run_facts(experiment: Experiment, data: ImageData) -> RunFacts:
-    """What the checks need to know of a run."""
+    """The facts of a run that the checks need."""
     nothing = torch.zeros(1)
     loss, transition = experiment.loss.adversarial, experiment.loss.transition
     return RunFacts(
@@ -42,8 +42,8 @@ def run_facts(experiment: Experiment, data: ImageData) -> RunFacts:
 def pick(data: ImageData) -> tuple[Tensor, Tensor]:
     """Real images uint8 ``[classes, seeds, C, H, W]`` and the labels of the classes.
 
-    Of at most 12 classes, evenly spaced among those with the most images to spare, at most 16 images
-    each, evenly spaced; as many of each class.
+    At most 12 classes, evenly spaced among those with the most images, and at most 16 evenly spaced
+    images each, equally many of each class.
     """
     counts = np.bincount(data.labels, minlength=data.num_classes)
     seeds = min(SEEDS, int(counts.max()))
@@ -68,7 +68,7 @@ def generator_signals(model: TrainedGenerator, picked: tuple[Tensor, Tensor]) ->
 
     Args:
         model: the averaged generator, with statistics that fit it.
-        picked: real images and labels, as :func:`pick` gives them.
+        picked: real images and labels from :func:`pick`.
     """
     real, labels = picked
     seeds = [*range(real.shape[1])] * len(labels)
@@ -90,16 +90,16 @@ def real_sign(
     undecided: float,
     batch: int,
 ) -> float:
-    """Mean sign of D's score on real images, less the score at which D is undecided.
+    """Mean sign of D's score on real images, minus the score at the decision boundary.
 
     r_t of Karras et al. (2020, "Training GANs with limited data", eq. 1).
 
     Args:
-        discriminator: in training mode, and left so.
-        engine: where it is.
-        picked: real images and labels, as :func:`pick` gives them.
-        undecided: the score at which D is undecided.
-        batch: images at a time.
+        discriminator: in training mode, unchanged.
+        engine: of the discriminator.
+        picked: real images and labels from :func:`pick`.
+        undecided: the score at the decision boundary.
+        batch: batch size.
     """
     real, labels = picked
     images, repeated = real.flatten(0, 1), labels.repeat_interleave(real.shape[1])
@@ -114,15 +114,15 @@ def real_sign(
 
 
 def image_signals(fake: Tensor, real: Tensor) -> dict[str, float]:
-    """Compare a few generated images with as many real ones, as pictures of 8 x 8.
+    """Compare a few generated images with as many real ones, at 8 x 8.
 
     ``variety`` is the product of two ratios, fake to real, within classes: ``nearest``, the mean
     distance of an image to its nearest neighbour, and ``directions``, the effective number of
     directions in which images differ (the exponential of the spectrum's entropy; Roy, Vetterli
-    2007). A collapsed class may differ still, but in one way only, such as in brightness.
-    ``contrast`` is the mean distance between images of one latent and two classes, to that of real
-    images of two classes; 0 where labels change nothing. ``flat`` is the share of pixels at the ends
-    of the range beyond the real share, or of images of one colour, whichever is larger.
+    2007). Images of a collapsed class may still vary in one direction, such as brightness.
+    ``contrast`` is the mean distance between images of one latent and two classes, divided by that of
+    real images of two classes; 0 where labels have no effect. ``flat`` is the larger of the share of
+    pixels at the ends of the range and the share of images of one colour, beyond the real shares.
 
     Args:
         fake: uint8 ``[classes, seeds, C, H, W]``, the same latents for each class.
@@ -144,7 +144,7 @@ def image_signals(fake: Tensor, real: Tensor) -> dict[str, float]:
 
 
 def _small(images: Tensor) -> Tensor:
-    """``[A, B, D]`` of 0 to 1: averages over at most 8 x 8 fields."""
+    """``[A, B, D]`` of 0 to 1: averages over at most 8 x 8 cells."""
     classes, seeds, _, height, width = images.shape
     size = (min(height, _SIDE), min(width, _SIDE))
     pooled = F.adaptive_avg_pool2d(images.flatten(0, 1).double() / 255, size)
@@ -166,7 +166,7 @@ def _directions(points: Tensor) -> float:
 
 
 def _between(points: Tensor) -> float:
-    """Mean distance between images of one column and two rows."""
+    """Mean distance between images of one seed and two classes."""
     columns, rows = points.transpose(0, 1), points.shape[0]
     distances = torch.cdist(columns, columns, compute_mode="donot_use_mm_for_euclid_dist")
     return float(distances.sum((1, 2)).mean()) / (rows * (rows - 1))
