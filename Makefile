@@ -29,9 +29,9 @@ $(VENV)/.dev: $(VENV)/.torch pyproject.toml
 	$(PIP) -e '.[dev]'
 	touch $@
 
-demo: $(VENV)/.demo  ## set up, train ReACGAN on real handwritten digits (minutes), judge it
+demo: $(VENV)/.demo  ## set up, train ReACGAN on real handwritten digits (minutes), score it
 	$(BIN)/reacgan train digits/reacgan --out $(RUN)
-	$(BIN)/python examples/judge_digits.py $(RUN)
+	$(BIN)/python examples/score_digits.py $(RUN)
 
 # Beside the main environment, which other people's libraries must not touch.
 $(PARITY)/.parity: constraints.txt pyproject.toml

@@ -1,4 +1,4 @@
-"""Train several methods for the same number of images, judge them alike, and lay them side by side.
+"""Train several methods for the same number of images, score them alike, and lay them side by side.
 
     python examples/compare_methods.py --data cifar10/ --images 32000 --out runs/methods
 

@@ -1,4 +1,4 @@
-"""Class-conditional GANs: ReACGAN and its relatives, to train, judge and share.
+"""Class-conditional GANs: ReACGAN and its relatives, to train, evaluate and share.
 
 The public names load on first use, so ``import reacgan`` does not load torch.
 """

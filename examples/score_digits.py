@@ -1,8 +1,8 @@
-"""Judge a run on the embedded digits: labels carried, and real digits covered.
+"""Score a run on the embedded digits: labels carried, and real digits covered.
 
-    python examples/judge_digits.py runs/digits-reacgan
+    python examples/score_digits.py runs/digits-reacgan
 
-The judge is independent of the package: a support vector machine of scikit-learn, fitted on the real
+The classifier is independent of the package: a support vector machine of scikit-learn, fitted on the real
 training digits, whose accuracy on held-out digits is printed beside. Coverage (k = 5, pixels, against
 the training digits) is printed beside what as many held-out real digits reach, and so is the distance
 to the nearest training digit, which would be smaller than theirs if the generator copied.
@@ -40,7 +40,7 @@ def make(model: TrainedGenerator, labels: Tensor, *, first_seed: int) -> Tensor:
     return generate(model.generator, z, labels).flatten(1) / 255
 
 
-def judge(model: TrainedGenerator) -> dict[str, float]:
+def score(model: TrainedGenerator) -> dict[str, float]:
     """All figures, by name."""
     config = DataConfig(name="digits", resolution=8, channels=1)
     train, held_out = open_dataset(config, "train"), open_dataset(config, "test")
@@ -74,7 +74,7 @@ def main() -> None:
     model = reacgan.load(run, device="cpu")
     if model.experiment.data.name != "digits":
         parser.error(f"{run} was trained on {model.experiment.data.name}: use reacgan evaluate")
-    figures = judge(model)
+    figures = score(model)
     protocol = {
         "judge": "scikit-learn SVC(gamma=0.7) on pixels, fitted on the training digits",
         "samples": SAMPLES,
