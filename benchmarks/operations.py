@@ -34,7 +34,8 @@ from reacgan.assembly import complete
 from reacgan.config import Experiment, parse_assignments
 from reacgan.kernels import LAUNCHES
 from reacgan.training.journal import Journal
-from reacgan.training.memory.fakes import FakeEngine, Watch, fake_trainer
+from reacgan.training.loop import Trainer
+from reacgan.training.memory.fakes import FakeEngine, Watch, fake_run
 from reacgan.training.speed import SWITCHES, choose
 
 _aten = torch.ops.aten
@@ -130,7 +131,8 @@ def count(
     engine = FakeEngine(torch.device("cpu"), experiment.training.precision, speed)
     watch, journal, parts = Operations(), Journal(None, 0), {}
     enough = 4 * experiment.cycle_images  # for cycles within an epoch
-    with fake_trainer(experiment, classes, engine, watch, images=enough) as trainer:
+    with fake_run(experiment, classes, engine, watch, images=enough) as (state, data):
+        trainer = Trainer(experiment, state, data, engine)
         trainer.cycle(journal)
         watch.on = True
 

@@ -20,7 +20,8 @@ from reacgan.config import Experiment, size_of
 from reacgan.data.loader import resident_limit
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal
-from reacgan.training.memory.fakes import FakeEngine, Watch, fake_trainer
+from reacgan.training.loop import Trainer
+from reacgan.training.memory.fakes import FakeEngine, Watch, fake_run
 from reacgan.training.state import TrainState, trained_parameters
 
 GIB = 2**30
@@ -105,10 +106,11 @@ def _peak_of_cycle(
 ) -> tuple[int, TrainState]:
     """Bytes that a cycle adds at its peak to weights, gradients and moments; and the fake state."""
     counter = _LiveBytes()
-    with fake_trainer(experiment, num_classes, engine, counter) as trainer:
+    with fake_run(experiment, num_classes, engine, counter) as (state, data):
+        trainer = Trainer(experiment, state, data, engine)
         counter.peak = before = counter.live
         trainer.cycle(Journal(None, 0))
-    return counter.peak - before, trainer.state
+    return counter.peak - before, state
 
 
 class _LiveBytes(Watch):

@@ -21,7 +21,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from reacgan.config import Experiment, Precision, size_of
 from reacgan.data import ImageData
 from reacgan.training.engine import Engine
-from reacgan.training.loop import Trainer
 from reacgan.training.speed import Speed
 from reacgan.training.state import TrainState
 
@@ -67,21 +66,21 @@ class Watch(TorchDispatchMode):
 
 
 @contextmanager
-def fake_trainer(
+def fake_run(
     experiment: Experiment,
     num_classes: int,
     engine: FakeEngine,
     watch: Watch,
     *,
     images: int = 64,
-) -> Iterator[Trainer]:
-    """Within the block ``watch`` sees what the trainer does; its state is that after a first cycle.
+) -> Iterator[tuple[TrainState, ImageData]]:
+    """What a trainer is made of, its state as after a first cycle; within the block ``watch`` sees all.
 
     Args:
         experiment: what is trained, complete.
         num_classes: of the data, which are black images.
         engine: where it is trained.
-        watch: entered before the trainer is made.
+        watch: entered before the state is made.
         images: how many there are.
     """
     # Weights of a fake module cannot be moved or cast, so the networks begin on the meta device.
@@ -95,7 +94,7 @@ def fake_trainer(
     data = ImageData(pixels, np.arange(images) % num_classes, names, "no images")
     # Without fallback kernels, which compute on real tensors.
     with FakeTensorMode(allow_fallback_kernels=False, allow_non_fake_inputs=True), watch:
-        yield Trainer(experiment, _fake_copy(state, engine), data, engine)
+        yield _fake_copy(state, engine), data
 
 
 def _fake_copy(state: TrainState, engine: Engine) -> TrainState:
