@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count
 
 _aten = torch.ops.aten
-_FREE = {
+FREE = {
     _aten.empty, _aten.empty_like, _aten.empty_strided, _aten.new_empty, _aten.new_empty_strided,
     _aten.detach, _aten.view, _aten._unsafe_view, _aten.lift_fresh,
 }  # fmt: skip
@@ -69,7 +69,7 @@ class Count(TorchDispatchMode):
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         packet = func.overloadpacket
-        if packet in _FREE or func.is_view:
+        if packet in FREE or func.is_view:
             return result
         multiplications = 0.0
         if packet in _FURTHER:

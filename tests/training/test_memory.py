@@ -13,6 +13,7 @@ import torch
 from test_resume import assert_same_bits, state_of
 from test_run import train
 from tiny import experiment, images
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -136,7 +137,7 @@ def test_an_estimate_needs_no_memory_of_its_own():
 
 
 def test_what_lives_at_a_time_is_counted():
-    with memory.FakeTensorMode(), memory._LiveBytes() as counter:
+    with FakeTensorMode(), memory._LiveBytes() as counter:
         tensor = torch.empty(4, 10)
         view = tensor.t()[1:]
         total = (tensor * 2).sum()  # the product lives until its sum is there
@@ -151,7 +152,7 @@ def test_what_lives_at_a_time_is_counted():
 
 def test_pinned_memory_is_not_counted():
     """Batches for CUDA are pinned, for which fake tensors have no form."""
-    with memory.FakeTensorMode(allow_non_fake_inputs=True), memory._LiveBytes() as counter:
+    with FakeTensorMode(allow_non_fake_inputs=True), memory._LiveBytes() as counter:
         tensor = torch.zeros(3)
         live = counter.live
         assert torch.ops.aten._pin_memory(tensor) is tensor

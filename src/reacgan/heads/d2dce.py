@@ -16,6 +16,7 @@ from reacgan.heads.hypersphere import (
     global_batch,
     masked_logsumexp,
 )
+from reacgan.kernels.d2d import D2DSettings, d2d_loss
 from reacgan.tensors import without_autocast
 
 Form = Literal["paper", "released"]
@@ -34,6 +35,7 @@ def d2d_cross_entropy(
     suppress_easy: Suppressed = "both",
     negatives: Negatives = "data",
     false_negatives: bool = False,
+    kernels: bool = False,
 ) -> Tensor:
     """Data-to-data cross-entropy (Kang, Shim, Cho, Park, NeurIPS 2021, equation 6).
 
@@ -67,6 +69,7 @@ def d2d_cross_entropy(
         suppress_easy: ``"both"``, ``"positives"``, ``"negatives"`` or ``"none"``.
         negatives: ``"data"`` or ``"classes"`` (in the paper's form alone).
         false_negatives: whether samples of the same class are negatives.
+        kernels: by fused operations (:mod:`reacgan.kernels.d2d`), where negatives are data.
 
     Returns:
         A scalar, float32 or float64. It and its gradient are finite for any finite batch; a sample
@@ -76,20 +79,17 @@ def d2d_cross_entropy(
         ConfigError: wrong shapes or types, or a setting outside its range.
     """
     check_batch(features, class_vectors, labels, temperature=temperature)
-    if not 0 <= margin <= 1:
-        raise ConfigError(f"margin is {margin}; needed: 0 to 1")
-    if form not in ("paper", "released"):
-        raise ConfigError(f"form is {form!r}; needed: 'paper' or 'released'")
-    if suppress_easy not in get_args(Suppressed):
-        allowed = ", ".join(map(repr, get_args(Suppressed)))
-        raise ConfigError(f"suppress_easy is {suppress_easy!r}; needed: one of {allowed}")
-    if negatives not in ("data", "classes"):
-        raise ConfigError(f"negatives is {negatives!r}; needed: 'data' or 'classes'")
-    if negatives == "classes" and (form == "released" or false_negatives):
-        raise ConfigError(
-            "negatives is 'classes', which has no released form and no false negatives; leave "
-            "form='paper' and false_negatives=False"
+    _check_settings(margin, form, suppress_easy, negatives, false_negatives=false_negatives)
+    if kernels and negatives == "data":
+        settings = D2DSettings(
+            temperature,
+            margin,
+            easy_positives=suppress_easy in ("both", "positives"),
+            easy_negatives=suppress_easy in ("both", "negatives"),
+            false_negatives=false_negatives,
+            released=form == "released",
         )
+        return d2d_loss(features, class_vectors, labels, settings)
     with without_autocast(features):
         points, vectors = unit(features), unit(class_vectors)
         if negatives == "classes":
@@ -105,6 +105,25 @@ def d2d_cross_entropy(
             form=form,
             suppress_easy=suppress_easy,
             false_negatives=false_negatives,
+        )
+
+
+def _check_settings(
+    margin: float, form: str, suppress_easy: str, negatives: str, *, false_negatives: bool
+) -> None:
+    if not 0 <= margin <= 1:
+        raise ConfigError(f"margin is {margin}; needed: 0 to 1")
+    if form not in ("paper", "released"):
+        raise ConfigError(f"form is {form!r}; needed: 'paper' or 'released'")
+    if suppress_easy not in get_args(Suppressed):
+        allowed = ", ".join(map(repr, get_args(Suppressed)))
+        raise ConfigError(f"suppress_easy is {suppress_easy!r}; needed: one of {allowed}")
+    if negatives not in ("data", "classes"):
+        raise ConfigError(f"negatives is {negatives!r}; needed: 'data' or 'classes'")
+    if negatives == "classes" and (form == "released" or false_negatives):
+        raise ConfigError(
+            "negatives is 'classes', which has no released form and no false negatives; leave "
+            "form='paper' and false_negatives=False"
         )
 
 
@@ -250,6 +269,7 @@ class D2DCrossEntropyHead(EmbeddingHead):
                 suppress_easy=self.suppress_easy,
                 negatives=self.negatives,
                 false_negatives=self.false_negatives,
+                kernels=self.kernels,
             )
             for points, point_labels in zip(embedding.split(size), labels.split(size), strict=True)
         ]

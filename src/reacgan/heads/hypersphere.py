@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -62,6 +64,7 @@ class EmbeddingHead(Head):
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
+        self.kernels = False
         self.score = layers.linear(in_features, 1, True)
         self.embedding = layers.linear(in_features, embedding_dim, True)
         self.class_vectors = layers.embedding(num_classes, embedding_dim)
@@ -72,8 +75,17 @@ class EmbeddingHead(Head):
             score=self.score(features).squeeze(1),
             labels=labels,
             embedding=self.embedding(features),
-            class_vectors=self.class_vectors(torch.arange(self.num_classes, device=labels.device)),
+            class_vectors=self._all_vectors(labels.device),
         )
+
+    def _all_vectors(self, device: torch.device) -> Tensor:
+        """Look all classes up; ``kernels``: they are the table itself."""
+        if not self.kernels:
+            return self.class_vectors(torch.arange(self.num_classes, device=device))
+        layer: Any = self.class_vectors
+        own = getattr(layer, "normalised_weight", None)
+        table: Tensor = layer.weight if own is None else own()
+        return table
 
     def class_logits(self, output: HeadOutput) -> Tensor | None:
         """Cosines with the class vectors over the temperature, ``[N, K]``."""
