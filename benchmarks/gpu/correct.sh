@@ -11,8 +11,8 @@ OUT="$(realpath -m "${OUT:?set OUT to a folder}")"
 cd "$(dirname "$0")/../.."
 export PYTHONPATH="$PWD/src${PYTHONPATH:+:$PYTHONPATH}"
 MARK="${MARK:-gpu}"
-LIMIT="${LIMIT:-280}"
-read -r -a GROUPS_HERE <<<"${GROUPS_OF_TESTS:-tests/training tests/models tests/metrics tests/extractors tests/data}"
+LIMIT="${LIMIT:-60}"
+read -r -a GROUPS_HERE <<<"${GROUPS_OF_TESTS:-tests/kernels tests/training tests/models tests/metrics tests/extractors tests/data}"
 mkdir -p "$OUT"
 if [[ -n "${WHEELS:-}" ]]; then
   python -m pip install --quiet --no-index --find-links "$WHEELS" pydantic cyclopts pytest pytest-timeout

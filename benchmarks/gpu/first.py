@@ -294,7 +294,7 @@ def run(given: argparse.Namespace, left: float) -> Record:
     (given.out / "run.txt").write_text(done.stdout + done.stderr)
     journal = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
     rates = [line["images_per_second"] for line in journal if line.get("images_per_second")]
-    notes = [line["message"] for line in journal if "message" in line]
+    notes = [line["event"]["message"] for line in journal if "message" in line.get("event", {})]
     return {
         "ended_with": done.returncode,
         "seconds": time.monotonic() - began,

@@ -1,7 +1,7 @@
 """GPU queue: images/s, memory and share of the measured matrix rate over experiments and ways to compute.
 
     python benchmarks/gpu/step_matrix.py --out $OUT/step_matrix.json            # everything that is missing
-    python benchmarks/gpu/step_matrix.py --out ... --minutes 9 --device cuda    # stop in time; call again
+    python benchmarks/gpu/step_matrix.py --out ... --minutes 5 --device cuda    # stop in time; call again
 
 Every case runs in a process of its own with a time limit; each result is appended at once, so a second
 call goes on where a cut one stopped. A case that failed is tried again with ``--again``. Medians are over
@@ -28,27 +28,20 @@ EXPERIMENTS = {
     "imagenet/reacgan-256": [128],
     "cifar10/stylegan2": [64],
 }
+FULL = {"training.precision": "float32", "speed.tf32": False}
 WAYS: dict[str, dict[str, Any]] = {
-    "plain": {"speed.mode": "plain"},
+    "plain": {"speed.mode": "plain", "training.precision": "float32"},
+    "default": {},
+    "no kernels": {"speed.kernels": False},
     "eager": {"speed.cuda_graphs": False},
-    "no fused": {"speed.cuda_graphs": False, "speed.fused_layers": False},
-    "no channels_last": {"speed.cuda_graphs": False, "speed.channels_last": False},
-    "no merged": {"speed.cuda_graphs": False, "speed.merged_convolutions": False},
-    "tf32": {"speed.cuda_graphs": False, "speed.tf32": True},
-    "bf16": {"speed.cuda_graphs": False, "training.precision": "bfloat16"},
-    "graphs": {"speed.cuda_graphs": True},
-    "tf32 graphs": {"speed.cuda_graphs": True, "speed.tf32": True},
-    "bf16 graphs": {"speed.cuda_graphs": True, "training.precision": "bfloat16"},
-    "bf16 compile": {
-        "speed.cuda_graphs": False,
-        "training.precision": "bfloat16",
-        "speed.compile": True,
-    },
-    "bf16 graphs compile": {
-        "speed.cuda_graphs": True,
-        "training.precision": "bfloat16",
-        "speed.compile": True,
-    },
+    "eager, no kernels": {"speed.cuda_graphs": False, "speed.kernels": False},
+    "no channels_last": {"speed.channels_last": False, "speed.kernels": False},
+    "no merged": {"speed.merged_convolutions": False},
+    "float32": FULL,
+    "float32, no kernels": {**FULL, "speed.kernels": False},
+    "tf32": {"training.precision": "float32"},
+    "compile": {"speed.compile": True, "speed.cuda_graphs": False},
+    "graphs compile": {"speed.compile": True},
 }
 WARM_UP = 6  # cycles: a step is recorded at its third time and proven at its fourth
 KEPT = 4_000  # images of random pictures
@@ -182,8 +175,8 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--batch", type=int, nargs="+", default=None)
     parser.add_argument("--repeats", type=int, default=10)
-    parser.add_argument("--limit", type=float, default=180.0, help="seconds for a case")
-    parser.add_argument("--minutes", type=float, default=9.0, help="begin no case after these")
+    parser.add_argument("--limit", type=float, default=60.0, help="seconds for a case")
+    parser.add_argument("--minutes", type=float, default=5.0, help="begin no case after these")
     parser.add_argument("--again", action="store_true", help="try failed cases again")
     parser.add_argument("--one", nargs=3, default=None, help=argparse.SUPPRESS)
     parser.add_argument("--rate", action="store_true", help=argparse.SUPPRESS)

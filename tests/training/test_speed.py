@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -190,3 +191,25 @@ def test_an_engine_leaves_out_what_its_experiment_cannot_have():
     assert trainer.ways._way == Work.run
     assert trainer.ways.news() == []
     assert Speed() == Speed(reasons={"compile": "why not"})
+
+
+def test_the_page_says_what_is_taken_by_default():
+    page = (Path(__file__).parents[2] / "docs" / "performance.md").read_text()
+    table = page.partition("<!-- table:defaults -->")[2].partition("<!-- end -->")[0]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in table.split("\n")[3:-1]
+    ]
+    names = [name.strip("`") for name, *_ in rows]
+    assert names == ["training.precision", *SWITCHES]
+    for column, kind in enumerate(("cpu", "cuda", "mps"), start=1):
+        device = torch.device(kind)
+        speed = choose(SpeedConfig(), device)
+        for name, row in zip(names[1:], rows[1:], strict=True):
+            if name == "kernels" and kind == "cuda":
+                assert row[column] == "on"  # where Triton is installed
+                continue
+            assert (row[column] == "on") == getattr(speed, name), (name, kind)
+    assert rows[0][1:] == ["float32", "bfloat16 where the GPU has it, else float32", "float32"]
+    assert [choose_precision("auto", torch.device(kind)) for kind in ("cpu", "mps")] == [
+        "float32"
+    ] * 2
