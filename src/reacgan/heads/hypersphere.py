@@ -63,7 +63,6 @@ class EmbeddingHead(Head):
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.kernels = False
         self.score = layers.linear(in_features, 1, True)
         self.embedding = layers.linear(in_features, embedding_dim, True)
         self.class_vectors = layers.embedding(num_classes, embedding_dim)
