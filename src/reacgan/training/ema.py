@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from reacgan.config import EmaConfig
+from reacgan.tensors import copy_together
 
 _COPIED = {"u", "v", "condition_strength", "mean_w"}
 
@@ -58,8 +59,7 @@ def update_average(
             latest.append(new)
     if fused:
         torch._foreach_lerp_(averaged, latest, 1 - decay)
-        if copied:
-            torch._foreach_copy_(copied, sources)
+        copy_together(copied, sources)
         return
     for old, new in zip(copied, sources, strict=True):
         old.copy_(new)
