@@ -135,6 +135,8 @@ def count(
         trainer = Trainer(experiment, state, data, engine)
         trainer.cycle(journal)
         watch.on = True
+        trainer.cycle(journal)
+        operations, launches = watch.operations.copy(), watch.launches.copy()
 
         def part(name: str, call: Callable[[], Any]) -> Any:
             before = watch.total()
@@ -142,21 +144,19 @@ def count(
             parts[name] = watch.total() - before
             return made
 
+        # The clock moved, so that neither batch is at hand.
         for letter, make in (("D", trainer.steps.discriminator), ("G", trainer.steps.generator)):
             part(f"gradients of {letter}", part(f"batch of {letter}", make).run)
-        watch.operations.clear()
-        watch.launches.clear()
-        trainer.cycle(journal)
     steps = experiment.training.d_steps
     inner = sum(
         parts[f"{name} of D"] * steps + parts[f"{name} of G"] for name in ("batch", "gradients")
     )
     return {
-        "total": watch.total(),
-        "total_launches": watch.launches.total(),
-        "parts": {**parts, "rest of the cycle": watch.total() - inner},
-        "operations": dict(watch.operations.most_common()),
-        "launches": dict(watch.launches.most_common()),
+        "total": operations.total(),
+        "total_launches": launches.total(),
+        "parts": {**parts, "rest of the cycle": operations.total() - inner},
+        "operations": dict(operations.most_common()),
+        "launches": dict(launches.most_common()),
     }
 
 

@@ -14,6 +14,12 @@ def test_golden_values():
     assert Draws(1, "order", 0).integers(6, high=10).tolist() == [0, 9, 5, 1, 5, 1]
 
 
+def test_uniform_draws_are_those_of_pytorch():
+    raw = torch.rand(5, generator=Draws(0, "a", 1).generator)
+    assert torch.equal(Draws(0, "a", 1).uniform(5), raw)
+    assert torch.equal(Draws(0, "a", 1).uniform(5, low=-1, high=3), raw * 4 - 1)
+
+
 def test_seeds_depend_on_all_three():
     keys = [
         (seed, stream, seen)

@@ -61,7 +61,8 @@ class Draws:
         """Uniform on [low, high), ``[count, *shape]``, float32."""
         total = (count * self.world, *shape)
         drawn = torch.rand(total, generator=self.generator, device=self.device)
-        return self._mine(drawn, count) * (high - low) + low
+        mine = self._mine(drawn, count)
+        return mine if (low, high) == (0.0, 1.0) else mine * (high - low) + low
 
     def integers(self, count: int, *shape: int, low: int = 0, high: int) -> Tensor:
         """Uniform integers of [low, high), ``[count, *shape]``, int64."""

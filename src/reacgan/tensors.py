@@ -1,8 +1,8 @@
-"""Tensors in files, read into memory of our own; whether numbers are finite; full precision."""
+"""Tensors in files, read into memory of our own; whether numbers are finite; full precision; copies."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -72,3 +72,15 @@ def without_autocast(tensor: Tensor) -> AbstractContextManager[object]:
     if not torch.amp.is_autocast_available(kind):
         return nullcontext()
     return torch.autocast(kind, enabled=False)
+
+
+@torch.no_grad()
+def copy_together(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
+    """Write each source over its target, those of one type by one operation."""
+    kinds: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
+    for target, source in zip(targets, sources, strict=True):
+        pair = kinds.setdefault(target.dtype, ([], []))
+        pair[0].append(target)
+        pair[1].append(source)
+    for pair in kinds.values():
+        torch._foreach_copy_(*pair)

@@ -32,10 +32,11 @@ def gradients(batch: Batch, **settings_: Any) -> tuple[Tensor, Tensor, Tensor]:
     return loss, *torch.autograd.grad(loss, [features, vectors])
 
 
+@pytest.mark.parametrize("kernels", [False, True])
 @pytest.mark.parametrize("case", GOLDEN, ids=lambda case: f"{case['num_classes']} classes")
-def test_golden_values(case: dict[str, Any]) -> None:
+def test_golden_values(case: dict[str, Any], kernels: bool) -> None:
     batch = golden_batch(case)
-    options = {"temperature": case["temperature"], "margin": case["margin"]}
+    options = {"temperature": case["temperature"], "margin": case["margin"], "kernels": kernels}
     paper = d2d_cross_entropy(*batch, **options)
     released = d2d_cross_entropy(*batch, **options, form="released")
     assert paper.item() == pytest.approx(case["d2dce_eq6"], abs=1e-6)

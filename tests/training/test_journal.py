@@ -37,6 +37,16 @@ def test_means_are_over_the_steps_that_had_the_part():
     assert journal.read(32) == {"d/adversarial": 7.0}
 
 
+def test_sums_keep_their_type_and_a_position_its_sums():
+    journal = Journal(None, 0)
+    journal.add({"a": part(1.0), "b": torch.tensor(2.0, dtype=torch.float64)})
+    position = journal.position()
+    journal.add({"b": part(0.5), "c": part(1.0), "a": torch.tensor(1e-3, dtype=torch.float64)})
+    assert journal.read(8) == {"a": pytest.approx(0.5005), "b": 1.25, "c": 1.0}
+    journal.return_to(position, 0)
+    assert journal.read(8) == {"a": 1.0, "b": 2.0}
+
+
 def test_a_part_that_changes_in_place_afterwards_is_kept_as_it_was():
     journal, value = Journal(None, 0), part(1.0)
     journal.add({"g/adversarial": value})

@@ -16,6 +16,7 @@ from reacgan.config import ConfigError, Device, neighbours
 from reacgan.data.dataset import ImageData
 from reacgan.data.order import BalancedOrder, order_of, random_words
 from reacgan.devices import find_device
+from reacgan.kernels.images import scaled_batch
 from reacgan.randomness import Draws
 
 _CPU_LIMIT_BYTES = 2 * 2**30
@@ -114,6 +115,28 @@ class Loader:
             images, labels = self._read_ahead(images_seen)
         return self._augment(images, images_seen), labels
 
+    def scaled_at(
+        self, images_seen: int, dtype: torch.dtype, order: torch.memory_format
+    ) -> tuple[Tensor, Tensor] | None:
+        """The images of :meth:`at` in [-1, 1], and labels, by one fused operation.
+
+        None where the set is not resident.
+        """
+        if self._images is None or self._labels is None:
+            return None
+        chosen = self._device_indices(images_seen)
+        tosses = self._draws("data/flip", images_seen).uniform(len(chosen)) if self.flip else None
+        batch: tuple[Tensor, Tensor] = scaled_batch(
+            self._images,
+            self._labels,
+            chosen,
+            tosses,
+            self._shifts(len(chosen), images_seen) if self.crop else None,
+            dtype=dtype,
+            last=order == torch.channels_last,
+        )
+        return batch
+
     def indices(self, images_seen: int) -> npt.NDArray[np.int64]:
         """Indices of the images of :meth:`at`, int64 ``[batch / world]``."""
         if self._balanced is not None:
@@ -211,11 +234,12 @@ class Loader:
             places = torch.arange(count, device=self.device) + count * toss
             images = torch.cat((images, images.flip(-1))).index_select(0, places)
         if self.crop:
-            shift = self._draws("data/crop", images_seen).integers(
-                count, 2, low=-self.crop, high=self.crop + 1
-            )
-            images = shift_images(images, shift)
+            images = shift_images(images, self._shifts(count, images_seen))
         return images
+
+    def _shifts(self, count: int, images_seen: int) -> Tensor:
+        draws = self._draws("data/crop", images_seen)
+        return draws.integers(count, 2, low=-self.crop, high=self.crop + 1)
 
     def _draws(self, stream: str, images_seen: int) -> Draws:
         return Draws(

@@ -129,6 +129,7 @@ class Head(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.kernels = False
         self.register_buffer("condition_strength", torch.ones(()))
 
     def forward(self, features: Tensor, labels: Tensor) -> HeadOutput:

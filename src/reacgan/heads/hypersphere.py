@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from reacgan import distributed
 from reacgan.config import ConfigError
@@ -64,7 +64,6 @@ class EmbeddingHead(Head):
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.kernels = False
         self.score = layers.linear(in_features, 1, True)
         self.embedding = layers.linear(in_features, embedding_dim, True)
         self.class_vectors = layers.embedding(num_classes, embedding_dim)
@@ -79,13 +78,13 @@ class EmbeddingHead(Head):
         )
 
     def _all_vectors(self, device: torch.device) -> Tensor:
-        """Look all classes up; ``kernels``: they are the table itself."""
-        if not self.kernels:
-            return self.class_vectors(torch.arange(self.num_classes, device=device))
+        """Look all classes up; ``kernels``: in a table they are the table itself."""
         layer: Any = self.class_vectors
-        own = getattr(layer, "normalised_weight", None)
-        table: Tensor = layer.weight if own is None else own()
-        return table
+        if not (self.kernels and isinstance(layer, nn.Embedding)):
+            vectors: Tensor = layer(torch.arange(self.num_classes, device=device))
+            return vectors
+        normalised = getattr(layer, "normalised_weight", None)
+        return layer.weight if normalised is None else normalised()
 
     def class_logits(self, output: HeadOutput) -> Tensor | None:
         """Cosines with the class vectors over the temperature, ``[N, K]``."""

@@ -149,8 +149,10 @@ class _D2D(torch.autograd.Function):
             del constants["easy_positives"]
             pairs = d2d_pairs(products, levels, weights, labels, **constants)
             pushed = torch.mm(pairs, rows[: len(features)])
-            first, second = d2d_gradients(gradient, pushed, rows, scales, pulls, labels)
-            return first.to(features.dtype), second.to(class_vectors.dtype), None, None
+            first, second = d2d_gradients(
+                gradient, pushed, rows, scales, pulls, labels, dtype=features.dtype
+            )
+            return first, second.to(class_vectors.dtype), None, None
 
 
 def _by_kernel(tensor: Tensor) -> bool:
@@ -270,15 +272,22 @@ def d2d_pairs(
 
 
 def _fake_gradients(
-    gradient: Tensor, pushed: Tensor, rows: Tensor, *_: Any
+    gradient: Tensor, pushed: Tensor, rows: Tensor, *_: Any, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
     classes = len(rows) - len(pushed)
-    return torch.empty_like(pushed), rows.new_empty((classes, rows.shape[1]))
+    return torch.empty_like(pushed, dtype=dtype), rows.new_empty((classes, rows.shape[1]))
 
 
 @operation("d2d_gradients", launches=1, fake=_fake_gradients)
 def d2d_gradients(
-    gradient: Tensor, pushed: Tensor, rows: Tensor, scales: Tensor, pulls: Tensor, labels: Tensor
+    gradient: Tensor,
+    pushed: Tensor,
+    rows: Tensor,
+    scales: Tensor,
+    pulls: Tensor,
+    labels: Tensor,
+    *,
+    dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor]:
     """Gradients of features [N, D] and class vectors [K, D].
 
@@ -289,11 +298,12 @@ def d2d_gradients(
         scales: 1 / length, [N + K].
         pulls: [N].
         labels: [N].
+        dtype: of the gradient of features.
     """
     if _by_kernel(rows):
         from reacgan.kernels import triton_d2d  # noqa: PLC0415
 
-        made = _fake_gradients(gradient, pushed, rows)
+        made = _fake_gradients(gradient, pushed, rows, dtype=dtype)
         triton_d2d.gradients(gradient, pushed, rows, scales, (pulls, labels), made)
         return made
     points, directions = rows.split([len(labels), len(rows) - len(labels)])
@@ -303,7 +313,8 @@ def d2d_gradients(
     first, second = (scales * (gradient / len(points)))[:, None].split(
         [len(points), len(directions)]
     )
-    return _tangent(on_points, points) * first, _tangent(on_directions, directions) * second
+    on_features = (_tangent(on_points, points) * first).to(dtype)
+    return on_features, _tangent(on_directions, directions) * second
 
 
 def _tangent(gradient: Tensor, points: Tensor) -> Tensor:

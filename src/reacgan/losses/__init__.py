@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reacgan.config import Components, check_options, lookup
+from reacgan.kernels.scores import hinge
 from reacgan.losses.adversarial import (
     Adversarial,
     hinge_d,
@@ -48,7 +49,7 @@ __all__ = [
 ]
 
 ADVERSARIAL: dict[str, Adversarial] = {
-    "hinge": Adversarial(hinge_d, hinge_g),
+    "hinge": Adversarial(hinge_d, hinge_g, d_with_means=hinge),
     "non_saturating": Adversarial(non_saturating_d, non_saturating_g),
     "least_squares": Adversarial(least_squares_d, least_squares_g),
     "wasserstein": Adversarial(wasserstein_d, wasserstein_g),

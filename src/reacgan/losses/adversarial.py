@@ -21,6 +21,8 @@ class Adversarial(NamedTuple):
     """``(fake scores, real scores)`` to what G minimises; real scores only if ``paired``."""
     paired: bool = False
     """Whether G's side compares fake with real scores, so that G's step needs real images."""
+    d_with_means: Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]] | None = None
+    """What D minimises with the means of real and fake scores, as one fused operation."""
 
 
 def hinge_d(real: Tensor, fake: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from reacgan.config import EmaConfig
+from reacgan.tensors import copy_together
 
 _COPIED = {"u", "v", "condition_strength", "mean_w"}
 
@@ -41,20 +42,26 @@ def update_average(
         average: the averaged generator.
         current: the generator that learns.
         decay: as :func:`ema_decay` gives it.
-        fused: all tensors in one operation.
+        fused: all tensors that are averaged in one operation, and all that are copied.
     """
     averaged: list[Tensor] = []
     latest: list[Tensor] = []
+    copied: list[Tensor] = []
+    sources: list[Tensor] = []
     for (name, old), new in zip(
         average.state_dict().items(), current.state_dict().values(), strict=True
     ):
         if not old.is_floating_point() or name.rpartition(".")[2] in _COPIED:
-            old.copy_(new)
+            copied.append(old)
+            sources.append(new)
         else:
             averaged.append(old)
             latest.append(new)
     if fused:
         torch._foreach_lerp_(averaged, latest, 1 - decay)
+        copy_together(copied, sources)
         return
+    for old, new in zip(copied, sources, strict=True):
+        old.copy_(new)
     for old, new in zip(averaged, latest, strict=True):
         old.lerp_(new, 1 - decay)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from reacgan.files import naming, write_text
@@ -77,9 +78,14 @@ class Journal:
 
     def add(self, parts: Mapping[str, Tensor]) -> None:
         """Add one step's parts; no transfer to the host."""
+        known = [name for name in parts if name in self._sums]
+        if known:
+            totals = [self._sums[name] for name in known]
+            values = [parts[name].detach() for name in known]
+            self._sums.update(zip(known, torch._foreach_add(totals, values), strict=True))
         for name, value in parts.items():
-            total = self._sums.get(name)
-            self._sums[name] = value.detach().clone() if total is None else total + value.detach()
+            if name not in self._sums:
+                self._sums[name] = value.detach().clone()
             self._counts[name] = self._counts.get(name, 0) + 1
 
     def read(self, images_seen: int) -> dict[str, float]:

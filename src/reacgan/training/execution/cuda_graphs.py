@@ -22,6 +22,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from reacgan.tensors import copy_together
 from reacgan.training.execution.recorded_draws import Recording
 from reacgan.training.execution.verify import TOLERANCE, Buffers, Way, both_ways, first_line
 from reacgan.training.step.work import Result, Work, clear_gradients
@@ -141,8 +142,7 @@ class Captured:
 
     def replay(self, work: Work) -> Result:
         """The step at another moment; as :meth:`Work.run`. The next replay overwrites the result."""
-        for buffer, value in zip(self._inputs, work.inputs(), strict=True):
-            buffer.copy_(value)
+        copy_together(self._inputs, work.inputs())
         self._recording.refill(work.contexts[0].draws)
         self._recorder.replay()
         score, *values = self._outputs

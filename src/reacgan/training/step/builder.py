@@ -139,6 +139,11 @@ class StepBuilder:
         """Real images in [-1, 1] and labels of this moment; a second call gives the same tensors."""
         seen = self.state.images_seen
         if self._batch is None or self._batch[0] != seen:
-            images, labels = self.loader.at(seen)
-            self._batch = seen, (self.engine.scale(images), labels)
+            engine, batch = self.engine, None
+            if engine.speed.kernels:
+                batch = self.loader.scaled_at(seen, engine.dtype, engine.memory_format)
+            if batch is None:
+                images, labels = self.loader.at(seen)
+                batch = engine.scale(images), labels
+            self._batch = seen, batch
         return self._batch[1]

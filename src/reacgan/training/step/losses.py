@@ -152,16 +152,31 @@ def generator_outputs(context: StepContext, images: Images) -> Outputs:
 def discriminator_loss_of(context: StepContext, outputs: Outputs) -> tuple[Tensor, Parts]:
     """Adversarial and conditioning loss of D, from outputs alone."""
     on_fake, on_real = outputs
-    adversarial = context.objective.adversarial.d(on_real.score, on_fake.score)
+    adversarial, real, fake = _judged(context, on_real.score, on_fake.score)
     conditioning = context.discriminator.head.d_loss(on_real, on_fake)
     parts = {
         "d/adversarial": adversarial,
         "d/conditioning": conditioning,
-        "d/score_real": on_real.score.float().mean(),
-        "d/score_fake": on_fake.score.float().mean(),
+        "d/score_real": real,
+        "d/score_fake": fake,
     }
     weight = context.objective.conditioning_weight * context.strength
-    return adversarial + weight * conditioning, parts
+    return _sum(context, adversarial, weight, conditioning), parts
+
+
+def _judged(context: StepContext, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """D's adversarial loss, and the means of real and fake scores."""
+    adversarial = context.objective.adversarial
+    if context.discriminator.head.kernels and adversarial.d_with_means is not None:
+        return adversarial.d_with_means(real, fake)
+    return adversarial.d(real, fake), real.float().mean(), fake.float().mean()
+
+
+def _sum(context: StepContext, first: Tensor, weight: float, second: Tensor) -> Tensor:
+    """``first + weight * second``; with kernels as one operation."""
+    if context.discriminator.head.kernels:
+        return torch.add(first, second, alpha=weight)
+    return first + weight * second
 
 
 def generator_loss_of(context: StepContext, outputs: Outputs) -> tuple[Tensor, Parts]:
@@ -173,7 +188,7 @@ def generator_loss_of(context: StepContext, outputs: Outputs) -> tuple[Tensor, P
     parts = {"g/adversarial": adversarial, "g/conditioning": conditioning}
     weight = objective.g_conditioning_weight
     weight = objective.conditioning_weight if weight is None else weight
-    return adversarial + weight * context.strength * conditioning, parts
+    return _sum(context, adversarial, weight * context.strength, conditioning), parts
 
 
 def _best(score: Tensor, share: float) -> Tensor:
