@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from contextlib import nullcontext
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,12 +12,24 @@ from torch import Tensor, nn
 from reacgan.config import ConfigError
 from reacgan.heads import Layers
 from reacgan.models.layers import initialise_orthogonal
+from reacgan.models.spectral import weights_prepared
 from reacgan.randomness import Draws
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
-class Generator(nn.Module):
+class Network(nn.Module):
+    """What is called as a whole; its layers share what they do at the beginning of a pass."""
+
+    kernels: bool = False
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """One forward pass."""
+        with weights_prepared(self) if self.kernels else nullcontext():
+            return super().__call__(*inputs, **options)
+
+
+class Generator(Network):
     """Latents and labels to images.
 
     A member's constructor takes ``resolution`` (a side or (height, width)), ``channels`` and
