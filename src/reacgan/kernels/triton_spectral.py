@@ -22,8 +22,9 @@ from reacgan.kernels.matrices import SPECTRAL_NORM_EPS
 from reacgan.kernels.spectral import Form, parts, shapes_of
 
 _ROWS_OF_TILE, _COLUMNS_OF_TILE, _ROWS_AT_ONCE = 128, 128, 32
-_BLOCK = 2048
+_BLOCK = 1024
 _ENTRIES = 1024
+_PARTS_AT_ONCE = tl.constexpr(4)
 
 # Columns of the table: addresses; the matrix [height, width]; what the layer wants; and where its part of
 # flat tensors and of scratch begins.
@@ -166,6 +167,7 @@ def normalise(
         *(tables.layers, first, second, sigma, flat_u, flat_v),
         EPS=SPECTRAL_NORM_EPS,
         ENTRIES=_ENTRIES,
+        num_warps=8,
     )
     launch(
         spectral_scale_kernel,
@@ -226,9 +228,12 @@ def _entries(base, count, length, inner, entry, inside):  # type: ignore[no-unty
     ``inner`` of them are neighbours in the order of memory of the weight, but taps apart in the vector.
     """
     where = entry % inner * (length // inner) + entry // inner
-    total = tl.load(base + where, mask=inside, other=0.0)
-    for number in range(1, count):
-        total += tl.load(base + number * length + where, mask=inside, other=0.0)
+    total = tl.zeros_like(entry).to(tl.float32)
+    for start in range(0, count, _PARTS_AT_ONCE):
+        part = start + tl.arange(0, _PARTS_AT_ONCE)
+        mask = (part < count)[:, None] & inside[None, :]
+        values = tl.load(base + part[:, None] * length + where[None, :], mask=mask, other=0.0)
+        total += tl.sum(values, axis=0)
     return total
 
 

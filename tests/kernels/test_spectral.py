@@ -1,0 +1,284 @@
+"""Spectral norm of all layers at once: each layer's own formula, and the kernels are the formula."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from reacgan.kernels import LAUNCHES, counting_launches
+from reacgan.kernels.matrices import arranged, is_arranged, norm_vectors
+from reacgan.kernels.spectral import Form, together
+from reacgan.models.weights import scaled
+
+UP, DOWN, WIDE, ITERATES, NARROW = Form
+LAYERS = {
+    "3x3": ((8, 12, 3, 3), Form(0)),
+    "doubled": ((12, 5, 3, 3), UP | WIDE),
+    "halved": ((9, 7, 3, 3), DOWN | WIDE),
+    "doubled after": ((9, 7, 3, 3), UP),
+    "4x4 up": ((6, 10, 4, 4), UP),
+    "4x4 down": ((6, 10, 4, 4), DOWN),
+    "1x1": ((5, 3, 1, 1), Form(0)),
+    "linear": ((16, 10), Form(0)),
+    "one row": ((1, 40), Form(0)),
+    "one column": ((40, 1), Form(0)),
+    "one channel": ((1, 1, 3, 3), DOWN | WIDE),
+}
+# Several tiles in each direction, and edges.
+LARGE = {
+    "wide": ((8, 33, 3, 3), Form(0)),
+    "high": ((140, 3, 3, 3), DOWN | WIDE),
+    "wide up": ((140, 3, 3, 3), UP | WIDE),
+    "high up": ((6, 20, 4, 4), UP),
+    "many rows": ((300, 11), Form(0)),
+}
+EVERY = LAYERS | LARGE
+
+
+def layers(cases, dtype, device="cpu", seed=0):
+    """Weights, u and v, of the same values in every type."""
+    draws = torch.Generator().manual_seed(seed)
+    weights, us, vs = [], [], []
+    for shape, form in cases:
+        weight = torch.randn(shape, generator=draws)
+        weight = arranged(weight, form.order) if weight.dim() == 4 else weight
+        u = F.normalize(torch.randn(shape[0], generator=draws), dim=0)
+        v = weight.flatten(1).t().mv(u) + torch.randn(weight[0].numel(), generator=draws)
+        weights.append(weight.to(device, dtype).requires_grad_())
+        us.append(u.to(device, dtype))
+        vs.append(F.normalize(v, dim=0).to(device, dtype))
+    return weights, us, vs
+
+
+def apart(weights, us, vs, forms, kind):
+    """What each layer does alone, in the type of its operation."""
+    results = []
+    for weight, u, v, form in zip(weights, us, vs, forms, strict=True):
+        with torch.no_grad():
+            norm = norm_vectors(weight, u, v, form.order, iterate=bool(form & ITERATES))
+        result = scaled(weight, norm, order=form.order, widen=bool(form & WIDE))
+        results.append(result.to(kind) if form & NARROW else result)
+    return results
+
+
+def slopes_of(results):
+    draws = torch.Generator().manual_seed(1)
+    return [
+        torch.randn(result.shape, generator=draws).to(result.device, result.dtype)
+        for result in results
+    ]
+
+
+def outcome(way, cases, dtype, *, device="cpu", steps=2):
+    """After some steps: what layers take, u, v, and gradients."""
+    weights, us, vs = layers(cases, dtype, device)
+    forms = [form for _, form in cases]
+    for _ in range(steps):
+        results = way(weights, us, vs, forms, torch.bfloat16)
+    gradients = torch.autograd.grad(results, weights, slopes_of(results))
+    return {"taken": results, "u": us, "v": vs, "gradient": list(gradients)}
+
+
+def difference(ours, theirs):
+    """The largest, beside the largest value; of the same shape and type."""
+    assert ours.shape == theirs.shape and ours.device.type == theirs.device.type
+    assert ours.isfinite().all()
+    scale = theirs.detach().double().abs().max()
+    return ((ours.detach().double() - theirs.detach().double()).abs().max() / scale).item()
+
+
+def compare(ours, theirs, bound, narrow_bound=None):
+    for name, tensors in ours.items():
+        for index, (our, their) in enumerate(zip(tensors, theirs[name], strict=True)):
+            narrow = our.dtype == torch.bfloat16
+            allowed = narrow_bound if narrow and narrow_bound else bound
+            assert difference(our, their) <= allowed, (name, index, difference(our, their))
+
+
+@pytest.mark.parametrize("extra", [Form(0), ITERATES, ITERATES | NARROW])
+def test_the_formula_is_that_of_each_layer(extra):
+    cases = [(shape, form | extra) for shape, form in EVERY.values()]
+    ours, theirs = (outcome(way, cases, torch.float64) for way in (together, apart))
+    compare(ours, theirs, 1e-13)
+    for our, their in zip(ours["taken"], theirs["taken"], strict=True):
+        assert our.dtype == their.dtype
+    weights, *_ = layers(cases, torch.float64)
+    for weight, gradient in zip(weights, ours["gradient"], strict=True):
+        assert gradient.dtype == weight.dtype
+        assert gradient.stride() == weight.stride()  # the optimiser copies nothing
+
+
+def test_only_layers_that_iterate_move():
+    cases = [((8, 6), ITERATES), ((8, 6), Form(0))]
+    _, us, vs = layers(cases, torch.float64)
+    result = outcome(together, cases, torch.float64)
+    assert difference(result["u"][0], us[0]) > 0.01 and difference(result["v"][0], vs[0]) > 0.01
+    assert torch.equal(result["u"][1], us[1]) and torch.equal(result["v"][1], vs[1])
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_second_derivatives(name):
+    """Differentiated twice, sigma is a function of the weight."""
+    shape, form = LAYERS[name]
+    weights, us, vs = layers([(shape, form), ((3, 2), Form(0))], torch.float64)
+
+    def call(*weights):
+        return tuple(together(weights, us, vs, [form, Form(0)], torch.bfloat16))
+
+    assert torch.autograd.gradgradcheck(call, weights, fast_mode=True)
+
+
+def test_second_derivatives_are_those_of_each_layer():
+    """By finite differences of a slope's length, as in R1, and against each layer's own."""
+    cases = list(LAYERS.values())
+    forms = [form for _, form in cases]
+
+    def length(way):
+        weights, us, vs = layers(cases, torch.float64)
+        total = sum(taken.tanh().sum() for taken in way(weights, us, vs, forms, torch.bfloat16))
+        slopes = torch.autograd.grad(total, weights, create_graph=True)
+        return torch.autograd.grad(sum(slope.square().sum() for slope in slopes), weights)
+
+    for ours, theirs in zip(length(together), length(apart), strict=True):
+        assert difference(ours, theirs) < 1e-12
+
+
+def test_a_layer_that_nobody_used_has_no_gradient():
+    cases = [((8, 6), NARROW), ((8, 6), NARROW), ((4, 3), Form(0))]
+    weights, us, vs = layers(cases, torch.float32)
+    results = together(weights, us, vs, [form for _, form in cases], torch.bfloat16)
+    results[1].float().square().sum().backward()
+    assert weights[0].grad is None and weights[2].grad is None
+    alone, us, vs = layers(cases, torch.float32)
+    apart(alone, us, vs, [form for _, form in cases], torch.bfloat16)[
+        1
+    ].float().square().sum().backward()
+    assert difference(weights[1].grad, alone[1].grad) < 1e-6
+
+
+def test_under_autocast_sums_stay_in_the_type_of_the_weights():
+    """In the backward pass too, and where that is differentiated again."""
+    cases = list(LAYERS.values())
+    plain = outcome(together, cases, torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = outcome(together, cases, torch.float32)
+        weights, us, vs = layers(cases, torch.float32)
+        results = together(weights, us, vs, [form for _, form in cases], torch.bfloat16)
+        twice = torch.autograd.grad(results, weights, slopes_of(results), create_graph=True)
+    compare(inside, plain, 0)
+    compare({"gradient": twice}, plain, 1e-6)
+
+
+def test_layers_begin_where_a_convolution_wants_them():
+    cases = [((5, 3, 3, 3), NARROW), ((5, 3, 3, 3), NARROW), ((7, 3), Form(0)), ((7, 3), Form(0))]
+    for taken in outcome(together, cases, torch.float32)["taken"]:
+        assert taken.data_ptr() % 64 == 0
+        assert is_arranged(taken, "none")
+
+
+# Rounding to bfloat16 in the interpreter is towards zero: a step of it apart.
+STEP = 2**-7
+
+
+@pytest.mark.usefixtures("interpreted")
+def test_kernels_are_the_formula(monkeypatch):
+    """Some layers iterate, some do not; some are narrow."""
+    extras = [ITERATES, ITERATES | NARROW, NARROW, ITERATES, Form(0)]
+    cases = [
+        (shape, form | extras[index % len(extras)])
+        for index, (shape, form) in enumerate(EVERY.values())
+    ]
+    with counting_launches() as launches:
+        ours = outcome(together, cases, torch.float32)
+    once = [LAUNCHES[f"reacgan::spectral_{name}"] for name in ("weights", "gradients")]
+    assert launches.total() == 2 * once[0] + once[1] == 11
+    monkeypatch.delenv("TRITON_INTERPRET")
+    compare(ours, outcome(together, cases, torch.float64), 2e-6, STEP)
+
+
+@pytest.mark.usefixtures("interpreted")
+def test_kernels_give_the_same_bits_again():
+    cases = [(shape, form | ITERATES) for shape, form in list(LAYERS.values())[:3]]
+    ours, again = (outcome(together, cases, torch.float32) for _ in range(2))
+    compare(ours, again, 0)
+
+
+@pytest.mark.usefixtures("interpreted")
+def test_a_weight_of_zeros_has_no_direction():
+    weights, us, vs = layers([((4, 3), ITERATES)], torch.float32)
+    with torch.no_grad():
+        weights[0].zero_()
+        together(weights, us, vs, [ITERATES], torch.bfloat16)
+    assert us[0].eq(0).all() and vs[0].eq(0).all()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("extra", [Form(0), ITERATES, ITERATES | NARROW])
+def test_kernels_on_a_gpu(extra):
+    cases = [(shape, form | extra) for shape, form in EVERY.values()]
+    with counting_launches() as launches:
+        ours = outcome(together, cases, torch.float32, device="cuda", steps=1)
+    assert launches.total() == 7
+    theirs = outcome(together, cases, torch.float64, steps=1)
+    moved = {name: [tensor.cpu() for tensor in tensors] for name, tensors in ours.items()}
+    compare(moved, theirs, 5e-6, STEP)
+
+
+def test_a_type_without_kernels_takes_the_formula(monkeypatch):
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    with counting_launches() as launches:
+        outcome(together, list(LAYERS.values()), torch.float64)
+    assert not launches
+
+
+COMPILE = """
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource, compile
+from reacgan.kernels import triton_spectral as kernels
+
+table, grid, wide, narrow = "*i64", "*i32", "*fp32", "*bf16"
+product = {"ROWS": 128, "COLUMNS": 128, "STEP": 32}
+for name, types, constants in [
+    ("product", [table, grid, wide, wide], {"SECOND": False, **product}),
+    ("product", [table, grid, wide, wide], {"SECOND": True, **product}),
+    ("vectors", [table, *[wide] * 5], {"EPS": 1e-6, "ENTRIES": 1024}),
+    ("scale", [table, grid, wide, narrow, wide], {"BLOCK": 1024}),
+    ("dots", [table, grid, narrow, wide, wide], {"BLOCK": 1024}),
+    ("shares", [table, *[wide] * 3], {"ENTRIES": 1024}),
+    ("gradient", [table, grid, narrow, *[wide] * 6], {"BLOCK": 1024}),
+]:
+    kernel = getattr(kernels, f"spectral_{name}_kernel")
+    types = types + ["constexpr"] * len(constants)
+    signature = dict(zip(kernel.arg_names, types, strict=True))
+    places = {(kernel.arg_names.index(key),): value for key, value in constants.items()}
+    source = ASTSource(fn=kernel, signature=signature, constexprs=places)
+    assert compile(source, target=GPUTarget("cuda", 90, 32)).asm["cubin"]
+"""
+
+
+@pytest.mark.usefixtures("interpreted")
+def test_kernels_compile_for_a_gpu(monkeypatch, tmp_path):
+    """What the interpreter lets pass, such as a variable of another shape in a branch."""
+    monkeypatch.delenv("TRITON_INTERPRET")
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILE], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_addresses_that_change_are_followed():
+    """A copy of a network has tensors of its own."""
+    cases = [((8, 6), ITERATES)]
+    weights, us, vs = layers(cases, torch.float64)
+    copies = copy.deepcopy((us, vs))
+    together(weights, us, vs, [ITERATES], torch.bfloat16)
+    for mine, copied in ((us, copies[0]), (vs, copies[1])):
+        assert not torch.equal(mine[0], copied[0])
+    together(weights, *copies, [ITERATES], torch.bfloat16)
+    assert torch.equal(us[0], copies[0][0]) and torch.equal(vs[0], copies[1][0])
