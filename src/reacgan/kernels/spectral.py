@@ -1,134 +1,24 @@
 """Spectral norm of all layers of a network at once, forward and backward.
 
-What many layers need lies in a few flat tensors: the weights that they take in ``narrow`` (the type of
-autocast) and ``wide`` (that of the weights), sigma, u, v, gradients; :func:`parts` says where.
+What many layers need lies in a few flat tensors: the weights that they take in ``narrow`` (in the type of
+autocast) and ``wide`` (in that of the weights), sigma, u, v, gradients.
 """
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from reacgan.kernels.base import operation, takes_kernel
-from reacgan.kernels.matrices import (
-    Resample,
-    narrowed,
-    norm_gradient,
-    norm_vectors,
-    widened,
-)
-
-_ALIGNED = 64
-"""Each layer's part begins at a multiple of so many elements: convolutions want 16 bytes."""
-
-
-class Form(enum.IntFlag):
-    """What a layer wants to be done with its weight; see :func:`together`."""
-
-    UP = 1
-    """Order of memory ``"up"``."""
-    DOWN = 2
-    """Order of memory ``"down"``."""
-    WIDENED = 4
-    """Taps widened, for the change of resolution that the order names."""
-    ITERATES = 8
-    """One power iteration first."""
-    NARROW = 16
-    """The result in the type of autocast."""
-
-    @property
-    def order(self) -> Resample:
-        """The order of memory by its name."""
-        return "up" if self & Form.UP else "down" if self & Form.DOWN else "none"
-
-    @property
-    def quarter(self) -> bool:
-        """Whether it is divided by 4, being a kernel and an average."""
-        return bool(self & Form.WIDENED and self & Form.DOWN)
-
-
-class Part(NamedTuple):
-    """Where a layer lies in the flat tensors."""
-
-    form: Form
-    shape: torch.Size
-    """Of the weight."""
-    memory: torch.Size
-    """Shape of the weight that the layer takes, in the order of memory."""
-    taken: slice
-    """Of that weight, in ``narrow`` or ``wide``."""
-    u: slice
-    v: slice
-    gradient: slice
-    """Of the weight's gradient."""
-
-    @property
-    def is_turned(self) -> bool:
-        """Whether the weight lies in memory as [I, kh, kw, O]."""
-        return bool(self.form & Form.UP) and len(self.shape) == 4
-
-    def given(self, flat: Tensor) -> Tensor:
-        """The weight as the layer takes it, a view of ``narrow`` or ``wide``."""
-        dense = flat[self.taken].view(self.memory)
-        if dense.dim() != 4:
-            return dense
-        if self.is_turned and not self.form & Form.WIDENED:
-            return dense.permute(3, 0, 1, 2)
-        return dense.permute(0, 3, 1, 2)
-
-    def flattened(self, gradient: Tensor) -> Tensor:
-        """The inverse, [n]: a view where the gradient lies in memory as that weight does."""
-        if gradient.dim() != 4:
-            return gradient.reshape(-1)
-        if self.is_turned and not self.form & Form.WIDENED:
-            return gradient.permute(1, 2, 3, 0).reshape(-1)
-        return gradient.permute(0, 2, 3, 1).reshape(-1)
-
-
-@lru_cache(maxsize=1024)
-def parts(shapes: tuple[torch.Size, ...], forms: tuple[int, ...]) -> tuple[Part, ...]:
-    """Where layers of these weights lie, one after another."""
-    made: list[Part] = []
-    ends = {"narrow": 0, "wide": 0, "u": 0, "v": 0, "gradient": 0}
-
-    def next_slice(name: str, length: int, step: int = _ALIGNED) -> slice:
-        start = ends[name]
-        ends[name] = start + -(-length // step) * step
-        return slice(start, start + length)
-
-    for shape, code in zip(shapes, forms, strict=True):
-        form, memory = Form(code), shape
-        if len(shape) == 4:
-            outer, inner, rows, columns = shape
-            rows, columns = (4, 4) if form & Form.WIDENED else (rows, columns)
-            ends_of = (inner, outer) if form & Form.UP else (outer, inner)
-            memory = torch.Size((ends_of[0], rows, columns, ends_of[1]))
-        made.append(
-            Part(
-                form,
-                shape,
-                memory,
-                next_slice("narrow" if form & Form.NARROW else "wide", memory.numel()),
-                next_slice("u", shape[0], 1),
-                next_slice("v", shape[1:].numel(), 1),
-                next_slice("gradient", shape.numel()),
-            )
-        )
-    return tuple(made)
+from reacgan.kernels.matrices import narrowed, norm_gradient, norm_vectors, widened
+from reacgan.kernels.spectral_layout import Form, Part, parts, shapes_of
 
 
 def _length(spans: Sequence[slice]) -> int:
     return max((span.stop for span in spans), default=0)
-
-
-def shapes_of(weights: Sequence[Tensor]) -> tuple[torch.Size, ...]:
-    """Of each weight, for :func:`parts`."""
-    return tuple(weight.shape for weight in weights)
 
 
 def _outputs(
@@ -235,7 +125,7 @@ def _by_kernels(weights: list[Tensor]) -> bool:
 
 
 def _through(
-    form: Form, weight: Tensor, gradient: Tensor, norm: tuple[Tensor, Tensor, Tensor]
+    form: Form, weight: Tensor, gradient: Any, norm: tuple[Tensor, Tensor, Tensor]
 ) -> Tensor:
     """The gradient of a weight from that of the weight that its layer takes."""
     gradient = gradient.to(weight.dtype)
@@ -301,45 +191,42 @@ class _Together(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         sigma, u, v, *weights = ctx.saved_tensors
         layout = parts(shapes_of(weights), tuple(ctx.forms))
+        results: list[Tensor | None] = [None] * len(weights)
+        reached = [index for index, gradient in enumerate(gradients) if gradient is not None]
         with torch.autocast(sigma.device.type, enabled=False):
             if torch.is_grad_enabled():  # to be differentiated again: ordinary operations
-                results = [
-                    None
-                    if gradient is None
-                    else _through(part.form, weight, gradient, (sigma[index], u[part.u], v[part.v]))
-                    for index, (part, weight, gradient) in enumerate(
-                        zip(layout, weights, gradients, strict=True)
-                    )
-                ]
+                for index in reached:
+                    part = layout[index]
+                    norm = sigma[index], u[part.u], v[part.v]
+                    results[index] = _through(part.form, weights[index], gradients[index], norm)
             else:
-                flats = [
-                    _gathered(layout, gradients, weights[0].new_empty(0, dtype=kind), narrow=narrow)
-                    for kind, narrow in ((ctx.kind, True), (sigma.dtype, False))
-                ]
-                flat = spectral_gradients(*flats, weights, [sigma, u, v], ctx.forms)
-                results = [
-                    None if gradient is None else _weight_like(flat, part, weight)
-                    for part, weight, gradient in zip(layout, weights, gradients, strict=True)
-                ]
+                narrow, wide = (
+                    _gathered(layout, gradients, sigma.new_empty(0, dtype=kind), form)
+                    for kind, form in ((ctx.kind, Form.NARROW), (sigma.dtype, Form(0)))
+                )
+                flat = spectral_gradients(narrow, wide, weights, [sigma, u, v], ctx.forms)
+                for index in reached:
+                    results[index] = _weight_like(flat, layout[index], weights[index])
         return None, None, None, None, *results
 
 
 def _gathered(
-    layout: Sequence[Part], gradients: Sequence[Tensor | None], like: Tensor, *, narrow: bool
+    layout: Sequence[Part], gradients: Sequence[Tensor | None], like: Tensor, narrow: Form
 ) -> Tensor:
-    """The gradients that belong to ``narrow``, or to ``wide``, in one tensor; zeros for None."""
-    chosen = [
-        (part, gradient)
-        for part, gradient in zip(layout, gradients, strict=True)
-        if bool(part.form & Form.NARROW) == narrow
-    ]
-    flat = like.new_empty(_length([part.taken for part, _ in chosen]))
-    pairs: list[tuple[Tensor, Tensor]] = []
-    for part, gradient in chosen:
+    """The gradients of those that are narrow, or are not, in one tensor; zeros for None."""
+    flat = like.new_empty(
+        _length([part.taken for part in layout if part.form & Form.NARROW == narrow])
+    )
+    targets: list[Tensor] = []
+    sources: list[Tensor] = []
+    for part, gradient in zip(layout, gradients, strict=True):
+        if part.form & Form.NARROW != narrow:
+            continue
         if gradient is None:
             flat[part.taken].zero_()
         else:
-            pairs.append((flat[part.taken], part.flattened(gradient)))
-    if pairs:
-        torch._foreach_copy_([target for target, _ in pairs], [source for _, source in pairs])
+            targets.append(flat[part.taken])
+            sources.append(part.flattened(gradient))
+    if targets:
+        torch._foreach_copy_(targets, sources)
     return flat

@@ -6,11 +6,12 @@ and how large; a program looks up its layer and its tile or block. Sums are made
 fixed order.
 """
 
+# ruff: noqa: PLR0917
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
+
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import NamedTuple
 
 import torch
 import triton
@@ -19,121 +20,43 @@ from torch import Tensor
 
 from reacgan.kernels.base import launch
 from reacgan.kernels.matrices import SPECTRAL_NORM_EPS
-from reacgan.kernels.spectral import Form, parts, shapes_of
+from reacgan.kernels.spectral_layout import (
+    BLOCK,
+    COLUMNS_OF_TILE,
+    FIELDS,
+    ROWS_OF_TILE,
+    shapes_of,
+    tables_of,
+)
 
-_ROWS_OF_TILE, _COLUMNS_OF_TILE, _ROWS_AT_ONCE = 128, 128, 32
-_BLOCK = 1024
+_ROWS_AT_ONCE = 32
 _ENTRIES = 1024
 _PARTS_AT_ONCE = tl.constexpr(4)
 
-# Columns of the table: addresses; the matrix [height, width]; what the layer wants; and where its part of
-# flat tensors and of scratch begins.
-_FIELDS = (
-    *("weight", "u", "v", "height", "width", "inner", "channels", "up", "iterates", "widened"),
-    *("narrow", "taken", "taken_size", "flat_u", "flat_v", "gradient", "gradient_size"),
-    *("first", "first_count", "second", "second_count", "dots", "dots_count"),
-)
-_WEIGHT = tl.constexpr(_FIELDS.index("weight"))
-_U = tl.constexpr(_FIELDS.index("u"))
-_V = tl.constexpr(_FIELDS.index("v"))
-_HEIGHT = tl.constexpr(_FIELDS.index("height"))
-_WIDTH = tl.constexpr(_FIELDS.index("width"))
-_INNER = tl.constexpr(_FIELDS.index("inner"))
-_CHANNELS = tl.constexpr(_FIELDS.index("channels"))
-_UP = tl.constexpr(_FIELDS.index("up"))
-_ITERATES = tl.constexpr(_FIELDS.index("iterates"))
-_WIDENED = tl.constexpr(_FIELDS.index("widened"))
-_NARROW = tl.constexpr(_FIELDS.index("narrow"))
-_TAKEN = tl.constexpr(_FIELDS.index("taken"))
-_TAKEN_SIZE = tl.constexpr(_FIELDS.index("taken_size"))
-_FLAT_U = tl.constexpr(_FIELDS.index("flat_u"))
-_FLAT_V = tl.constexpr(_FIELDS.index("flat_v"))
-_GRADIENT = tl.constexpr(_FIELDS.index("gradient"))
-_GRADIENT_SIZE = tl.constexpr(_FIELDS.index("gradient_size"))
-_FIRST = tl.constexpr(_FIELDS.index("first"))
-_FIRST_COUNT = tl.constexpr(_FIELDS.index("first_count"))
-_SECOND = tl.constexpr(_FIELDS.index("second"))
-_SECOND_COUNT = tl.constexpr(_FIELDS.index("second_count"))
-_DOTS = tl.constexpr(_FIELDS.index("dots"))
-_DOTS_COUNT = tl.constexpr(_FIELDS.index("dots_count"))
-_FIELD_COUNT = tl.constexpr(len(_FIELDS))
-
-
-class _Tables(NamedTuple):
-    """What the kernels look up, on the device, and how much scratch they need."""
-
-    layers: Tensor
-    """int64 [layers, fields]."""
-    tiles: Tensor
-    """int32 [programs, 2]: layer and tile of its matrix."""
-    taken: Tensor
-    """int32 [programs, 2]: layer and block of the weight that it takes."""
-    gradient: Tensor
-    """int32 [programs, 2]: layer and block of its gradient."""
-    first: int
-    """Elements of scratch of W^T u."""
-    second: int
-    """Elements of scratch of W v."""
-
-
-@lru_cache(maxsize=1024)
-def _tables(
-    shapes: tuple[torch.Size, ...],
-    forms: tuple[int, ...],
-    addresses: tuple[tuple[int, int, int], ...],
-    device: torch.device,
-) -> _Tables:
-    """Copied to the device once for each set of addresses.
-
-    A recorded step reads them at each replay, so they must outlive it: more sets are kept than a process
-    meets.
-    """
-    layout = parts(shapes, forms)
-    rows: list[list[int]] = []
-    tiles: list[tuple[int, int]] = []
-    taken: list[tuple[int, int]] = []
-    gradient: list[tuple[int, int]] = []
-    first = second = 0
-    for number, (part, (weight, u, v)) in enumerate(zip(layout, addresses, strict=True)):
-        outer, size = part.shape[0], part.shape.numel()
-        rest, up, taps = size // outer, part.is_turned, len(part.shape) == 4
-        height, width = (rest, outer) if up else (outer, rest)
-        down, across = -(-height // _ROWS_OF_TILE), -(-width // _COLUMNS_OF_TILE)
-        sums_of_rows, sums_of_columns = across * height, down * width
-        field = {
-            "weight": weight,
-            "u": u,
-            "v": v,
-            "height": height,
-            "width": width,
-            "inner": part.shape[1] if taps and not up else rest,
-            "channels": part.memory[-1],
-            "up": up,
-            "iterates": bool(part.form & Form.ITERATES),
-            "widened": bool(part.form & Form.WIDENED),
-            "narrow": bool(part.form & Form.NARROW),
-            "taken": part.taken.start,
-            "taken_size": part.memory.numel(),
-            "flat_u": part.u.start,
-            "flat_v": part.v.start,
-            "gradient": part.gradient.start,
-            "gradient_size": size,
-            "first": first,
-            "first_count": across if up else down,
-            "second": second,
-            "second_count": down if up else across,
-            "dots": len(gradient),
-            "dots_count": -(-size // _BLOCK),
-        }
-        rows.append([int(field[name]) for name in _FIELDS])
-        first += sums_of_rows if up else sums_of_columns
-        second += sums_of_columns if up else sums_of_rows
-        tiles += [(number, tile) for tile in range(down * across)]
-        taken += [(number, block) for block in range(-(-part.memory.numel() // _BLOCK))]
-        gradient += [(number, block) for block in range(-(-size // _BLOCK))]
-    grids = (torch.tensor(grid, dtype=torch.int32) for grid in (tiles, taken, gradient))
-    on_device = [grid.to(device) for grid in grids]
-    return _Tables(torch.tensor(rows).to(device), *on_device, first, second)
+_WEIGHT = tl.constexpr(FIELDS.index("weight"))
+_U = tl.constexpr(FIELDS.index("u"))
+_V = tl.constexpr(FIELDS.index("v"))
+_HEIGHT = tl.constexpr(FIELDS.index("height"))
+_WIDTH = tl.constexpr(FIELDS.index("width"))
+_INNER = tl.constexpr(FIELDS.index("inner"))
+_CHANNELS = tl.constexpr(FIELDS.index("channels"))
+_UP = tl.constexpr(FIELDS.index("up"))
+_ITERATES = tl.constexpr(FIELDS.index("iterates"))
+_WIDENED = tl.constexpr(FIELDS.index("widened"))
+_NARROW = tl.constexpr(FIELDS.index("narrow"))
+_TAKEN = tl.constexpr(FIELDS.index("taken"))
+_TAKEN_SIZE = tl.constexpr(FIELDS.index("taken_size"))
+_FLAT_U = tl.constexpr(FIELDS.index("flat_u"))
+_FLAT_V = tl.constexpr(FIELDS.index("flat_v"))
+_GRADIENT = tl.constexpr(FIELDS.index("gradient"))
+_GRADIENT_SIZE = tl.constexpr(FIELDS.index("gradient_size"))
+_FIRST = tl.constexpr(FIELDS.index("first"))
+_FIRST_COUNT = tl.constexpr(FIELDS.index("first_count"))
+_SECOND = tl.constexpr(FIELDS.index("second"))
+_SECOND_COUNT = tl.constexpr(FIELDS.index("second_count"))
+_DOTS = tl.constexpr(FIELDS.index("dots"))
+_DOTS_COUNT = tl.constexpr(FIELDS.index("dots_count"))
+_FIELD_COUNT = tl.constexpr(len(FIELDS))
 
 
 def normalise(
@@ -149,7 +72,7 @@ def normalise(
         (weight.data_ptr(), u.data_ptr(), v.data_ptr())
         for weight, u, v in zip(weights, us, vs, strict=True)
     )
-    tables = _tables(shapes_of(weights), tuple(forms), addresses, sigma.device)
+    tables = tables_of(shapes_of(weights), tuple(forms), addresses, sigma.device)
     first, second = sigma.new_empty(tables.first), sigma.new_empty(tables.second)
     for is_second in (False, True):
         launch(
@@ -157,8 +80,8 @@ def normalise(
             (len(tables.tiles),),
             *(tables.layers, tables.tiles, first, second),
             SECOND=is_second,
-            ROWS=_ROWS_OF_TILE,
-            COLUMNS=_COLUMNS_OF_TILE,
+            ROWS=ROWS_OF_TILE,
+            COLUMNS=COLUMNS_OF_TILE,
             STEP=_ROWS_AT_ONCE,
         )
     launch(
@@ -173,7 +96,7 @@ def normalise(
         spectral_scale_kernel,
         (len(tables.taken),),
         *(tables.layers, tables.taken, sigma, narrow, wide),
-        BLOCK=_BLOCK,
+        BLOCK=BLOCK,
     )
 
 
@@ -186,12 +109,12 @@ def differentiate(
 ) -> None:
     """Fill the result of ``spectral_gradients``; three launches."""
     addresses = tuple((weight.data_ptr(), 0, 0) for weight in weights)
-    tables = _tables(shapes_of(weights), tuple(forms), addresses, result.device)
+    tables = tables_of(shapes_of(weights), tuple(forms), addresses, result.device)
     sigma, u, v = norms
     dots, shares = sigma.new_empty(len(tables.gradient)), torch.empty_like(sigma)
     grid = (len(tables.gradient),)
     common = (tables.layers, tables.gradient, *flats)
-    launch(spectral_dots_kernel, grid, *common, dots, BLOCK=_BLOCK)
+    launch(spectral_dots_kernel, grid, *common, dots, BLOCK=BLOCK)
     launch(
         spectral_shares_kernel,
         (len(weights),),
@@ -201,28 +124,28 @@ def differentiate(
         shares,
         ENTRIES=_ENTRIES,
     )
-    launch(spectral_gradient_kernel, grid, *common, sigma, shares, u, v, result, BLOCK=_BLOCK)
+    launch(spectral_gradient_kernel, grid, *common, sigma, shares, u, v, result, BLOCK=BLOCK)
 
 
 @triton.jit
-def _row_of(layers, number):  # type: ignore[no-untyped-def]
+def _row_of(layers, number):
     return layers + number.to(tl.int64) * _FIELD_COUNT
 
 
 @triton.jit
-def _field(layer, FIELD: tl.constexpr):  # type: ignore[no-untyped-def]
+def _field(layer, FIELD: tl.constexpr):
     """A size or a flag."""
     return tl.load(layer + FIELD).to(tl.int32)
 
 
 @triton.jit
-def _floats(layer, FIELD: tl.constexpr):  # type: ignore[no-untyped-def]
+def _floats(layer, FIELD: tl.constexpr):
     """A tensor by its address."""
     return tl.load(layer + FIELD).to(tl.pointer_type(tl.float32))
 
 
 @triton.jit
-def _entries(base, count, length, inner, entry, inside):  # type: ignore[no-untyped-def]
+def _entries(base, count, length, inner, entry, inside):
     """Entries of a vector of this length that lies there as so many parts of a sum.
 
     ``inner`` of them are neighbours in the order of memory of the weight, but taps apart in the vector.
@@ -238,7 +161,7 @@ def _entries(base, count, length, inner, entry, inside):  # type: ignore[no-unty
 
 
 @triton.jit
-def _right_vector(layer, first):  # type: ignore[no-untyped-def]
+def _right_vector(layer, first):
     """Where v is: its address, count of parts, length, and inner; W^T u where it is new."""
     iterates = _field(layer, _ITERATES) != 0
     length = tl.where(_field(layer, _UP) != 0, _field(layer, _HEIGHT), _field(layer, _WIDTH))
@@ -250,7 +173,7 @@ def _right_vector(layer, first):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def spectral_product_kernel(  # type: ignore[no-untyped-def]
+def spectral_product_kernel(
     layers,
     tiles,
     first,
@@ -300,7 +223,7 @@ def spectral_product_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def spectral_vectors_kernel(  # type: ignore[no-untyped-def]
+def spectral_vectors_kernel(
     layers,
     first,
     second,
@@ -354,9 +277,7 @@ def spectral_vectors_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def spectral_scale_kernel(  # type: ignore[no-untyped-def]
-    layers, blocks, sigma, narrow, wide, BLOCK: tl.constexpr
-):
+def spectral_scale_kernel(layers, blocks, sigma, narrow, wide, BLOCK: tl.constexpr):
     """A block of the weight that a layer takes: over sigma, taps widened, in its type."""
     program = tl.program_id(0)
     number = tl.load(blocks + 2 * program)
@@ -388,7 +309,7 @@ def spectral_scale_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _taps(layer, base, entry, inside):  # type: ignore[no-untyped-def]
+def _taps(layer, base, entry, inside):
     """Entries of the gradient with respect to W / sigma, from that of the weight that a layer took."""
     if _field(layer, _WIDENED) == 0:
         values = tl.load(base + entry, mask=inside, other=0.0).to(tl.float32)
@@ -407,7 +328,7 @@ def _taps(layer, base, entry, inside):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _gradient(layer, narrow, wide, entry, inside):  # type: ignore[no-untyped-def]
+def _gradient(layer, narrow, wide, entry, inside):
     start = tl.load(layer + _TAKEN)
     if _field(layer, _NARROW) != 0:
         values = _taps(layer, narrow + start, entry, inside)
@@ -417,9 +338,7 @@ def _gradient(layer, narrow, wide, entry, inside):  # type: ignore[no-untyped-de
 
 
 @triton.jit
-def spectral_dots_kernel(  # type: ignore[no-untyped-def]
-    layers, blocks, narrow, wide, dots, BLOCK: tl.constexpr
-):
+def spectral_dots_kernel(layers, blocks, narrow, wide, dots, BLOCK: tl.constexpr):
     """A block's part of the dot product of gradient and weight."""
     program = tl.program_id(0)
     layer = _row_of(layers, tl.load(blocks + 2 * program))
@@ -431,9 +350,7 @@ def spectral_dots_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def spectral_shares_kernel(  # type: ignore[no-untyped-def]
-    layers, dots, sigma, shares, ENTRIES: tl.constexpr
-):
+def spectral_shares_kernel(layers, dots, sigma, shares, ENTRIES: tl.constexpr):
     """A layer's dot product over sigma squared."""
     number = tl.program_id(0)
     layer = _row_of(layers, number)
@@ -447,7 +364,7 @@ def spectral_shares_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def spectral_gradient_kernel(  # type: ignore[no-untyped-def]
+def spectral_gradient_kernel(
     layers, blocks, narrow, wide, sigma, shares, u, v, result, BLOCK: tl.constexpr
 ):
     """A block of d(W / sigma) = dW / sigma - W (u^T dW v) / sigma^2."""

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reacgan.kernels.matrices import Resample, is_arranged, norm_vectors, unit
-from reacgan.kernels.spectral import Form, together
+from reacgan.kernels.spectral import together
+from reacgan.kernels.spectral_layout import Form
 from reacgan.models.switches import power_iteration_frozen
 from reacgan.models.weights import scaled
 
