@@ -183,6 +183,12 @@ def test_under_autocast(order):
     assert weight == torch.float32
 
 
+def test_autocast_leaves_float64_alone():
+    networks = pair(lambda: Small("le"))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert same(networks, images())[WEIGHTS] == 1
+
+
 def test_the_type_that_each_layer_takes():
     network = pair(lambda: Small("ctdle"), torch.float32)[1]
     taken = {}

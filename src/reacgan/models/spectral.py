@@ -100,17 +100,16 @@ class SpectralNorm(nn.Module):
         self.prepared = None
         if prepared.dtype == self.operand_type():
             return prepared
-        with power_iteration_frozen(
-            self
-        ):  # another precision than around it; the iteration is done
+        # Another precision than the network's; the iteration is done.
+        with power_iteration_frozen(self):
             return alone()
 
     def operand_type(self) -> torch.dtype:
-        """The type that the weight has in the layer's operation, whatever autocast does with it."""
-        kind = self.weight.device.type
-        if self.autocasts and torch.is_autocast_enabled(kind):
+        """The type that the weight has in the layer's operation; autocast may change it."""
+        kind, dtype = self.weight.device.type, self.weight.dtype
+        if self.autocasts and dtype != torch.float64 and torch.is_autocast_enabled(kind):
             return torch.get_autocast_dtype(kind)
-        return self.weight.dtype
+        return dtype
 
     def is_ready(self) -> bool:
         """Whether its weight can be prepared."""
