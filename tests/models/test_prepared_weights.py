@@ -65,6 +65,10 @@ class Small(Network):
                 images = images * self.e(LABELS[: len(images)])[:, :, None, None]
             elif name == "w":  # looks at a weight
                 images = images * weight_of(self.c).mean().to(images.dtype)
+            elif name == "n" and self.t.prepared is not None:
+                images = images * self.t.normalised_weight().mean()
+            elif name == "n":
+                pass
             elif name == "f":  # keeps full precision
                 with without_autocast(images):
                     images = self.l(images.movedim(1, 3).to(self.l.weight.dtype)).movedim(3, 1)
@@ -166,6 +170,16 @@ def test_a_weight_in_another_order_of_memory_is_worked_out_alone():
     networks[1].c.weight.data = networks[1].c.weight.data.contiguous()
     counts = same(networks, images())
     assert counts[WEIGHTS] == 1 and counts["aten.mv"] > 0
+
+
+def test_a_weight_in_another_form_takes_nothing_away():
+    networks = pair(lambda: Small("ctl"))
+    networks[1].order = "cntl"  # n: the weight of t as it is not used
+    for _ in range(3):
+        for network in networks:
+            network(images())
+    for name, value in networks[1].state_dict().items():
+        torch.testing.assert_close(value, networks[0].state_dict()[name], rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("order", ["ctdle", "cfle"])

@@ -113,11 +113,11 @@ class SpectralConv2d(SpectralNorm, Conv2d):
 
     def effective_weight(self) -> Tensor:
         """The weight over its largest singular value."""
-        return self.pass_weight(self.normalised_weight)
+        return self.normalised_weight()
 
     def merged_weight(self) -> Tensor:
         """The same, widened."""
-        return self.pass_weight(super().merged_weight)
+        return self.pass_weight(super().merged_weight, widened=True)
 
 
 class SpectralLinear(SpectralNorm, nn.Linear):
@@ -125,7 +125,7 @@ class SpectralLinear(SpectralNorm, nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """[..., C] -> [..., C']."""
-        return F.linear(input, self.pass_weight(self.normalised_weight), self.bias)
+        return F.linear(input, self.normalised_weight(), self.bias)
 
 
 class SpectralEmbedding(SpectralNorm, nn.Embedding):
@@ -135,7 +135,7 @@ class SpectralEmbedding(SpectralNorm, nn.Embedding):
 
     def forward(self, input: Tensor) -> Tensor:
         """int64 [...] -> [..., C]."""
-        return F.embedding(input, self.pass_weight(self.normalised_weight))
+        return F.embedding(input, self.normalised_weight())
 
 
 SPECTRAL_LAYERS = Layers(SpectralLinear, SpectralEmbedding)

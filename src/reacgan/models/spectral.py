@@ -66,7 +66,11 @@ class SpectralNorm(nn.Module):
             self.u.copy_(unit(matrix.mv(self.v)))
 
     def normalised_weight(self) -> Tensor:
-        """``weight / sigma``, same shape as ``weight``."""
+        """``weight / sigma``, same shape as ``weight``, for a use of the layer."""
+        return self.pass_weight(self.own_weight)
+
+    def own_weight(self) -> Tensor:
+        """The same, worked out here, with the iteration that is due."""
         with torch.autocast(self.weight.device.type, enabled=False):
             if self.fused_layers:
                 return scaled(self.weight, self.norm_vectors(), order=self.resample)
@@ -91,16 +95,17 @@ class SpectralNorm(nn.Module):
         """Whether it uses its taps widened."""
         return False
 
-    def pass_weight(self, alone: Callable[[], Tensor]) -> Tensor:
-        """What the layer works with now: prepared by its network, for one use, or what ``alone`` gives."""
+    def pass_weight(self, alone: Callable[[], Tensor], *, widened: bool = False) -> Tensor:
+        """The weight for a use of the layer: prepared by its network, once, or what ``alone`` gives."""
         prepared = self.prepared
         if prepared is None:
             self.joins = True
             return alone()
-        self.prepared = None
-        if prepared.dtype == self.operand_type():
-            return prepared
-        # Another precision than the network's; the iteration is done.
+        if widened == self.widens:
+            self.prepared = None
+            if prepared.dtype == self.operand_type():
+                return prepared
+        # Another form, or another precision than the network's; the iteration is done.
         with power_iteration_frozen(self):
             return alone()
 
@@ -166,5 +171,5 @@ def _kind(layer: SpectralNorm) -> tuple[torch.device, torch.dtype]:
 def weight_of(layer: nn.Module) -> Tensor:
     """The weight that a layer works with at present, without gradient and without an iteration."""
     with torch.no_grad(), power_iteration_frozen(layer):
-        weight: Any = layer.normalised_weight() if isinstance(layer, SpectralNorm) else layer.weight
+        weight: Any = layer.own_weight() if isinstance(layer, SpectralNorm) else layer.weight
         return torch.as_tensor(weight).detach()
