@@ -22,6 +22,7 @@ class Network(nn.Module):
     """What is called as a whole; its layers share what they do at the beginning of a pass."""
 
     kernels: bool = False
+    """Whether they do: see :func:`~reacgan.models.spectral.weights_prepared`."""
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """One forward pass."""

@@ -141,7 +141,8 @@ def weights_prepared(network: nn.Module) -> Iterator[None]:
     """Within the block, spectral layers of ``network`` have their weights from one operation.
 
     Each takes it once; called again, it works its weight out alone, with an iteration of its own, as all
-    do outside of such a block. A layer joins once it was used, so that u and v of others stay.
+    do outside of such a block. A layer joins once it was used, so u and v of layers that no pass uses stay;
+    those of a layer that some passes use move in every pass.
     """
     layers = [
         layer for layer in network.modules() if isinstance(layer, SpectralNorm) and layer.is_ready()
