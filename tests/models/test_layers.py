@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from torch.nn.utils import spectral_norm
 
 from reacgan.config import ConfigError
+from reacgan.kernels.matrices import SPECTRAL_NORM_EPS
 from reacgan.models.attention import SelfAttention
 from reacgan.models.layers import (
     SpectralConv2d,
@@ -21,7 +22,7 @@ from reacgan.models.layers import (
     linear,
 )
 from reacgan.models.norms import BATCH_NORM_EPS, BatchNorm, ConditionalBatchNorm
-from reacgan.models.spectral import SPECTRAL_NORM_EPS, weight_of
+from reacgan.models.spectral import weight_of
 from reacgan.models.switches import set_switches, statistics_frozen
 
 pytestmark = pytest.mark.kernels

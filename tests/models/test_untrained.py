@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from reacgan.assembly import complete
 from reacgan.experiments import EXPERIMENTS
+from reacgan.kernels.matrices import as_matrix
 from reacgan.models import build_generator
 from reacgan.models.layers import SpectralConv2d, SpectralEmbedding, SpectralLinear
 from reacgan.models.spectral import SpectralNorm
-from reacgan.models.weights import as_matrix
 
 NAMES = [f"cifar10-small/{name}" for name in ("biggan-deep", "reacgan", "sagan", "sngan", "r3gan")]
 MOST = 100.0

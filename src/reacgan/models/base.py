@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,10 +12,23 @@ from torch import Tensor, nn
 from reacgan.config import ConfigError
 from reacgan.heads import Layers
 from reacgan.models.layers import AnyModule, initialise_orthogonal
+from reacgan.models.spectral import weights_prepared
 from reacgan.randomness import Draws
 
 
-class Generator(nn.Module):
+class Network(nn.Module):
+    """What is called as a whole; its layers share what they do at the beginning of a pass."""
+
+    kernels: bool = False
+    """Whether they do: see :func:`~reacgan.models.spectral.weights_prepared`."""
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """One forward pass."""
+        with weights_prepared(self) if self.kernels else nullcontext():
+            return super().__call__(*inputs, **options)
+
+
+class Generator(Network):
     """Latents and labels to images.
 
     A member's constructor takes ``resolution`` (a side or (height, width)), ``channels`` and

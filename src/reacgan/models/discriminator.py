@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from reacgan.heads import Head, HeadOutput
-from reacgan.models.base import Backbone
+from reacgan.models.base import Backbone, Network
 from reacgan.models.switches import power_iteration_frozen
 
 
-class Discriminator(nn.Module):
+class Discriminator(Network):
     """Backbone (images -> features) followed by a head (features, labels -> :class:`HeadOutput`)."""
 
     def __init__(self, backbone: Backbone, head: Head) -> None:

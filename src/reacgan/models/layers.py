@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reacgan.heads import Layers
+from reacgan.kernels.matrices import arranged, widened
 from reacgan.models.fused import convolve, convolve_thinly, is_thin
 from reacgan.models.spectral import SpectralNorm
-from reacgan.models.weights import Resample, arranged, scaled, widened
+from reacgan.models.weights import Resample, scaled
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
@@ -58,6 +59,11 @@ class Conv2d(nn.Conv2d):
         with torch.autocast(self.weight.device.type, enabled=False):
             return scaled(self.weight, self.norm_vectors(), order=self.resample, widen=True)
 
+    @property
+    def widens(self) -> bool:
+        """Whether :meth:`merged_weight` is what it uses."""
+        return self.resample != "none" and self.kernel_size[0] == 3 and self.merged_convolutions
+
     def arrange(self) -> None:
         """Put the weight into the memory format that its convolution uses."""
         self.weight.data = arranged(self.weight.data, self.resample)
@@ -70,11 +76,11 @@ class Conv2d(nn.Conv2d):
         """[N, C, H, W] -> [N, C', H, W], or twice or half the size."""
         if self.resample == "none":
             return self._convolve(input, self.effective_weight())
-        if self.kernel_size[0] == 4:
+        if self.widens:
+            weight = self.merged_weight()
+        elif self.kernel_size[0] == 4:
             weight = self.effective_weight()
             weight = weight.transpose(0, 1) if self.resample == "up" else weight
-        elif self.merged_convolutions:
-            weight = self.merged_weight()
         else:
             return self._apart(input, self.effective_weight())
         return self._convolve(input, weight, stride=2, transposed=self.resample == "up")
@@ -102,9 +108,15 @@ class Conv2d(nn.Conv2d):
 class SpectralConv2d(SpectralNorm, Conv2d):
     """:class:`Conv2d` with a spectrally normalised weight."""
 
+    widens = Conv2d.widens
+
     def effective_weight(self) -> Tensor:
         """The weight over its largest singular value."""
         return self.normalised_weight()
+
+    def merged_weight(self) -> Tensor:
+        """The same, widened."""
+        return self.pass_weight(super().merged_weight, widened=True)
 
 
 class SpectralLinear(SpectralNorm, nn.Linear):
@@ -117,6 +129,8 @@ class SpectralLinear(SpectralNorm, nn.Linear):
 
 class SpectralEmbedding(SpectralNorm, nn.Embedding):
     """Table of vectors with a spectrally normalised weight."""
+
+    autocasts = False
 
     def forward(self, input: Tensor) -> Tensor:
         """int64 [...] -> [..., C]."""

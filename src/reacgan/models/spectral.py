@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from reacgan.kernels.matrices import Resample, is_arranged, norm_vectors, unit
+from reacgan.kernels.spectral import together
+from reacgan.kernels.spectral_layout import Form
 from reacgan.models.switches import power_iteration_frozen
-from reacgan.models.weights import Resample, as_matrix, in_memory_order, in_named_order, scaled
-
-SPECTRAL_NORM_EPS = 1e-6
+from reacgan.models.weights import scaled
 
 
 class SpectralNorm(nn.Module):
@@ -28,6 +31,12 @@ class SpectralNorm(nn.Module):
     iterate: bool = True
     fused_layers: bool = True
     resample: Resample = "none"
+    autocasts: bool = True
+    """Whether autocast changes the type of its operation."""
+    joins: bool = False
+    """Whether it was used, so that its network prepares its weight: :func:`weights_prepared`."""
+    prepared: Tensor | None = None
+    """The weight for its next use, over sigma, as :meth:`form` says."""
 
     def reset_parameters(self) -> None:
         """Draw the weight as the layer does (its constructor ends here), then u and v."""
@@ -46,7 +55,7 @@ class SpectralNorm(nn.Module):
         evaluation mode would use weights a hundred times too large. An iteration starts from u.
         """
         if not self.weight.is_meta:
-            self.v.copy_(_unit(self.weight.flatten(1).t().mv(self.u)))
+            self.v.copy_(unit(self.weight.flatten(1).t().mv(self.u)))
 
     @torch.no_grad()
     def converge(self, iterations: int) -> None:
@@ -56,7 +65,11 @@ class SpectralNorm(nn.Module):
             self._iterate(matrix)
 
     def normalised_weight(self) -> Tensor:
-        """``weight / sigma``, same shape as ``weight``."""
+        """``weight / sigma``, same shape as ``weight``, for a use of the layer."""
+        return self.pass_weight(self.own_weight)
+
+    def own_weight(self) -> Tensor:
+        """The same, worked out here, with the iteration that is due."""
         with torch.autocast(self.weight.device.type, enabled=False):
             if self.fused_layers:
                 return scaled(self.weight, self.norm_vectors(), order=self.resample)
@@ -67,31 +80,96 @@ class SpectralNorm(nn.Module):
             return self.weight / torch.dot(u, self.weight.flatten(1).mv(v))
 
     def _iterate(self, matrix: Tensor) -> None:
-        self.v.copy_(_unit(matrix.t().mv(self.u)))
-        self.u.copy_(_unit(matrix.mv(self.v)))
+        self.v.copy_(unit(matrix.t().mv(self.u)))
+        self.u.copy_(unit(matrix.mv(self.v)))
 
     @torch.no_grad()
     def norm_vectors(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Sigma, u and v, after an iteration in training mode; v in the memory order of the weight."""
-        shape, order = self.weight.shape, self.resample
-        matrix = as_matrix(self.weight.detach(), order)
-        if not (self.training and self.iterate):
-            u, v = self.u.clone(), in_memory_order(self.v, shape, order)
-            return torch.dot(u, matrix.mv(v)), u, v
-        v = _unit(matrix.t().mv(self.u))
-        image = matrix.mv(v)
-        u = _unit(image)
-        self.v.copy_(in_named_order(v, shape, order))
-        self.u.copy_(u)
-        return torch.dot(u, image), u, v
+        """Sigma, u and v after the iteration that is due; v as the weight lies in memory."""
+        iterate = self.training and self.iterate
+        return norm_vectors(self.weight.detach(), self.u, self.v, self.resample, iterate=iterate)
+
+    @property
+    def widens(self) -> bool:
+        """Whether it uses its taps widened."""
+        return False
+
+    def pass_weight(self, alone: Callable[[], Tensor], *, widened: bool = False) -> Tensor:
+        """The weight for a use of the layer: prepared by its network, once, or what ``alone`` gives."""
+        prepared = self.prepared
+        if prepared is None:
+            self.joins = True
+            return alone()
+        if widened == self.widens:
+            self.prepared = None
+            if prepared.dtype == self.operand_type():
+                return prepared
+        # Another form, or another precision than the network's; the iteration is done.
+        with power_iteration_frozen(self):
+            return alone()
+
+    def operand_type(self) -> torch.dtype:
+        """The type that the weight has in the layer's operation; autocast may change it."""
+        kind, dtype = self.weight.device.type, self.weight.dtype
+        if self.autocasts and dtype != torch.float64 and torch.is_autocast_enabled(kind):
+            return torch.get_autocast_dtype(kind)
+        return dtype
+
+    def is_ready(self) -> bool:
+        """Whether its weight can be prepared."""
+        return (
+            self.joins
+            and self.fused_layers
+            and self.prepared is None
+            and self.weight.dtype in (torch.float32, torch.float64)
+            and is_arranged(self.weight, self.resample)
+        )
+
+    def form(self) -> Form:
+        """What has to be done to the weight before it is used."""
+        form = {"none": Form(0), "up": Form.UP, "down": Form.DOWN}[self.resample]
+        if self.widens:
+            form |= Form.WIDENED
+        if self.training and self.iterate:
+            form |= Form.ITERATES
+        return form if self.operand_type() == self.weight.dtype else form | Form.NARROW
 
 
-def _unit(vector: Tensor) -> Tensor:
-    return F.normalize(vector, dim=0, eps=SPECTRAL_NORM_EPS)
+@contextmanager
+def weights_prepared(network: nn.Module) -> Iterator[None]:
+    """Within the block, spectral layers of ``network`` have their weights from one operation.
+
+    Each takes it once; called again, it works its weight out alone, with an iteration of its own, as all
+    do outside of such a block. A layer joins once it was used, so u and v of layers that no pass uses stay;
+    those of a layer that some passes use move in every pass.
+    """
+    layers = [
+        layer for layer in network.modules() if isinstance(layer, SpectralNorm) and layer.is_ready()
+    ]
+    layers = [layer for layer in layers if _kind(layer) == _kind(layers[0])]
+    if layers:
+        weights = together(
+            [layer.weight for layer in layers],
+            [layer.u for layer in layers],
+            [layer.v for layer in layers],
+            [layer.form() for layer in layers],
+            torch.get_autocast_dtype(layers[0].weight.device.type),
+        )
+        for layer, weight in zip(layers, weights, strict=True):
+            layer.prepared = weight
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.prepared = None
+
+
+def _kind(layer: SpectralNorm) -> tuple[torch.device, torch.dtype]:
+    return layer.weight.device, layer.weight.dtype
 
 
 def weight_of(layer: nn.Module) -> Tensor:
     """The weight that a layer uses, normalised if it does so, without gradient or power iteration."""
     with torch.no_grad(), power_iteration_frozen(layer):
-        weight: Any = layer.normalised_weight() if isinstance(layer, SpectralNorm) else layer.weight
+        weight: Any = layer.own_weight() if isinstance(layer, SpectralNorm) else layer.weight
         return torch.as_tensor(weight).detach()
