@@ -316,7 +316,7 @@ class _ResidualSum(torch.autograd.Function):
         wide, copies = torch.is_grad_enabled(), sum(of_biases)
         small = gradient if of_shortcut else None
         sums: Tensor | None = None
-        if wide:
+        if wide and copies:
             sums = _repeated(widened(gradient).sum((0, 2, 3)), copies)
         if ctx.doubled and of_shortcut:
             if wide:
