@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reacgan.heads import Layers
+from reacgan.kernels.elementwise import biased
 from reacgan.models.fused import convolve, convolve_thinly, is_thin
 from reacgan.models.spectral import SpectralNorm
 from reacgan.models.weights import Resample, arranged, scaled, widened
 
+Activation = Literal["none", "relu", "leaky", "tanh"]
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
@@ -46,6 +48,7 @@ class Conv2d(nn.Conv2d):
         self.resample = resample
         self.merged_convolutions = True
         self.fused_layers = True
+        self.kernels = False
 
     def effective_weight(self) -> Tensor:
         """The weight that the convolution uses."""
@@ -69,7 +72,21 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C', H, W], or twice or half the size."""
+        if self.kernels and self.bias is not None:
+            return biased(self.without_bias(input), self.bias)
         return self._result(input, self.bias)
+
+    def activated(self, input: Tensor, activation: Activation, slope: float = 0.0) -> Tensor:
+        """The activation of the same (``slope``: of a leaky ReLU), bias and all as one operation."""
+        if self.kernels and self.bias is not None:
+            result = self.without_bias(input)
+            return biased(result, self.bias, activation=activation, slope=slope)
+        result = self(input)
+        if activation == "relu":
+            return F.relu(result, inplace=True)
+        if activation == "leaky":
+            return F.leaky_relu(result, slope, inplace=True)
+        return torch.tanh(result) if activation == "tanh" else result
 
     def without_bias(self, input: Tensor) -> Tensor:
         """The same before ``bias`` is added, for a caller who adds it to something else."""
