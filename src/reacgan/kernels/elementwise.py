@@ -149,9 +149,7 @@ def column_sums(images: Tensor, copies: int) -> Tensor:
     return kernels.add_partials(partial, copies)
 
 
-def biased(
-    images: Tensor, bias: Tensor, *, activation: str = "none", slope: float = 0.0
-) -> Tensor:
+def biased(images: Tensor, bias: Tensor, *, activation: str = "none", slope: float = 0.0) -> Tensor:
     """``activation(images + bias)`` in the type of the images.
 
     Args:
@@ -269,7 +267,7 @@ def _add_cells(images: Tensor, *, sums: bool) -> tuple[Tensor, Tensor]:
     _, channels, height, width = rows.shape
     small = empty(rows, size=(height // 2, width // 2))
     cells = count_of(small)
-    grid, block, partial = kernels.partial_sums(cells, rows)
+    grid, block, partial = kernels.partial_sums(cells, rows, elements=2048)
     if not sums:
         grid, block = kernels.blocks(cells, channels, elements=2048)
     launch(

@@ -323,10 +323,12 @@ def blocks(rows: int, channels: int, *, elements: int = 4096) -> tuple[tuple[int
     return grid, {"ROWS": size, "COLUMNS": columns}
 
 
-def partial_sums(rows: int, images: Tensor) -> tuple[tuple[int, int], Any, Tensor]:
+def partial_sums(
+    rows: int, images: Tensor, *, elements: int = 4096
+) -> tuple[tuple[int, int], Any, Tensor]:
     """Grid, block and memory of the first stage of a sum over rows."""
     channels = images.shape[1]
-    grid, block = blocks(rows, channels, elements=2048)
+    grid, block = blocks(rows, channels, elements=elements)
     grid = (min(grid[0], PARTS), grid[1])
     return grid, block, torch.empty(grid[0], channels, device=images.device)
 
