@@ -14,7 +14,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reacgan.kernels.base import launch, operation
-from reacgan.kernels.rows import by_kernel, count_of, empty, like, rows_of
+from reacgan.kernels.rows import (
+    PARTS,
+    add_partials,
+    blocks,
+    by_kernel,
+    count_of,
+    empty,
+    kernel,
+    like,
+    power_of_two,
+    rows_of,
+)
 from reacgan.tensors import widened
 
 Three = tuple[Tensor, Tensor, Tensor]
@@ -64,15 +75,14 @@ def _split(joined: Tensor, keys: int, wide: bool) -> tuple[Tensor, Tensor, Tenso
             for part in _split_plainly(joined, keys, wide)
         )
         return query, key, value
-    from reacgan.kernels import triton_attention, triton_elementwise
 
     rows = rows_of(joined)
     samples, channels, height, width = rows.shape
     results = _split_empty(rows, keys, wide)
     cells = samples * ((height + 1) // 2) * ((width + 1) // 2)
-    grid, block = triton_elementwise.blocks(cells, channels, elements=2048)
+    grid, block = blocks(cells, channels, elements=2048)
     launch(
-        triton_attention.split_kernel,
+        kernel("attention", "split"),
         grid,
         *(rows, *results, cells, height, width, channels),
         KEYS=keys,
@@ -99,16 +109,15 @@ def _split_backward(joined: Tensor, of_query: Tensor, of_key: Tensor, of_value: 
             _images(of_pooled, few), rest, [2, 2], [2, 2], [0, 0], [1, 1], False, places
         )
         return like(torch.cat([_images(of_query.to(joined.dtype), size), of_rest], 1), joined)
-    from reacgan.kernels import triton_attention, triton_elementwise
 
     rows = rows_of(joined)
     of_joined = torch.empty_like(rows)
     samples, channels, height, width = rows.shape
     cells = samples * ((height + 1) // 2) * ((width + 1) // 2)
-    grid, block = triton_elementwise.blocks(cells, channels, elements=2048)
+    grid, block = blocks(cells, channels, elements=2048)
     slopes = (of_query.contiguous(), of_key.contiguous(), of_value.contiguous())
     launch(
-        triton_attention.split_backward_kernel,
+        kernel("attention", "split_backward"),
         grid,
         *(rows, *slopes, of_joined, cells, height, width, channels),
         KEYS=keys,
@@ -183,17 +192,14 @@ def _softmax_backward(scores: Tensor, gradient: Tensor) -> Tensor:
 
 
 def _launch_softmax(scores: Tensor, gradient: Tensor | None, result: Tensor) -> None:
-    import triton
-
-    from reacgan.kernels import triton_attention
 
     columns = scores.shape[-1]
     rows = scores.numel() // columns
-    block = triton.next_power_of_2(columns)
+    block = power_of_two(columns)
     size = max(2048 // block, 1)
     launch(
-        triton_attention.softmax_kernel,
-        (triton.cdiv(rows, size),),
+        kernel("attention", "softmax"),
+        (-(-rows // size),),
         *(scores, scores if gradient is None else gradient, result, rows, columns),
         BACKWARD=gradient is not None,
         ROWS=size,
@@ -236,13 +242,12 @@ def _gated(images: Tensor, gate: Tensor, added: Tensor) -> Tensor:
     if not by_kernel(images):
         value = torch.addcmul(widened(images), widened(gate), widened(added))
         return like(value.to(images.dtype), images)
-    from reacgan.kernels import triton_attention, triton_elementwise
 
     rows = rows_of(images)
     result = torch.empty_like(rows)
-    grid, block = triton_elementwise.blocks(count_of(rows), rows.shape[1])
+    grid, block = blocks(count_of(rows), rows.shape[1])
     launch(
-        triton_attention.gated_kernel,
+        kernel("attention", "gated"),
         grid,
         *(rows, gate, rows_of(added), result, count_of(rows), rows.shape[1]),
         **block,
@@ -261,10 +266,9 @@ def _gated_backward(gradient: Tensor, gate: Tensor, added: Tensor) -> tuple[Tens
         wide = widened(gradient)
         of_added = like((wide * widened(gate)).to(added.dtype), added)
         return of_added, (wide * widened(added)).sum().view(1)
-    from reacgan.kernels import triton_elementwise
 
     of_added, partial = _pass_gate(gradient, gate, added, sums=True)
-    return of_added, triton_elementwise.add_partials(partial, 1).view(1)
+    return of_added, add_partials(partial, 1).view(1)
 
 
 def _gated_images_empty(gradient: Tensor, gate: Tensor, added: Tensor) -> Tensor:
@@ -281,16 +285,15 @@ def _gated_backward_images(gradient: Tensor, gate: Tensor, added: Tensor) -> Ten
 def _pass_gate(
     gradient: Tensor, gate: Tensor, added: Tensor, *, sums: bool
 ) -> tuple[Tensor, Tensor]:
-    from reacgan.kernels import triton_attention, triton_elementwise
 
     rows = rows_of(added)
     of_added = torch.empty_like(rows)
     count, channels = count_of(rows), rows.shape[1]
-    grid, block = triton_elementwise.blocks(count, channels, elements=2048)
-    grid = (min(grid[0], triton_elementwise.PARTS), grid[1])
+    grid, block = blocks(count, channels, elements=2048)
+    grid = (min(grid[0], PARTS), grid[1])
     partial = torch.empty(grid[0] * grid[1], 1, device=rows.device)
     launch(
-        triton_attention.gated_backward_kernel,
+        kernel("attention", "gated_backward"),
         grid,
         *(rows_of(gradient), gate, rows, of_added, partial, count, channels),
         SUMS=sums,

@@ -13,8 +13,24 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reacgan.kernels.base import launch, operation
-from reacgan.kernels.rows import as_type, by_kernel, count_of, empty, like, rows_of, spread
+from reacgan.kernels.rows import (
+    add_partials,
+    as_type,
+    blocks,
+    by_kernel,
+    count_of,
+    empty,
+    kernel,
+    like,
+    partial_sums,
+    rows_of,
+    spread,
+)
 from reacgan.tensors import widened
+
+ACTIVATIONS = {"none": 0, "relu": 1, "leaky": 2, "tanh": 3}
+"""Their numbers in kernels."""
+
 
 # -- bias and activation
 
@@ -28,17 +44,16 @@ def _biased(images: Tensor, bias: Tensor, activation: str, slope: float) -> Tens
     if not by_kernel(images):
         value = widened(images) + spread(bias)
         return like(_activated(value, activation, slope).to(images.dtype), images)
-    from reacgan.kernels import triton_elementwise as kernels
 
     rows = rows_of(images)
     result = torch.empty_like(rows)
     count = count_of(rows)
-    grid, block = kernels.blocks(count, rows.shape[1])
+    grid, block = blocks(count, rows.shape[1])
     launch(
-        kernels.biased_kernel,
+        kernel("elementwise", "biased"),
         grid,
         *(rows, bias, result, count, rows.shape[1], slope),
-        ACTIVATION=kernels.ACTIVATIONS[activation],
+        ACTIVATION=ACTIVATIONS[activation],
         **block,
     )
     return like(result, images)
@@ -86,30 +101,28 @@ def _passed_sums(
     if not by_kernel(gradient):
         value = _passed(widened(gradient), widened(result), activation, slope)
         return like(value.to(gradient.dtype), gradient), _repeated(value.sum((0, 2, 3)), 1)
-    from reacgan.kernels import triton_elementwise as kernels
 
     value, partial = _pass(gradient, result, activation, slope, sums=True)
-    return value, kernels.add_partials(partial, 1)
+    return value, add_partials(partial, 1)
 
 
 def _pass(
     gradient: Tensor, result: Tensor, activation: str, slope: float, *, sums: bool
 ) -> tuple[Tensor, Tensor]:
-    from reacgan.kernels import triton_elementwise as kernels
 
     rows = rows_of(gradient)
     of_images = torch.empty_like(rows)
     count = count_of(rows)
     if sums:
-        grid, block, partial = kernels.partial_sums(count, rows)
+        grid, block, partial = partial_sums(count, rows)
     else:
-        grid, block = kernels.blocks(count, rows.shape[1])
+        grid, block = blocks(count, rows.shape[1])
         partial = rows
     launch(
-        kernels.passed_kernel,
+        kernel("elementwise", "passed"),
         grid,
         *(rows, rows_of(result), of_images, partial, count, rows.shape[1], slope),
-        ACTIVATION=kernels.ACTIVATIONS[activation],
+        ACTIVATION=ACTIVATIONS[activation],
         SUMS=sums,
         **block,
     )
@@ -133,20 +146,19 @@ def column_sums(images: Tensor, copies: int) -> Tensor:
     """
     if not by_kernel(images):
         return _repeated(widened(images).sum((0, 2, 3)), copies)
-    from reacgan.kernels import triton_elementwise as kernels
 
     rows = rows_of(images)
     count = count_of(rows)
-    grid, block, partial = kernels.partial_sums(count, rows)
+    grid, block, partial = partial_sums(count, rows)
     launch(
-        kernels.passed_kernel,
+        kernel("elementwise", "passed"),
         grid,
         *(rows, rows, rows, partial, count, rows.shape[1], 0.0),
         ACTIVATION=0,
         SUMS=True,
         **block,
     )
-    return kernels.add_partials(partial, copies)
+    return add_partials(partial, copies)
 
 
 def biased(images: Tensor, bias: Tensor, *, activation: str = "none", slope: float = 0.0) -> Tensor:
@@ -216,15 +228,14 @@ def _residual(
         for bias in biases:
             value = value + spread(bias)
         return like(value.to(kind), images)
-    from reacgan.kernels import triton_elementwise as kernels
 
     rows = rows_of(images)
     result = torch.empty_like(rows, dtype=kind)
     _, channels, _, width = rows.shape
     count = count_of(rows)
-    grid, block = kernels.blocks(count, channels)
+    grid, block = blocks(count, channels)
     launch(
-        kernels.residual_kernel,
+        kernel("elementwise", "residual"),
         grid,
         *(rows, rows_of(shortcut), *(*biases, rows, rows)[:2], result, count, channels, width),
         DOUBLED=doubled,
@@ -254,24 +265,22 @@ def _cell_and_column_sums(images: Tensor, copies: int) -> tuple[Tensor, Tensor]:
     if not by_kernel(images):
         value = F.avg_pool2d(widened(images), 2) * 4
         return like(value.to(images.dtype), images), _repeated(value.sum((0, 2, 3)), copies)
-    from reacgan.kernels import triton_elementwise as kernels
 
     small, partial = _add_cells(images, sums=True)
-    return small, kernels.add_partials(partial, copies)
+    return small, add_partials(partial, copies)
 
 
 def _add_cells(images: Tensor, *, sums: bool) -> tuple[Tensor, Tensor]:
-    from reacgan.kernels import triton_elementwise as kernels
 
     rows = rows_of(images)
     _, channels, height, width = rows.shape
     small = empty(rows, size=(height // 2, width // 2))
     cells = count_of(small)
-    grid, block, partial = kernels.partial_sums(cells, rows, elements=2048)
+    grid, block, partial = partial_sums(cells, rows, elements=2048)
     if not sums:
-        grid, block = kernels.blocks(cells, channels, elements=2048)
+        grid, block = blocks(cells, channels, elements=2048)
     launch(
-        kernels.cells_kernel,
+        kernel("elementwise", "cells"),
         grid,
         *(rows, small, partial, cells, channels, width // 2),
         SUMS=sums,

@@ -14,7 +14,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reacgan.kernels.base import launch, operation
-from reacgan.kernels.rows import by_kernel, count_of, empty, like, rows_of
+from reacgan.kernels.rows import (
+    blocks,
+    by_kernel,
+    count_of,
+    empty,
+    kernel,
+    like,
+    rows_of,
+)
 from reacgan.tensors import widened
 
 
@@ -28,15 +36,14 @@ def _relu_average(images: Tensor, kept_active: bool) -> tuple[Tensor, Tensor]:
         active = F.relu(images)
         halved = F.avg_pool2d(active if kept_active else images, 2)
         return like(active, images), like(halved, images)
-    from reacgan.kernels import triton_elementwise as kernels
 
     rows = rows_of(images)
     _, channels, height, width = rows.shape
     active, halved = torch.empty_like(rows), empty(rows, size=(height // 2, width // 2))
     cells = count_of(halved)
-    grid, block = kernels.blocks(cells, channels, elements=2048)
+    grid, block = blocks(cells, channels, elements=2048)
     launch(
-        kernels.relu_average_kernel,
+        kernel("elementwise", "relu_average"),
         grid,
         *(rows, active, halved, cells, channels, width // 2),
         AVERAGE_ACTIVE=kept_active,
@@ -58,14 +65,13 @@ def _joined(
     if not by_kernel(active):
         parts = widened(active), widened(of_active), widened(of_kept)
         return like(_joined_plainly(*parts, kept_active, halved).to(active.dtype), active)
-    from reacgan.kernels import triton_elementwise as kernels
 
     rows = rows_of(active)
     of_images = torch.empty_like(rows)
     _, channels, _, width = rows.shape
-    grid, block = kernels.blocks(count_of(rows), channels)
+    grid, block = blocks(count_of(rows), channels)
     launch(
-        kernels.relu_joined_kernel,
+        kernel("elementwise", "relu_joined"),
         grid,
         *(rows, rows_of(of_active), rows_of(of_kept), of_images, count_of(rows), channels, width),
         KEPT_ACTIVE=kept_active,
@@ -132,14 +138,13 @@ def _relu_sum_empty(images: Tensor) -> Tensor:
 def _relu_sum(images: Tensor) -> Tensor:
     if not by_kernel(images):
         return F.relu(widened(images)).sum((2, 3))
-    from reacgan.kernels import triton_elementwise as kernels
 
     rows = rows_of(images)
     samples, channels, height, width = rows.shape
     sums = torch.empty(samples, channels, device=rows.device)
-    (_, across), block = kernels.blocks(height * width, channels, elements=2048)
+    (_, across), block = blocks(height * width, channels, elements=2048)
     launch(
-        kernels.relu_sum_kernel,
+        kernel("elementwise", "relu_sum"),
         (samples, across),
         *(rows, sums, height * width, channels),
         **block,
@@ -155,14 +160,13 @@ def _relu_spread_empty(images: Tensor, gradient: Tensor) -> Tensor:
 def _relu_spread(images: Tensor, gradient: Tensor) -> Tensor:
     if not by_kernel(images):
         return like(_spread_plainly(images, gradient), images)
-    from reacgan.kernels import triton_elementwise as kernels
 
     rows = rows_of(images)
     of_images = torch.empty_like(rows)
     _, channels, height, width = rows.shape
-    grid, block = kernels.blocks(count_of(rows), channels)
+    grid, block = blocks(count_of(rows), channels)
     launch(
-        kernels.relu_spread_kernel,
+        kernel("elementwise", "relu_spread"),
         grid,
         *(rows, gradient.contiguous(), of_images, count_of(rows), channels, height * width),
         **block,

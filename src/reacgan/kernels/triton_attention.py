@@ -1,5 +1,9 @@
 """Triton kernels of self-attention: its rows, its softmax, its gate."""
 
+# What a kernel is given has no types that a checker knows, and comes by position.
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
+# ruff: noqa: PLR0917
+
 from __future__ import annotations
 
 import triton
@@ -7,13 +11,13 @@ import triton.language as tl
 
 
 @triton.jit
-def larger(value, best):  # type: ignore[no-untyped-def]
+def larger(value, best):
     """Where a value takes the place of the largest so far: as in ``F.max_pool2d``, NaN does too."""
-    return (value > best) | (value != value)
+    return (value > best) | (value != value)  # noqa: PLR0124 - NaN
 
 
 @triton.jit
-def split_kernel(  # type: ignore[no-untyped-def]
+def split_kernel(
     joined,
     query,
     key,
@@ -26,7 +30,7 @@ def split_kernel(  # type: ignore[no-untyped-def]
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
-    """The first ``KEYS`` channels as rows; the largest of 2x2 pixels of the next ``KEYS``, and of the rest."""
+    """The first ``KEYS`` channels as rows, the largest of 2x2 pixels of the next ``KEYS`` and the rest."""
     cell = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     down, across = (height + 1) // 2, (width + 1) // 2
@@ -54,7 +58,7 @@ def split_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def split_backward_kernel(  # type: ignore[no-untyped-def]
+def split_backward_kernel(
     joined,
     of_query,
     of_key,
@@ -109,7 +113,7 @@ def split_backward_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def softmax_kernel(  # type: ignore[no-untyped-def]
+def softmax_kernel(
     scores,
     gradient,
     result,
@@ -119,7 +123,7 @@ def softmax_kernel(  # type: ignore[no-untyped-def]
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
-    """Softmax of each row of float32 scores; ``BACKWARD``: the scores' gradient from that of the softmax."""
+    """Softmax of each row of float32 scores; ``BACKWARD``: the scores' gradient from the softmax's."""
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     column = tl.arange(0, COLUMNS)
     inside = (row < rows)[:, None] & (column < columns)[None, :]
@@ -136,7 +140,7 @@ def softmax_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def gated_kernel(  # type: ignore[no-untyped-def]
+def gated_kernel(
     images,
     gate,
     added,
@@ -158,7 +162,7 @@ def gated_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def gated_backward_kernel(  # type: ignore[no-untyped-def]
+def gated_backward_kernel(
     gradient,
     gate,
     added,

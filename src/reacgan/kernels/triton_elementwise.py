@@ -4,24 +4,18 @@ Sums are taken in two stages, each program's in the same order every time, so th
 A comparison with NaN is false: it is passed on, not made zero.
 """
 
+# What a kernel is given has no types that a checker knows, and comes by position.
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
+# ruff: noqa: PLR0917
+
 from __future__ import annotations
 
-from typing import Any
-
-import torch
 import triton
 import triton.language as tl
-from torch import Tensor
-
-from reacgan.kernels.base import launch
-
-ACTIVATIONS = {"none": 0, "relu": 1, "leaky": 2, "tanh": 3}
-PARTS = 256
-"""Most partial sums of a column; a constant, so that sums are the same on every device."""
 
 
 @triton.jit
-def activated(value, slope, ACTIVATION: tl.constexpr):  # type: ignore[no-untyped-def]
+def activated(value, slope, ACTIVATION: tl.constexpr):
     """The activation of a float32 value."""
     if ACTIVATION == 1:
         value = tl.where(value < 0, 0.0, value)
@@ -33,7 +27,7 @@ def activated(value, slope, ACTIVATION: tl.constexpr):  # type: ignore[no-untype
 
 
 @triton.jit
-def passed(gradient, result, slope, ACTIVATION: tl.constexpr):  # type: ignore[no-untyped-def]
+def passed(gradient, result, slope, ACTIVATION: tl.constexpr):
     """The gradient of what went into the activation, from its result."""
     if ACTIVATION == 1:
         gradient = tl.where(result <= 0, 0.0, gradient)
@@ -45,7 +39,7 @@ def passed(gradient, result, slope, ACTIVATION: tl.constexpr):  # type: ignore[n
 
 
 @triton.jit
-def biased_kernel(  # type: ignore[no-untyped-def]
+def biased_kernel(
     images,
     bias,
     result,
@@ -68,7 +62,7 @@ def biased_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def passed_kernel(  # type: ignore[no-untyped-def]
+def passed_kernel(
     gradient,
     result,
     of_images,
@@ -104,7 +98,7 @@ def passed_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def partials_kernel(  # type: ignore[no-untyped-def]
+def partials_kernel(
     partial,
     sums,
     parts,
@@ -127,7 +121,7 @@ def partials_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def residual_kernel(  # type: ignore[no-untyped-def]
+def residual_kernel(
     images,
     shortcut,
     first,
@@ -163,7 +157,7 @@ def residual_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def cells_kernel(  # type: ignore[no-untyped-def]
+def cells_kernel(
     gradient,
     small,
     partial,
@@ -197,7 +191,7 @@ def cells_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def relu_average_kernel(  # type: ignore[no-untyped-def]
+def relu_average_kernel(
     images,
     active,
     halved,
@@ -227,7 +221,7 @@ def relu_average_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def relu_joined_kernel(  # type: ignore[no-untyped-def]
+def relu_joined_kernel(
     active,
     of_active,
     of_kept,
@@ -263,7 +257,7 @@ def relu_joined_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def relu_sum_kernel(  # type: ignore[no-untyped-def]
+def relu_sum_kernel(
     images,
     sums,
     pixels,
@@ -285,7 +279,7 @@ def relu_sum_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def relu_spread_kernel(  # type: ignore[no-untyped-def]
+def relu_spread_kernel(
     images,
     gradient,
     of_images,
@@ -305,39 +299,3 @@ def relu_spread_kernel(  # type: ignore[no-untyped-def]
     slope = tl.load(gradient + sources, mask=inside, other=0.0).to(tl.float32)
     slope = tl.where(value <= 0, 0.0, slope)
     tl.store(of_images + offsets, slope.to(of_images.dtype.element_ty), mask=inside)
-
-
-def columns_of(channels: int) -> int:
-    """Columns of a program's block: a power of two, without idle ones where that can be."""
-    for size in (128, 64, 32):
-        if channels % size == 0:
-            return size
-    return min(triton.next_power_of_2(channels), 64)
-
-
-def blocks(rows: int, channels: int, *, elements: int = 4096) -> tuple[tuple[int, int], Any]:
-    """The grid over rows and channels, and the sizes of a program's block."""
-    columns = columns_of(channels)
-    size = max(elements // columns, 1)
-    grid = (triton.cdiv(rows, size), triton.cdiv(channels, columns))
-    return grid, {"ROWS": size, "COLUMNS": columns}
-
-
-def partial_sums(
-    rows: int, images: Tensor, *, elements: int = 4096
-) -> tuple[tuple[int, int], Any, Tensor]:
-    """Grid, block and memory of the first stage of a sum over rows."""
-    channels = images.shape[1]
-    grid, block = blocks(rows, channels, elements=elements)
-    grid = (min(grid[0], PARTS), grid[1])
-    return grid, block, torch.empty(grid[0], channels, device=images.device)
-
-
-def add_partials(partial: Tensor, copies: int) -> Tensor:
-    """The second stage: [parts, C] -> [copies, C], float32."""
-    parts, channels = partial.shape
-    sums = torch.empty(copies, channels, device=partial.device)
-    grid = (triton.cdiv(channels, 16),)
-    block = {"COPIES": copies, "ROWS": 64, "COLUMNS": 16}
-    launch(partials_kernel, grid, partial, sums, parts, channels, **block)
-    return sums
