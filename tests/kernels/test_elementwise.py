@@ -111,11 +111,12 @@ def test_what_needs_no_gradient_costs_no_launch(kernel_device):
     assert backward(residual_sum(images, small, bias.detach()), small) == ["reacgan::cell_sums"]
 
 
-def test_gradients_of_two_biases_have_memory_of_their_own(kernel_device):
-    biases = drawn(8, dtype=torch.float32), drawn(8, dtype=torch.float32)
-    for images in (drawn(2, 8, 4, 4, dtype=torch.float32), drawn(2, 8, 4, 4)):  # kernel, formula
-        result = residual_sum(images, images.detach(), *biases)
-        first, second = torch.autograd.grad(result.sum(), biases)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)  # kernel, formula
+def test_gradients_of_two_biases_have_memory_of_their_own(kernel_device, dtype):
+    biases = drawn(8, dtype=dtype), drawn(8, dtype=dtype)
+    for shortcut in (drawn(2, 8, 4, 4, dtype=dtype), drawn(2, 8, 2, 2, dtype=dtype)):
+        result = residual_sum(drawn(2, 8, 4, 4, dtype=dtype), shortcut, *biases)
+        first, second, _ = torch.autograd.grad(result.sum(), [*biases, shortcut])
         first.zero_()
         assert second.eq(32).all()
 

@@ -141,14 +141,7 @@ def softmax_kernel(
 
 @triton.jit
 def gated_kernel(
-    images,
-    gate,
-    added,
-    result,
-    rows,
-    channels,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
+    images, gate, added, result, rows, channels, ROWS: tl.constexpr, COLUMNS: tl.constexpr
 ):
     """``result = images + gate x added``."""
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)

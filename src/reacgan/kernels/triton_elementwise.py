@@ -99,13 +99,7 @@ def passed_kernel(
 
 @triton.jit
 def partials_kernel(
-    partial,
-    sums,
-    parts,
-    channels,
-    COPIES: tl.constexpr,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
+    partial, sums, parts, channels, COPIES: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr
 ):
     """``sums = partial.sum(0)`` several times over, partial [parts, channels]."""
     column = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
@@ -257,14 +251,7 @@ def relu_joined_kernel(
 
 
 @triton.jit
-def relu_sum_kernel(
-    images,
-    sums,
-    pixels,
-    channels,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
-):
+def relu_sum_kernel(images, sums, pixels, channels, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
     """Sum of the ReLU over the pixels of a sample."""
     sample = tl.program_id(0).to(tl.int64)
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
@@ -280,14 +267,7 @@ def relu_sum_kernel(
 
 @triton.jit
 def relu_spread_kernel(
-    images,
-    gradient,
-    of_images,
-    rows,
-    channels,
-    pixels,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
+    images, gradient, of_images, rows, channels, pixels, ROWS: tl.constexpr, COLUMNS: tl.constexpr
 ):
     """The gradient [N, C] of a sample at each of its pixels that is above 0."""
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
