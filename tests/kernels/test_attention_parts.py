@@ -93,6 +93,10 @@ def test_scores_that_are_far_apart(kernel_device):
 
 def test_the_largest_is_nan_where_a_pixel_is(kernel_device):
     joined = drawn(1, 4, 2, 2, dtype=torch.float32).detach()
-    joined[0, 3, 0, 0] = torch.nan
+    joined[0, 3, 1, 0] = torch.nan
     for result in (attention_rows(joined, 1, wide=True)[2], plain_rows(joined, 1)[2]):
         assert result.isnan().tolist() == [[[False, True]]]
+    joined.requires_grad_()
+    (slope,) = torch.autograd.grad(attention_rows(joined, 1, wide=True)[2].sum(), joined)
+    (wanted,) = torch.autograd.grad(plain_rows(joined, 1)[2].sum(), joined)
+    torch.testing.assert_close(slope, wanted)

@@ -79,7 +79,7 @@ def split_backward_kernel(
     sample, line, spot = cell // (down * across), cell // across % down, cell % across
     within = column[None, :] < channels
     asks = column[None, :] < KEYS
-    best = tl.zeros((ROWS, COLUMNS), tl.float32)
+    best = tl.full((ROWS, COLUMNS), float("-inf"), tl.float32)
     winner = tl.zeros((ROWS, COLUMNS), tl.int32)
     for step in tl.static_range(4):
         y, x = 2 * line + step // 2, 2 * spot + step % 2
@@ -87,12 +87,9 @@ def split_backward_kernel(
         inside = ((cell < cells) & (y < height) & (x < width))[:, None] & within
         given = tl.load(joined + row[:, None] * channels + column[None, :], mask=inside, other=0.0)
         given = given.to(tl.float32)
-        if step == 0:
-            best = given
-        else:
-            wins = larger(given, best)
-            best = tl.where(wins, given, best)
-            winner = tl.where(wins, step, winner)
+        wins = larger(given, best)
+        best = tl.where(wins, given, best)
+        winner = tl.where(wins, step, winner)
     whole = (cell < cells) & (2 * line + 1 < height) & (2 * spot + 1 < width)
     row = ((sample * (height // 2) + line) * (width // 2) + spot).to(tl.int64)
     kept = whole[:, None] & within & (column[None, :] >= KEYS)
