@@ -24,13 +24,14 @@ GENERATOR_CASES = {"biggan": {"attention_after": (1,)}, "biggan_deep": {}, "dcga
 
 def backbone(case):
     name, _, _ = case.partition("-")
-    options = shrink(BACKBONES, name, BACKBONE_CASES[case])
+    options = {**shrink(BACKBONES, name, {}), **BACKBONE_CASES[case]}
     options.pop("name")
     return BACKBONES[name](resolution=16, channels=3, **options)
 
 
 def generator(case):
-    return build_generator(component(**shrink(GENERATORS, case, GENERATOR_CASES[case])), DATA, 3)
+    options = {**shrink(GENERATORS, case, {}), **GENERATOR_CASES[case]}
+    return build_generator(component(**options), DATA, 3)
 
 
 def both_ways(network, work):
