@@ -82,6 +82,16 @@ def test_of_equal_pixels_the_first_gets_the_gradient(kernel_device):
     assert joined.grad[:, 1:].flatten(2).eq(torch.tensor([1.0, 0, 0, 0])).all()
 
 
+def test_a_key_gradient_that_lies_transposed(kernel_device):
+    joined = drawn(2, 8, 4, 6, dtype=torch.float32)
+    results = attention_rows(joined, 2, wide=True)
+    slopes = [torch.randn_like(result) for result in results]
+    (wanted,) = torch.autograd.grad(results, joined, slopes, retain_graph=True)
+    slopes[1] = slopes[1].transpose(1, 2).contiguous().transpose(1, 2)
+    (slope,) = torch.autograd.grad(results, joined, slopes)
+    torch.testing.assert_close(slope, wanted)
+
+
 def test_scores_that_are_far_apart(kernel_device):
     scores = torch.tensor([[[-1e4, 1e4, 0.0], [300.0, 300.0, 300.0]]], requires_grad=True)
     result = attention_softmax(scores, torch.float32)

@@ -115,11 +115,13 @@ def _split_backward(joined: Tensor, of_query: Tensor, of_key: Tensor, of_value: 
     samples, channels, height, width = rows.shape
     cells = samples * ((height + 1) // 2) * ((width + 1) // 2)
     grid, block = blocks(cells, channels, elements=2048)
-    slopes = (of_query.contiguous(), of_key.contiguous(), of_value.contiguous())
+    if of_key.stride() != (of_key[0].numel(), 1, of_key.shape[1]):  # as the product's gradient lies
+        of_key = of_key.contiguous()
+    slopes = (of_query.contiguous(), of_key, of_value.contiguous())
     launch(
         kernel("attention", "split_backward"),
         grid,
-        *(rows, *slopes, of_joined, cells, height, width, channels),
+        *(rows, *slopes, of_joined, cells, height, width, channels, *of_key.stride()[1:]),
         KEYS=keys,
         **block,
     )

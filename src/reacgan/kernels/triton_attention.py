@@ -68,11 +68,16 @@ def split_backward_kernel(
     height,
     width,
     channels,
+    row_stride,
+    column_stride,
     KEYS: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
-    """The gradient of ``joined``: of a 2x2 cell the first of the largest gets that of the cell."""
+    """The gradient of ``joined``: of a 2x2 cell the first of the largest gets that of the cell.
+
+    The strides are of ``of_key``, whose samples follow one another.
+    """
     cell = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     down, across = (height + 1) // 2, (width + 1) // 2
@@ -86,18 +91,18 @@ def split_backward_kernel(
         row = ((sample * height + y) * width + x).to(tl.int64)
         inside = ((cell < cells) & (y < height) & (x < width))[:, None] & within
         given = tl.load(joined + row[:, None] * channels + column[None, :], mask=inside, other=0.0)
-        given = given.to(tl.float32)
         wins = larger(given, best)
         best = tl.where(wins, given, best)
         winner = tl.where(wins, step, winner)
     whole = (cell < cells) & (2 * line + 1 < height) & (2 * spot + 1 < width)
     row = ((sample * (height // 2) + line) * (width // 2) + spot).to(tl.int64)
     kept = whole[:, None] & within & (column[None, :] >= KEYS)
-    source = of_key + row[:, None] * KEYS + (column[None, :] - KEYS)
+    few = (height // 2) * (width // 2)
+    start = (row // few) * few * KEYS + (row % few) * row_stride
+    source = of_key + start[:, None] + (column[None, :] - KEYS) * column_stride
     slope = tl.load(source, mask=kept & (column[None, :] < 2 * KEYS), other=0.0).to(tl.float32)
     source = of_value + row[:, None] * (channels - 2 * KEYS) + (column[None, :] - 2 * KEYS)
-    other = tl.load(source, mask=kept & (column[None, :] >= 2 * KEYS), other=0.0)
-    slope += other.to(tl.float32)
+    slope += tl.load(source, mask=kept & (column[None, :] >= 2 * KEYS), other=0.0).to(tl.float32)
     for step in tl.static_range(4):
         y, x = 2 * line + step // 2, 2 * spot + step % 2
         row = ((sample * height + y) * width + x).to(tl.int64)
