@@ -68,7 +68,10 @@ def test_kernels(kernel_device, size, dtype, last):
 
 
 def test_a_frozen_gate_has_no_sum(kernel_device):
-    images, gate = drawn(2, 8, 4, 4, dtype=torch.float32), torch.ones(1)
+    images, gate = (
+        drawn(2, 8, 4, 4, dtype=torch.float32, device=kernel_device),
+        torch.ones(1, device=kernel_device),
+    )
     result = gated_sum(images, gate, images)
     count, declared, operations = launched(lambda: result.sum().backward())
     assert count == declared == 1, operations
@@ -76,14 +79,14 @@ def test_a_frozen_gate_has_no_sum(kernel_device):
 
 
 def test_of_equal_pixels_the_first_gets_the_gradient(kernel_device):
-    joined = torch.ones(1, 4, 2, 2, requires_grad=True)
+    joined = torch.ones(1, 4, 2, 2, device=kernel_device, requires_grad=True)
     _, key, value = attention_rows(joined, 1, wide=True)
     (key.sum() + value.sum()).backward()
-    assert joined.grad[:, 1:].flatten(2).eq(torch.tensor([1.0, 0, 0, 0])).all()
+    assert joined.grad[:, 1:].flatten(2).cpu().eq(torch.tensor([1.0, 0, 0, 0])).all()
 
 
 def test_a_key_gradient_that_lies_transposed(kernel_device):
-    joined = drawn(2, 8, 4, 6, dtype=torch.float32)
+    joined = drawn(2, 8, 4, 6, dtype=torch.float32, device=kernel_device)
     results = attention_rows(joined, 2, wide=True)
     slopes = [torch.randn_like(result) for result in results]
     (wanted,) = torch.autograd.grad(results, joined, slopes, retain_graph=True)
@@ -93,7 +96,9 @@ def test_a_key_gradient_that_lies_transposed(kernel_device):
 
 
 def test_scores_that_are_far_apart(kernel_device):
-    scores = torch.tensor([[[-1e4, 1e4, 0.0], [300.0, 300.0, 300.0]]], requires_grad=True)
+    scores = torch.tensor(
+        [[[-1e4, 1e4, 0.0], [300.0, 300.0, 300.0]]], device=kernel_device
+    ).requires_grad_()
     result = attention_softmax(scores, torch.float32)
     torch.testing.assert_close(result, torch.softmax(scores, -1))
     (slope,) = torch.autograd.grad(result.square().sum(), scores)
@@ -102,7 +107,7 @@ def test_scores_that_are_far_apart(kernel_device):
 
 
 def test_the_largest_is_nan_where_a_pixel_is(kernel_device):
-    joined = drawn(1, 4, 2, 2, dtype=torch.float32).detach()
+    joined = drawn(1, 4, 2, 2, dtype=torch.float32, device=kernel_device).detach()
     joined[0, 3, 1, 0] = torch.nan
     for result in (attention_rows(joined, 1, wide=True)[2], plain_rows(joined, 1)[2]):
         assert result.isnan().tolist() == [[[False, True]]]

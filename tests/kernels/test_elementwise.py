@@ -86,15 +86,20 @@ def test_kernels(kernel_device, size, dtype, last):
 @pytest.mark.parametrize("last", [True, False])
 def test_results_lie_in_memory_as_the_images(kernel_device, last):
     order = torch.channels_last if last else torch.contiguous_format
-    for ours, plain, inputs in cases((2, 8, 4, 4), dtype=torch.float32, last=last):
+    for ours, plain, inputs in cases(
+        (2, 8, 4, 4), dtype=torch.float32, last=last, device=kernel_device
+    ):
         results, slopes = compare(ours, plain, inputs)
         for value in [*results, *slopes]:
             assert value.dim() < 4 or value.is_contiguous(memory_format=order)
 
 
 def test_what_needs_no_gradient_costs_no_launch(kernel_device):
-    images, bias = drawn(2, 8, 4, 4, dtype=torch.float32), drawn(8, dtype=torch.float32)
-    small = drawn(2, 8, 2, 2, dtype=torch.float32)
+    images, bias = (
+        drawn(2, 8, 4, 4, dtype=torch.float32, device=kernel_device),
+        drawn(8, dtype=torch.float32, device=kernel_device),
+    )
+    small = drawn(2, 8, 2, 2, dtype=torch.float32, device=kernel_device)
 
     def backward(result, *inputs):
         gradient = torch.ones_like(result)
@@ -113,18 +118,26 @@ def test_what_needs_no_gradient_costs_no_launch(kernel_device):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)  # kernel, formula
 def test_gradients_of_two_biases_have_memory_of_their_own(kernel_device, dtype):
-    biases = drawn(8, dtype=dtype), drawn(8, dtype=dtype)
-    for shortcut in (drawn(2, 8, 4, 4, dtype=dtype), drawn(2, 8, 2, 2, dtype=dtype)):
-        result = residual_sum(drawn(2, 8, 4, 4, dtype=dtype), shortcut, *biases)
+    biases = (
+        drawn(8, dtype=dtype, device=kernel_device),
+        drawn(8, dtype=dtype, device=kernel_device),
+    )
+    for shortcut in (
+        drawn(2, 8, 4, 4, dtype=dtype, device=kernel_device),
+        drawn(2, 8, 2, 2, dtype=dtype, device=kernel_device),
+    ):
+        result = residual_sum(
+            drawn(2, 8, 4, 4, dtype=dtype, device=kernel_device), shortcut, *biases
+        )
         first, second, _ = torch.autograd.grad(result.sum(), [*biases, shortcut])
         first.zero_()
         assert second.eq(32).all()
 
 
 def test_nan_is_passed_on(kernel_device):
-    images = drawn(1, 4, 2, 2, dtype=torch.float32).detach()
+    images = drawn(1, 4, 2, 2, dtype=torch.float32, device=kernel_device).detach()
     images[0, 1, 0, 0] = torch.nan
-    bias = torch.zeros(4)
+    bias = torch.zeros(4, device=kernel_device)
     for result in (
         biased(images, bias, activation="relu")[0, 1],
         relu_sum(images)[0, 1],
@@ -139,16 +152,16 @@ def test_nan_is_passed_on(kernel_device):
 
 def test_narrow_images_have_wide_sums(kernel_device):
     """In bfloat16 a sum would stop growing at 256."""
-    images = torch.ones(2, 4, 32, 32, dtype=torch.bfloat16).requires_grad_()
-    bias = torch.zeros(4, requires_grad=True)
+    images = torch.ones(2, 4, 32, 32, dtype=torch.bfloat16, device=kernel_device).requires_grad_()
+    bias = torch.zeros(4, requires_grad=True, device=kernel_device)
     (slope,) = torch.autograd.grad(biased(images, bias), bias, torch.ones_like(images))
     assert slope.eq(2048).all() and relu_sum(images).eq(1024).all()
 
 
 def test_a_shortcut_in_a_wider_type(kernel_device):
     images, shortcut = (
-        drawn(1, 4, 2, 2, dtype=torch.bfloat16),
-        drawn(1, 4, 2, 2, dtype=torch.float32),
+        drawn(1, 4, 2, 2, dtype=torch.bfloat16, device=kernel_device),
+        drawn(1, 4, 2, 2, dtype=torch.float32, device=kernel_device),
     )
     result = residual_sum(images, shortcut)
     assert result.dtype == torch.float32
