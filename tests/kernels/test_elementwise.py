@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -166,3 +170,14 @@ def test_a_shortcut_in_a_wider_type(kernel_device):
     result = residual_sum(images, shortcut)
     assert result.dtype == torch.float32
     torch.testing.assert_close(result, images.float() + shortcut)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="pip install triton")
+def test_kernels_compile_for_a_gpu(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    script = Path(__file__).with_name("compiled_elementwise.py")
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.split() == ["14"]  # every kernel there is
