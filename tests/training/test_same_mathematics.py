@@ -93,8 +93,10 @@ CASES = {**every_case(), "accumulate": {"training.accumulate": 2}}
 @pytest.mark.parametrize("name", CASES)
 def test_two_cycles_of_every_member(name):
     changes = CASES[name]
-    losses, weights = distance(course(2, **changes), course(2, **changes, **PLAIN))
-    assert losses < 1e-9 and weights < 1e-8, (losses, weights)
+    plain = course(2, **changes, **PLAIN)
+    for way in ({}, EVERY["kernels"]):
+        losses, weights = distance(course(2, **changes, **way), plain)
+        assert losses < 1e-9 and weights < 1e-8, (way, losses, weights)
 
 
 def orders(made, wanted):

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reacgan.config import ConfigError
-from reacgan.models.fused import attend, attention_weights
+from reacgan.kernels.attention import attention_rows, attention_softmax, gated_sum
+from reacgan.models.fused import attend, attention_weights, convolve, keeps_weights
 from reacgan.models.layers import conv1x1
 
 
@@ -26,10 +27,13 @@ class SelfAttention(nn.Module):
         self.value = conv1x1(channels, self.values, spectral=spectral, bias=False)
         self.out = conv1x1(self.values, channels, spectral=spectral, bias=False)
         self.fused_layers = True
+        self.kernels = False
         self.gate = nn.Parameter(torch.zeros(1))
 
     def forward(self, images: Tensor) -> Tensor:
         """[N, C, H, W] -> the same shape; sides of 2 or more."""
+        if self.kernels:
+            return self._by_kernels(images)
         if self.fused_layers:
             return self._by_rows(images)
         n, _, height, width = images.shape
@@ -49,6 +53,23 @@ class SelfAttention(nn.Module):
         value = _rows(F.max_pool2d(self.value(images), 2))  # [N, HW/4, C/2]
         mixed = attend(query, key, value).unflatten(1, (height, width)).permute(0, 3, 1, 2)
         return torch.addcmul(images, self.gate.to(images.dtype), self.out(mixed))
+
+    def _by_kernels(self, images: Tensor) -> Tensor:
+        """The same with one convolution for query, key and value, and one operation for what follows it."""
+        layers = (self.query, self.key, self.value)
+        weight = torch.cat([layer.effective_weight() for layer in layers])
+        joined = convolve(images, weight, None, stride=1, padding=0)
+        height, width = images.shape[2:]
+        fits = keeps_weights(images.device, height * width, (height // 2) * (width // 2))
+        query, key, value = attention_rows(joined, self.keys, wide=fits)
+        if fits:
+            with torch.autocast(images.device.type, enabled=False):
+                scores = torch.bmm(query, key.transpose(1, 2))
+                mixed = torch.bmm(attention_softmax(scores, value.dtype), value)
+        else:
+            mixed = attend(query, key, value)
+        mixed = mixed.unflatten(1, (height, width)).permute(0, 3, 1, 2)
+        return gated_sum(images, self.gate, self.out(mixed))
 
 
 def _rows(images: Tensor) -> Tensor:

@@ -89,7 +89,7 @@ class BigGANGenerator(Generator):
         for number, (block, chunk) in enumerate(zip(self.blocks, rest, strict=True), start=1):
             hidden = block_output(self, block, hidden, torch.cat([shared, chunk], dim=1))
             hidden = attended(self, number, hidden)
-        return torch.tanh(self.output(self.norm.activated(hidden)))
+        return self.output.activated(self.norm.activated(hidden), "tanh")
 
     def latent_weights(self) -> list[Tensor]:
         """The first layer's weight, then each block's weights of its chunk of z, padded with zeros."""

@@ -7,7 +7,7 @@ the shared class embedding, enters the first layer and every conditional batch n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +15,18 @@ from torch.nn import functional as F
 
 from reacgan.config import PositiveInt, Resolution, grid_of
 from reacgan.heads import PLAIN_LAYERS
+from reacgan.kernels.elementwise import residual_sum
+from reacgan.kernels.preactivation import relu_and_kept, relu_sum
 from reacgan.models.attention import attention_layers, stages_with
 from reacgan.models.base import Backbone, Generator
-from reacgan.models.layers import SPECTRAL_LAYERS, conv1x1, conv3x3, initialise_orthogonal, linear
+from reacgan.models.layers import (
+    SPECTRAL_LAYERS,
+    Conv2d,
+    conv1x1,
+    conv3x3,
+    initialise_orthogonal,
+    linear,
+)
 from reacgan.models.norms import BatchNorm, ConditionalBatchNorm
 from reacgan.models.recompute import attended, chain_output
 from reacgan.models.residual import GENERATOR_STAGES, stages_of
@@ -59,6 +68,7 @@ class DeepGeneratorBlock(nn.Module):
         spectral: bool,
     ) -> None:
         super().__init__()
+        self.kernels = False
         self.up = up
         self.out_channels = out_channels
         hidden = max(in_channels // RATIO, 1)
@@ -83,10 +93,25 @@ class DeepGeneratorBlock(nn.Module):
     def forward(self, images: Tensor, condition: Tensor) -> Tensor:
         """[N, C, H, W], condition [N, D] -> [N, C', 2H, 2W] or the same size; C' <= C if dropped."""
         hidden = images
-        for norm, convolution in zip(self.norms, self.convolutions, strict=True):
+        *others, last = zip(self.norms, self.convolutions, strict=True)
+        for norm, convolution in others:
             hidden = convolution(norm.activated(hidden, condition))  # type: ignore[operator]
+        norm, convolution = last
+        hidden = norm.activated(hidden, condition)  # type: ignore[operator]
+        if self.kernels:
+            return self._by_kernels(images, hidden)
+        hidden = convolution(hidden)
         kept = self.shortcut(images)[:, : self.out_channels]
         return hidden + (F.interpolate(kept, scale_factor=2) if self.up else kept)
+
+    def _by_kernels(self, images: Tensor, hidden: Tensor) -> Tensor:
+        """The last convolution of ``hidden`` and the shortcut of ``images``: all sums as one operation."""
+        last: Any = self.convolutions[-1]
+        if isinstance(self.shortcut, Conv2d):
+            kept, bias = self.shortcut.without_bias(images), self.shortcut.bias
+        else:
+            kept, bias = images[:, : self.out_channels], None
+        return residual_sum(last.without_bias(hidden), kept, last.bias, bias)
 
     def condition_weight(self) -> Tensor:
         """Weights of the condition in all norms, [*, D]."""
@@ -163,7 +188,7 @@ class BigGANDeepGenerator(Generator):
         for number, blocks in enumerate(self.blocks, start=1):
             hidden = chain_output(self, blocks, hidden, condition)  # type: ignore[arg-type]
             hidden = attended(self, number, hidden)
-        return torch.tanh(self.output(self.norm.activated(hidden)))
+        return self.output.activated(self.norm.activated(hidden), "tanh")
 
     def latent_weights(self) -> list[Tensor]:
         """The first layer's weights of z, then those of each resolution's blocks."""
@@ -193,6 +218,7 @@ class DeepBackboneBlock(nn.Module):
         preactivated_shortcut: bool,
     ) -> None:
         super().__init__()
+        self.kernels = False
         self.down = down
         self.joined = shortcut == "drop"
         self.preactivated_shortcut = preactivated_shortcut
@@ -208,17 +234,31 @@ class DeepBackboneBlock(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C', H/2, W/2] or the same size; C' >= C where joined."""
-        active = F.relu(images)
-        hidden = self.conv2(F.relu(self.conv1(active), inplace=True))
-        hidden = F.relu(self.conv3(F.relu(hidden, inplace=True)), inplace=True)
-        kept = active if self.preactivated_shortcut else images
-        if self.down:
-            hidden = F.avg_pool2d(hidden, 2) if self.joined else hidden
-            kept = F.avg_pool2d(kept, 2)
-        if self.shortcut is not None:
-            learned = self.shortcut(kept)
-            kept = torch.cat([kept, learned], dim=1) if self.joined else learned
+        active, kept = self._entered(images)
+        hidden = self.conv2.activated(self.conv1.activated(active, "relu"), "relu")
+        hidden = self.conv3.activated(hidden, "relu")
+        if self.down and self.joined:
+            hidden = F.avg_pool2d(hidden, 2)
+        bias = None
+        if self.shortcut is not None and self.joined:
+            kept = torch.cat([kept, self.shortcut(kept)], dim=1)
+        elif self.shortcut is not None and self.kernels:
+            kept, bias = self.shortcut.without_bias(kept), self.shortcut.bias
+        elif self.shortcut is not None:
+            kept = self.shortcut(kept)
+        if self.kernels:
+            return residual_sum(self.conv4.without_bias(hidden), kept, self.conv4.bias, bias)
         return self.conv4(hidden) + kept
+
+    def _entered(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """What the first convolution takes, and the shortcut."""
+        even = images.shape[2] % 2 == 0 == images.shape[3] % 2
+        if self.kernels and (even or not self.down):
+            kept_active = self.preactivated_shortcut
+            return relu_and_kept(images, kept_active=kept_active, halved=self.down)
+        active = F.relu(images)
+        kept = active if self.preactivated_shortcut else images
+        return active, F.avg_pool2d(kept, 2) if self.down else kept
 
 
 class BigGANDeepBackbone(Backbone):
@@ -249,6 +289,7 @@ class BigGANDeepBackbone(Backbone):
     ) -> None:
         super().__init__()
         self.recompute = False
+        self.kernels = False
         entry, multiples, halvings = stages_of(BACKBONE_STAGES, grid_of(resolution), resolution)
         stages = [
             width * entry[shortcut == "learned"],
@@ -284,7 +325,7 @@ class BigGANDeepBackbone(Backbone):
         for number, blocks in enumerate(self.blocks, start=1):
             hidden = chain_output(self, blocks, hidden)  # type: ignore[arg-type]
             hidden = attended(self, number, hidden)
-        return F.relu(hidden).sum((2, 3))
+        return relu_sum(hidden) if self.kernels else F.relu(hidden).sum((2, 3))
 
     def stages(self) -> Sequence[nn.Module]:
         """The first convolution, then the stages, each with the attention after it."""

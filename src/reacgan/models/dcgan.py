@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -86,7 +85,7 @@ class DCGANGenerator(Generator):
         hidden = self.ordered(self.input(z).unflatten(1, (-1, self.grid.rows, self.grid.columns)))
         for stage in zip(self.convolutions, self.norms, strict=True):
             hidden = recomputed(self, stage, partial(_doubled, stage), hidden, condition)
-        return torch.tanh(self.output(hidden))
+        return self.output.activated(hidden, "tanh")
 
     def latent_weights(self) -> list[Tensor]:
         """The first layer's weight."""
@@ -131,7 +130,10 @@ class ConvolutionStage(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C', H/2, W/2] or the same size."""
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            images = F.leaky_relu(norm(convolution(images)), self.leak, inplace=True)
+            if isinstance(norm, BatchNorm):
+                images = F.leaky_relu(norm(convolution(images)), self.leak, inplace=True)
+            else:
+                images = convolution.activated(images, "leaky", self.leak)  # type: ignore[operator]
         return images
 
 

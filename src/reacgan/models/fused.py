@@ -232,15 +232,15 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     if torch.is_autocast_enabled(device):
         kind = torch.get_autocast_dtype(device)
         query, key, value = query.to(kind), key.to(kind), value.to(kind)
-    if keeps_weights(query, key):
+    if keeps_weights(query.device, query.shape[1], key.shape[1]):
         return attend_plainly(query, key, value)
     result: Tensor = _Attention.apply(query, key, value)
     return result
 
 
-def keeps_weights(query: Tensor, key: Tensor) -> bool:
-    """Whether :func:`attend` uses the formula."""
-    return query.device.type != "cuda" or query.shape[1] * key.shape[1] <= MOST_WEIGHTS
+def keeps_weights(device: torch.device, queries: int, keys: int) -> bool:
+    """Whether :func:`attend` goes by the formula for so many queries and keys a sample."""
+    return device.type != "cuda" or queries * keys <= MOST_WEIGHTS
 
 
 def attend_plainly(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

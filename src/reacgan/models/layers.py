@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reacgan.heads import Layers
+from reacgan.kernels.elementwise import biased
 from reacgan.kernels.matrices import arranged, widened
 from reacgan.models.fused import convolve, convolve_thinly, is_thin
 from reacgan.models.spectral import SpectralNorm
 from reacgan.models.weights import Resample, scaled
 
+Activation = Literal["none", "relu", "leaky", "tanh"]
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
@@ -46,6 +48,7 @@ class Conv2d(nn.Conv2d):
         self.resample = resample
         self.merged_convolutions = True
         self.fused_layers = True
+        self.kernels = False
 
     def effective_weight(self) -> Tensor:
         """The weight that the convolution uses."""
@@ -74,35 +77,62 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C', H, W], or twice or half the size."""
+        if self.kernels and self.bias is not None:
+            return biased(self.without_bias(input), self.bias)
+        return self._result(input, self.bias)
+
+    def activated(self, input: Tensor, activation: Activation, slope: float = 0.0) -> Tensor:
+        """The activation of the same (``slope``: of a leaky ReLU), bias and all as one operation."""
+        if self.kernels and self.bias is not None:
+            result = self.without_bias(input)
+            return biased(result, self.bias, activation=activation, slope=slope)
+        result = self(input)
+        if activation == "relu":
+            return F.relu(result, inplace=True)
+        if activation == "leaky":
+            return F.leaky_relu(result, slope, inplace=True)
+        return torch.tanh(result) if activation == "tanh" else result
+
+    def without_bias(self, input: Tensor) -> Tensor:
+        """The same before ``bias`` is added, for a caller who adds it to something else."""
+        return self._result(input, None)
+
+    def _result(self, input: Tensor, bias: Tensor | None) -> Tensor:
         if self.resample == "none":
-            return self._convolve(input, self.effective_weight())
+            return self._convolve(input, self.effective_weight(), bias)
         if self.widens:
             weight = self.merged_weight()
         elif self.kernel_size[0] == 4:
             weight = self.effective_weight()
             weight = weight.transpose(0, 1) if self.resample == "up" else weight
         else:
-            return self._apart(input, self.effective_weight())
-        return self._convolve(input, weight, stride=2, transposed=self.resample == "up")
+            return self._apart(input, self.effective_weight(), bias)
+        return self._convolve(input, weight, bias, stride=2, transposed=self.resample == "up")
 
     def _convolve(
-        self, input: Tensor, weight: Tensor, *, stride: int = 1, transposed: bool = False
+        self,
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        *,
+        stride: int = 1,
+        transposed: bool = False,
     ) -> Tensor:
         padding = (self.kernel_size[0] - 1) // 2
         if self.fused_layers and stride == 1 and is_thin(input, weight):
-            return convolve_thinly(input, weight, self.bias)
+            return convolve_thinly(input, weight, bias)
         if self.fused_layers:
             return convolve(
-                input, weight, self.bias, stride=stride, padding=padding, transposed=transposed
+                input, weight, bias, stride=stride, padding=padding, transposed=transposed
             )
         operation = F.conv_transpose2d if transposed else F.conv2d
-        return operation(input, weight, self.bias, stride=stride, padding=padding)
+        return operation(input, weight, bias, stride=stride, padding=padding)
 
-    def _apart(self, input: Tensor, weight: Tensor) -> Tensor:
+    def _apart(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Doubling, then convolution; or convolution, then halving."""
         if self.resample == "up":
-            return self._convolve(F.interpolate(input, scale_factor=2), weight)
-        return F.avg_pool2d(self._convolve(input, weight), 2)
+            return self._convolve(F.interpolate(input, scale_factor=2), weight, bias)
+        return F.avg_pool2d(self._convolve(input, weight, bias), 2)
 
 
 class SpectralConv2d(SpectralNorm, Conv2d):

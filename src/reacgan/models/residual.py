@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reacgan.config import ConfigError, Grid
+from reacgan.kernels.elementwise import residual_sum
+from reacgan.kernels.preactivation import relu_and_kept
 from reacgan.models.fused import add_doubled
-from reacgan.models.layers import conv1x1, conv3x3
+from reacgan.models.layers import Conv2d, conv1x1, conv3x3
 from reacgan.models.norms import BatchNorm, ConditionalBatchNorm
 from reacgan.models.weights import Resample
 
@@ -63,6 +65,7 @@ class GeneratorBlock(nn.Module):
         super().__init__()
         self.merged_convolutions = True
         self.fused_layers = True
+        self.kernels = False
         self.norm1 = ConditionalBatchNorm(in_channels, condition_dim, spectral=spectral)
         self.conv1 = conv3x3(in_channels, out_channels, spectral=spectral, resample="up")
         self.norm2 = ConditionalBatchNorm(out_channels, condition_dim, spectral=spectral)
@@ -72,7 +75,11 @@ class GeneratorBlock(nn.Module):
     def forward(self, images: Tensor, condition: Tensor | None) -> Tensor:
         """[N, C, H, W], condition [N, D] or None -> [N, C', 2H, 2W]."""
         hidden = self.conv1(self.norm1.activated(images, condition))
-        hidden = self.conv2(self.norm2.activated(hidden, condition))
+        hidden = self.norm2.activated(hidden, condition)
+        if self.kernels and self.merged_convolutions:
+            hidden, shortcut = self.conv2.without_bias(hidden), self.shortcut.without_bias(images)
+            return residual_sum(hidden, shortcut, self.conv2.bias, self.shortcut.bias)
+        hidden = self.conv2(hidden)
         if not self.merged_convolutions:
             return hidden + self.shortcut(F.interpolate(images, scale_factor=2))
         # A 1x1 convolution and nearest upsampling commute; this order costs a quarter.
@@ -107,6 +114,7 @@ class BackboneBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.merged_convolutions = True
+        self.kernels = False
         self.down = down
         self.first = first
         self.preactivated_shortcut = preactivated_shortcut and norm != "batch"
@@ -128,6 +136,8 @@ class BackboneBlock(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C', H/2, W/2] or the same size."""
+        if self.kernels:
+            return self._by_kernels(images)
         active = images if self.first else _active(self.norm1, images)
         hidden = self.conv2(_active(self.norm2, self.conv1(active), owned=True))
         kept = active if self.preactivated_shortcut else images
@@ -138,6 +148,35 @@ class BackboneBlock(nn.Module):
             return hidden + self._halved(self.shortcut(kept))
         # Averaging and a 1x1 convolution commute; this order costs a quarter.
         return hidden + self.shortcut(self._halved(kept))
+
+    def _by_kernels(self, images: Tensor) -> Tensor:
+        """The same; ReLUs and what the shortcut takes, biases and sums as single operations."""
+        active, kept = self._entered(images)
+        if isinstance(self.norm2, BatchNorm):
+            hidden = self.norm2.activated(self.conv1(active))
+        else:
+            hidden = self.conv1.activated(active, "relu")
+        hidden, bias = self.conv2.without_bias(hidden), None
+        if isinstance(self.shortcut, Conv2d):
+            kept, bias = self.shortcut.without_bias(kept), self.shortcut.bias
+        if not (self.first or self.merged_convolutions):
+            kept = self._halved(kept)
+        return residual_sum(hidden, kept, self.conv2.bias, bias)
+
+    def _entered(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """What the first convolution takes, and what the shortcut's takes."""
+        if self.first:
+            return images, self.shortcut_norm(self._halved(images))
+        average = self.down and self.merged_convolutions
+        if isinstance(self.norm1, BatchNorm):
+            active, kept = self.norm1.activated(images), self.shortcut_norm(images)
+        else:
+            even = images.shape[2] % 2 == 0 == images.shape[3] % 2
+            active, kept = relu_and_kept(
+                images, kept_active=self.preactivated_shortcut, halved=average and even
+            )
+            average = average and not even
+        return active, self._halved(kept) if average else kept
 
     def _halved(self, images: Tensor) -> Tensor:
         return F.avg_pool2d(images, 2) if self.down else images

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reacgan.config import PositiveInt, Resolution, grid_of
 from reacgan.heads import PLAIN_LAYERS
+from reacgan.kernels.preactivation import relu_sum
 from reacgan.models.attention import attention_layers, stages_with
 from reacgan.models.base import Backbone, Generator
 from reacgan.models.layers import SPECTRAL_LAYERS, conv3x3, initialise_orthogonal, linear
@@ -84,7 +84,7 @@ class ResNetGenerator(Generator):
         hidden = self.ordered(self.input(z).unflatten(1, (-1, self.grid.rows, self.grid.columns)))
         for number, block in enumerate(self.blocks, start=1):
             hidden = attended(self, number, block_output(self, block, hidden, condition))
-        return torch.tanh(self.output(self.norm.activated(hidden)))
+        return self.output.activated(self.norm.activated(hidden), "tanh")
 
     def latent_weights(self) -> list[Tensor]:
         """The first layer's weight."""
@@ -116,6 +116,7 @@ class ResNetBackbone(Backbone):
     ) -> None:
         super().__init__()
         self.recompute = False
+        self.kernels = False
         multiples, halvings = stages_of(BACKBONE_STAGES, grid_of(resolution), resolution)
         stages = [channels, *(width * multiple for multiple in multiples)]
         spectral = norm == "spectral"
@@ -143,7 +144,7 @@ class ResNetBackbone(Backbone):
         hidden = images
         for number, block in enumerate(self.blocks, start=1):
             hidden = attended(self, number, block_output(self, block, hidden))
-        return F.relu(hidden).sum((2, 3))
+        return relu_sum(hidden) if self.kernels else F.relu(hidden).sum((2, 3))
 
     def stages(self) -> Sequence[nn.Module]:
         """The blocks, each with the attention after it."""
