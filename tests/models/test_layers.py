@@ -160,6 +160,18 @@ def test_learned_resampling_is_a_strided_convolution(resample, spectral):
     torch.testing.assert_close(layer(images), expected)
 
 
+@pytest.mark.parametrize("merged", [True, False])
+@pytest.mark.parametrize("resample", ["none", "up", "down"])
+def test_a_convolution_without_its_bias(resample, merged):
+    layer = conv3x3(3, 5, spectral=True, resample=resample).double().eval()
+    set_switches(layer, merged_convolutions=merged)
+    torch.nn.init.normal_(layer.bias)
+    images = inputs("conv3x3")
+    without = layer.without_bias(images)
+    assert not torch.allclose(without, layer(images))
+    torch.testing.assert_close(without + layer.bias.view(1, 5, 1, 1), layer(images))
+
+
 def test_the_weight_that_a_layer_works_with():
     torch.manual_seed(0)
     plain, spectral = nn.Linear(3, 4), SpectralLinear(3, 4)

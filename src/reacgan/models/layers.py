@@ -69,35 +69,48 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C', H, W], or twice or half the size."""
+        return self._result(input, self.bias)
+
+    def without_bias(self, input: Tensor) -> Tensor:
+        """The same before ``bias`` is added, for a caller who adds it to something else."""
+        return self._result(input, None)
+
+    def _result(self, input: Tensor, bias: Tensor | None) -> Tensor:
         if self.resample == "none":
-            return self._convolve(input, self.effective_weight())
+            return self._convolve(input, self.effective_weight(), bias)
         if self.kernel_size[0] == 4:
             weight = self.effective_weight()
             weight = weight.transpose(0, 1) if self.resample == "up" else weight
         elif self.merged_convolutions:
             weight = self.merged_weight()
         else:
-            return self._apart(input, self.effective_weight())
-        return self._convolve(input, weight, stride=2, transposed=self.resample == "up")
+            return self._apart(input, self.effective_weight(), bias)
+        return self._convolve(input, weight, bias, stride=2, transposed=self.resample == "up")
 
     def _convolve(
-        self, input: Tensor, weight: Tensor, *, stride: int = 1, transposed: bool = False
+        self,
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        *,
+        stride: int = 1,
+        transposed: bool = False,
     ) -> Tensor:
         padding = (self.kernel_size[0] - 1) // 2
         if self.fused_layers and stride == 1 and is_thin(input, weight):
-            return convolve_thinly(input, weight, self.bias)
+            return convolve_thinly(input, weight, bias)
         if self.fused_layers:
             return convolve(
-                input, weight, self.bias, stride=stride, padding=padding, transposed=transposed
+                input, weight, bias, stride=stride, padding=padding, transposed=transposed
             )
         operation = F.conv_transpose2d if transposed else F.conv2d
-        return operation(input, weight, self.bias, stride=stride, padding=padding)
+        return operation(input, weight, bias, stride=stride, padding=padding)
 
-    def _apart(self, input: Tensor, weight: Tensor) -> Tensor:
+    def _apart(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Doubling, then convolution; or convolution, then halving."""
         if self.resample == "up":
-            return self._convolve(F.interpolate(input, scale_factor=2), weight)
-        return F.avg_pool2d(self._convolve(input, weight), 2)
+            return self._convolve(F.interpolate(input, scale_factor=2), weight, bias)
+        return F.avg_pool2d(self._convolve(input, weight, bias), 2)
 
 
 class SpectralConv2d(SpectralNorm, Conv2d):
