@@ -6,7 +6,6 @@ the deviation costs no digits. Second derivatives are those of the formula.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -52,8 +51,9 @@ def batch_norm(
         [N, C, H, W], in the order of memory of the images.
     """
     _check(images, gain, bias)
+    tracked = (*(running or (None, None)), momentum)
     result: Tensor = _BatchNorm.apply(
-        dense(images), _rows(gain), _rows(bias), offset, running or (None, None), momentum, affine
+        dense(images), _rows(gain), _rows(bias), offset, tracked, affine
     )
     return result
 
@@ -107,11 +107,11 @@ class _BatchNorm(torch.autograd.Function):
         gain: Tensor,
         bias: Tensor,
         offset: Tensor | None,
-        running: Sequence[Tensor | None],
-        momentum: float,
+        running: tuple[Tensor | None, Tensor | None, float],
         affine: Affine,
     ) -> Tensor:
-        statistics = norm_statistics(images, *running, offset, momentum=momentum)
+        mean, variance, momentum = running
+        statistics = norm_statistics(images, mean, variance, offset, momentum=momentum)
         ctx.save_for_backward(images, statistics, gain, bias, offset)
         ctx.affine = affine
         result: Tensor = norm_apply(images, statistics, gain, bias, **affine._asdict())
@@ -125,14 +125,14 @@ class _BatchNorm(torch.autograd.Function):
             of_offset = torch.zeros_like(offset)
         if torch.is_grad_enabled():
             wanted = _differentiable(ctx, gradient, images, gain, bias)
-            return *wanted, of_offset, None, None, None
+            return *wanted, of_offset, None, None
         gradient = gradient.contiguous(memory_format=_order(images))
         how = ctx.affine._asdict()
         of_gain, of_bias, means = norm_sums(gradient, images, statistics, gain, bias, **how)
         of_images = None
         if ctx.needs_input_grad[0]:
             of_images = norm_gradient(gradient, images, statistics, gain, bias, means, **how)
-        return of_images, of_gain, of_bias, of_offset, None, None, None
+        return of_images, of_gain, of_bias, of_offset, None, None
 
 
 def _differentiable(
@@ -141,12 +141,13 @@ def _differentiable(
     """Gradients of images, gain and bias, as functions that can be differentiated again."""
     with torch.autocast(images.device.type, enabled=False):
         given = [tensor.view_as(tensor) for tensor in (images, gain, bias)]
-        result = normalise_plainly(given[0], statistics_of(given[0]), *given[1:], ctx.affine)
+        images, gain, bias = given
+        result = normalise_plainly(images, statistics_of(images), gain, bias, ctx.affine)
         wanted = [index for index in range(3) if ctx.needs_input_grad[index]]
-        found = torch.autograd.grad(
+        computed = torch.autograd.grad(
             result, [given[index] for index in wanted], gradient, create_graph=True
         )
-    gradients = dict(zip(wanted, found, strict=True))
+    gradients = dict(zip(wanted, computed, strict=True))
     return [gradients.get(index) for index in range(3)]
 
 
@@ -234,7 +235,7 @@ def norm_apply(
     if _by_kernel(images):
         from reacgan.kernels import triton_norm  # noqa: PLC0415 - where triton is
 
-        return triton_norm.apply(images, statistics, gain, bias, eps=eps, added=added, relu=relu)
+        return triton_norm.apply(images, statistics, gain, bias, (eps, added, relu))
     return normalise_plainly(images, statistics, gain, bias, Affine(eps, added, relu))
 
 
@@ -261,13 +262,12 @@ def norm_sums(
     Those are means over N, H and W: of the gradient of the normalised images, and of that x these.
     """
     if _by_kernel(images):
-        from reacgan.kernels import triton_norm  # noqa: PLC0415 - where triton is
+        from reacgan.kernels import triton_norm_gradient  # noqa: PLC0415 - where triton is
 
-        how = {"eps": eps, "added": added, "relu": relu}
-        return triton_norm.sums(gradient, images, statistics, gain, bias, **how)
-    passed, centred, scale = _passed(
-        gradient, images, statistics, gain, bias, Affine(eps, added, relu)
-    )
+        return triton_norm_gradient.sums(
+            gradient, images, statistics, gain, bias, (eps, added, relu)
+        )
+    passed, centred, _ = _passed(gradient, images, statistics, gain, bias, Affine(eps, added, relu))
     inverse = (statistics[1] + eps).rsqrt()
     sums, products = passed.sum((2, 3)), (passed * centred).sum((2, 3)) * inverse
     rows = images.numel() // images.shape[1]
@@ -297,10 +297,10 @@ def norm_gradient(
 ) -> Tensor:
     """The gradient of the images, through mean and variance too; means from :func:`norm_sums`."""
     if _by_kernel(images):
-        from reacgan.kernels import triton_norm  # noqa: PLC0415 - where triton is
+        from reacgan.kernels import triton_norm_gradient  # noqa: PLC0415 - where triton is
 
-        return triton_norm.gradient_of_images(
-            gradient, images, statistics, gain, bias, means, eps=eps, added=added, relu=relu
+        return triton_norm_gradient.gradient_of_images(
+            gradient, images, statistics, (gain, bias), means, (eps, added, relu)
         )
     passed, centred, scale = _passed(
         gradient, images, statistics, gain, bias, Affine(eps, added, relu)

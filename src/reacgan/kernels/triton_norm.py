@@ -5,8 +5,13 @@ channels last. All sums are made in two stages, so that a result is the same eac
 :mod:`reacgan.kernels.norm` alone, when the first kernel is launched.
 """
 
+# What a kernel is given has no types that a checker knows, and comes by position.
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
+# ruff: noqa: PLR0917
+
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,20 +24,43 @@ from reacgan.kernels.base import launch
 PROGRAMS = 1024
 """About as many programs as keep a large GPU busy."""
 _ELEMENTS = 2048  # of a tile; of sums, there are two such tiles in registers
-_FEW_CHANNELS = 16  # of a program that ends a sum: many programs, each with few columns
+How = tuple[float, float, bool]
+"""eps, added, relu"""
+FEW_CHANNELS = 16  # of a program that ends a sum: many programs, each with few columns
 
 
 @triton.jit
-def norm_partial_kernel(  # type: ignore[no-untyped-def]
+def read_row(values, start, columns, inside):
+    """Some columns of a row that starts there, as float32."""
+    return tl.load(values + start + columns, mask=inside, other=0.0).to(tl.float32)
+
+
+@triton.jit
+def read_statistics(statistics, columns, channels, eps):
+    """Mean and inverse deviation of some channels."""
+    inside = columns < channels
+    variance = read_row(statistics, channels, columns, inside)
+    return read_row(statistics, 0, columns, inside), tl.rsqrt(variance + eps)
+
+
+@triton.jit
+def positions(sample, row, columns, pixels, channels, LAST: tl.constexpr):
+    """Of pixels and channels of a sample, from the start of the images on."""
+    tile = row[:, None] * channels + columns[None, :]
+    if not LAST:
+        tile = row[:, None] + columns[None, :] * pixels
+    return sample.to(tl.int64) * pixels * channels + tile
+
+
+@triton.jit
+def norm_partial_kernel(
     images,
     partial,
     rows,
     rows_of_split,
     pixels,
     channels,
-    sample_stride,
-    channel_stride,
-    pixel_stride,
+    LAST: tl.constexpr,
     BLOCK_R: tl.constexpr,
     BLOCK_C: tl.constexpr,
 ):
@@ -48,9 +76,12 @@ def norm_partial_kernel(  # type: ignore[no-untyped-def]
     for start in range(first, last, BLOCK_R):
         row = start + tl.arange(0, BLOCK_R)
         valid = row < last
-        of_row = (row // pixels).to(tl.int64) * sample_stride + (row % pixels) * pixel_stride
-        address = images + of_row[:, None] + columns[None, :] * channel_stride
-        values = tl.load(address, mask=valid[:, None] & inside[None, :], other=0.0).to(tl.float32)
+        of_row = row.to(tl.int64) * channels
+        if not LAST:
+            of_row = row % pixels + (row // pixels).to(tl.int64) * pixels * channels
+        tile = of_row[:, None] + columns[None, :] * (1 if LAST else pixels)
+        mask = valid[:, None] & inside[None, :]
+        values = tl.load(images + tile, mask=mask, other=0.0).to(tl.float32)
         weights = valid.to(tl.float32)
         counts += weights
         deviations = values - means
@@ -68,7 +99,7 @@ def norm_partial_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def norm_finalise_kernel(  # type: ignore[no-untyped-def]
+def norm_finalise_kernel(
     partial,
     statistics,
     running_mean,
@@ -89,7 +120,7 @@ def norm_finalise_kernel(  # type: ignore[no-untyped-def]
     """Mean and biased variance from those of the splits; moves the running ones."""
     columns = tl.program_id(0) * BLOCK_C + tl.arange(0, BLOCK_C)
     inside = columns < channels
-    reference = tl.load(partial + columns, mask=inside, other=0.0)
+    reference = read_row(partial, 0, columns, inside)
     moved = tl.zeros((BLOCK_S, BLOCK_C), tl.float32)
     for start in range(0, splits, BLOCK_S):
         split = start + tl.arange(0, BLOCK_S)
@@ -113,16 +144,16 @@ def norm_finalise_kernel(  # type: ignore[no-untyped-def]
     tl.store(statistics + channels + columns, variance, mask=inside)
     if TRACKED:
         if SHIFTED:
-            mean += tl.load(offset + columns, mask=inside, other=0.0).to(tl.float32)
-        before = tl.load(running_mean + columns, mask=inside, other=0.0).to(tl.float32)
+            mean += read_row(offset, 0, columns, inside)
+        before = read_row(running_mean, 0, columns, inside)
         tl.store(running_mean + columns, before + momentum * (mean - before), mask=inside)
-        before = tl.load(running_var + columns, mask=inside, other=0.0).to(tl.float32)
+        before = read_row(running_var, 0, columns, inside)
         after = before + momentum * (variance * unbiased - before)
         tl.store(running_var + columns, after, mask=inside)
 
 
 @triton.jit
-def norm_apply_kernel(  # type: ignore[no-untyped-def]
+def norm_apply_kernel(
     images,
     result,
     statistics,
@@ -130,14 +161,12 @@ def norm_apply_kernel(  # type: ignore[no-untyped-def]
     bias,
     pixels,
     channels,
-    sample_stride,
-    channel_stride,
-    pixel_stride,
     gain_stride,
     bias_stride,
     eps,
     added,
     RELU: tl.constexpr,
+    LAST: tl.constexpr,
     BLOCK_R: tl.constexpr,
     BLOCK_C: tl.constexpr,
 ):
@@ -149,178 +178,15 @@ def norm_apply_kernel(  # type: ignore[no-untyped-def]
     inside = columns < channels
     row = (program // blocks_c) % blocks_r * BLOCK_R + tl.arange(0, BLOCK_R)
     sample = program // (blocks_c * blocks_r)
-    mean = tl.load(statistics + columns, mask=inside, other=0.0)
-    variance = tl.load(statistics + channels + columns, mask=inside, other=0.0)
-    gains = tl.load(gain + sample * gain_stride + columns, mask=inside, other=0.0).to(tl.float32)
-    biases = tl.load(bias + sample * bias_stride + columns, mask=inside, other=0.0).to(tl.float32)
-    scale = (gains + added) * tl.rsqrt(variance + eps)
-    tile = row[:, None] * pixel_stride + columns[None, :] * channel_stride
-    tile = sample.to(tl.int64) * sample_stride + tile
+    mean, inverse = read_statistics(statistics, columns, channels, eps)
+    scale = (read_row(gain, sample * gain_stride, columns, inside) + added) * inverse
+    level = read_row(bias, sample * bias_stride, columns, inside)
+    tile = positions(sample, row, columns, pixels, channels, LAST)
     mask = (row < pixels)[:, None] & inside[None, :]
     values = tl.load(images + tile, mask=mask, other=0.0).to(tl.float32)
-    values = (values - mean[None, :]) * scale[None, :] + biases[None, :]
+    values = (values - mean[None, :]) * scale[None, :] + level[None, :]
     if RELU:
         values = tl.where(values < 0.0, 0.0, values)
-    tl.store(result + tile, values, mask=mask)
-
-
-@triton.jit
-def norm_sums_kernel(  # type: ignore[no-untyped-def]
-    gradient,
-    images,
-    partial,
-    statistics,
-    gain,
-    bias,
-    samples,
-    splits,
-    rows_of_split,
-    pixels,
-    channels,
-    sample_stride,
-    channel_stride,
-    pixel_stride,
-    gain_stride,
-    bias_stride,
-    eps,
-    added,
-    RELU: tl.constexpr,
-    BLOCK_R: tl.constexpr,
-    BLOCK_C: tl.constexpr,
-):
-    """Sums over some pixels of a sample: of the gradient that passes, and of that x normalised."""
-    blocks_c = tl.cdiv(channels, BLOCK_C)
-    program = tl.program_id(0)
-    columns = (program % blocks_c) * BLOCK_C + tl.arange(0, BLOCK_C)
-    inside = columns < channels
-    split = (program // blocks_c) % splits
-    sample = program // (blocks_c * splits)
-    mean = tl.load(statistics + columns, mask=inside, other=0.0)
-    variance = tl.load(statistics + channels + columns, mask=inside, other=0.0)
-    inverse = tl.rsqrt(variance + eps)
-    gains = tl.load(gain + sample * gain_stride + columns, mask=inside, other=0.0).to(tl.float32)
-    biases = tl.load(bias + sample * bias_stride + columns, mask=inside, other=0.0).to(tl.float32)
-    scale = (gains + added) * inverse
-    base = sample.to(tl.int64) * sample_stride
-    first = split * rows_of_split
-    last = tl.minimum(first + rows_of_split, pixels)
-    sums = tl.zeros((BLOCK_R, BLOCK_C), tl.float32)
-    products = tl.zeros((BLOCK_R, BLOCK_C), tl.float32)
-    for start in range(first, last, BLOCK_R):
-        row = start + tl.arange(0, BLOCK_R)
-        tile = base + row[:, None] * pixel_stride + columns[None, :] * channel_stride
-        mask = (row < last)[:, None] & inside[None, :]
-        passed = tl.load(gradient + tile, mask=mask, other=0.0).to(tl.float32)
-        centred = tl.load(images + tile, mask=mask, other=0.0).to(tl.float32) - mean[None, :]
-        if RELU:
-            passed = tl.where(centred * scale[None, :] + biases[None, :] <= 0.0, 0.0, passed)
-        sums += passed
-        products += passed * centred
-    address = partial + (split * 2 * samples + sample) * channels + columns
-    tl.store(address, tl.sum(sums, axis=0), mask=inside)
-    address += samples * channels
-    tl.store(address, tl.sum(products, axis=0) * inverse, mask=inside)
-
-
-@triton.jit
-def norm_sums_finalise_kernel(  # type: ignore[no-untyped-def]
-    partial,
-    gain,
-    of_gain,
-    of_bias,
-    means,
-    samples,
-    splits,
-    channels,
-    gain_stride,
-    total,
-    added,
-    SHARED: tl.constexpr,
-    BLOCK_N: tl.constexpr,
-    BLOCK_C: tl.constexpr,
-):
-    """Gradients of gain and bias, and the means over the batch of both sums times the gain."""
-    columns = tl.program_id(0) * BLOCK_C + tl.arange(0, BLOCK_C)
-    inside = columns < channels
-    all_sums = tl.zeros((BLOCK_N, BLOCK_C), tl.float32)
-    all_products = tl.zeros((BLOCK_N, BLOCK_C), tl.float32)
-    for start in range(0, samples, BLOCK_N):
-        sample = start + tl.arange(0, BLOCK_N)
-        mask = (sample < samples)[:, None] & inside[None, :]
-        tile = sample[:, None] * channels + columns[None, :]
-        sums = tl.zeros((BLOCK_N, BLOCK_C), tl.float32)
-        products = tl.zeros((BLOCK_N, BLOCK_C), tl.float32)
-        for split in range(splits):
-            address = partial + split * 2 * samples * channels + tile
-            sums += tl.load(address, mask=mask, other=0.0)
-            products += tl.load(address + samples * channels, mask=mask, other=0.0)
-        if not SHARED:
-            tl.store(of_bias + tile, sums, mask=mask)
-            tl.store(of_gain + tile, products, mask=mask)
-            address = gain + sample[:, None] * gain_stride + columns[None, :]
-            gains = tl.load(address, mask=mask, other=0.0).to(tl.float32) + added
-            sums *= gains
-            products *= gains
-        all_sums += sums
-        all_products += products
-    of_mean = tl.sum(all_sums, axis=0)
-    of_deviation = tl.sum(all_products, axis=0)
-    if SHARED:
-        tl.store(of_bias + columns, of_mean, mask=inside)
-        tl.store(of_gain + columns, of_deviation, mask=inside)
-        gains = tl.load(gain + columns, mask=inside, other=0.0).to(tl.float32) + added
-        of_mean *= gains
-        of_deviation *= gains
-    tl.store(means + columns, of_mean / total, mask=inside)
-    tl.store(means + channels + columns, of_deviation / total, mask=inside)
-
-
-@triton.jit
-def norm_gradient_kernel(  # type: ignore[no-untyped-def]
-    gradient,
-    images,
-    result,
-    statistics,
-    gain,
-    bias,
-    means,
-    pixels,
-    channels,
-    sample_stride,
-    channel_stride,
-    pixel_stride,
-    gain_stride,
-    bias_stride,
-    eps,
-    added,
-    RELU: tl.constexpr,
-    BLOCK_R: tl.constexpr,
-    BLOCK_C: tl.constexpr,
-):
-    """The gradient of the images: inverse (gain g - mean of that - normalised x mean of its product)."""
-    blocks_c = tl.cdiv(channels, BLOCK_C)
-    blocks_r = tl.cdiv(pixels, BLOCK_R)
-    program = tl.program_id(0)
-    columns = (program % blocks_c) * BLOCK_C + tl.arange(0, BLOCK_C)
-    inside = columns < channels
-    row = (program // blocks_c) % blocks_r * BLOCK_R + tl.arange(0, BLOCK_R)
-    sample = program // (blocks_c * blocks_r)
-    mean = tl.load(statistics + columns, mask=inside, other=0.0)
-    variance = tl.load(statistics + channels + columns, mask=inside, other=0.0)
-    inverse = tl.rsqrt(variance + eps)
-    gains = tl.load(gain + sample * gain_stride + columns, mask=inside, other=0.0).to(tl.float32)
-    biases = tl.load(bias + sample * bias_stride + columns, mask=inside, other=0.0).to(tl.float32)
-    scale = (gains + added) * inverse
-    level = inverse * tl.load(means + columns, mask=inside, other=0.0)
-    slope = inverse * inverse * tl.load(means + channels + columns, mask=inside, other=0.0)
-    tile = row[:, None] * pixel_stride + columns[None, :] * channel_stride
-    tile = sample.to(tl.int64) * sample_stride + tile
-    mask = (row < pixels)[:, None] & inside[None, :]
-    passed = tl.load(gradient + tile, mask=mask, other=0.0).to(tl.float32)
-    centred = tl.load(images + tile, mask=mask, other=0.0).to(tl.float32) - mean[None, :]
-    if RELU:
-        passed = tl.where(centred * scale[None, :] + biases[None, :] <= 0.0, 0.0, passed)
-    values = passed * scale[None, :] - level[None, :] - centred * slope[None, :]
     tl.store(result + tile, values, mask=mask)
 
 
@@ -332,23 +198,24 @@ def statistics(
     momentum: float,
 ) -> Tensor:
     """Mean and biased variance [2, C]; see :func:`reacgan.kernels.norm.norm_statistics`."""
-    pixels, channels, *strides = _layout(images)
-    rows = len(images) * pixels
+    samples, pixels, channels = sizes_of(images)
+    rows = samples * pixels
     block_c = _columns(channels)
     block_r = _ELEMENTS // block_c
     blocks = triton.cdiv(channels, block_c)
-    rows_of_split = _length(rows, triton.cdiv(PROGRAMS, blocks), block_r)
+    rows_of_split = split_length(rows, triton.cdiv(PROGRAMS, blocks), block_r)
     splits = triton.cdiv(rows, rows_of_split)
     result = images.new_empty((2, channels), dtype=torch.float32)
     partial = images.new_empty((splits, 2, channels), dtype=torch.float32)
     launch(
         norm_partial_kernel,
         (blocks, splits),
-        *(images, partial, rows, rows_of_split, pixels, channels, *strides),
+        *(images, partial, rows, rows_of_split, pixels, channels),
+        LAST=lies_last(images),
         BLOCK_R=block_r,
         BLOCK_C=block_c,
     )
-    few = min(_FEW_CHANNELS, block_c)
+    few = min(FEW_CHANNELS, block_c)
     running = [result if tensor is None else tensor for tensor in (running_mean, running_var)]
     launch(
         norm_finalise_kernel,
@@ -364,105 +231,41 @@ def statistics(
     return result
 
 
-def apply(
-    images: Tensor, both: Tensor, gain: Tensor, bias: Tensor, *, eps: float, added: float, relu: bool
-) -> Tensor:
+def apply(images: Tensor, both: Tensor, gain: Tensor, bias: Tensor, how: How) -> Tensor:
     """Normalised images; see :func:`reacgan.kernels.norm.norm_apply`."""
-    layout = _layout(images)
-    block_r, block_c, programs = _tiles(images)
     result = torch.empty_like(images)
-    launch(
-        norm_apply_kernel,
-        (programs,),
-        *(images, result, both, gain, bias, *layout, _row(gain), _row(bias), eps, added),
-        RELU=relu,
-        BLOCK_R=block_r,
-        BLOCK_C=block_c,
-    )
+    launch_tiles(norm_apply_kernel, (images, result, both, gain, bias), how)
     return result
 
 
-def sums(
-    gradient: Tensor,
-    images: Tensor,
-    both: Tensor,
-    gain: Tensor,
-    bias: Tensor,
-    *,
-    eps: float,
-    added: float,
-    relu: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of gain and bias, and two means; see :func:`reacgan.kernels.norm.norm_sums`."""
-    layout = pixels, channels, *_ = _layout(images)
-    samples = len(images)
-    block_r, block_c, _ = _tiles(images)
-    blocks = triton.cdiv(channels, block_c)
-    rows_of_split = _length(pixels, triton.cdiv(PROGRAMS, samples * blocks), block_r)
-    splits = triton.cdiv(pixels, rows_of_split)
-    partial = images.new_empty((splits, 2, samples, channels), dtype=torch.float32)
+def launch_tiles(kernel: Any, tensors: Sequence[Tensor], how: How) -> None:
+    """A kernel with a program for each tile; images, result, statistics, gain and bias come first."""
+    images, _, _, gain, bias, *_ = tensors
+    samples, pixels, channels = sizes_of(images)
+    eps, added, relu = how
+    block_r, block_c = tile_of(images)
     launch(
-        norm_sums_kernel,
-        (samples * splits * blocks,),
-        *(gradient, images, partial, both, gain, bias, samples, splits, rows_of_split),
-        *(*layout, _row(gain), _row(bias), eps, added),
+        kernel,
+        (samples * triton.cdiv(pixels, block_r) * triton.cdiv(channels, block_c),),
+        *(*tensors, pixels, channels, row_stride(gain), row_stride(bias), eps, added),
         RELU=relu,
+        LAST=lies_last(images),
         BLOCK_R=block_r,
         BLOCK_C=block_c,
     )
-    of_gain, of_bias = gain.new_empty(gain.shape), bias.new_empty(bias.shape)
-    means = torch.empty_like(both)
-    few = min(_FEW_CHANNELS, block_c)
-    launch(
-        norm_sums_finalise_kernel,
-        (triton.cdiv(channels, few),),
-        *(partial, gain, of_gain, of_bias, means, samples, splits, channels),
-        *(_row(gain), float(samples * pixels), added),
-        SHARED=len(gain) == 1,
-        BLOCK_N=min(32, triton.next_power_of_2(samples)),
-        BLOCK_C=few,
-    )
-    return of_gain, of_bias, means
 
 
-def gradient_of_images(
-    gradient: Tensor,
-    images: Tensor,
-    both: Tensor,
-    gain: Tensor,
-    bias: Tensor,
-    means: Tensor,
-    *,
-    eps: float,
-    added: float,
-    relu: bool,
-) -> Tensor:
-    """The gradient of the images; see :func:`reacgan.kernels.norm.norm_gradient`."""
-    layout = _layout(images)
-    block_r, block_c, programs = _tiles(images)
-    result = torch.empty_like(images)
-    launch(
-        norm_gradient_kernel,
-        (programs,),
-        *(gradient, images, result, both, gain, bias, means),
-        *(*layout, _row(gain), _row(bias), eps, added),
-        RELU=relu,
-        BLOCK_R=block_r,
-        BLOCK_C=block_c,
-    )
-    return result
+def sizes_of(images: Tensor) -> tuple[int, int, int]:
+    """Samples, pixels, channels."""
+    return len(images), images.shape[2] * images.shape[3], images.shape[1]
 
 
-def _layout(images: Tensor) -> tuple[int, int, int, int, int]:
-    """Pixels and channels, then the strides of samples, channels and pixels; of a dense tensor."""
-    samples, channels, height, width = images.shape
-    pixels = height * width
-    if images.is_contiguous(memory_format=torch.channels_last):
-        return pixels, channels, pixels * channels, 1, channels
-    return pixels, channels, pixels * channels, pixels, 1
+def lies_last(images: Tensor) -> bool:
+    """Whether the channels of a pixel are next to one another."""
+    return images.is_contiguous(memory_format=torch.channels_last)
 
 
-def _row(values: Tensor) -> int:
+def row_stride(values: Tensor) -> int:
     """From a sample's row of [N, C] to the next, 0 where [1, C] serves all."""
     return values.stride(0) if len(values) > 1 else 0
 
@@ -474,16 +277,14 @@ def _columns(channels: int) -> int:
     return min(128, triton.next_power_of_2(channels))
 
 
-def _tiles(images: Tensor) -> tuple[int, int, int]:
-    """Rows and columns of a tile of one sample, and the number of tiles."""
-    pixels, channels, *_ = _layout(images)
+def tile_of(images: Tensor) -> tuple[int, int]:
+    """Rows and columns of a tile of one sample."""
+    _, pixels, channels = sizes_of(images)
     block_c = _columns(channels)
-    block_r = min(_ELEMENTS // block_c, triton.next_power_of_2(pixels))
-    programs = len(images) * triton.cdiv(pixels, block_r) * triton.cdiv(channels, block_c)
-    return block_r, block_c, programs
+    return min(_ELEMENTS // block_c, triton.next_power_of_2(pixels)), block_c
 
 
-def _length(rows: int, programs: int, block_r: int) -> int:
+def split_length(rows: int, programs: int, block_r: int) -> int:
     """Rows of a split: whole tiles, four at least, such that there are about so many programs."""
     tiles = triton.cdiv(triton.cdiv(rows, block_r), programs)
     return max(tiles, 4) * block_r

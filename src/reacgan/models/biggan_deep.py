@@ -7,7 +7,7 @@ the shared class embedding, enters the first layer and every conditional batch n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +19,15 @@ from reacgan.models.attention import attention_layers, stages_with
 from reacgan.models.base import Backbone, Generator
 from reacgan.models.layers import SPECTRAL_LAYERS, conv1x1, conv3x3, initialise_orthogonal, linear
 from reacgan.models.norms import BatchNorm, ConditionalBatchNorm
-from reacgan.models.recompute import attended, chain_output
-from reacgan.models.residual import GENERATOR_STAGES, stages_of
+from reacgan.models.recompute import attended, block_output, chain_output
+from reacgan.models.residual import (
+    GENERATOR_STAGES,
+    block_modulations,
+    modulations_of,
+    normalised_convolution,
+    stages_of,
+    takes_kernels,
+)
 from reacgan.models.spectral import weight_of
 from reacgan.models.weights import Resample
 from reacgan.randomness import Draws
@@ -79,13 +86,33 @@ class DeepGeneratorBlock(nn.Module):
             conv1x1(in_channels, out_channels, spectral=spectral) if learned else nn.Identity()
         )
 
-    def forward(self, images: Tensor, condition: Tensor) -> Tensor:
-        """[N, C, H, W], condition [N, D] -> [N, C', 2H, 2W] or the same size; C' <= C if dropped."""
+    def forward(
+        self, images: Tensor, condition: Tensor, modulation: Tensor | None = None
+    ) -> Tensor:
+        """[N, C, H, W], condition [N, D] -> [N, C', 2H, 2W] or the same size; C' <= C if dropped.
+
+        ``modulation``: see :func:`~reacgan.models.residual.modulations_of`.
+        """
         hidden = images
-        for norm, convolution in zip(self.norms, self.convolutions, strict=True):
-            hidden = convolution(norm.activated(hidden, condition))  # type: ignore[operator]
+        if takes_kernels(self):
+            hidden = self._by_kernels(images, modulations_of(self, condition, modulation))
+        else:
+            for norm, convolution in zip(self.norms, self.convolutions, strict=True):
+                hidden = convolution(norm.activated(hidden, condition))  # type: ignore[operator]
         kept = self.shortcut(images)[:, : self.out_channels]
         return hidden + (F.interpolate(kept, scale_factor=2) if self.up else kept)
+
+    def _by_kernels(
+        self, images: Tensor, modulations: Sequence[tuple[Tensor, Tensor] | None]
+    ) -> Tensor:
+        norms: Any = list(self.norms)
+        convolutions: Any = list(self.convolutions)
+        hidden: Tensor = norms[0].activated(images, None, modulations[0])
+        for convolution, norm, modulation in zip(
+            convolutions[:-1], norms[1:], modulations[1:], strict=True
+        ):
+            hidden = normalised_convolution(convolution, norm, hidden, modulation)
+        return convolutions[-1](hidden)
 
     def condition_weight(self) -> Tensor:
         """What the condition is multiplied with, [*, D]."""
@@ -161,8 +188,12 @@ class BigGANDeepGenerator(Generator):
         hidden = self.input(condition)
         hidden = hidden.view(-1, self.in_channels, self.grid.rows, self.grid.columns)
         hidden = self.ordered(hidden)
-        for number, blocks in enumerate(self.blocks, start=1):
-            hidden = chain_output(self, blocks, hidden, condition)  # type: ignore[arg-type]
+        chains: list[list[nn.Module]] = [list(blocks) for blocks in self.blocks]  # type: ignore[call-overload]
+        flat = [block for chain in chains for block in chain]
+        modulations = iter(block_modulations(flat, condition))
+        for number, chain in enumerate(chains, start=1):
+            for block in chain:
+                hidden = block_output(self, block, hidden, condition, next(modulations))
             hidden = attended(self, number, hidden)
         return torch.tanh(self.output(self.norm.activated(hidden)))
 

@@ -25,6 +25,7 @@ from reacgan.models.residual import (
     BackboneBlock,
     GeneratorBlock,
     Norm,
+    block_modulations,
     stages_of,
 )
 from reacgan.models.spectral import weight_of
@@ -84,8 +85,12 @@ class ResNetGenerator(Generator):
         condition = self.class_weights(labels, z.dtype) if self.conditional else None
         hidden = self.input(z).view(-1, self.in_channels, self.grid.rows, self.grid.columns)
         hidden = self.ordered(hidden)
-        for number, block in enumerate(self.blocks, start=1):
-            hidden = attended(self, number, block_output(self, block, hidden, condition))
+        modulations = block_modulations(list(self.blocks), condition)
+        for number, (block, modulation) in enumerate(
+            zip(self.blocks, modulations, strict=True), start=1
+        ):
+            hidden = block_output(self, block, hidden, condition, modulation)
+            hidden = attended(self, number, hidden)
         return torch.tanh(self.output(self.norm.activated(hidden)))
 
     def latent_weights(self) -> list[Tensor]:
