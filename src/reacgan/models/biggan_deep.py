@@ -111,7 +111,7 @@ class DeepGeneratorBlock(nn.Module):
         for convolution, norm, modulation in zip(
             convolutions[:-1], norms[1:], modulations[1:], strict=True
         ):
-            hidden = normalised_convolution(convolution, norm, hidden, modulation)
+            hidden = normalised_convolution(convolution, norm, hidden, None, modulation)
         return convolutions[-1](hidden)
 
     def condition_weight(self) -> Tensor:

@@ -95,13 +95,14 @@ def normalised_convolution(
     convolution: Conv2d,
     norm: ConditionalBatchNorm,
     images: Tensor,
-    modulation: tuple[Tensor, Tensor] | None,
+    condition: Tensor | None,
+    modulation: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
-    """A convolution, then norm and ReLU, by kernels; a bias that the norm cancels is not added."""
+    """A convolution, then norm and ReLU; a bias that the norm takes over is not added."""
     if norm.norm.takes_offset():
         hidden = convolution.without_bias(images)
-        return norm.activated(hidden, None, modulation, offset=convolution.bias)
-    return norm.activated(convolution(images), None, modulation)
+        return norm.activated(hidden, condition, modulation, offset=convolution.bias)
+    return norm.activated(convolution(images), condition, modulation)
 
 
 class GeneratorBlock(nn.Module):
@@ -144,7 +145,7 @@ class GeneratorBlock(nn.Module):
             return self.conv2(self.norm2.activated(hidden, condition))
         first, second = modulations_of(self, condition, modulation)
         hidden = self.norm1.activated(images, None, first)
-        return self.conv2(normalised_convolution(self.conv1, self.norm2, hidden, second))
+        return self.conv2(normalised_convolution(self.conv1, self.norm2, hidden, None, second))
 
     @property
     def norms(self) -> list[ConditionalBatchNorm]:
