@@ -43,9 +43,12 @@ def everything(function, images, gain, bias, gradient, affine, *, tracked=True, 
     if offset is not None:
         inputs["offset"] = offset
     inputs = {name: value.detach().requires_grad_() for name, value in inputs.items()}
-    kind = torch.promote_types(images.dtype, torch.float32)
+    kind = {
+        "dtype": torch.promote_types(images.dtype, torch.float32),
+        "device": images.device,
+    }
     channels = images.shape[1]
-    running = torch.linspace(-1, 1, channels, dtype=kind), torch.ones(channels, dtype=kind)
+    running = torch.linspace(-1, 1, channels, **kind), torch.ones(channels, **kind)
     result = function(
         inputs["images"],
         inputs["gain"],
@@ -238,3 +241,59 @@ def test_kernels_compile_for_a_gpu(tmp_path, monkeypatch):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "'norm_gradient_kernel': 2" in done.stdout
+
+
+# -- on a GPU
+
+CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+def on_gpu(tensors, kind=None):
+    return [tensor.to("cuda", kind or tensor.dtype) for tensor in tensors]
+
+
+@pytest.mark.gpu
+@CUDA
+@pytest.mark.parametrize("shape", [*SHAPES, (128, 384, 32, 32), (64, 96, 128, 128)])
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 1e-4), (torch.bfloat16, 1e-2)])
+@pytest.mark.parametrize("order", [LAST, FIRST])
+def test_kernels_on_a_gpu(order, dtype, bound, shape):
+    """The formula in float64 there, and the same bits each time."""
+    given = on_gpu(drawn(shape, mean=30.0, order=order, dtype=dtype))
+    affine = Affine(EPS, 1.0, True)
+    with counting_launches() as launches:
+        ours = everything(batch_norm, *given, affine)
+    assert launches.total() == 6
+    again = everything(batch_norm, *given, affine)
+    assert all(torch.equal(value, again[name]) for name, value in ours.items())
+    exact = everything(batch_norm, *on_gpu(given, torch.float64), affine)
+    if shape[2:] == (1, 1):
+        ours.pop("slope of images"), exact.pop("slope of images")
+    compare(ours, exact, bound)
+
+
+@pytest.mark.gpu
+@CUDA
+def test_kernels_in_a_recording():
+    given = drawn((16, 96, 16, 16), dtype=torch.bfloat16)
+    images, gain, bias, gradient = on_gpu(given)
+    affine, running = Affine(EPS, 1.0, True), on_gpu((torch.zeros(96), torch.ones(96)))
+    inputs = [tensor.requires_grad_() for tensor in (images, gain, bias)]
+
+    def step():
+        result = batch_norm(*inputs, affine, running=tuple(running))
+        return [result.detach(), *torch.autograd.grad(result, inputs, gradient)]
+
+    side = torch.cuda.Stream()
+    with torch.cuda.stream(side):
+        expected = step()
+    side.synchronize()
+    running[0].zero_()
+    running[1].fill_(1)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        results = step()
+    graph.replay()
+    torch.cuda.synchronize()
+    assert all(torch.equal(*both) for both in zip(results, expected, strict=True))
+    assert running[0].any() and (running[1] != 1).all()

@@ -23,7 +23,8 @@ from reacgan.kernels.base import launch
 
 PROGRAMS = 1024
 """About as many programs as keep a large GPU busy."""
-_ELEMENTS = 2048  # of a tile; of sums, there are two such tiles in registers
+ELEMENTS = 2048
+"""Of a tile. Sums have two such tiles in registers; what is worked out by the element takes two at once."""
 How = tuple[float, float, bool]
 """eps, added, relu"""
 FEW_CHANNELS = 16  # of a program that ends a sum: many programs, each with few columns
@@ -201,7 +202,7 @@ def statistics(
     samples, pixels, channels = sizes_of(images)
     rows = samples * pixels
     block_c = _columns(channels)
-    block_r = _ELEMENTS // block_c
+    block_r = ELEMENTS // block_c
     blocks = triton.cdiv(channels, block_c)
     rows_of_split = split_length(rows, triton.cdiv(PROGRAMS, blocks), block_r)
     splits = triton.cdiv(rows, rows_of_split)
@@ -243,7 +244,7 @@ def launch_tiles(kernel: Any, tensors: Sequence[Tensor], how: How) -> None:
     images, _, _, gain, bias, *_ = tensors
     samples, pixels, channels = sizes_of(images)
     eps, added, relu = how
-    block_r, block_c = tile_of(images)
+    block_r, block_c = tile_of(images, 2 * ELEMENTS)
     launch(
         kernel,
         (samples * triton.cdiv(pixels, block_r) * triton.cdiv(channels, block_c),),
@@ -277,11 +278,11 @@ def _columns(channels: int) -> int:
     return min(128, triton.next_power_of_2(channels))
 
 
-def tile_of(images: Tensor) -> tuple[int, int]:
+def tile_of(images: Tensor, elements: int) -> tuple[int, int]:
     """Rows and columns of a tile of one sample."""
     _, pixels, channels = sizes_of(images)
     block_c = _columns(channels)
-    return min(_ELEMENTS // block_c, triton.next_power_of_2(pixels)), block_c
+    return min(elements // block_c, triton.next_power_of_2(pixels)), block_c
 
 
 def split_length(rows: int, programs: int, block_r: int) -> int:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from reacgan.kernels.base import launch
 from reacgan.kernels.triton_norm import (
+    ELEMENTS,
     FEW_CHANNELS,
     PROGRAMS,
     How,
@@ -181,7 +182,7 @@ def sums(
     """Gradients of gain and bias, and two means; see :func:`reacgan.kernels.norm.norm_sums`."""
     samples, pixels, channels = sizes_of(images)
     eps, added, relu = how
-    block_r, block_c = tile_of(images)
+    block_r, block_c = tile_of(images, ELEMENTS)
     blocks = triton.cdiv(channels, block_c)
     rows_of_split = split_length(pixels, triton.cdiv(PROGRAMS, samples * blocks), block_r)
     splits = triton.cdiv(pixels, rows_of_split)

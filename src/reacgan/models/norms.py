@@ -59,23 +59,30 @@ class BatchNorm(nn.Module):
             relu: ReLU of the result.
             offset: [C], to be added to the images; see :meth:`takes_offset`.
         """
-        if modulation is None and self.gain is not None and self.bias is not None:
-            modulation = self.gain[None], self.bias[None]
-        if modulation is not None and self.takes_kernels():
-            affine = Affine(BATCH_NORM_EPS, added, relu)
-            running = self.running_mean, self.running_var
-            if not self.training:
-                return stored_norm(images, running, *modulation, affine)
-            tracked = running if self.track else None
-            return batch_norm(
-                images,
-                *modulation,
-                affine,
-                running=tracked,
-                momentum=self.momentum,
-                offset=offset,
-            )
+        if self.takes_kernels():
+            if modulation is None and self.gain is not None and self.bias is not None:
+                modulation = self.gain[None], self.bias[None]
+            if modulation is not None:
+                return self._by_kernels(
+                    images, *modulation, Affine(BATCH_NORM_EPS, added, relu), offset
+                )
         return self._plainly(images)
+
+    def _by_kernels(
+        self, images: Tensor, gain: Tensor, bias: Tensor, affine: Affine, offset: Tensor | None
+    ) -> Tensor:
+        running = self.running_mean, self.running_var
+        if not self.training:
+            return stored_norm(images, running, gain, bias, affine)
+        return batch_norm(
+            images,
+            gain,
+            bias,
+            affine,
+            running=running if self.track else None,
+            momentum=self.momentum,
+            offset=offset,
+        )
 
     def _plainly(self, images: Tensor) -> Tensor:
         if self.training and distributed.world_size() > 1:
