@@ -20,12 +20,14 @@ EPS = 1e-4
 AFFINES = [Affine(EPS), Affine(EPS, added=1.0), Affine(EPS, added=1.0, relu=True)]
 
 
-def drawn(shape, *, mean=0.0, order=LAST, dtype=torch.float64, rows=None):
+def drawn(shape, *, mean=0.0, order=LAST, dtype=torch.float64, rows=None, device="cpu"):
     """Images, gain, bias and the gradient of the result; gain and bias are parts of one product."""
-    images = (torch.randn(shape) + mean).to(dtype).contiguous(memory_format=order)
-    modulation = torch.randn(rows or shape[0], 2 * shape[1]).to(dtype)
-    gain, bias = modulation.chunk(2, dim=1)
-    return images, gain, bias, torch.randn(shape).to(dtype).contiguous(memory_format=order)
+    images, gradient = torch.randn(shape) + mean, torch.randn(shape)
+    images, gradient = (
+        tensor.to(device, dtype).contiguous(memory_format=order) for tensor in (images, gradient)
+    )
+    gain, bias = torch.randn(rows or shape[0], 2 * shape[1]).to(device, dtype).chunk(2, dim=1)
+    return images, gain, bias, gradient
 
 
 def textbook(images, gain, bias, affine, *, running=None, momentum=0.1, offset=None):
@@ -150,28 +152,26 @@ SHAPES = [(2, 3, 1, 1), (1, 8, 5, 7), (3, 20, 4, 4), (2, 129, 3, 3), (2, 8, 32, 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 2e-5), (torch.bfloat16, 1e-2)])
-def test_kernels_are_the_formula(interpreter, monkeypatch, shape, dtype, bound):
+def test_kernels_are_the_formula(kernel_device, shape, dtype, bound):
     """In float64, whatever the mean and the order of memory."""
     cases = [(0.0, LAST, shape[0]), (100.0, FIRST, shape[0]), (100.0, LAST, 1)]
     for (mean, order, rows), affine in zip(cases, AFFINES[::-1], strict=True):
-        given = drawn(shape, mean=mean, order=order, dtype=dtype, rows=rows)
-        offset = torch.randn(shape[1])
+        given = drawn(shape, mean=mean, order=order, dtype=dtype, rows=rows, device=kernel_device)
+        offset = torch.randn(shape[1], device=kernel_device)
         with counting_launches() as launches:
             ours = everything(batch_norm, *given, affine, offset=offset)
         assert launches.total() == 6 and set(launches.values()) == {1}
         assert ours["result"].dtype == dtype
         assert ours["result"].is_contiguous(memory_format=order)
-        monkeypatch.setenv("TRITON_INTERPRET", "0")
         wide = [tensor.double() for tensor in (*given, offset)]
         exact = everything(batch_norm, *wide[:-1], affine, offset=wide[-1])
-        monkeypatch.setenv("TRITON_INTERPRET", "1")
         if shape[2:] == (1, 1):  # two values are +-1: their gradient is a difference of equals
             ours.pop("slope of images"), exact.pop("slope of images")
         compare(ours, exact, bound)
 
 
-def test_launches_are_those_that_are_counted(interpreter):
-    images, gain, bias, gradient = drawn((2, 4, 3, 3), dtype=torch.float32)
+def test_launches_are_those_that_are_counted(kernel_device):
+    images, gain, bias, gradient = drawn((2, 4, 3, 3), dtype=torch.float32, device=kernel_device)
     images.requires_grad_()
     declared = {
         name: number for name, number in LAUNCHES.items() if name.startswith("reacgan::norm_")
@@ -185,16 +185,16 @@ def test_launches_are_those_that_are_counted(interpreter):
         result.backward(gradient)
     assert launches.total() == declared["reacgan::norm_sums"] + declared["reacgan::norm_gradient"]
     assert sum(declared.values()) == 6
-    stored = torch.zeros(4), torch.ones(4)
+    stored = torch.zeros(4, device=kernel_device), torch.ones(4, device=kernel_device)
     with torch.no_grad(), counting_launches() as launches:
         stored_norm(images, stored, gain, bias, Affine(EPS))
     assert launches == {"norm_apply_kernel": 1}
 
 
 @pytest.mark.parametrize("mean", [0.0, 100.0, -3_000.0])
-def test_a_large_mean_costs_no_digits(interpreter, mean):
+def test_a_large_mean_costs_no_digits(kernel_device, mean):
     """Sums of squares would lose all of the variance."""
-    images = torch.randn(5, 3, 17, 19) + mean
+    images = torch.randn(5, 3, 17, 19, device=kernel_device) + mean
     images[0, :, 0, 0] += 50  # the first value is no guess at the mean
     statistics = norm_statistics(images, None, None, None, momentum=0.1)
     variance, exact = torch.var_mean(images.double(), (0, 2, 3), correction=0)
@@ -202,8 +202,8 @@ def test_a_large_mean_costs_no_digits(interpreter, mean):
     torch.testing.assert_close(statistics[0].double(), exact, rtol=2e-7, atol=1e-6)
 
 
-def test_kernels_without_tracking_or_an_offset(interpreter):
-    given = drawn((2, 3, 4, 4), dtype=torch.float32)
+def test_kernels_without_tracking_or_an_offset(kernel_device):
+    given = drawn((2, 3, 4, 4), dtype=torch.float32, device=kernel_device)
     for tracked, relu in itertools.product([True, False], repeat=2):
         affine = Affine(EPS, relu=relu)
         wide = [tensor.double() for tensor in given]
@@ -211,20 +211,20 @@ def test_kernels_without_tracking_or_an_offset(interpreter):
         compare(ours, everything(textbook, *wide, affine, tracked=tracked), 1e-5)
 
 
-def test_nan_comes_through(interpreter):
-    images, gain, bias, gradient = drawn((2, 3, 4, 4), dtype=torch.float32)
+def test_nan_comes_through(kernel_device):
+    images, gain, bias, gradient = drawn((2, 3, 4, 4), dtype=torch.float32, device=kernel_device)
     images[1, 2, 0, 3] = torch.nan
     ours = everything(batch_norm, images, gain, bias, gradient, Affine(EPS, relu=True))
     for name in ("result", "slope of images"):
         assert ours[name][:, 2].isnan().all() and ours[name][:, :2].isfinite().all()
     assert ours["mean"][2].isnan() and ours["variance"][2].isnan()
-    statistics = torch.stack([torch.zeros(3), torch.ones(3)])
+    statistics = torch.stack([torch.zeros_like(bias[0]), torch.ones_like(bias[0])])
     how = {"eps": EPS, "added": 0.0, "relu": True}
     assert int(norm_apply(images, statistics, gain, bias, **how).isnan().sum()) == 1
 
 
-def test_images_that_are_no_block_of_memory(interpreter):
-    images, gain, bias, gradient = drawn((2, 3, 8, 8), dtype=torch.float32)
+def test_images_that_are_no_block_of_memory(kernel_device):
+    images, gain, bias, gradient = drawn((2, 3, 8, 8), dtype=torch.float32, device=kernel_device)
     images, gradient = images[:, :, ::2, ::2], gradient[:, :, ::2, ::2]
     affine = Affine(EPS, 1.0, True)
     wide = [tensor.double() for tensor in (images, gain, bias, gradient)]
@@ -248,10 +248,6 @@ def test_kernels_compile_for_a_gpu(tmp_path, monkeypatch):
 CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
-def on_gpu(tensors, kind=None):
-    return [tensor.to("cuda", kind or tensor.dtype) for tensor in tensors]
-
-
 @pytest.mark.gpu
 @CUDA
 @pytest.mark.parametrize("shape", [*SHAPES, (128, 384, 32, 32), (64, 96, 128, 128)])
@@ -259,14 +255,14 @@ def on_gpu(tensors, kind=None):
 @pytest.mark.parametrize("order", [LAST, FIRST])
 def test_kernels_on_a_gpu(order, dtype, bound, shape):
     """The formula in float64 there, and the same bits each time."""
-    given = on_gpu(drawn(shape, mean=30.0, order=order, dtype=dtype))
+    given = drawn(shape, mean=30.0, order=order, dtype=dtype, device="cuda")
     affine = Affine(EPS, 1.0, True)
     with counting_launches() as launches:
         ours = everything(batch_norm, *given, affine)
     assert launches.total() == 6
     again = everything(batch_norm, *given, affine)
     assert all(torch.equal(value, again[name]) for name, value in ours.items())
-    exact = everything(batch_norm, *on_gpu(given, torch.float64), affine)
+    exact = everything(batch_norm, *(tensor.double() for tensor in given), affine)
     if shape[2:] == (1, 1):
         ours.pop("slope of images"), exact.pop("slope of images")
     compare(ours, exact, bound)
@@ -275,13 +271,13 @@ def test_kernels_on_a_gpu(order, dtype, bound, shape):
 @pytest.mark.gpu
 @CUDA
 def test_kernels_in_a_recording():
-    given = drawn((16, 96, 16, 16), dtype=torch.bfloat16)
-    images, gain, bias, gradient = on_gpu(given)
-    affine, running = Affine(EPS, 1.0, True), on_gpu((torch.zeros(96), torch.ones(96)))
+    images, gain, bias, gradient = drawn((16, 96, 16, 16), dtype=torch.bfloat16, device="cuda")
+    affine = Affine(EPS, 1.0, True)
+    running = torch.zeros(96, device="cuda"), torch.ones(96, device="cuda")
     inputs = [tensor.requires_grad_() for tensor in (images, gain, bias)]
 
     def step():
-        result = batch_norm(*inputs, affine, running=tuple(running))
+        result = batch_norm(*inputs, affine, running=running)
         return [result.detach(), *torch.autograd.grad(result, inputs, gradient)]
 
     side = torch.cuda.Stream()

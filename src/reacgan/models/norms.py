@@ -206,8 +206,10 @@ class ConditionalBatchNorm(nn.Module):
         if self.norm.takes_kernels():
             if modulation is None and condition is not None:
                 modulation = self._modulation(condition)
-            added = 0.0 if modulation is None else 1.0
-            return self.norm(images, modulation, added=added, relu=True, offset=offset)
+            if modulation is not None:
+                return self.norm(images, modulation, added=1.0, relu=True, offset=offset)
+            if self.norm.gain is not None:
+                return self.norm(images, relu=True, offset=offset)
         if condition is None:
             return self.norm.activated(images)
         if not self.norm.fuses(images):
