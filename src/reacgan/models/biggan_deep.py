@@ -93,26 +93,22 @@ class DeepGeneratorBlock(nn.Module):
 
         ``modulation``: see :func:`~reacgan.models.residual.modulations_of`.
         """
-        hidden = images
-        if takes_kernels(self):
-            hidden = self._by_kernels(images, modulations_of(self, condition, modulation))
-        else:
-            for norm, convolution in zip(self.norms, self.convolutions, strict=True):
-                hidden = convolution(norm.activated(hidden, condition))  # type: ignore[operator]
+        hidden = self.convolutions[-1](self._until_last(images, condition, modulation))
         kept = self.shortcut(images)[:, : self.out_channels]
         return hidden + (F.interpolate(kept, scale_factor=2) if self.up else kept)
 
-    def _by_kernels(
-        self, images: Tensor, modulations: Sequence[tuple[Tensor, Tensor] | None]
-    ) -> Tensor:
+    def _until_last(self, images: Tensor, condition: Tensor, modulation: Tensor | None) -> Tensor:
+        """What the last convolution takes."""
         norms: Any = list(self.norms)
         convolutions: Any = list(self.convolutions)
-        hidden: Tensor = norms[0].activated(images, None, modulations[0])
-        for convolution, norm, modulation in zip(
-            convolutions[:-1], norms[1:], modulations[1:], strict=True
-        ):
-            hidden = normalised_convolution(convolution, norm, hidden, None, modulation)
-        return convolutions[-1](hidden)
+        parts: Sequence[tuple[Tensor, Tensor] | None] = [None] * len(norms)
+        given: Tensor | None = condition
+        if takes_kernels(self):
+            parts, given = modulations_of(self, condition, modulation), None
+        hidden: Tensor = norms[0].activated(images, given, parts[0])
+        for convolution, norm, part in zip(convolutions[:-1], norms[1:], parts[1:], strict=True):
+            hidden = normalised_convolution(convolution, norm, hidden, given, part)
+        return hidden
 
     def condition_weight(self) -> Tensor:
         """What the condition is multiplied with, [*, D]."""

@@ -127,7 +127,7 @@ class GeneratorBlock(nn.Module):
 
         In place of the condition ``modulation``, what :func:`modulations_of` takes.
         """
-        hidden = self._normalised(images, condition, modulation)
+        hidden = self.conv2(self._until_last(images, condition, modulation))
         if not self.merged_convolutions:
             return hidden + self.shortcut(F.interpolate(images, scale_factor=2))
         # A 1x1 convolution and nearest upsampling commute; this order costs a quarter.
@@ -136,16 +136,16 @@ class GeneratorBlock(nn.Module):
             return add_doubled(hidden, shortcut)
         return hidden + F.interpolate(shortcut, scale_factor=2)
 
-    def _normalised(
+    def _until_last(
         self, images: Tensor, condition: Tensor | None, modulation: Tensor | None
     ) -> Tensor:
-        """Both convolutions, each with its norm before it."""
+        """What the last convolution takes."""
         if not takes_kernels(self):
             hidden = self.conv1(self.norm1.activated(images, condition))
-            return self.conv2(self.norm2.activated(hidden, condition))
+            return self.norm2.activated(hidden, condition)
         first, second = modulations_of(self, condition, modulation)
         hidden = self.norm1.activated(images, None, first)
-        return self.conv2(normalised_convolution(self.conv1, self.norm2, hidden, None, second))
+        return normalised_convolution(self.conv1, self.norm2, hidden, None, second)
 
     @property
     def norms(self) -> list[ConditionalBatchNorm]:
