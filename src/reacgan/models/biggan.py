@@ -6,6 +6,9 @@ conditional batch norm; the backbone is the residual network of :mod:`reacgan.mo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,9 +17,9 @@ from reacgan.config import ConfigError, PositiveInt, Resolution, grid_of, neighb
 from reacgan.models.attention import attention_layers
 from reacgan.models.base import Generator
 from reacgan.models.layers import conv3x3, initialise_orthogonal, linear
-from reacgan.models.norms import BatchNorm
+from reacgan.models.norms import BatchNorm, stacked_weights
 from reacgan.models.recompute import attended, block_output
-from reacgan.models.residual import GENERATOR_STAGES, GeneratorBlock, stages_of
+from reacgan.models.residual import GENERATOR_STAGES, GeneratorBlock, stages_of, takes_kernels
 from reacgan.models.resnet import ResNetBackbone
 from reacgan.models.spectral import weight_of
 from reacgan.randomness import Draws
@@ -86,10 +89,26 @@ class BigGANGenerator(Generator):
         hidden = self.ordered(
             self.input(first).unflatten(1, (-1, self.grid.rows, self.grid.columns))
         )
+        modulations = self._modulations(shared, z)
         for number, (block, chunk) in enumerate(zip(self.blocks, rest, strict=True), start=1):
-            hidden = block_output(self, block, hidden, torch.cat([shared, chunk], dim=1))
+            if modulations is None:
+                hidden = block_output(self, block, hidden, torch.cat([shared, chunk], dim=1))
+            else:
+                hidden = block_output(self, block, hidden, None, modulations[number - 1])
             hidden = attended(self, number, hidden)
         return self.output.activated(self.norm.activated(hidden), "tanh")
+
+    def _modulations(self, shared: Tensor, z: Tensor) -> Sequence[Tensor] | None:
+        """Gains and biases of all blocks as one batched product, where these have equal widths."""
+        blocks: Any = list(self.blocks)
+        widths = {tuple(norm.features for norm in block.norms) for block in blocks}
+        if len(widths) > 1 or not takes_kernels(blocks[0]):
+            return None
+        chunks = z[:, self.chunk :].unflatten(1, (len(blocks), -1)).transpose(0, 1)
+        conditions = torch.cat([shared.expand(len(blocks), -1, -1), chunks], dim=2)
+        weight = stacked_weights(norm for block in blocks for norm in block.norms)
+        weight = weight.view(len(blocks), -1, weight.shape[1])
+        return torch.bmm(conditions, weight.transpose(1, 2)).unbind()
 
     def latent_weights(self) -> list[Tensor]:
         """The first layer's weight, then each block's weights of its chunk of z, padded with zeros."""

@@ -28,8 +28,15 @@ from reacgan.models.layers import (
     linear,
 )
 from reacgan.models.norms import BatchNorm, ConditionalBatchNorm
-from reacgan.models.recompute import attended, chain_output
-from reacgan.models.residual import GENERATOR_STAGES, stages_of
+from reacgan.models.recompute import attended, block_output, chain_output
+from reacgan.models.residual import (
+    GENERATOR_STAGES,
+    block_modulations,
+    modulations_of,
+    normalised_convolution,
+    stages_of,
+    takes_kernels,
+)
 from reacgan.models.spectral import weight_of
 from reacgan.models.weights import Resample
 from reacgan.randomness import Draws
@@ -90,28 +97,36 @@ class DeepGeneratorBlock(nn.Module):
             conv1x1(in_channels, out_channels, spectral=spectral) if learned else nn.Identity()
         )
 
-    def forward(self, images: Tensor, condition: Tensor) -> Tensor:
-        """[N, C, H, W], condition [N, D] -> [N, C', 2H, 2W] or the same size; C' <= C if dropped."""
-        hidden = images
-        *others, last = zip(self.norms, self.convolutions, strict=True)
-        for norm, convolution in others:
-            hidden = convolution(norm.activated(hidden, condition))  # type: ignore[operator]
-        norm, convolution = last
-        hidden = norm.activated(hidden, condition)  # type: ignore[operator]
-        if self.kernels:
-            return self._by_kernels(images, hidden)
-        hidden = convolution(hidden)
-        kept = self.shortcut(images)[:, : self.out_channels]
-        return hidden + (F.interpolate(kept, scale_factor=2) if self.up else kept)
+    def forward(
+        self, images: Tensor, condition: Tensor, modulation: Tensor | None = None
+    ) -> Tensor:
+        """[N, C, H, W], condition [N, D] -> [N, C', 2H, 2W] or the same size; C' <= C if dropped.
 
-    def _by_kernels(self, images: Tensor, hidden: Tensor) -> Tensor:
-        """The last convolution of ``hidden`` and the shortcut of ``images``: all sums as one operation."""
+        ``modulation``: see :func:`~reacgan.models.residual.modulations_of`.
+        """
+        hidden = self._until_last(images, condition, modulation)
         last: Any = self.convolutions[-1]
+        if not self.kernels:
+            kept = self.shortcut(images)[:, : self.out_channels]
+            return last(hidden) + (F.interpolate(kept, scale_factor=2) if self.up else kept)
         if isinstance(self.shortcut, Conv2d):
             kept, bias = self.shortcut.without_bias(images), self.shortcut.bias
         else:
             kept, bias = images[:, : self.out_channels], None
         return residual_sum(last.without_bias(hidden), kept, last.bias, bias)
+
+    def _until_last(self, images: Tensor, condition: Tensor, modulation: Tensor | None) -> Tensor:
+        """What the last convolution takes."""
+        norms: Any = list(self.norms)
+        convolutions: Any = list(self.convolutions)
+        parts: Sequence[tuple[Tensor, Tensor] | None] = [None] * len(norms)
+        given: Tensor | None = condition
+        if takes_kernels(self):
+            parts, given = modulations_of(self, condition, modulation), None
+        hidden: Tensor = norms[0].activated(images, given, parts[0])
+        for convolution, norm, part in zip(convolutions[:-1], norms[1:], parts[1:], strict=True):
+            hidden = normalised_convolution(convolution, norm, hidden, given, part)
+        return hidden
 
     def condition_weight(self) -> Tensor:
         """Weights of the condition in all norms, [*, D]."""
@@ -185,8 +200,12 @@ class BigGANDeepGenerator(Generator):
         condition = torch.cat([self.class_vectors(self.shared, labels), z], dim=1)
         cells = self.input(condition).unflatten(1, (-1, self.grid.rows, self.grid.columns))
         hidden = self.ordered(cells)
-        for number, blocks in enumerate(self.blocks, start=1):
-            hidden = chain_output(self, blocks, hidden, condition)  # type: ignore[arg-type]
+        chains: list[list[nn.Module]] = [list(blocks) for blocks in self.blocks]  # type: ignore[call-overload]
+        flat = [block for chain in chains for block in chain]
+        modulations = iter(block_modulations(flat, condition))
+        for number, chain in enumerate(chains, start=1):
+            for block in chain:
+                hidden = block_output(self, block, hidden, condition, next(modulations))
             hidden = attended(self, number, hidden)
         return self.output.activated(self.norm.activated(hidden), "tanh")
 

@@ -19,7 +19,7 @@ from reacgan.models.base import Backbone, Generator
 from reacgan.models.layers import SPECTRAL_LAYERS, conv3x3, conv4x4, initialise_orthogonal, linear
 from reacgan.models.norms import BatchNorm, ConditionalBatchNorm
 from reacgan.models.recompute import block_output, recomputed
-from reacgan.models.residual import Norm
+from reacgan.models.residual import Norm, normalised_convolution
 from reacgan.models.spectral import weight_of
 from reacgan.randomness import Draws
 
@@ -96,8 +96,7 @@ def _doubled(
     stage: tuple[nn.Module, nn.Module], images: Tensor, condition: Tensor | None
 ) -> Tensor:
     convolution, norm = stage
-    result: Tensor = norm.activated(convolution(images), condition)  # type: ignore[operator]
-    return result
+    return normalised_convolution(convolution, norm, images, condition)  # type: ignore[arg-type]
 
 
 class ConvolutionStage(nn.Module):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reacgan import distributed
+from reacgan.kernels.norm import Affine, batch_norm, stored_norm
 from reacgan.models.fused import modulated
 from reacgan.models.layers import linear
-from reacgan.models.spectral import weight_of
+from reacgan.models.spectral import SpectralNorm, weight_of
 
 BATCH_NORM_EPS = 1e-4
 
@@ -30,13 +33,58 @@ class BatchNorm(nn.Module):
         self.momentum = momentum
         self.track = True
         self.fused_layers = True
+        self.kernels = False
         self.gain = nn.Parameter(torch.ones(num_features)) if affine else None
         self.bias = nn.Parameter(torch.zeros(num_features)) if affine else None
         self.register_buffer("running_mean", torch.zeros(num_features))
         self.register_buffer("running_var", torch.ones(num_features))
 
-    def forward(self, images: Tensor) -> Tensor:
-        """[N, C, H, W] -> the same shape."""
+    def forward(
+        self,
+        images: Tensor,
+        modulation: tuple[Tensor, Tensor] | None = None,
+        *,
+        added: float = 0.0,
+        relu: bool = False,
+        offset: Tensor | None = None,
+    ) -> Tensor:
+        """[N, C, H, W] -> the same shape.
+
+        All but the images only where :meth:`takes_kernels`.
+
+        Args:
+            images: [N, C, H, W].
+            modulation: gain and bias, [N, C] or [1, C], in place of the layer's own.
+            added: to the gain.
+            relu: ReLU of the result.
+            offset: [C], to be added to the images; see :meth:`takes_offset`.
+        """
+        if self.takes_kernels():
+            if modulation is None and self.gain is not None and self.bias is not None:
+                modulation = self.gain[None], self.bias[None]
+            if modulation is not None:
+                return self._by_kernels(
+                    images, *modulation, Affine(BATCH_NORM_EPS, added, relu), offset
+                )
+        return self._plainly(images)
+
+    def _by_kernels(
+        self, images: Tensor, gain: Tensor, bias: Tensor, affine: Affine, offset: Tensor | None
+    ) -> Tensor:
+        running = self.running_mean, self.running_var
+        if not self.training:
+            return stored_norm(images, running, gain, bias, affine)
+        return batch_norm(
+            images,
+            gain,
+            bias,
+            affine,
+            running=running if self.track else None,
+            momentum=self.momentum,
+            offset=offset,
+        )
+
+    def _plainly(self, images: Tensor) -> Tensor:
         if self.training and distributed.world_size() > 1:
             return self._over_processes(images)
         tracked = self.track or not self.training
@@ -52,10 +100,23 @@ class BatchNorm(nn.Module):
         )
 
     def activated(self, images: Tensor) -> Tensor:
-        """ReLU of the result, as one operation where possible."""
+        """ReLU of the result, as one operation where it can be."""
+        if self.gain is not None and self.takes_kernels():
+            return self(images, relu=True)
         if self.gain is None or self.bias is None or not self.fuses(images):
             return F.relu(self(images), inplace=True)
         return self.modulated(images, self.gain[None], self.bias[None])
+
+    def takes_kernels(self) -> bool:
+        """Whether norm, gain, bias and ReLU go to :mod:`reacgan.kernels.norm`, in any precision."""
+        return self.kernels and not (self.training and distributed.world_size() > 1)
+
+    def takes_offset(self) -> bool:
+        """Whether what is added to all images alike changes the running mean alone.
+
+        A convolution before this norm then leaves its bias to it, which adds nothing and has no gradient.
+        """
+        return self.training and self.takes_kernels()
 
     def fuses(self, images: Tensor) -> bool:
         """Whether norm, gain, bias and ReLU are one operation for these images.
@@ -108,6 +169,7 @@ class ConditionalBatchNorm(nn.Module):
 
     def __init__(self, num_features: int, condition_dim: int, *, spectral: bool) -> None:
         super().__init__()
+        self.features = num_features
         self.norm = BatchNorm(num_features, affine=condition_dim == 0)
         if condition_dim:
             self.gain = linear(condition_dim, num_features, spectral=spectral, bias=False)
@@ -115,21 +177,71 @@ class ConditionalBatchNorm(nn.Module):
 
     def forward(self, images: Tensor, condition: Tensor | None) -> Tensor:
         """Images [N, C, H, W], condition [N, condition_dim] or None -> [N, C, H, W]."""
-        normalised: Tensor = self.norm(images)
         if condition is None:
-            return normalised
+            result: Tensor = self.norm(images)
+            return result
+        if self.norm.takes_kernels():
+            return self.norm(images, self._modulation(condition), added=1.0)
+        normalised = self.norm(images)
         gain = (1 + self.gain(condition))[:, :, None, None]
         bias = self.bias(condition)[:, :, None, None]
         return torch.addcmul(bias.to(images.dtype), gain.to(images.dtype), normalised)
 
-    def activated(self, images: Tensor, condition: Tensor | None) -> Tensor:
-        """ReLU of the result, as one operation where possible."""
+    def activated(
+        self,
+        images: Tensor,
+        condition: Tensor | None,
+        modulation: tuple[Tensor, Tensor] | None = None,
+        *,
+        offset: Tensor | None = None,
+    ) -> Tensor:
+        """ReLU of the same, as one operation where it can be.
+
+        Args:
+            images: [N, C, H, W].
+            condition: [N, condition_dim] or None.
+            modulation: what :meth:`weights` make of the condition, where the norm takes kernels.
+            offset: as :class:`BatchNorm` takes it.
+        """
+        if self.norm.takes_kernels():
+            if modulation is None and condition is not None:
+                modulation = self._modulation(condition)
+            if modulation is not None:
+                return self.norm(images, modulation, added=1.0, relu=True, offset=offset)
+            if self.norm.gain is not None:
+                return self.norm(images, relu=True, offset=offset)
         if condition is None:
             return self.norm.activated(images)
         if not self.norm.fuses(images):
             return F.relu(self(images, condition), inplace=True)
         return self.norm.modulated(images, 1 + self.gain(condition), self.bias(condition))
 
+    def _modulation(self, condition: Tensor) -> tuple[Tensor, Tensor]:
+        return split_modulation(F.linear(condition, stacked_weights([self])), [self])[0]
+
+    def weights(self) -> list[Tensor]:
+        """What the condition is multiplied with, A and B, each [C, condition_dim]; nothing without one."""
+        if self.norm.gain is not None:
+            return []
+        return [
+            layer.normalised_weight() if isinstance(layer, SpectralNorm) else layer.weight
+            for layer in (self.gain, self.bias)
+        ]
+
     def condition_weight(self) -> Tensor:
         """A above B, [2 C, condition_dim], without gradient."""
         return torch.cat([weight_of(self.gain), weight_of(self.bias)])
+
+
+def stacked_weights(norms: Iterable[ConditionalBatchNorm]) -> Tensor:
+    """A and B of all norms above one another, so that one product serves them: [2 C + 2 C' ..., D]."""
+    return torch.cat([weight for norm in norms for weight in norm.weights()])
+
+
+def split_modulation(
+    modulation: Tensor, norms: Sequence[ConditionalBatchNorm]
+) -> list[tuple[Tensor, Tensor]]:
+    """Of the product of a condition with :func:`stacked_weights`: A c and B c, [N, C], of each norm."""
+    sizes = [norm.features for norm in norms for _ in range(2)]
+    parts = modulation.split(sizes, dim=1)
+    return list(zip(parts[::2], parts[1::2], strict=True))

@@ -5,6 +5,7 @@ Widths and depths per resolution follow the published table; 8 and 16 pixels con
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, TypeVar
 
 import torch
@@ -16,7 +17,12 @@ from reacgan.kernels.elementwise import residual_sum
 from reacgan.kernels.preactivation import relu_and_kept
 from reacgan.models.fused import add_doubled
 from reacgan.models.layers import Conv2d, conv1x1, conv3x3
-from reacgan.models.norms import BatchNorm, ConditionalBatchNorm
+from reacgan.models.norms import (
+    BatchNorm,
+    ConditionalBatchNorm,
+    split_modulation,
+    stacked_weights,
+)
 from reacgan.models.weights import Resample
 
 Norm = Literal["spectral", "batch", "none"]
@@ -56,6 +62,51 @@ def stages_of(table: dict[int, Stages], grid: Grid, resolution: int | tuple[int,
     return table[grid.square]
 
 
+def takes_kernels(block: nn.Module) -> bool:
+    """Whether the norms of a generator's block do; see :class:`~reacgan.models.norms.BatchNorm`."""
+    return block.norms[0].norm.takes_kernels()  # type: ignore[index, union-attr]
+
+
+def block_modulations(
+    blocks: Sequence[nn.Module], condition: Tensor | None
+) -> list[Tensor] | list[None]:
+    """Gains and biases of all blocks as one product, where they share a condition and take kernels."""
+    if condition is None or not takes_kernels(blocks[0]):
+        return [None] * len(blocks)
+    norms: list[list[ConditionalBatchNorm]] = [list(block.norms) for block in blocks]  # type: ignore[arg-type]
+    product = F.linear(condition, stacked_weights(norm for group in norms for norm in group))
+    sizes = [sum(2 * norm.features for norm in group) for group in norms]
+    return list(product.split(sizes, dim=1))
+
+
+def modulations_of(
+    block: nn.Module, condition: Tensor | None, modulation: Tensor | None
+) -> Sequence[tuple[Tensor, Tensor] | None]:
+    """Gain and bias of each norm of a block that takes kernels.
+
+    ``modulation`` is the product of the condition and :func:`stacked_weights` of the norms, [N, *]; it is
+    worked out here where there is none yet. Norms without a condition have their own: None.
+    """
+    norms: list[ConditionalBatchNorm] = list(block.norms)  # type: ignore[arg-type]
+    if modulation is None and condition is not None:
+        modulation = F.linear(condition, stacked_weights(norms))
+    return [None] * len(norms) if modulation is None else split_modulation(modulation, norms)
+
+
+def normalised_convolution(
+    convolution: Conv2d,
+    norm: ConditionalBatchNorm,
+    images: Tensor,
+    condition: Tensor | None,
+    modulation: tuple[Tensor, Tensor] | None = None,
+) -> Tensor:
+    """A convolution, then norm and ReLU; a bias that the norm takes over is not added."""
+    if norm.norm.takes_offset():
+        hidden = convolution.without_bias(images)
+        return norm.activated(hidden, condition, modulation, offset=convolution.bias)
+    return norm.activated(convolution(images), condition, modulation)
+
+
 class GeneratorBlock(nn.Module):
     """cBN-ReLU-upsample-3x3-cBN-ReLU-3x3, plus an upsampled 1x1 shortcut."""
 
@@ -72,10 +123,14 @@ class GeneratorBlock(nn.Module):
         self.conv2 = conv3x3(out_channels, out_channels, spectral=spectral)
         self.shortcut = conv1x1(in_channels, out_channels, spectral=spectral)
 
-    def forward(self, images: Tensor, condition: Tensor | None) -> Tensor:
-        """[N, C, H, W], condition [N, D] or None -> [N, C', 2H, 2W]."""
-        hidden = self.conv1(self.norm1.activated(images, condition))
-        hidden = self.norm2.activated(hidden, condition)
+    def forward(
+        self, images: Tensor, condition: Tensor | None, modulation: Tensor | None = None
+    ) -> Tensor:
+        """[N, C, H, W], condition [N, D] or None -> [N, C', 2H, 2W].
+
+        In place of the condition ``modulation``, what :func:`modulations_of` takes.
+        """
+        hidden = self._until_last(images, condition, modulation)
         if self.kernels and self.merged_convolutions:
             hidden, shortcut = self.conv2.without_bias(hidden), self.shortcut.without_bias(images)
             return residual_sum(hidden, shortcut, self.conv2.bias, self.shortcut.bias)
@@ -87,6 +142,22 @@ class GeneratorBlock(nn.Module):
         if self.fused_layers:
             return add_doubled(hidden, shortcut)
         return hidden + F.interpolate(shortcut, scale_factor=2)
+
+    def _until_last(
+        self, images: Tensor, condition: Tensor | None, modulation: Tensor | None
+    ) -> Tensor:
+        """What the last convolution takes."""
+        if not takes_kernels(self):
+            hidden = self.conv1(self.norm1.activated(images, condition))
+            return self.norm2.activated(hidden, condition)
+        first, second = modulations_of(self, condition, modulation)
+        hidden = self.norm1.activated(images, None, first)
+        return normalised_convolution(self.conv1, self.norm2, hidden, None, second)
+
+    @property
+    def norms(self) -> list[ConditionalBatchNorm]:
+        """Both norms, in their order."""
+        return [self.norm1, self.norm2]
 
     def condition_weight(self) -> Tensor:
         """Weights of the condition in both norms, [2 C + 2 C', D]."""

@@ -25,6 +25,7 @@ from reacgan.models.residual import (
     BackboneBlock,
     GeneratorBlock,
     Norm,
+    block_modulations,
     stages_of,
 )
 from reacgan.models.spectral import weight_of
@@ -82,8 +83,12 @@ class ResNetGenerator(Generator):
         """Latent z [N, latent_dim] and labels -> images [N, channels, H, W] in [-1, 1]."""
         condition = self.class_weights(labels, z.dtype) if self.conditional else None
         hidden = self.ordered(self.input(z).unflatten(1, (-1, self.grid.rows, self.grid.columns)))
-        for number, block in enumerate(self.blocks, start=1):
-            hidden = attended(self, number, block_output(self, block, hidden, condition))
+        modulations = block_modulations(list(self.blocks), condition)
+        for number, (block, modulation) in enumerate(
+            zip(self.blocks, modulations, strict=True), start=1
+        ):
+            hidden = block_output(self, block, hidden, condition, modulation)
+            hidden = attended(self, number, hidden)
         return self.output.activated(self.norm.activated(hidden), "tanh")
 
     def latent_weights(self) -> list[Tensor]:
