@@ -133,6 +133,7 @@ def count(
     enough = 4 * experiment.cycle_images  # for cycles within an epoch
     with fake_run(experiment, classes, engine, watch, images=enough) as (state, data):
         trainer = Trainer(experiment, state, data, engine)
+        trainer.ways.take_untried()
         trainer.cycle(journal)
         watch.on = True
         trainer.cycle(journal)

@@ -54,6 +54,10 @@ class Ways:
         """Fill ``.grad`` of the step's parameters; as :meth:`Work.run`."""
         return self._way(work)
 
+    def take_untried(self) -> None:
+        """Make steps as they are once they were tried: for tensors without contents to compare."""
+        self._way = Work.run
+
     def news(self) -> list[str]:
         """What was disabled since the last call, and why."""
         messages: list[str] = []
