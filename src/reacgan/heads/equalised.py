@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reacgan.heads.base import Layers
+from reacgan.kernels.bias_act import Act, activated
 from reacgan.tensors import without_autocast
 
 SLOPE = 0.2
@@ -58,6 +59,7 @@ class EqualisedLinear(nn.Module):
         self.out_features = out_features
         self.lr_multiplier = lr_multiplier
         self.leaky = leaky
+        self.kernels = False
         self.scale = lr_multiplier / math.sqrt(in_features)
         self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
         self.bias = (
@@ -67,9 +69,17 @@ class EqualisedLinear(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """[..., F] -> [..., out_features], in the precision of the weights."""
         with without_autocast(values):
+            if self.kernels:
+                return self._fused(values.to(self.weight.dtype))
             bias = None if self.bias is None else self.bias * self.lr_multiplier
             output = F.linear(values.to(self.weight.dtype) * self.scale, self.weight, bias)
             return leaky_relu(output) if self.leaky else output
+
+    def _fused(self, values: Tensor) -> Tensor:
+        """A product, and one operation for scale, bias and activation."""
+        product = values.flatten(0, -2) @ self.weight.T
+        act = Act(self.scale, self.lr_multiplier, *((SLOPE, LEAKY_GAIN) if self.leaky else (1, 1)))
+        return activated(product, act, bias=self.bias).view(*values.shape[:-1], -1)
 
 
 class LabelMapping(nn.Module):

@@ -14,7 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reacgan.heads.equalised import EqualisedLinear, leaky_relu
+from reacgan.heads.equalised import LEAKY_GAIN, SLOPE, EqualisedLinear, leaky_relu
+from reacgan.kernels.bias_act import Act, activated
+from reacgan.kernels.demodulation import demodulation
+from reacgan.models.convolution import differentiable_convolution
 from reacgan.models.resample import Resampler
 from reacgan.models.weights import Resample
 from reacgan.tensors import widened, without_autocast
@@ -60,6 +63,8 @@ class EqualisedConv2d(nn.Module):
         gain: float = 1.0,
     ) -> None:
         super().__init__()
+        self.fused_layers = True
+        self.kernels = False
         self.leaky = leaky
         self.resample = resample
         self.gain = gain
@@ -72,16 +77,30 @@ class EqualisedConv2d(nn.Module):
         """[N, C, H, W] -> [N, C', H, W], or twice or half the size."""
         size = self.weight.shape[-1]
         stride, padding = 1, size // 2
+        scale = self.scale if self.leaky else self.scale * self.gain
+        # With kernels the weight is not scaled, but what comes out is: by the filter, or with the bias.
+        factor = scale if self.kernels and size == 1 and self.bias is None else 1.0
         if self.resampler is not None and self.resample == "down":
             if size == 1:
-                images = self.resampler.down(images)
+                images = self.resampler.down(images, factor=factor)
             else:
                 images, stride, padding = self.resampler.blur(images, padding=2), 2, 0
-        scale = self.scale if self.leaky else self.scale * self.gain
-        hidden = F.conv2d(images, self.weight * scale, self.bias, stride, padding)
+        if self.kernels:
+            hidden = differentiable_convolution(images, self.weight, stride=stride, padding=padding)
+        elif self.fused_layers:
+            hidden = differentiable_convolution(
+                images, self.weight * scale, self.bias, stride=stride, padding=padding
+            )
+        else:
+            hidden = F.conv2d(images, self.weight * scale, self.bias, stride, padding)
         if self.resampler is not None and self.resample == "up":
-            hidden = self.resampler.up(hidden)
-        return leaky_relu(hidden, self.gain) if self.leaky else hidden
+            hidden = self.resampler.up(hidden, factor=factor)
+        if not self.kernels:
+            return leaky_relu(hidden, self.gain) if self.leaky else hidden
+        if self.resampler is not None and size == 1 and self.bias is None and not self.leaky:
+            return hidden
+        slope, gain = (SLOPE, LEAKY_GAIN * self.gain) if self.leaky else (1.0, 1.0)
+        return activated(hidden, Act(scale, 1.0, slope, gain), bias=self.bias)
 
 
 class ModulatedConv2d(nn.Module):
@@ -111,6 +130,8 @@ class ModulatedConv2d(nn.Module):
         up: bool = False,
     ) -> None:
         super().__init__()
+        self.fused_layers = True
+        self.kernels = False
         self.demodulate = demodulate
         self.up = up
         self.scale = 1 / math.sqrt(in_channels * size * size)
@@ -120,15 +141,52 @@ class ModulatedConv2d(nn.Module):
 
     def forward(self, images: Tensor, w: Tensor) -> Tensor:
         """[N, C, H, W] and w [N, style_dim] -> [N, C', H, W], or twice the size."""
-        styles = self.style(w) * self.scale  # [N, C], float32
-        hidden = images * styles[:, :, None, None].to(images.dtype)
+        hidden, factors = self.apart(images, w)
+        if factors is None:
+            return hidden
+        if self.kernels:
+            return activated(hidden, Act(), factors=factors)
+        return hidden * factors[:, :, None, None].to(hidden.dtype)
+
+    def apart(self, images: Tensor, w: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What has yet to be multiplied by the factors [N, C'], and those; None for no factors."""
+        styles = self.style(w)
+        if self.kernels:
+            hidden = activated(images, Act(self.scale), factors=styles)
+        else:
+            styles = styles * self.scale  # [N, C], float32
+            hidden = images * styles[:, :, None, None].to(images.dtype)
         if self.resampler is not None:
-            hidden = F.conv_transpose2d(hidden, self.weight.transpose(0, 1), stride=2)
+            hidden = self._convolve(hidden, self.weight.transpose(0, 1), stride=2, transposed=True)
             hidden = self.resampler.blur(hidden, padding=1)
         else:
-            hidden = F.conv2d(hidden, self.weight, padding=self.weight.shape[-1] // 2)
-        factors = self.output_factors(styles)
-        return hidden if factors is None else hidden * factors[:, :, None, None].to(hidden.dtype)
+            hidden = self._convolve(hidden, self.weight, padding=self.weight.shape[-1] // 2)
+        if not self.kernels or not self.demodulate:
+            return hidden, self.output_factors(styles)
+        with without_autocast(styles):
+            return hidden, demodulation(
+                styles,
+                self.weight,
+                scale=self.scale,
+                gain=4.0 if self.up else 1.0,
+                eps=DEMODULATION_EPS,
+            )
+
+    def _convolve(
+        self,
+        images: Tensor,
+        weight: Tensor,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        transposed: bool = False,
+    ) -> Tensor:
+        if self.fused_layers or self.kernels:
+            return differentiable_convolution(
+                images, weight, stride=stride, padding=padding, transposed=transposed
+            )
+        operation = F.conv_transpose2d if transposed else F.conv2d
+        return operation(images, weight, stride=stride, padding=padding)
 
     def output_factors(self, styles: Tensor) -> Tensor | None:
         """Factors [N, C'] of the output: demodulation, and 4 for the zeros between pixels."""
@@ -165,6 +223,7 @@ class StyledConv(nn.Module):
         gain: float = 1.0,
     ) -> None:
         super().__init__()
+        self.kernels = False
         self.gain = gain
         self.conv = ModulatedConv2d(in_channels, out_channels, 3, style_dim=style_dim, up=up)
         self.noise_strength = nn.Parameter(torch.zeros(()))
@@ -173,8 +232,18 @@ class StyledConv(nn.Module):
 
     def forward(self, images: Tensor, w: Tensor, noise: Tensor | None = None) -> Tensor:
         """[N, C, H, W], w [N, style_dim], noise [N, 1, H', W'] or None for the layer's constant one."""
-        hidden: Tensor = self.conv(images, w)
         drawn = self.noise if noise is None else noise
+        if self.kernels:
+            product, factors = self.conv.apart(images, w)
+            return activated(
+                product,
+                Act(slope=SLOPE, gain=LEAKY_GAIN * self.gain),
+                bias=self.bias,
+                factors=factors,
+                noise=drawn,
+                strength=self.noise_strength,
+            )
+        hidden: Tensor = self.conv(images, w)
         drawn = drawn.to(self.noise_strength.dtype) * self.noise_strength
         hidden = hidden + drawn.to(hidden.dtype) + self.bias[:, None, None].to(hidden.dtype)
         return leaky_relu(hidden, self.gain)
