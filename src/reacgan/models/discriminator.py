@@ -30,11 +30,13 @@ class Discriminator(nn.Module):
     def compare(
         self, real: tuple[Tensor, Tensor], fake: tuple[Tensor, Tensor]
     ) -> tuple[HeadOutput, HeadOutput]:
-        """Judge real and fake (images, labels): in one pass, unless the backbone couples samples.
+        """Judge real and fake (images, labels): in one pass, unless the backbone couples the two.
 
         ``merged_passes = False`` makes it two in any case.
         """
-        if self.backbone.couples_samples or not self.merged_passes:
+        count = len(real[0])
+        coupled = count != len(fake[0]) or self.backbone.couples(count)
+        if not self.merged_passes or (self.backbone.couples_samples and coupled):
             on_real = self(*real)
             with power_iteration_frozen(self):  # the step's iteration is done
                 return on_real, self(*fake)
