@@ -8,7 +8,7 @@ sees them as functions.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -63,6 +63,12 @@ class Step:
     labels: Tensor | None = None
     on_real: DiscriminatorOutput | None = None
     """D on the augmented real images, from the main pass (in G's step without gradient)."""
+    due: frozenset[str] = frozenset()
+    """Names of the terms of this step."""
+    merges: bool = False
+    """Whether D gives the same for real and fake images in one pass as in two."""
+    shared: dict[str, Tensor] = field(default_factory=dict)
+    """What a term of this step has computed for another."""
 
     def reals(self) -> tuple[Tensor, Tensor, DiscriminatorOutput]:
         """Real images, their labels and D's output for them.
