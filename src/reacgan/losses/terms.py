@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
 
@@ -101,6 +101,12 @@ class Term(nn.Module):
         super().__init__()
         self.weight = weight
         self.every = every
+
+    @classmethod
+    def acts_on(cls, network: Literal["d", "g"]) -> bool:
+        """Whether it is a term of this network's loss."""
+        term, none = (cls.d_term, Term.d_term) if network == "d" else (cls.g_term, Term.g_term)
+        return term is not none
 
     def observe(self, on_real: DiscriminatorOutput, on_fake: DiscriminatorOutput) -> None:
         """Take D's output for the whole batch of this process, without gradient, before d_term."""

@@ -7,7 +7,8 @@ outside. Random draws are made outside as well, by the true draws of the moment
 repeats itself.
 
 A graph is good for one course of the step: the terms that are due, the factors that are Python
-numbers, and the shapes of its inputs. A course is captured once it has been met a few times, so ramps
+numbers, and the shapes of its inputs. All graphs lie in one pool of memory: one graph's intermediate values
+may be where another's results are, so a result is good until the next replay of any graph. A course is captured once it has been met a few times, so ramps
 never are. When it is captured, and again at its first use with other weights, a graph is compared with
 the plain step from the same state. Where they differ, or where anything fails, graphs are disabled with
 a reason, and the run goes on with the plain step.
@@ -49,10 +50,16 @@ class Recorder(Protocol):
 
 
 class CudaGraph:
-    """A recorder of CUDA, with memory of its own."""
+    """A recorder of CUDA.
 
-    def __init__(self) -> None:
+    Args:
+        pool: of memory, shared by recordings that are replayed one after another, each result being used
+            before the next replay; None for memory of its own.
+    """
+
+    def __init__(self, pool: Any = None) -> None:
         self._graph: Any = torch.cuda.CUDAGraph()
+        self._pool = pool
 
     def warm_up(self, work: Callable[[], list[Tensor]]) -> list[Tensor]:
         """On a stream beside the main one, as recording does."""
@@ -67,7 +74,7 @@ class CudaGraph:
         # The outer context brings the stream back where a recording fails. Other threads go on.
         with (
             torch.cuda.stream(torch.cuda.current_stream()),
-            torch.cuda.graph(self._graph, capture_error_mode="thread_local"),
+            torch.cuda.graph(self._graph, self._pool, capture_error_mode="thread_local"),
         ):
             return work()
 
@@ -116,7 +123,7 @@ class Captured:
         return [score, *parts.values(), *(tensor for tensor in gradients if tensor is not None)]
 
     def replay(self, work: Work) -> Result:
-        """The step at another moment; as :meth:`Work.run`. The next replay overwrites the result."""
+        """The step at another moment; as :meth:`Work.run`. The next replay of any graph overwrites the result."""
         for buffer, value in zip(self._inputs, work.inputs(), strict=True):
             buffer.copy_(value)
         self._recording.refill(work.contexts[0].draws)
@@ -135,7 +142,7 @@ class CudaGraphs:
         modules: whose buffers move in a step: both networks, and what adapts.
         precision: of the run; decides how near a graph must come to the plain step.
         plain: how a step is made that is not replayed; this is also what is captured.
-        recorder: makes a recorder for one course of a step.
+        recorder: makes a recorder for one course of a step; None for CUDA graphs in one pool of memory.
         times_met: a course is captured once it has been met so often.
     """
 
@@ -145,7 +152,7 @@ class CudaGraphs:
         precision: str,
         *,
         plain: Way = Work.run,
-        recorder: Callable[[], Recorder] = CudaGraph,
+        recorder: Callable[[], Recorder] | None = None,
         times_met: int = TIMES_MET,
     ) -> None:
         self.off: str | None = None
@@ -158,6 +165,7 @@ class CudaGraphs:
         self._tolerance = TOLERANCE[precision]
         self._plain = plain
         self._recorder = recorder
+        self._pool: Any = None
         self._times_met = times_met
         self._captured: OrderedDict[Hashable, Captured] = OrderedDict()
         self._met: OrderedDict[Hashable, int] = OrderedDict()
@@ -176,6 +184,13 @@ class CudaGraphs:
             return self._plain(work)
         return self._verified(course, captured, work)
 
+    def _new_recorder(self) -> Recorder:
+        if self._recorder is not None:
+            return self._recorder()
+        if self._pool is None:
+            self._pool = torch.cuda.graph_pool_handle()
+        return CudaGraph(self._pool)
+
     def _times(self, course: Hashable) -> int:
         """How often this course was met, this time included."""
         times = self._met[course] = self._met.pop(course, 0) + 1
@@ -186,7 +201,9 @@ class CudaGraphs:
     def _verified(self, course: Hashable, captured: Captured | None, work: Work) -> Result:
         """The step in both ways; the plain one counts where they differ."""
         try:
-            graph = captured or Captured(work, self._modules, self._recorder(), self._plain)
+            graph = captured or Captured(
+                work, self._modules, self._new_recorder(), self._plain
+            )
             result, wrong = both_ways(
                 work, self._modules, self._plain, graph.replay, self._tolerance
             )
