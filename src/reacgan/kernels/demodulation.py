@@ -20,8 +20,18 @@ def demodulation(
     styles: Tensor, weight: Tensor, *, scale: float, gain: float, eps: float
 ) -> Tensor:
     """The factors f above: [N, O], of styles [N, C] and weight [O, C, k, k]; in the type of the styles."""
-    squares: Tensor = _SquareSums.apply(weight)
-    lengths = styles.square() @ squares.T
+    lengths = styles.square() @ square_sums_of(weight).T
+    return inverse_roots_of(lengths, scale, gain, eps)
+
+
+def square_sums_of(weight: Tensor) -> Tensor:
+    """q of the formula, [O, C], with its derivatives."""
+    result: Tensor = _SquareSums.apply(weight)
+    return result
+
+
+def inverse_roots_of(lengths: Tensor, scale: float, gain: float, eps: float) -> Tensor:
+    """gain / sqrt(scale^2 lengths + eps), with its derivatives; of any shape."""
     result: Tensor = _InverseRoots.apply(lengths, scale, gain, eps)
     return result
 

@@ -74,11 +74,12 @@ class Resampler(nn.Module):
         # The taps are odd multiples of 1/64 below 16: exact in bfloat16 too.
         self.register_buffer("kernel", taps[:, None] * taps, persistent=False)
 
-    def blur(self, images: Tensor, *, padding: int) -> Tensor:
-        """[N, C, H, W] -> [N, C, H + 2 padding - 3, W + 2 padding - 3]; a constant stays itself."""
+    def blur(self, images: Tensor, *, padding: int, factor: float = 1.0) -> Tensor:
+        """[N, C, H, W] -> [N, C, H + 2 padding - 3, W + 2 padding - 3] times ``factor``."""
         if self.kernels:
-            return filtered(images, "blur", padding=padding)
-        return self._convolve(images, padding=padding)
+            return filtered(images, "blur", padding=padding, factor=factor)
+        blurred = self._convolve(images, padding=padding)
+        return blurred if factor == 1 else blurred * factor
 
     def down(self, images: Tensor, *, factor: float = 1.0) -> Tensor:
         """[N, C, H, W] -> [N, C, H / 2, W / 2] times ``factor``, H and W even.

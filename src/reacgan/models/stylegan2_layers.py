@@ -22,6 +22,8 @@ from reacgan.models.resample import Resampler
 from reacgan.models.weights import Resample
 from reacgan.tensors import widened, without_autocast
 
+Styled = tuple[Tensor, Tensor | None]
+"""Styles [N, C] before their scale, and factors [N, C'] of the output or None."""
 Architecture = Literal["skip", "resnet", "orig"]
 """How images of several sizes are joined: sums of images, residual blocks, or only the last."""
 
@@ -141,36 +143,36 @@ class ModulatedConv2d(nn.Module):
 
     def forward(self, images: Tensor, w: Tensor) -> Tensor:
         """[N, C, H, W] and w [N, style_dim] -> [N, C', H, W], or twice the size."""
-        hidden, factors = self.apart(images, w)
-        if factors is None:
-            return hidden
         if self.kernels:
-            return activated(hidden, Act(), factors=factors)
-        return hidden * factors[:, :, None, None].to(hidden.dtype)
+            hidden, factors = self.unscaled(images, self.styled(w))
+            return hidden if factors is None else activated(hidden, Act(), factors=factors)
+        styles = self.style(w) * self.scale  # [N, C], float32
+        hidden = self._filtered(images * styles[:, :, None, None].to(images.dtype))
+        factors = self.output_factors(styles)
+        return hidden if factors is None else hidden * factors[:, :, None, None].to(hidden.dtype)
 
-    def apart(self, images: Tensor, w: Tensor) -> tuple[Tensor, Tensor | None]:
-        """What has yet to be multiplied by the factors [N, C'], and those; None for no factors."""
+    def styled(self, w: Tensor) -> Styled:
+        """What w [N, style_dim] makes of the layer, with kernels."""
         styles = self.style(w)
-        if self.kernels:
-            hidden = activated(images, Act(self.scale), factors=styles)
-        else:
-            styles = styles * self.scale  # [N, C], float32
-            hidden = images * styles[:, :, None, None].to(images.dtype)
-        if self.resampler is not None:
-            hidden = self._convolve(hidden, self.weight.transpose(0, 1), stride=2, transposed=True)
-            hidden = self.resampler.blur(hidden, padding=1)
-        else:
-            hidden = self._convolve(hidden, self.weight, padding=self.weight.shape[-1] // 2)
-        if not self.kernels or not self.demodulate:
-            return hidden, self.output_factors(styles)
+        if not self.demodulate:
+            return styles, None
         with without_autocast(styles):
-            return hidden, demodulation(
-                styles,
-                self.weight,
-                scale=self.scale,
-                gain=4.0 if self.up else 1.0,
-                eps=DEMODULATION_EPS,
+            factors = demodulation(
+                styles, self.weight, scale=self.scale, gain=1.0, eps=DEMODULATION_EPS
             )
+        return styles, factors
+
+    def unscaled(self, images: Tensor, styled: Styled) -> Styled:
+        """What has yet to be multiplied by the factors, and those; with kernels."""
+        hidden = activated(images, Act(self.scale), factors=styled[0])
+        return self._filtered(hidden, gain=4.0), styled[1]
+
+    def _filtered(self, hidden: Tensor, *, gain: float = 1.0) -> Tensor:
+        """The convolution; ``gain`` is of a doubling, which has zeros between pixels."""
+        if self.resampler is None:
+            return self._convolve(hidden, self.weight, padding=self.weight.shape[-1] // 2)
+        hidden = self._convolve(hidden, self.weight.transpose(0, 1), stride=2, transposed=True)
+        return self.resampler.blur(hidden, padding=1, factor=gain)
 
     def _convolve(
         self,
@@ -230,11 +232,17 @@ class StyledConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.register_buffer("noise", torch.randn(size))
 
-    def forward(self, images: Tensor, w: Tensor, noise: Tensor | None = None) -> Tensor:
-        """[N, C, H, W], w [N, style_dim], noise [N, 1, H', W'] or None for the layer's constant one."""
+    def forward(
+        self, images: Tensor, w: Tensor | Styled, noise: Tensor | None = None
+    ) -> Tensor:
+        """[N, C, H, W], w [N, style_dim], noise [N, 1, H', W'] or None for the layer's constant one.
+
+        With kernels, w may be what :meth:`ModulatedConv2d.styled` makes of it.
+        """
         drawn = self.noise if noise is None else noise
         if self.kernels:
-            product, factors = self.conv.apart(images, w)
+            styled = self.conv.styled(w) if isinstance(w, Tensor) else w
+            product, factors = self.conv.unscaled(images, styled)
             return activated(
                 product,
                 Act(slope=SLOPE, gain=LEAKY_GAIN * self.gain),
@@ -257,9 +265,13 @@ class ToImage(nn.Module):
         self.conv = ModulatedConv2d(in_channels, channels, 1, style_dim=style_dim, demodulate=False)
         self.bias = nn.Parameter(torch.zeros(channels))
 
-    def forward(self, hidden: Tensor, w: Tensor) -> Tensor:
-        """[N, C, H, W], w [N, style_dim] -> [N, channels, H, W]."""
-        images: Tensor = self.conv(hidden, w)
+    def forward(self, hidden: Tensor, w: Tensor | Styled) -> Tensor:
+        """[N, C, H, W], w [N, style_dim] -> [N, channels, H, W]; w as in :class:`StyledConv`."""
+        images: Tensor
+        if isinstance(w, Tensor):
+            images = self.conv(hidden, w)
+        else:
+            images, _ = self.conv.unscaled(hidden, w)
         return images + self.bias[:, None, None]  # in the precision of the bias
 
 
