@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from reacgan.heads.base import Layers
 from reacgan.kernels.bias_act import Act, activated
+from reacgan.kernels.moments import unit_rows
 from reacgan.tensors import without_autocast
 
 SLOPE = 0.2
@@ -23,8 +24,13 @@ def leaky_relu(values: Tensor, gain: float = 1.0) -> Tensor:
     return F.leaky_relu(values, SLOPE) * (LEAKY_GAIN * gain)
 
 
-def normalised_second_moment(vectors: Tensor) -> Tensor:
-    """Rows over the root of their mean square (Karras et al. 2018, pixel norm): ``[..., D]``."""
+def normalised_second_moment(vectors: Tensor, *, kernels: bool = False) -> Tensor:
+    """Rows over the root of their mean square (Karras et al. 2018, pixel norm): ``[..., D]``.
+
+    ``kernels``: by one operation.
+    """
+    if kernels:
+        return unit_rows(vectors.flatten(0, -2), SECOND_MOMENT_EPS).view(vectors.shape)
     return vectors * (vectors.square().mean(-1, keepdim=True) + SECOND_MOMENT_EPS).rsqrt()
 
 
@@ -117,7 +123,9 @@ class LabelMapping(nn.Module):
             embedded = rows * self.embedding.scale
             if self.embedding.bias is not None:
                 embedded = embedded + self.embedding.bias * self.embedding.lr_multiplier
-        output: Tensor = self.layers(normalised_second_moment(embedded))
+        output: Tensor = self.layers(
+            normalised_second_moment(embedded, kernels=self.embedding.kernels)
+        )
         return output
 
 

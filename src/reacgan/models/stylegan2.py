@@ -184,7 +184,7 @@ class StyleGAN2Generator(Generator):
 
     def styles(self, z: Tensor, labels: Tensor) -> Tensor:
         """Z [N, latent_dim] and labels [N] or weights of classes [N, K] -> w [N, style_dim]."""
-        inputs = [normalised_second_moment(z.to(self.mean_w.dtype))]
+        inputs = [normalised_second_moment(z.to(self.mean_w.dtype), kernels=self.kernels)]
         if self.label is not None:
             # After the normalisation, which would undo it.
             inputs.append(self.label(labels) * self.condition_strength)

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from reacgan.heads.equalised import LEAKY_GAIN, SLOPE, EqualisedLinear, leaky_relu
 from reacgan.kernels.bias_act import Act, activated
 from reacgan.kernels.demodulation import demodulation
+from reacgan.kernels.moments import group_deviation
 from reacgan.models.convolution import differentiable_convolution
 from reacgan.models.resample import Resampler
 from reacgan.models.weights import Resample
@@ -284,15 +285,23 @@ class GroupDeviation(nn.Module):
 
     def __init__(self, group: int) -> None:
         super().__init__()
+        self.kernels = False
         self.group = group
 
     def forward(self, hidden: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C + 1, H, W]."""
-        count, _, height, width = hidden.shape
+        count = len(hidden)
         members = math.gcd(count, self.group)
         wide = widened(hidden)
+        if self.kernels:
+            deviation = group_deviation(wide, members, DEVIATION_EPS)
+            return self._joined(hidden, deviation, members)
         grouped = wide.reshape(count // members, members, -1)
         variance = (grouped - grouped.mean(1, keepdim=True)).square().mean(1)
         deviation = (variance + DEVIATION_EPS).sqrt().mean(1)  # one number a group
+        return self._joined(hidden, deviation, members)
+
+    def _joined(self, hidden: Tensor, deviation: Tensor, members: int) -> Tensor:
+        count, _, height, width = hidden.shape
         channel = deviation[:, None].expand(-1, members).reshape(count, 1, 1, 1)
         return torch.cat([hidden, channel.expand(-1, 1, height, width).to(hidden.dtype)], dim=1)
