@@ -19,12 +19,13 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
-from benchmarks import harness
 from benchmarks.textbook.style import R3Network, StyleDiscriminator, StyleGenerator
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from benchmarks import harness
 
 BATCH = 64
 _FREE = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "detach", "view",
@@ -141,6 +142,7 @@ def _r3gan() -> dict[str, Callable[[], Any]]:
 def ours(experiment: str, *, kernels: bool, precision: str) -> dict[str, int]:
     """Operations of our steps by name."""
     import numpy as np
+
     import reacgan
     from reacgan.assembly import complete
     from reacgan.data import ImageData
@@ -190,9 +192,7 @@ def main() -> None:
         cases[network] = rows
         print(f"\n{network}")
         for name, row in rows.items():
-            print(
-                f"  {name:28}" + "".join(f"{step}: {count:6,}   " for step, count in row.items())
-            )
+            print(f"  {name:28}" + "".join(f"{step}: {count:6,}   " for step, count in row.items()))
     harness.write("style_operations", {"batch": BATCH, "cases": cases}, given.out)
 
 

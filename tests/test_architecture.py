@@ -122,6 +122,8 @@ def test_sizes(module: str) -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = (node.end_lineno or 0) - node.lineno + 1 - docstring_lines(node)
             assert length <= 50, f"{node.name}: {length} lines"
+            if "triton.jit" in map(ast.unparse, node.decorator_list):
+                continue  # pointers, sizes and strides, all by position
             arguments = [a.arg for a in (*node.args.posonlyargs, *node.args.args)]
             assert len([a for a in arguments if a not in ("self", "cls", "ctx")]) <= 6, node.name
 

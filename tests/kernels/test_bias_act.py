@@ -1,4 +1,4 @@
-"""Scale, factors, noise, bias and leaky ReLU as one operation: formula, derivatives of both orders, kernels."""
+"""Scale, factors, noise, bias and leaky ReLU as one operation: formula, derivatives, kernels."""
 
 from __future__ import annotations
 

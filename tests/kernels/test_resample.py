@@ -1,4 +1,4 @@
-"""The filter (1 3 3 1) / 8 as one operation: against slices and convolutions, its derivatives, its kernel."""
+"""The filter (1 3 3 1) / 8 as one operation: against slices and convolutions, derivatives, kernel."""
 
 from __future__ import annotations
 
@@ -26,9 +26,7 @@ def by_others(x, change, repeat, padding):
     if repeat:
         return (halved if change == "down" else doubled)(x, "bilinear")
     resampler = Resampler().double()
-    return (
-        resampler.blur(x, padding=padding) if change == "blur" else getattr(resampler, change)(x)
-    )
+    return resampler.blur(x, padding=padding) if change == "blur" else getattr(resampler, change)(x)
 
 
 @pytest.mark.parametrize(("change", "repeat", "padding"), CASES)

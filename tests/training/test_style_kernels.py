@@ -64,7 +64,10 @@ def test_penalties_take_no_convolution_for_each_group(case):
     """One convolution for each of some hundred channels would be hundreds."""
     wide = {
         "stylegan2-r1": {"model.backbone.channel_base": 4096, "model.backbone.channel_max": 256},
-        "stylegan2-paths": {"model.generator.channel_base": 4096, "model.generator.channel_max": 256},
+        "stylegan2-paths": {
+            "model.generator.channel_base": 4096,
+            "model.generator.channel_max": 256,
+        },
         "r3gan-r1-r2": {"model.backbone.width": 32, "model.backbone.group_size": 1},
     }[case]
     counts = {}

@@ -9,6 +9,7 @@ gradient with respect to x is an operation whose own gradient is the same operat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +64,7 @@ class _Activated(torch.autograd.Function):
     def forward(ctx: Any, act: Act, *tensors: Tensor | None) -> Tensor:
         ctx.save_for_backward(*tensors)
         ctx.act = act
-        result: Tensor = torch.ops.reacgan.activate(*tensors, *_numbers(act))
+        result: Tensor = torch.ops.reacgan.activate(*tensors, numbers=_numbers(act))
         return result
 
     @staticmethod
@@ -71,13 +72,15 @@ class _Activated(torch.autograd.Function):
         if torch.is_grad_enabled():
             return None, *_differentiable_backward(ctx, gradient)
         tensors, act = ctx.saved_tensors, ctx.act
-        images, bias, factors, noise, strength = tensors
+        _, bias, factors, _, strength = tensors
         of_bias, of_factors, _, of_strength = ctx.needs_input_grad[2:]
         wanted = weights_get_gradients()
         of_bias, of_strength = of_bias and wanted, of_strength and wanted
         if not (of_bias or of_factors or of_strength):
             return None, _passed(ctx, gradient, factors), None, None, None, None
-        of_images, sums = torch.ops.reacgan.activate_backward(gradient, *tensors, *_numbers(act))
+        of_images, sums = torch.ops.reacgan.activate_backward(
+            gradient, *tensors, numbers=_numbers(act)
+        )
         samples = sums[:, :, 0] if sums.shape[2] == 1 else sums.sum(2)  # [3, N or 1, C]
         third = None
         if of_bias:
@@ -96,7 +99,7 @@ class _Activated(torch.autograd.Function):
 def _passed(ctx: Any, gradient: Tensor, factors: Tensor | None) -> Tensor:
     """Gradient of the images without a graph; factors are the only ones that multiply it."""
     passed: Tensor = torch.ops.reacgan.activate_pass(
-        gradient, *ctx.saved_tensors, *_numbers(ctx.act), ctx.act.scale
+        gradient, *ctx.saved_tensors, numbers=_slopes(ctx.act)
     )
     return passed if factors is None else passed * _spread(factors, passed)
 
@@ -130,9 +133,7 @@ class _Passed(torch.autograd.Function):
     def forward(ctx: Any, gradient: Tensor, act: Act, *tensors: Tensor | None) -> Tensor:
         ctx.save_for_backward(*tensors)
         ctx.act = act
-        result: Tensor = torch.ops.reacgan.activate_pass(
-            gradient, *tensors, *_numbers(act), act.scale
-        )
+        result: Tensor = torch.ops.reacgan.activate_pass(gradient, *tensors, numbers=_slopes(act))
         return result
 
     @staticmethod
@@ -140,8 +141,13 @@ class _Passed(torch.autograd.Function):
         return _Passed.apply(twice, ctx.act, *ctx.saved_tensors), *[None] * 6
 
 
-def _numbers(act: Act) -> tuple[float, float, float, float]:
-    return act.scale, act.bias_scale, act.slope, act.gain
+def _numbers(act: Act) -> list[float]:
+    return [act.scale, act.bias_scale, act.slope, act.gain]
+
+
+def _slopes(act: Act) -> list[float]:
+    """The same, with the gain that a gradient gets."""
+    return [act.scale, act.bias_scale, act.slope, act.gain * act.scale]
 
 
 def _spread(values: Tensor, images: Tensor) -> Tensor:
@@ -155,20 +161,20 @@ def before_activation(
     factors: Tensor | None,
     noise: Tensor | None,
     strength: Tensor | None,
-    scales: tuple[float, float],
+    numbers: Sequence[float],
 ) -> Tensor:
-    """``pre`` of the formula, by ordinary operations; ``scales``: of images and bias."""
-    pre = widened(images) * scales[0]
+    """``pre`` of the formula, by ordinary operations; ``numbers``: those of an act."""
+    pre = widened(images) * numbers[0]
     if factors is not None:
         pre = pre * _spread(factors, pre)
     if noise is not None and strength is not None:
         pre = pre + noise.to(pre.dtype) * strength
     if bias is not None:
-        pre = pre + (bias * scales[1]).view(-1, *[1] * (images.dim() - 2))
+        pre = pre + (bias * numbers[1]).view(-1, *[1] * (images.dim() - 2))
     return pre
 
 
-def _fake_activate(images: Tensor, *_: Any) -> Tensor:
+def _fake_activate(images: Tensor, *_: Any, numbers: Any) -> Tensor:
     return torch.empty_like(images)
 
 
@@ -179,10 +185,8 @@ def activate(
     factors: Tensor | None,
     noise: Tensor | None,
     strength: Tensor | None,
-    scale: float,
-    bias_scale: float,
-    slope: float,
-    gain: float,
+    *,
+    numbers: Sequence[float],
 ) -> Tensor:
     """See :func:`activated`."""
     if takes_kernel(images) and images.dtype in _TYPES:
@@ -190,15 +194,13 @@ def activate(
 
         images = _ordered(images)
         result = torch.empty_like(images)
-        run_activate(
-            None, images, result, (bias, factors, noise, strength), (scale, bias_scale, slope, gain)
-        )
+        run_activate(None, images, result, (bias, factors, noise, strength), numbers)
         return result
-    pre = before_activation(images, bias, factors, noise, strength, (scale, bias_scale))
-    return (torch.where(pre > 0, pre, pre * slope) * gain).to(images.dtype)
+    pre = before_activation(images, bias, factors, noise, strength, numbers)
+    return (torch.where(pre > 0, pre, pre * numbers[2]) * numbers[3]).to(images.dtype)
 
 
-def _fake_pass(gradient: Tensor, images: Tensor, *_: Any) -> Tensor:
+def _fake_pass(gradient: Tensor, images: Tensor, *_: Any, numbers: Any) -> Tensor:
     return torch.empty_like(images, dtype=gradient.dtype)
 
 
@@ -210,25 +212,21 @@ def activate_pass(
     factors: Tensor | None,
     noise: Tensor | None,
     strength: Tensor | None,
-    scale: float,
-    bias_scale: float,
-    slope: float,
-    gain: float,
-    factor: float,
+    *,
+    numbers: Sequence[float],
 ) -> Tensor:
-    """``gradient`` times ``factor``, gain, and the slope where the activation has it."""
+    """``gradient`` times the gain, and the slope where the activation has it."""
     if takes_kernel(images) and images.dtype in _TYPES:
         from reacgan.kernels.triton_bias_act import run_activate  # noqa: PLC0415 - Triton
 
         images = _ordered(images)
         gradient = _ordered_as(gradient, images)
         result = torch.empty_like(images, dtype=gradient.dtype)
-        numbers = (scale, bias_scale, slope, gain * factor)
         run_activate(gradient, images, result, (bias, factors, noise, strength), numbers)
         return result
-    pre = before_activation(images, bias, factors, noise, strength, (scale, bias_scale))
-    high = gain * factor
-    return torch.where(pre > 0, gradient * high, gradient * (high * slope))
+    pre = before_activation(images, bias, factors, noise, strength, numbers)
+    _, _, slope, gain = numbers
+    return torch.where(pre > 0, gradient * gain, gradient * (gain * slope))
 
 
 def sum_shape(images: Tensor, factors: Tensor | None) -> tuple[int, int, int, int]:
@@ -243,7 +241,7 @@ def sum_shape(images: Tensor, factors: Tensor | None) -> tuple[int, int, int, in
 
 
 def _fake_backward(
-    gradient: Tensor, images: Tensor, bias: Any, factors: Any, *_: Any
+    gradient: Tensor, images: Tensor, bias: Any, factors: Any, *_: Any, numbers: Any
 ) -> tuple[Tensor, Tensor]:
     kind = torch.promote_types(images.dtype, torch.float32)
     return torch.empty_like(images), images.new_empty(sum_shape(images, factors), dtype=kind)
@@ -257,10 +255,8 @@ def activate_backward(
     factors: Tensor | None,
     noise: Tensor | None,
     strength: Tensor | None,
-    scale: float,
-    bias_scale: float,
-    slope: float,
-    gain: float,
+    *,
+    numbers: Sequence[float],
 ) -> tuple[Tensor, Tensor]:
     """Gradient of the images, and the sums over pixels for those of bias, factors and strength.
 
@@ -273,10 +269,11 @@ def activate_backward(
 
         images = _ordered(images)
         gradient = _ordered_as(gradient, images)
-        result, sums = _fake_backward(gradient, images, bias, factors)
-        run_backward(gradient, images, result, sums, tensors, (scale, bias_scale, slope, gain))
+        result, sums = _fake_backward(gradient, images, bias, factors, numbers=numbers)
+        run_backward(gradient, images, result, sums, tensors, numbers)
         return result, sums
-    pre = before_activation(images, *tensors, (scale, bias_scale))
+    scale, _, slope, gain = numbers
+    pre = before_activation(images, *tensors, numbers)
     wide = gradient.to(pre.dtype) * gain
     passed = torch.where(pre > 0, wide, wide * slope)
     sums = images.new_zeros(sum_shape(images, factors), dtype=pre.dtype)

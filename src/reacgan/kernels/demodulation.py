@@ -25,13 +25,13 @@ def demodulation(
 
 
 def square_sums_of(weight: Tensor) -> Tensor:
-    """q of the formula, [O, C], with its derivatives."""
+    """The sums q of the formula, [O, C], with their derivatives."""
     result: Tensor = _SquareSums.apply(weight)
     return result
 
 
 def inverse_roots_of(lengths: Tensor, scale: float, gain: float, eps: float) -> Tensor:
-    """gain / sqrt(scale^2 lengths + eps), with its derivatives; of any shape."""
+    """The roots: gain / sqrt(scale^2 lengths + eps), of any shape, with their derivatives."""
     result: Tensor = _InverseRoots.apply(lengths, scale, gain, eps)
     return result
 
@@ -116,7 +116,7 @@ def _fake_roots(
 def inverse_roots(
     gradient: Tensor | None, lengths: Tensor, scale: float, gain: float, eps: float
 ) -> Tensor:
-    """gain / sqrt(scale^2 lengths + eps); where a gradient of that is given, that of the lengths."""
+    """The same; where a gradient of that is given, that of the lengths."""
     if takes_kernel(lengths) and lengths.dtype == torch.float32:
         from reacgan.kernels.triton_demodulation import run_inverse_roots  # noqa: PLC0415
 

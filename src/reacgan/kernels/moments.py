@@ -1,4 +1,4 @@
-"""Second moments that StyleGAN2 takes: rows of unit mean square, and the deviation over groups of samples."""
+"""Second moments of StyleGAN2: rows of unit mean square, and the deviation over groups of samples."""
 
 from __future__ import annotations
 

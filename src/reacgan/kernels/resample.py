@@ -54,7 +54,7 @@ class _Filtered(torch.autograd.Function):
         ctx: Any, images: Tensor, change: Change, padding: int, repeat: bool, factor: float
     ) -> Tensor:
         ctx.how = (change, padding, repeat, factor)
-        return torch.ops.reacgan.resample(images, change, padding, repeat, factor)  # type: ignore[no-any-return]
+        return torch.ops.reacgan.resample(images, change, padding, repeat, factor)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:

@@ -1,6 +1,12 @@
 """Triton kernels of ``kernels/bias_act.py``; images lie with their channels last."""
 
+# What a kernel is given has no types that a checker knows, and comes by position.
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
+# ruff: noqa: PLR0917
+
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import triton
 import triton.language as tl
@@ -11,12 +17,14 @@ from reacgan.kernels.bias_act import SUMMED_CHANNELS
 
 Tensors = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]
 """bias, factors, noise, strength."""
-Numbers = tuple[float, float, float, float]
-"""scale, bias_scale, slope, gain."""
 
 
 def run_activate(
-    gradient: Tensor | None, images: Tensor, result: Tensor, tensors: Tensors, numbers: Numbers
+    gradient: Tensor | None,
+    images: Tensor,
+    result: Tensor,
+    tensors: Tensors,
+    numbers: Sequence[float],
 ) -> None:
     """The formula, or where a ``gradient`` is given that times slope and gain."""
     bias, factors, noise, strength = _contiguous(tensors)
@@ -48,7 +56,7 @@ def run_backward(
     result: Tensor,
     sums: Tensor,
     tensors: Tensors,
-    numbers: Numbers,
+    numbers: Sequence[float],
 ) -> None:
     """Gradient of the images, and sums over pieces of the pixels."""
     bias, factors, noise, strength = _contiguous(tensors)
@@ -94,27 +102,11 @@ def _noise_stride(noise: Tensor | None, pixels: int) -> int:
 
 @triton.jit
 def activate_kernel(
-    gradient,
-    images,
-    result,
-    bias,
-    factors,
-    noise,
-    strength,
-    total,
-    channels,
-    pixels,
-    noise_stride,
-    scale,
-    bias_scale,
-    slope,
-    gain,
-    HAS_GRADIENT: tl.constexpr,
-    HAS_BIAS: tl.constexpr,
-    HAS_FACTORS: tl.constexpr,
-    HAS_NOISE: tl.constexpr,
+    gradient, images, result, bias, factors, noise, strength, total, channels, pixels,
+    noise_stride, scale, bias_scale, slope, gain, HAS_GRADIENT: tl.constexpr,
+    HAS_BIAS: tl.constexpr, HAS_FACTORS: tl.constexpr, HAS_NOISE: tl.constexpr,
     BLOCK: tl.constexpr,
-):
+):  # fmt: skip
     """Each program gives BLOCK neighbouring values of [N, pixels, C]."""
     index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = index < total
@@ -142,29 +134,10 @@ def activate_kernel(
 
 @triton.jit
 def activate_backward_kernel(
-    gradient,
-    images,
-    result,
-    bias,
-    factors,
-    noise,
-    strength,
-    sums,
-    channels,
-    pixels,
-    rows,
-    piece_rows,
-    noise_stride,
-    scale,
-    bias_scale,
-    slope,
-    gain,
-    HAS_BIAS: tl.constexpr,
-    HAS_FACTORS: tl.constexpr,
-    HAS_NOISE: tl.constexpr,
-    ROWS: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
+    gradient, images, result, bias, factors, noise, strength, sums, channels, pixels, rows,
+    piece_rows, noise_stride, scale, bias_scale, slope, gain, HAS_BIAS: tl.constexpr,
+    HAS_FACTORS: tl.constexpr, HAS_NOISE: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
     """Each program: a piece of the rows of one sample, BLOCK channels."""
     channel = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     piece = tl.program_id(1)

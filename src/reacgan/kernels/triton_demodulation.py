@@ -1,5 +1,9 @@
 """Triton kernels of ``kernels/demodulation.py``."""
 
+# What a kernel is given has no types that a checker knows, and comes by position.
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
+# ruff: noqa: PLR0917
+
 from __future__ import annotations
 
 import triton
@@ -65,18 +69,9 @@ def run_inverse_roots(
 
 @triton.jit
 def square_sums_kernel(
-    weight,
-    result,
-    total,
-    inner,
-    outer_stride,
-    inner_stride,
-    row_stride,
-    column_stride,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
+    weight, result, total, inner, outer_stride, inner_stride, row_stride, column_stride,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
     """Each program: BLOCK pairs of an output and an input channel."""
     index = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = index < total
@@ -92,22 +87,9 @@ def square_sums_kernel(
 
 @triton.jit
 def square_sums_backward_kernel(
-    weight,
-    gradient,
-    result,
-    total,
-    inner,
-    columns,
-    outer_stride,
-    inner_stride,
-    row_stride,
-    column_stride,
-    result_outer,
-    result_inner,
-    result_row,
-    result_column,
-    BLOCK: tl.constexpr,
-):
+    weight, gradient, result, total, inner, columns, outer_stride, inner_stride, row_stride,
+    column_stride, result_outer, result_inner, result_row, result_column, BLOCK: tl.constexpr,
+):  # fmt: skip
     """Each program: BLOCK pairs of channels, a tap."""
     index = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = index < total
@@ -124,16 +106,9 @@ def square_sums_backward_kernel(
 
 @triton.jit
 def inverse_roots_kernel(
-    gradient,
-    lengths,
-    result,
-    total,
-    scale,
-    gain,
-    eps,
-    HAS_GRADIENT: tl.constexpr,
+    gradient, lengths, result, total, scale, gain, eps, HAS_GRADIENT: tl.constexpr,
     BLOCK: tl.constexpr,
-):
+):  # fmt: skip
     """Each program: BLOCK lengths."""
     index = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = index < total

@@ -81,8 +81,8 @@ class _OfImages(torch.autograd.Function):
     def forward(ctx: Any, gradient: Tensor, images: Tensor, weight: Tensor, how: How) -> Tensor:
         ctx.save_for_backward(gradient, weight)
         ctx.how = how
-        result: Tensor = _backward(gradient, images, weight, None, how, [True, False, False])[0]
-        return result
+        result = _backward(gradient, images, weight, None, how, [True, False, False])[0]
+        return result  # type: ignore[return-value]
 
     @staticmethod
     def backward(ctx: Any, twice: Tensor) -> tuple[Tensor | None, ...]:
@@ -102,8 +102,8 @@ class _OfWeight(torch.autograd.Function):
     def forward(ctx: Any, gradient: Tensor, images: Tensor, weight: Tensor, how: How) -> Tensor:
         ctx.save_for_backward(gradient, images)
         ctx.how = how
-        result: Tensor = _backward(gradient, images, weight, None, how, [False, True, False])[1]
-        return result
+        result = _backward(gradient, images, weight, None, how, [False, True, False])[1]
+        return result  # type: ignore[return-value]
 
     @staticmethod
     def backward(ctx: Any, twice: Tensor) -> tuple[Tensor | None, ...]:

@@ -59,8 +59,8 @@ class Resampler(nn.Module):
     """Blur, doubling and halving with one kernel (Karras et al. 2019 section 3; 2020 appendix B).
 
     The kernel is separable, sums to 1, and is a 2x2 average three times over; it is not in the state.
-    Beyond the border images are zero, as in the papers. Each is a depthwise convolution of 4x4 taps, or with
-    ``kernels`` an operation of :mod:`reacgan.kernels.resample`.
+    Beyond the border images are zero, as in the papers. Each is a depthwise convolution of 4x4 taps, or
+    with ``kernels`` an operation of :mod:`reacgan.kernels.resample`.
     """
 
     TAPS: ClassVar[tuple[int, ...]] = (1, 3, 3, 1)

@@ -71,7 +71,8 @@ class SynthesisBlock(nn.Module):
 
     def modulated(self) -> list[ModulatedConv2d]:
         """All layers that take a style, in order."""
-        layers = [conv.conv for conv in self.convs]
+        convs: list[Any] = list(self.convs)
+        layers = [conv.conv for conv in convs]
         return layers if self.to_image is None else [*layers, self.to_image.conv]
 
     def forward(
@@ -83,7 +84,7 @@ class SynthesisBlock(nn.Module):
         w is None, behind them styles and factors of each layer of :meth:`modulated`.
         """
         kept = hidden
-        noises, styled = others, ()
+        noises, styled = others, others[:0]
         if w is None:
             count = 2 * len(self.modulated())
             noises, styled = others[: len(others) - count], others[len(others) - count :]

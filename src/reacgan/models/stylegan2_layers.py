@@ -233,9 +233,7 @@ class StyledConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.register_buffer("noise", torch.randn(size))
 
-    def forward(
-        self, images: Tensor, w: Tensor | Styled, noise: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, images: Tensor, w: Tensor | Styled, noise: Tensor | None = None) -> Tensor:
         """[N, C, H, W], w [N, style_dim], noise [N, 1, H', W'] or None for the layer's constant one.
 
         With kernels, w may be what :meth:`ModulatedConv2d.styled` makes of it.

@@ -7,9 +7,9 @@ outside. Random draws are made outside as well, by the true draws of the moment
 repeats itself.
 
 A graph is good for one course of the step: the terms that are due, the factors that are Python
-numbers, and the shapes of its inputs. All graphs lie in one pool of memory: one graph's intermediate values
-may be where another's results are, so a result is good until the next replay of any graph. A course is captured once it has been met a few times, so ramps
-never are. When it is captured, and again at its first use with other weights, a graph is compared with
+numbers, and the shapes of its inputs. A course is captured once it has been met a few times, so ramps
+never are. All graphs lie in one pool of memory: the intermediate values of one may be where the results
+of another are, so a result is good until the next replay of any. When it is captured, and again at its first use with other weights, a graph is compared with
 the plain step from the same state. Where they differ, or where anything fails, graphs are disabled with
 a reason, and the run goes on with the plain step.
 """
@@ -123,7 +123,7 @@ class Captured:
         return [score, *parts.values(), *(tensor for tensor in gradients if tensor is not None)]
 
     def replay(self, work: Work) -> Result:
-        """The step at another moment; as :meth:`Work.run`. The next replay of any graph overwrites the result."""
+        """The step at another moment; as :meth:`Work.run`. Good until the next replay of any graph."""
         for buffer, value in zip(self._inputs, work.inputs(), strict=True):
             buffer.copy_(value)
         self._recording.refill(work.contexts[0].draws)
@@ -201,9 +201,7 @@ class CudaGraphs:
     def _verified(self, course: Hashable, captured: Captured | None, work: Work) -> Result:
         """The step in both ways; the plain one counts where they differ."""
         try:
-            graph = captured or Captured(
-                work, self._modules, self._new_recorder(), self._plain
-            )
+            graph = captured or Captured(work, self._modules, self._new_recorder(), self._plain)
             result, wrong = both_ways(
                 work, self._modules, self._plain, graph.replay, self._tolerance
             )
