@@ -22,7 +22,7 @@ from reacgan.tensors import weights_get_gradients, widened
 _TYPES = (torch.float32, torch.bfloat16, torch.float16)
 BIAS, FACTORS, STRENGTH = range(3)
 """Rows of the sums that the backward pass gives."""
-SUMMED_CHANNELS = 64
+_CHANNELS = 64  # of a program of the backward pass
 _PROGRAMS = 264  # of the backward pass at least: two for each multiprocessor
 
 
@@ -235,7 +235,7 @@ def sum_shape(images: Tensor, factors: Tensor | None) -> tuple[int, int, int, in
     pixels = images.numel() // max(count * channels, 1)
     if factors is None:
         count, pixels = 1, count * pixels
-    programs = count * -(-channels // SUMMED_CHANNELS)
+    programs = count * -(-channels // _CHANNELS)
     pieces = max(1, min(pixels // 64, -(-_PROGRAMS // programs)))
     return 3, count, pieces, channels
 

@@ -80,7 +80,7 @@ class _GroupDeviation(torch.autograd.Function):
     def forward(ctx: Any, images: Tensor, members: int, eps: float) -> Tensor:
         ctx.save_for_backward(images)
         ctx.how = members, eps
-        sums: Tensor = torch.ops.reacgan.deviation_sums(images, members, eps)
+        sums: Tensor = torch.ops.reacgan.deviation_sums(images, members, eps, POSITIONS)
         return sums.sum(1)
 
     @staticmethod
@@ -125,7 +125,7 @@ def deviation_sums(images: Tensor, members: int, eps: float) -> Tensor:
         from reacgan.kernels.triton_moments import run_deviation  # noqa: PLC0415 - Triton
 
         sums = _fake_sums(images, members, eps)
-        run_deviation(None, _dense(images), sums, members, eps)
+        run_deviation(None, _dense(images), sums, members, eps, POSITIONS)
         return sums
     roots = (_centred(images, members).square().mean(1) + eps).sqrt()
     sums[:, 0] = roots.flatten(1).mean(1)
@@ -144,7 +144,7 @@ def deviation_gradient(gradient: Tensor, images: Tensor, members: int, eps: floa
 
         images = _dense(images)
         result = torch.empty_like(images)
-        run_deviation(gradient.contiguous(), images, result, members, eps)
+        run_deviation(gradient.contiguous(), images, result, members, eps, POSITIONS)
         return result
     result = torch.empty_like(images)
     return result.copy_(_deviation_gradient(gradient, images, members, eps))

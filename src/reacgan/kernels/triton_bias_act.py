@@ -13,7 +13,8 @@ import triton.language as tl
 from torch import Tensor
 
 from reacgan.kernels.base import launch
-from reacgan.kernels.bias_act import SUMMED_CHANNELS
+
+_CHANNELS = 64  # of a program of the backward pass
 
 Tensors = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]
 """bias, factors, noise, strength."""
@@ -69,7 +70,7 @@ def run_backward(
         return
     launch(
         activate_backward_kernel,
-        (triton.cdiv(channels, SUMMED_CHANNELS), pieces, samples),
+        (triton.cdiv(channels, _CHANNELS), pieces, samples),
         *_or_images(images, gradient, images, result, bias, factors, noise, strength),
         sums,
         channels,
@@ -82,7 +83,7 @@ def run_backward(
         HAS_FACTORS=factors is not None,
         HAS_NOISE=noise is not None,
         ROWS=32,
-        BLOCK=SUMMED_CHANNELS,
+        BLOCK=_CHANNELS,
     )
 
 

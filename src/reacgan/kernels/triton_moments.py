@@ -10,7 +10,6 @@ import triton.language as tl
 from torch import Tensor
 
 from reacgan.kernels.base import launch
-from reacgan.kernels.moments import POSITIONS
 
 
 def run_unit_rows(gradient: Tensor | None, rows: Tensor, result: Tensor, eps: float) -> None:
@@ -30,13 +29,13 @@ def run_unit_rows(gradient: Tensor | None, rows: Tensor, result: Tensor, eps: fl
 
 
 def run_deviation(
-    gradient: Tensor | None, images: Tensor, result: Tensor, members: int, eps: float
+    gradient: Tensor | None, images: Tensor, result: Tensor, members: int, eps: float, block: int
 ) -> None:
-    """Sums of deviations over positions, or with a gradient that of the images."""
+    """Sums of deviations over blocks of positions, or with a gradient that of the images."""
     positions = images[0].numel()
     launch(
         deviation_kernel,
-        (len(images) // members, triton.cdiv(positions, POSITIONS)),
+        (len(images) // members, triton.cdiv(positions, block)),
         images if gradient is None else gradient,
         images,
         result,
@@ -45,7 +44,7 @@ def run_deviation(
         eps,
         HAS_GRADIENT=gradient is not None,
         MEMBERS=triton.next_power_of_2(members),
-        BLOCK=POSITIONS,
+        BLOCK=block,
     )
 
 

@@ -9,7 +9,9 @@ repeats itself.
 A graph is good for one course of the step: the terms that are due, the factors that are Python
 numbers, and the shapes of its inputs. A course is captured once it has been met a few times, so ramps
 never are. All graphs lie in one pool of memory: the intermediate values of one may be where the results
-of another are, so a result is good until the next replay of any. When it is captured, and again at its first use with other weights, a graph is compared with
+of another are, so a result is good until the next replay of any.
+
+When it is captured, and again at its first use with other weights, a graph is compared with
 the plain step from the same state. Where they differ, or where anything fails, graphs are disabled with
 a reason, and the run goes on with the plain step.
 """
