@@ -80,7 +80,7 @@ class _GroupDeviation(torch.autograd.Function):
     def forward(ctx: Any, images: Tensor, members: int, eps: float) -> Tensor:
         ctx.save_for_backward(images)
         ctx.how = members, eps
-        sums: Tensor = torch.ops.reacgan.deviation_sums(images, members, eps, POSITIONS)
+        sums: Tensor = torch.ops.reacgan.deviation_sums(images, members, eps)
         return sums.sum(1)
 
     @staticmethod
