@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -84,3 +84,26 @@ def copy_together(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
         pair[1].append(source)
     for pair in kinds.values():
         torch._foreach_copy_(*pair)
+
+
+# A global, not a thread's own: on CUDA backward passes run in threads of the engine.
+_inputs_alone = 0
+
+
+@contextmanager
+def gradients_of_inputs_alone() -> Iterator[None]:
+    """Within the block, backward passes need no gradients of weights.
+
+    PyTorch leaves them out by itself for its own operations, not for an ``autograd.Function`` of ours.
+    """
+    global _inputs_alone  # noqa: PLW0603
+    _inputs_alone += 1
+    try:
+        yield
+    finally:
+        _inputs_alone -= 1
+
+
+def weights_get_gradients() -> bool:
+    """Whether a backward pass of this moment has to give gradients of weights."""
+    return _inputs_alone == 0

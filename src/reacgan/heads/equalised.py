@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reacgan.heads.base import Layers
+from reacgan.kernels.bias_act import Act, activated
+from reacgan.kernels.moments import unit_rows
 from reacgan.tensors import without_autocast
 
 SLOPE = 0.2
@@ -22,8 +24,13 @@ def leaky_relu(values: Tensor, gain: float = 1.0) -> Tensor:
     return F.leaky_relu(values, SLOPE) * (LEAKY_GAIN * gain)
 
 
-def normalised_second_moment(vectors: Tensor) -> Tensor:
-    """Rows over the root of their mean square (Karras et al. 2018, pixel norm): ``[..., D]``."""
+def normalised_second_moment(vectors: Tensor, *, kernels: bool = False) -> Tensor:
+    """Rows over the root of their mean square (Karras et al. 2018, pixel norm): ``[..., D]``.
+
+    ``kernels``: by one operation.
+    """
+    if kernels:
+        return unit_rows(vectors.flatten(0, -2), SECOND_MOMENT_EPS).view(vectors.shape)
     return vectors * (vectors.square().mean(-1, keepdim=True) + SECOND_MOMENT_EPS).rsqrt()
 
 
@@ -58,6 +65,7 @@ class EqualisedLinear(nn.Module):
         self.out_features = out_features
         self.lr_multiplier = lr_multiplier
         self.leaky = leaky
+        self.kernels = False
         self.scale = lr_multiplier / math.sqrt(in_features)
         self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
         self.bias = (
@@ -67,9 +75,17 @@ class EqualisedLinear(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """[..., F] -> [..., out_features], in the precision of the weights."""
         with without_autocast(values):
+            if self.kernels:
+                return self._fused(values.to(self.weight.dtype))
             bias = None if self.bias is None else self.bias * self.lr_multiplier
             output = F.linear(values.to(self.weight.dtype) * self.scale, self.weight, bias)
             return leaky_relu(output) if self.leaky else output
+
+    def _fused(self, values: Tensor) -> Tensor:
+        """A product, and one operation for scale, bias and activation."""
+        product = values.flatten(0, -2) @ self.weight.T
+        act = Act(self.scale, self.lr_multiplier, *((SLOPE, LEAKY_GAIN) if self.leaky else (1, 1)))
+        return activated(product, act, bias=self.bias).view(*values.shape[:-1], -1)
 
 
 class LabelMapping(nn.Module):
@@ -107,7 +123,9 @@ class LabelMapping(nn.Module):
             embedded = rows * self.embedding.scale
             if self.embedding.bias is not None:
                 embedded = embedded + self.embedding.bias * self.embedding.lr_multiplier
-        output: Tensor = self.layers(normalised_second_moment(embedded))
+        output: Tensor = self.layers(
+            normalised_second_moment(embedded, kernels=self.embedding.kernels)
+        )
         return output
 
 

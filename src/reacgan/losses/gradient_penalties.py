@@ -6,7 +6,7 @@ with autocast off and in float32 at least; once with respect to D's parameters, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -42,8 +42,7 @@ class R1(_Penalty):
 
     def d_term(self, step: Step) -> Tensor:
         """Half the mean squared length of the gradient at real images."""
-        real, labels, _ = step.reals()
-        return _half_mean_square(step, real, labels, "real")
+        return _half_mean_square(step, "real")
 
 
 class R2(_Penalty):
@@ -58,14 +57,35 @@ class R2(_Penalty):
 
     def d_term(self, step: Step) -> Tensor:
         """Half the mean squared length of the gradient at fakes."""
-        return _half_mean_square(step, step.fake, step.fake_labels, "fake")
+        return _half_mean_square(step, "fake")
 
 
-def _half_mean_square(step: Step, images: Tensor, labels: Tensor, role: str) -> Tensor:
+def _half_mean_square(step: Step, role: str) -> Tensor:
+    """Of the gradient at real images or at fakes; where both are wanted, they pass D together."""
+    if role not in step.shared:
+        together = step.merges and {"r1", "r2"} <= step.due
+        step.shared.update(_half_mean_squares(step, ["real", "fake"] if together else [role]))
+    return step.shared.pop(role)
+
+
+def _half_mean_squares(step: Step, roles: list[str]) -> dict[str, Tensor]:
+    real, labels, _ = step.reals()
+    known = {"real": (real, labels), "fake": (step.fake, step.fake_labels)}
+    images, under = zip(*(known[role] for role in roles), strict=True)
+    sizes = [len(batch) for batch in images]
+
     def score(points: Tensor) -> Tensor:
-        return step.discriminate(step.augment(points, role), labels).score
+        batches = zip(points.split(sizes), roles, strict=True)
+        augmented = [step.augment(batch, role) for batch, role in batches]
+        return step.discriminate(_joined(augmented), _joined(under)).score
 
-    return 0.5 * _squares(slope(score, images.detach())).mean()
+    squares = _squares(slope(score, _joined([widened(batch.detach()) for batch in images])))
+    halves = zip(roles, squares.split(sizes), strict=True)
+    return {role: 0.5 * half.mean() for role, half in halves}
+
+
+def _joined(batches: Sequence[Tensor]) -> Tensor:
+    return batches[0] if len(batches) == 1 else torch.cat(list(batches))
 
 
 class WassersteinGradientPenalty(_Penalty):

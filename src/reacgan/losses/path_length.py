@@ -12,7 +12,7 @@ from torch import Tensor
 from reacgan import distributed
 from reacgan.config import ConfigError, PositiveFloat, PositiveInt
 from reacgan.losses.terms import Step, Term
-from reacgan.tensors import widened, without_autocast
+from reacgan.tensors import gradients_of_inputs_alone, widened, without_autocast
 
 
 class PathLength(Term):
@@ -72,7 +72,8 @@ class PathLength(Term):
             wide = widened(images)
             y = draws.normal(len(z), *images.shape[1:], dtype=wide.dtype)
             total = (wide * y).sum() / math.sqrt(images.shape[2] * images.shape[3])
-            (gradient,) = torch.autograd.grad(total, w, create_graph=True)
+            with gradients_of_inputs_alone():
+                (gradient,) = torch.autograd.grad(total, w, create_graph=True)
             return self._penalty(_lengths(gradient.to(wide.dtype)))
 
     def _penalty(self, lengths: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from reacgan.tensors import widened, without_autocast
+from reacgan.tensors import gradients_of_inputs_alone, widened, without_autocast
 
 
 def slope(
@@ -29,5 +29,6 @@ def slope(
         if not points.requires_grad:
             points = points.detach().requires_grad_()
         total = score(points).sum()
-        (gradient,) = torch.autograd.grad(total, points, create_graph=create_graph)
+        with gradients_of_inputs_alone():
+            (gradient,) = torch.autograd.grad(total, points, create_graph=create_graph)
     return gradient

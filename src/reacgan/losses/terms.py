@@ -7,8 +7,8 @@ gradients, consistency of two views, path length. A term sees networks and heads
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
 
@@ -62,6 +62,12 @@ class Step:
     labels: Tensor | None = None
     on_real: DiscriminatorOutput | None = None
     """D on the augmented real images, from the main pass (in G's step without gradient)."""
+    due: frozenset[str] = frozenset()
+    """Names of the terms of this step."""
+    merges: bool = False
+    """Whether D gives the same for real and fake images in one pass as in two."""
+    shared: dict[str, Tensor] = field(default_factory=dict)
+    """What a term of this step has computed for another."""
 
     def reals(self) -> tuple[Tensor, Tensor, DiscriminatorOutput]:
         """Real images, their labels and D's output for them.
@@ -94,6 +100,12 @@ class Term(nn.Module):
         super().__init__()
         self.weight = weight
         self.every = every
+
+    @classmethod
+    def acts_on(cls, network: Literal["d", "g"]) -> bool:
+        """Whether it is a term of this network's loss."""
+        term, none = (cls.d_term, Term.d_term) if network == "d" else (cls.g_term, Term.g_term)
+        return term is not none
 
     def observe(self, on_real: DiscriminatorOutput, on_fake: DiscriminatorOutput) -> None:
         """Take D's output for the whole batch of this process, without gradient, before d_term."""

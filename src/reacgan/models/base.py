@@ -106,14 +106,18 @@ class Backbone(nn.Module):
     out_features: int
     """Width F of the features."""
     couples_samples: bool = False
-    """Whether a sample's features depend on the others (batch norm, minibatch standard deviation); real
-    and fake images then take separate passes."""
+    """Whether a sample's features depend on the others (batch norm, deviation over a group): then
+    real and fake images go through in separate passes, unless :meth:`couples` says no."""
     head_layers: Layers
     """Factories of the linear and embedding layers of the head that follows."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Images ``[N, C, H, W]`` in [-1, 1] -> features ``[N, F]``."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
+
+    def couples(self, count: int) -> bool:
+        """Whether two batches of ``count`` samples, one behind the other, differ from each by itself."""
+        return self.couples_samples
 
     def initialise(self, module: AnyModule) -> AnyModule:
         """Draw the head's weights as this backbone draws its own."""

@@ -27,6 +27,11 @@ class Discriminator(Network):
         output: HeadOutput = self.head(features, labels)
         return replace(output, features=features)
 
+    def merges(self, real: int, fake: int) -> bool:
+        """Whether so many real and fake images may pass together: with the same result as apart."""
+        coupled = self.backbone.couples_samples and (real != fake or self.backbone.couples(real))
+        return self.merged_passes and not coupled
+
     def compare(
         self, real: tuple[Tensor, Tensor], fake: tuple[Tensor, Tensor]
     ) -> tuple[HeadOutput, HeadOutput]:
@@ -34,7 +39,7 @@ class Discriminator(Network):
 
         One pass, or two where the backbone couples samples or ``merged_passes`` is False.
         """
-        if self.backbone.couples_samples or not self.merged_passes:
+        if not self.merges(len(real[0]), len(fake[0])):
             on_real = self(*real)
             with power_iteration_frozen(self):  # the step's iteration is done
                 return on_real, self(*fake)

@@ -17,7 +17,9 @@ from torch.nn import functional as F
 
 from reacgan.config import Grid, NonNegativeFloat, PositiveInt, Resolution, grid_of
 from reacgan.heads import PLAIN_LAYERS
+from reacgan.kernels.bias_act import Act, activated
 from reacgan.models.base import Backbone, Generator
+from reacgan.models.convolution import differentiable_convolution
 from reacgan.models.layers import AnyModule, conv1x1
 from reacgan.models.recompute import chain_output
 from reacgan.models.resample import Resampling, doubled, halved
@@ -62,6 +64,8 @@ class InvertedBlock(nn.Module):
         last_gain: float,
     ) -> None:
         super().__init__()
+        self.fused_layers = True
+        self.kernels = False
         hidden = channels * expansion
         self.enter = nn.Conv2d(channels, hidden, 1)
         groups = hidden // math.gcd(hidden, group_size)
@@ -74,9 +78,27 @@ class InvertedBlock(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """[N, C, H, W] -> the same shape."""
-        hidden = F.leaky_relu(self.enter(images), LEAK, inplace=True)
-        hidden = F.leaky_relu(self.grouped(hidden), LEAK, inplace=True)
-        return images + self.leave(hidden)
+        hidden = self._leaky(self.enter, images)
+        hidden = self._leaky(self.grouped, hidden)
+        return images + self._convolve(self.leave, hidden)
+
+    def _leaky(self, layer: nn.Conv2d, images: Tensor) -> Tensor:
+        if self.kernels:  # the bias with the activation, in float32
+            hidden = self._convolve(layer, images, bias=False)
+            return activated(hidden, Act(slope=LEAK), bias=layer.bias)
+        return F.leaky_relu(self._convolve(layer, images), LEAK, inplace=True)
+
+    def _convolve(self, layer: nn.Conv2d, images: Tensor, *, bias: bool = True) -> Tensor:
+        if not (self.fused_layers or self.kernels):
+            result: Tensor = layer(images)
+            return result
+        return differentiable_convolution(
+            images,
+            layer.weight,
+            layer.bias if bias else None,
+            padding=layer.kernel_size[0] // 2,
+            groups=layer.groups,
+        )
 
 
 class Stage(nn.Module):
@@ -97,6 +119,7 @@ class Stage(nn.Module):
     ) -> None:
         super().__init__()
         self.recompute = False
+        self.kernels = False
         self.change = change
         self.resampling: Resampling = resampling
         self.transition: nn.Module = nn.Identity()
@@ -109,10 +132,10 @@ class Stage(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C', 2H, 2W], [N, C', H/2, W/2] or [N, C', H, W]."""
         if self.change == "down":
-            images = halved(images, self.resampling)
+            images = halved(images, self.resampling, kernels=self.kernels)
         images = self.transition(images)
         if self.change == "up":
-            images = doubled(images, self.resampling)
+            images = doubled(images, self.resampling, kernels=self.kernels)
         return chain_output(self, self.blocks, images)
 
 

@@ -17,10 +17,12 @@ from reacgan.models.stylegan2_layers import (
     RESIDUAL_GAIN,
     Architecture,
     EqualisedConv2d,
+    ModulatedConv2d,
     StyledConv,
     ToImage,
     channels_at,
 )
+from reacgan.models.stylegan2_styles import all_styles
 from reacgan.randomness import Draws
 from reacgan.tensors import without_autocast
 
@@ -67,25 +69,43 @@ class SynthesisBlock(nn.Module):
             self.to_image = ToImage(out_channels, channels, style_dim=style_dim)
         self.resampler = Resampler()
 
+    def modulated(self) -> list[ModulatedConv2d]:
+        """All layers that take a style, in order."""
+        convs: list[Any] = list(self.convs)
+        layers = [conv.conv for conv in convs]
+        return layers if self.to_image is None else [*layers, self.to_image.conv]
+
     def forward(
-        self, hidden: Tensor, images: Tensor | None, w: Tensor, *noises: Tensor
+        self, hidden: Tensor, images: Tensor | None, w: Tensor | None, *others: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
         """[N, C, H, W] and the sum of smaller images, w [N, layers, style_dim] -> both, doubled.
 
-        ``noises``: [N, 1, H', W'] for each convolution, or none for the layers' constant ones.
+        ``others``: noise [N, 1, H', W'] for each convolution, or none for the layers' constant ones. Where
+        w is None, behind them styles and factors of each layer of :meth:`modulated`.
         """
         kept = hidden
+        noises, styled = others, others[:0]
+        if w is None:
+            count = 2 * len(self.modulated())
+            noises, styled = others[: len(others) - count], others[len(others) - count :]
+        styles: list[Any] = list(zip(styled[::2], styled[1::2], strict=True))
+        styles = styles if w is None else [w[:, index] for index in range(self.depth + 1)]
         for index, conv in enumerate(self.convs):
-            hidden = conv(hidden, w[:, index], noises[index] if noises else None)
+            hidden = conv(hidden, styles[index], noises[index] if noises else None)
         if self.shortcut is not None:
             hidden = hidden + self.shortcut(kept)
         if images is not None:
             with without_autocast(images):
                 images = self.resampler.up(images)
         if self.to_image is not None:
-            new = self.to_image(hidden, w[:, self.depth])
+            new = self.to_image(hidden, styles[self.depth])
             images = new if images is None else images + new
         return hidden, images
+
+
+def _first_style(level: int) -> int:
+    """Of a block's layers; an image shares its w with the next convolution."""
+    return max(2 * level - 1, 0)
 
 
 def _drawn(block: Any, draws: Draws | None, count: int) -> list[Tensor]:
@@ -138,6 +158,7 @@ class StyleGAN2Generator(Generator):
     ) -> None:
         super().__init__(num_classes)
         self.recompute = False
+        self.kernels = False
         grid = grid_of(resolution)
         self.latent_dim = latent_dim
         self.style_dim = style_dim
@@ -164,7 +185,7 @@ class StyleGAN2Generator(Generator):
 
     def styles(self, z: Tensor, labels: Tensor) -> Tensor:
         """Z [N, latent_dim] and labels [N] or weights of classes [N, K] -> w [N, style_dim]."""
-        inputs = [normalised_second_moment(z.to(self.mean_w.dtype))]
+        inputs = [normalised_second_moment(z.to(self.mean_w.dtype), kernels=self.kernels)]
         if self.label is not None:
             # After the normalisation, which would undo it.
             inputs.append(self.label(labels) * self.condition_strength)
@@ -182,13 +203,33 @@ class StyleGAN2Generator(Generator):
         hidden = self.ordered(self.constant.expand(len(w), -1, -1, -1))
         images: Tensor | None = None
         draws = draws if self.training else None
+        styled = self._all_styles(w) if self.kernels else None
         for level, block in enumerate(self.blocks):
-            first = max(2 * level - 1, 0)  # an image shares its w with the next convolution
             noises = _drawn(block, draws, len(w))
-            hidden, images = block_output(self, block, hidden, images, w[:, first:], *noises)
+            if styled is not None:
+                hidden, images = block_output(
+                    self, block, hidden, images, None, *noises, *styled[level]
+                )
+                continue
+            hidden, images = block_output(
+                self, block, hidden, images, w[:, _first_style(level) :], *noises
+            )
         if images is None:
             raise RuntimeError("no block makes an image")
         return images
+
+    def _all_styles(self, w: Tensor) -> list[list[Tensor | None]]:
+        """For each block, styles and factors of its layers one behind the other."""
+        each = w.unbind(1)
+        blocks: list[Any] = list(self.blocks)
+        layers = [block.modulated() for block in blocks]
+        chosen = [
+            each[_first_style(level) + index]
+            for level, block_layers in enumerate(layers)
+            for index in range(len(block_layers))
+        ]
+        styled = iter(all_styles([layer for some in layers for layer in some], chosen))
+        return [[tensor for _ in some for tensor in next(styled)] for some in layers]
 
     def truncated(
         self, z: Tensor, labels: Tensor, *, psi: float, layers: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -161,6 +162,11 @@ class StyleGAN2Backbone(Backbone):
             hidden, images = block_output(self, block, hidden, images)
         features: Tensor = block_output(self, self.end, hidden, images)
         return features
+
+    def couples(self, count: int) -> bool:
+        """Groups are consecutive samples: a batch that whole groups divide may have another behind it."""
+        group = self.end.deviation.group
+        return math.gcd(2 * count, group) != math.gcd(count, group)
 
     def initialise(self, module: AnyModule) -> AnyModule:
         """Leave the head's weights as drawn: equalised layers need N(0, 1)."""

@@ -14,11 +14,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reacgan.heads.equalised import EqualisedLinear, leaky_relu
+from reacgan.heads.equalised import LEAKY_GAIN, SLOPE, EqualisedLinear, leaky_relu
+from reacgan.kernels.bias_act import Act, activated
+from reacgan.kernels.demodulation import demodulation
+from reacgan.kernels.moments import group_deviation
+from reacgan.models.convolution import differentiable_convolution
 from reacgan.models.resample import Resampler
 from reacgan.models.weights import Resample
 from reacgan.tensors import widened, without_autocast
 
+Styled = tuple[Tensor, Tensor | None]
+"""Styles [N, C] before their scale, and factors [N, C'] of the output or None."""
 Architecture = Literal["skip", "resnet", "orig"]
 """How images of several sizes are joined: sums of images, residual blocks, or only the last."""
 
@@ -60,6 +66,8 @@ class EqualisedConv2d(nn.Module):
         gain: float = 1.0,
     ) -> None:
         super().__init__()
+        self.fused_layers = True
+        self.kernels = False
         self.leaky = leaky
         self.resample = resample
         self.gain = gain
@@ -72,16 +80,30 @@ class EqualisedConv2d(nn.Module):
         """[N, C, H, W] -> [N, C', H, W], or twice or half the size."""
         size = self.weight.shape[-1]
         stride, padding = 1, size // 2
+        scale = self.scale if self.leaky else self.scale * self.gain
+        # With kernels the weight is not scaled, but what comes out is: by the filter, or with the bias.
+        factor = scale if self.kernels and size == 1 and self.bias is None else 1.0
         if self.resampler is not None and self.resample == "down":
             if size == 1:
-                images = self.resampler.down(images)
+                images = self.resampler.down(images, factor=factor)
             else:
                 images, stride, padding = self.resampler.blur(images, padding=2), 2, 0
-        scale = self.scale if self.leaky else self.scale * self.gain
-        hidden = F.conv2d(images, self.weight * scale, self.bias, stride, padding)
+        if self.kernels:
+            hidden = differentiable_convolution(images, self.weight, stride=stride, padding=padding)
+        elif self.fused_layers:
+            hidden = differentiable_convolution(
+                images, self.weight * scale, self.bias, stride=stride, padding=padding
+            )
+        else:
+            hidden = F.conv2d(images, self.weight * scale, self.bias, stride, padding)
         if self.resampler is not None and self.resample == "up":
-            hidden = self.resampler.up(hidden)
-        return leaky_relu(hidden, self.gain) if self.leaky else hidden
+            hidden = self.resampler.up(hidden, factor=factor)
+        if not self.kernels:
+            return leaky_relu(hidden, self.gain) if self.leaky else hidden
+        if self.resampler is not None and size == 1 and self.bias is None and not self.leaky:
+            return hidden
+        slope, gain = (SLOPE, LEAKY_GAIN * self.gain) if self.leaky else (1.0, 1.0)
+        return activated(hidden, Act(scale, 1.0, slope, gain), bias=self.bias)
 
 
 class ModulatedConv2d(nn.Module):
@@ -111,6 +133,8 @@ class ModulatedConv2d(nn.Module):
         up: bool = False,
     ) -> None:
         super().__init__()
+        self.fused_layers = True
+        self.kernels = False
         self.demodulate = demodulate
         self.up = up
         self.scale = 1 / math.sqrt(in_channels * size * size)
@@ -120,15 +144,52 @@ class ModulatedConv2d(nn.Module):
 
     def forward(self, images: Tensor, w: Tensor) -> Tensor:
         """[N, C, H, W] and w [N, style_dim] -> [N, C', H, W], or twice the size."""
+        if self.kernels:
+            hidden, factors = self.unscaled(images, self.styled(w))
+            return hidden if factors is None else activated(hidden, Act(), factors=factors)
         styles = self.style(w) * self.scale  # [N, C], float32
-        hidden = images * styles[:, :, None, None].to(images.dtype)
-        if self.resampler is not None:
-            hidden = F.conv_transpose2d(hidden, self.weight.transpose(0, 1), stride=2)
-            hidden = self.resampler.blur(hidden, padding=1)
-        else:
-            hidden = F.conv2d(hidden, self.weight, padding=self.weight.shape[-1] // 2)
+        hidden = self._filtered(images * styles[:, :, None, None].to(images.dtype))
         factors = self.output_factors(styles)
         return hidden if factors is None else hidden * factors[:, :, None, None].to(hidden.dtype)
+
+    def styled(self, w: Tensor) -> Styled:
+        """What w [N, style_dim] makes of the layer, with kernels."""
+        styles = self.style(w)
+        if not self.demodulate:
+            return styles, None
+        with without_autocast(styles):
+            factors = demodulation(
+                styles, self.weight, scale=self.scale, gain=1.0, eps=DEMODULATION_EPS
+            )
+        return styles, factors
+
+    def unscaled(self, images: Tensor, styled: Styled) -> Styled:
+        """What has yet to be multiplied by the factors, and those; with kernels."""
+        hidden = activated(images, Act(self.scale), factors=styled[0])
+        return self._filtered(hidden, gain=4.0), styled[1]
+
+    def _filtered(self, hidden: Tensor, *, gain: float = 1.0) -> Tensor:
+        """The convolution; ``gain`` is of a doubling, which has zeros between pixels."""
+        if self.resampler is None:
+            return self._convolve(hidden, self.weight, padding=self.weight.shape[-1] // 2)
+        hidden = self._convolve(hidden, self.weight.transpose(0, 1), stride=2, transposed=True)
+        return self.resampler.blur(hidden, padding=1, factor=gain)
+
+    def _convolve(
+        self,
+        images: Tensor,
+        weight: Tensor,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        transposed: bool = False,
+    ) -> Tensor:
+        if self.fused_layers or self.kernels:
+            return differentiable_convolution(
+                images, weight, stride=stride, padding=padding, transposed=transposed
+            )
+        operation = F.conv_transpose2d if transposed else F.conv2d
+        return operation(images, weight, stride=stride, padding=padding)
 
     def output_factors(self, styles: Tensor) -> Tensor | None:
         """Factors [N, C'] of the output: demodulation, and 4 for the zeros that upsampling inserts."""
@@ -165,16 +226,31 @@ class StyledConv(nn.Module):
         gain: float = 1.0,
     ) -> None:
         super().__init__()
+        self.kernels = False
         self.gain = gain
         self.conv = ModulatedConv2d(in_channels, out_channels, 3, style_dim=style_dim, up=up)
         self.noise_strength = nn.Parameter(torch.zeros(()))
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.register_buffer("noise", torch.randn(size))
 
-    def forward(self, images: Tensor, w: Tensor, noise: Tensor | None = None) -> Tensor:
-        """[N, C, H, W], w [N, style_dim], noise [N, 1, H', W'] or None for the layer's constant one."""
-        hidden: Tensor = self.conv(images, w)
+    def forward(self, images: Tensor, w: Tensor | Styled, noise: Tensor | None = None) -> Tensor:
+        """[N, C, H, W], w [N, style_dim], noise [N, 1, H', W'] or None for the layer's constant one.
+
+        With kernels, w may be what :meth:`ModulatedConv2d.styled` makes of it.
+        """
         drawn = self.noise if noise is None else noise
+        if self.kernels:
+            styled = self.conv.styled(w) if isinstance(w, Tensor) else w
+            product, factors = self.conv.unscaled(images, styled)
+            return activated(
+                product,
+                Act(slope=SLOPE, gain=LEAKY_GAIN * self.gain),
+                bias=self.bias,
+                factors=factors,
+                noise=drawn,
+                strength=self.noise_strength,
+            )
+        hidden: Tensor = self.conv(images, w)
         drawn = drawn.to(self.noise_strength.dtype) * self.noise_strength
         hidden = hidden + drawn.to(hidden.dtype) + self.bias[:, None, None].to(hidden.dtype)
         return leaky_relu(hidden, self.gain)
@@ -188,9 +264,13 @@ class ToImage(nn.Module):
         self.conv = ModulatedConv2d(in_channels, channels, 1, style_dim=style_dim, demodulate=False)
         self.bias = nn.Parameter(torch.zeros(channels))
 
-    def forward(self, hidden: Tensor, w: Tensor) -> Tensor:
-        """[N, C, H, W], w [N, style_dim] -> [N, channels, H, W]."""
-        images: Tensor = self.conv(hidden, w)
+    def forward(self, hidden: Tensor, w: Tensor | Styled) -> Tensor:
+        """[N, C, H, W], w [N, style_dim] -> [N, channels, H, W]; w as in :class:`StyledConv`."""
+        images: Tensor
+        if isinstance(w, Tensor):
+            images = self.conv(hidden, w)
+        else:
+            images, _ = self.conv.unscaled(hidden, w)
         return images + self.bias[:, None, None]  # in the precision of the bias
 
 
@@ -203,15 +283,23 @@ class GroupDeviation(nn.Module):
 
     def __init__(self, group: int) -> None:
         super().__init__()
+        self.kernels = False
         self.group = group
 
     def forward(self, hidden: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C + 1, H, W]."""
-        count, _, height, width = hidden.shape
+        count = len(hidden)
         members = math.gcd(count, self.group)
         wide = widened(hidden)
+        if self.kernels:
+            deviation = group_deviation(wide, members, DEVIATION_EPS)
+            return self._joined(hidden, deviation, members)
         grouped = wide.reshape(count // members, members, -1)
         variance = (grouped - grouped.mean(1, keepdim=True)).square().mean(1)
         deviation = (variance + DEVIATION_EPS).sqrt().mean(1)  # one number a group
+        return self._joined(hidden, deviation, members)
+
+    def _joined(self, hidden: Tensor, deviation: Tensor, members: int) -> Tensor:
+        count, _, height, width = hidden.shape
         channel = deviation[:, None].expand(-1, members).reshape(count, 1, 1, 1)
         return torch.cat([hidden, channel.expand(-1, 1, height, width).to(hidden.dtype)], dim=1)

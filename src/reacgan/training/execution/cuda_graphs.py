@@ -8,7 +8,10 @@ repeats itself.
 
 A graph is good for one course of the step: the terms that are due, the factors that are Python
 numbers, and the shapes of its inputs. A course is captured once it has been met a few times, so ramps
-never are. When it is captured, and again at its first use with other weights, a graph is compared with
+never are. All graphs lie in one pool of memory: the intermediate values of one may be where the results
+of another are, so a result is good until the next replay of any.
+
+When it is captured, and again at its first use with other weights, a graph is compared with
 the plain step from the same state. Where they differ, or where anything fails, graphs are disabled with
 a reason, and the run goes on with the plain step.
 """
@@ -55,10 +58,16 @@ class Recorder(Protocol):
 
 
 class CudaGraph:
-    """A recorder of CUDA, with memory of its own."""
+    """A recorder of CUDA.
 
-    def __init__(self) -> None:
+    Args:
+        pool: of memory, shared by recordings that are replayed one after another, each result being used
+            before the next replay; None for memory of its own.
+    """
+
+    def __init__(self, pool: Any = None) -> None:
         self._graph: Any = torch.cuda.CUDAGraph()
+        self._pool = pool
 
     def why_not(self) -> str | None:
         """Memory: a recorded step keeps all that a step needs at its peak for itself."""
@@ -79,7 +88,7 @@ class CudaGraph:
         # The outer context brings the stream back where a recording fails. Other threads go on.
         with (
             torch.cuda.stream(torch.cuda.current_stream()),
-            torch.cuda.graph(self._graph, capture_error_mode="thread_local"),
+            torch.cuda.graph(self._graph, self._pool, capture_error_mode="thread_local"),
         ):
             return work()
 
@@ -141,7 +150,7 @@ class Captured:
         return [score, *parts.values(), *(tensor for tensor in gradients if tensor is not None)]
 
     def replay(self, work: Work) -> Result:
-        """The step at another moment; as :meth:`Work.run`. The next replay overwrites the result."""
+        """The step at another moment; as :meth:`Work.run`. The next replay of any graph overwrites it."""
         copy_together(self._inputs, work.inputs())
         self._recording.refill(work.contexts[0].draws)
         self._recorder.replay()
@@ -159,7 +168,7 @@ class CudaGraphs:
         modules: whose buffers move in a step: both networks, and what adapts.
         precision: of the run; decides how near a graph must come to the plain step.
         plain: how a step is made that is not replayed; this is also what is captured.
-        recorder: makes a recorder for one course of a step.
+        recorder: makes a recorder for one course of a step; None for CUDA graphs in one pool of memory.
         times_met: a course is captured once it has been met so often.
     """
 
@@ -169,7 +178,7 @@ class CudaGraphs:
         precision: str,
         *,
         plain: Way = Work.run,
-        recorder: Callable[[], Recorder] = CudaGraph,
+        recorder: Callable[[], Recorder] | None = None,
         times_met: int = TIMES_MET,
     ) -> None:
         self.off: str | None = None
@@ -182,6 +191,7 @@ class CudaGraphs:
         self._tolerance = TOLERANCE[precision]
         self._plain = plain
         self._recorder = recorder
+        self._pool: Any = None
         self._times_met = times_met
         self._captured: OrderedDict[Hashable, Captured] = OrderedDict()
         self._met: OrderedDict[Hashable, int] = OrderedDict()
@@ -199,6 +209,13 @@ class CudaGraphs:
         if captured is None and self._times(course) <= self._times_met:
             return self._plain(work)
         return self._verified(course, captured, work)
+
+    def _new_recorder(self) -> Recorder:
+        if self._recorder is not None:
+            return self._recorder()
+        if self._pool is None:
+            self._pool = torch.cuda.graph_pool_handle()
+        return CudaGraph(self._pool)
 
     def _times(self, course: Hashable) -> int:
         """How often this course was met, this time included."""
@@ -231,7 +248,7 @@ class CudaGraphs:
 
     def _capture(self, work: Work) -> Captured | str:
         """A graph of this step, or why there is none."""
-        recorder = self._recorder()
+        recorder = self._new_recorder()
         why_not = recorder.why_not()
         return why_not or Captured(work, self._modules, recorder, self._plain)
 

@@ -261,6 +261,9 @@ def _step(
     context: StepContext, images: Images, outputs: Outputs, streams: Mapping[str, str]
 ) -> Step:
     """``streams``: the draws that the main pass augmented with, and that it made noise of."""
+    merges = images.real is not None and context.discriminator.merges(
+        len(images.real), len(images.fake)
+    )
     return Step(
         discriminate=context.discriminator,
         augment=lambda x, role: context.objective.augment(
@@ -277,4 +280,6 @@ def _step(
         real=images.real,
         labels=images.labels,
         on_real=outputs[1] if len(outputs) > 1 else None,
+        due=frozenset(_due(context)),
+        merges=merges,
     )

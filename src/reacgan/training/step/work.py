@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -130,8 +130,12 @@ class Work:
     def kind(self) -> Hashable:
         """What decides which operations run: the step, terms that are due, shapes."""
         first = self.contexts[0]
-        terms = first.objective.terms.items()
-        due = tuple(name for name, term in terms if first.index % term.every == 0)
+        network: Literal["d", "g"] = "d" if self.formula.__name__.startswith("d") else "g"
+        due = tuple(
+            name
+            for name, term in first.objective.terms.items()
+            if first.index % term.every == 0 and term.acts_on(network)
+        )
         shapes = tuple((tensor.shape, tensor.dtype, tensor.stride()) for tensor in self.inputs())
         return self.formula.__name__, due, shapes
 
