@@ -17,7 +17,6 @@ from PIL import Image
 
 from commands import TINY
 from reacgan import cli
-from reacgan.data import open_dataset
 from reacgan.data.pack import cache_folder, packed_once
 from reacgan.training.progress import told_if_long
 

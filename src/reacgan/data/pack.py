@@ -388,7 +388,7 @@ def log_notes(scan: Scan) -> None:
 
 
 def log_progress(source: str) -> Progress:
-    """A progress callback that logs every tenth part of a long work, and warns once of one that takes long."""
+    """A progress callback that logs every tenth part of a long work, and says once that it takes long."""
     tenths, began, warned = 0, time.monotonic(), False
 
     def report(done: int, total: int) -> None:

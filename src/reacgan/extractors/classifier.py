@@ -20,6 +20,7 @@ from reacgan.devices import find_device
 from reacgan.extractors.arithmetic import exact
 from reacgan.extractors.classifier_file import read_kept, save_classifier
 from reacgan.extractors.classifier_network import Classifier
+from reacgan.files import locked
 from reacgan.randomness import derive_seed
 
 VERSION = 2
