@@ -18,6 +18,7 @@ from PIL import Image
 from commands import TINY
 from reacgan import cli
 from reacgan.data.pack import cache_folder, packed_once
+from reacgan.files import cache_root
 from reacgan.training.progress import told_if_long
 
 OPEN = """
@@ -54,7 +55,7 @@ def test_who_waits_for_a_lock_says_for_what(pictures):
     process = opened_elsewhere(pictures)
     assert process.communicate()[0].strip() == "16"
     (packed,) = cache_folder().glob("*.safetensors")
-    (lock,) = (cache_folder() / "locks").glob("*.lock")
+    (lock,) = (cache_root() / "locks").glob("*.lock")
     packed.unlink()
     with FileLock(lock):
         waiting = opened_elsewhere(pictures)

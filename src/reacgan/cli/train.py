@@ -59,8 +59,8 @@ def train(
     quiet:
         Print nothing.
     """
-    if not (quiet or dry_run):  # loading PyTorch takes seconds
-        streams.tell(f"reacgan {__version__}: starting {name or data or ''}".rstrip())
+    if (name or data) and not (quiet or dry_run):  # loading PyTorch takes seconds
+        streams.tell(f"reacgan {__version__}: starting {name or data}")
     from reacgan.assembly import complete  # noqa: PLC0415
     from reacgan.config import parse_assignments  # noqa: PLC0415
 

@@ -322,7 +322,7 @@ def packed_once(
         return packed
     with ExitStack() as stack:
         try:
-            lock = cache_folder() / "locks" / f"{key}.lock"
+            lock = cache_root() / "locks" / f"{key}.lock"
             stack.enter_context(locked(lock, f"packs the images of {source}"))
         except (OSError, NotImplementedError):
             return make()  # which says that the cache cannot be written

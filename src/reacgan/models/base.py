@@ -26,6 +26,8 @@ class Generator(nn.Module):
     latent_dim: int
     """Length of z, which is standard normal."""
     num_classes: int
+    pixels: int | None = None
+    """Height times width of its images; set by :func:`reacgan.models.build_generator`."""
     channels_last: bool = True
     """Whether features lie with their channels next to one another in memory."""
     condition_strength: Tensor
