@@ -206,9 +206,9 @@ class _Recorded:
 def _worked_out(generator: nn.Module, low: bool) -> list[tuple[nn.Module, str, Tensor]]:
     """Layers, the method that gives the weight they work with, and that weight, worked out now.
 
-    On CUDA in the precision and order of memory that convolutions take.
+    In the precision, and on CUDA in the order of memory, that convolutions take.
     """
-    worked_out = []
+    worked_out: list[tuple[nn.Module, str, Tensor]] = []
     for layer in generator.modules():
         if layer.training or not isinstance(layer, Conv2d | SpectralNorm):
             continue
@@ -218,10 +218,9 @@ def _worked_out(generator: nn.Module, low: bool) -> list[tuple[nn.Module, str, T
             merged = merged and layer.merged_convolutions
             name = "merged_weight" if merged else "effective_weight"
         weight: Tensor = getattr(layer, name)()
-        if weight.device.type == "cuda":
-            weight = weight.to(torch.bfloat16) if low else weight
-            if weight.dim() == 4:
-                weight = weight.contiguous(memory_format=torch.channels_last)
+        weight = weight.to(torch.bfloat16) if low else weight
+        if weight.device.type == "cuda" and weight.dim() == 4:
+            weight = weight.contiguous(memory_format=torch.channels_last)
         worked_out.append((layer, name, weight))
     return worked_out
 

@@ -18,7 +18,6 @@ from reacgan.sampling.langevin import Langevin
 from reacgan.sampling.latents import COUPLED_CHUNK, check_seed, check_truncation
 from reacgan.sampling.statistics import Statistics, with_statistics
 
-
 SamplingPrecision: TypeAlias = Literal["auto", "float32", "bfloat16"]
 
 
