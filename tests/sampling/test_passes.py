@@ -167,3 +167,11 @@ def test_a_pass_on_a_gpu_has_a_size_by_its_pixels(model):
         sizes = [chunk_size(gpu, side * side) for side in (8, 32, 64, 96, 128, 256, 1024)]
         assert sizes == [1024, 1024, 256, 112, 64, 16, 16]
     assert chunk_size(gpu) == 64 and model.generator.pixels == 64
+
+
+def test_a_published_protocol_has_float32():
+    from reacgan.evaluation.scoring import Request
+
+    assert Request(protocol="paper").with_protocol().sampling.precision == "float32"
+    with pytest.raises(ConfigError, match="precision is bfloat16, but the protocol 'paper' has"):
+        Request(protocol="paper", sampling=SamplingSettings(precision="bfloat16")).with_protocol()
