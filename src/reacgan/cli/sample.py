@@ -33,7 +33,7 @@ def sample(
     """Generate images: <out>/<class>/<seed>.png.
 
     A class and a seed are always the same image, whatever else is asked for; kinds of device and
-    precisions differ in some pixels, by one or two of 255 grey levels. Images that
+    precisions differ in some pixels, by a few of 255 grey levels. Images that
     have not 1, 3 or 4 channels become arrays [height, width, channels], <seed>.npy.
 
     Example: reacgan sample runs/digits-reacgan --classes 3,7 --num 16 --grid --out images/

@@ -46,8 +46,8 @@ class SamplingSettings:
     precision: SamplingPrecision | None = None
     """Of the generator's convolutions and matrix products; None is float32, which published protocols
     and all scores take unless another is asked for. ``auto`` is bfloat16 on a GPU that has it, float32
-    elsewhere. A class and a seed are one image in each precision; pixels of two precisions mostly agree
-    within one or two of 255 grey levels."""
+    elsewhere. A class and a seed are one image in each precision on one kind of device. Of a trained
+    CIFAR-10 generator 99 % of the values agree within 1 of 255 grey levels, and all within 6."""
     langevin: Langevin | None = None
     """Moves z first towards what a discriminator scores as real."""
 
