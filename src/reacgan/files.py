@@ -1,13 +1,20 @@
-"""Files that are whole or not there, and the folder of what can be made again."""
+"""Files that are whole or not there, locks that are waited for aloud, and the folder of the cache."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+PATIENCE = 5.0
+"""Seconds of waiting before it is said what is waited for."""
+
+logger = logging.getLogger("reacgan")
 
 
 def cache_root() -> Path:
@@ -34,6 +41,41 @@ def naming(path: Path) -> Iterator[None]:
         if type(error).__name__ != "SafetensorError" or number is None:
             raise
         raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+
+
+@contextmanager
+def locked(lock: Path, does: str) -> Iterator[None]:
+    """Hold a lock file for this process alone; a dead process's lock is no obstacle.
+
+    Who waits longer than :data:`PATIENCE` is told for what, and what can be done.
+
+    Args:
+        lock: the file; its folder is made.
+        does: what the process does that has it, such as ``packs the images of cats/``.
+
+    Raises:
+        OSError, NotImplementedError: the folder cannot be written, or its file system has no locks.
+    """
+    from filelock import FileLock, Timeout  # noqa: PLC0415 - a third of the time that help takes
+
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    handle = FileLock(lock)
+    began = time.monotonic()
+    try:
+        handle.acquire(timeout=PATIENCE)
+    except Timeout:
+        logger.warning(
+            "%s: waiting, since another process %s; it is done once for all. Let it end, or stop "
+            "it: this one then does the same",
+            lock,
+            does,
+        )
+        handle.acquire()
+        logger.warning("%s: waited %.0f s", lock, time.monotonic() - began)
+    try:
+        yield
+    finally:
+        handle.release()
 
 
 @contextmanager

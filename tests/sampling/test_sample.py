@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from reacgan.config import ConfigError
 from reacgan.evaluation.plan import match_classes
-from reacgan.sampling import generate, latents_for, sample, to_uint8
-from reacgan.sampling.sample import chunk_size
+from reacgan.sampling import chunk_size, generate, latents_for, sample, to_uint8
 
 NAMES = tuple("abcdef")
 

@@ -74,6 +74,9 @@ class Generation:
     """With --psi: only in this many first layers."""
     seed: int | None = None
     """Of all images; two seeds share none. 0 by default, and 1 for a state chosen by its scores."""
+    precision: Literal["auto", "float32", "bfloat16"] | None = None
+    """Of the generator: float32 by default, as published scores have it; auto is bfloat16 on a GPU that
+    has it. Anything but float32 is part of a score's protocol."""
     langevin: int = 0
     """Langevin dynamics: move each latent by this many steps to where the run's discriminator scores
     higher."""
@@ -199,6 +202,7 @@ def _sampling(generation: Generation) -> SamplingSettings:
         statistics=generation.statistics,
         labels=generation.labels,
         seed=generation.seed,
+        precision=generation.precision,
         langevin=Langevin(steps=steps, rate=rate, noise=noise) if steps else None,
     )
 

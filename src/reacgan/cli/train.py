@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from reacgan import __version__
+from reacgan.cli import streams
 from reacgan.cli.options import Assignments, Device
 
 if TYPE_CHECKING:
@@ -57,6 +59,8 @@ def train(
     quiet:
         Print nothing.
     """
+    if (name or data) and not (quiet or dry_run):  # loading PyTorch takes seconds
+        streams.tell(f"reacgan {__version__}: starting {name or data}")
     from reacgan.assembly import complete  # noqa: PLC0415
     from reacgan.config import parse_assignments  # noqa: PLC0415
 

@@ -20,7 +20,7 @@ from reacgan.data.dataset import DataError, ImageData, check_request
 from reacgan.data.decode import RESIZE, to_array
 from reacgan.data.download import Resource, cached_download
 from reacgan.data.folder import list_folder
-from reacgan.data.pack import cache_key, open_listings, read_cached, write_cached
+from reacgan.data.pack import cache_key, open_listings, packed_once, read_cached, write_cached
 
 _PIXELS = 3 * 32 * 32
 
@@ -117,19 +117,20 @@ def _open(
     stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     key = cache_key(variant.name, split, RESIZE, size_of(resolution), channels, stamps)
     source = f"{variant.name} ({split}) of {root}"
-    cached = read_cached(key, source)
-    if cached is not None:
-        return cached
-    contents = _from_tar(root, wanted) if folder is None else _from_folder(folder, wanted)
-    images, labels = _records(contents, variant, split)
-    return write_cached(
-        key,
-        _Resized(images, labels, resolution, channels),
-        shape=(channels, *size_of(resolution)),
-        capacity=len(labels),
-        class_names=_class_names(contents, variant),
-        source=source,
-    )
+
+    def make() -> ImageData:
+        contents = _from_tar(root, wanted) if folder is None else _from_folder(folder, wanted)
+        images, labels = _records(contents, variant, split)
+        return write_cached(
+            key,
+            _Resized(images, labels, resolution, channels),
+            shape=(channels, *size_of(resolution)),
+            capacity=len(labels),
+            class_names=_class_names(contents, variant),
+            source=source,
+        )
+
+    return packed_once(key, source, lambda: read_cached(key, source), make)
 
 
 def _folder_of_files(root: Path, variant: Variant, split: str) -> Path | None:

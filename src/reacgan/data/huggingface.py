@@ -15,7 +15,15 @@ import numpy.typing as npt
 from reacgan.config import Resolution, size_of, suggest
 from reacgan.data.dataset import DataError, ImageData, MissingSplitError, check_request
 from reacgan.data.decode import RESIZE, UnreadableImageError, decode_file, pillow_warnings_off
-from reacgan.data.pack import Batch, cache_folder, cache_key, in_batches, read_cached, write_cached
+from reacgan.data.pack import (
+    Batch,
+    cache_folder,
+    cache_key,
+    in_batches,
+    packed_once,
+    read_cached,
+    write_cached,
+)
 from reacgan.data.scan import MAX_REFUSED, Refused, check_share
 
 logger = logging.getLogger("reacgan.data")
@@ -65,16 +73,18 @@ def open_hub(
     key = cache_key(
         "hub", table._fingerprint, image, label, RESIZE, size_of(resolution), channels, classes
     )
-    cached = read_cached(key, source)
-    if cached is not None:
-        return cached
-    return write_cached(
+    return packed_once(
         key,
-        _Decoded(_undecoded(table, image), image, labels, resolution, channels, source, key),
-        shape=(channels, *size_of(resolution)),
-        capacity=len(labels),
-        class_names=classes,
-        source=source,
+        source,
+        lambda: read_cached(key, source),
+        lambda: write_cached(
+            key,
+            _Decoded(_undecoded(table, image), image, labels, resolution, channels, source, key),
+            shape=(channels, *size_of(resolution)),
+            capacity=len(labels),
+            class_names=classes,
+            source=source,
+        ),
     )
 
 

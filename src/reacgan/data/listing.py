@@ -284,10 +284,10 @@ def read_tree(root: Path) -> Tree:
 def _tree_of(path: Path, name: str, above: frozenset[Identity]) -> Tree:
     files, below, readable = _contents(path, above)
     images = [file for file in files if suffix_of(file) in IMAGE_SUFFIXES]
-    stems = {Path(image).stem for image in images}
-    tables = sorted(
-        file for file in files if suffix_of(file) in TABLE_SUFFIXES and Path(file).stem not in stems
-    )
+    tables = sorted(file for file in files if suffix_of(file) in TABLE_SUFFIXES)
+    if tables:  # one beside an image of the same name says something of that image
+        stems = {Path(image).stem for image in images}
+        tables = [file for file in tables if Path(file).stem not in stems]
     trees = [_tree_of(path / child, child, above | {identity}) for child, identity in below]
     return Tree(name, len(images), tuple(trees), tuple(tables), readable)
 

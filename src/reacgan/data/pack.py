@@ -8,8 +8,9 @@ import json
 import logging
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, wraps
 from pathlib import Path
@@ -43,7 +44,7 @@ from reacgan.data.scan import (
     scan_listings,
 )
 from reacgan.data.threads import ordered_map
-from reacgan.files import cache_root, write_text
+from reacgan.files import PATIENCE, cache_root, locked, write_text
 
 Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 Progress = Callable[[int, int], None]
@@ -205,11 +206,37 @@ def open_listings(
         RESIZE, size_of(resolution), channels, pixel_limit(), stamps_of(listings), white
     )
     source = f"{listings[-1].root} ({listings[-1].split})"
-    cached = read_cached(key, source)
-    if cached is not None:
-        for note in cached.lost:
+
+    def read() -> ImageData | None:
+        cached = read_cached(key, source)
+        for note in cached.lost if cached is not None else ():
             logger.warning("%s: %s", listings[-1].root, note)
         return cached
+
+    def make() -> ImageData:
+        return _pack_listings(
+            listings,
+            key,
+            source,
+            resolution=resolution,
+            channels=channels,
+            max_refused=max_refused,
+            white=white,
+        )
+
+    return packed_once(key, source, read, make)
+
+
+def _pack_listings(
+    listings: list[Listing],
+    key: str,
+    source: str,
+    *,
+    resolution: Resolution,
+    channels: int,
+    max_refused: float,
+    white: float | None,
+) -> ImageData:
     scan = scan_listings(listings, white=white)
     log_notes(scan)
     decoder = Decoder(
@@ -276,6 +303,33 @@ def cache_key(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
+def packed_once(
+    key: str,
+    source: str,
+    read: Callable[[], ImageData | None],
+    make: Callable[[], ImageData],
+) -> ImageData:
+    """What ``read`` gives, or else ``make``: of processes that start together one packs, the others wait.
+
+    Args:
+        key: of the packed file.
+        source: what is packed, for people.
+        read: the packed file, or None.
+        make: packs it.
+    """
+    packed = read()
+    if packed is not None:
+        return packed
+    with ExitStack() as stack:
+        try:
+            lock = cache_root() / "locks" / f"{key}.lock"
+            stack.enter_context(locked(lock, f"packs the images of {source}"))
+        except (OSError, NotImplementedError):
+            return make()  # which says that the cache cannot be written
+        packed = read()
+        return packed if packed is not None else make()
+
+
 def read_cached(key: str, source: str) -> ImageData | None:
     """The packed file of that key, or None where it is missing or damaged."""
     path = cache_folder() / f"{key}.safetensors"
@@ -334,11 +388,20 @@ def log_notes(scan: Scan) -> None:
 
 
 def log_progress(source: str) -> Progress:
-    """A progress callback that logs every tenth of a long task."""
-    tenths = 0
+    """A progress callback that logs every tenth part of a long work, and says once that it takes long."""
+    tenths, began, warned = 0, time.monotonic(), False
 
     def report(done: int, total: int) -> None:
-        nonlocal tenths
+        nonlocal tenths, warned
+        if not warned and time.monotonic() - began > PATIENCE:
+            warned = True
+            logger.warning(
+                "packing %s once into %s: %d of %d images so far",
+                source,
+                cache_folder(),
+                done,
+                total,
+            )
         if total >= 5000 and done * 10 // total > tenths:
             tenths = done * 10 // total
             logger.info("packing %s: %d of %d images", source, done, total)

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from reacgan.config import ConfigError
 from reacgan.evaluation.scores import canonical
-from reacgan.files import cache_root, replacing
+from reacgan.files import cache_root, locked, replacing
 from reacgan.metrics.base import Keep
 
 DEFAULT_GB = 20.0
@@ -108,12 +108,13 @@ class FeatureCache:
         stored = self._read(path, key)
         if stored is not None:
             return stored
-        with self._alone(path) as locked:
-            stored = self._read(path, key) if locked else None
+        of = f" of {source}" if source else ""
+        with self._alone(path, f"{key.get('result', 'the same')}{of}") as alone:
+            stored = self._read(path, key) if alone else None
             if stored is not None:
                 return stored
             made = _plain(make())
-            if locked:
+            if alone:
                 self._write(path, key, made, source)
         return made
 
@@ -199,15 +200,15 @@ class FeatureCache:
         return sum(self._delete(path, path.name.split(".")[1]) for path in self._unfinished())
 
     @contextmanager
-    def _alone(self, path: Path) -> Iterator[bool]:
-        """Lock the key for this process; yields False where the folder cannot be written."""
+    def _alone(self, path: Path, what: str) -> Iterator[bool]:
+        """Hold the key for this process; gives False where the folder cannot be written."""
         lock = self._lock(path.stem)
         with ExitStack() as stack:
             try:
                 lock.parent.mkdir(parents=True, exist_ok=True)
                 if not os.access(lock if lock.exists() else lock.parent, os.W_OK):
                     raise PermissionError(f"no permission to write {lock}")
-                stack.enter_context(FileLock(lock))
+                stack.enter_context(locked(lock, f"computes {what}"))
             except (OSError, NotImplementedError) as error:
                 self._warn(f"not writable ({error})")
                 yield False

@@ -273,7 +273,9 @@ class _Work:
             classification = Classification(features.logits, *accuracies, classifier.describe())
         return _Compared(
             Comparison(
-                fake=FeatureSet(own.features, own.logits, made.labels, made.class_names),
+                fake=FeatureSet(
+                    own.features, own.logits, made.labels, made.class_names, device=real.device
+                ),
                 real=real,
                 training=sets.get("training"),
                 held_out=sets.get("held out"),

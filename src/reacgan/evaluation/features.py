@@ -26,6 +26,8 @@ from reacgan.metrics import FeatureSet
 from reacgan.metrics.base import Keep
 
 CHUNK = 64
+_TOGETHER = 16
+"""Chunks whose features come from the device in one copy."""
 
 Progress = Callable[[int, int | None], None]
 """Called with (images done, images in all or None)."""
@@ -108,7 +110,7 @@ def extract(
     problem: ConfigError | None = None
     try:
         for start, (batch, labels) in _own_chunks(source, total, limit):
-            filled = _filled(batch.to(device))
+            filled = _filled(_moved(batch, device))
             features = [
                 _run(extractor, _fitted(filled, input_shape(extractor, shape)), len(batch))
                 for extractor in extractors
@@ -116,6 +118,7 @@ def extract(
             share.add(features, labels, _fitted(batch, shape) if keep_images else None)
             if progress is not None:
                 progress(start + len(batch), total)
+        share.fetch()
         share.check(extractors)
     except ConfigError as error:
         problem = error
@@ -169,6 +172,13 @@ def _own_chunks(
             yield start, (batch[:left], labels if labels is None else labels[:left])
 
 
+def _moved(images: Tensor, device: torch.device) -> Tensor:
+    """The images on the device; to CUDA out of pinned memory, so that nobody waits for what runs there."""
+    if device.type != "cuda" or images.device.type != "cpu":
+        return images.to(device)
+    return images.pin_memory().to(device, non_blocking=True)
+
+
 def _filled(images: Tensor) -> Tensor:
     """Images repeated up to the size of a chunk: another batch shape rounds differently."""
     return images if len(images) == CHUNK else images[torch.arange(CHUNK) % len(images)]
@@ -206,25 +216,45 @@ def _run(extractor: Extractor, images: Tensor, count: int) -> Features:
             f"the extractor {extractor.name} gives features {list(output.features.shape)}; needed: "
             f"{wanted}, as its features_dim says"
         )
-    logits = None if output.logits is None else output.logits[:count].float().cpu()
-    return Features(output.features[:count].float().cpu(), logits)
+    logits = None if output.logits is None else output.logits[:count].float()
+    return Features(output.features[:count].float(), logits)
 
 
 class _Share:
-    """The chunks of a pass that this process has computed."""
+    """The part of a pass that this process has made, chunk by chunk.
+
+    Features stay on the device until some chunks are there, since each copy waits for the device.
+    """
 
     def __init__(self) -> None:
         self.features: list[list[Features]] = []
+        self._waiting: list[list[Features]] = []
         self.labels: list[Tensor] = []
         self.images: list[Tensor] = []
 
     def add(self, features: list[Features], labels: Tensor | None, images: Tensor | None) -> None:
         """Add a chunk."""
-        self.features.append(features)
+        self._waiting.append(features)
+        if len(self._waiting) == _TOGETHER:
+            self.fetch()
         if labels is not None:
             self.labels.append(labels)
         if images is not None:
             self.images.append(images)
+
+    def fetch(self) -> None:
+        """Copy what waits on the device to the CPU."""
+        columns = [
+            zip(
+                _fetched([chunk[index].features for chunk in self._waiting]),
+                _fetched([chunk[index].logits for chunk in self._waiting]),
+                strict=True,
+            )
+            for index in range(len(self._waiting[0]) if self._waiting else 0)
+        ]
+        rows = zip(*columns, strict=True) if columns else ([] for _ in self._waiting)
+        self.features += [[Features(*pair) for pair in row] for row in rows]
+        self._waiting = []
 
     def check(self, extractors: Sequence[Extractor]) -> None:
         """Raise where there is no image, some batches lack labels, or a feature is NaN."""
@@ -254,6 +284,15 @@ class _Share:
             raise ConfigError("there is no image to score")
         made = tuple(Features(known, logits) for known, logits in pairs if known is not None)
         return Pass(made, labels, images, names)
+
+
+def _fetched(chunks: list[Tensor | None]) -> list[Tensor | None]:
+    """The chunks on the CPU, in one copy; each is None or all are."""
+    parts = [chunk for chunk in chunks if chunk is not None]
+    if not parts or parts[0].device.type == "cpu":
+        return chunks
+    sizes = [len(part) for part in parts]
+    return [*torch.cat(parts).cpu().split(sizes)]
 
 
 def _joined(chunks: list[Tensor], device: torch.device) -> Tensor | None:
@@ -320,7 +359,20 @@ class RealFeatures:
             labels=torch.tensor(data.labels) if labelled else None,
             class_names=data.class_names if labelled else (),
             keep_in=keep,
+            device=metrics_device(self.device),
         )
+
+
+_ROOM = 8 * 2**30
+"""Bytes: two sets of 50,000 features of length 2,048 in float32, one of them in float64, and distances."""
+
+
+def metrics_device(device: torch.device) -> torch.device:
+    """Where distances, moments and factors of features are worked out: on CUDA if there is room."""
+    if device.type != "cuda":
+        return torch.device("cpu")
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return device if torch.cuda.mem_get_info(device)[0] + unused > _ROOM else torch.device("cpu")
 
 
 def _kept_together(

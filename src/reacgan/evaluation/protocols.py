@@ -27,6 +27,7 @@ INCEPTION = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 AVERAGED = ("average", "averaged", True)
 """Values of ``generator.weights`` that mean the exponential moving average."""
 
+_NOT_PUBLISHED = ("psi", "layers", "langevin", "precision")
 _NEIGHBOURS = ("prdc", "precision", "recall", "density", "coverage")
 
 
@@ -95,7 +96,7 @@ class NamedProtocol:
             and generator.get("weights") in AVERAGED
             and generator.get("batch_norm") in (self.batch_norm, None)
             and generator.get("truncation") == self.truncation
-            and all(generator.get(name) is None for name in ("psi", "layers", "langevin"))
+            and all(generator.get(name) is None for name in _NOT_PUBLISHED)
             and metric.get("num") is None
             and all(metric.get(key, value) == value for key, value in options.items())
         )

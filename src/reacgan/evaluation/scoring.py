@@ -77,7 +77,11 @@ class Request:
         if self.protocol is None:
             return self
         named: NamedProtocol = lookup("protocol", PROTOCOLS, self.protocol)
-        sampling: dict[str, Any] = {"labels": named.labels, "statistics": named.batch_norm}
+        sampling: dict[str, Any] = {
+            "labels": named.labels,
+            "statistics": named.batch_norm,
+            "precision": "float32",
+        }
         values: dict[str, Any] = {"split": named.split, "extractor": named.extractor}
         options = {**named.extractor_options, **self.extractor_options}
         asked = {

@@ -18,6 +18,7 @@ from reacgan.extractors.fitting import Shape
 from reacgan.models.trained import TrainedGenerator
 from reacgan.randomness import Draws
 from reacgan.sampling import SamplingSettings
+from reacgan.sampling.passes import Passes
 from reacgan.sampling.sample import DEFAULTS, images_of
 
 Batch: TypeAlias = tuple[Tensor, Tensor | None]
@@ -84,16 +85,32 @@ class GeneratorSource:
         self.labels = labels
         self.settings = settings
         self.class_names = model.class_names
+        self._passes = Passes(self.model.generator, settings)
+        self._last: tuple[int, Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def part(self, start: int, stop: int) -> Batch:
-        """Generated now."""
+        """Generated now, or with an earlier part that one pass of the generator has made along with it."""
+        size = self._passes.size
+        if stop - start >= size:
+            return self._made(start, stop), self.labels[start:stop]
+        first = start // size * size
+        images = torch.cat([self._block(at) for at in range(first, stop, size)])
+        return images[start - first : stop - first], self.labels[start:stop]
+
+    def _block(self, start: int) -> Tensor:
+        """The images of one whole pass; the last one is kept."""
+        if self._last is None or self._last[0] != start:
+            self._last = start, self._made(start, start + self._passes.size)
+        return self._last[1]
+
+    def _made(self, start: int, stop: int) -> Tensor:
         labels = self.labels[start:stop]
         first = (self.settings.seed or 0) * SEEDS_APART + start
         seeds = range(first, first + len(labels))
-        return images_of(self.model, labels, seeds, self.settings), labels
+        return images_of(self.model, labels, seeds, self.settings, self._passes)
 
 
 def choose_labels(rule: str, count: int, frequencies: Sequence[int], *, seed: int = 0) -> Tensor:

@@ -114,6 +114,7 @@ class GeneratorTarget:
         if rule == "reference" and not any(counts):
             rule = "balanced"
         labels = choose_labels(rule, num, counts, seed=settings.seed or 0)
+        settings = settings.on(next(state.model.generator.parameters()).device)
         source = GeneratorSource(state.model, labels, settings)
         return source, Facts(
             subject=state.name,

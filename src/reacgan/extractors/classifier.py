@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from filelock import FileLock
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -21,6 +20,7 @@ from reacgan.devices import find_device
 from reacgan.extractors.arithmetic import exact
 from reacgan.extractors.classifier_file import read_kept, save_classifier
 from reacgan.extractors.classifier_network import Classifier
+from reacgan.files import locked
 from reacgan.randomness import derive_seed
 
 VERSION = 2
@@ -91,8 +91,8 @@ def train_classifier(
     kept = cache / f"classifier-{hashlib.sha256(key.encode()).hexdigest()[:16]}.safetensors"
     classifier = read_kept(kept, facts)
     if classifier is None:
-        with _locked(kept):
-            classifier = read_kept(kept, facts)  # another process has trained it
+        with _alone(kept, train.source):
+            classifier = read_kept(kept, facts)  # another process was faster
             if classifier is None:
                 classifier = _trained(train, recipe, device)
                 save_classifier(classifier, kept, facts)
@@ -148,20 +148,17 @@ def scale(images: Tensor) -> Tensor:
 
 
 @contextmanager
-def _locked(kept: Path) -> Iterator[None]:
-    lock = FileLock(kept.with_name(f".{kept.name}.lock"))
-    try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except OSError as error:
-        raise ConfigError(
-            f"{kept.parent}: classifiers cannot be kept there ({error}); choose a folder that can "
-            "be written"
-        ) from None
-    try:
+def _alone(kept: Path, source: str) -> Iterator[None]:
+    lock = kept.with_name(f".{kept.name}.lock")
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(lock, f"trains the classifier of {source}"))
+        except OSError as error:
+            raise ConfigError(
+                f"{kept.parent}: classifiers cannot be kept there ({error}); choose a folder that can "
+                "be written"
+            ) from None
         yield
-    finally:
-        lock.release()
 
 
 def _trained(train: ImageData, recipe: _Recipe, device: torch.device) -> Classifier:

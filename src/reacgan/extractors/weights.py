@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -23,7 +22,7 @@ from torch import Tensor
 from reacgan.config import ConfigError, path_of
 from reacgan.data import DataError
 from reacgan.data.download import download
-from reacgan.files import cache_root, digest_of, flush_to_disk, replacing
+from reacgan.files import cache_root, digest_of, flush_to_disk, locked, replacing
 from reacgan.tensors import read_tensors
 
 Layout = Mapping[str, tuple[int, ...]]
@@ -78,9 +77,8 @@ def load_weights(path: str | None, published: PublishedWeights, layout: Layout) 
     if weights is not None:
         return weights
     try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{kept}.lock"):
-            weights = _read_kept(kept, published.extractor, layout)  # already fetched
+        with locked(Path(f"{kept}.lock"), f"fetches the weights of {published.extractor}"):
+            weights = _read_kept(kept, published.extractor, layout)  # another process was faster
             return weights or _convert(published, kept, layout)
     except OSError as error:
         raise ConfigError(

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor
 
 from reacgan.config import ConfigError
 from reacgan.data import ImageData
 from reacgan.metrics.moments import Moments
+
+CPU = torch.device("cpu")
 
 Need = Literal["real features", "logits", "labels", "images", "training", "held out", "classifier"]
 """What a metric may need beside the fake features and the moments of the reference:
@@ -50,10 +53,20 @@ class FeatureSet:
     class_names: tuple[str, ...] = ()
     known_moments: Moments | None = None
     keep_in: Keep | None = None
+    device: torch.device | None = None
+    """Where distances, moments and factors are worked out; None for where the features are. What is kept
+    is on the CPU."""
     _made: dict[str, Mapping[str, Tensor]] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.features) if self.features is not None else self.moments.count
+
+    @property
+    def works_on(self) -> torch.device:
+        """Where the heavy work of metrics is done."""
+        if self.device is not None:
+            return self.device
+        return self.features.device if self.features is not None else CPU
 
     def all_features(self) -> Tensor:
         """float32 ``[N, D]``.
@@ -69,11 +82,14 @@ class FeatureSet:
 
     @cached_property
     def moments(self) -> Moments:
-        """Count, mean and covariance."""
+        """Count, mean and covariance, on the CPU."""
         if self.known_moments is not None:
             return self.known_moments
-        made = self.keep("moments", lambda: Moments.of(self.all_features()).tensors())
-        return Moments.from_tensors(made)
+
+        def make() -> Mapping[str, Tensor]:
+            return Moments.of(self.all_features().to(self.works_on)).to(CPU).tensors()
+
+        return Moments.from_tensors(self.keep("moments", make))
 
     def keep(self, name: str, make: Callable[[], Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
         """The tensors of ``make()``, computed once for this set; ``name`` holds all its options."""

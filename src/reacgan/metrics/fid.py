@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from reacgan.config import ConfigError
-from reacgan.metrics.base import Comparison, FeatureSet, Metric, Value
+from reacgan.metrics.base import CPU, Comparison, FeatureSet, Metric, Value
 from reacgan.metrics.fid_pieces import Pieces, bend, extrapolate
 from reacgan.metrics.frechet import covariance_factor, distance_of_sets, frechet_distance
 from reacgan.metrics.intervals import student95
@@ -183,7 +183,8 @@ def class_distances(real: FeatureSet, fake: FeatureSet) -> list[float | None]:
     real_features, fake_features = real.all_features(), fake.all_features()
     distances: list[float | None] = []
     for label in range(_num_classes(real, fake)):
-        ours, theirs = real_features[real_labels == label], fake_features[fake_labels == label]
+        ours = real_features[real_labels == label].to(real.works_on)
+        theirs = fake_features[fake_labels == label].to(real.works_on)
         if min(len(ours), len(theirs)) < 2:
             distances.append(None)
         elif len(ours) <= ours.shape[1]:
@@ -197,10 +198,10 @@ def class_distances(real: FeatureSet, fake: FeatureSet) -> list[float | None]:
 def _kept_class(real: FeatureSet, label: int, features: Tensor) -> tuple[Moments, Tensor]:
     def make() -> Mapping[str, Tensor]:
         moments = Moments.of(features)
-        return {**moments.tensors(), "factor": covariance_factor(moments)}
+        return {**moments.to(CPU).tensors(), "factor": covariance_factor(moments).cpu()}
 
     tensors = real.keep(f"cholesky of class {label}", make)
-    return Moments.from_tensors(tensors), tensors["factor"]
+    return Moments.from_tensors(tensors).to(features.device), tensors["factor"].to(features.device)
 
 
 def _labels(images: FeatureSet, name: str) -> Tensor:

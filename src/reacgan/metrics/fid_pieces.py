@@ -33,13 +33,14 @@ class Pieces:
     """Fakes in random pieces of one size, whose moments can be merged."""
 
     def __init__(self, real: FeatureSet, pieces: list[Tensor]) -> None:
-        self.real = real
+        pieces = [piece.to(real.works_on) for piece in pieces]
+        self.real = real.moments.to(real.works_on)
         self.moments = [Moments.of(piece) for piece in pieces]
         self.width = pieces[0].shape[1]
         self._pieces = pieces
         self._means: dict[int, float] = {}
         few = len(pieces[0]) * len(pieces) <= self.width
-        self._factor = None if few else reference_factor(real)
+        self._factor = None if few else reference_factor(real).to(real.works_on)
 
     @classmethod
     def of(cls, real: FeatureSet, features: Tensor, *, count: int, seed: int) -> Pieces:
@@ -63,7 +64,7 @@ class Pieces:
             fake: Tensor | Moments = torch.cat([self._pieces[piece] for piece in chosen])
         else:
             fake = Moments.merge(self.moments[piece] for piece in chosen)
-        return frechet_distance(self.real.moments, fake, factor=self._factor)
+        return frechet_distance(self.real, fake, factor=self._factor)
 
     def sizes(self) -> list[int]:
         """Divisors of the number of pieces."""

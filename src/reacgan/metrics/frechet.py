@@ -46,13 +46,14 @@ def frechet_distance(
 
 
 def distance_of_sets(real: FeatureSet, fake: FeatureSet) -> float:
-    """Fréchet distance of two sets; the factor of the reference is computed once and kept."""
+    """Fréchet distance of two sets; the factor of the reference is made once and kept."""
+    device, theirs = fake.works_on, fake_side(fake).to(fake.works_on)
     if _are_few(real.features):
         assert real.features is not None
-        return frechet_distance(real.features, fake_side(fake))
+        return frechet_distance(real.features.to(device), theirs)
     few = _are_few(fake.features)
-    factor = None if few else reference_factor(real)
-    return frechet_distance(real.moments, fake_side(fake), factor=factor)
+    factor = None if few else reference_factor(real).to(device)
+    return frechet_distance(real.moments.to(device), theirs, factor=factor)
 
 
 def fake_side(fake: FeatureSet) -> Moments | Tensor:
@@ -64,7 +65,7 @@ def reference_factor(real: FeatureSet) -> Tensor:
     """The factor of a set's covariance, kept with the set."""
 
     def make() -> dict[str, Tensor]:
-        return {"factor": covariance_factor(real.moments)}
+        return {"factor": covariance_factor(real.moments.to(real.works_on)).cpu()}
 
     return real.keep("cholesky", make)["factor"]
 

@@ -52,6 +52,10 @@ class Moments:
             accumulator.add_moments(part)
         return accumulator.result()
 
+    def to(self, device: torch.device) -> Moments:
+        """The same on a device."""
+        return Moments(self.count, self.mean.to(device), self.covariance.to(device))
+
     def tensors(self) -> dict[str, Tensor]:
         """As named tensors, for a file."""
         return {"count": torch.tensor(self.count), "mean": self.mean, "covariance": self.covariance}

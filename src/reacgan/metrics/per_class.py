@@ -56,10 +56,10 @@ class PerClass(Metric):
         shares = {}
         for label in used:
             within = prdc(
-                real.all_features()[ours[label]],
-                fake.all_features()[theirs[label]],
+                real.all_features()[ours[label]].to(real.works_on),
+                fake.all_features()[theirs[label]].to(real.works_on),
                 k=self.k,
-                real_radii=radii[ours[label]],
+                real_radii=radii[ours[label].cpu()].to(real.works_on),
             )
             shares[names[label]] = {name: getattr(within, name) for name in _MEASURES}
         return self._values(shares, names, ours, theirs)
@@ -122,14 +122,15 @@ class PerClass(Metric):
 
         def make() -> dict[str, Tensor]:
             features = real.all_features()
-            radii = features.new_full((len(features),), float("nan"), dtype=torch.float64)
+            radii = torch.full((len(features),), float("nan"), dtype=torch.float64)
             for rows in members:
                 if len(rows) > self.k:
-                    radii[rows] = squared_radii(features[rows], self.k)
+                    within = squared_radii(features[rows].to(real.works_on), self.k)
+                    radii[rows.cpu()] = within.cpu()
             return {"squared": radii}
 
         squared = real.keep(f"radii within classes k={self.k}", make)["squared"]
-        return squared.to(device=real.all_features().device, dtype=torch.float64)
+        return squared.double()
 
 
 def _class_names(real: FeatureSet, fake: FeatureSet) -> tuple[str, ...]:

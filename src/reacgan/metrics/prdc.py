@@ -109,6 +109,7 @@ class Prdc(Metric):
             raise ConfigError(
                 f"{len(real)} real and {len(fake)} fake images; needed: over k = {self.k}"
             )
+        real, fake = real.to(comparison.real.works_on), fake.to(comparison.real.works_on)
         shares = prdc(real, fake, k=self.k, real_radii=self._radii(comparison.real, real))
         settings = {"k": self.k, "real": len(real), "fake": len(fake), "ball": "closed"}
         notes: tuple[str, ...] = ()
@@ -130,5 +131,7 @@ class Prdc(Metric):
     def _radii(self, kept_in: FeatureSet, real: Tensor) -> Tensor:
         """Radii of the reference, kept with it."""
         name = f"radii k={self.k}" if self.num is None else f"radii k={self.k} num={self.num}"
-        squared = kept_in.keep(name, lambda: {"squared": squared_radii(real, self.k)})["squared"]
+        squared = kept_in.keep(name, lambda: {"squared": squared_radii(real, self.k).cpu()})[
+            "squared"
+        ]
         return torch.as_tensor(squared, dtype=torch.float64, device=real.device)

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from reacgan.config import CodesConfig, Component, DataConfig, check_options, lookup
+from reacgan.config import CodesConfig, Component, DataConfig, check_options, lookup, size_of
 from reacgan.heads import build_head
 from reacgan.models.base import Backbone, Generator
 from reacgan.models.biggan import BigGANBackbone, BigGANGenerator
@@ -97,7 +97,10 @@ def build_generator(
     built: Generator = member(
         resolution=data.resolution, channels=data.channels, num_classes=num_classes, **options
     )
-    return built if codes is None else CodedGenerator(built, codes)
+    made = built if codes is None else CodedGenerator(built, codes)
+    height, width = size_of(data.resolution)
+    made.pixels = height * width
+    return made
 
 
 def build_discriminator(

@@ -38,6 +38,8 @@ class Generator(Network):
     latent_dim: int
     """Length of z, which is standard normal."""
     num_classes: int
+    pixels: int | None = None
+    """Height times width of its images; set by :func:`reacgan.models.build_generator`."""
     channels_last: bool = True
     """Whether features are in channels-last memory format."""
     condition_strength: Tensor

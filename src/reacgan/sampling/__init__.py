@@ -10,6 +10,7 @@ from reacgan.sampling.grids import (
 )
 from reacgan.sampling.langevin import Langevin, langevin
 from reacgan.sampling.latents import COUPLED_CHUNK, chunk_size, latents_for
+from reacgan.sampling.passes import Passes
 from reacgan.sampling.pixels import NonFiniteImageError, to_uint8
 from reacgan.sampling.sample import Sample, generate, sample
 from reacgan.sampling.settings import SamplingSettings
@@ -20,6 +21,7 @@ __all__ = [
     "COUPLED_CHUNK",
     "Langevin",
     "NonFiniteImageError",
+    "Passes",
     "Sample",
     "SamplingSettings",
     "batch_statistics",

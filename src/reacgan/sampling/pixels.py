@@ -33,15 +33,33 @@ def to_uint8(images: Tensor, which: Callable[[int], str] | None = None) -> Tenso
     Raises:
         NonFiniteImageError: names the first image that is not finite.
     """
+    return unpacked(packed(images).cpu(), images.shape, len(images), which)
+
+
+def packed(images: Tensor) -> Tensor:
+    """Pixels of ``images [N, ...]``, then for each image 1 where it is not finite: one uint8 vector.
+
+    Where the images are, without waiting for the device.
+    """
     broken = ~images.reshape(len(images), -1).isfinite().all(1)
     pixels = ((images.float() + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8)
-    moved = torch.cat([pixels.flatten(), broken.to(torch.uint8)]).cpu()
-    count = pixels.numel()
-    pixels, wrong = moved[:count].view(images.shape), moved[count:].nonzero().flatten().tolist()
+    return torch.cat([pixels.flatten(), broken.to(torch.uint8)])
+
+
+def unpacked(
+    moved: Tensor, shape: torch.Size, count: int, which: Callable[[int], str] | None = None
+) -> Tensor:
+    """The first ``count`` images of what :func:`packed` gave for images of this shape.
+
+    Raises:
+        NonFiniteImageError: as :func:`to_uint8`.
+    """
+    pixels, broken = moved.split([shape.numel(), shape[0]])
+    wrong = broken[:count].nonzero().flatten().tolist()
     if wrong:
-        name = which or (lambda number: f"image {number} of {len(images)}")
+        name = which or (lambda number: f"image {number} of {count}")
         raise NonFiniteImageError(name(wrong[0]), len(wrong) - 1)
-    return pixels
+    return pixels.view(shape)[:count]
 
 
 def image_name(

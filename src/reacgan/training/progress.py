@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TextIO
+
+from reacgan.files import PATIENCE
 
 
 class Progress:
@@ -111,6 +115,22 @@ class Progress:
         began, before = self._first
         measured = (seen - before) / (now - began) if seen > before and now > began else training
         return max(measured, 1e-9)
+
+
+@contextmanager
+def told_if_long(what: str, *, quiet: bool) -> Iterator[None]:
+    """Say what is going on where the block takes longer than :data:`reacgan.files.PATIENCE` seconds."""
+
+    def tell() -> None:
+        Progress(0, 0, quiet=quiet).say(f"{what}: {PATIENCE:.0f} s so far ...")
+
+    timer = threading.Timer(PATIENCE, tell)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def duration(seconds: float) -> str:

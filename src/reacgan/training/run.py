@@ -23,7 +23,7 @@ from reacgan.training.introduction import introduce, real_sheet
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer, run
 from reacgan.training.memory.advice import describe_memory, memory_explained
-from reacgan.training.progress import Progress
+from reacgan.training.progress import Progress, told_if_long
 from reacgan.training.run_folder import RunFolder
 from reacgan.training.signals import Interrupted, StopRequest
 from reacgan.training.state import TrainState
@@ -89,7 +89,10 @@ def train(
     ):
         try:
             # Several processes stop together, in the loop.
-            with request.interrupting() if engine.world == 1 else nullcontext():
+            with (
+                request.interrupting() if engine.world == 1 else nullcontext(),
+                told_if_long("opening the images", quiet=quiet or not main),
+            ):
                 data = _open_once(experiment) if data is None else data
         except Interrupted:
             saved = [int(path.name) for path in list_checkpoints(folder.checkpoints)]
@@ -144,7 +147,8 @@ def _begin(
 ) -> tuple[RunContext, bool]:
     """Build or resume the state, record the run, and say what it is; whether it is new."""
     _check_classes(data)
-    state = TrainState.build(experiment, data.num_classes, engine)
+    with told_if_long("building the networks", quiet=quiet):
+        state = TrainState.build(experiment, data.num_classes, engine)
     facts = {"images": len(data), "num_classes": data.num_classes, "data_digest": data.digest}
     if distributed.is_main():
         folder.check(experiment)
@@ -158,7 +162,8 @@ def _begin(
         experiment.training.images, state.images_seen, deadline=seconds, quiet=quiet
     )
     memory = () if quiet else describe_memory(experiment, state, data, engine)
-    introduce(progress, experiment, state, data, engine, memory=memory, resumed=resumed)
+    with told_if_long("working out the memory that is needed", quiet=quiet):
+        introduce(progress, experiment, state, data, engine, memory=memory, resumed=resumed)
     for line in (engine.speed.line(), *notes):
         progress.say(line)
     journal = Journal(folder.journal if distributed.is_main() else None, state.images_seen)
