@@ -9,7 +9,6 @@ and fake images apart, R1 and path length in the same step as ours do; without o
 
 from __future__ import annotations
 
-import copy
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +20,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import torch
 from benchmarks.textbook.style import R3Network, StyleDiscriminator, StyleGenerator
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -141,42 +139,36 @@ def _r3gan() -> dict[str, Callable[[], Any]]:
 
 def ours(experiment: str, *, kernels: bool, precision: str) -> dict[str, int]:
     """Operations of our steps by name."""
-    import numpy as np
-
     import reacgan
     from reacgan.assembly import complete
-    from reacgan.data import ImageData
-    from reacgan.training.engine import Engine
     from reacgan.training.loop import Trainer
-    from reacgan.training.memory.estimate import _fake_copy
-    from reacgan.training.state import TrainState
+    from reacgan.training.memory.fakes import FakeEngine, Watch, fake_run
+    from reacgan.training.speed import choose
+
+    class Blind(Watch):
+        def saw(self, *_: Any) -> None:
+            pass
 
     changes = {"training.precision": precision, "penalties.path_length": {"constant_mean": False}}
     if "r3gan" in experiment:
         del changes["penalties.path_length"]
     settings = complete(reacgan.experiment(experiment).replace(**changes))
-    engine = Engine.of(settings, "cpu")
-    engine.speed = replace(engine.speed, keep_memory=False, kernels=kernels)
-    meta = copy.copy(engine)
-    meta.device = torch.device("meta")
-    with meta.device:
-        state = TrainState.build(settings, 10, meta)
-    pixels = np.zeros((256, 3, 32, 32), dtype=np.uint8)
-    data = ImageData(pixels, np.arange(256) % 10, tuple("0123456789"), "no images")
+    speed = choose(settings.speed, torch.device("cuda"), experiment=settings)
+    engine = FakeEngine(torch.device("cpu"), precision, replace(speed, kernels=kernels))  # type: ignore[arg-type]
     names = {0: ("D with R1", "G with path length"), 1: ("D", "G")}
     if "r3gan" in experiment:
         names = {1: ("D with R1 and R2", "G")}
-    found = {}
-    with FakeTensorMode(allow_fallback_kernels=False, allow_non_fake_inputs=True):
-        trainer = Trainer(settings, _fake_copy(state, engine), data, engine)
+    counts = {}
+    with fake_run(settings, 10, engine, Blind(), images=4 * BATCH) as (state, data):
+        trainer = Trainer(settings, state, data, engine)
         for step, pair in names.items():
             trainer.state.images_seen = step * BATCH
             d_work = trainer.steps.discriminator()
-            found[pair[0]] = counted(d_work.run)
+            counts[pair[0]] = counted(d_work.run)
             trainer.state.images_seen += BATCH
             g_work = trainer.steps.generator()
-            found[pair[1]] = counted(g_work.run)
-    return found
+            counts[pair[1]] = counted(g_work.run)
+    return counts
 
 
 def main() -> None:

@@ -195,7 +195,7 @@ def test_an_engine_leaves_out_what_its_experiment_cannot_have():
 
 def test_the_page_says_what_is_taken_by_default():
     page = (Path(__file__).parents[2] / "docs" / "performance.md").read_text()
-    table = page.partition("<!-- table:defaults -->")[2].partition("<!-- end -->")[0]
+    table = page.partition("<!-- defaults -->")[2].partition("<!-- end -->")[0]
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in table.split("\n")[3:-1]
     ]

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from members import every_case
 from safetensors.torch import load_file
-from two_processes import end_state
+from two_processes import cases, end_state
 
 HERE = Path(__file__).parent
 
@@ -42,12 +41,12 @@ def half_batches(tmp_path_factory):
     return out
 
 
-@pytest.mark.parametrize("case", every_case())
+@pytest.mark.parametrize("case", cases())
 def test_half_batches_equal_the_whole_batch(case, half_batches):
     """For every member of every family."""
     failed = half_batches / f"{case}-0.txt"
     assert not failed.exists(), failed.read_text()
-    whole = end_state(every_case()[case])
+    whole = end_state(cases()[case])
     mine, other = (load_file(half_batches / f"{case}-{rank}.safetensors") for rank in (0, 1))
     assert whole.keys() == mine.keys()
     for name, tensor in whole.items():

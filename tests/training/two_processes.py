@@ -23,11 +23,16 @@ from reacgan.training.state import TrainState
 CYCLES = 2
 
 
+def cases() -> dict[str, dict[str, object]]:
+    """Every member of every family, and kernels, which are tried on the first steps."""
+    return {**every_case(), "kernels": {"speed.kernels": True}}
+
+
 def end_state(changes: dict[str, object]) -> dict[str, torch.Tensor]:
     """Every tensor of the state after two cycles in float64, and what a diagnosis says of it."""
     with plain_generator():
         settings = complete(experiment(**{"training.precision": "float64", **changes}))
-        engine = Engine("cpu", "float64")
+        engine = Engine.of(settings, "cpu")
         data = images()
         state = TrainState.build(settings, data.num_classes, engine)
     begin_adapted(state.adaptive)
@@ -64,7 +69,7 @@ def main(out: Path) -> None:
     Engine("cpu")
     check_messages()
     assert distributed.world_size() == 2
-    for name, changes in every_case().items():
+    for name, changes in cases().items():
         place = out / f"{name}-{distributed.rank()}"
         try:
             save_file(end_state(changes), place.with_suffix(".safetensors"))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from reacgan import distributed
 from reacgan.training.step.work import Result, Work
 
 TOLERANCE = {"float64": 1e-8, "float32": 1e-4, "bfloat16": 1e-2}
@@ -61,7 +62,8 @@ def both_ways(
 
     What counts is left in ``.grad`` and in the buffers. Waits for the device. Without a reference, a
     difference above ``tolerance`` is measured beside the spread of the plain way: of a second plain step
-    from the same state, since a device may add up in another order each time.
+    from the same state, since a device may add up in another order each time. Several processes decide
+    together.
 
     Args:
         work: the step.
@@ -95,17 +97,19 @@ def both_ways(
         result, tried = made(other)
         origin = "the plain step's" if exact is outcome else "those of a step in higher precision"
         wrong = tried.difference(exact, allowed, origin)
-        if wrong is not None and reference is None:
+        differs = distributed.any_process(wrong is not None, work.parameters[0].device)
+        if differs and reference is None:
             allowed = max(tolerance, SPREAD_FACTOR * made(plain)[1].distance(outcome))
             wrong = tried.difference(exact, allowed, origin)
+            differs = distributed.any_process(wrong is not None, work.parameters[0].device)
     except Exception:
         before.restore()
         raise
-    if wrong is None:
+    if not differs:
         tried.restore(work.parameters, modules)
         return result, None
     outcome.restore(work.parameters, modules)
-    return expected, wrong
+    return expected, wrong or "another process saw a difference"
 
 
 @dataclass(frozen=True)
