@@ -16,6 +16,7 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -55,7 +56,15 @@ KINDS = (  # of kernels, by what their names hold; the first that fits
     ("copies", r"memcpy|memset|copy|Cat"),
     ("elementwise", r"elementwise|vectorized|unrolled"),
 )
-LIMITS = {"correct": 80.0, "ways": 130.0, "kernels": 30.0, "run": 130.0, "evaluation": 70.0}
+LIMITS = {
+    "correct": 80.0,
+    "ways": 130.0,
+    "kernels": 30.0,
+    "run": 130.0,
+    "evaluation": 70.0,
+    "sampling": 20.0,
+    "start": 60.0,
+}
 
 
 # -- one way, in a process of its own
@@ -346,12 +355,89 @@ def evaluation(given: argparse.Namespace, left: float) -> Record:
     return outcomes
 
 
+def sampling(given: argparse.Namespace, left: float) -> Record:
+    """50,000 images of the run's generator."""
+    return _child(given, ["--sampling", "--num", str(given.num)], left)
+
+
+def sampled(given: argparse.Namespace) -> Record:
+    """Seconds for so many images, in this process; and whether passes were recorded."""
+    import torch
+
+    import reacgan
+    from reacgan.sampling.passes import Passes
+    from reacgan.sampling.sample import images_of
+    from reacgan.sampling.settings import SamplingSettings
+
+    model = reacgan.load(given.out / "run" / "model", device=given.device)
+    settings = SamplingSettings(precision="auto")
+    passes, step = Passes(model.generator, settings), 1024
+    labels = torch.arange(given.num) % 10
+    began = time.perf_counter()
+    for start in range(0, given.num, step):
+        seeds = range(start, min(start + step, given.num))
+        images_of(model, labels[start : start + step], seeds, settings, passes)
+    seconds = time.perf_counter() - began
+    facts = {"images": given.num, "pass": passes.size, "replayed": passes.replayed}
+    return {"seconds": seconds, **facts, "off": passes.off}
+
+
+def start(given: argparse.Namespace, left: float) -> Record:
+    """Seconds from the command to the first line of the journal: of one run, and of the last of four at once."""
+    until, outcomes = time.monotonic() + left, {}
+    for name, count in (("one", 1), ("four", 4)):
+        with tempfile.TemporaryDirectory() as scratch:
+            outcomes[name] = _begun(given, Path(scratch), count, until)
+    return outcomes
+
+
+def _begun(given: argparse.Namespace, scratch: Path, count: int, until: float) -> float | None:
+    folders = [scratch / str(number) for number in range(count)]
+    began = time.monotonic()
+    processes = [
+        subprocess.Popen(
+            [
+                *(
+                    sys.executable,
+                    "-m",
+                    "reacgan",
+                    "train",
+                    given.experiment,
+                    "--data",
+                    str(given.data),
+                ),
+                *("--out", str(folder), "--device", given.device, "--images", "64000"),
+                *("--set", "report.journal_every=1", *given.set),
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for folder in folders
+    ]
+    seconds = None
+    while time.monotonic() < until:
+        texts = [
+            (folder / "journal.jsonl").read_text() if (folder / "journal.jsonl").exists() else ""
+            for folder in folders
+        ]
+        if all("images_per_second" in text for text in texts):
+            seconds = time.monotonic() - began
+            break
+        time.sleep(0.05)
+    for process in processes:
+        process.kill()
+        process.wait()
+    return seconds
+
+
 STAGES: dict[str, Callable[[argparse.Namespace, float], Record]] = {
     "correct": correct,
     "ways": ways,
     "kernels": kernels,
     "run": run,
     "evaluation": evaluation,
+    "sampling": sampling,
+    "start": start,
 }
 
 
@@ -414,6 +500,12 @@ def page(record: Record) -> str:
         lines.append(
             f"evaluation {name}: {outcome.get('seconds', 0):.1f} s {outcome.get('failed', '')} {values}"
         )
+    if "sampling" in record:
+        lines.append(f"sampling: {record['sampling']} (target: 5 s for 50,000)")
+    if "start" in record:
+        lines.append(
+            f"start, seconds to the first cycles: {record['start']} (targets: 8, and twice one)"
+        )
     return "\n".join(lines)
 
 
@@ -439,6 +531,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--set", nargs="+", default=[], help="further values, of every experiment")
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--one", default=None, help=argparse.SUPPRESS)
+    parser.add_argument("--sampling", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--profile", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -449,6 +542,9 @@ def main() -> None:
     changes = {key: json.loads(value) for key, value in (pair.split("=", 1) for pair in given.set)}
     if given.one:
         print(json.dumps(measure(given.one, given.device, changes, given.repeats)))
+        return
+    if given.sampling:
+        print(json.dumps(sampled(given)))
         return
     if given.profile:
         print(json.dumps(profile(given.device, changes)))

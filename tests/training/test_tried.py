@@ -10,6 +10,8 @@ import torch
 from tiny import experiment, images
 
 from reacgan.assembly import complete
+from reacgan.kernels.elementwise import biased
+from reacgan.models import layers
 from reacgan.training.engine import Engine
 from reacgan.training.execution.tried import PROOFS, Tried, kernels
 from reacgan.training.journal import Journal
@@ -112,8 +114,36 @@ def test_kernels_are_off_in_the_step_that_they_are_compared_with():
         handle.remove()
         return on[0]
 
-    assert (switched(way._fast), switched(way._plain), switched(way._reference)) == (
-        any(getattr(layer, "kernels", False) for layer in state.generator.modules()),
-        False,
-        False,
+    ways = (way._fast, way._plain, way._reference)
+    assert [switched(made) for made in ways] == [True, False, False]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_wrong_kernel_is_disabled_and_leaves_no_trace(monkeypatch, precision):
+    """Off by a fifth in one of two layers: seen beside bfloat16's own rounding."""
+    changes = {"training.precision": precision}
+    right, plain = trainer_for(**changes, **{"speed.kernels": True}), trainer_for(**changes)
+    messages = []
+    right.say = messages.append
+    for _ in range(3):
+        right.cycle(Journal(None, 0))
+    assert right.ways.tried.off is None
+    assert not messages
+
+    monkeypatch.setattr(
+        layers, "biased", lambda images, bias, **options: 1.2 * biased(images, bias, **options)
     )
+    wrong = trainer_for(**changes, **{"speed.kernels": True})
+    wrong.say = messages.append
+    for _ in range(3):
+        wrong.cycle(Journal(None, 0))
+        plain.cycle(Journal(None, 0))
+    assert wrong.ways.tried.off is not None
+    assert len(messages) == 1
+    assert messages[0].startswith("note: kernels disabled: ")
+    networks = wrong.state.generator, wrong.state.discriminator, wrong.state.average
+    switches = (getattr(layer, "kernels", False) for one in networks for layer in one.modules())
+    assert not any(switches)
+    for part, tensors in plain.state.tensors().items():
+        for name, value in tensors.items():
+            assert torch.equal(wrong.state.tensors()[part][name], value), f"{part}/{name}"

@@ -43,7 +43,13 @@ class Trainer:
         self.say: Callable[[str], None] = lambda line: None
         """Gets what a person should know of how steps are made."""
         networks = state.generator, state.discriminator
-        self.ways = Ways(engine.speed, networks, (*networks, state.adaptive), engine.precision)
+        self.ways = Ways(
+            engine.speed,
+            networks,
+            (*networks, state.adaptive),
+            engine.precision,
+            [state.average],
+        )
         named = {"generator": networks[0], "discriminator": networks[1], "": state.adaptive}
         self.careful = Careful(self.ways.run, named, engine)
 

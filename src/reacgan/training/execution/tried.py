@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from reacgan.devices import without_tf32
-from reacgan.models import plain_operations
+from reacgan.models import plain_operations, set_switches
 from reacgan.training.execution.verify import TOLERANCE, Way, both_ways, first_line
 from reacgan.training.step.work import Result, Work
 
@@ -33,6 +33,7 @@ class Tried:
         reference: the step in the highest precision at hand. The fast way may then be twice as far from it
             as the plain way is, if that is more than ``tolerance``.
         proofs: how many steps of each kind are made in both ways; the second one has other weights.
+        on_disabled: called when the fast way is disabled.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Tried:
         tolerance: float,
         reference: Way | None = None,
         proofs: int = PROOFS,
+        on_disabled: Callable[[], None] = lambda: None,
     ) -> None:
         self.off: str | None = None
         """Why it was disabled."""
@@ -55,6 +57,7 @@ class Tried:
         self._fast, self._plain, self._reference = fast, plain, reference
         self._tolerance = tolerance
         self._proofs = proofs
+        self._on_disabled = on_disabled
         self._proven: Counter[Hashable] = Counter()
 
     def run(self, work: Work) -> Result:
@@ -83,6 +86,7 @@ class Tried:
 
     def _disable(self, reason: str) -> None:
         self.off = reason
+        self._on_disabled()
         self.news.append(f"{self._name} disabled: {reason}")
 
 
@@ -93,7 +97,7 @@ def kernels(networks: Sequence[nn.Module], modules: Sequence[nn.Module], precisi
     is off from one in float32. So both are measured from a step in float32 without TF32.
 
     Args:
-        networks: the generator and the discriminator.
+        networks: generator, discriminator, and the averaged generator, which has the switch too.
         modules: whose buffers move in a step.
         precision: of the run.
     """
@@ -106,9 +110,14 @@ def kernels(networks: Sequence[nn.Module], modules: Sequence[nn.Module], precisi
         with _without_kernels(networks), without_tf32():
             return replace(work, autocast=nullcontext).run()
 
+    def off() -> None:
+        for network in networks:
+            set_switches(network, kernels=False)
+
     return Tried(
         "kernels",
         modules,
+        on_disabled=off,
         fast=Work.run,
         plain=plain,
         tolerance=TOLERANCE[precision],

@@ -25,6 +25,7 @@ class Ways:
         networks: the generator and the discriminator.
         modules: whose buffers move in a step.
         precision: of the run.
+        others: networks that no step is made on, which have the same switches: the average.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Ways:
         networks: Sequence[nn.Module],
         modules: Sequence[nn.Module],
         precision: str,
+        others: Sequence[nn.Module] = (),
     ) -> None:
         way: Way = Work.run
         self.tried: Tried | None = None
@@ -42,7 +44,7 @@ class Ways:
                 set_switches(network, fused_layers=speed.fused_layers, kernels=speed.kernels)
             self.tried = compiled(networks, modules, precision)
         elif speed.kernels:
-            self.tried = kernels(networks, modules, precision)
+            self.tried = kernels([*networks, *others], modules, precision)
         if self.tried is not None:
             way = self.tried.run
         if speed.cuda_graphs:
