@@ -16,6 +16,8 @@ from reacgan.training.execution.verify import TOLERANCE, Way, both_ways, first_l
 from reacgan.training.step.work import Result, Work
 
 PROOFS = 2
+# What kernels may differ by from a step in float32 in any case: what counts is seen in float32.
+_ROUNDING = 5e-2
 
 
 class Tried:
@@ -30,8 +32,9 @@ class Tried:
         fast: the way that is tried.
         plain: the way that is trusted.
         tolerance: largest difference, as a share of the size.
-        reference: the step in the highest precision at hand. The fast way may then be twice as far from it
-            as the plain way is, if that is more than ``tolerance``.
+        widely: the fast way in the precision of the reference, which it must agree with.
+        reference: the step in the highest precision at hand. The fast way may then be farther
+            from it than the plain way is (``REFERENCE_FACTOR``), if that is more than ``tolerance``.
         proofs: how many steps of each kind are made in both ways; the second one has other weights.
         on_disabled: called when the fast way is disabled.
     """
@@ -45,6 +48,7 @@ class Tried:
         plain: Way,
         tolerance: float,
         reference: Way | None = None,
+        widely: Way | None = None,
         proofs: int = PROOFS,
         on_disabled: Callable[[], None] = lambda: None,
     ) -> None:
@@ -54,7 +58,8 @@ class Tried:
         """Messages that have not been read yet."""
         self._name = name
         self._modules = modules
-        self._fast, self._plain, self._reference = fast, plain, reference
+        self._fast, self._plain = fast, plain
+        self._reference, self._widely = reference, widely
         self._tolerance = tolerance
         self._proofs = proofs
         self._on_disabled = on_disabled
@@ -75,6 +80,7 @@ class Tried:
                 self._fast,
                 self._tolerance,
                 reference=self._reference,
+                widely=self._widely,
             )
         except Exception as error:
             self._disable(f"{type(error).__name__}: {first_line(error)}")
@@ -94,7 +100,8 @@ def kernels(networks: Sequence[nn.Module], modules: Sequence[nn.Module], precisi
     """Networks by kernels of our own (:mod:`reacgan.kernels`), which their switch has turned on.
 
     They round in other places than the library's operations do, by as much as a step in the run's precision
-    is off from one in float32. So both are measured from a step in float32 without TF32.
+    is off from one in float32. So both are measured from a step in float32 without TF32, and there kernels
+    must agree with the plain operations.
 
     Args:
         networks: generator, discriminator, and the averaged generator, which has the switch too.
@@ -110,6 +117,10 @@ def kernels(networks: Sequence[nn.Module], modules: Sequence[nn.Module], precisi
         with _without_kernels(networks), without_tf32():
             return replace(work, autocast=nullcontext).run()
 
+    def widely(work: Work) -> Result:
+        with without_tf32():
+            return replace(work, autocast=nullcontext).run()
+
     def off() -> None:
         for network in networks:
             set_switches(network, kernels=False)
@@ -120,8 +131,9 @@ def kernels(networks: Sequence[nn.Module], modules: Sequence[nn.Module], precisi
         on_disabled=off,
         fast=Work.run,
         plain=plain,
-        tolerance=TOLERANCE[precision],
+        tolerance=_ROUNDING if precision == "bfloat16" else TOLERANCE[precision],
         reference=None if precision == "float64" else reference,
+        widely=None if precision == "float64" else widely,
     )
 
 

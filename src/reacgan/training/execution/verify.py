@@ -16,8 +16,11 @@ TOLERANCE = {"float64": 1e-8, "float32": 1e-4, "bfloat16": 1e-2}
 """How far each of them may be off in any case, as a share of its size."""
 SPREAD_FACTOR = 4.0
 """How many times as far from the plain step as a second plain step."""
-REFERENCE_FACTOR = 2.0
-"""How many times as far from a step in higher precision as the plain step."""
+REFERENCE_FACTOR = 4.0
+"""How many times as far from a step in higher precision as the plain step: by luck of rounding, twice."""
+WIDE_TOLERANCE = 1e-3
+"""How far two ways in the reference's precision, float32, may be from each other: sums in another order."""
+WIDE = "those of a step in higher precision"
 UNREFERENCED_FACTOR = 5.0
 """The same of the tolerance, where memory does not hold a step in higher precision."""
 
@@ -57,6 +60,7 @@ def both_ways(
     tolerance: float,
     *,
     reference: Way | None = None,
+    widely: Way | None = None,
 ) -> tuple[Result, str | None]:
     """The step in the other way, and None; where they disagree in the plain way, and why.
 
@@ -74,6 +78,8 @@ def both_ways(
             of their size.
         reference: the step in higher precision; the other way may be :data:`REFERENCE_FACTOR` times as far
             from it as the plain way is.
+        widely: the other way in the precision of the reference, which it must agree with to
+            :data:`WIDE_TOLERANCE`: what low precision would hide is seen there.
 
     Raises:
         Exception: whatever either way raises; buffers are then as before.
@@ -87,16 +93,18 @@ def both_ways(
 
     try:
         expected, outcome = made(plain)
-        exact, allowed = outcome, tolerance
+        exact, allowed, wrong = outcome, tolerance, None
         if reference is not None:
             try:
                 exact = made(reference)[1]
                 allowed = max(tolerance, REFERENCE_FACTOR * outcome.distance(exact))
+                if widely is not None:
+                    wrong = made(widely)[1].difference(exact, WIDE_TOLERANCE, WIDE)
             except torch.OutOfMemoryError:
                 allowed = UNREFERENCED_FACTOR * tolerance
         result, tried = made(other)
-        origin = "the plain step's" if exact is outcome else "those of a step in higher precision"
-        wrong = tried.difference(exact, allowed, origin)
+        origin = "the plain step's" if exact is outcome else WIDE
+        wrong = wrong or tried.difference(exact, allowed, origin)
         differs = distributed.any_process(wrong is not None, work.parameters[0].device)
         if differs and reference is None:
             allowed = max(tolerance, SPREAD_FACTOR * made(plain)[1].distance(outcome))
@@ -137,14 +145,17 @@ class _Outcome:
             buffer.copy_(value)
 
     def pairs(self, expected: _Outcome) -> dict[str, tuple[Tensors, Tensors]]:
-        """Of each part what is expected and what is there."""
-        losses = [self.losses.get(name) for name in expected.losses]
+        """Of each part what is expected and what is there. A mean score may be near 0: losses are one."""
         return {
             "gradients": (expected.gradients, self.gradients),
-            "losses": (list(expected.losses.values()), losses),
+            "losses": ([expected.all_losses()], [self.all_losses()]),
             "scores": ([expected.scores], [self.scores]),
             "state": (expected.buffers, self.buffers),
         }
+
+    def all_losses(self) -> Tensor:
+        """In the order of their names."""
+        return torch.stack([self.losses[name].double() for name in sorted(self.losses)])
 
     def difference(self, expected: _Outcome, allowed: float, origin: str) -> str | None:
         """The first part that differs from one of ``origin``, in words."""
