@@ -39,5 +39,9 @@ with compiling() as counts:
         demodulation(styles, weight, scale=0.1, gain=1.0, eps=1e-8).sum().backward()
         unit_rows(styles, 1e-8).sum().backward()
         group_deviation(drawn(count, channels, side, side), count, 1e-8).sum().backward()
+    # More elements than 32 bits count.
+    many = torch.ones(1, dtype=torch.bfloat16).expand(8, 1024, 512, 1024)
+    triton_bias_act.run_activate(None, many, many, (None,) * 4, [1.0] * 4)
+    triton_resample.run_resample(many, many, "blur", 1, False, 1.0)
 assert len(counts) == 8, counts
 print(dict(counts))

@@ -47,6 +47,7 @@ def run_activate(
         HAS_BIAS=bias is not None,
         HAS_FACTORS=factors is not None,
         HAS_NOISE=noise is not None,
+        LONG=total > 2**31 - block,
         BLOCK=block,
     )
 
@@ -106,10 +107,13 @@ def activate_kernel(
     gradient, images, result, bias, factors, noise, strength, total, channels, pixels,
     noise_stride, scale, bias_scale, slope, gain, HAS_GRADIENT: tl.constexpr,
     HAS_BIAS: tl.constexpr, HAS_FACTORS: tl.constexpr, HAS_NOISE: tl.constexpr,
-    BLOCK: tl.constexpr,
+    LONG: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Each program gives BLOCK neighbouring values of [N, pixels, C]."""
-    index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    """Each program gives BLOCK neighbouring values of [N, pixels, C]; ``LONG``: an index has 64 bits."""
+    start = tl.program_id(0)
+    if LONG:
+        start = start.to(tl.int64)
+    index = start * BLOCK + tl.arange(0, BLOCK)
     inside = index < total
     channel = index % channels
     row = index // channels
