@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -111,3 +116,14 @@ def test_kernels(kernel_device, parts, shape, dtype):
     bound = 1e-5 if dtype == torch.float32 else 1e-2
     for mine, true in zip([found, *gradients], [expected, *of_exact], strict=True):
         assert (mine - true).abs().max() <= 10 * bound * true.abs().max() + 1e-6
+
+
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="pip install triton")
+def test_kernels_compile_for_a_gpu(tmp_path, monkeypatch):
+    """The interpreter lets pass, for example, a variable of another type in a loop."""
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    script = Path(__file__).with_name("compiled_style.py")
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]

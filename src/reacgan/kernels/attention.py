@@ -15,7 +15,6 @@ from torch.nn import functional as F
 
 from reacgan.kernels.base import launch, operation
 from reacgan.kernels.rows import (
-    PARTS,
     add_partials,
     blocks,
     by_kernel,
@@ -23,6 +22,7 @@ from reacgan.kernels.rows import (
     empty,
     kernel,
     like,
+    parts_of,
     power_of_two,
     rows_of,
 )
@@ -292,7 +292,7 @@ def _pass_gate(
     of_added = torch.empty_like(rows)
     count, channels = count_of(rows), rows.shape[1]
     grid, block = blocks(count, channels, elements=2048)
-    grid = (min(grid[0], PARTS), grid[1])
+    grid = parts_of(grid)
     partial = torch.empty(grid[0] * grid[1], 1, device=rows.device)
     launch(
         kernel("attention", "gated_backward"),

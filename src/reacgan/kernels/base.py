@@ -6,7 +6,7 @@ import importlib.util
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import torch
@@ -65,10 +65,13 @@ def operation(
 
 
 def launch(kernel: Any, grid: tuple[int, ...], *arguments: Any, **options: Any) -> None:
-    """Launch a Triton kernel; all launches go through here, to be counted."""
+    """Launch a Triton kernel on the device of its tensors; all launches go through here, to be counted."""
     for counter in _counters:
         counter[kernel.__name__] += 1
-    kernel[grid](*arguments, **options)
+    device = next(value.device for value in arguments if isinstance(value, Tensor))
+    # Triton launches on the current device, whichever the tensors lie on.
+    with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+        kernel[grid](*arguments, **options)
 
 
 @contextmanager

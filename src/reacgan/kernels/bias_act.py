@@ -23,7 +23,7 @@ _TYPES = (torch.float32, torch.bfloat16, torch.float16)
 BIAS, FACTORS, STRENGTH = range(3)
 """Rows of the sums that the backward pass gives."""
 _CHANNELS = 64  # of a program of the backward pass
-_PROGRAMS = 264  # of the backward pass at least: two for each multiprocessor
+_PROGRAMS = 1024  # of the backward pass, about: eight for each multiprocessor
 
 
 @dataclass(frozen=True)

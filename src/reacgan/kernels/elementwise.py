@@ -276,7 +276,7 @@ def _add_cells(images: Tensor, *, sums: bool) -> tuple[Tensor, Tensor]:
     _, channels, height, width = rows.shape
     small = empty(rows, size=(height // 2, width // 2))
     cells = count_of(small)
-    grid, block, partial = partial_sums(cells, rows, elements=2048)
+    grid, block, partial = partial_sums(cells, rows)
     if not sums:
         grid, block = blocks(cells, channels, elements=2048)
     launch(

@@ -63,6 +63,8 @@ def as_type(tensor: Tensor | None, dtype: torch.dtype) -> Tensor | None:
 
 PARTS = 256
 """Most partial sums of a column; a constant, so that sums are the same on every device."""
+_PROGRAMS = 1024
+"""Of a first stage: as many as a large GPU runs at once, since no second round fills it."""
 
 
 def kernel(part: str, name: str) -> Any:
@@ -92,13 +94,17 @@ def blocks(
     return (-(-rows // size), -(-channels // columns)), {"ROWS": size, "COLUMNS": columns}
 
 
-def partial_sums(
-    rows: int, images: Tensor, *, elements: int = 4096
-) -> tuple[tuple[int, int], dict[str, int], Tensor]:
+def parts_of(grid: tuple[int, int]) -> tuple[int, int]:
+    """The grid of a first stage: of fewer programs, each of which goes over several blocks of rows."""
+    down, across = grid
+    return min(down, PARTS, max(_PROGRAMS // across, 1)), across
+
+
+def partial_sums(rows: int, images: Tensor) -> tuple[tuple[int, int], dict[str, int], Tensor]:
     """Grid, block and memory of the first stage of a sum over rows."""
     channels = images.shape[1]
-    grid, block = blocks(rows, channels, elements=elements)
-    grid = (min(grid[0], PARTS), grid[1])
+    grid, block = blocks(rows, channels, elements=2048)
+    grid = parts_of(grid)
     return grid, block, torch.empty(grid[0], channels, device=images.device)
 
 
@@ -107,6 +113,6 @@ def add_partials(partial: Tensor, copies: int) -> Tensor:
     parts, channels = partial.shape
     sums = torch.empty(copies, channels, device=partial.device)
     grid = (-(-channels // 16),)
-    block = {"COPIES": copies, "ROWS": 64, "COLUMNS": 16}
+    block = {"COPIES": copies, "ROWS": 256, "COLUMNS": 16}
     launch(kernel("elementwise", "partials"), grid, partial, sums, parts, channels, **block)
     return sums

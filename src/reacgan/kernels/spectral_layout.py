@@ -16,8 +16,8 @@ _ALIGNED = 64
 """Each layer's part begins at a multiple of so many elements: convolutions want 16 bytes."""
 ROWS_OF_TILE, COLUMNS_OF_TILE = 128, 128
 """What a program multiplies of a matrix with a vector."""
-BLOCK = 1024
-"""Elements of a weight or gradient that a program works on."""
+ROWS_AT_ONCE, COLUMNS_AT_ONCE = 32, 64
+"""What a program works on of a weight or gradient, element by element."""
 
 
 class Form(enum.IntFlag):
@@ -123,8 +123,8 @@ def shapes_of(weights: Sequence[Tensor]) -> tuple[torch.Size, ...]:
 
 
 FIELDS = (
-    *("weight", "u", "v", "height", "width", "inner", "channels", "up", "iterates", "widened"),
-    *("narrow", "taken", "taken_size", "flat_u", "flat_v", "gradient", "gradient_size"),
+    *("weight", "u", "v", "height", "width", "inner", "far", "near", "up", "iterates", "widened"),
+    *("narrow", "taken", "flat_u", "flat_v", "gradient"),
     *("first", "first_count", "second", "second_count", "dots", "dots_count"),
 )
 """Columns of the table of layers: addresses; the weight in memory, a matrix [height, width]; what the layer
@@ -139,9 +139,9 @@ class Tables(NamedTuple):
     tiles: Tensor
     """int32 [programs, 2]: layer and tile of its matrix."""
     taken: Tensor
-    """int32 [programs, 2]: layer and block of the weight that it takes."""
+    """int32 [programs, 2]: layer and tile of the weight that it takes."""
     gradient: Tensor
-    """int32 [programs, 2]: layer and block of its gradient."""
+    """int32 [programs, 2]: layer and tile of its gradient."""
     first: int
     """Elements of scratch of W^T u."""
     second: int
@@ -175,8 +175,8 @@ def tables_of(
         first += field["first_count"] * rest
         second += field["second_count"] * outer
         tiles += [(number, tile) for tile in range(field["first_count"] * field["second_count"])]
-        taken += [(number, block) for block in range(_count(field["taken_size"], BLOCK))]
-        gradient += [(number, block) for block in range(field["dots_count"])]
+        taken += [(number, tile) for tile in range(_tiles(part, 16))]
+        gradient += [(number, tile) for tile in range(field["dots_count"])]
     return Tables(
         torch.tensor(rows, dtype=torch.int64).to(device),
         torch.tensor(tiles, dtype=torch.int32).to(device),
@@ -189,28 +189,43 @@ def tables_of(
 
 def _sizes(part: Part) -> dict[str, int]:
     """Of a layer's row, what does not depend on addresses or on other layers."""
-    outer, rest, up = part.shape[0], part.shape[1:].numel(), part.is_turned
-    height, width = (rest, outer) if up else (outer, rest)
+    rest, up = part.shape[1:].numel(), part.is_turned
+    height, width = (rest, part.shape[0]) if up else (part.shape[0], rest)
+    far, near = _sides(part)
     down, across = _count(height, ROWS_OF_TILE), _count(width, COLUMNS_OF_TILE)
     return {
         "height": height,
         "width": width,
         "inner": part.shape[1] if len(part.shape) == 4 and not up else rest,
-        "channels": part.memory[-1],
+        "far": far,
+        "near": near,
         "up": int(up),
         "iterates": int(bool(part.form & Form.ITERATES)),
         "widened": int(bool(part.form & Form.WIDENED)),
         "narrow": int(bool(part.form & Form.NARROW)),
         "taken": part.taken.start,
-        "taken_size": part.memory.numel(),
         "flat_u": part.u.start,
         "flat_v": part.v.start,
         "gradient": part.gradient.start,
-        "gradient_size": part.shape.numel(),
         "first_count": across if up else down,
         "second_count": down if up else across,
-        "dots_count": _count(part.shape.numel(), BLOCK),
+        "dots_count": _tiles(part, 9),
     }
+
+
+def _sides(part: Part) -> tuple[int, int]:
+    """First and last side of the weight in memory: [far, taps, near] if it is widened, else a matrix."""
+    if part.form & Form.WIDENED:
+        return part.memory[0], part.memory[-1]
+    far = part.memory[:-1].numel() if part.is_turned else part.memory[0]
+    return far, part.memory.numel() // far
+
+
+def _tiles(part: Part, taps: int) -> int:
+    """How many programs work on a weight element by element; ``taps``: of a widened one."""
+    far, near = _sides(part)
+    across = _count(far, ROWS_AT_ONCE) * _count(near, COLUMNS_AT_ONCE)
+    return across * (taps if part.form & Form.WIDENED else 1)
 
 
 def _count(length: int, step: int) -> int:

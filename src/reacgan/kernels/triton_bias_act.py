@@ -47,6 +47,7 @@ def run_activate(
         HAS_BIAS=bias is not None,
         HAS_FACTORS=factors is not None,
         HAS_NOISE=noise is not None,
+        LONG=total > 2**31 - block,
         BLOCK=block,
     )
 
@@ -82,7 +83,7 @@ def run_backward(
         HAS_BIAS=bias is not None,
         HAS_FACTORS=factors is not None,
         HAS_NOISE=noise is not None,
-        ROWS=32,
+        ROWS=16,
         BLOCK=_CHANNELS,
     )
 
@@ -106,10 +107,13 @@ def activate_kernel(
     gradient, images, result, bias, factors, noise, strength, total, channels, pixels,
     noise_stride, scale, bias_scale, slope, gain, HAS_GRADIENT: tl.constexpr,
     HAS_BIAS: tl.constexpr, HAS_FACTORS: tl.constexpr, HAS_NOISE: tl.constexpr,
-    BLOCK: tl.constexpr,
+    LONG: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Each program gives BLOCK neighbouring values of [N, pixels, C]."""
-    index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    """Each program gives BLOCK neighbouring values of [N, pixels, C]; ``LONG``: an index has 64 bits."""
+    start = tl.program_id(0)
+    if LONG:
+        start = start.to(tl.int64)
+    index = start * BLOCK + tl.arange(0, BLOCK)
     inside = index < total
     channel = index % channels
     row = index // channels
@@ -144,13 +148,13 @@ def activate_backward_kernel(
     piece = tl.program_id(1)
     sample = tl.program_id(2).to(tl.int64)
     exists = channel < channels
-    of_bias = tl.zeros((BLOCK,), dtype=tl.float32)
-    of_factors = tl.zeros((BLOCK,), dtype=tl.float32)
-    of_strength = tl.zeros((BLOCK,), dtype=tl.float32)
+    of_bias = tl.zeros((ROWS, BLOCK), dtype=tl.float32)
+    of_factors = tl.zeros((ROWS, BLOCK), dtype=tl.float32)
+    of_strength = tl.zeros((ROWS, BLOCK), dtype=tl.float32)
     factor = tl.full((BLOCK,), 1.0, dtype=tl.float32)
     if HAS_FACTORS:
-        at = factors + sample * channels + channel
-        factor = tl.load(at, mask=exists, other=0.0).to(tl.float32)
+        factor = tl.load(factors + sample * channels + channel, mask=exists, other=0.0)
+        factor = factor.to(tl.float32)
     offset = tl.zeros((BLOCK,), dtype=tl.float32)
     if HAS_BIAS:
         offset = tl.load(bias + channel, mask=exists, other=0.0).to(tl.float32) * bias_scale
@@ -165,23 +169,23 @@ def activate_backward_kernel(
         pre = value * factor[None, :] + offset[None, :]
         if HAS_NOISE:
             whole = sample * rows + row  # of all rows of all samples
-            at = (whole // pixels) * noise_stride + whole % pixels
-            drawn = tl.load(noise + at, mask=row < last, other=0.0).to(tl.float32)
+            drawn_at = (whole // pixels) * noise_stride + whole % pixels
+            drawn = tl.load(noise + drawn_at, mask=row < last, other=0.0).to(tl.float32)
             pre += (drawn * loudness)[:, None]
         steep = tl.where(pre > 0, gain, gain * slope)
         passed = tl.load(gradient + index, mask=inside, other=0.0).to(tl.float32) * steep
         tl.store(result + index, passed * factor[None, :] * scale, mask=inside)
-        of_bias += tl.sum(passed, 0)
+        of_bias += passed
         if HAS_FACTORS:
-            of_factors += tl.sum(passed * value, 0)
+            of_factors += passed * value
         if HAS_NOISE:
-            of_strength += tl.sum(passed * drawn[:, None], 0)
+            of_strength += passed * drawn[:, None]
     pieces = tl.num_programs(1)
     samples = tl.num_programs(2)
     at = sums + (sample * pieces + piece) * channels + channel
     step = samples * pieces * channels
-    tl.store(at, of_bias, mask=exists)
+    tl.store(at, tl.sum(of_bias, 0), mask=exists)
     if HAS_FACTORS:
-        tl.store(at + step, of_factors, mask=exists)
+        tl.store(at + step, tl.sum(of_factors, 0), mask=exists)
     if HAS_NOISE:
-        tl.store(at + 2 * step, of_strength, mask=exists)
+        tl.store(at + 2 * step, tl.sum(of_strength, 0), mask=exists)

@@ -24,10 +24,11 @@ from reacgan.kernels.base import launch
 PROGRAMS = 1024
 """About as many programs as keep a large GPU busy."""
 ELEMENTS = 2048
-"""Of a tile. Sums have two such tiles in registers; what is worked out by the element takes two at once."""
+"""Of a tile. Statistics have two such tiles in registers; what is worked out by the element takes two at
+once; the gradient's sums, which have four in registers, half of one."""
 How = tuple[float, float, bool]
 """eps, added, relu"""
-FEW_CHANNELS = 16  # of a program that ends a sum: many programs, each with few columns
+FEW_CHANNELS = 8  # of a program that ends a sum: many programs, each with few columns
 
 
 @triton.jit
@@ -226,8 +227,9 @@ def statistics(
         *(float(rows), rows / max(rows - 1, 1), momentum),
         TRACKED=running_mean is not None,
         SHIFTED=offset is not None,
-        BLOCK_S=min(64, triton.next_power_of_2(splits)),
+        BLOCK_S=min(512, triton.next_power_of_2(splits)),
         BLOCK_C=few,
+        num_warps=8,
     )
     return result
 

@@ -182,9 +182,9 @@ def sums(
     """Gradients of gain and bias, and two means; see :func:`reacgan.kernels.norm.norm_sums`."""
     samples, pixels, channels = sizes_of(images)
     eps, added, relu = how
-    block_r, block_c = tile_of(images, ELEMENTS)
+    block_r, block_c = tile_of(images, ELEMENTS // 2)
     blocks = triton.cdiv(channels, block_c)
-    rows_of_split = split_length(pixels, triton.cdiv(PROGRAMS, samples * blocks), block_r)
+    rows_of_split = split_length(pixels, max(PROGRAMS // (samples * blocks), 1), block_r)
     splits = triton.cdiv(pixels, rows_of_split)
     partial = images.new_empty((splits, 2, samples, channels), dtype=torch.float32)
     launch(
@@ -206,7 +206,7 @@ def sums(
         *(partial, gain, of_gain, of_bias, means, samples, splits, channels),
         *(row_stride(gain), float(samples * pixels), added),
         SHARED=len(gain) == 1,
-        BLOCK_N=min(32, triton.next_power_of_2(samples)),
+        BLOCK_N=min(128, triton.next_power_of_2(samples)),
         BLOCK_C=few,
     )
     return of_gain, of_bias, means

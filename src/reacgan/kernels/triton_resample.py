@@ -42,6 +42,7 @@ def run_resample(
         CHANGE=_CHANGES[change],
         PADDING=padding,
         REPEAT=repeat,
+        LONG=max(total, images.numel()) > 2**31 - block,
         BLOCK=block,
     )
 
@@ -49,10 +50,16 @@ def run_resample(
 @triton.jit
 def resample_kernel(
     images, result, total, height, width, high, wide, channels, factor, CHANGE: tl.constexpr,
-    PADDING: tl.constexpr, REPEAT: tl.constexpr, BLOCK: tl.constexpr,
+    PADDING: tl.constexpr, REPEAT: tl.constexpr, LONG: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Each program gives BLOCK neighbouring values of [N, high, wide, channels]."""
-    index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    """Each program gives BLOCK neighbouring values of [N, high, wide, channels].
+
+    ``LONG``: an index needs 64 bits, in which a GPU divides several times slower.
+    """
+    start = tl.program_id(0)
+    if LONG:
+        start = start.to(tl.int64)
+    index = start * BLOCK + tl.arange(0, BLOCK)
     inside = index < total
     channel = index % channels
     pixel = index // channels

@@ -2,7 +2,7 @@
 
 A weight is read as it lies in memory, a matrix [rows, columns] of contiguous rows: [O, (kh, kw, I)], or
 for layers of order ``"up"`` [(I, kh, kw), O]. A table on the device says where each layer's tensors are
-and how large; a program looks up its layer and its tile or block. Sums are made in two stages, each in a
+and how large; a program looks up its layer and its tile. Sums are made in two stages, each in a
 fixed order.
 """
 
@@ -21,17 +21,18 @@ from torch import Tensor
 from reacgan.kernels.base import launch
 from reacgan.kernels.matrices import SPECTRAL_NORM_EPS
 from reacgan.kernels.spectral_layout import (
-    BLOCK,
+    COLUMNS_AT_ONCE,
     COLUMNS_OF_TILE,
     FIELDS,
+    ROWS_AT_ONCE,
     ROWS_OF_TILE,
     shapes_of,
     tables_of,
 )
 
-_ROWS_AT_ONCE = 32
+_ROWS_OF_STEP = 32
 _ENTRIES = 1024
-_PARTS_AT_ONCE = tl.constexpr(4)
+_PARTS_AT_ONCE = tl.constexpr(8)
 
 _WEIGHT = tl.constexpr(FIELDS.index("weight"))
 _U = tl.constexpr(FIELDS.index("u"))
@@ -39,17 +40,16 @@ _V = tl.constexpr(FIELDS.index("v"))
 _HEIGHT = tl.constexpr(FIELDS.index("height"))
 _WIDTH = tl.constexpr(FIELDS.index("width"))
 _INNER = tl.constexpr(FIELDS.index("inner"))
-_CHANNELS = tl.constexpr(FIELDS.index("channels"))
+_FAR = tl.constexpr(FIELDS.index("far"))
+_NEAR = tl.constexpr(FIELDS.index("near"))
 _UP = tl.constexpr(FIELDS.index("up"))
 _ITERATES = tl.constexpr(FIELDS.index("iterates"))
 _WIDENED = tl.constexpr(FIELDS.index("widened"))
 _NARROW = tl.constexpr(FIELDS.index("narrow"))
 _TAKEN = tl.constexpr(FIELDS.index("taken"))
-_TAKEN_SIZE = tl.constexpr(FIELDS.index("taken_size"))
 _FLAT_U = tl.constexpr(FIELDS.index("flat_u"))
 _FLAT_V = tl.constexpr(FIELDS.index("flat_v"))
 _GRADIENT = tl.constexpr(FIELDS.index("gradient"))
-_GRADIENT_SIZE = tl.constexpr(FIELDS.index("gradient_size"))
 _FIRST = tl.constexpr(FIELDS.index("first"))
 _FIRST_COUNT = tl.constexpr(FIELDS.index("first_count"))
 _SECOND = tl.constexpr(FIELDS.index("second"))
@@ -57,6 +57,9 @@ _SECOND_COUNT = tl.constexpr(FIELDS.index("second_count"))
 _DOTS = tl.constexpr(FIELDS.index("dots"))
 _DOTS_COUNT = tl.constexpr(FIELDS.index("dots_count"))
 _FIELD_COUNT = tl.constexpr(len(FIELDS))
+
+
+_TILE = {"ROWS": ROWS_AT_ONCE, "COLUMNS": COLUMNS_AT_ONCE}
 
 
 def normalise(
@@ -82,7 +85,7 @@ def normalise(
             SECOND=is_second,
             ROWS=ROWS_OF_TILE,
             COLUMNS=COLUMNS_OF_TILE,
-            STEP=_ROWS_AT_ONCE,
+            STEP=_ROWS_OF_STEP,
         )
     launch(
         spectral_vectors_kernel,
@@ -96,7 +99,7 @@ def normalise(
         spectral_scale_kernel,
         (len(tables.taken),),
         *(tables.layers, tables.taken, sigma, narrow, wide),
-        BLOCK=BLOCK,
+        **_TILE,
     )
 
 
@@ -114,7 +117,7 @@ def differentiate(
     dots, shares = sigma.new_empty(len(tables.gradient)), torch.empty_like(sigma)
     grid = (len(tables.gradient),)
     common = (tables.layers, tables.gradient, *flats)
-    launch(spectral_dots_kernel, grid, *common, dots, BLOCK=BLOCK)
+    launch(spectral_dots_kernel, grid, *common, dots, **_TILE)
     launch(
         spectral_shares_kernel,
         (len(weights),),
@@ -124,7 +127,7 @@ def differentiate(
         shares,
         ENTRIES=_ENTRIES,
     )
-    launch(spectral_gradient_kernel, grid, *common, sigma, shares, u, v, result, BLOCK=BLOCK)
+    launch(spectral_gradient_kernel, grid, *common, sigma, shares, u, v, result, **_TILE)
 
 
 @triton.jit
@@ -150,13 +153,12 @@ def _entries(base, count, length, inner, entry, inside):
 
     ``inner`` of them are neighbours in the order of memory of the weight, but taps apart in the vector.
     """
-    where = entry % inner * (length // inner) + entry // inner
+    where = base + entry % inner * (length // inner) + entry // inner
     total = tl.zeros_like(entry).to(tl.float32)
     for start in range(0, count, _PARTS_AT_ONCE):
-        part = start + tl.arange(0, _PARTS_AT_ONCE)
-        mask = (part < count)[:, None] & inside[None, :]
-        values = tl.load(base + part[:, None] * length + where[None, :], mask=mask, other=0.0)
-        total += tl.sum(values, axis=0)
+        for ahead in tl.static_range(_PARTS_AT_ONCE):
+            mask = inside & (tl.zeros_like(entry) + start + ahead < count)
+            total += tl.load(where + (start + ahead) * length, mask=mask, other=0.0)
     return total
 
 
@@ -277,76 +279,102 @@ def spectral_vectors_kernel(
 
 
 @triton.jit
-def spectral_scale_kernel(layers, blocks, sigma, narrow, wide, BLOCK: tl.constexpr):
-    """A block of the weight that a layer takes: over sigma, taps widened, in its type."""
-    program = tl.program_id(0)
-    number = tl.load(blocks + 2 * program)
-    layer = _row_of(layers, number)
-    entry = tl.load(blocks + 2 * program + 1) * BLOCK + tl.arange(0, BLOCK)
-    inside = entry < _field(layer, _TAKEN_SIZE)
-    matrix, scale = _floats(layer, _WEIGHT), tl.load(sigma + number)
-    if _field(layer, _WIDENED) == 0:
-        values = tl.load(matrix + entry, mask=inside, other=0.0)
-    else:
-        channels, up = _field(layer, _CHANNELS), _field(layer, _UP) != 0
-        x, y = entry // channels % 4, entry // (4 * channels) % 4
-        base = matrix + entry // (16 * channels) * (9 * channels) + entry % channels
-        # Up mirrors the kernel. A tap is the sum of the kernel's at this position and the one before.
-        x0, x1 = tl.where(up, 2 - x, x), tl.where(up, 3 - x, x - 1)
-        y0, y1 = tl.where(up, 2 - y, y), tl.where(up, 3 - y, y - 1)
-        in_x0, in_x1 = inside & (x < 3), inside & (x > 0)
-        values = tl.load(base + (3 * y0 + x0) * channels, mask=in_x0 & (y < 3), other=0.0)
-        values += tl.load(base + (3 * y0 + x1) * channels, mask=in_x1 & (y < 3), other=0.0)
-        values += tl.load(base + (3 * y1 + x0) * channels, mask=in_x0 & (y > 0), other=0.0)
-        values += tl.load(base + (3 * y1 + x1) * channels, mask=in_x1 & (y > 0), other=0.0)
-        scale *= tl.where(up, 1.0, 4.0)
-    values = values / scale
-    where = tl.load(layer + _TAKEN) + entry
-    if _field(layer, _NARROW) != 0:
-        tl.store(narrow + where, values.to(narrow.dtype.element_ty), mask=inside)
-    else:
-        tl.store(wide + where, values, mask=inside)
+def _tile(layer, blocks, TAPS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """This program's part of a tensor [far, taps, near]: some of the first, a tap, some of the last.
+
+    A widened kernel has that shape in either order of memory; other weights are matrices, with one tap.
+    What a program does is worked out by it, not by the element, and neighbours are read by neighbours.
+    """
+    number = tl.load(blocks + 2 * tl.program_id(0) + 1)
+    far, near = _field(layer, _FAR), _field(layer, _NEAR)
+    across = tl.cdiv(near, COLUMNS)
+    taps = tl.where(_field(layer, _WIDENED) != 0, TAPS, 1)
+    rest = number // across
+    row = rest // taps * ROWS + tl.arange(0, ROWS)
+    column = number % across * COLUMNS + tl.arange(0, COLUMNS)
+    inside = (row < far)[:, None] & (column < near)[None, :]
+    return row, column, inside, rest % taps, taps, near
 
 
 @triton.jit
-def _taps(layer, base, entry, inside):
-    """Entries of the gradient with respect to W / sigma, from that of the weight that a layer took."""
-    if _field(layer, _WIDENED) == 0:
-        values = tl.load(base + entry, mask=inside, other=0.0).to(tl.float32)
+def _entry(row, column, tap, taps, near):
+    """Of a tile's elements, where they are in a tensor of so many taps."""
+    return (row * (taps * near))[:, None] + (tap * near + column)[None, :]
+
+
+@triton.jit
+def spectral_scale_kernel(
+    layers, blocks, sigma, narrow, wide, ROWS: tl.constexpr, COLUMNS: tl.constexpr
+):
+    """A tile of the weight that a layer takes: over sigma, taps widened, in its type."""
+    number = tl.load(blocks + 2 * tl.program_id(0))
+    layer = _row_of(layers, number)
+    row, column, inside, tap, taps, near = _tile(layer, blocks, 16, ROWS, COLUMNS)
+    matrix, scale = _floats(layer, _WEIGHT), tl.load(sigma + number)
+    if _field(layer, _WIDENED) != 0:
+        up = _field(layer, _UP) != 0
+        y, x = tap // 4, tap % 4
+        values = tl.zeros((ROWS, COLUMNS), tl.float32)
+        # A tap is the sum of the kernel's at this position and the one before. Up mirrors the kernel.
+        for down in tl.static_range(2):
+            for right in tl.static_range(2):
+                from_y, from_x = y - down, x - right
+                exists = (from_y >= 0) & (from_y < 3) & (from_x >= 0) & (from_x < 3)
+                source = 3 * from_y + from_x
+                where = matrix + _entry(row, column, tl.where(up, 8 - source, source), 9, near)
+                reached = (column < tl.where(exists, near, 0))[None, :]
+                values += tl.load(where, mask=inside & reached, other=0.0)
+        scale *= tl.where(up, 1.0, 4.0)
     else:
-        channels, up = _field(layer, _CHANNELS), _field(layer, _UP) != 0
-        x, y = entry // channels % 3, entry // (3 * channels) % 3
-        x, y = tl.where(up, 2 - x, x), tl.where(up, 2 - y, y)
-        start = base + entry // (9 * channels) * (16 * channels) + entry % channels
-        corner = start + (4 * y + x) * channels
+        where = matrix + _entry(row, column, tap, taps, near)
+        values = tl.load(where, mask=inside, other=0.0)
+    values = values / scale
+    target = tl.load(layer + _TAKEN) + _entry(row, column, tap, taps, near)
+    if _field(layer, _NARROW) != 0:
+        tl.store(narrow + target, values.to(narrow.dtype.element_ty), mask=inside)
+    else:
+        tl.store(wide + target, values, mask=inside)
+
+
+@triton.jit
+def _narrowed(layer, base, row, column, inside, tap, near):
+    """A tile of the gradient with respect to W / sigma, from that of the weight that a layer took."""
+    if _field(layer, _WIDENED) != 0:
+        up = _field(layer, _UP) != 0
+        source = tl.where(up, 8 - tap, tap)
+        corner = base + _entry(row, column, source // 3 * 4 + source % 3, 16, near)
         values = tl.load(corner, mask=inside, other=0.0).to(tl.float32)
-        values += tl.load(corner + channels, mask=inside, other=0.0).to(tl.float32)
-        values += tl.load(corner + 4 * channels, mask=inside, other=0.0).to(tl.float32)
-        values += tl.load(corner + 5 * channels, mask=inside, other=0.0).to(tl.float32)
+        values += tl.load(corner + near, mask=inside, other=0.0).to(tl.float32)
+        values += tl.load(corner + 4 * near, mask=inside, other=0.0).to(tl.float32)
+        values += tl.load(corner + 5 * near, mask=inside, other=0.0).to(tl.float32)
         values = values * tl.where(up, 1.0, 0.25)
+    else:
+        where = base + _entry(row, column, tap, 1, near)
+        values = tl.load(where, mask=inside, other=0.0).to(tl.float32)
     return values
 
 
 @triton.jit
-def _gradient(layer, narrow, wide, entry, inside):
+def _gradient(layer, narrow, wide, row, column, inside, tap, near):
     start = tl.load(layer + _TAKEN)
     if _field(layer, _NARROW) != 0:
-        values = _taps(layer, narrow + start, entry, inside)
+        values = _narrowed(layer, narrow + start, row, column, inside, tap, near)
     else:
-        values = _taps(layer, wide + start, entry, inside)
+        values = _narrowed(layer, wide + start, row, column, inside, tap, near)
     return values
 
 
 @triton.jit
-def spectral_dots_kernel(layers, blocks, narrow, wide, dots, BLOCK: tl.constexpr):
-    """A block's part of the dot product of gradient and weight."""
-    program = tl.program_id(0)
-    layer = _row_of(layers, tl.load(blocks + 2 * program))
-    entry = tl.load(blocks + 2 * program + 1) * BLOCK + tl.arange(0, BLOCK)
-    inside = entry < _field(layer, _GRADIENT_SIZE)
-    values = _gradient(layer, narrow, wide, entry, inside)
-    weights = tl.load(_floats(layer, _WEIGHT) + entry, mask=inside, other=0.0)
-    tl.store(dots + program, tl.sum(values * weights, axis=0))
+def spectral_dots_kernel(
+    layers, blocks, narrow, wide, dots, ROWS: tl.constexpr, COLUMNS: tl.constexpr
+):
+    """A tile's part of the dot product of gradient and weight."""
+    layer = _row_of(layers, tl.load(blocks + 2 * tl.program_id(0)))
+    row, column, inside, tap, taps, near = _tile(layer, blocks, 9, ROWS, COLUMNS)
+    values = _gradient(layer, narrow, wide, row, column, inside, tap, near)
+    where = _floats(layer, _WEIGHT) + _entry(row, column, tap, taps, near)
+    products = values * tl.load(where, mask=inside, other=0.0)
+    tl.store(dots + tl.program_id(0), tl.sum(tl.sum(products, axis=0), axis=0))
 
 
 @triton.jit
@@ -365,19 +393,33 @@ def spectral_shares_kernel(layers, dots, sigma, shares, ENTRIES: tl.constexpr):
 
 @triton.jit
 def spectral_gradient_kernel(
-    layers, blocks, narrow, wide, sigma, shares, u, v, result, BLOCK: tl.constexpr
+    layers,
+    blocks,
+    narrow,
+    wide,
+    sigma,
+    shares,
+    u,
+    v,
+    result,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
 ):
-    """A block of d(W / sigma) = dW / sigma - W (u^T dW v) / sigma^2."""
-    program = tl.program_id(0)
-    number = tl.load(blocks + 2 * program)
+    """A tile of d(W / sigma) = dW / sigma - W (u^T dW v) / sigma^2."""
+    number = tl.load(blocks + 2 * tl.program_id(0))
     layer = _row_of(layers, number)
-    entry = tl.load(blocks + 2 * program + 1) * BLOCK + tl.arange(0, BLOCK)
-    inside = entry < _field(layer, _GRADIENT_SIZE)
-    values = _gradient(layer, narrow, wide, entry, inside) / tl.load(sigma + number)
-    width, up = _field(layer, _WIDTH), _field(layer, _UP) != 0
-    row, column = entry // width, entry % width
-    in_u, in_v = tl.where(up, column, row), tl.where(up, row, column)
-    left = tl.load(u + tl.load(layer + _FLAT_U) + in_u, mask=inside, other=0.0)
-    right = tl.load(v + tl.load(layer + _FLAT_V) + in_v, mask=inside, other=0.0)
-    values -= tl.load(shares + number) * left * right
-    tl.store(result + tl.load(layer + _GRADIENT) + entry, values, mask=inside)
+    up = _field(layer, _UP) != 0
+    row, column, inside, tap, taps, near = _tile(layer, blocks, 9, ROWS, COLUMNS)
+    values = _gradient(layer, narrow, wide, row, column, inside, tap, near)
+    values = values / tl.load(sigma + number)
+    # u goes with output channels, v with all else.
+    u += tl.load(layer + _FLAT_U)
+    v += tl.load(layer + _FLAT_V)
+    far = _field(layer, _FAR)
+    rows = tl.load(u + row, mask=row < tl.where(up, 0, far), other=0.0)
+    rows += tl.load(v + row * taps + tap, mask=row < tl.where(up, far, 0), other=0.0)
+    columns = tl.load(v + tap * near + column, mask=column < tl.where(up, 0, near), other=0.0)
+    columns += tl.load(u + column, mask=column < tl.where(up, near, 0), other=0.0)
+    values -= (tl.load(shares + number) * rows)[:, None] * columns[None, :]
+    target = result + tl.load(layer + _GRADIENT) + _entry(row, column, tap, taps, near)
+    tl.store(target, values, mask=inside)
