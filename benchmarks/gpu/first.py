@@ -296,7 +296,7 @@ def run(given: argparse.Namespace, left: float) -> Record:
         *(sys.executable, "-m", "reacgan", "train", given.experiment, "--data", str(given.data)),
         *("--out", str(folder), "--device", given.device, "--minutes", f"{left / 60:.3f}"),
         *("--images", str(given.steps * 640), "--set", "report.journal_every=64000"),
-        *("report.checkpoint_every=640000", "report.keep_checkpoints=2", *given.set),
+        *("report.checkpoint_every=640000", "report.keep_checkpoints=4", *given.set),
     ]
     began = time.monotonic()
     done = subprocess.run(command, check=False, capture_output=True, text=True)

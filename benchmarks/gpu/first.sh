@@ -7,7 +7,7 @@
 # DATA is CIFAR-10: its binary archive, or class folders. WHEELS, a folder of wheels, is installed first where
 # pydantic or cyclopts are missing. Stages that are done are not made again: STATE is what the call before
 # left in its $OUT. Writes $OUT/first.json and $OUT/first.txt, one page, printed last. DEVICE=cpu,
-# MINUTES, STAGES, and SET="model.generator.width=8 ..." try it without a GPU.
+# MINUTES, NUM, STAGES, and SET="model.generator.width=8 ..." try it without a GPU.
 set -euo pipefail
 OUT="$(realpath -m "${OUT:?set OUT to a folder}")"
 DATA="$(realpath "${DATA:?set DATA to CIFAR-10}")"
@@ -25,4 +25,4 @@ if [[ -n "$STATE" && ! -f "$OUT/first.json" ]]; then
 fi
 # shellcheck disable=SC2086 # words are wanted
 python benchmarks/gpu/first.py --out "$OUT" --data "$DATA" --device "${DEVICE:-cuda}" \
-  --minutes "${MINUTES:-5.5}" ${STAGES:+--stages $STAGES} ${SET:+--set $SET}
+  --minutes "${MINUTES:-5.5}" --num "${NUM:-50000}" ${STAGES:+--stages $STAGES} ${SET:+--set $SET}
