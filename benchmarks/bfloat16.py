@@ -3,8 +3,8 @@
     python benchmarks/bfloat16.py --data CIFAR10 [--images 19200 --seeds 0 1 2 --out FILE]
 
 Trains each experiment in both precisions at each seed, and scores it by the in-domain classifier (the average
-with statistics of its own, 2,000 fakes). Two precisions agree where their means differ by less than the
-seeds of one of them do: by less than the larger standard deviation. Losses are means over the last quarter of
+with statistics of its own, 2,000 fakes). Two precisions agree where the 95 % interval of the difference of
+their means holds 0 (Student's, equal numbers of seeds). Losses are means over the last quarter of
 the journal. What is done is kept in --out and not made again.
 """
 
@@ -24,6 +24,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 PRECISIONS = ("float32", "bfloat16")
 LOSSES = ("d/adversarial", "d/conditioning", "g/adversarial", "g/conditioning")
 METRICS = "fid,prdc,accuracy"
+STUDENT = {2: 4.303, 4: 2.776, 6: 2.447, 8: 2.306, 10: 2.228}
+"""97.5 % quantiles by degrees of freedom."""
 
 
 def trained(name: str, precision: str, seed: int, given: argparse.Namespace) -> dict[str, Any]:
@@ -67,9 +69,11 @@ def compare(record: dict[str, Any]) -> dict[str, Any]:
                 for precision in PRECISIONS
             }
             means = {key: statistics.fmean(numbers) for key, numbers in lists.items()}
-            spread = max(statistics.stdev(numbers) for numbers in lists.values())
+            seeds = len(lists["float32"])
+            variance = sum(statistics.variance(numbers) for numbers in lists.values())
+            interval = STUDENT[2 * seeds - 2] * (variance / seeds) ** 0.5
             off = abs(means["float32"] - means["bfloat16"])
-            table[f"{name} {value}"] = {**means, "spread": spread, "agree": off <= spread}
+            table[f"{name} {value}"] = {**means, "interval": interval, "agree": off <= interval}
     return table
 
 
@@ -100,7 +104,7 @@ def main() -> None:
     given.out.write_text(json.dumps(record, indent=1) + "\n")
     for name, row in record["comparison"].items():
         print(
-            f"{name:48} {row['float32']:10.4g} {row['bfloat16']:10.4g} spread {row['spread']:9.3g} "
+            f"{name:48} {row['float32']:10.4g} {row['bfloat16']:10.4g} +- {row['interval']:9.3g} "
             f"{'agree' if row['agree'] else 'DIFFER'}"
         )
 
