@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from reacgan.devices import CudaGraph, Recorded
 from reacgan.models import Generator
 from reacgan.models.layers import Conv2d
 from reacgan.models.norm_statistics import normalises_by_batch
@@ -41,28 +42,13 @@ class _Recorder(Protocol):
         ...
 
 
-class _CudaGraph:
-    """A recorder of CUDA, with memory of its own."""
+class _CudaGraph(CudaGraph):
+    """A recorder of CUDA for passes."""
 
-    def __init__(self) -> None:
-        self._graph: Any = torch.cuda.CUDAGraph()
-
-    def capture(self, work: Work) -> Tensor:
-        """Run once beside the main stream, where whatever begins with the first use may begin; record."""
-        torch.cuda.synchronize()
-        with torch.cuda.stream(torch.cuda.Stream()):
-            work()
-        torch.cuda.synchronize()
-        # The outer context brings the stream back where a recording fails. Other threads go on.
-        with (
-            torch.cuda.stream(torch.cuda.current_stream()),
-            torch.cuda.graph(self._graph, capture_error_mode="thread_local"),
-        ):
-            return work()
-
-    def replay(self) -> None:
-        """One launch."""
-        self._graph.replay()
+    def capture(self, work: Callable[[], Recorded]) -> Recorded:
+        """Record, after a run in which whatever begins with the first use may begin."""
+        self.warm_up(work)
+        return super().capture(work)
 
 
 class Passes:

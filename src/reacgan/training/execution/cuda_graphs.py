@@ -25,6 +25,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from reacgan.devices import CudaGraph
 from reacgan.tensors import copy_together
 from reacgan.training.execution.recorded_draws import Recording
 from reacgan.training.execution.verify import TOLERANCE, Buffers, Way, both_ways, first_line
@@ -57,44 +58,14 @@ class Recorder(Protocol):
         ...
 
 
-class CudaGraph:
-    """A recorder of CUDA.
-
-    Args:
-        pool: of memory, shared by recordings that are replayed one after another, each result being used
-            before the next replay; None for memory of its own.
-    """
-
-    def __init__(self, pool: Any = None) -> None:
-        self._graph: Any = torch.cuda.CUDAGraph()
-        self._pool = pool
+class StepGraph(CudaGraph):
+    """A recorder of CUDA for steps."""
 
     def why_not(self) -> str | None:
         """Memory: a recorded step keeps all that a step needs at its peak for itself."""
         needed = torch.cuda.max_memory_allocated() - torch.cuda.memory_allocated()
         cached = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
         return lacking(needed, torch.cuda.mem_get_info()[0] + cached)
-
-    def warm_up(self, work: Callable[[], list[Tensor]]) -> list[Tensor]:
-        """On a stream beside the main one, as recording does."""
-        torch.cuda.synchronize()
-        with torch.cuda.stream(torch.cuda.Stream()):
-            outputs = work()
-        torch.cuda.synchronize()
-        return outputs
-
-    def capture(self, work: Callable[[], list[Tensor]]) -> list[Tensor]:
-        """Nothing is computed."""
-        # The outer context brings the stream back where a recording fails. Other threads go on.
-        with (
-            torch.cuda.stream(torch.cuda.current_stream()),
-            torch.cuda.graph(self._graph, self._pool, capture_error_mode="thread_local"),
-        ):
-            return work()
-
-    def replay(self) -> None:
-        """One launch."""
-        self._graph.replay()
 
 
 def lacking(needed: int, free: int) -> str | None:
@@ -215,7 +186,7 @@ class CudaGraphs:
             return self._recorder()
         if self._pool is None:
             self._pool = torch.cuda.graph_pool_handle()
-        return CudaGraph(self._pool)
+        return StepGraph(self._pool)
 
     def _times(self, course: Hashable) -> int:
         """How often this course was met, this time included."""
