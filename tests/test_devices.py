@@ -67,7 +67,7 @@ def test_a_cuda_device_by_its_number(device, run_folder):
     model = hub.load(run_folder, device=device)
     assert next(model.generator.parameters()).device == torch.device("cuda", 0)
     assert Engine(device).device.type == "cuda"
-    assert next(reacgan.sample(model)).image.device == CPU
+    assert reacgan.sample(model)[0].image.device == CPU
 
 
 @pytest.mark.parametrize("device", NAMES[:2] + NAMES[3:], ids=repr)

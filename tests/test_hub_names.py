@@ -65,7 +65,7 @@ def test_a_revision_is_of_a_repository(own):
 def test_everything_takes_a_name(own):
     assert hub.list_states("digits-reacgan") == []
     generator, judge = reacgan.from_pretrained("digits-reacgan", device="cpu", discriminator=True)
-    image = next(reacgan.sample(generator, "7", 1)).image
+    image = reacgan.sample(generator, "7", 1)[0].image
     with torch.no_grad():
         seen = judge(image[None].float() / 127.5 - 1, torch.tensor([7]))
     assert torch.isfinite(seen.features).all()

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import reacgan
 from reacgan import hub, sample
 from reacgan.config import ConfigError, Experiment
 from reacgan.hub.folder import check_digests, read_config, unfilled
@@ -71,7 +72,7 @@ def test_a_discriminator_beside(tmp_path, dtype):
     model = make()
     judge = judge_of(model)
     folder = hub.save(model, tmp_path / "m", discriminator=judge, dtype=dtype)
-    _, loaded = hub.from_pretrained(folder, device="cpu", discriminator=True)
+    _, loaded = reacgan.from_pretrained(folder, device="cpu", discriminator=True)
     for name, value in judge.state_dict().items():
         learned = dtype and name in dict(judge.named_parameters())
         kept = value.bfloat16().float() if learned else value
@@ -92,7 +93,7 @@ def test_a_folder_without_a_discriminator_says_so(tmp_path):
     folder = hub.save(make(), tmp_path / "m")
     with pytest.raises(ConfigError, match="no whole checkpoint with a discriminator"):
         hub.load_discriminator(folder)
-    assert not hub.from_pretrained(folder, device="cpu").generator.training
+    assert not reacgan.from_pretrained(folder, device="cpu").generator.training
 
 
 def test_files_beside_and_facts(tmp_path):

@@ -8,6 +8,7 @@ import socket
 import pytest
 import torch
 
+import reacgan
 from hub_server import TOKEN, serving
 from reacgan import hub
 from reacgan.config import ConfigError
@@ -41,7 +42,7 @@ def test_what_was_put_there_comes_back(server, tmp_path):
     del expected["notes.pkl"]
     assert files_of(fetched) == expected
     for loaded in (
-        hub.from_pretrained("me/digits", device="cpu"),
+        reacgan.from_pretrained("me/digits", device="cpu"),
         hub.load("hub:me/digits", device="cpu"),
         hub.load(f"hub:me/digits@{held['refs']['main']}", device="cpu"),
     ):
@@ -52,9 +53,9 @@ def test_a_model_in_memory_goes_to_a_branch(server):
     model = make()
     hub.push_to_hub(make(seed=1), "me/two", token=TOKEN)
     hub.push_to_hub(model, "me/two", token=TOKEN, revision="better")
-    better = hub.from_pretrained("me/two", revision="better", device="cpu")
+    better = reacgan.from_pretrained("me/two", revision="better", device="cpu")
     assert torch.equal(images_of(better), images_of(model))
-    main = hub.from_pretrained("me/two", device="cpu")
+    main = reacgan.from_pretrained("me/two", device="cpu")
     assert not torch.equal(images_of(main), images_of(model))
 
 
@@ -79,7 +80,7 @@ def test_damage_on_the_way_is_seen(server, tmp_path):
     files["model.safetensors"] = files["model.safetensors"][:-1] + b"\x00"
     server.commit("other/one", files)
     with pytest.raises(ConfigError, match=r"model.safetensors: checksum mismatch .its SHA-256"):
-        hub.from_pretrained("other/one")
+        reacgan.from_pretrained("other/one")
 
 
 def test_refusals_say_what_to_do(server, tmp_path):
@@ -87,25 +88,25 @@ def test_refusals_say_what_to_do(server, tmp_path):
     with pytest.raises(ConfigError, match=r"me/no: upload .* failed .*may write there"):
         hub.push_to_hub(folder, "me/no", token="hf_wrong")
     with pytest.raises(ConfigError, match=r"other/none: download .* failed .*check the name"):
-        hub.from_pretrained("other/none")
+        reacgan.from_pretrained("other/none")
     server.commit("other/one", files_of(folder))
     with pytest.raises(ConfigError, match=r"other/one at old: download .* failed"):
-        hub.from_pretrained("other/one", revision="old")
+        reacgan.from_pretrained("other/one", revision="old")
     with pytest.raises(ConfigError, match=r"a/b/c: download .* failed"):
         hub.load("hub:a/b/c")
 
 
 def test_without_a_network_what_was_fetched_is_there(server, tmp_path, monkeypatch):
     server.commit("other/one", files_of(hub.save(make(), tmp_path / "kept")))
-    first = hub.from_pretrained("other/one", device="cpu")
+    first = reacgan.from_pretrained("other/one", device="cpu")
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{unused.getsockname()[1]}")
-        again = hub.from_pretrained("other/one", device="cpu")
+        again = reacgan.from_pretrained("other/one", device="cpu")
         assert torch.equal(images_of(again), images_of(first))
         shutil.rmtree(tmp_path / "cache")
         with pytest.raises(ConfigError, match=r"download .* failed.*network.*give the folder"):
-            hub.from_pretrained("other/one")
+            reacgan.from_pretrained("other/one")
 
 
 def test_a_missing_path_asks_nobody(server, tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import reacgan
 from reacgan import hub, publish
 from reacgan.config import ConfigError, DataConfig
 from reacgan.evaluation.scores import Score, append_scores, read_scores
@@ -90,7 +91,7 @@ def test_all_that_belongs_to_it_is_there(run, shared):
     }
     assert wanted <= names <= wanted | {"curve.png"}
     assert all(good(check(shared)).values()), check(shared)
-    model, judge = hub.from_pretrained(shared, device="cpu", discriminator=True)
+    model, judge = reacgan.from_pretrained(shared, device="cpu", discriminator=True)
     whole = hub.load_discriminator(run, device="cpu").state_dict()
     for name, value in judge.state_dict().items():
         assert torch.allclose(value, whole[name], rtol=2**-8, atol=0), name

@@ -9,12 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from reacgan.api import Model, from_pretrained, load
     from reacgan.config import ConfigError, Experiment, load_experiment
     from reacgan.data import inspect_data, open_dataset, prepare_data
     from reacgan.evaluation.evaluate import evaluate
     from reacgan.experiments import EXPERIMENTS, experiment
     from reacgan.experiments.derive import derive_experiment
-    from reacgan.hub import from_pretrained, load, pretrained, push_to_hub, save, save_pretrained
+    from reacgan.hub import pretrained, push_to_hub, save, save_pretrained
     from reacgan.plugins import register
     from reacgan.sampling.sample import sample
     from reacgan.sharing import publish
@@ -32,10 +33,11 @@ _PUBLIC = {
     "derive_experiment": "reacgan.experiments.derive",
     "train": "reacgan.training",
     "register": "reacgan.plugins",
-    "load": "reacgan.hub",
+    "Model": "reacgan.api",
+    "load": "reacgan.api",
     "save": "reacgan.hub",
     "save_pretrained": "reacgan.hub",
-    "from_pretrained": "reacgan.hub",
+    "from_pretrained": "reacgan.api",
     "pretrained": "reacgan.hub",
     "push_to_hub": "reacgan.hub",
     "publish": "reacgan.sharing",
@@ -49,6 +51,7 @@ __all__ = [
     "EXPERIMENTS",
     "ConfigError",
     "Experiment",
+    "Model",
     "__version__",
     "derive_experiment",
     "evaluate",

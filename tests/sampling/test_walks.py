@@ -33,7 +33,7 @@ def styled():
 
 
 def image_of(model, label, seed, **options):
-    return next(sample(model, label, 1, seed=seed, **options)).image
+    return sample(model, label, 1, seed=seed, **options)[0].image
 
 
 def test_psi_draws_styles_to_their_mean(styled):
@@ -197,7 +197,7 @@ def test_settings_are_one_value_for_all(styled):
         with pytest.raises(ConfigError, match=f"{name} is .*does not take; leave it out"):
             make(styled, **{name: value})
     with pytest.raises(ConfigError, match="no discriminator is given"):
-        next(sample(styled, langevin=Langevin(steps=1)))
+        sample(styled, langevin=Langevin(steps=1))[0]
 
 
 def test_bad_ways(styled):

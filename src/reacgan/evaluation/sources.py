@@ -18,8 +18,8 @@ from reacgan.extractors.fitting import Shape
 from reacgan.models.trained import TrainedGenerator
 from reacgan.randomness import Draws
 from reacgan.sampling import SamplingSettings
+from reacgan.sampling.images import DEFAULTS, images_of
 from reacgan.sampling.passes import Passes
-from reacgan.sampling.sample import DEFAULTS, images_of
 
 Batch: TypeAlias = tuple[Tensor, Tensor | None]
 """uint8 ``[N, C, H, W]``, and int64 labels ``[N]`` where classes are known."""

@@ -1,6 +1,6 @@
 """Sharing and loading generators: safetensors, a configuration, a card, and digests."""
 
-from reacgan.hub.by_name import from_pretrained, pretrained
+from reacgan.hub.by_name import pretrained
 from reacgan.hub.card import card
 from reacgan.hub.models import load, save
 from reacgan.hub.places import known_models, locate
@@ -13,7 +13,6 @@ save_pretrained = save
 __all__ = [
     "card",
     "find_states",
-    "from_pretrained",
     "known_models",
     "list_states",
     "load",

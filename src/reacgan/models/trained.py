@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+import torch
 from torch import Tensor
 
-from reacgan.config import ConfigError, Experiment, suggest
+from reacgan.config import ConfigError, Experiment, size_of, suggest
 from reacgan.files import as_text
 from reacgan.models.base import Generator
 
@@ -32,7 +33,7 @@ class NormStatistics:
     """With other kinds than ``moving``: the averages of training, by their names in the state."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainedGenerator:
     """The averaged generator of a run, in evaluation mode, and what its labels mean."""
 
@@ -42,6 +43,21 @@ class TrainedGenerator:
     images_seen: int
     norms: NormStatistics | None = None
     """None until it was checked whether the stored statistics fit the weights."""
+
+    def __repr__(self) -> str:
+        data = self.experiment.data
+        size = " x ".join(map(str, (data.channels, *size_of(data.resolution))))
+        names = ", ".join(self.class_names[:5]) + (", ..." if len(self.class_names) > 5 else "")
+        noun = "class" if len(self.class_names) == 1 else "classes"
+        return (
+            f"<{type(self).__name__} {self.experiment.name}: {len(self.class_names)} {noun} ({names}), "
+            f"{size} pixels, {self.images_seen:,} images seen, on {self.device}>"
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the generator is."""
+        return next(self.generator.parameters()).device
 
     @property
     def latent_dim(self) -> int:

@@ -8,11 +8,13 @@ from reacgan.sampling.grids import (
     save_png,
     sheet,
 )
+from reacgan.sampling.images import generate
 from reacgan.sampling.langevin import Langevin, langevin
 from reacgan.sampling.latents import COUPLED_CHUNK, chunk_size, latents_for
 from reacgan.sampling.passes import Passes
 from reacgan.sampling.pixels import NonFiniteImageError, to_uint8
-from reacgan.sampling.sample import Sample, generate, sample
+from reacgan.sampling.sample import sample
+from reacgan.sampling.samples import Sample, SampleSequence
 from reacgan.sampling.settings import SamplingSettings
 from reacgan.sampling.statistics import batch_statistics, standing_statistics, with_statistics
 from reacgan.sampling.walks import interpolate, semantic_directions, spherical, walk
@@ -23,6 +25,7 @@ __all__ = [
     "NonFiniteImageError",
     "Passes",
     "Sample",
+    "SampleSequence",
     "SamplingSettings",
     "batch_statistics",
     "chunk_size",

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from reacgan.files import replacing
 from reacgan.models import Generator
+from reacgan.sampling.images import generate
 from reacgan.sampling.latents import latents_for
-from reacgan.sampling.sample import generate
 
 MOST_ROWS = 25
 _CAPTION_HEIGHT = 18
@@ -106,14 +106,20 @@ def save_png(image: Image.Image, path: Path) -> None:
         image.save(temporary, format="PNG")
 
 
-def save_image(image: Tensor, folder: Path, stem: str) -> Path:
+def save_image(image: Tensor, folder: Path, stem: str, *, as_array: bool = False) -> Path:
     """Write a uint8 image [C, H, W] with all its channels, atomically.
+
+    Args:
+        image: what to write.
+        folder: where to.
+        stem: the file's name without its ending.
+        as_array: an array whatever the channels.
 
     Returns:
         ``<folder>/<stem>.png`` for 1, 3 or 4 channels, else ``<folder>/<stem>.npy``, which holds the
         array [H, W, C]. Its Fortran order distinguishes it from the [C, H, W] of earlier versions.
     """
-    if image.shape[0] in PICTURE_CHANNELS:
+    if image.shape[0] in PICTURE_CHANNELS and not as_array:
         path = folder / f"{stem}.png"
         save_png(picture_of(image), path)
         return path

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import torch
 from torch import Tensor
 
-from reacgan.config import ConfigError
+from reacgan.config import ConfigError, suggest
 from reacgan.models import Generator
 from reacgan.models.norm_statistics import BOUND, IMAGES, statistics_in_words
 from reacgan.models.trained import TrainedGenerator
@@ -65,6 +65,16 @@ class SamplingSettings:
             raise ConfigError(
                 f"psi is {self.psi}; allowed: 0 (the mean style) to 1 (no truncation)"
             )
+
+    def changed(self, **options: Any) -> SamplingSettings:
+        """The same with these values; raises ConfigError for an unknown name."""
+        known = [field.name for field in fields(self)]
+        for name in options:
+            if name not in known:
+                raise ConfigError(
+                    f"{name}: unknown setting{suggest(name, known)} Known: {', '.join(known)}."
+                )
+        return replace(self, **options)
 
     def named(self) -> dict[str, Any]:
         """The values that are set, by name."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,8 +14,8 @@ from torch.nn import functional as F
 from reacgan.config import ConfigError
 from reacgan.models import Generator
 from reacgan.models.trained import TrainedGenerator
+from reacgan.sampling.images import DEFAULTS, generate
 from reacgan.sampling.latents import latents_for
-from reacgan.sampling.sample import DEFAULTS, generate
 from reacgan.sampling.settings import SamplingSettings
 
 
@@ -49,7 +48,7 @@ def interpolate(
     Raises:
         ConfigError: an unknown class, or a value out of range.
     """
-    settings = replace(settings, **options)
+    settings = settings.changed(**options)
     settings.refuse("labels", "seed", "langevin", by="interpolate")
     model = settings.prepared(model)
     shares = _steps(steps, 0.0, 1.0)
@@ -103,7 +102,7 @@ def walk(
         )
     if not 0 <= span < math.inf:
         raise ConfigError(f"span is {span}; allowed: 0 or more")
-    settings = replace(settings, **options)
+    settings = settings.changed(**options)
     settings.refuse("labels", "langevin", by="walk")
     model = settings.prepared(model)
     seed = settings.seed or 0

@@ -8,7 +8,7 @@ from torch import Tensor
 from reacgan.config import ConfigError
 from reacgan.models.trained import TrainedGenerator
 from reacgan.sampling import latents_for
-from reacgan.sampling.sample import generate
+from reacgan.sampling.images import generate
 
 FILE = "samples.safetensors"
 COUNT = 16

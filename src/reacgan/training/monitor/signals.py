@@ -14,8 +14,8 @@ from reacgan.data import ImageData
 from reacgan.losses import adversarial
 from reacgan.models import Discriminator
 from reacgan.models.trained import TrainedGenerator
+from reacgan.sampling.images import generate
 from reacgan.sampling.latents import latents_for
-from reacgan.sampling.sample import generate
 from reacgan.training.engine import Engine
 from reacgan.training.monitor.checks import SIGN_AT, RunFacts
 
