@@ -33,8 +33,8 @@ def trained(name: str, precision: str, seed: int, given: argparse.Namespace) -> 
     import reacgan
     from benchmarks import harness
     from reacgan.evaluation.scoring import Request, score
+    from reacgan.history import read_records
     from reacgan.hub import find_states
-    from reacgan.training.journal import read_lines
 
     experiment = reacgan.experiment(name).replace(
         **{
@@ -50,7 +50,7 @@ def trained(name: str, precision: str, seed: int, given: argparse.Namespace) -> 
     began = time.perf_counter()
     reacgan.train(experiment, folder, quiet=True)
     seconds = time.perf_counter() - began
-    lines = [line for line in read_lines(folder / "journal.jsonl") if LOSSES[0] in line]
+    lines = [line for line in read_records(folder / "journal.jsonl") if LOSSES[0] in line]
     last = lines[-max(len(lines) // 4, 1) :]
     values = {name: statistics.fmean(line[name] for line in last) for name in LOSSES}
     request = Request(metrics=METRICS, extractor="domain", num=given.num)

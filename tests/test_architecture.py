@@ -16,12 +16,15 @@ MODULES = {
     for path in sorted(SOURCE.rglob("*.py"))
 }
 
-GROUND = {"config", "devices", "distributed", "files", "kernels", "randomness", "tensors"}
+GROUND = {
+    "config", "devices", "distributed", "files", "history", "kernels", "randomness", "tensors",
+}  # fmt: skip
 LEAVES = {"data", "heads", "losses", "augment"}
 MIDDLE = {"models", "assembly", "hub", "sampling", "extractors", "metrics", "evaluation"}
 ALLOWED: dict[str, set[str]] = {
     **{part: set() for part in GROUND},
     "devices": {"config", "distributed"},
+    "history": {"config"},
     "kernels": {"tensors"},
     **dict.fromkeys(LEAVES, GROUND),
     "models": GROUND | {"heads"},

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from reacgan.evaluation.evaluate import evaluate
     from reacgan.experiments import EXPERIMENTS, experiment
     from reacgan.experiments.derive import derive_experiment
+    from reacgan.history import journal
     from reacgan.hub import pretrained, push_to_hub, save, save_pretrained
     from reacgan.plugins import register
     from reacgan.sampling.sample import sample
     from reacgan.sharing import publish
-    from reacgan.training import train
+    from reacgan.training import Callback, CallbackError, StopTraining, train
 
 __version__ = "0.1.0"
 
@@ -32,6 +33,10 @@ _PUBLIC = {
     "evaluate": "reacgan.evaluation.evaluate",
     "derive_experiment": "reacgan.experiments.derive",
     "train": "reacgan.training",
+    "Callback": "reacgan.training",
+    "CallbackError": "reacgan.training",
+    "StopTraining": "reacgan.training",
+    "journal": "reacgan.history",
     "register": "reacgan.plugins",
     "Model": "reacgan.api",
     "load": "reacgan.api",
@@ -49,15 +54,19 @@ _PUBLIC = {
 
 __all__ = [
     "EXPERIMENTS",
+    "Callback",
+    "CallbackError",
     "ConfigError",
     "Experiment",
     "Model",
+    "StopTraining",
     "__version__",
     "derive_experiment",
     "evaluate",
     "experiment",
     "from_pretrained",
     "inspect_data",
+    "journal",
     "load",
     "load_experiment",
     "open_dataset",

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 import reacgan
+from reacgan.history import read_records
 from reacgan.training.checkpoint import list_checkpoints
-from reacgan.training.journal import read_lines
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -62,7 +62,7 @@ def test_what_is_carried_goes_on(run, tmp_path):
     assert again.complete
     assert any(
         "not the uninterrupted one" in line.get("event", {}).get("message", "")
-        for line in read_lines(carried / "journal.jsonl")
+        for line in read_records(carried / "journal.jsonl")
     )
 
 

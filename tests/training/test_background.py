@@ -18,12 +18,13 @@ from tiny import experiment, images
 
 import reacgan
 from reacgan.assembly import complete
+from reacgan.history import read_records
 from reacgan.hub import models as hub_module
 from reacgan.training import checkpoint as checkpoint_module
 from reacgan.training.background import _MOST_WAITING, Copier, Writer
 from reacgan.training.checkpoint import CheckpointError, save_checkpoint
 from reacgan.training.engine import Engine
-from reacgan.training.journal import Journal, read_lines
+from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer
 from reacgan.training.state import TrainState, sums_not_finite
 
@@ -346,7 +347,9 @@ def test_going_back_waits_for_what_is_being_written(data, tmp_path, monkeypatch)
     assert train(tmp_path, data, **BESIDE, **changes, **{"watch.action": "roll_back"}).complete
     assert poisoned == [96, 96]  # the steps were gone over first
     assert saved(tmp_path) == [80, 160]
-    (event,) = [line["event"] for line in read_lines(tmp_path / "journal.jsonl") if "event" in line]
+    (event,) = [
+        line["event"] for line in read_records(tmp_path / "journal.jsonl") if "event" in line
+    ]
     assert event["action"] == "roll_back"
 
 

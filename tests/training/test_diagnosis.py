@@ -16,8 +16,9 @@ from torch.nn import functional as F
 
 from reacgan.assembly import complete
 from reacgan.heads.base import HeadOutput
+from reacgan.history import read_records
 from reacgan.training.engine import Engine
-from reacgan.training.journal import Journal, read_lines
+from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer
 from reacgan.training.monitor.diagnosis import diagnose
 from reacgan.training.state import TrainState
@@ -245,13 +246,13 @@ def test_a_diagnosed_run_is_the_same_run(accumulate, tmp_path):
     train(tmp_path / "plain", images(), **changes)
     train(tmp_path / "told", images(), **changes, **{"report.diagnose_every": 16})
     assert_same_bits(state_of(tmp_path / "plain"), state_of(tmp_path / "told"))
-    told = read_lines(tmp_path / "told" / "journal.jsonl")
+    told = read_records(tmp_path / "told" / "journal.jsonl")
     assert [line["images_seen"] for line in told] == [16, 32, 48, 64]
     for line in told:
         assert line["diagnosis"].keys() == {
             "classifier_gradient", "feature_gradient", "feature_norm", "true_class", "right"
         }  # fmt: skip
-    assert not any("diagnosis" in line for line in read_lines(tmp_path / "plain/journal.jsonl"))
+    assert not any("diagnosis" in line for line in read_records(tmp_path / "plain/journal.jsonl"))
 
 
 def test_a_run_taken_up_again_is_told_the_same(tmp_path):
@@ -274,6 +275,6 @@ def test_a_diagnosis_stands_in_the_line_of_its_moment(tmp_path):
     """Where the watch looks and the journal reports at the same moment too."""
     every = {"report.diagnose_every": 32, "report.journal_every": 32, "training.images": 96}
     train(tmp_path, images(), **every, **{"watch.every": 32, "watch.action": "warn"})
-    lines = read_lines(tmp_path / "journal.jsonl")
+    lines = read_records(tmp_path / "journal.jsonl")
     assert [line["images_seen"] for line in lines if "diagnosis" in line] == [32, 64, 96]
     assert [line["images_seen"] for line in lines if "watch" in line] == [32, 64, 96]

@@ -11,7 +11,8 @@ import time
 import pytest
 import torch
 
-from reacgan.training.journal import Journal, NonFiniteError, read_lines
+from reacgan.history import read_records
+from reacgan.training.journal import Journal, NonFiniteError
 from reacgan.training.progress import Progress, duration
 from reacgan.training.signals import Interrupted, StopRequest
 
@@ -76,7 +77,7 @@ def test_speed_is_that_of_training_alone(tmp_path, monkeypatch):
     clock.now += 2
     line = journal.write(300, {}, memory_bytes=5)
     assert line == {"images_seen": 300, "images_per_second": 100, "memory_bytes": 5}
-    first, second = read_lines(tmp_path / "journal.jsonl")
+    first, second = read_records(tmp_path / "journal.jsonl")
     assert first["d/adversarial"] == 0.123457
     assert second == line
 

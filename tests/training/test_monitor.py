@@ -14,7 +14,8 @@ from test_run import at_clock, saved, train
 from tiny import images
 
 from reacgan.data import ImageData
-from reacgan.training.journal import NonFiniteError, read_lines
+from reacgan.history import read_records
+from reacgan.training.journal import NonFiniteError
 from reacgan.training.monitor.signals import pick
 
 OFTEN = {"watch.every": 16, "report.checkpoint_every": 32, "training.images": 224}
@@ -38,11 +39,11 @@ def went_back(data, tmp_path_factory):
 
 
 def events(out):
-    return [line["event"] for line in read_lines(out / "journal.jsonl") if "event" in line]
+    return [line["event"] for line in read_records(out / "journal.jsonl") if "event" in line]
 
 
 def looks(out):
-    lines = read_lines(out / "journal.jsonl")
+    lines = read_records(out / "journal.jsonl")
     return {line["images_seen"]: line["watch"] for line in lines if "watch" in line}
 
 
@@ -139,7 +140,7 @@ def test_a_collapsed_run_goes_back_to_before_it(data, tmp_path, monkeypatch, cap
     (event,) = events(tmp_path)
     assert (event["action"], event["since"], event["at"]) == ("roll_back", 112, 160)
     assert (event["rollbacks"], event["lr_scale"]) == (1, 0.5)
-    lines = read_lines(tmp_path / "journal.jsonl")
+    lines = read_records(tmp_path / "journal.jsonl")
     assert [line["images_seen"] for line in lines if "event" in line] == [96]
     seen = [line["images_seen"] for line in lines if "event" not in line]
     assert seen == sorted(set(seen))

@@ -17,9 +17,10 @@ from test_run import at_clock, saved, train
 from test_trainer import trainer_for
 from tiny import images
 
+from reacgan.history import read_records
 from reacgan.models import plain_operations
 from reacgan.training import loop
-from reacgan.training.journal import Journal, NonFiniteError, read_lines
+from reacgan.training.journal import Journal, NonFiniteError
 from reacgan.training.loop import Trainer
 from reacgan.training.recovery import rewind
 
@@ -36,7 +37,7 @@ def data():
 def events(out):
     return [
         (line["images_seen"], line["event"])
-        for line in read_lines(out / "journal.jsonl")
+        for line in read_records(out / "journal.jsonl")
         if "event" in line
     ]
 
@@ -46,7 +47,7 @@ def losses(out):
     of_the_clock = ("images_per_second", "memory_bytes")
     return [
         {name: value for name, value in line.items() if name not in of_the_clock}
-        for line in read_lines(out / "journal.jsonl")
+        for line in read_records(out / "journal.jsonl")
         if "event" not in line
     ]
 
@@ -117,7 +118,7 @@ def test_how_often_the_state_is_kept_changes_no_bit(expected, data, tmp_path, mo
     train(tmp_path, data, quiet=False, **often)
     assert_same_bits(state_of(expected[0]), state_of(tmp_path))
     assert "going over the steps since 96 images again" in capfd.readouterr().err
-    lines = read_lines(tmp_path / "journal.jsonl")
+    lines = read_records(tmp_path / "journal.jsonl")
     seen = [line["images_seen"] for line in lines if "event" not in line]
     assert seen == list(range(16, 161, 16))
 

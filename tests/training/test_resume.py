@@ -9,6 +9,7 @@ from tiny import HEADS, experiment, images
 
 import reacgan
 from reacgan.config import ConfigError
+from reacgan.history import read_records
 from reacgan.training.checkpoint import (
     CheckpointError,
     list_checkpoints,
@@ -16,7 +17,7 @@ from reacgan.training.checkpoint import (
     read_manifest,
 )
 from reacgan.training.engine import Engine
-from reacgan.training.journal import NonFiniteError, read_lines
+from reacgan.training.journal import NonFiniteError
 from reacgan.training.loop import Trainer
 
 PARTS = ("generator", "discriminator", "average", "g_optimizer", "d_optimizer")
@@ -137,7 +138,7 @@ def test_the_journal_is_continued_without_repetition(data, tmp_path):
     with (tmp_path / "journal.jsonl").open("a") as file:
         file.write('{"images_seen": 96, "d/adversarial": 1.0}\n{"images_se')  # torn by a kill
     train(tmp_path, data)
-    seen = [line["images_seen"] for line in read_lines(tmp_path / "journal.jsonl")]
+    seen = [line["images_seen"] for line in read_records(tmp_path / "journal.jsonl")]
     assert [at for at in seen if at % 32 == 0 or at == 80] == [32, 64, 80, 96, 128, 160]
     assert seen == sorted(set(seen))
 

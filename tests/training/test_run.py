@@ -16,13 +16,13 @@ from tiny import experiment, images
 
 import reacgan
 from reacgan.config import ConfigError
+from reacgan.history import read_records
 from reacgan.models.norm_statistics import statistics_in_words
 from reacgan.sampling import save_png
 from reacgan.sampling.grids import class_images, draw_classes
 from reacgan.training import run as run_module
 from reacgan.training.checkpoint import list_checkpoints
 from reacgan.training.engine import Engine
-from reacgan.training.journal import read_lines
 from reacgan.training.loop import Trainer
 from reacgan.training.signals import StopRequest
 
@@ -63,7 +63,7 @@ def test_a_run_folder_holds_what_is_promised(data, tmp_path, capfd):
     )
     assert (result.images_seen, result.complete, result.signal) == (160, True, None)
     assert saved(tmp_path) == [48, 96, 144, 160]
-    lines = read_lines(tmp_path / "journal.jsonl")
+    lines = read_records(tmp_path / "journal.jsonl")
     assert [line["images_seen"] for line in lines] == [32, 48, 64, 96, 128, 144, 160]
     assert {"d/adversarial", "d/conditioning", "g/adversarial", "g/conditioning"} < set(lines[0])
     assert all(line["images_per_second"] > 0 for line in lines)

@@ -14,9 +14,9 @@ from reacgan.assembly import complete
 from reacgan.config import ConfigError, SpeedConfig
 from reacgan.devices import allow_tf32, without_tf32
 from reacgan.extractors.arithmetic import exact
+from reacgan.history import read_records
 from reacgan.training import train
 from reacgan.training.engine import Engine
-from reacgan.training.journal import read_lines
 from reacgan.training.loop import Trainer
 from reacgan.training.speed import SWITCHES, Speed, choose, choose_precision
 from reacgan.training.state import TrainState
@@ -176,7 +176,7 @@ def test_a_run_says_its_ways_at_the_start_in_its_files_and_again_when_they_chang
     assert recorded["off"]["cuda_graphs"] == "needs cuda"
     run(64)
     assert "channels last (switched off)" in run(96, **{"speed.channels_last": False})
-    lines = [line for line in read_lines(tmp_path / "journal.jsonl") if "speed" in line]
+    lines = [line for line in read_records(tmp_path / "journal.jsonl") if "speed" in line]
     assert [line["images_seen"] for line in lines] == [32, 96]
     assert lines[0]["speed"] == recorded
     assert "channels_last" in lines[1]["speed"]["off"]

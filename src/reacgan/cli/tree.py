@@ -63,7 +63,7 @@ def run(words: Sequence[str]) -> int:
         return streams.BROKEN_PIPE
     except SystemExit as ended:  # how the help printer ends on a closed pipe
         return streams.BROKEN_PIPE if isinstance(ended.__context__, BrokenPipeError) else 1
-    except (ValueError, FloatingPointError, OSError) as error:
+    except (ValueError, FloatingPointError, OSError, RuntimeError) as error:
         if not _meant_for_a_person(error):
             raise
         streams.complain(streams.explained(error))
@@ -85,4 +85,5 @@ def _consoles() -> dict[str, Any]:
 def _meant_for_a_person(error: Exception) -> bool:
     from reacgan.config import ConfigError  # noqa: PLC0415 - only once something went wrong
 
-    return isinstance(error, ConfigError | OSError) or type(error).__name__ == "NonFiniteError"
+    known = isinstance(error, ConfigError | OSError)
+    return known or type(error).__name__ in ("NonFiniteError", "CallbackError")

@@ -11,6 +11,7 @@ from typing import Any
 
 from reacgan.config import ConfigError
 from reacgan.evaluation.scores import Score, read_scores
+from reacgan.history import JOURNAL, read_records
 
 PICTURE_NUMBERS = "pictures.json"
 """In the folder of a run's pictures: their settings and numbers."""
@@ -68,7 +69,7 @@ def read_run(path: Path) -> RunRecord:
     scores = [
         score if score.subject else replace(score, subject=name) for score in read_scores(scored)
     ]
-    return RunRecord(path, name, experiment, environment, _lines(path / "journal.jsonl"), scores)
+    return RunRecord(path, name, experiment, environment, read_records(path / JOURNAL), scores)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -84,17 +85,3 @@ def section(tree: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """The mapping under a name; empty where it is missing or no mapping."""
     value = tree.get(name)
     return value if isinstance(value, Mapping) else {}
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """The lines with ``images_seen``; an unfinished one is skipped."""
-    lines = []
-    if path.exists():
-        for text in path.read_text(encoding="utf-8", errors="replace").split("\n"):
-            try:
-                line = json.loads(text)
-            except ValueError:
-                continue
-            if isinstance(line, dict) and isinstance(line.get("images_seen"), int):
-                lines.append(line)
-    return lines

@@ -285,7 +285,7 @@ def _html_row(row: list[Sample]) -> str:
     return (
         f'<tr><th scope="row" style="text-align:left;max-width:16em;overflow-wrap:anywhere">{name}</th>'
         f'<td><img alt="{name}, seeds {seeds}" src="data:image/png;base64,{data}" '
-        'style="max-width:none;image-rendering:pixelated"></td></tr>'
+        'style="display:block;max-width:none;image-rendering:pixelated"></td></tr>'
     )
 
 

@@ -21,11 +21,11 @@ from reacgan.evaluation.evaluate import Evaluation, Facts, evaluate
 from reacgan.evaluation.protocols import flatten
 from reacgan.evaluation.scores import append_scores, comparable
 from reacgan.evaluation.scoring import Request, score
+from reacgan.history import read_records
 from reacgan.hub import find_states
 from reacgan.pictures import pictures
 from reacgan.suites.base import Context, Outcome, Trial
 from reacgan.training import train
-from reacgan.training.journal import read_lines
 from reacgan.training.run import RunResult
 from reacgan.training.speed import choose_precision
 
@@ -91,7 +91,7 @@ class Run:
         seen = self.trained(folder, seed, context)
         began = time.perf_counter()
         evaluations = self._evaluated(folder, context)
-        lines = read_lines(folder / "journal.jsonl")
+        lines = read_records(folder / "journal.jsonl")
         cost = {**_cost(lines), "evaluation_seconds": round(time.perf_counter() - began, 1)}
         return replace(
             _outcome(evaluations, cost),

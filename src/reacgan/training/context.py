@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from reacgan.config import Experiment
 from reacgan.data import ImageData
+from reacgan.training.callbacks import Callbacks
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal
 from reacgan.training.progress import Progress
@@ -27,6 +28,8 @@ class RunContext:
     progress: Progress
     facts: dict[str, Any]
     """Plain values that must be equal when the run is resumed."""
+    callbacks: Callbacks = field(default_factory=Callbacks)
+    """Of the main process; none elsewhere."""
 
     @property
     def images_seen(self) -> int:

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from reacgan import distributed, hub
+from reacgan.evaluation import Score
 from reacgan.models.norm_statistics import FEW, fit_statistics, statistics_in_words
 from reacgan.models.trained import TrainedGenerator
 from reacgan.sampling import NonFiniteImageError, save_png
@@ -88,6 +89,7 @@ class RunHooks(Hooks):
             self.resolve()
             return
         self.monitor.scored(scores)
+        self._tell_scores(scores)
         text = "  ".join(f"{score.metric} {score.value:.4g}" for score in scores)
         self.run.progress.say(f"{self.run.images_seen:>11,} images scored: {text}")
 
@@ -100,8 +102,15 @@ class RunHooks(Hooks):
         # A process that was ended in the middle has left the report undone.
         if self.scores.best() is None or self.scores.reported():
             return
-        for score in self.scores.final():
+        scores = self.scores.final()
+        self._tell_scores(scores)
+        for score in scores:
             self.run.progress.say(f"best state  {score.metric} {score.value:.4g}")
+
+    def _tell_scores(self, scores: Sequence[Score]) -> None:
+        with self.run.journal.paused():
+            for score in scores:
+                self.run.callbacks.tell("on_score", score)
 
     def snapshot(self) -> None:
         """Take a snapshot for the monitor, report, and act on it."""
@@ -137,6 +146,8 @@ class RunHooks(Hooks):
     def resolve(self) -> None:
         """Raise errors of writing; go back where something is not finite or the monitor wants it."""
         self.writer.check()
+        with self.run.journal.paused():
+            self.run.callbacks.deliver(self.run.images_seen)
         if self._rewound():
             return
         if self.monitor.resolve():
@@ -181,6 +192,8 @@ class RunHooks(Hooks):
             **({"diagnosis": diagnosis} if diagnosis else {}),
         )
         run.progress.report(line)
+        with run.journal.paused():
+            run.callbacks.tell("on_report", line)
         self.monitor.take(line)
 
     def samples(self) -> None:
@@ -202,7 +215,7 @@ class RunHooks(Hooks):
             images = class_images(model.generator, self.run.data.class_names)
             path = self.run.folder.samples / f"{model.images_seen:012d}.png"
             caption = f"{model.images_seen:,} images, {statistics_in_words(model)}"
-            self.writer.do(partial(self._draw, images, caption, path))
+            self.writer.do(partial(self._draw, images, caption, path, model.images_seen))
 
     @contextmanager
     def _images_are_finite(self) -> Iterator[None]:
@@ -217,9 +230,10 @@ class RunHooks(Hooks):
             wrong.of_a_step = False
             self.monitor.error = wrong
 
-    def _draw(self, images: Tensor, caption: str, path: Path) -> None:
+    def _draw(self, images: Tensor, caption: str, path: Path, images_seen: int) -> None:
         try:
             save_png(draw_classes(images, self.run.data.class_names, caption), path)
+            self.run.callbacks.drawn(path, images_seen)
         except OSError as error:  # no sheet is worth a run
             self.run.progress.say(f"note: {path} cannot be written ({error}); training goes on")
 
@@ -295,3 +309,5 @@ class RunHooks(Hooks):
         self._trained = None
         self._statistics = "moving"
         self.run.journal.mark("speed", self.run.engine.speed.describe())
+        with self.run.journal.paused():
+            self.run.callbacks.tell("on_back", self.run.images_seen)

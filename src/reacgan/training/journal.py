@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from reacgan.files import naming, write_text
+from reacgan.history import read_records
 
 Position = tuple[int, dict[str, Tensor], dict[str, int]]
 """When the last line was read, and what was added since."""
@@ -64,7 +65,7 @@ class Journal:
     def _drop_later(self) -> None:
         if self.path is not None and self.path.exists():
             earlier = [
-                line for line in read_lines(self.path) if line["images_seen"] <= self.read_at
+                line for line in read_records(self.path) if line["images_seen"] <= self.read_at
             ]
             write_text(self.path, "".join(json.dumps(line) + "\n" for line in earlier))
 
@@ -144,7 +145,7 @@ class Journal:
 
     def mark(self, name: str, value: Any) -> None:
         """Write this in the next line, unless the last line with this name says the same."""
-        lines = read_lines(self.path) if self.path is not None and self.path.exists() else []
+        lines = read_records(self.path) if self.path is not None else []
         values = [line[name] for line in lines if name in line]
         if not values or values[-1] != value:
             self._marks[name] = value
@@ -162,16 +163,3 @@ class Journal:
 
 def _not_finite(means: Mapping[str, float]) -> list[str]:
     return [name for name, value in means.items() if not math.isfinite(value)]
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The journal's lines; what is none, as a killed process may leave it, is left out."""
-    lines = []
-    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            line = json.loads(text)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(line, dict) and isinstance(line.get("images_seen"), int):
-            lines.append(line)
-    return lines

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import math
 import sys
-from contextlib import nullcontext
+from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from reacgan import distributed
+from reacgan import api, distributed
 from reacgan.assembly import complete
 from reacgan.config import ConfigError, Device, Experiment, path_of
 from reacgan.data import DataError, ImageData, open_dataset, refuse_inside
+from reacgan.evaluation import Score, read_scores
+from reacgan.history import History, read_records
 from reacgan.sampling import save_png
+from reacgan.training.callbacks import Callbacks
 from reacgan.training.checkpoint import list_checkpoints, load_latest
 from reacgan.training.context import RunContext
 from reacgan.training.engine import Engine
@@ -44,7 +50,23 @@ class RunResult:
     signal: int | None
     """The signal that stopped it, or None."""
     stopped_by: str | None = None
-    """What the monitor found, where it stopped the run (``watch.action``); the same call goes on."""
+    """What the monitor found, where it stopped the run (``watch.action``), or the callback that did; the
+    same call goes on."""
+
+    @cached_property
+    def history(self) -> History:
+        """The records of the whole run, as :func:`reacgan.journal` reads them; read at the first look."""
+        return read_records(self.folder / "journal.jsonl")
+
+    @cached_property
+    def scores(self) -> list[Score]:
+        """All scores in the run's folder, each with its protocol; read at the first look."""
+        return read_scores(self.folder / "scores.jsonl")
+
+    @cached_property
+    def model(self) -> api.Model:
+        """The averaged generator at the end, as :func:`reacgan.load` gives it; loaded at the first look."""
+        return api.load(self.folder)
 
 
 def train(
@@ -55,6 +77,7 @@ def train(
     minutes: float | None = None,
     data: ImageData | None = None,
     quiet: bool = False,
+    callbacks: Sequence[Any] = (),
 ) -> RunResult:
     """Train, or take up again, the run in ``out``.
 
@@ -68,11 +91,13 @@ def train(
         minutes: stop after this many minutes of training in this call even if images are left.
         data: the images, where they are already open; else the experiment says where they are.
         quiet: print nothing.
+        callbacks: objects with methods of :class:`reacgan.Callback`, which are told what the run does.
 
     Raises:
         ConfigError: a value that cannot be used, or a folder that holds another run.
         DataError: images that cannot be used.
         NonFiniteError: a loss became infinite or NaN, by plain operations too.
+        CallbackError: a callback raised an exception; the state is saved.
     """
     if minutes is not None and not 0 < minutes < math.inf:
         raise ConfigError(f"minutes is {minutes:g}; allowed: a positive number")
@@ -83,6 +108,7 @@ def train(
     if data is None:
         refuse_inside(folder.path, experiment.data.path)
     main = distributed.is_main()
+    calls = Callbacks(callbacks if main else ())
     with (
         StopRequest(grace=_GRACE if engine.world > 1 else 0.0) as request,
         folder.locked() if main else nullcontext(),
@@ -97,9 +123,19 @@ def train(
         except Interrupted:
             saved = [int(path.name) for path in list_checkpoints(folder.checkpoints)]
             return RunResult(folder.path, max(saved, default=0), False, request.number)
-        return _train_locked(
-            experiment, folder, engine, request, minutes=minutes, data=data, quiet=quiet or not main
-        )
+        with closing(calls):
+            result = _train_locked(
+                experiment,
+                folder,
+                engine,
+                request,
+                minutes=minutes,
+                data=data,
+                quiet=quiet or not main,
+                callbacks=calls,
+            )
+        calls.check()
+        return result
 
 
 def _train_locked(
@@ -111,14 +147,18 @@ def _train_locked(
     minutes: float | None,
     data: ImageData,
     quiet: bool,
+    callbacks: Callbacks,
 ) -> RunResult:
     seconds = minutes * 60 if minutes is not None else None
-    context, new = _begin(experiment, folder, engine, data=data, seconds=seconds, quiet=quiet)
+    context, new = _begin(
+        experiment, folder, engine, data=data, seconds=seconds, quiet=quiet, callbacks=callbacks
+    )
     trainer = Trainer(experiment, context.state, data, engine)
     trainer.say = context.progress.say
     hooks = RunHooks(context, trainer)
     if distributed.is_main() and new:
         save_png(real_sheet(data), folder.samples / "real.png")
+    callbacks.tell("on_begin", experiment, folder.path, context.images_seen)
     with hooks.writer:
         try:
             with memory_explained(experiment, context.state, data, engine):
@@ -127,13 +167,15 @@ def _train_locked(
                     trainer,
                     context.journal,
                     hooks,
-                    stop=lambda: request.set or hooks.monitor.stops,
+                    stop=lambda: request.set or hooks.monitor.stops or callbacks.stops,
                     seconds=seconds,
                 )
         finally:
             context.progress.close()
             trainer.steps.loader.close()
-        return _conclude(hooks, request, done=done)
+        result = _conclude(hooks, request, done=done)
+    callbacks.tell("on_end", result)
+    return result
 
 
 def _begin(
@@ -144,6 +186,7 @@ def _begin(
     data: ImageData,
     seconds: float | None,
     quiet: bool,
+    callbacks: Callbacks,
 ) -> tuple[RunContext, bool]:
     """Build or resume the state, record the run, and say what it is; whether it is new."""
     _check_classes(data)
@@ -168,7 +211,9 @@ def _begin(
         progress.say(line)
     journal = Journal(folder.journal if distributed.is_main() else None, state.images_seen)
     journal.mark("speed", engine.speed.describe())
-    context = RunContext(experiment, state, data, engine, folder, journal, progress, facts)
+    context = RunContext(
+        experiment, state, data, engine, folder, journal, progress, facts, callbacks
+    )
     return context, resumed is None
 
 
@@ -177,15 +222,17 @@ def _conclude(hooks: RunHooks, request: StopRequest, *, done: bool) -> RunResult
     progress, folder, seen = hooks.run.progress, hooks.run.folder, hooks.run.images_seen
     hooks.last_sheet()
     hooks.finish()
+    hooks.run.callbacks.deliver(seen)
     if done:
         progress.say(f"samples     {folder.samples}/{seen:012d}.png")
         progress.say(f"generator   {folder.model}")
         hooks.final_scores()
         return RunResult(folder.path, seen, done, None)
     kind = hooks.monitor.stopped_by
-    why = f" by {kind.replace('_', ' ')}" if kind is not None else ""
+    by = kind.replace("_", " ") if kind is not None else hooks.run.callbacks.stopped_by
+    why = f" by {by}" if by is not None else ""
     progress.say(f"stopped at {seen:,} images{why}; the same command resumes")
-    return RunResult(folder.path, seen, done, request.number, kind)
+    return RunResult(folder.path, seen, done, request.number, kind or by)
 
 
 def _open_once(experiment: Experiment) -> ImageData:

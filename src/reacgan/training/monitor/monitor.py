@@ -12,6 +12,7 @@ from typing import Any
 
 from reacgan import distributed
 from reacgan.evaluation import Score
+from reacgan.history import read_records
 from reacgan.models.trained import TrainedGenerator
 from reacgan.training.checkpoint import (
     CheckpointError,
@@ -21,7 +22,7 @@ from reacgan.training.checkpoint import (
     remove_after,
 )
 from reacgan.training.context import RunContext
-from reacgan.training.journal import NonFiniteError, read_lines
+from reacgan.training.journal import NonFiniteError
 from reacgan.training.monitor.checks import ADVICE, Finding, Snapshot, check
 from reacgan.training.monitor.signals import generator_signals, pick, real_sign, run_facts
 
@@ -65,7 +66,7 @@ class Monitor:
         self._read_at = self._good = 0
         self.error = None
         state, path = self.run.state, self.run.folder.journal
-        for line in read_lines(path) if path.exists() else ():
+        for line in read_records(path):
             if line["images_seen"] <= state.images_seen:
                 event = line.get("event") or {}
                 # Killed between going back and the next checkpoint, which lacks the event.
