@@ -3,11 +3,11 @@
 from reacgan.config.home import PathText, path_of, with_home
 from reacgan.config.registry import (
     ConfigError,
+    UnknownNameError,
     check_options,
     explain,
     load_plugins,
     lookup,
-    suggest,
 )
 from reacgan.config.reporting import ReportConfig, ScoresConfig, WatchConfig
 from reacgan.config.resolution import Grid, Resolution, grid_of, neighbours, size_of
@@ -44,6 +44,7 @@ from reacgan.config.sections import (
     UnitFloat,
     component,
 )
+from reacgan.config.synonyms import suggest
 
 __all__ = [
     "DEVICES",
@@ -75,6 +76,7 @@ __all__ = [
     "TrainingConfig",
     "TransitionConfig",
     "UnitFloat",
+    "UnknownNameError",
     "WatchConfig",
     "check_options",
     "component",

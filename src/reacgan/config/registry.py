@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +17,8 @@ from pydantic import (
     field_validator,
 )
 
+from reacgan.config.synonyms import key_meaning, meaning, suggest, value_meaning
+
 Member = TypeVar("Member")
 
 PLUGINS = "reacgan.plugins"
@@ -30,6 +31,12 @@ DEFAULT_MEMBERS = {"generator": "biggan", "backbone": "biggan", "head": "d2dce"}
 
 class ConfigError(ValueError):
     """A configuration that cannot be used: names the value, what is allowed and what to do."""
+
+
+class UnknownNameError(ConfigError, KeyError):
+    """A name that is in no table."""
+
+    __str__ = ValueError.__str__  # a KeyError would show its text as a quoted key
 
 
 class Checked(BaseModel):
@@ -95,10 +102,12 @@ def load_plugins() -> None:
             )
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence: ``; did you mean 'x'?`` where something close is known, else a stop."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else "."
+def unknown(family: str, name: str, known: Iterable[str]) -> UnknownNameError:
+    """The error of a name that no member has: what it may mean, and the names there are."""
+    known = sorted(known)
+    return UnknownNameError(
+        f"unknown {family} {name!r}{meaning(name, known)} Known: {', '.join(known)}."
+    )
 
 
 def lookup(family: str, table: Mapping[str, Member], name: str) -> Member:
@@ -110,8 +119,7 @@ def lookup(family: str, table: Mapping[str, Member], name: str) -> Member:
         load_plugins()
     if name in table:
         return table[name]
-    known = ", ".join(sorted(table))
-    raise ConfigError(f"unknown {family} {name!r}{suggest(name, table)} Known: {known}.")
+    raise unknown(family, name, table)
 
 
 class _Options(Checked):
@@ -162,10 +170,11 @@ def explain(
     *,
     prefix: str = "",
     known_keys: Callable[[str], Iterable[str]] = lambda path: (),
+    paths: Iterable[str] = (),
 ) -> str:
     """Pydantic's errors as one short line each: path, what is wrong, the value that was given.
 
-    ``known_keys`` gives the keys allowed beside the last part of a dotted path.
+    ``known_keys`` gives the keys allowed beside the last part of a dotted path, ``paths`` are all.
     """
     lines = []
     for item in error.errors():
@@ -173,7 +182,10 @@ def explain(
         if item["type"] == "extra_forbidden":
             known = sorted(known_keys(path))
             leaf = str(item["loc"][-1])
-            lines.append(f"{path}: unknown key{suggest(leaf, known)} Allowed: {', '.join(known)}.")
+            hint = key_meaning(leaf, known, paths)
+            lines.append(f"{path}: unknown key{hint} Allowed: {', '.join(known)}.")
+        elif item["type"] == "model_type" and (hint := value_meaning(item["input"])):
+            lines.append(f"{path}: is {item['input']!r}; needed: a mapping of its values{hint}")
         else:
             message = item["msg"].removeprefix("Value error, ")
             given = "" if item["type"] == "value_error" else f" (got {item['input']!r})"

@@ -19,8 +19,9 @@ from typing import Any, get_args
 from pydantic import Field, ValidationError, model_validator
 
 from reacgan.config.home import path_of
+from reacgan.config.members import check_members
 from reacgan.config.reading import read_scalar, read_values
-from reacgan.config.registry import ConfigError, explain, suggest
+from reacgan.config.registry import ConfigError, explain
 from reacgan.config.reporting import ReportConfig, ScoresConfig, WatchConfig
 from reacgan.config.resolution import neighbours
 from reacgan.config.sections import (
@@ -37,6 +38,7 @@ from reacgan.config.sections import (
     TrainingConfig,
     named_options,
 )
+from reacgan.config.synonyms import key_meaning
 
 
 class Experiment(Schema):
@@ -114,12 +116,25 @@ def known_keys(path: str) -> list[str]:
     return sorted(getattr(section, "model_fields", {}))
 
 
+def known_paths(section: Any = Experiment, prefix: str = "") -> list[str]:
+    """The dotted paths of all values of an experiment, options of members left out."""
+    paths: list[str] = []
+    for name, field in section.model_fields.items():
+        choices = (field.annotation, *get_args(field.annotation))  # a section, or None
+        inner = next((choice for choice in choices if hasattr(choice, "model_fields")), None)
+        if inner is None or inner is Component:
+            paths.append(prefix + name)
+        else:
+            paths += known_paths(inner, f"{prefix}{name}.")
+    return paths
+
+
 def parse_experiment(values: Mapping[str, Any]) -> Experiment:
     """Check a plain tree of values; raises :class:`ConfigError` with one line for each mistake."""
     try:
         return Experiment.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(explain(error, known_keys=known_keys)) from None
+        raise ConfigError(explain(error, known_keys=known_keys, paths=known_paths())) from None
 
 
 _COMPONENTS = ("penalties", "consistency", "scores.metrics")
@@ -143,6 +158,9 @@ def with_overrides(experiment: Experiment, changes: Mapping[str, Any]) -> Experi
     """A copy with dotted keys changed; naming another member drops the old member's options.
 
     The order of the changes does not matter: sections come before their parts, names before options.
+
+    Raises:
+        ConfigError: an unknown key, or a member that nobody has registered.
     """
     tree = experiment.model_dump()
     for key in sorted(changes, key=lambda key: (key.count("."), not key.endswith(".name"))):
@@ -165,9 +183,9 @@ def with_overrides(experiment: Experiment, changes: Mapping[str, Any]) -> Experi
                 path = ".".join(parents[: depth + 1])
                 if part in section:
                     raise ConfigError(f"{key}: {path} is a value, which has no parts")
+                hint = key_meaning(part, known, ())
                 raise ConfigError(
-                    f"{path}: unknown section{suggest(part, known)} "
-                    f"Allowed: {', '.join(known) or 'none'}."
+                    f"{path}: unknown section{hint} Allowed: {', '.join(known) or 'none'}."
                 )
             section = section[part]
         if leaf == "name" and parents and section.get("name") != value:
@@ -176,7 +194,9 @@ def with_overrides(experiment: Experiment, changes: Mapping[str, Any]) -> Experi
             if parents == ["data"]:
                 section["options"] = {}
         section[leaf] = value
-    return parse_experiment(tree)
+    changed = parse_experiment(tree)
+    check_members(changed, experiment)
+    return changed
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:

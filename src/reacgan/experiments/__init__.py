@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reacgan.config import ConfigError, Experiment, load_experiment, lookup, path_of
+from reacgan.config import Experiment, UnknownNameError, load_experiment, lookup, path_of
 from reacgan.experiments import cifar
 from reacgan.experiments.digits import DIGITS, GLYPHS
 from reacgan.experiments.methods import METHODS
@@ -11,8 +11,16 @@ from reacgan.experiments.small import small_rows
 
 _CIFAR10 = cifar.rows("cifar10")
 
-EXPERIMENTS: dict[str, Experiment] = {
-    member.name: member
+
+class _Experiments(dict[str, Experiment]):
+    """By name; an unknown one gets the error of :func:`experiment`, which is a KeyError too."""
+
+    def __missing__(self, name: str) -> Experiment:
+        return experiment(name)
+
+
+EXPERIMENTS: dict[str, Experiment] = _Experiments(
+    (member.name, member)
     for member in (
         *DIGITS,
         *GLYPHS,
@@ -21,7 +29,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         *cifar.rows("cifar100"),
         *PHOTOS,
     )
-}
+)
 
 _ENDINGS = (".json", ".yaml", ".yml")
 
@@ -50,5 +58,5 @@ def experiment(name: str) -> Experiment:
         alike += [method.experiment for method in METHODS if method.title.lower() == name.lower()]
         if alike:
             shown = ", ".join(dict.fromkeys(alike))
-            raise ConfigError(f"unknown experiment {name!r}; there are: {shown}")
+            raise UnknownNameError(f"unknown experiment {name!r}; there are: {shown}")
     return lookup("experiment", EXPERIMENTS, name)
