@@ -49,7 +49,8 @@ def pixels_of(path):
 
 
 @pytest.mark.parametrize(
-    "name", ["a.heic", "a.HEIC", "a.heif", "heic-called.jpg", pytest.param("a.avif", marks=needs_avif)]
+    "name",
+    ["a.heic", "a.HEIC", "a.heif", "heic-called.jpg", pytest.param("a.avif", marks=needs_avif)],
 )
 def test_photos_of_telephones_are_read(tmp_path, fresh, name):
     save(photo(), tmp_path / name)

@@ -27,6 +27,7 @@ def train(
     speed: Literal["auto", "plain"] | None = None,
     dry_run: bool = False,
     quiet: bool = False,
+    verbose: bool = False,
 ) -> int:
     """Train a generator, or resume the run in --out.
 
@@ -58,6 +59,8 @@ def train(
         Print the resolved configuration and stop.
     quiet:
         Print nothing.
+    verbose:
+        Print details too: every derived value, parameters, memory, how steps are computed.
     """
     if (name or data) and not (quiet or dry_run):  # loading PyTorch takes seconds
         streams.tell(f"reacgan {__version__}: starting {name or data}")
@@ -83,7 +86,7 @@ def train(
     from reacgan.distributed import leave  # noqa: PLC0415
     from reacgan.training import train as call  # noqa: PLC0415
 
-    result = call(experiment, folder, device=device, minutes=minutes, quiet=quiet)
+    result = call(experiment, folder, device=device, minutes=minutes, quiet=quiet, verbose=verbose)
     leave()
     if result.stopped_by is not None:
         return 3
