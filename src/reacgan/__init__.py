@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from reacgan.experiments import EXPERIMENTS, experiment
     from reacgan.experiments.derive import derive_experiment
     from reacgan.hub import from_pretrained, load, pretrained, push_to_hub, save, save_pretrained
+    from reacgan.planning import propose
     from reacgan.plugins import register
     from reacgan.sampling.sample import sample
     from reacgan.sharing import publish
@@ -30,6 +31,7 @@ _PUBLIC = {
     "experiment": "reacgan.experiments",
     "evaluate": "reacgan.evaluation.evaluate",
     "derive_experiment": "reacgan.experiments.derive",
+    "propose": "reacgan.planning",
     "train": "reacgan.training",
     "register": "reacgan.plugins",
     "load": "reacgan.hub",
@@ -60,6 +62,7 @@ __all__ = [
     "open_dataset",
     "prepare_data",
     "pretrained",
+    "propose",
     "publish",
     "push_to_hub",
     "register",

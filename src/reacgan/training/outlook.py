@@ -21,7 +21,7 @@ _BY_SIDE = {
     128: (400_000, 10_000_000, 100_000_000),
 }
 """Images seen at each stage, by the shorter side of the pictures."""
-_MOST_PASSES, _LEAST = 5_000, 200_000
+_MOST_PASSES, _LEAST = 2_000, 200_000
 """Small sets are learned by heart: more passes, beyond so many images, bring nothing new."""
 
 
@@ -47,9 +47,9 @@ def stages(side: int, images: int) -> tuple[Stage, ...]:
     best = min(best, max(_MOST_PASSES * images, _LEAST))
     usable = min(usable, best // 2)
     return (
-        Stage(FIRST_SHAPES, min(first, usable // 2), "colours and rough shapes; classes differ"),
-        Stage(USABLE, usable, "most pictures show what their class is, with faults"),
-        Stage(BEST, best, "more training brings little that is new"),
+        Stage(FIRST_SHAPES, min(first, usable // 2), "colours and rough shapes"),
+        Stage(USABLE, usable, "classes that can be recognised, with faults"),
+        Stage(BEST, best, "more training adds little"),
     )
 
 
@@ -64,7 +64,7 @@ def meaning_of(images_seen: int, side: int, images: int) -> str:
         )
     now = ahead[index - 1]
     if index == len(ahead):
-        return f"about {now.name}: {now.pictures}; more or other images do more than more training"
+        return f"about {now.name}: {now.pictures}; more or other images do more"
     after = ahead[index]
     return f"expect {now.pictures}; {after.name} at about {after.images_seen:,} images"
 
