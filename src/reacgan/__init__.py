@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from reacgan.experiments.derive import derive_experiment
     from reacgan.history import journal
     from reacgan.hub import pretrained, push_to_hub, save, save_pretrained
+    from reacgan.planning import propose
     from reacgan.plugins import register
     from reacgan.sampling.sample import sample
     from reacgan.sharing import publish
@@ -32,6 +33,7 @@ _PUBLIC = {
     "experiment": "reacgan.experiments",
     "evaluate": "reacgan.evaluation.evaluate",
     "derive_experiment": "reacgan.experiments.derive",
+    "propose": "reacgan.planning",
     "train": "reacgan.training",
     "Callback": "reacgan.training",
     "CallbackError": "reacgan.training",
@@ -72,6 +74,7 @@ __all__ = [
     "open_dataset",
     "prepare_data",
     "pretrained",
+    "propose",
     "publish",
     "push_to_hub",
     "register",

@@ -71,11 +71,11 @@ def test_hostile_folder(hostile, tmp_path):
     reasons = {one.path: one.reason for one in scan.refused}
     assert reasons == {
         "chair/zero.png": "empty file",
-        "chair/text.jpg": "content is none of PNG, JPEG, WEBP, BMP, TIFF",
+        "chair/text.jpg": "content is none of PNG, JPEG, WEBP, BMP, TIFF, HEIC, AVIF",
         "chair/noname": "not an image's extension (none)",
         "chair/one.png": "a side below 8 pixels",
         "chair/bomb.png": "more than 64000000 pixels; REACGAN_MAX_PIXELS allows more",
-        "chair/anim.gif.png": "content is none of PNG, JPEG, WEBP, BMP, TIFF",
+        "chair/anim.gif.png": "content is none of PNG, JPEG, WEBP, BMP, TIFF, HEIC, AVIF",
         "chair/broken.png": "broken link",
         "chair/pipe.png": "not a regular file",
         "loose.png": "outside the class folders",

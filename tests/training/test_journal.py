@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -115,28 +117,56 @@ def test_a_log_file_gets_whole_lines():
     progress.say("stopped")
     progress.close()
     assert stream.getvalue() == (
-        "        500 images  50%  1,234/s  ETA 0s  d/adversarial 1.235  g/adversarial 0.500\n"
+        "        500 images  50%  1,234/s  ETA 0s  D adversarial 1.235  G adversarial 0.500\n"
         "stopped\n"
     )
 
 
+def screen(text):
+    """The lines that a terminal shows after this output, by the escapes that are used here."""
+    lines, row, column = [""], 0, 0
+    for mark in re.finditer(r"(\x1b\[([0-9;?]*)([A-Za-z])|[\r\n])|[^\x1b\r\n]+", text):
+        control, number, code = mark.groups()
+        if control is None:
+            lines[row] = lines[row][:column] + mark[0]
+            column += len(mark[0])
+        elif control == "\r":
+            column = 0
+        elif control == "\n":
+            row, column = row + 1, 0
+            lines += [""] * (row + 1 - len(lines))
+        elif code == "A":
+            row -= int(number)
+        elif code == "K":
+            lines[row] = ""
+    return lines
+
+
 @pytest.mark.parametrize(
-    ("columns", "end"), [(200, "g/adversarial 0.500"), (70, "d/adversarial 1.235")]
+    ("columns", "first", "second"),
+    [
+        (200, "500 images  50%  1,234/s  ETA 0s", "D adversarial 1.235  G adversarial 0.500"),
+        (40, "500 images  50%  1,234/s  ETA 0s", "D adversarial 1.235"),
+        (25, "500 images  50%  1,234/s", "D adversarial 1.235"),
+    ],
 )
-def test_a_terminal_has_one_moving_line_that_never_wraps(columns, end, monkeypatch):
+def test_a_terminal_has_moving_lines_that_never_wrap(columns, first, second, monkeypatch):
     monkeypatch.setattr(Progress, "_columns", lambda self: columns)
     stream = Terminal()
     progress = Progress(1_000, 400, stream=stream)
     progress.report(LINE)
     progress.report(LINE)
     progress.say("done")
-    progress.say("more")
+    progress.scored(500, "fid 3.5")
+    progress.sheet(500, Path("x") / "500.png")
+    progress.report(LINE)
     progress.close()
-    blank, first, second = stream.getvalue().split("\r\x1b[2K")
-    assert blank == ""
-    assert first.endswith(end)
-    assert len(first) < columns
-    assert second == first + "\ndone\nmore\n"
+    lines = [line.strip() for line in screen(stream.getvalue())]
+    path = Path("x") / "500.png"
+    assert lines[:3] == ["done", "500 images scored: fid 3.5", f"500 images sheet: {path}"]
+    assert lines[3].endswith(first) and lines[4] == second
+    assert all(len(line) < columns for line in lines[3:])
+    assert lines[5].startswith("score fid 3.5 at 500") and (str(path) in lines[5]) == (columns > 25)
 
 
 def test_a_moving_line_is_ended_once():
@@ -146,8 +176,10 @@ def test_a_moving_line_is_ended_once():
     assert stream.getvalue() == ""
     progress.report(LINE)
     progress.close()
+    ended = stream.getvalue()
     progress.close()
-    assert stream.getvalue().count("\n") == 1
+    assert stream.getvalue() == ended and screen(ended)[-1] == ""
+    assert "\x1b[?25h" in ended.rpartition("\x1b[?25l")[2]  # the cursor is there
 
 
 def test_a_stream_without_a_size_has_80_columns():

@@ -245,7 +245,7 @@ def test_recomputation_may_change_within_a_run_and_parts_may_not(tmp_path):
 
 
 def test_the_needs_are_printed_before_the_start(tmp_path, capsys):
-    train(tmp_path, images(), quiet=False)
+    train(tmp_path, images(), quiet=False, verbose=True)
     assert "memory: about 0.1" in capsys.readouterr().err
 
 

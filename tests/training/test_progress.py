@@ -61,6 +61,50 @@ def test_a_deadline_counts_from_the_first_step(clock):
     assert _eta(stream) == "1m10s"
 
 
+def test_between_lines_of_the_journal_the_line_of_a_terminal_moves(clock, monkeypatch):
+    monkeypatch.setattr(Progress, "_columns", lambda self: 100)
+    stream = Terminal()
+    progress = Progress(1000, 0, stream=stream)
+    progress.begin()
+    progress.tick(10)
+    assert "10 images" in stream.getvalue() and "ETA" not in stream.getvalue()
+    clock[0] = 5
+    progress.report(_line(100, speed=20))
+    clock[0] = 5.5
+    progress.tick(110)
+    assert "110 images" not in stream.getvalue()  # once a second at most
+    clock[0] = 10
+    progress.tick(200)
+    assert "200 images  20%  20/s  ETA 40s" in stream.getvalue()
+    progress.close()
+    plain = Progress(1000, 0, stream=(log := io.StringIO()))
+    plain.tick(10)
+    assert log.getvalue() == ""
+
+
+def test_details_are_for_who_asks():
+    for verbose in (False, True):
+        progress = Progress(10, 0, verbose=verbose, stream=(stream := io.StringIO()))
+        progress.detail("speed: all of it")
+        assert bool(stream.getvalue()) == verbose
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_that_goes_away_while_lines_move_ends_no_run(monkeypatch):
+    stream = Terminal()
+    progress = Progress(100, 0, stream=stream)
+    progress.report(_line(10))
+    monkeypatch.setattr(stream, "write", Gone(OSError(5, "Input/output error")).write)
+    progress.report(_line(20))
+    progress.say("a line")
+    progress.close()
+    assert progress.quiet
+
+
 class Gone(io.StringIO):
     def __init__(self, error):
         super().__init__()

@@ -91,7 +91,11 @@ def test_a_run_folder_holds_what_is_promised(data, tmp_path, capfd):
     assert again.shape == first.shape and abs(again - first).max() <= 1
     told = capfd.readouterr()
     assert told.out == ""
-    for words in ("50 images of 3 classes, 8 x 8 x 3", "batch 8 x 2, 160 images to see", "100%"):
+    for words in (
+        "50 images of 3 classes, 8 x 8 x 3",
+        "160 images to see (3.2 passes over the set)",
+        "100%",
+    ):
         assert words in told.err
     assert "resuming" not in told.err
 

@@ -166,7 +166,7 @@ def test_a_run_keeps_the_precision_that_it_was_begun_in(tmp_path):
 def test_a_run_says_its_ways_at_the_start_in_its_files_and_again_when_they_change(tmp_path, capfd):
     def run(images_to_see, **changes):
         settings = experiment("projection", **{"training.images": images_to_see, **changes})
-        reacgan.train(settings, tmp_path, device="cpu", data=images())
+        reacgan.train(settings, tmp_path, device="cpu", data=images(), verbose=True)
         return capfd.readouterr().err
 
     told = run(32)

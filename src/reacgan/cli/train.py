@@ -27,6 +27,7 @@ def train(
     speed: Literal["auto", "plain"] | None = None,
     dry_run: bool = False,
     quiet: bool = False,
+    verbose: bool = False,
 ) -> int:
     """Train a generator, or resume the run in --out.
 
@@ -58,6 +59,8 @@ def train(
         Print the resolved configuration and stop.
     quiet:
         Print nothing.
+    verbose:
+        Print details too: every derived value, parameters, memory, how steps are computed.
     """
     if (name or data) and not (quiet or dry_run):  # loading PyTorch takes seconds
         streams.tell(f"reacgan {__version__}: starting {name or data}")
@@ -69,7 +72,9 @@ def train(
         changes["training.images"] = images
     if speed is not None:
         changes["speed.mode"] = speed
-    experiment = _resolve(name, data, device, changes, table=not (quiet or dry_run), quiet=quiet)
+    experiment = _resolve(
+        name, data, device, changes, aloud=not (quiet or dry_run), quiet=quiet, verbose=verbose
+    )
     experiment = complete(experiment.replace(**changes))
     folder = out or Path("runs") / experiment.name.replace("/", "-")
     if dry_run:
@@ -83,7 +88,7 @@ def train(
     from reacgan.distributed import leave  # noqa: PLC0415
     from reacgan.training import train as call  # noqa: PLC0415
 
-    result = call(experiment, folder, device=device, minutes=minutes, quiet=quiet)
+    result = call(experiment, folder, device=device, minutes=minutes, quiet=quiet, verbose=verbose)
     leave()
     if result.stopped_by is not None:
         return 3
@@ -132,10 +137,11 @@ def _resolve(
     device: str,
     changes: dict[str, Any],
     *,
-    table: bool,
+    aloud: bool,
     quiet: bool,
+    verbose: bool,
 ) -> Experiment:
-    """The experiment before ``changes``; a derived one considers them, and prints its reasons."""
+    """The experiment before ``changes``; a derived one considers them, and says what it is."""
     from reacgan.config import ConfigError  # noqa: PLC0415
     from reacgan.experiments import named_or_file  # noqa: PLC0415
 
@@ -148,14 +154,14 @@ def _resolve(
         if data is None:
             return named
         return named.replace(**_elsewhere(data))
-    from reacgan.experiments.derive import derive_experiment  # noqa: PLC0415
+    from reacgan.planning import propose  # noqa: PLC0415
 
-    derived = derive_experiment(str(data), device=device, given=changes)
-    if not quiet:
-        _say(derived.notes)
-    for choice in derived.choices if table else ():
-        print(f"{choice.key:24} {choice.value!s:>10}   {choice.reason}")
-    return derived.experiment
+    proposal = propose(str(data), device=device, given=changes, seconds=0, copies=False)
+    if aloud:
+        print(proposal.proposed() if verbose else proposal.in_short(), flush=True)
+    elif not quiet:
+        _say(proposal.derived.notes)
+    return proposal.experiment
 
 
 def _elsewhere(data: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from reacgan.cli import (
     doctor,
     evaluate,
     experiments,
+    new,
     report,
     sample,
     streams,
@@ -40,6 +41,7 @@ def build_app() -> cyclopts.App:
         print_error=True,
         result_action="return_value",
     )
+    app.command(new.new)
     app.command(train.train)
     app.command(sample.sample)
     app.command(walk.walk)

@@ -298,7 +298,8 @@ class TrainingConfig(Schema):
     """Blocks keep only what enters them and are computed again in the backward pass: less memory, about
     a third more time."""
     start_from: PathText | None = None
-    """A run, checkpoint or model folder whose weights the run begins with, where their shapes fit."""
+    """A run, checkpoint or model (a folder, or a name of ``reacgan weights list``) whose weights the run
+    begins with, where their shapes fit."""
     freeze_d: Annotated[int, Field(ge=0)] = 0
     """How many of the backbone's stages, from the image on, keep their weights (FreezeD)."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0

@@ -13,7 +13,9 @@ The rules, which :data:`RESIZE` names in every packed file:
    proportions within the picture;
 5. it is resized by Pillow's Lanczos filter, which is anti-aliased; no JPEG draft mode.
 
-Arrays (``.npy``) of any number of channels are treated likewise in ``arrays.py``.
+Arrays (``.npy``) of any number of channels are treated likewise in ``arrays.py``. HEIC and AVIF, as
+telephones write them, are read where their decoders are installed (:func:`readable_formats`); of more
+than 8 bits they keep the upper ones.
 """
 
 from __future__ import annotations
@@ -22,18 +24,31 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from reacgan.config import Resolution, size_of
 from reacgan.data.dataset import DataError
 from reacgan.data.depth import UNKNOWN_SCALE, Whites, is_deep, reach_of, white_of
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+"""Formats that every Pillow reads; see :func:`readable_formats` for the others."""
+_BRANDS = {
+    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm"), "HEIC"),
+    **dict.fromkeys((b"hevs", b"mif1", b"msf1"), "HEIC"),
+}
+"""Formats by the brand at the head of a file of ISO 23008-12."""
+_DECODERS = {
+    "HEIC": ("HEIF", "a HEIC picture, which needs pillow-heif: pip install 'reacgan[heif]'"),
+    "AVIF": ("AVIF", "an AVIF picture, which this Pillow cannot read: pip install -U pillow"),
+}
+"""Pillow's name of each of them, and the reason for refusing it without a decoder."""
 MAX_PIXELS = 64 * 10**6
 LIMIT_VARIABLE = "REACGAN_MAX_PIXELS"
 MIN_SIDE = 8
@@ -77,6 +92,45 @@ def pixel_limit(asked: int | None = None) -> int:
     return whole
 
 
+@cache
+def readable_formats() -> tuple[str, ...]:
+    """Pillow's names of the formats that can be read here; makes pillow-heif known to Pillow."""
+    more = []
+    if "avif" in features.modules and features.check("avif"):
+        more.append("AVIF")
+    try:
+        import pillow_heif  # noqa: PLC0415 - an extra, and only needed for its files
+    except ImportError:
+        pass
+    else:
+        pillow_heif.register_heif_opener(thumbnails=False)
+        more.append("HEIF")
+    return (*FORMATS, *more)
+
+
+def decoding_rules() -> str:
+    """What pixels depend on beside the file: :data:`RESIZE`, and which further formats are readable."""
+    return ", ".join((RESIZE, *readable_formats()[len(FORMATS) :]))
+
+
+def _foreign(path: str | Path, content: IO[bytes] | None) -> str:
+    """The reason for a file that is in none of the readable formats."""
+    try:
+        if content is None:
+            with Path(path).open("rb") as file:
+                head = file.read(12)
+        else:
+            content.seek(0)
+            head = content.read(12)
+    except (OSError, ValueError):
+        head = b""
+    kind = _BRANDS.get(head[8:12]) if head[4:8] == b"ftyp" else None
+    if kind is None:
+        return f"content is none of {', '.join((*FORMATS, *_DECODERS))}"
+    name, needed = _DECODERS[kind]
+    return "not readable (damaged)" if name in readable_formats() else needed
+
+
 def open_header(
     path: str | Path, *, content: IO[bytes] | None = None, max_pixels: int = MAX_PIXELS
 ) -> Image.Image:
@@ -89,9 +143,9 @@ def open_header(
     """
     _lift_limit_of_pillow(max_pixels)
     try:
-        image = Image.open(path if content is None else content, formats=FORMATS)
+        image = Image.open(path if content is None else content, formats=readable_formats())
     except UnidentifiedImageError:
-        raise UnreadableImageError(path, f"content is none of {', '.join(FORMATS)}") from None
+        raise UnreadableImageError(path, _foreign(path, content)) from None
     except Image.DecompressionBombError:
         raise UnreadableImageError(path, too_large(max_pixels)) from None
     except Exception as error:  # decoders raise anything for hostile files

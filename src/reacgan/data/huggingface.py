@@ -14,7 +14,12 @@ import numpy.typing as npt
 
 from reacgan.config import Resolution, size_of, suggest
 from reacgan.data.dataset import DataError, ImageData, MissingSplitError, check_request
-from reacgan.data.decode import RESIZE, UnreadableImageError, decode_file, pillow_warnings_off
+from reacgan.data.decode import (
+    UnreadableImageError,
+    decode_file,
+    decoding_rules,
+    pillow_warnings_off,
+)
 from reacgan.data.pack import (
     Batch,
     cache_folder,
@@ -71,7 +76,14 @@ def open_hub(
     labels = _labels(table, label, classes, name)
     source = f"{name} ({split})"
     key = cache_key(
-        "hub", table._fingerprint, image, label, RESIZE, size_of(resolution), channels, classes
+        "hub",
+        table._fingerprint,
+        image,
+        label,
+        decoding_rules(),
+        size_of(resolution),
+        channels,
+        classes,
     )
     return packed_once(
         key,

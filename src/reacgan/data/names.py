@@ -9,7 +9,14 @@ from collections.abc import Sequence
 from typing import Literal
 
 IMAGE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff"} | {".npy"}
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff"}
+    | {
+        ".heic",
+        ".heif",
+        ".hif",
+        ".avif",
+    }  # some need a decoder, which the reason for refusing names
+    | {".npy"}
 )
 BESIDE_SUFFIXES = frozenset(
     {

@@ -32,7 +32,14 @@ from reacgan.data.dataset import (
     check_request,
     no_such_channels,
 )
-from reacgan.data.decode import MAX_PIXELS, RESIZE, Box, pillow_warnings_off, pixel_limit
+from reacgan.data.decode import (
+    MAX_PIXELS,
+    RESIZE,
+    Box,
+    decoding_rules,
+    pillow_warnings_off,
+    pixel_limit,
+)
 from reacgan.data.images import decode_image
 from reacgan.data.listing import Listing
 from reacgan.data.names import readable_name
@@ -180,7 +187,8 @@ def own_shape_of(listings: list[Listing]) -> OwnShape:
     Raises:
         DataError: no usable image.
     """
-    cached = cache_folder() / f"{cache_key('own shape', MAX_PIXELS, stamps_of(listings))}.json"
+    key = cache_key("own shape", MAX_PIXELS, decoding_rules(), stamps_of(listings))
+    cached = cache_folder() / f"{key}.json"
     try:
         sizes, channels = json.loads(cached.read_text(encoding="utf-8"))
         return OwnShape(tuple((int(high), int(wide)) for high, wide in sizes), int(channels))
@@ -203,7 +211,7 @@ def open_listings(
 ) -> ImageData:
     """The images of the last listing from the cache of packed files, packed now if missing."""
     key = cache_key(
-        RESIZE, size_of(resolution), channels, pixel_limit(), stamps_of(listings), white
+        decoding_rules(), size_of(resolution), channels, pixel_limit(), stamps_of(listings), white
     )
     source = f"{listings[-1].root} ({listings[-1].split})"
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from reacgan.config import Device, Experiment, Resolution, grid_of, size_of
-from reacgan.data import ImageData, find_dataset, survey_usable
+import numpy as np
+
+from reacgan.config import DataConfig, Device, Experiment, Resolution, grid_of, size_of
+from reacgan.data import ImageData, Scan, balance_of, find_dataset, survey_usable
 from reacgan.experiments import experiment
 from reacgan.experiments.networks import Attention
 
@@ -33,8 +35,34 @@ _SIZES = {
     256: Size(8, 8, 140, ((5,), (2,))),
 }
 _BASE, _NETWORK = "cifar10-small/reacgan", "biggan"
-_SMALL_SET = 100_000
 _OF_FILES = ("folder", "archive", "csv", "jsonl")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What the number of images decides, for sets below ``below`` images."""
+
+    below: float
+    augment: str
+    why: str
+    """Reason for the augmentation, after the number of images."""
+    least: int = 400_000
+    """Fewest images to see, so that small sets are learned at all."""
+
+
+PRESETS = (
+    Preset(100, "diffaug", "without it D knows each by heart at once", 200_000),
+    Preset(1_000, "diffaug", "without it D knows them by heart within minutes"),
+    Preset(10_000, "diffaug", "without it D memorises them"),
+    Preset(100_000, "diffaug", "it still helps below 100,000"),
+    Preset(1e12, "identity", "enough to do without it"),
+)
+"""From 30 images to a million. Without augmentation D tells small sets by heart, and G gets no help from
+it any more (Zhao et al. 2020, "Differentiable augmentation"); the more passes, the more is copied."""
+_PASSES = 40
+_LONGEST = {True: 20_000_000, False: 2_000_000}
+"""Images to see at most, with a GPU and without: days."""
+_SMALLEST_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -61,6 +89,12 @@ class ImageFacts:
     """Notes of the scan: where its classes were found, what is not read."""
     given: Mapping[str, Any] = field(default_factory=dict)
     """Values set by the user, by dotted keys; the other choices follow from them."""
+    counts: tuple[int, ...] = ()
+    """Images of each class; empty where the classes count as equal."""
+    source: str | None = None
+    """Weights that the run starts from."""
+    of_source: Mapping[str, Any] = field(default_factory=dict)
+    """Values that those weights need, by dotted keys."""
 
 
 @dataclass(frozen=True)
@@ -99,18 +133,19 @@ def derive_experiment(
         DataError: images that cannot be used, or too many of them.
     """
     white = (given or {}).get("data.options.white")
-    facts = find_facts(str(path), accelerator=_has_accelerator(device), white=white)
+    facts = find_facts(str(path), accelerator=has_accelerator(device), white=white)
     return derive(replace(facts, given=dict(given or {})))
 
 
 def derive(facts: ImageFacts) -> Derived:
     """The choices for these facts: a pure function."""
     base = experiment(_BASE)
-    rows = [row for row in (*_data_choices(facts), *_run_choices(facts)) if _counts(row[0], facts)]
-    choices = tuple(
-        Choice(row[0], facts.given[row[0]], "as you say") if row[0] in facts.given else Choice(*row)
-        for row in rows
-    )
+    rows = [
+        row
+        for row in (*_data_choices(facts), *_method_choices(facts), *_run_choices(facts))
+        if _counts(row[0], facts)
+    ]
+    choices = tuple(_chosen(*row, facts=facts) for row in rows)
     size = _size(facts)
     follows = {
         "name": _name(facts),
@@ -121,12 +156,23 @@ def derive(facts: ImageFacts) -> Derived:
         "model.generator.latent_dim": size.latent_dim,
     }
     chosen = {**follows, **{choice.key: choice.value for choice in choices}}
-    return Derived(base.replace(**chosen).replace(**facts.given), choices, facts.notes)
+    made = base.replace(**chosen).replace(**facts.of_source).replace(**facts.given)
+    return Derived(made, choices, facts.notes)
+
+
+def _chosen(key: str, value: Any, reason: str, *, facts: ImageFacts) -> Choice:
+    if key in facts.given:
+        return Choice(key, facts.given[key], "as you say")
+    if key in facts.of_source:
+        return Choice(key, facts.of_source[key], f"as {facts.source}, whose weights it starts from")
+    return Choice(key, value, reason)
 
 
 def _counts(key: str, facts: ImageFacts) -> bool:
     """Whether a choice applies: not an option of a network that the user has replaced."""
     part = key.rpartition(".")[0]
+    if part in facts.of_source:
+        return False
     member = facts.given.get(f"{part}.name", _NETWORK)
     return key in facts.given or not part.startswith("model.") or member == _NETWORK
 
@@ -139,8 +185,9 @@ def _name(facts: ImageFacts) -> str:
 
 
 def _resolution(facts: ImageFacts) -> Resolution:
-    if "data.resolution" in facts.given:
-        wanted = {"data.resolution": facts.given["data.resolution"]}
+    fixed = {**facts.of_source, **facts.given}
+    if "data.resolution" in fixed:
+        wanted = {"data.resolution": fixed["data.resolution"]}
         return experiment(_BASE).replace(**wanted).data.resolution
     if facts.dataset == "archive":
         return facts.side if facts.size is None else facts.size
@@ -163,6 +210,12 @@ def _data_choices(facts: ImageFacts) -> list[tuple[str, Any, str]]:
         longer = step * round(shorter * max(facts.aspect, 1 / facts.aspect) / step)
         height, width = (shorter, longer) if facts.aspect > 1 else (longer, shorter)
         why += f"; squares are cut out: --set data.resolution={height}x{width} keeps the whole"
+    balance = balance_of(facts.classes, np.array(facts.counts)) if facts.counts else None
+    unequal: list[tuple[str, Any, str]] = []
+    if balance is not None and balance.wants_balancing:
+        largest, smallest = max(balance.counts), min(balance.counts)
+        share = f"the largest class has {largest:,} images, the smallest {smallest:,}"
+        unequal = [("data.balanced", True, f"{share}: each class is shown equally often")]
     mirrored = not all(len(name) == 1 for name in facts.classes)
     return [
         ("data.resolution", resolution, why),
@@ -174,7 +227,20 @@ def _data_choices(facts: ImageFacts) -> list[tuple[str, Any, str]]:
             mirrored,
             "one-character classes: mirrored letters and digits are other signs",
         ),
+        *unequal,
     ]
+
+
+def _method_choices(facts: ImageFacts) -> list[tuple[str, Any, str]]:
+    """The head where the usual one has nothing to do, and the weights to start from."""
+    rows: list[tuple[str, Any, str]] = []
+    if len(facts.classes) == 1 and not any(key.startswith("model.head") for key in facts.given):
+        rows.append(("model.head.name", "unconditional", "one class: there is no label to learn"))
+    if facts.source is not None:
+        why = "small sets gain most from weights that have seen similar images"
+        rows.append(("training.start_from", facts.of_source["training.start_from"], why))
+        rows.append(("training.freeze_d", facts.of_source.get("training.freeze_d", 0), why))
+    return rows
 
 
 def _channels(facts: ImageFacts) -> tuple[int, str]:
@@ -188,20 +254,26 @@ def _run_choices(facts: ImageFacts) -> list[tuple[str, Any, str]]:
     size, images = _size(facts), facts.images
     wider = 2 if facts.accelerator else 1
     device = "a GPU" if facts.accelerator else "two CPU cores"
-    length = min(max(40 * images, 400_000), 20_000_000 if facts.accelerator else 2_000_000)
-    small = images < _SMALL_SET
-    augment = (
-        ("diffaug", f"{images:,} images: without it D memorises them")
-        if small
-        else ("identity", f"{images:,} images are enough without augmentation")
-    )
+    preset = next(preset for preset in PRESETS if images < preset.below)
+    length = min(max(_PASSES * images, preset.least), _LONGEST[facts.accelerator])
+    passes = f"{length / images:,.0f} passes over {images:,} images"
+    if length == _LONGEST[facts.accelerator]:
+        passes += f", which takes {device} long; --images changes it"
     return [
-        ("augment.name", *augment),
+        ("augment.name", preset.augment, f"{images:,} images: {preset.why}"),
         ("model.generator.width", wider * size.generator, f"what {device} train in time"),
-        ("model.backbone.width", wider * size.backbone, "likewise"),
-        ("training.batch", 64 * wider, "more pairs a step" if wider > 1 else "short steps"),
-        ("training.images", length, f"{length / images:.0f} passes over {images:,} images"),
+        ("model.backbone.width", wider * size.backbone, f"what {device} train in time"),
+        ("training.batch", *_batch(facts, 64 * wider)),
+        ("training.images", length, passes),
     ]
+
+
+def _batch(facts: ImageFacts, usual: int) -> tuple[int, str]:
+    """The usual batch, or what a small set fills without showing an image twice."""
+    most = max(_SMALLEST_BATCH, 1 << (max(facts.images, 1).bit_length() - 1))
+    if most < usual:
+        return most, f"of {facts.images:,} images, so that none is in a batch twice"
+    return usual, "more pairs a step" if facts.accelerator else "short steps on a CPU"
 
 
 def find_facts(path: str, *, accelerator: bool, white: Any = None) -> ImageFacts:
@@ -209,7 +281,13 @@ def find_facts(path: str, *, accelerator: bool, white: Any = None) -> ImageFacts
     dataset = find_dataset(path)
     if white is not None:
         dataset = dataset.model_copy(update={"options": {"white": white}})
-    survey = survey_usable(dataset)
+    return facts_of(dataset, survey_usable(dataset), accelerator=accelerator)
+
+
+def facts_of(
+    dataset: DataConfig, survey: Scan | ImageData, *, accelerator: bool = False
+) -> ImageFacts:
+    """The facts of a survey of that set."""
     sizes = [survey.size] if isinstance(survey, ImageData) else survey.sizes
     return ImageFacts(
         path=dataset.path,
@@ -225,10 +303,12 @@ def find_facts(path: str, *, accelerator: bool, white: Any = None) -> ImageFacts
         if isinstance(survey, ImageData)
         else median(width / height for width, height in sizes),
         notes=() if isinstance(survey, ImageData) else survey.notes,
+        counts=tuple(int(count) for count in survey.counts),
     )
 
 
-def _has_accelerator(device: Device) -> bool:
+def has_accelerator(device: Device) -> bool:
+    """Whether this device, or the one that ``auto`` takes, is a GPU."""
     if str(device) != "auto":
         return not str(device).startswith("cpu")
     import torch  # noqa: PLC0415

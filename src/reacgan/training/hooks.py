@@ -25,7 +25,7 @@ from reacgan.training.monitor.diagnosis import diagnose
 from reacgan.training.monitor.monitor import Monitor
 from reacgan.training.monitor.periodic_scores import periodic_scores
 from reacgan.training.recovery.rewind import Rewind
-from reacgan.training.schedules import due, snapshot_due
+from reacgan.training.schedules import due, sheet_due, snapshot_due
 
 
 class RunHooks(Hooks):
@@ -69,7 +69,7 @@ class RunHooks(Hooks):
             ),
             every(report.diagnose_every, self.report),
             every(report.journal_every, self.report),
-            every(report.samples_every, self.samples),
+            Hook(partial(sheet_due, report.samples_every), self.samples),
             every(report.checkpoint_every, self.checkpoint),
         )
 
@@ -91,7 +91,7 @@ class RunHooks(Hooks):
         self.monitor.scored(scores)
         self._tell_scores(scores)
         text = "  ".join(f"{score.metric} {score.value:.4g}" for score in scores)
-        self.run.progress.say(f"{self.run.images_seen:>11,} images scored: {text}")
+        self.run.progress.scored(self.run.images_seen, text)
 
     def final_scores(self) -> None:
         """Score the best state on the images that are reported, after a run that is complete."""
@@ -137,6 +137,10 @@ class RunHooks(Hooks):
     def _copy_state(self, *, now: bool) -> None:
         if (line := self.rewind.keep(now=now)) is not None:
             self.run.progress.say(f"note: {line}")
+
+    def tick(self) -> None:
+        """Move the line of a terminal."""
+        self.run.progress.tick(self.run.images_seen)
 
     def fail(self, error: NonFiniteError) -> None:
         """A step cannot be made in any way: the monitor decides."""
@@ -236,6 +240,8 @@ class RunHooks(Hooks):
             self.run.callbacks.drawn(path, images_seen)
         except OSError as error:  # no sheet is worth a run
             self.run.progress.say(f"note: {path} cannot be written ({error}); training goes on")
+            return
+        self.run.progress.sheet(images_seen, path)
 
     def checkpoint(self) -> None:
         """Save the state and the averaged generator, unless a number in them is not finite."""
@@ -286,7 +292,7 @@ class RunHooks(Hooks):
             if kind != self._statistics:
                 self._statistics = kind
                 self.run.journal.mark("statistics", kind)
-                self.run.progress.say(
+                self.run.progress.detail(
                     f"statistics  of the averaged generator: {statistics_in_words(self._trained)}"
                 )
         return self._trained

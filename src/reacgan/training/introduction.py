@@ -14,7 +14,7 @@ from reacgan.models import count_parameters
 from reacgan.sampling import sheet
 from reacgan.sampling.grids import rows_for
 from reacgan.training.engine import Engine
-from reacgan.training.progress import Progress
+from reacgan.training.progress import LEGEND, Progress
 from reacgan.training.state import TrainState
 
 
@@ -28,20 +28,24 @@ def introduce(
     memory: Iterable[str],
     resumed: Path | None,
 ) -> None:
-    """Print the experiment, the data, the networks, the memory needed, warnings, and where it resumes."""
-    training = experiment.training
+    """Print the experiment, the data, the plan, warnings, and where it resumes; networks as details."""
+    training, images = experiment.training, len(data)
     progress.say(
-        f"{experiment.name}: {len(data):,} images of {data.num_classes} classes, "
+        f"{experiment.name}: {images:,} images of {data.num_classes} classes, "
         f"{data.size[0]} x {data.size[1]} x {data.channels}, from {data.source}"
     )
     progress.say(
+        f"plan: {training.images:,} images to see ({training.images / images:,.1f} passes over the set), "
+        f"on {engine.device.type}; sheets at 1,000, 2,000, 5,000, ... images"
+    )
+    progress.detail(
         f"G {count_parameters(state.generator):,} and D {count_parameters(state.discriminator):,} "
-        f"parameters, {engine.device.type}, {engine.world} process(es), "
-        f"batch {training.batch} x {training.d_steps}, {training.images:,} images to see"
+        f"parameters, {engine.world} process(es), batch {training.batch} x {training.d_steps}"
     )
     progress.say(engine.precision_line())
-    for line in memory:
-        progress.say(line)
+    for line in memory:  # what does not fit is said to everybody
+        (progress.say if line.startswith("note:") else progress.detail)(line)
+    progress.say(LEGEND)
     for warning in _warnings(experiment, state, data):
         progress.say(f"note: {warning}")
     if resumed is not None:

@@ -140,6 +140,9 @@ class Hooks:
         """Calls by images seen, in their order within a cycle."""
         return ()
 
+    def tick(self) -> None:
+        """After every cycle; must be cheap."""
+
     def check(self) -> None:
         """Before hooks: see that losses and state are finite."""
 
@@ -192,6 +195,7 @@ def run(
                 hooks.fail(error)
                 continue
             cycles += 1
+            hooks.tick()
             due = [hook.call for hook in scheduled if hook.due(before, state.images_seen)]
             _call(hooks, due, state, by_clock=line.rings())
             if trainer.engine.world == 1 or cycles % _CYCLES_BETWEEN_QUESTIONS == 0:

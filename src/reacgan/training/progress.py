@@ -1,4 +1,4 @@
-"""The progress of a run: a moving line on a terminal, plain lines in a log file."""
+"""The progress of a run: a few moving lines on a terminal, plain lines in a log file."""
 
 from __future__ import annotations
 
@@ -6,11 +6,33 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from reacgan.files import PATIENCE
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.live import Live
+
+_TICK = 1.0
+"""Seconds between two moves of the line."""
+_BAR = (12, 30)
+"""Narrowest and widest bar, in columns."""
+_LOSSES = {
+    "adversarial": "adversarial",
+    "conditioning": "class",
+    "augment_probability": "augmentation",
+    "apa_probability": "fakes as real",
+    "latent_cost": "move of z",
+}
+"""Words for parts of the losses; other terms go by their own names."""
+LEGEND = (
+    "losses: D, the discriminator, learns to tell real from generated (adversarial) and classes apart "
+    "(class); G, the generator, to pass. None falls to zero: judge by the sheets"
+)
 
 
 class Progress:
@@ -21,6 +43,7 @@ class Progress:
         start: images seen when this process begins.
         deadline: seconds this process may train, or None.
         quiet: print nothing.
+        verbose: print details too, of memory, speed and statistics.
         stream: where to; standard error by default, so that results can be piped.
     """
 
@@ -31,17 +54,22 @@ class Progress:
         *,
         deadline: float | None = None,
         quiet: bool = False,
+        verbose: bool = False,
         stream: TextIO | None = None,
     ) -> None:
         self.total = total
         self.start = start
         self.deadline = deadline
         self.quiet = quiet
+        self.verbose = verbose
         self.stream = stream or sys.stderr
         self.moving = self.stream.isatty() and os.environ.get("TERM") != "dumb"
         self._began = time.perf_counter()
         self._first: tuple[float, int] | None = None
-        self._shown = False
+        self._line: dict[str, Any] = {}
+        self._score = self._sheet = ""
+        self._live: Live | None = None
+        self._moved = -_TICK
 
     def begin(self) -> None:
         """Training begins now; the time before it does not count towards the estimate."""
@@ -52,32 +80,60 @@ class Progress:
         """A line that stays."""
         if self.quiet:
             return
-        self._write(("\n" if self._shown else "") + text + "\n")
-        self._shown = False
+        live = (
+            self._live
+        )  # another thread may say that it wrote a file while this one ends the lines
+        if live is None:
+            self.write(text + "\n")
+            return
+        from rich.text import Text  # noqa: PLC0415
+
+        live.console.print(Text(text), soft_wrap=True)
+
+    def detail(self, text: str) -> None:
+        """A line for who asked for details."""
+        if self.verbose:
+            self.say(text)
+
+    def scored(self, images_seen: int, text: str) -> None:
+        """A score was measured."""
+        self._score = f"score {text} at {images_seen:,}"
+        self.say(f"{images_seen:>11,} images scored: {text}")
+
+    def sheet(self, images_seen: int, path: Path) -> None:
+        """A sheet was written."""
+        self._sheet = str(path)
+        self.say(f"{images_seen:>11,} images sheet: {path}")
 
     def report(self, line: Mapping[str, Any]) -> None:
         """Print a line of the journal."""
         if self.quiet:
             return
-        text = self._describe(line)
+        self._line = dict(line)
+        seen = int(line["images_seen"])
+        left = self._left(seen, self._speed(seen, line["images_per_second"]))
         if self.moving:
-            width = self._columns() - 1
-            if (
-                len(text) > width
-            ):  # a wrapped line would stay on the screen; no number is cut in two
-                text = text[:width].rpartition("  ")[0]
-            self._write("\r\x1b[2K" + text)
-            self._shown = True
+            self._show(seen, left)
         else:
-            self._write(text + "\n")
+            losses = losses_in_words(line)
+            self.write("  ".join([f"{seen:>11,} images", *self._facts(seen, left), *losses]) + "\n")
+
+    def tick(self, images_seen: int) -> None:
+        """A cycle was made: moves the line of a terminal, once a second at most."""
+        if not self.moving or self.quiet:
+            return
+        now = time.perf_counter()
+        if now - self._moved < _TICK:
+            return
+        self._show(images_seen, self._left(images_seen, self._measured(images_seen, now)))
 
     def close(self) -> None:
-        """End a moving line."""
-        if self._shown and not self.quiet:
-            self._write("\n")
-            self._shown = False
+        """End the moving lines."""
+        if self._live is not None:
+            live, self._live = self._live, None
+            live.stop()
 
-    def _write(self, text: str) -> None:
+    def write(self, text: str) -> None:
         """Where the reader or the terminal is gone, printing ends and the run goes on."""
         try:
             self.stream.write(text)
@@ -85,24 +141,66 @@ class Progress:
         except (OSError, ValueError):
             self.quiet = True
 
+    def _show(self, seen: int, left: float | None) -> None:
+        from rich.console import Group  # noqa: PLC0415
+
+        columns = self._columns() - 1
+        if self._live is None:
+            self._live = _live_lines(self)
+        self._live.console.width = columns + 1
+        self._moved = time.perf_counter()
+        lines = [self._first_line(seen, left, columns)]
+        for parts in (losses_in_words(self._line), self._latest(columns)):
+            if text := "  ".join(_fitting(parts, columns)):
+                lines.append(_text(text, "dim"))
+        self._live.update(Group(*lines), refresh=True)
+
+    def _first_line(self, seen: int, left: float | None, columns: int) -> RenderableType:
+        """A bar where there is room for it, and as many whole numbers as fit."""
+        from rich.progress_bar import ProgressBar  # noqa: PLC0415
+        from rich.table import Table  # noqa: PLC0415
+
+        texts = _fitting([f"{seen:,} images", *self._facts(seen, left)], columns)
+        text = "  ".join(texts)
+        room = columns - len(text) - 2
+        if room < _BAR[0]:
+            return _text(text)
+        row = Table.grid(padding=(0, 1))
+        bar = ProgressBar(total=self.total, completed=seen, width=min(room, _BAR[1]))
+        row.add_row(bar, _text(text))
+        return row
+
+    def _facts(self, seen: int, left: float | None) -> list[str]:
+        speed = self._line.get("images_per_second")
+        return [
+            f"{seen / self.total:.0%}",
+            *([f"{speed:,.0f}/s"] if speed is not None else []),
+            *([f"ETA {duration(left)}"] if left is not None else []),
+        ]
+
+    def _latest(self, columns: int) -> list[str]:
+        """The last score and the last sheet, of which the name alone where its path has no room."""
+        parts = [self._score] if self._score else []
+        if self._sheet:
+            room = columns - sum(len(part) + 2 for part in parts) - len("sheet ")
+            name = self._sheet if len(self._sheet) <= room else Path(self._sheet).name
+            parts.append(f"sheet {name}")
+        return parts
+
     def _columns(self) -> int:
         try:
             return os.get_terminal_size(self.stream.fileno()).columns or 80
         except (OSError, ValueError):
             return 80
 
-    def _describe(self, line: Mapping[str, Any]) -> str:
-        seen = int(line["images_seen"])
-        left = (self.total - seen) / self._speed(seen, line["images_per_second"])
+    def _left(self, seen: int, speed: float | None) -> float | None:
+        """Seconds that are left; None before a speed is known."""
+        if speed is None:
+            return None
+        left = (self.total - seen) / speed
         if self.deadline is not None:
             left = min(left, self.deadline - (time.perf_counter() - self._began))
-        losses = "  ".join(
-            f"{name} {line[name]:.3f}" for name in line if "/" in name and "score" not in name
-        )
-        return (
-            f"{seen:>11,} images {seen / self.total:4.0%}  {line['images_per_second']:,.0f}/s  "
-            f"ETA {duration(left)}  {losses}"
-        )
+        return left
 
     def _speed(self, seen: int, training: float) -> float:
         """Images a second since the first line, pauses included; the steps before it are slower.
@@ -112,9 +210,75 @@ class Progress:
         now = time.perf_counter()
         if self._first is None or seen <= self._first[1]:
             self._first = now, seen
+        return self._measured(seen, now) or max(training, 1e-9)
+
+    def _measured(self, seen: int, now: float) -> float | None:
+        if self._first is None:
+            return None
         began, before = self._first
-        measured = (seen - before) / (now - began) if seen > before and now > began else training
-        return max(measured, 1e-9)
+        if seen > before and now > began:
+            return (seen - before) / (now - began)
+        return self._line.get("images_per_second") or None
+
+
+class _Patient:
+    """A stream for rich whose failures end the printing, not the run."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def write(self, text: str) -> int:
+        if not self._progress.quiet:
+            self._progress.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """:meth:`Progress.write` has done it."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._progress.stream, name)
+
+
+def _live_lines(progress: Progress) -> Live:
+    """Lines of rich that are drawn again in place, by this thread alone."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.live import Live  # noqa: PLC0415
+
+    console = Console(
+        file=cast(TextIO, _Patient(progress)), force_terminal=True, highlight=False, markup=False
+    )
+    ours = progress.stream is sys.stderr
+    live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=ours)
+    live.start()
+    console.show_cursor(True)  # a process that is killed would leave it hidden
+    return live
+
+
+def _text(text: str, style: str = "") -> RenderableType:
+    from rich.text import Text  # noqa: PLC0415
+
+    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
+
+
+def _fitting(parts: Sequence[str], columns: int) -> list[str]:
+    """As many parts as fit beside each other: no number is cut in two."""
+    kept: list[str] = []
+    for part in parts:
+        if len("  ".join([*kept, part])) > columns:
+            break
+        kept.append(part)
+    return kept
+
+
+def losses_in_words(line: Mapping[str, Any]) -> list[str]:
+    """The parts of the losses in a line of the journal: ``D adversarial 1.235``."""
+    parts = []
+    for key, value in line.items():
+        network, separator, name = key.partition("/")
+        if separator and "score" not in name:
+            words = _LOSSES.get(name, name.replace("_", " "))
+            parts.append(f"{network.upper()} {words} {value:.3f}")
+    return parts
 
 
 @contextmanager

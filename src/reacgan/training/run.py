@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +19,7 @@ from reacgan.config import ConfigError, Device, Experiment, path_of
 from reacgan.data import DataError, ImageData, open_dataset, refuse_inside
 from reacgan.evaluation import Score, read_scores
 from reacgan.history import History, read_records
+from reacgan.models.norm_statistics import statistics_in_words
 from reacgan.sampling import save_png
 from reacgan.training.callbacks import Callbacks
 from reacgan.training.checkpoint import list_checkpoints, load_latest
@@ -29,6 +30,7 @@ from reacgan.training.introduction import introduce, real_sheet
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer, run
 from reacgan.training.memory.advice import describe_memory, memory_explained
+from reacgan.training.outlook import meaning_of, next_commands
 from reacgan.training.progress import Progress, told_if_long
 from reacgan.training.run_folder import RunFolder
 from reacgan.training.signals import Interrupted, StopRequest
@@ -77,6 +79,7 @@ def train(
     minutes: float | None = None,
     data: ImageData | None = None,
     quiet: bool = False,
+    verbose: bool = False,
     callbacks: Sequence[Any] = (),
 ) -> RunResult:
     """Train, or take up again, the run in ``out``.
@@ -91,6 +94,7 @@ def train(
         minutes: stop after this many minutes of training in this call even if images are left.
         data: the images, where they are already open; else the experiment says where they are.
         quiet: print nothing.
+        verbose: print details too: parameters, memory, how steps are computed, statistics.
         callbacks: objects with methods of :class:`reacgan.Callback`, which are told what the run does.
 
     Raises:
@@ -123,16 +127,16 @@ def train(
         except Interrupted:
             saved = [int(path.name) for path in list_checkpoints(folder.checkpoints)]
             return RunResult(folder.path, max(saved, default=0), False, request.number)
+        progress = Progress(
+            experiment.training.images,
+            0,
+            deadline=minutes * 60 if minutes is not None else None,
+            quiet=quiet or not main,
+            verbose=verbose,
+        )
         with closing(calls):
             result = _train_locked(
-                experiment,
-                folder,
-                engine,
-                request,
-                minutes=minutes,
-                data=data,
-                quiet=quiet or not main,
-                callbacks=calls,
+                experiment, folder, engine, request, data=data, progress=progress, callbacks=calls
             )
         calls.check()
         return result
@@ -144,14 +148,12 @@ def _train_locked(
     engine: Engine,
     request: StopRequest,
     *,
-    minutes: float | None,
     data: ImageData,
-    quiet: bool,
+    progress: Progress,
     callbacks: Callbacks,
 ) -> RunResult:
-    seconds = minutes * 60 if minutes is not None else None
     context, new = _begin(
-        experiment, folder, engine, data=data, seconds=seconds, quiet=quiet, callbacks=callbacks
+        experiment, folder, engine, data=data, progress=progress, callbacks=callbacks
     )
     trainer = Trainer(experiment, context.state, data, engine)
     trainer.say = context.progress.say
@@ -168,7 +170,7 @@ def _train_locked(
                     context.journal,
                     hooks,
                     stop=lambda: request.set or hooks.monitor.stops or callbacks.stops,
-                    seconds=seconds,
+                    seconds=progress.deadline,
                 )
         finally:
             context.progress.close()
@@ -184,12 +186,12 @@ def _begin(
     engine: Engine,
     *,
     data: ImageData,
-    seconds: float | None,
-    quiet: bool,
+    progress: Progress,
     callbacks: Callbacks,
 ) -> tuple[RunContext, bool]:
     """Build or resume the state, record the run, and say what it is; whether it is new."""
     _check_classes(data)
+    quiet = progress.quiet
     with told_if_long("building the networks", quiet=quiet):
         state = TrainState.build(experiment, data.num_classes, engine)
     facts = {"images": len(data), "num_classes": data.num_classes, "data_digest": data.digest}
@@ -201,13 +203,11 @@ def _begin(
     facts |= origin
     if distributed.is_main():
         folder.record(experiment, sys.argv, {**engine.describe(), **origin})
-    progress = Progress(
-        experiment.training.images, state.images_seen, deadline=seconds, quiet=quiet
-    )
     memory = () if quiet else describe_memory(experiment, state, data, engine)
     with told_if_long("working out the memory that is needed", quiet=quiet):
         introduce(progress, experiment, state, data, engine, memory=memory, resumed=resumed)
-    for line in (engine.speed.line(), *notes):
+    progress.detail(engine.speed.line())
+    for line in notes:
         progress.say(line)
     journal = Journal(folder.journal if distributed.is_main() else None, state.images_seen)
     journal.mark("speed", engine.speed.describe())
@@ -224,15 +224,34 @@ def _conclude(hooks: RunHooks, request: StopRequest, *, done: bool) -> RunResult
     hooks.finish()
     hooks.run.callbacks.deliver(seen)
     if done:
-        progress.say(f"samples     {folder.samples}/{seen:012d}.png")
-        progress.say(f"generator   {folder.model}")
         hooks.final_scores()
+        for line in () if progress.quiet else _closing(hooks):
+            progress.say(line)
         return RunResult(folder.path, seen, done, None)
     kind = hooks.monitor.stopped_by
     by = kind.replace("_", " ") if kind is not None else hooks.run.callbacks.stopped_by
     why = f" by {by}" if by is not None else ""
-    progress.say(f"stopped at {seen:,} images{why}; the same command resumes")
+    planned = hooks.run.experiment.training.images
+    share = f" ({seen / planned:.0%} of the plan)"
+    progress.say(f"stopped at {seen:,} images{why}{share}; the same command resumes")
     return RunResult(folder.path, seen, done, request.number, kind or by)
+
+
+def _closing(hooks: RunHooks) -> Iterator[str]:
+    """What a run that has ended leaves, what its pictures mean, and what may be done with it."""
+    run, seen = hooks.run, hooks.run.images_seen
+    planned, data = run.experiment.training.images, run.data
+    if seen + run.experiment.cycle_images > planned:
+        yield f"done: {seen:,} images seen, all of the plan"
+    else:
+        share = f"{seen / planned:.0%} of the plan"
+        yield f"the minutes are over: {seen:,} images seen, {share}; the same command goes on"
+    yield f"sheet       {run.folder.samples / f'{seen:012d}.png'}   (real images: real.png beside it)"
+    yield f"generator   {run.folder.model}, with {statistics_in_words(hooks.trained())}"
+    yield f"pictures    {meaning_of(seen, min(data.size), len(data))}"
+    yield "next:"
+    for command in next_commands(run.folder.path, data.class_names, planned=planned):
+        yield f"  {command}"
 
 
 def _open_once(experiment: Experiment) -> ImageData:

@@ -40,6 +40,26 @@ def snapshot_due(every: int | None, before: int, now: int, images: int) -> bool:
     return due(usual, before, now)
 
 
+FIRST_SHEET = 1_000
+"""Images seen at the first sheet of a run."""
+
+
+def sheet_due(every: int, before: int, now: int) -> bool:
+    """Whether a sheet is made: at 1,000, 2,000, 5,000, 10,000, ... images, then every so many images.
+
+    Args:
+        every: ``report.samples_every``, from which on it alone counts.
+        before: images seen one cycle ago.
+        now: images seen.
+    """
+    power = FIRST_SHEET
+    while power < every:
+        if any(before < step * power <= now and step * power < every for step in (1, 2, 5)):
+            return True
+        power *= 10
+    return due(every, before, now)
+
+
 def condition_strength(config: TransitionConfig | None, images_seen: int) -> float:
     """Influence of labels: 0 until ``start``, rising linearly to 1 at ``end``; always 1 for None."""
     if config is None:

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from reacgan import hub
-from reacgan.config import ConfigError, path_of
+from reacgan.config import ConfigError
+from reacgan.hub.folder import DISCRIMINATOR, model_folder
 from reacgan.models.norm_statistics import with_moving
 from reacgan.training.checkpoint import (
     CheckpointError,
@@ -32,7 +33,7 @@ _FACT = "started_from"
 
 @dataclass(frozen=True)
 class WeightSource:
-    """Weights by network; a model folder holds none of a discriminator."""
+    """Weights by network; a model may have no discriminator."""
 
     path: Path
     generator: Tensors
@@ -106,7 +107,8 @@ def start_from(state: TrainState, path: str | Path) -> Transfer:
     Args:
         state: the new run's; changed in place.
         path: a run's folder (its newest whole checkpoint, else its model), a checkpoint's, or a
-            model's. A model holds the averaged generator alone: G begins with it, D anew.
+            model's, or the name of a model (``reacgan weights list``). A model holds the averaged
+            generator, with which G begins; where it has no discriminator beside it, D begins anew.
 
     Raises:
         ConfigError: nothing to load there, nothing of it fits, or a stage that ``freeze_d`` keeps
@@ -134,7 +136,7 @@ def read_source(path: str | Path) -> WeightSource:
     Raises:
         ConfigError: there are none, or they are damaged.
     """
-    folder = path_of(path)
+    folder = _located(path)
     if not folder.is_dir():
         raise ConfigError(
             f"training.start_from is {str(path)!r}: no such folder; give the folder of a run, of a "
@@ -151,9 +153,21 @@ def read_source(path: str | Path) -> WeightSource:
     try:
         model = with_moving(hub.load(folder, device="cpu", check=False))
         weights = model.generator.state_dict()
+        stored = (model_folder(folder) / DISCRIMINATOR).is_file()
+        discriminator = hub.load_discriminator(folder, device="cpu") if stored else None
     except ConfigError as error:
         raise ConfigError("\n".join([f"training.start_from: {error}", *problems])) from None
-    return WeightSource(folder, weights, weights)
+    return WeightSource(
+        folder, weights, weights, {} if discriminator is None else discriminator.state_dict()
+    )
+
+
+def _located(path: str | Path) -> Path:
+    """The folder, given by its path, by the name of a model or as ``hub:OWNER/NAME``."""
+    try:
+        return hub.locate(path)
+    except ConfigError as error:
+        raise ConfigError(f"training.start_from is {str(path)!r}: {error}") from None
 
 
 def _read_checkpoint(folder: Path) -> WeightSource:

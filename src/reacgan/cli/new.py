@@ -1,0 +1,67 @@
+"""``reacgan new``."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from reacgan.cli.options import Assignments, Device
+
+
+def new(
+    path: str,
+    *,
+    out: Path = Path("experiment.yaml"),
+    from_: Annotated[str | None, Parameter(name="--from")] = None,
+    set_: Assignments = (),
+    device: Device = "auto",
+    seconds: float = 20,
+    force: bool = False,
+) -> int:
+    """Look at your images and write a plan to train on them, in which every value has its reason.
+
+    Examples: reacgan new photos/ | reacgan new photos/ --from cifar10-small-reacgan --out mine.yaml
+
+    Parameters
+    ----------
+    path:
+        A folder with one sub-folder a class, or with train/ and test/ that hold those; a packed
+        file; a table (.csv, .jsonl); or a registered data set as NAME or NAME:PATH.
+    out:
+        The file to write: a YAML file with comments, for reacgan train.
+    from_:
+        Begin with trained weights: a run's folder, a model folder, or a name of "reacgan weights list".
+        Networks and resolution are then theirs; of a small set the discriminator's first stages stay
+        as they are (FreezeD).
+    set_:
+        Fix values; the others follow: --set data.resolution=64.
+    device:
+        Where it will be trained: cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then
+        the CPU.
+    seconds:
+        How long the steps of training are timed here, to say how long it takes; 0 for not at all.
+    force:
+        Replace the file if it is there.
+    """
+    from reacgan.config import ConfigError, parse_assignments, path_of  # noqa: PLC0415
+    from reacgan.planning import propose  # noqa: PLC0415
+
+    if path_of(out).exists() and not force:  # before minutes of looking and timing
+        raise ConfigError(
+            f"{out}: exists, and is not replaced; --force replaces it, --out FILE writes another"
+        )
+    proposal = propose(
+        path,
+        device=device,
+        given=parse_assignments(set_),
+        start_from=from_,
+        seconds=seconds,
+        tell=lambda text: print(text, flush=True),
+    )
+    file = proposal.write(out, force=force)
+    print(f"written: {file}, a file to read and change")
+    print(f"next: {shlex.join(['reacgan', 'train', str(file)])}")
+    return 0

@@ -1,0 +1,303 @@
+"""What is found in a set of images, what is proposed for it and why, in plain words."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from reacgan import hub
+from reacgan.assembly import complete
+from reacgan.config import ConfigError, Device, Experiment, parse_experiment, path_of, size_of
+from reacgan.data import (
+    DataError,
+    ImageData,
+    Scan,
+    find_dataset,
+    open_dataset,
+    refusal_of,
+    refuse_inside,
+    survey_dataset,
+)
+from reacgan.data.overview import Overview, overview_of
+from reacgan.experiments.derive import Derived, derive, facts_of, has_accelerator
+from reacgan.files import write_text
+from reacgan.hub.folder import DISCRIMINATOR, model_folder, read_config
+from reacgan.models import build_discriminator
+from reacgan.planning.plan_file import to_yaml
+from reacgan.planning.timing import Timing, time_steps
+
+_BASE = "cifar10-small/reacgan, which was tried on two CPU cores"
+_WIDTH = 100
+_FROZEN = 2
+_FEW = 1_000
+"""Images below which the first stages of a taken-over D stay as they are (FreezeD)."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A plan for a set of images.
+
+    Args:
+        path: of the images, as it was given.
+        overview: what was found.
+        derived: what is proposed and why.
+        timing: how fast this machine is; None where it was not measured.
+        source: the weights that are started from, as they were named.
+    """
+
+    path: str
+    overview: Overview
+    derived: Derived
+    timing: Timing | None = None
+    source: str | None = None
+
+    @property
+    def experiment(self) -> Experiment:
+        """What would be trained."""
+        return self.derived.experiment
+
+    def found(self) -> str:
+        """What was found."""
+        return "\n".join([f"found in {self.path}", *_indented(self.overview.lines())])
+
+    def proposed(self) -> str:
+        """What is proposed, and why."""
+        rows = [
+            f"{choice.key} = {_short(choice.value)}: {choice.reason}"
+            for choice in self.derived.choices
+        ]
+        return "\n".join([f"proposed: {self.method}", *_indented(rows)])
+
+    @property
+    def method(self) -> str:
+        """The method, size and length in one line."""
+        experiment = self.experiment
+        size = " x ".join(map(str, size_of(experiment.data.resolution)))
+        head = experiment.model.head.name
+        named = _METHODS.get(head, f"the head {head}")
+        return f"{named} at {size} pixels, {experiment.training.images:,} images to see"
+
+    def expected(self) -> str:
+        """What so many images can give, and how long it takes."""
+        lines = [*_expectation(self.overview)]
+        if self.timing is not None:
+            side = min(size_of(self.experiment.data.resolution))
+            lines += self.timing.lines(self.experiment, side=side, images=self.overview.images)
+        return "\n".join(["what to expect", *_indented(lines)])
+
+    def in_short(self) -> str:
+        """A few lines: what was found, what is done, what to expect."""
+        reasons = {choice.key: choice.reason for choice in self.derived.choices}
+        lines = [self.overview.first_line(), *self.overview.faults(), f"plan: {self.method}"]
+        lines += [
+            reasons[key]
+            for key in ("data.balanced", "model.head.name", "training.start_from")
+            if key in reasons
+        ]
+        lines.append(next(_expectation(self.overview)))
+        again = shlex.join(["reacgan", "new", self.path])
+        lines.append(f"every value with its reason: --verbose, or {again}")
+        first, *others = lines
+        return "\n".join([first, *_indented(others)])
+
+    @cached_property
+    def text(self) -> str:
+        """The plan as a YAML file, with comments."""
+        command = shlex.join(
+            ["reacgan", "new", self.path, *(["--from", self.source] if self.source else [])]
+        )
+        base = f"{self.source}, whose weights it starts from" if self.source else _BASE
+        head = (
+            f"A plan for {self.overview.images:,} images, made by: {command}\n"
+            "Train it, and train it on after a stop, by: reacgan train THIS_FILE\n"
+            "Every key there is: reacgan experiments show THIS_FILE; what is not here has its default.\n"
+            f"Where no reason is given, a value is that of {base}."
+        )
+        reasons = {choice.key: choice.reason for choice in self.derived.choices}
+        reasons |= {"data.name": "what opens the path", "data.path": "your images"}
+        experiment, path = self.experiment, self.experiment.data.path
+        if path is not None and path_of(path).exists():  # found from any folder
+            experiment = experiment.replace(**{"data.path": str(path_of(path).resolve())})
+        return to_yaml(experiment, reasons, head=head)
+
+    def write(self, out: str | Path = "experiment.yaml", *, force: bool = False) -> Path:
+        """Write the plan, for ``reacgan train``.
+
+        Args:
+            out: the file; outside of the images' folder.
+            force: replace a file that is there.
+
+        Raises:
+            ConfigError: the file is there already, or lies among the images.
+        """
+        file = path_of(out)
+        refuse_inside(file, self.experiment.data.path)
+        if file.is_dir():
+            raise ConfigError(f"{out}: a folder; give the name of the file to write")
+        if file.exists() and not force:
+            raise ConfigError(
+                f"{out}: exists, and is not replaced; --force replaces it, --out FILE writes another"
+            )
+        write_text(file, self.text)
+        return file
+
+
+_METHODS = {"d2dce": "ReACGAN", "unconditional": "a GAN without classes"}
+
+
+def propose(
+    path: str | Path,
+    *,
+    device: Device = "auto",
+    given: Mapping[str, Any] | None = None,
+    start_from: str | Path | None = None,
+    seconds: float = 20.0,
+    copies: bool = True,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Proposal:
+    """Look at a set of labelled images and make a plan for it.
+
+    Args:
+        path: as :func:`reacgan.derive_experiment` takes it.
+        device: where it will be trained.
+        given: fixed values by dotted keys.
+        start_from: a run, model folder or name of a model (:func:`reacgan.pretrained`) whose weights
+            the run begins with; networks and resolution are then its own.
+        seconds: how long steps are timed on this machine; 0 for not at all.
+        copies: whether to look for files with the same content.
+        tell: gets each part of the text as soon as it is known.
+
+    Raises:
+        DataError: images that cannot be used, or too many of them.
+        ConfigError: a value that cannot be used, or weights that cannot.
+    """
+    fixed = dict(given or {})
+    dataset = find_dataset(str(path))
+    if (white := fixed.get("data.options.white")) is not None:
+        dataset = dataset.model_copy(update={"options": {"white": white}})
+    survey = survey_dataset(dataset)
+    overview = overview_of(survey, copies=copies)
+    facts = replace(
+        facts_of(dataset, survey, accelerator=has_accelerator(device)),
+        given=fixed,
+    )
+    if start_from is not None:
+        needed = values_of(start_from, images=facts.images)
+        facts = replace(facts, source=str(start_from), of_source=needed)
+    source = str(start_from) if start_from is not None else None
+    proposal = Proposal(str(path), overview, derive(facts), source=source)
+    tell(proposal.found())
+    _refuse(survey)
+    complete(proposal.experiment)
+    tell(proposal.proposed())
+    if seconds > 0:
+        tell(f"timing the steps of training for {seconds:g} s ...")
+        data = open_dataset(proposal.experiment.data)
+        timing = time_steps(proposal.experiment, data, device=device, seconds=seconds)
+        proposal = replace(proposal, timing=timing)
+    tell(proposal.expected())
+    return proposal
+
+
+def _refuse(survey: Scan | ImageData) -> None:
+    problem = "" if isinstance(survey, ImageData) else refusal_of(survey)
+    if problem:
+        raise DataError(problem)
+
+
+def values_of(source: str | Path, *, images: int) -> dict[str, Any]:
+    """The values, by dotted keys, that a run needs to begin with these weights.
+
+    Args:
+        source: a run, model folder or name of a model.
+        images: of the new set; few of them keep the first stages of D as they are.
+
+    Raises:
+        ConfigError: no model there, or a damaged one.
+    """
+    folder = hub.locate(source)
+    model = model_folder(folder)
+    config = read_config(model)
+    learned = parse_experiment(config["experiment"])
+    has_d = (model / DISCRIMINATOR).is_file() or bool(hub.list_states(folder))
+    with torch.device("meta"):
+        networks = learned.model
+        discriminator = build_discriminator(
+            networks.backbone,
+            networks.head,
+            learned.data,
+            len(config["class_names"]),
+            networks.codes,
+        )
+    stages = len(discriminator.backbone.stages())
+    frozen = min(_FROZEN, stages // 2) if has_d and images < _FEW else 0
+    name = str(source)
+    return {
+        "data.resolution": learned.data.resolution,
+        "data.channels": learned.data.channels,
+        "model.generator": networks.generator.model_dump(),
+        "model.backbone": networks.backbone.model_dump(),
+        "model.head": networks.head.model_dump(),
+        "model.codes": None if networks.codes is None else networks.codes.model_dump(),
+        "loss": learned.loss.model_dump(),
+        "training.start_from": str(folder) if Path(name).exists() else name,
+        "training.freeze_d": frozen,
+    }
+
+
+def _expectation(overview: Overview) -> Iterator[str]:
+    """What can come of so many images, without flattery."""
+    images, classes = overview.images, len(overview.balance.counts)
+    each = images / classes
+    what = f"{images:,} images" if classes == 1 else f"{images:,} images of {classes:,} classes"
+    if each < 20:
+        yield (
+            f"{what} are very few: pictures will be near-copies and blends of yours, nothing new. A few "
+            "hundred a class change that more than any setting does"
+        )
+    elif each < 200:
+        yield (
+            f"{what} are few: expect the colours and layout of your images, little variety, and copies of "
+            "single ones (reacgan report RUN --pictures shows the nearest). More images help most"
+        )
+    elif each < 2_000:
+        yield (
+            f"{what}: classes can become recognisable, with less variety than the real images, and faults "
+            "in detail"
+        )
+    else:
+        yield f"{what} are enough for what the literature shows; time is what limits it"
+    if each < 200:
+        yield "starting from trained weights helps sets like this: --from NAME (reacgan weights list)"
+    if images > 100_000:
+        yield "on a CPU each image is seen a few times only; sets of this size want a GPU"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return str(value.get("name", dict(value)))
+    return f"{value:,}" if type(value) is int else str(value)
+
+
+def _indented(lines: Iterable[str]) -> list[str]:
+    """Below a heading, long lines broken."""
+    return [
+        part.rstrip()
+        for line in lines
+        for part in textwrap.wrap(
+            line,
+            _WIDTH,
+            initial_indent="  ",
+            subsequent_indent="    ",
+            break_long_words=False,
+            break_on_hyphens=False,
+            drop_whitespace=False,
+        )
+    ]

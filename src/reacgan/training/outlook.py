@@ -1,0 +1,87 @@
+"""What to expect of pictures by images seen, and what to do with a generator: in plain words.
+
+The figures are rough and of this project's own runs (``docs/results.md``): digits of 8 pixels, signs of
+16, CIFAR-10 and Tiny-ImageNet at 32; larger pictures by what published runs saw.
+"""
+
+from __future__ import annotations
+
+import shlex
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+FIRST_SHAPES, USABLE, BEST = "first shapes", "usable", "as good as it gets"
+_BY_SIDE = {
+    8: (10_000, 50_000, 150_000),
+    16: (20_000, 200_000, 1_000_000),
+    32: (50_000, 1_000_000, 20_000_000),
+    64: (150_000, 4_000_000, 40_000_000),
+    128: (400_000, 10_000_000, 100_000_000),
+}
+"""Images seen at each stage, by the shorter side of the pictures."""
+_MOST_PASSES, _LEAST = 2_000, 200_000
+"""Small sets are learned by heart: more passes, beyond so many images, bring nothing new."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of a training."""
+
+    name: str
+    images_seen: int
+    pictures: str
+    """What its pictures show."""
+
+
+def stages(side: int, images: int) -> tuple[Stage, ...]:
+    """The stages of a training, in their order; rough.
+
+    Args:
+        side: shorter side of the pictures, pixels.
+        images: how many there are to learn from.
+    """
+    known = [known for known in _BY_SIDE if known <= side]
+    first, usable, best = _BY_SIDE[max(known, default=min(_BY_SIDE))]
+    best = min(best, max(_MOST_PASSES * images, _LEAST))
+    usable = min(usable, best // 2)
+    return (
+        Stage(FIRST_SHAPES, min(first, usable // 2), "colours and rough shapes"),
+        Stage(USABLE, usable, "classes that can be recognised, with faults"),
+        Stage(BEST, best, "more training adds little"),
+    )
+
+
+def meaning_of(images_seen: int, side: int, images: int) -> str:
+    """What pictures mean after so many images seen, for a person."""
+    ahead = stages(side, images)
+    index = bisect_right([stage.images_seen for stage in ahead], images_seen)
+    if index == 0:
+        return (
+            "too early to judge: pictures are noise or blots until about "
+            f"{ahead[0].images_seen:,} images"
+        )
+    now = ahead[index - 1]
+    if index == len(ahead):
+        return f"about {now.name}: {now.pictures}; more or other images do more"
+    after = ahead[index]
+    return f"expect {now.pictures}; {after.name} at about {after.images_seen:,} images"
+
+
+def next_commands(folder: Path, class_names: Sequence[str], *, planned: int) -> Iterator[str]:
+    """What a person may do with a run now: lines to paste into a shell."""
+    plain = [name for name in class_names if "," not in name and name == name.strip()]
+    classes = ["--classes", ",".join(plain[:2])] if 0 < len(plain[:2]) < len(class_names) else []
+    run = str(folder)
+    yield _line("sample", run, *classes, "--num", "16", "--grid", "--out", f"{run}-pictures")
+    yield _line("evaluate", run)
+    yield _line("report", run, "--pictures")
+    yield (
+        _line("train", str(folder / "experiment.json"), "--out", run, "--images", str(2 * planned))
+        + "   # trains on, for twice the plan"
+    )
+
+
+def _line(*words: str) -> str:
+    return shlex.join(["reacgan", *words])

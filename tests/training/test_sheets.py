@@ -1,0 +1,90 @@
+"""Sheets come early, and change nothing of the training."""
+
+from __future__ import annotations
+
+import pytest
+from test_resume import assert_same_bits, state_of
+from tiny import experiment, images
+
+import reacgan
+from reacgan.training import hooks
+from reacgan.training.outlook import meaning_of, next_commands, stages
+from reacgan.training.schedules import sheet_due
+
+
+def moments(every, batch, total):
+    clock = range(0, total + 1, batch)
+    return [
+        now for before, now in zip(clock, clock[1:], strict=False) if sheet_due(every, before, now)
+    ]
+
+
+def test_sheets_come_at_1_2_and_5_of_each_power_of_ten_until_the_usual_ones():
+    assert moments(10_000, 500, 30_000) == [1_000, 2_000, 5_000, 10_000, 20_000, 30_000]
+    assert moments(100_000, 1_000, 200_000) == [
+        *(1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000)
+    ]
+    assert moments(64, 16, 200) == [64, 128, 192]
+    assert moments(4_000, 3_000, 12_000) == [3_000, 6_000, 9_000, 12_000]  # the first after each
+    assert moments(1_500, 100, 4_000) == [1_000, 1_500, 3_000]
+
+
+def test_early_sheets_are_there_told_and_change_no_bit_also_of_a_resumed_run(
+    tmp_path, monkeypatch, capfd
+):
+    monkeypatch.setattr("reacgan.training.schedules.FIRST_SHEET", 32)
+    data = images()
+
+    def train(name, total=160):
+        settings = experiment("projection", **{"training.images": total})
+        return reacgan.train(settings, tmp_path / name, device="cpu", data=data)
+
+    def sheets(name):
+        return sorted(path.name for path in (tmp_path / name / "samples").glob("0*.png"))
+
+    train("whole")
+    assert sheets("whole") == [f"{seen:012d}.png" for seen in (32, 64, 160)]
+    err = capfd.readouterr().err
+    for seen in (32, 64, 160):
+        assert f"images sheet: {tmp_path / 'whole' / 'samples' / f'{seen:012d}.png'}" in err
+    train("cut", 48)
+    train("cut")
+    assert sheets("cut") == [f"{seen:012d}.png" for seen in (32, 48, 64, 160)]
+    monkeypatch.setattr(hooks, "sheet_due", lambda every, before, now: False)
+    train("none")
+    assert sheets("none") == [f"{160:012d}.png"]
+    for name in ("cut", "none"):
+        assert_same_bits(state_of(tmp_path / "whole"), state_of(tmp_path / name))
+
+
+def test_a_run_that_ends_says_what_it_is_and_what_to_do(tmp_path, capfd):
+    out = tmp_path / "my run"
+    reacgan.train(experiment(), out, device="cpu", data=images())
+    lines = capfd.readouterr().err.splitlines()
+    assert "done: 160 images seen, all of the plan" in lines
+    assert any(line.startswith("pictures    too early to judge") for line in lines)
+    commands = [line.strip() for line in lines[lines.index("next:") + 1 :]]
+    assert commands == list(next_commands(out, ("class 0", "class 1", "class 2"), planned=160))
+    assert f"reacgan evaluate '{out}'" in commands
+    assert (
+        f"reacgan sample '{out}' --classes 'class 0,class 1' --num 16 --grid --out '{out}-pictures'"
+        in (commands)
+    )
+    assert not any(line.startswith(("memory", "speed", "statistics")) for line in lines)
+    assert any(line.startswith("precision: float32") for line in lines)  # it changes results
+
+
+def test_names_with_a_comma_are_not_suggested(tmp_path):
+    (sample, *_) = next_commands(tmp_path, ("a, b", " c", "d"), planned=10)
+    assert "--classes d " in sample
+    (sample, *_) = next_commands(tmp_path, ("a, b",), planned=10)
+    assert "--classes" not in sample
+
+
+@pytest.mark.parametrize("side", [8, 16, 31, 32, 64, 1024])
+@pytest.mark.parametrize("count", [1, 30, 3_000, 10**6])
+def test_stages_come_one_after_another(side, count):
+    seen = [stage.images_seen for stage in stages(side, count)]
+    assert 0 < seen[0] < seen[1] < seen[2]
+    said = [meaning_of(images_seen, side, count) for images_seen in (0, *seen)]
+    assert len(set(said)) == 4 and "too early" in said[0] and "as good as it gets" in said[3]
