@@ -16,7 +16,16 @@ MODULES = {
     for path in sorted(SOURCE.rglob("*.py"))
 }
 
-GROUND = {"config", "devices", "distributed", "files", "kernels", "progress", "randomness", "tensors"}
+GROUND = {
+    "config",
+    "devices",
+    "distributed",
+    "files",
+    "kernels",
+    "progress",
+    "randomness",
+    "tensors",
+}
 LEAVES = {"data", "heads", "losses", "augment"}
 MIDDLE = {"models", "assembly", "hub", "sampling", "extractors", "metrics", "evaluation"}
 ALLOWED: dict[str, set[str]] = {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from reacgan.cli import bars, streams
+from reacgan.cli.answers import Json, answer
 from reacgan.cli.options import Assignments, Device, parse_resolution
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def evaluate(
     out: Path | None = None,
     device: Device = "auto",
     quiet: bool = False,
+    json_: Json = False,
 ) -> int:
     """Score a generator, or any folder of images, against real images.
 
@@ -123,6 +125,8 @@ def evaluate(
         cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU.
     quiet:
         Print the table alone.
+    json_:
+        Print JSON instead of text.
     """
     from reacgan import distributed  # noqa: PLC0415
     from reacgan.evaluation.scoring import score  # noqa: PLC0415
@@ -148,7 +152,12 @@ def evaluate(
         for name, reason in skipped.items():
             streams.tell(f"not measured: {name}: {reason}")
     if main:
-        _print(scores, output.folder, quiet=quiet)
+        facts = {
+            "scores": [score.facts() for score in scores],
+            "not_measured": skipped,
+            "file": output.folder / "scores.jsonl",
+        }
+        answer(facts, lambda: _text(scores, output.folder, quiet=quiet), as_json=json_)
     distributed.leave()
     return 1 if lacking else 0
 
@@ -243,11 +252,11 @@ def _options(metrics: str | None, assignments: tuple[str, ...]) -> tuple[Any, di
     return {name: options.get(name, {}) for name in chosen}, extractor
 
 
-def _print(scores: list[Score], folder: Path, *, quiet: bool) -> None:
+def _text(scores: list[Score], folder: Path, *, quiet: bool) -> str:
     from reacgan.reports.listing import listing  # noqa: PLC0415
     from reacgan.reports.tables import score_table  # noqa: PLC0415
 
     single = len({(score.subject, score.images_seen) for score in scores}) == 1
-    print(listing(scores) if single else score_table(scores))
-    if not quiet:
-        print(f"\nscores in {folder / 'scores.jsonl'}; page: reacgan report {folder}")
+    text = str(listing(scores) if single else score_table(scores))
+    where = f"\n\nscores in {folder / 'scores.jsonl'}; page: reacgan report {folder}"
+    return text if quiet else text + where

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from reacgan.cli import streams
+from reacgan.cli import bars, streams
+from reacgan.cli.answers import Json, answer
 from reacgan.cli.options import Device, load_generator, tell_statistics
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def sample(
     precision: Literal["auto", "float32", "bfloat16"] = "auto",
     grid: bool = False,
     device: Device = "auto",
+    json_: Json = False,
 ) -> int:
     """Generate images: <out>/<class>/<seed>.png.
 
@@ -73,11 +75,14 @@ def sample(
         Also write one sheet of all of them, grid.png, a row a class.
     device:
         cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU.
+    json_:
+        Print JSON instead of text.
     """
     from reacgan import sampling  # noqa: PLC0415
     from reacgan.data import refuse_inside  # noqa: PLC0415
     from reacgan.files import as_file_name  # noqa: PLC0415
     from reacgan.hub import load_discriminator  # noqa: PLC0415
+    from reacgan.progress import counted  # noqa: PLC0415
 
     chain = None
     if langevin:
@@ -89,19 +94,27 @@ def sample(
     loaded = load_generator(model, statistics, device)
     made_in = settings.precision_on(next(loaded.generator.parameters()).device)
     refuse_inside(out, loaded.experiment.data.path)
-    made = {}
     labels = loaded.class_indices(classes)
     folders = sampling.class_folders(loaded.class_names)
-    for item in sampling.sample(loaded, classes, num, settings):
-        sampling.save_image(item.image, out / as_file_name(folders[item.label]), str(item.seed))
-        if grid:
-            made[item.label, item.seed] = item.image
-    said = f"{len(labels) * num} images in {out}"
+    images, made = [], {}
+    with bars.shown():
+        for item in counted(
+            sampling.sample(loaded, classes, num, settings), "generating", len(labels) * num
+        ):
+            file = sampling.save_image(
+                item.image, out / as_file_name(folders[item.label]), str(item.seed)
+            )
+            images.append({"file": file, "class": item.class_name, "seed": item.seed})
+            if grid:
+                made[item.label, item.seed] = item.image
+    facts = {"folder": out, "images": images, "precision": made_in}
+    said = f"{len(images)} images in {out}"
     if grid:
         rows = [[made[label, seed + offset] for offset in range(num)] for label in labels]
         _save_sheet(rows, [loaded.class_names[label] for label in labels], out / "grid.png")
+        facts["sheet"] = out / "grid.png"
         said += f", sheet {out / 'grid.png'}"
-    print(said)
+    answer(facts, said, as_json=json_)
     tell_statistics(loaded, statistics)
     if made_in != "float32":
         streams.tell(f"note: made in {made_in}; --precision float32 takes the other")

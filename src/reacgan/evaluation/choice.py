@@ -49,6 +49,8 @@ def choose_extractor(
     """
     if options:
         named = "domain" if _only_of_domain(options) else "inception"
+        if distributed.is_main():
+            say_choice(f"extractor {named}: {', '.join(options)} is an option of it")
         return named if named == "domain" else build_extractor(named, options, device=device)
     name = _agreed(plan, count, device)
     return name if name == "domain" else build_extractor(name, device=device)
@@ -91,7 +93,9 @@ def _named(plan: Plan, count: int | None) -> tuple[str, str]:
             "extractor domain (a classifier of your images): the weights of Inception "
             f"{missing}; --extractor inception says how to get them"
         )
-    other = f"domain is no choice here: {unfit}" if unfit else "--extractor domain needs no download"
+    other = (
+        f"domain is no choice here: {unfit}" if unfit else "--extractor domain needs no download"
+    )
     return "inception", f"extractor inception (FID's own network); {other}"
 
 

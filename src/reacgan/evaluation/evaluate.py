@@ -146,7 +146,9 @@ def evaluate(
     work = _Work(plan, shape, find_device(device), cache if cache is not None else FeatureCache())
     network, options = extractor, extractor_options or {}
     if network is None:
-        network = choose_extractor(plan, _count_of(images, num), options=options, device=work.device)
+        network = choose_extractor(
+            plan, _count_of(images, num), options=options, device=work.device
+        )
     if isinstance(network, str):
         network = work.build(network, options)
     network.to(work.device)
@@ -176,9 +178,7 @@ class _Compared:
 class _Work:
     """The stages of one evaluation: features of all sets, the comparison, the metrics."""
 
-    def __init__(
-        self, plan: Plan, shape: Shape, device: torch.device, cache: FeatureCache
-    ) -> None:
+    def __init__(self, plan: Plan, shape: Shape, device: torch.device, cache: FeatureCache) -> None:
         self.plan = plan
         self.reference = plan.reference
         self.shape = shape

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from reacgan import distributed
 from reacgan.config import ConfigError, Device, lookup
 from reacgan.config.sections import named_options
 from reacgan.data import DataError, ImageData
@@ -227,13 +228,16 @@ def _chosen(
 ) -> tuple[str | Extractor, Mapping[str, Any]]:
     """The extractor where none is named, and its options: that of the run's own scores, or by rule."""
     options, device = request.extractor_options, find_device(request.device)
-    wish = target.state.model.experiment.scores.wished_extractor if isinstance(
-        target, GeneratorTarget
-    ) else None
+    wish = (
+        target.state.model.experiment.scores.wished_extractor
+        if isinstance(target, GeneratorTarget)
+        else None
+    )
     if wish is None or options:
         count = request.count(target, plan.reference)
         return choose_extractor(plan, count, options=options, device=device), options
-    say_choice(f"extractor {wish.name}: the run's own scores are by it (scores.extractor)")
+    if distributed.is_main():
+        say_choice(f"extractor {wish.name}: the run's own scores are by it (scores.extractor)")
     if wish.name == "domain":
         return wish.name, wish.options
     return build_extractor(wish.name, wish.options, device=device), {}

@@ -84,7 +84,9 @@ class Pieces:
         """
         if size not in self._means:
             starts = range(0, len(self._pieces), size)
-            parts = counted(starts, f"distances of {self.images(size):,} fakes", len(starts), "sets")
+            parts = counted(
+                starts, f"distances of {self.images(size):,} fakes", len(starts), "sets"
+            )
             distances = [self.distance(range(start, start + size)) for start in parts]
             self._means[size] = float(np.mean(distances))
         return self._means[size]

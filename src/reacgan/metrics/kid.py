@@ -85,9 +85,8 @@ class Kid(Metric):
         indices = draw_subsets(
             len(fake), len(real), subsets=self.subsets, size=size, seed=self.seed
         )
-        swapped = ((second, first) for first, second in indices)
-        swapped = counted(swapped, "kernel distances", self.subsets, "subsets")
-        estimates = kid_subsets(real, fake, swapped)
+        subsets = counted(indices, "kernel distances", self.subsets, "subsets")
+        estimates = kid_subsets(real, fake, ((second, first) for first, second in subsets))
         value, spread = float(np.mean(estimates)), float(np.std(estimates))
         settings: dict[str, Any] = {
             "subsets": self.subsets,
