@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 class Listener(Protocol):
     """What is called; neither call may fail or take long."""
 
-    def changed(self, stage: Stage) -> None:
+    def changed(self, stage: Task) -> None:
         """A stage has begun, advanced or ended."""
         ...
 
@@ -32,7 +32,7 @@ _LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
 @dataclass(eq=False)
-class Stage:
+class Task:
     """A piece of work that may take long."""
 
     what: str
@@ -77,9 +77,9 @@ def say(text: str) -> bool:
 
 
 @contextmanager
-def stage(what: str, total: int | None = None, unit: str = "images") -> Iterator[Stage]:
-    """A stage that ends with the block; within it, :meth:`Stage.advance` tells how far it is."""
-    current = Stage(what, total, unit)
+def stage(what: str, total: int | None = None, unit: str = "images") -> Iterator[Task]:
+    """A stage that ends with the block; within it, :meth:`Task.advance` tells how far it is."""
+    current = Task(what, total, unit)
     _tell(current)
     try:
         yield current
@@ -105,7 +105,7 @@ def counted(
             current.advance()
 
 
-def _tell(stage: Stage) -> None:
+def _tell(stage: Task) -> None:
     listener = _LISTENER.get()
     if listener is not None:
         listener.changed(stage)

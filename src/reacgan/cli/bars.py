@@ -14,17 +14,22 @@ from reacgan.cli import streams
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from reacgan.progress import Stage
+    from reacgan.progress import Task
 
 WORTH_A_LINE = 2.0
-"""Seconds of a stage after which it leaves a line on a terminal; shorter ones leave none."""
+"""Seconds that a stage takes if it leaves a line when it has ended."""
 _WORTH_A_BAR = 0.3
 _BETWEEN_LINES = 15.0
 
 
 @contextmanager
-def shown(*, quiet: bool = False) -> Iterator[None]:
-    """Within the block, stages of work are shown; nothing at all with ``quiet``."""
+def shown(*, quiet: bool = False, announce: bool = False) -> Iterator[None]:
+    """Within the block, stages of work are shown.
+
+    Args:
+        quiet: nothing at all.
+        announce: without a terminal, a line where a stage begins; else none for a short one.
+    """
     if quiet:
         with progress.listening(_Nothing()):
             yield
@@ -32,12 +37,12 @@ def shown(*, quiet: bool = False) -> Iterator[None]:
         with _bars() as bars, progress.listening(bars):
             yield
     else:
-        with progress.listening(_Lines()):
+        with progress.listening(_Lines(announce=announce)):
             yield
 
 
 class _Nothing:
-    def changed(self, stage: Stage) -> None:
+    def changed(self, stage: Task) -> None:
         pass
 
     def say(self, text: str) -> None:
@@ -45,20 +50,23 @@ class _Nothing:
 
 
 class _Lines:
-    """A line where a stage begins, and further ones while it takes long; inner stages only these."""
+    """A line where a stage begins or has taken long, and further ones while it goes on."""
 
-    def __init__(self) -> None:
-        self._open: dict[Stage, tuple[float, float]] = {}
+    def __init__(self, *, announce: bool) -> None:
+        self._announce = announce
+        self._open: dict[Task, tuple[float, float]] = {}
 
     def say(self, text: str) -> None:
         streams.tell(text)
 
-    def changed(self, stage: Stage) -> None:
+    def changed(self, stage: Task) -> None:
         now = time.monotonic()
         if stage.ended:
-            self._open.pop(stage, None)
+            began, told_at = self._open.pop(stage)
+            if not (self._announce or self._open) and now - began >= WORTH_A_LINE:
+                streams.tell(f"{named(stage)}, {_duration(now - began)}")
         elif stage not in self._open:
-            if not self._open:
+            if self._announce and not self._open:
                 streams.tell(named(stage))
             self._open[stage] = now, now
         else:
@@ -73,12 +81,12 @@ class _Bars:
 
     def __init__(self, display: Progress) -> None:
         self._display = display
-        self._tasks: dict[Stage, tuple[TaskID, float]] = {}
+        self._tasks: dict[Task, tuple[TaskID, float]] = {}
 
     def say(self, text: str) -> None:
         self._display.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def changed(self, stage: Stage) -> None:
+    def changed(self, stage: Task) -> None:
         now = time.monotonic()
         if stage.ended:
             self._end(stage, now)
@@ -98,7 +106,7 @@ class _Bars:
             visible=True if now - began > _WORTH_A_BAR else None,
         )
 
-    def _end(self, stage: Stage, now: float) -> None:
+    def _end(self, stage: Task, now: float) -> None:
         task, began = self._tasks.pop(stage)
         self._display.remove_task(task)
         if not self._tasks and now - began >= WORTH_A_LINE:
@@ -125,12 +133,12 @@ def _bars() -> Iterator[_Bars]:
         yield _Bars(display)
 
 
-def named(stage: Stage) -> str:
+def named(stage: Task) -> str:
     """``features of the reference: 10,000 images``; without a number where there is none."""
     return stage.what if stage.total is None else f"{stage.what}: {_amount(stage.total, stage)}"
 
 
-def counts(stage: Stage) -> str:
+def counts(stage: Task) -> str:
     """``3,200 of 10,000 images``; empty where nothing is counted."""
     if stage.total is None:
         return _amount(stage.done, stage) if stage.done else ""
@@ -139,11 +147,11 @@ def counts(stage: Stage) -> str:
     return f"{stage.done:,} of {_amount(stage.total, stage)}"
 
 
-def _amount(number: int, stage: Stage) -> str:
+def _amount(number: int, stage: Task) -> str:
     return f"{number / 1e6:,.0f} MB" if stage.unit == "bytes" else f"{number:,} {stage.unit}"
 
 
-def _left(stage: Stage, spent: float) -> str:
+def _left(stage: Task, spent: float) -> str:
     if not stage.total or not stage.done:
         return f", {_duration(spent)} so far"
     return f", {_duration(spent * (stage.total / stage.done - 1))} left"

@@ -100,10 +100,10 @@ def _lines(facts: dict[str, Any]) -> list[str]:
             else f"weights not downloaded yet: fetched when first needed ({size} MB)"
         )
     lines = [f"{key:14} {value}" for key, value in shown.items()]
-    for extra, found in facts["extras"].items():
-        there = ", ".join(f"{name} {version}" for name, version in found["installed"].items())
-        absent = f"missing: {', '.join(found['missing'])}; pip install 'reacgan[{extra}]'"
-        lines.append(f"{extra:14} {absent if found['missing'] else there}  ({found['purpose']})")
+    for extra, state in facts["extras"].items():
+        there = ", ".join(f"{name} {version}" for name, version in state["installed"].items())
+        absent = f"missing: {', '.join(state['missing'])}; pip install 'reacgan[{extra}]'"
+        lines.append(f"{extra:14} {absent if state['missing'] else there}  ({state['purpose']})")
     return lines
 
 

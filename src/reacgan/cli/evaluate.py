@@ -141,7 +141,7 @@ def evaluate(
     main = distributed.is_main()
     scores: list[Score] = []
     skipped: dict[str, str] = {}
-    with bars.shown(quiet=quiet or not main):
+    with bars.shown(quiet=quiet or not main, announce=True):
         for target, result in score(subject, request, find_states=find_states):
             if main:
                 scores += result.scores

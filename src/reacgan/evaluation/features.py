@@ -24,7 +24,7 @@ from reacgan.extractors import Extracted, Extractor
 from reacgan.extractors.fitting import RULE, Shape, fitted
 from reacgan.metrics import FeatureSet
 from reacgan.metrics.base import Keep
-from reacgan.progress import Stage, stage
+from reacgan.progress import Task, stage
 
 CHUNK = 64
 _TOGETHER = 16
@@ -348,7 +348,7 @@ class RealFeatures:
         data: ImageData,
         extractor: Extractor,
         keep: Keep | None,
-        progress: Stage,
+        progress: Task,
         *,
         labelled: bool,
     ) -> FeatureSet | None:

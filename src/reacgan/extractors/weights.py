@@ -160,9 +160,14 @@ def _fetched(published: PublishedWeights) -> Path:
         words = ["curl", "-fL", "--create-dirs", "-o", str(_downloaded(published)), published.url]
         raise DataError(
             f"{shlex.join(words)}\n"
-            f"  fetches the weights of {published.extractor} ({published.size / 1e6:.0f} MB), which "
-            f"failed here ({error.failure}); a copy of the file: --weights FILE; without any: "
-            "--extractor domain"
+            f"  fetches the weights of {published.extractor} ({published.size / 1e6:.0f} MB, sha256 "
+            f"{published.sha256}), which failed here: {error.failure}. A copy of the file elsewhere: "
+            "--weights FILE; without a download: --extractor domain"
+        ) from None
+    except DataError as error:
+        raise DataError(
+            f"the extractor {published.extractor!r} needs its published weights: {error}. The "
+            "extractor 'domain' needs no download"
         ) from None
 
 
