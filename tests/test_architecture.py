@@ -17,7 +17,7 @@ MODULES = {
 }
 
 GROUND = {
-    "config", "devices", "distributed", "files", "history", "kernels", "randomness", "tensors",
+    "config", "devices", "distributed", "files", "history", "kernels", "progress", "randomness", "tensors",
 }  # fmt: skip
 LEAVES = {"data", "heads", "losses", "augment"}
 MIDDLE = {"models", "assembly", "hub", "sampling", "extractors", "metrics", "evaluation"}

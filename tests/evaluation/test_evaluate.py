@@ -111,7 +111,7 @@ def test_the_reference_is_looked_at_once(digits, cache):
 
 def test_features_belong_to_a_set_and_an_extractor(digits, cache):
     """Another extractor is not served the features of the one before it."""
-    features = RealFeatures(None, torch.device("cpu"), cache, lambda text: None)
+    features = RealFeatures(None, torch.device("cpu"), cache)
     network = Pixels()
     wide, narrow = (features.of(digits[1], each, "images") for each in (network, Pixels(8)))
     assert (wide.features.shape[1], narrow.features.shape[1]) == (16, 8)

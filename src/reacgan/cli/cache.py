@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import cyclopts
 from cyclopts import Parameter
+
+from reacgan.cli.answers import Json, answer
+
+if TYPE_CHECKING:
+    from reacgan.evaluation.cache import CacheEntry
 
 _OTHERS = {
     "packs": "packed folders of images",
@@ -26,35 +31,62 @@ def app() -> cyclopts.App:
     return group
 
 
-def show() -> int:
-    """Show what is cached between evaluations, its size and its last use."""
+def show(*, json_: Json = False) -> int:
+    """Show what is cached between evaluations, its size and its last use.
+
+    Parameters
+    ----------
+    json_:
+        Print JSON instead of text.
+    """
     from reacgan.evaluation.cache import FeatureCache  # noqa: PLC0415
     from reacgan.files import cache_root  # noqa: PLC0415
-    from reacgan.reports.tables import Cell, aligned  # noqa: PLC0415
 
     cache = FeatureCache()
-    rows = []
-    for entry in cache.entries():
-        extractor = entry.key.get("extractor")
-        facts = extractor if isinstance(extractor, dict) else {}
-        named = (str(facts.get("name") or ""), str(facts.get("weights") or "")[:8])
-        name = " ".join(filter(None, named))
-        used = datetime.fromtimestamp(entry.used).astimezone().strftime("%Y-%m-%d %H:%M")
-        three = (str(entry.key.get("result", "")), name, entry.source)
-        rows.append([*map(Cell, three), Cell(_megabytes(entry.size)), Cell(used)])
-    if rows:
-        head = ["what", "extractor", "of", "MB", "last used"]
-        print("\n".join(aligned(head, rows)) + "\n")
-    kept = {"features": ("of images", cache.root, cache.total_bytes)}
-    for name, description in _OTHERS.items():
-        kept[name] = description, cache_root() / name, _bytes_below(cache_root() / name)
-    cells = [
-        [Cell(name), Cell(description), Cell(_megabytes(size)), Cell(str(where))]
-        for name, (description, where, size) in kept.items()
+    entries = [_entry(entry) for entry in cache.entries()]
+    kept: list[dict[str, Any]] = [
+        {"name": "features", "what": "of images", "bytes": cache.total_bytes, "folder": cache.root}
     ]
-    print("\n".join(aligned(["kept", "what", "MB", "where"], cells)))
-    print(f"features are kept up to {_megabytes(cache.limit_bytes)} MB (REACGAN_CACHE_GB)")
+    for name, what in _OTHERS.items():
+        folder = cache_root() / name
+        kept.append({"name": name, "what": what, "bytes": _bytes_below(folder), "folder": folder})
+    facts: dict[str, Any] = {"entries": entries, "kept": kept, "limit_bytes": cache.limit_bytes}
+    answer(facts, lambda: _text(**facts), as_json=json_)
     return 0
+
+
+def _entry(entry: CacheEntry) -> dict[str, Any]:
+    extractor = entry.key.get("extractor")
+    facts = extractor if isinstance(extractor, dict) else {}
+    named = (str(facts.get("name") or ""), str(facts.get("weights") or "")[:8])
+    return {
+        "what": str(entry.key.get("result", "")),
+        "extractor": " ".join(filter(None, named)),
+        "of": entry.source,
+        "bytes": entry.size,
+        "last_used": datetime.fromtimestamp(entry.used).astimezone().isoformat(timespec="seconds"),
+    }
+
+
+def _text(entries: list[dict[str, Any]], kept: list[dict[str, Any]], limit_bytes: int) -> str:
+    from reacgan.reports.tables import Cell, aligned  # noqa: PLC0415
+
+    lines = []
+    if entries:
+        rows = [
+            [*(Cell(entry[key]) for key in ("what", "extractor", "of")),
+             Cell(_megabytes(entry["bytes"])), Cell(entry["last_used"][:16].replace("T", " "))]
+            for entry in entries
+        ]  # fmt: skip
+        lines = [*aligned(["what", "extractor", "of", "MB", "last used"], rows), ""]
+    cells = [
+        [Cell(part["name"]), Cell(part["what"]), Cell(_megabytes(part["bytes"])),
+         Cell(str(part["folder"]))]
+        for part in kept
+    ]  # fmt: skip
+    lines += aligned(["kept", "what", "MB", "where"], cells)
+    limit = _megabytes(limit_bytes)
+    return "\n".join([*lines, f"features are kept up to {limit} MB (REACGAN_CACHE_GB)"])
 
 
 def clear(
@@ -62,6 +94,7 @@ def clear(
     older_than: Annotated[
         float | None, Parameter(validator=cyclopts.validators.Number(gte=0))
     ] = None,
+    json_: Json = False,
 ) -> int:
     """Delete features of images, which are computed again when needed.
 
@@ -71,12 +104,15 @@ def clear(
     ----------
     older_than:
         Only what was not used for this many days.
+    json_:
+        Print JSON instead of text.
     """
     from reacgan.evaluation.cache import FeatureCache  # noqa: PLC0415
 
     cache = FeatureCache()
     freed = cache.clear(older_than)
-    print(f"freed {_megabytes(freed)} MB in {cache.root}")
+    facts = {"freed_bytes": freed, "folder": cache.root}
+    answer(facts, f"freed {_megabytes(freed)} MB in {cache.root}", as_json=json_)
     return 0
 
 

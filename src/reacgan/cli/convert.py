@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from reacgan.cli.answers import Json, answer
 from reacgan.cli.options import Assignments, Words
 
 
@@ -20,6 +21,7 @@ def convert(
     average: Literal["yes", "no"] = "yes",
     unused: Words = (),
     set_: Assignments = (),
+    json_: Json = False,
 ) -> int:
     """Convert published weights (.pth) of a BigGAN-type network to a model folder.
 
@@ -48,6 +50,8 @@ def convert(
         Prefixes of names of tensors that no output depends on.
     set_:
         Change the experiment: KEY=VALUE, as for train.
+    json_:
+        Print JSON instead of text.
     """
     from reacgan.config import parse_assignments  # noqa: PLC0415
     from reacgan.experiments import named_or_file  # noqa: PLC0415
@@ -67,8 +71,9 @@ def convert(
         unused=unused,
     )
     networks = "generator and discriminator" if (folder / DISCRIMINATOR).exists() else "generator"
-    count = len(read_config(folder)["class_names"])
-    print(f"{folder}: {networks} of {count} classes")
+    names = read_config(folder)["class_names"]
+    facts = {"folder": folder, "networks": networks.split(" and "), "class_names": names}
+    answer(facts, f"{folder}: {networks} of {len(names)} classes", as_json=json_)
     return 0
 
 

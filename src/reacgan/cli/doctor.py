@@ -2,56 +2,161 @@
 
 from __future__ import annotations
 
+import platform
 from importlib import metadata
+from typing import Any
 
-# What each optional package is for, and the extra that brings it.
-_OPTIONAL = {
-    "sklearn": ("scikit-learn", "scoring the digits run", "demo"),
-    "matplotlib": ("matplotlib", "plots in reports", "plots"),
-    "transformers": (
-        "transformers",
-        "the extractors dino, dinov2, clip and resnet50",
-        "extractors",
-    ),
-    "datasets": ("datasets", "data sets of the Hugging Face hub", "hub"),
+from packaging.requirements import Requirement
+
+from reacgan import __version__
+from reacgan.cli import missing, streams
+from reacgan.cli.answers import Json, answer
+
+PURPOSES = {
+    "demo": "scoring the digits run",
+    "plots": "curves in reports, t-SNE",
+    "extractors": "the extractors dino, dinov2, clip and resnet50",
+    "hub": "data sets of the Hugging Face hub",
+    "app": "a page to explore a generator",
+    "export": "ONNX",
+    "formats": "generated data sets as WebDataset, parquet, datasets",
+    "video": "walks as MP4",
+    "heif": "HEIC and HEIF photos",
+    "tensorboard": "TensorBoard",
+    "wandb": "Weights & Biases",
+    "docs": "building the documentation",
+    "cluster": "suites as jobs of SLURM",
 }
-_CORE = ("pillow", "pydantic", "cyclopts", "safetensors", "accelerate")
+"""What each extra is for."""
+_DEVELOPMENT = {"dev", "parity"}
+_CORE = ("numpy", "pillow", "pydantic", "cyclopts", "safetensors", "accelerate")
 
 
-def doctor() -> int:
-    """Report what is installed, where training would run, and which optional packages are missing."""
-    import importlib.util  # noqa: PLC0415
+def doctor(*, json_: Json = False) -> int:
+    """Report what is installed, where training would run, and which optional packages are missing.
 
+    Exits with 1 if PyTorch cannot be imported.
+
+    Parameters
+    ----------
+    json_:
+        Print JSON instead of text.
+    """
+    facts: dict[str, Any] = {
+        "reacgan": __version__,
+        "python": platform.python_version(),
+        "python_supported": _supported_python(),
+        "torch": None,
+        "torch_supported": _range_of("torch"),
+    }
+    problem = missing.torch_problem()
+    if problem is None:
+        facts |= _of_torch()
+    facts |= {"packages": {name: _version(name) for name in _CORE}, "extras": _extras()}
+    answer(facts, lambda: "\n".join(_lines(facts)), as_json=json_)
+    if problem is None:
+        return 0
+    streams.flush_output()
+    streams.complain(problem)
+    return 1
+
+
+def _of_torch() -> dict[str, Any]:
+    """The machine, its devices, and the weights of Inception."""
     import torch  # noqa: PLC0415
 
     from reacgan.devices import describe_machine  # noqa: PLC0415
-
-    for key, value in describe_machine().items():
-        print(f"{key:14} {value}")
-    for name in _CORE:
-        print(f"{name:14} {metadata.version(name)}")
-    print(f"{'cuda':14} {_cuda(torch.cuda.is_available())}")
-    print(f"{'mps':14} {'usable' if torch.backends.mps.is_available() else 'not available'}")
-    train_on = "cuda" if torch.cuda.is_available() else "cpu"
-    train_on = "mps" if torch.backends.mps.is_available() else train_on
-    print(f"{'trains on':14} {train_on} (--device auto)")
-    for module, (package, purpose, extra) in _OPTIONAL.items():
-        if importlib.util.find_spec(module) is None:
-            print(f"{package:14} missing: needed for {purpose}; pip install 'reacgan[{extra}]'")
-        else:
-            print(f"{package:14} {metadata.version(package)}")
-    print(f"{'inception':14} {_inception()}")
-    return 0
-
-
-def _inception() -> str:
     from reacgan.extractors.inception import PUBLISHED  # noqa: PLC0415
     from reacgan.extractors.weights import kept_at  # noqa: PLC0415
 
+    mps = torch.backends.mps.is_available()
     kept = kept_at(PUBLISHED)
-    if kept.is_file():
-        return f"weights in {kept}"
-    return f"weights not downloaded yet: fetched when first needed ({PUBLISHED.size / 1e6:.0f} MB)"
+    return {
+        **describe_machine(),
+        "cuda": _cuda(torch.cuda.is_available()),
+        "mps": "usable" if mps else "not available",
+        "trains_on": "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu",
+        "inception": str(kept) if kept.is_file() else None,
+        "inception_megabytes": round(PUBLISHED.size / 1e6),
+    }
+
+
+def _lines(facts: dict[str, Any]) -> list[str]:
+    """What a person reads."""
+    own = ("python_supported", "torch_supported", "packages", "extras", "inception",
+           "inception_megabytes", "trains_on")  # fmt: skip
+    shown = {key: str(value) for key, value in facts.items() if key not in own}
+    shown["torch"] = facts["torch"] or "missing"
+    for name in ("python", "torch"):
+        if facts[f"{name}_supported"]:
+            shown[name] += f" (supported: {facts[f'{name}_supported']})"
+    shown |= {name: version or "missing" for name, version in facts["packages"].items()}
+    if facts["torch"]:
+        size = facts["inception_megabytes"]
+        shown["trains on"] = f"{facts['trains_on']} (--device auto)"
+        shown["inception"] = (
+            f"weights in {facts['inception']}"
+            if facts["inception"]
+            else f"weights not downloaded yet: fetched when first needed ({size} MB)"
+        )
+    lines = [f"{key:14} {value}" for key, value in shown.items()]
+    for extra, state in facts["extras"].items():
+        there = ", ".join(f"{name} {version}" for name, version in state["installed"].items())
+        absent = f"missing: {', '.join(state['missing'])}; pip install 'reacgan[{extra}]'"
+        lines.append(f"{extra:14} {absent if state['missing'] else there}  ({state['purpose']})")
+    return lines
+
+
+def _extras() -> dict[str, dict[str, Any]]:
+    """Each extra with its packages: which are here, which are missing or too old."""
+    extras: dict[str, dict[str, Any]] = {}
+    for needed in _requirements():
+        for extra, purpose in PURPOSES.items():
+            if needed.marker is None or not needed.marker.evaluate({"extra": extra}):
+                continue
+            empty: dict[str, Any] = {"purpose": purpose, "installed": {}, "missing": []}
+            part = extras.setdefault(extra, empty)
+            version = _version(needed.name)
+            if version is None:
+                part["missing"].append(needed.name)
+            elif not needed.specifier.contains(version, prereleases=True):
+                part["missing"].append(f"{needed.name} {needed.specifier} (here: {version})")
+            else:
+                part["installed"][needed.name] = version
+    return {extra: extras[extra] for extra in PURPOSES if extra in extras}
+
+
+def _requirements() -> list[Requirement]:
+    """What the installed package names; nothing where it runs from a folder alone."""
+    try:
+        return [Requirement(text) for text in metadata.requires("reacgan") or ()]
+    except metadata.PackageNotFoundError:
+        return []
+
+
+def unexplained_extras() -> set[str]:
+    """Extras of the installed package without a purpose here."""
+    named = metadata.metadata("reacgan").get_all("Provides-Extra") or []
+    return set(named) - set(PURPOSES) - _DEVELOPMENT
+
+
+def _range_of(package: str) -> str:
+    """Versions of a package that are supported, such as ``>=2.11``; empty where that is unknown."""
+    return next((str(n.specifier) for n in _requirements() if n.name == package), "")
+
+
+def _supported_python() -> str:
+    try:
+        return str(metadata.metadata("reacgan")["Requires-Python"] or "")
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _cuda(usable: bool) -> str:

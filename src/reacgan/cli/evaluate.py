@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from reacgan.cli import streams
+from reacgan.cli import bars, streams
+from reacgan.cli.answers import Json, answer
 from reacgan.cli.options import Assignments, Device, parse_resolution
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ class Measures:
     """fid, fid_infinity, kid, is, prdc, ifid, per_class, f_beta, accuracy, cas, memorisation, separated
     by commas, or all. By default those that one pass over the images gives."""
     extractor: str | None = None
-    """Feature extractor: inception (FID's own; the default), domain (a classifier trained on the real
-    images now), resnet50, swav, dino, dinov2, clip, or a file."""
+    """Feature extractor: inception (FID's own), domain (a classifier trained on the real images now),
+    resnet50, swav, dino, dinov2, clip, or a file. By default that of the run's own scores, else inception,
+    or domain where its weights are not at hand or images are few; it says which, and why."""
     protocol: Literal["paper", "benchmark"] | None = None
     """A published one: paper (as many fakes as held-out images, batch statistics) or benchmark (50,000
     against the training images, standing statistics)."""
@@ -95,6 +97,7 @@ def evaluate(
     out: Path | None = None,
     device: Device = "auto",
     quiet: bool = False,
+    json_: Json = False,
 ) -> int:
     """Score a generator, or any folder of images, against real images.
 
@@ -122,6 +125,8 @@ def evaluate(
         cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU.
     quiet:
         Print the table alone.
+    json_:
+        Print JSON instead of text.
     """
     from reacgan import distributed  # noqa: PLC0415
     from reacgan.evaluation.scoring import score  # noqa: PLC0415
@@ -134,22 +139,25 @@ def evaluate(
     output.check()
     _keep_out_of_images(output.folder, subject, measures)
     main = distributed.is_main()
-    talk = Talk(quiet=quiet or not main)
     scores: list[Score] = []
-    lacking = False
-    for target, result in score(
-        subject, request, find_states=find_states, progress=talk.progress, say=talk.say
-    ):
-        talk.end()
-        if main:
-            scores += result.scores
-            output.write(result, target.name)
-            lacking = lacking or bool(measures.metrics and result.skipped)
-            if lacking or not quiet:
-                for name, reason in result.skipped.items():
-                    streams.tell(f"not measured: {name}: {reason}")
+    skipped: dict[str, str] = {}
+    with bars.shown(quiet=quiet or not main, announce=True):
+        for target, result in score(subject, request, find_states=find_states):
+            if main:
+                scores += result.scores
+                skipped |= result.skipped
+                output.write(result, target.name)
+    lacking = bool(measures.metrics and skipped)
+    if lacking or not quiet:
+        for name, reason in skipped.items():
+            streams.tell(f"not measured: {name}: {reason}")
     if main:
-        _print(scores, output.folder, quiet=quiet)
+        facts = {
+            "scores": [score.facts() for score in scores],
+            "not_measured": skipped,
+            "file": output.folder / "scores.jsonl",
+        }
+        answer(facts, lambda: _text(scores, output.folder, quiet=quiet), as_json=json_)
     distributed.leave()
     return 1 if lacking else 0
 
@@ -244,39 +252,11 @@ def _options(metrics: str | None, assignments: tuple[str, ...]) -> tuple[Any, di
     return {name: options.get(name, {}) for name in chosen}, extractor
 
 
-class Talk:
-    """Stages and a live count on standard error."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self.quiet = quiet
-        self.moving = streams.line_moves()
-        self._shown = False
-
-    def say(self, text: str) -> None:
-        """Announce a stage."""
-        if not self.quiet:
-            self.end()
-            streams.tell(text)
-
-    def progress(self, done: int, total: int | None) -> None:
-        """Show how many images are done."""
-        if not self.quiet and self.moving:
-            of = f" of {total:,}" if total is not None else ""
-            streams.tell(f"\r\x1b[2K{done:,}{of} images", end="")
-            self._shown = True
-
-    def end(self) -> None:
-        """Close the moving line."""
-        if self._shown:
-            streams.tell("")
-            self._shown = False
-
-
-def _print(scores: list[Score], folder: Path, *, quiet: bool) -> None:
+def _text(scores: list[Score], folder: Path, *, quiet: bool) -> str:
     from reacgan.reports.listing import listing  # noqa: PLC0415
     from reacgan.reports.tables import score_table  # noqa: PLC0415
 
     single = len({(score.subject, score.images_seen) for score in scores}) == 1
-    print(listing(scores) if single else score_table(scores))
-    if not quiet:
-        print(f"\nscores in {folder / 'scores.jsonl'}; page: reacgan report {folder}")
+    text = str(listing(scores) if single else score_table(scores))
+    where = f"\n\nscores in {folder / 'scores.jsonl'}; page: reacgan report {folder}"
+    return text if quiet else text + where

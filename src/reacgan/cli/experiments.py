@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import sys
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import cyclopts
-from cyclopts import Parameter
 
-from reacgan.cli import suites
+from reacgan.cli import streams, suites
+from reacgan.cli.answers import Json, answer
 from reacgan.cli.options import Assignments
 
 if TYPE_CHECKING:
     from reacgan.config import Experiment
+    from reacgan.experiments.notes import Note
+    from reacgan.experiments.published import PublishedScore
 
 
 def app() -> cyclopts.App:
@@ -32,13 +33,15 @@ def app() -> cyclopts.App:
     return group
 
 
-def list_experiments(prefix: str = "", /) -> int:
+def list_experiments(prefix: str = "", /, *, json_: Json = False) -> int:
     """List the experiments by name, with networks and terms, length, and published scores.
 
     Parameters
     ----------
     prefix:
         Only names that begin with this, such as cifar10/.
+    json_:
+        Print JSON instead of text.
     """
     from reacgan.config import ConfigError, load_plugins, suggest  # noqa: PLC0415
     from reacgan.experiments import EXPERIMENTS  # noqa: PLC0415
@@ -54,26 +57,32 @@ def list_experiments(prefix: str = "", /) -> int:
             f"Groups: {', '.join(groups)}."
         )
     width = max(len(name) for name in chosen)
+    listed, lines = [], []
     for name, experiment in chosen.items():
         training = experiment.training
-        scores = [
-            f"; published FID {fid_of(score)} [{score.protocol}]" for score in published_for(name)
-        ]
-        print(
-            f"{name:{width}}  {_what_is_special(experiment)}; "
+        published = published_for(name)
+        parts = _parts(experiment)
+        listed.append(
+            {"name": name, "parts": parts, "batch": training.batch, "d_steps": training.d_steps,
+             "images": training.images, "published": published}
+        )  # fmt: skip
+        scores = [f"; published FID {fid_of(score)} [{score.protocol}]" for score in published]
+        lines.append(
+            f"{name:{width}}  {' + '.join(parts)}; "
             f"batch {training.batch} x {training.d_steps}, {training.images:,} images{''.join(scores)}"
         )
+    answer({"experiments": listed}, "\n".join(lines), as_json=json_)
     if any(asterisk(score) for name in chosen for score in published_for(name)):
-        sys.stdout.flush()
-        print(
+        streams.flush_output()
+        streams.tell(
             "* The published run differs from this experiment: "
-            "`reacgan experiments show NAME` says how.",
-            file=sys.stderr,
+            "`reacgan experiments show NAME` says how."
         )
     return 0
 
 
-def _what_is_special(experiment: Experiment) -> str:
+def _parts(experiment: Experiment) -> list[str]:
+    """Networks, head and further terms by name."""
     augment = experiment.augment.name if experiment.augment.name != "identity" else ""
     extras = (
         augment,
@@ -81,18 +90,33 @@ def _what_is_special(experiment: Experiment) -> str:
         *experiment.penalties,
         *experiment.consistency,
     )
-    return " + ".join(
-        filter(None, (experiment.model.generator.name, experiment.model.head.name, *extras))
-    )
+    return [
+        name
+        for name in (experiment.model.generator.name, experiment.model.head.name, *extras)
+        if name
+    ]
 
 
-def list_methods() -> int:
-    """List the methods by their names in the literature, with paper and experiment."""
+def list_methods(*, json_: Json = False) -> int:
+    """List the methods by their names in the literature, with paper and experiment.
+
+    Parameters
+    ----------
+    json_:
+        Print JSON instead of text.
+    """
     from reacgan.experiments.methods import METHODS  # noqa: PLC0415
 
     widths = [max(len(getattr(method, part)) for method in METHODS) for part in ("title", "paper")]
-    for method in METHODS:
-        print(f"{method.title:{widths[0]}}  {method.paper:{widths[1]}}  {method.experiment}")
+    lines = [
+        f"{method.title:{widths[0]}}  {method.paper:{widths[1]}}  {method.experiment}"
+        for method in METHODS
+    ]
+    named = [
+        {"title": method.title, "paper": method.paper, "experiment": method.experiment}
+        for method in METHODS
+    ]
+    answer({"methods": named}, "\n".join(lines), as_json=json_)
     return 0
 
 
@@ -101,7 +125,7 @@ def show(
     *,
     set_: Assignments = (),
     num_classes: int | None = None,
-    json_: Annotated[bool, Parameter(name="--json")] = False,
+    json_: Json = False,
 ) -> int:
     """Show an experiment's resolved configuration and its numbers of parameters.
 
@@ -114,41 +138,46 @@ def show(
     num_classes:
         Classes to count parameters for, where the data set is a folder.
     json_:
-        As JSON.
+        Print JSON instead of text.
     """
     from reacgan.config import parse_assignments  # noqa: PLC0415
     from reacgan.experiments import named_or_file  # noqa: PLC0415
     from reacgan.experiments.describe import describe  # noqa: PLC0415
-    from reacgan.experiments.notes import asterisk, notes  # noqa: PLC0415
-    from reacgan.experiments.published import PROTOCOLS, published_for  # noqa: PLC0415
+    from reacgan.experiments.notes import notes  # noqa: PLC0415
+    from reacgan.experiments.published import published_for  # noqa: PLC0415
 
     named = named_or_file(name)
     chosen = named.replace(**parse_assignments(set_))
     described = describe(chosen, num_classes)
-    published = [dataclasses.asdict(score) for score in published_for(named.name)]
-    remarks = notes(chosen)
-    if json_:
-        noted = [dataclasses.asdict(note) for note in remarks]
-        described = {**described, "published": published, "notes": noted}
-        print(json.dumps(described, indent=2))
-        return 0
+    published, remarks = published_for(named.name), notes(chosen)
+    facts = {**described, "published": published, "notes": remarks}
+    answer(facts, lambda: "\n".join(_lines(described, published, remarks)), as_json=json_)
+    return 0
+
+
+def _lines(
+    described: Mapping[str, Any], published: tuple[PublishedScore, ...], remarks: tuple[Note, ...]
+) -> Iterator[str]:
+    """What a person reads of an experiment."""
+    from reacgan.experiments.notes import asterisk  # noqa: PLC0415
+    from reacgan.experiments.published import PROTOCOLS  # noqa: PLC0415
+
     for key, value in described.items():
         if not isinstance(value, dict):
-            print(f"{key}: {value}")
+            yield f"{key}: {value}"
             continue
-        print(f"{key}:")
+        yield f"{key}:"
         for inner, part in value.items():
             text = f"{part:,}" if type(part) is int else str(part)
             if isinstance(part, dict):
                 text = ", ".join(f"{option}={setting}" for option, setting in part.items())
-            print(f"  {inner}: {text}")
-    for score in published_for(named.name):
-        print("published:")
+            yield f"  {inner}: {text}"
+    for score in published:
+        yield "published:"
         for key, value in dataclasses.asdict(score).items():
             shown = PROTOCOLS[value] if key == "protocol" else value
-            print(f"  {key}: {shown}{asterisk(score) if key == 'fid' else ''}")
+            yield f"  {key}: {shown}{asterisk(score) if key == 'fid' else ''}"
     if remarks:
-        print("notes:")
+        yield "notes:"
     for note in remarks:
-        print(f"  {'*' if note.differs else '-'} {note.text}")
-    return 0
+        yield f"  {'*' if note.differs else '-'} {note.text}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from reacgan.cli import bars
+from reacgan.cli.answers import Json, answer
 from reacgan.cli.options import Device
 
 
@@ -16,6 +18,7 @@ def report(
     reference: str | None = None,
     extractor: str | None = None,
     device: Device = "auto",
+    json_: Json = False,
 ) -> int:
     """Write a page about runs or evaluations: scores by protocol, curves, classes, samples.
 
@@ -41,6 +44,8 @@ def report(
     device:
         For --pictures: cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the
         CPU.
+    json_:
+        Print JSON instead of text.
     """
     from reacgan.config import ConfigError  # noqa: PLC0415
     from reacgan.files import write_text  # noqa: PLC0415
@@ -49,32 +54,49 @@ def report(
 
     if not runs:
         raise ConfigError("no run is named; needed: one or several folders of runs or evaluations")
+    facts: dict[str, Any] = {}
     if pictures:
-        for path in dict.fromkeys(runs):
-            _draw(path, {"reference": reference, "extractor": extractor, "device": device})
+        options = {"reference": reference, "extractor": extractor, "device": device}
+        with bars.shown():
+            facts["pictures"] = {str(path): _draw(path, options) for path in dict.fromkeys(runs)}
     elif reference or extractor:
         raise ConfigError("--reference and --extractor go with --pictures, which is not given")
     if not markdown:
-        print(f"report: {reports.write_report(runs, out)}")
+        facts["report"] = reports.write_report(runs, out)
+        answer(facts, f"{_drawn(facts)}report: {facts['report']}", as_json=json_)
         return 0
     table = reports.table_of([read_run(path) for path in dict.fromkeys(runs)])
     text = table.markdown() if table.blocks else "No scores yet.\n"
-    if out is None:
-        print(text, end="")
-    else:
+    facts |= {"markdown": text, "tables": out}
+    if out is not None:
         write_text(out, text)
-        print(f"tables: {out}")
+        text = f"tables: {out}\n"
+    answer(facts, _drawn(facts) + text.removesuffix("\n"), as_json=json_)
     return 0
 
 
-def _draw(path: Path, options: dict[str, Any]) -> None:
+def _draw(path: Path, options: dict[str, Any]) -> dict[str, Any]:
+    """What was drawn of a run, and what was not."""
     from reacgan.pictures import pictures  # noqa: PLC0415
     from reacgan.reports.record import read_run  # noqa: PLC0415
 
     if not read_run(path).experiment:
-        print(f"pictures: {path}: none, it is an evaluation and no run")
-        return
+        return {"folder": None, "made": [], "skipped": {}}
     made = pictures(path, path / "pictures", **options)
-    print(f"pictures: {path / 'pictures'}: {', '.join(made['pictures'])}")
-    for name, reason in made["skipped"].items():
-        print(f"  {name}: not made: {reason}")
+    return {
+        "folder": path / "pictures",
+        "made": list(made["pictures"]),
+        "skipped": made["skipped"],
+    }
+
+
+def _drawn(facts: dict[str, Any]) -> str:
+    """What a person reads of the pictures."""
+    lines = []
+    for path, drawn in facts.get("pictures", {}).items():
+        if drawn["folder"] is None:
+            lines.append(f"pictures: {path}: none, it is an evaluation and no run\n")
+            continue
+        lines.append(f"pictures: {drawn['folder']}: {', '.join(drawn['made'])}\n")
+        lines += [f"  {name}: not made: {reason}\n" for name, reason in drawn["skipped"].items()]
+    return "".join(lines)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from reacgan.cli import streams
+from reacgan.cli import bars, streams
+from reacgan.cli.answers import Json, answer
 from reacgan.cli.options import Device, load_generator, tell_statistics
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from reacgan.sampling import Sample
 
 
 def sample(
@@ -29,6 +33,7 @@ def sample(
     precision: Literal["auto", "float32", "bfloat16"] = "auto",
     grid: bool = False,
     device: Device = "auto",
+    json_: Json = False,
 ) -> int:
     """Generate images: <out>/<class>/<seed>.png.
 
@@ -73,11 +78,13 @@ def sample(
         Also write one sheet of all of them, grid.png, a row a class.
     device:
         cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU.
+    json_:
+        Print JSON instead of text.
     """
     from reacgan import sampling  # noqa: PLC0415
     from reacgan.data import refuse_inside  # noqa: PLC0415
-    from reacgan.files import as_file_name  # noqa: PLC0415
     from reacgan.hub import load_discriminator  # noqa: PLC0415
+    from reacgan.progress import counted  # noqa: PLC0415
 
     chain = None
     if langevin:
@@ -89,28 +96,52 @@ def sample(
     loaded = load_generator(model, statistics, device)
     made_in = settings.precision_on(next(loaded.generator.parameters()).device)
     refuse_inside(out, loaded.experiment.data.path)
-    made = {}
+    made: dict[tuple[int, int], Tensor] | None = {} if grid else None
     labels = loaded.class_indices(classes)
-    folders = sampling.class_folders(loaded.class_names)
-    for item in sampling.sample(loaded, classes, num, settings):
-        sampling.save_image(item.image, out / as_file_name(folders[item.label]), str(item.seed))
-        if grid:
-            made[item.label, item.seed] = item.image
+    with bars.shown():
+        samples = sampling.sample(loaded, classes, num, settings)
+        counting = counted(samples, "generating", len(labels) * num)
+        files = _write(loaded.class_names, counting, out, made)
+    facts: dict[str, Any] = {"folder": out, "images": files, "precision": made_in}
     said = f"{len(labels) * num} images in {out}"
-    if grid:
-        rows = [[made[label, seed + offset] for offset in range(num)] for label in labels]
-        _save_sheet(rows, [loaded.class_names[label] for label in labels], out / "grid.png")
-        said += f", sheet {out / 'grid.png'}"
-    print(said)
+    if made is not None:
+        facts["sheet"] = _save_sheet(made, loaded.class_names, out / "grid.png")
+        said += f", sheet {facts['sheet']}"
+    answer(facts, said, as_json=json_)
     tell_statistics(loaded, statistics)
     if made_in != "float32":
         streams.tell(f"note: made in {made_in}; --precision float32 takes the other")
     return 0
 
 
-def _save_sheet(rows: list[list[Tensor]], names: list[str], path: Path) -> None:
+def _write(
+    names: tuple[str, ...],
+    samples: Iterable[Sample],
+    out: Path,
+    made: dict[tuple[int, int], Tensor] | None,
+) -> list[dict[str, Any]]:
+    """Write each image as it is generated, and keep it in ``made``; what was written."""
+    from reacgan.files import as_file_name  # noqa: PLC0415
+    from reacgan.sampling import class_folders, save_image  # noqa: PLC0415
+
+    folders = class_folders(names)
+    files = []
+    for item in samples:
+        path = save_image(item.image, out / as_file_name(folders[item.label]), str(item.seed))
+        files.append({"file": path, "class": item.class_name, "seed": item.seed})
+        if made is not None:
+            made[item.label, item.seed] = item.image
+    return files
+
+
+def _save_sheet(made: dict[tuple[int, int], Tensor], names: tuple[str, ...], path: Path) -> Path:
+    """A row a class, a column a seed."""
     import torch  # noqa: PLC0415
 
     from reacgan.sampling import save_png, sheet  # noqa: PLC0415
 
-    save_png(sheet(torch.stack([torch.stack(row) for row in rows]), names), path)
+    labels = list(dict.fromkeys(label for label, _ in made))
+    seeds = sorted({seed for _, seed in made})
+    rows = [torch.stack([made[label, seed] for seed in seeds]) for label in labels]
+    save_png(sheet(torch.stack(rows), [names[label] for label in labels]), path)
+    return path

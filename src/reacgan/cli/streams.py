@@ -66,6 +66,11 @@ def flush(stream: TextIO) -> OSError | None:
     return None
 
 
+def flush_output() -> None:
+    """Flush standard output, so that what standard error gets next comes after it."""
+    flush(sys.stdout)
+
+
 def complain(text: str) -> None:
     """Print an error message on standard error."""
     tell(f"reacgan: {text}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from reacgan.cli.answers import Json, answer
 from reacgan.cli.options import Assignments, Device, Words
 
 if TYPE_CHECKING:
@@ -18,25 +19,35 @@ Scale = Literal["toy", "cpu", "full"]
 _OUT = Path("runs/suites")
 
 
-def list_suites(*, scale: Scale | None = None) -> int:
+def list_suites(*, scale: Scale | None = None, json_: Json = False) -> int:
     """List the suites: the paper's experiments by their numbers, then our own.
 
     Parameters
     ----------
     scale:
         Also list each suite's trials at this scale.
+    json_:
+        Print JSON instead of text.
     """
     from reacgan.config import load_plugins  # noqa: PLC0415
     from reacgan.suites import SCALES, SUITES  # noqa: PLC0415
 
     load_plugins()
     width = max(map(len, SUITES))
+    suites, lines = [], []
     for name, suite in SUITES.items():
+        trials = {size: len(suite.trials(size)) for size in SCALES}
+        listed = suite.trials(scale) if scale is not None else ()
+        rows = [{"name": trial.name, "row": trial.row.strip()} for trial in listed]
+        suites.append(
+            {"name": name, "numbers": suite.numbers, "title": suite.title, "trials": trials,
+             **({f"{scale}_trials": rows} if scale is not None else {})}
+        )  # fmt: skip
         number = ", ".join(map(str, suite.numbers)) or "ours"
-        counts = "  ".join(f"{size} {len(suite.trials(size)):>2}" for size in SCALES)
-        print(f"{number:>4}  {name:{width}}  trials: {counts}  {suite.title}")
-        for trial in suite.trials(scale) if scale is not None else ():
-            print(f"{'':6}{trial.name}  ({trial.row.strip()})")
+        counts = "  ".join(f"{size} {count:>2}" for size, count in trials.items())
+        lines.append(f"{number:>4}  {name:{width}}  trials: {counts}  {suite.title}")
+        lines += [f"{'':6}{row['name']}  ({row['row']})" for row in rows]
+    answer({"suites": suites}, "\n".join(lines), as_json=json_)
     return 0
 
 
@@ -133,7 +144,15 @@ def run(
     return 1 if failed else 0
 
 
-def report(suite: str, /, *, scale: Scale = "toy", out: Path = _OUT, to: Path | None = None) -> int:
+def report(
+    suite: str,
+    /,
+    *,
+    scale: Scale = "toy",
+    out: Path = _OUT,
+    to: Path | None = None,
+    json_: Json = False,
+) -> int:
     """Write the report of a suite's trials: tables, figures, verdicts, commands, cost.
 
     Parameters
@@ -146,11 +165,14 @@ def report(suite: str, /, *, scale: Scale = "toy", out: Path = _OUT, to: Path | 
         Where the runs are.
     to:
         The report's folder; OUT/SCALE/reports/SUITE by default.
+    json_:
+        Print JSON instead of text.
     """
     from reacgan.suites import suite as find_suite  # noqa: PLC0415
     from reacgan.suites.report import write_suite_report  # noqa: PLC0415
 
-    print(write_suite_report(find_suite(suite), out, scale, to=to))
+    page = write_suite_report(find_suite(suite), out, scale, to=to)
+    answer({"report": page}, str(page), as_json=json_)
     return 0
 
 

@@ -11,11 +11,13 @@ import cyclopts
 
 from reacgan import __version__
 from reacgan.cli import (
+    answers,
     cache,
     data,
     doctor,
     evaluate,
     experiments,
+    missing,
     new,
     report,
     sample,
@@ -52,6 +54,9 @@ def build_app() -> cyclopts.App:
     app.command(weights.app())
     app.command(cache.app())
     app.command(doctor.doctor)
+    app.register_install_completion_command(
+        help="Complete commands, options and paths in bash, zsh or fish when Tab is pressed."
+    )
     return app
 
 
@@ -59,17 +64,25 @@ def run(words: Sequence[str]) -> int:
     """Run a command; returns its exit code, also for errors."""
     try:
         return int(build_app()(written_out(words), **_consoles()) or 0)
-    except cyclopts.CycloptsError:
-        return 2  # already printed
+    except cyclopts.CycloptsError as error:
+        return _failed(words, str(error), 2)  # already printed
     except BrokenPipeError:
         return streams.BROKEN_PIPE
     except SystemExit as ended:  # how the help printer ends on a closed pipe
         return streams.BROKEN_PIPE if isinstance(ended.__context__, BrokenPipeError) else 1
-    except (ValueError, FloatingPointError, OSError, RuntimeError) as error:
-        if not _meant_for_a_person(error):
+    except (ValueError, FloatingPointError, OSError, ImportError, RuntimeError) as error:
+        text = _for_a_person(error)
+        if text is None:
             raise
-        streams.complain(streams.explained(error))
-        return 1
+        streams.complain(text)
+        return _failed(words, text, 1)
+
+
+def _failed(words: Sequence[str], text: str, code: int) -> int:
+    """The exit code; with ``--json`` the error is an object on standard output, too."""
+    if answers.asks_for_json(words):
+        answers.print_json({"error": text})
+    return code
 
 
 def _consoles() -> dict[str, Any]:
@@ -84,8 +97,14 @@ def _consoles() -> dict[str, Any]:
     }
 
 
-def _meant_for_a_person(error: Exception) -> bool:
+def _for_a_person(error: Exception) -> str | None:
+    """The message of an error that a person can mend; None where it is a fault of ours."""
+    without_torch = missing.how_to_install(error)
+    if without_torch is not None:
+        return without_torch
     from reacgan.config import ConfigError  # noqa: PLC0415 - only once something went wrong
 
     known = isinstance(error, ConfigError | OSError)
-    return known or type(error).__name__ in ("NonFiniteError", "CallbackError")
+    if known or type(error).__name__ in ("NonFiniteError", "CallbackError"):
+        return streams.explained(error)
+    return None

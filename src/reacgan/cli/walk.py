@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from reacgan.cli.answers import Json, answer
 from reacgan.cli.options import Device, load_generator, tell_statistics
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def walk(
     psi: float | None = None,
     statistics: Literal["auto", "own", "moving", "standing"] = "auto",
     device: Device = "auto",
+    json_: Json = False,
 ) -> int:
     """Draw sheets of interpolations between two classes or seeds, or along latent directions.
 
@@ -68,6 +70,8 @@ def walk(
         As in sample.
     device:
         As in sample.
+    json_:
+        Print JSON instead of text.
     """
     import torch  # noqa: PLC0415
 
@@ -96,7 +100,8 @@ def walk(
             drawn[f"direction-{number}"] = sampling.walk(loaded, direction, **options), names
     for name, (images, captions) in drawn.items():
         sampling.save_png(sampling.sheet(images, captions), out / f"{name}.png")
-        print(out / f"{name}.png")
+    files = [out / f"{name}.png" for name in drawn]
+    answer({"files": files}, "\n".join(map(str, files)), as_json=json_)
     tell_statistics(loaded, statistics)
     return 0
 

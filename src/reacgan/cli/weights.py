@@ -7,7 +7,8 @@ from typing import Literal
 
 import cyclopts
 
-from reacgan.cli import convert
+from reacgan.cli import convert, streams
+from reacgan.cli.answers import Json, answer
 
 
 def app() -> cyclopts.App:
@@ -25,38 +26,48 @@ def app() -> cyclopts.App:
     return group
 
 
-def list_models() -> int:
+def list_models(*, json_: Json = False) -> int:
     """List the models that have a name, which every command takes instead of a path.
 
     Names are folders in weights/ of the package, of a checkout, and in the folder that
     REACGAN_WEIGHTS names.
+
+    Parameters
+    ----------
+    json_:
+        Print JSON instead of text.
     """
     from reacgan.hub import pretrained  # noqa: PLC0415
     from reacgan.reports.tables import Cell, aligned  # noqa: PLC0415
 
-    rows = [[Cell(name), Cell(line)] for name, line in pretrained().items()]
-    print("\n".join(aligned(["name", "what"], rows)) if rows else "none")
+    models = [{"name": name, "what": line} for name, line in pretrained().items()]
+    rows = [[Cell(model["name"]), Cell(model["what"])] for model in models]
+    text = "\n".join(aligned(["name", "what"], rows)) if rows else "none"
+    answer({"models": models}, text, as_json=json_)
     return 0
 
 
-def show(model: str) -> int:
+def show(model: str, *, json_: Json = False) -> int:
     """Print the card of a model.
 
     Parameters
     ----------
     model:
         A name, a run's folder, a model folder, or hub:OWNER/NAME.
+    json_:
+        Print JSON instead of text.
     """
     from reacgan.hub import locate  # noqa: PLC0415
     from reacgan.hub.folder import model_folder  # noqa: PLC0415
 
     folder = model_folder(locate(model))
-    print(f"{folder}\n")
-    print((folder / "README.md").read_text(encoding="utf-8", errors="replace"), end="")
+    card = (folder / "README.md").read_text(encoding="utf-8", errors="replace")
+    facts = {"folder": folder, "card": card}
+    answer(facts, f"{folder}\n\n{card.removesuffix(chr(10))}", as_json=json_)
     return 0
 
 
-def check(model: str) -> int:
+def check(model: str, *, json_: Json = False) -> int:
     """Check that a model is complete and documented, and reproduces its published samples.
 
     Exits with 1 if a check fails.
@@ -65,16 +76,21 @@ def check(model: str) -> int:
     ----------
     model:
         A name, a model folder, or hub:OWNER/NAME.
+    json_:
+        Print JSON instead of text.
     """
     from reacgan.reports.text import one_line  # noqa: PLC0415
     from reacgan.sharing import check  # noqa: PLC0415
 
     findings = check(model)
-    for finding in findings:
-        print(
-            f"{'ok    ' if finding.passed else 'FAILED'} {finding.name:<14} {one_line(finding.message)}"
-        )
-    return 0 if all(finding.passed for finding in findings) else 1
+    passed = all(finding.passed for finding in findings)
+    lines = [
+        f"{'ok    ' if finding.passed else 'FAILED'} {finding.name:<14} {one_line(finding.message)}"
+        for finding in findings
+    ]
+    facts = {"model": model, "passed": passed, "checks": findings}
+    answer(facts, "\n".join(lines), as_json=json_)
+    return 0 if passed else 1
 
 
 def publish(
@@ -85,6 +101,7 @@ def publish(
     dtype: Literal["float32", "bfloat16"] = "float32",
     scores_from: Path | None = None,
     licence: str | None = None,
+    json_: Json = False,
 ) -> int:
     """Publish a run as a folder to share: weights, card, curve, samples, scores.
 
@@ -106,19 +123,23 @@ def publish(
     licence:
         Of the weights: one that the Hugging Face hub lists, such as mit, or other:NAME; by
         default what the terms of the data allow.
+    json_:
+        Print JSON instead of text.
     """
     from reacgan.sharing import publish  # noqa: PLC0415
 
     folder = publish(run, out, name=name, scores=scores_from, dtype=dtype, licence=licence)
-    for file in sorted(folder.iterdir()):
-        print(f"{file.stat().st_size:>12,}  {file.name}")
+    sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
+    lines = [*(f"{size:>12,}  {name}" for name, size in sizes.items()), str(folder)]
+    answer({"folder": folder, "files": sizes}, "\n".join(lines), as_json=json_)
     if not (folder / "curve.png").exists():
-        print("note: no curve of the losses: it needs matplotlib (pip install 'reacgan[plots]')")
-    print(folder)
+        streams.tell(
+            "note: no curve of the losses: it needs matplotlib (pip install 'reacgan[plots]')"
+        )
     return 0
 
 
-def renew(model: str, *, out: Path, scores_from: Path | None = None) -> int:
+def renew(model: str, *, out: Path, scores_from: Path | None = None, json_: Json = False) -> int:
     """Publish a shared folder again with this version: card, samples and digests are made anew.
 
     Weights, discriminator, curve, and what the card says of training stay as they are.
@@ -131,14 +152,24 @@ def renew(model: str, *, out: Path, scores_from: Path | None = None) -> int:
         Where to write; may be the same folder.
     scores_from:
         A scores.jsonl; by default that of the folder.
+    json_:
+        Print JSON instead of text.
     """
     from reacgan.sharing import renew  # noqa: PLC0415
 
-    print(renew(model, out, scores=scores_from))
+    folder = renew(model, out, scores=scores_from)
+    answer({"folder": folder}, str(folder), as_json=json_)
     return 0
 
 
-def push(model: str, repository: str, *, private: bool = False, revision: str | None = None) -> int:
+def push(
+    model: str,
+    repository: str,
+    *,
+    private: bool = False,
+    revision: str | None = None,
+    json_: Json = False,
+) -> int:
     """Upload a model folder to the Hugging Face hub; needs HF_TOKEN or "hf auth login".
 
     Parameters
@@ -151,8 +182,11 @@ def push(model: str, repository: str, *, private: bool = False, revision: str | 
         Make a new repository private.
     revision:
         A branch, created if needed.
+    json_:
+        Print JSON instead of text.
     """
     from reacgan.hub import push_to_hub  # noqa: PLC0415
 
-    print(push_to_hub(model, repository, private=private, revision=revision))
+    address = push_to_hub(model, repository, private=private, revision=revision)
+    answer({"address": address}, str(address), as_json=json_)
     return 0

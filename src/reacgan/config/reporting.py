@@ -73,3 +73,9 @@ class ScoresConfig(Schema):
     own weights have, the averages of training, those of each batch, or standing ones."""
     selection: Literal["split", "published"] = "split"
     """split chooses on other images than are reported; published on the same ones, and says so."""
+
+    @property
+    def wished_extractor(self) -> Component | None:
+        """The extractor where it is another than the default, or has options; else None."""
+        usual = type(self).model_fields["extractor"].default
+        return None if self.extractor == usual else self.extractor

@@ -49,6 +49,7 @@ def download(
     *,
     md5: str | None = None,
     sha256: str | None = None,
+    attempts: int = _ATTEMPTS,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Fetch a file over HTTP; it is renamed to its destination after its checksum is verified.
@@ -61,6 +62,7 @@ def download(
         destination: the file's final name.
         md5: expected checksum (hex), or None.
         sha256: likewise.
+        attempts: how often it is tried, with pauses.
         progress: called with (bytes received, bytes in all; 0 if unknown).
 
     Raises:
@@ -74,7 +76,7 @@ def download(
         return destination
     destination.parent.mkdir(parents=True, exist_ok=True)
     part = destination.with_name(f"{destination.name}.part")
-    failure = _fetch_all(url, part, progress)
+    failure = _fetch_all(url, part, attempts, progress)
     if failure:
         checksum = next((f", {k} {v}" for k, v in (("md5", md5), ("sha256", sha256)) if v), "")
         raise _unreachable(url, destination, failure, checksum)
@@ -85,10 +87,12 @@ def download(
     return destination
 
 
-def _fetch_all(url: str, part: Path, progress: Callable[[int, int], None] | None) -> str:
+def _fetch_all(
+    url: str, part: Path, attempts: int, progress: Callable[[int, int], None] | None
+) -> str:
     """Several attempts, each resuming the last; returns the last failure, or empty."""
     failure = ""
-    for attempt in range(_ATTEMPTS):
+    for attempt in range(attempts):
         if attempt:
             time.sleep(_PAUSE_SECONDS * attempt)
         try:
@@ -151,11 +155,20 @@ def _check(path: Path, *, md5: str | None, sha256: str | None, url: str, fresh: 
         )
 
 
-def _unreachable(url: str, destination: Path, failure: str, checksum: str) -> DataError:
-    return DataError(
+class UnreachableError(DataError):
+    """A file that could not be fetched; ``failure`` says why in few words."""
+
+    def __init__(self, message: str, failure: str) -> None:
+        super().__init__(message)
+        self.failure = failure
+
+
+def _unreachable(url: str, destination: Path, failure: str, checksum: str) -> UnreachableError:
+    message = (
         f"could not download {url}: {failure}. Fetch that file on a machine with a connection and "
         f"put it at {destination} (the same name{checksum}), or set data.path to where it is"
     )
+    return UnreachableError(message, failure)
 
 
 def unpacked_folder(archive: Path) -> Path:

@@ -52,6 +52,7 @@ from reacgan.data.scan import (
 )
 from reacgan.data.threads import ordered_map
 from reacgan.files import PATIENCE, cache_root, locked, write_text
+from reacgan.progress import counted, heard
 
 Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 Progress = Callable[[int, int], None]
@@ -94,6 +95,7 @@ class Decoder:
         items = list(zip(self.scan.files, boxes, strict=True))
         with pillow_warnings_off():
             decoded = ordered_map(self._decode, items, progress=self.progress)
+            decoded = counted(decoded, f"packing {self.scan.root.name}", len(items))
             results = zip(self.scan.files, self.scan.labels, decoded, strict=True)
             for images, labels in in_batches(results, self.refused):
                 counts += np.bincount(labels, minlength=len(counts))
@@ -401,6 +403,8 @@ def log_progress(source: str) -> Progress:
 
     def report(done: int, total: int) -> None:
         nonlocal tenths, warned
+        if heard():  # a listener shows it
+            return
         if not warned and time.monotonic() - began > PATIENCE:
             warned = True
             logger.warning(

@@ -20,6 +20,7 @@ from reacgan.data.names import readable_name
 from reacgan.data.threads import ordered_map
 from reacgan.data.values import measure
 from reacgan.files import naming
+from reacgan.progress import counted
 
 MAX_REFUSED = 0.05
 
@@ -130,7 +131,8 @@ def _scan(listing: Listing, max_pixels: int, whites: Whites | None, white: float
         return read_header(os.path.join(root, entry.relative), max_pixels)  # noqa: PTH118 - fast
 
     with pillow_warnings_off():
-        headers = list(ordered_map(read, listing.entries))
+        read_all = ordered_map(read, listing.entries)
+        headers = list(counted(read_all, "reading headers", len(listing.entries), "files"))
     headers, whites, measured, lost = measure(
         listing, headers, max_pixels=max_pixels, whites=whites, white=white
     )

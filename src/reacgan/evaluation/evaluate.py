@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,7 +16,8 @@ from reacgan.config import ConfigError, DataConfig, Device
 from reacgan.data import ImageData
 from reacgan.devices import describe_software, find_device
 from reacgan.evaluation.cache import FeatureCache
-from reacgan.evaluation.features import Pass, Progress, RealFeatures, extract, input_shape
+from reacgan.evaluation.choice import choose_extractor
+from reacgan.evaluation.features import Pass, RealFeatures, extract, input_shape
 from reacgan.evaluation.plan import (
     Origin,
     Plan,
@@ -28,13 +29,13 @@ from reacgan.evaluation.plan import (
 )
 from reacgan.evaluation.reference import Reference, compare_shapes, open_reference
 from reacgan.evaluation.scores import Score
-from reacgan.evaluation.sources import Images, with_shape
+from reacgan.evaluation.sources import GeneratorSource, Images, Source, with_shape
 from reacgan.extractors import Extractor, build_extractor
 from reacgan.extractors.fitting import Shape
 from reacgan.metrics import Classification, Comparison, FeatureSet, Metric, Value
 from reacgan.metrics.base import Need
+from reacgan.progress import stage
 
-Say = Callable[[str], None]
 _Related = tuple[ImageData, FeatureSet]
 
 _KNOWN = 0.05  # share of the reference that a classifier may have been trained on without a note
@@ -80,7 +81,7 @@ def evaluate(
     reference: str | Path | ImageData | DataConfig | Reference,
     *,
     metrics: Any = None,
-    extractor: str | Extractor = "inception",
+    extractor: str | Extractor | None = None,
     extractor_options: Mapping[str, Any] | None = None,
     training: ImageData | None = None,
     held_out: ImageData | None = None,
@@ -92,10 +93,8 @@ def evaluate(
     origin: Origin | None = None,
     device: Device = "auto",
     cache: FeatureCache | None = None,
-    progress: Progress | None = None,
-    say: Say | None = None,
 ) -> Evaluation:
-    """Score images against a reference.
+    """Score images against a reference; how far it is, :func:`reacgan.progress.listening` hears.
 
     Args:
         images: an iterable of uint8 batches ``[N, C, H, W]`` (alone, or as pairs with int64 labels
@@ -105,7 +104,9 @@ def evaluate(
             input, and a difference is a warning of each score.
         metrics: names, ``all``, or names with options, such as ``{"prdc": {"k": 3}}``. None measures
             the standard ones that can be measured here.
-        extractor: a name of :data:`reacgan.extractors.EXTRACTORS`, a file, or an extractor.
+        extractor: a name of :data:`reacgan.extractors.EXTRACTORS`, a file, or an extractor. None takes
+            ``inception``, or ``domain`` where its weights are not at hand or images are few
+            (:func:`reacgan.evaluation.choice.choose_extractor`).
         extractor_options: of its constructor, such as ``{"resizer": "legacy"}``.
         training: images that the generator was trained on; by default the reference's training split. The
             extractor ``domain`` is trained on them, too.
@@ -119,8 +120,6 @@ def evaluate(
         origin: gives training and held-out images, instead of these two.
         device: ``auto`` takes CUDA, then MPS, then the CPU.
         cache: for results that depend on real images alone; by default the package's.
-        progress: called with (images done, images in all or None).
-        say: called with a description of each stage.
 
     Returns:
         The scores, on every process; what was compared, on the main process.
@@ -144,15 +143,17 @@ def evaluate(
         explicit=metrics is not None and metrics != "all",
         origin=origin or origin_of(opened, training=training, held_out=held_out),
     )
-    work = _Work(
-        plan, shape, find_device(device), cache if cache is not None else FeatureCache(), say
-    )
-    network = extractor
+    work = _Work(plan, shape, find_device(device), cache if cache is not None else FeatureCache())
+    network, options = extractor, extractor_options or {}
+    if network is None:
+        network = choose_extractor(
+            plan, _count_of(images, num), options=options, device=work.device
+        )
     if isinstance(network, str):
-        network = work.build(network, extractor_options or {})
+        network = work.build(network, options)
     network.to(work.device)
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # G's too
-        compared = work.compare(images, network, num, tuple(class_names), progress)
+        compared = work.compare(images, network, num, tuple(class_names))
         scores, failed = work.measure(compared, facts or Facts())
     return Evaluation(
         scores, {**plan.skipped, **failed}, compared.comparison if compared is not None else None
@@ -177,21 +178,16 @@ class _Compared:
 class _Work:
     """The stages of one evaluation: features of all sets, the comparison, the metrics."""
 
-    def __init__(
-        self, plan: Plan, shape: Shape, device: torch.device, cache: FeatureCache, say: Say | None
-    ) -> None:
+    def __init__(self, plan: Plan, shape: Shape, device: torch.device, cache: FeatureCache) -> None:
         self.plan = plan
         self.reference = plan.reference
         self.shape = shape
         self.device = device
-        self.say = say or (lambda text: None)
-        self.real_features = RealFeatures(self.reference.shape, device, cache, self.say)
+        self.real_features = RealFeatures(self.reference.shape, device, cache)
 
     def build(self, name: str, options: Mapping[str, Any]) -> Extractor:
         """The extractor of a name or file; ``domain`` is trained on real images now."""
         domain = name == "domain"
-        if domain:
-            self.say("training a classifier of the real images, or reading it from the cache")
         return build_extractor(
             name,
             options,
@@ -206,7 +202,6 @@ class _Work:
         network: Extractor,
         num: int | None,
         class_names: tuple[str, ...],
-        progress: Progress | None,
     ) -> _Compared | None:
         """Compute all features that the metrics need; on the main process, None on others."""
         plan = self.plan
@@ -219,17 +214,17 @@ class _Work:
             missing["logits"] = _no_logits(network)
         plan.leave_out(json.loads(distributed.share_text(json.dumps(missing), self.device)))
         classifier = self._classifier(network) if "classifier" in plan.needs else None
-        self.say("features of the images to score")
-        made = extract(
-            images,
-            [network, *([classifier] if classifier not in (None, network) else [])],
-            device=self.device,
-            keep_images="images" in plan.needs,
-            limit=num,
-            class_names=names,
-            shape=self.reference.shape,
-            progress=progress,
-        )
+        with stage(_work_on(images), _count_of(images, num)) as progress:
+            made = extract(
+                images,
+                [network, *([classifier] if classifier not in (None, network) else [])],
+                device=self.device,
+                keep_images="images" in plan.needs,
+                limit=num,
+                class_names=names,
+                shape=self.reference.shape,
+                progress=progress.at,
+            )
         related = self._related(network)
         compared, problem = None, ""
         if made is not None and real is not None:
@@ -361,9 +356,9 @@ class _Work:
         scores: list[Score] = []
         failed: dict[str, str] = {}
         for name, metric in self.plan.metrics.items():
-            self.say(f"measuring {name}")
             try:
-                values = metric.measure(compared.comparison)
+                with stage(f"measuring {name}"):
+                    values = metric.measure(compared.comparison)
             except ConfigError as error:  # the other metrics go on
                 failed[name] = str(error)
                 continue
@@ -402,6 +397,19 @@ class _Work:
             images_seen=facts.images_seen,
             time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         )
+
+
+def _work_on(images: Images) -> str:
+    if isinstance(images, GeneratorSource):
+        return "generating the images to score"
+    return "features of the images to score"
+
+
+def _count_of(images: Images, limit: int | None) -> int | None:
+    """How many images are scored; None for an iterable of unknown length."""
+    if not isinstance(images, Source | ImageData):
+        return limit
+    return len(images) if limit is None else min(limit, len(images))
 
 
 def _no_logits(network: Extractor) -> str:

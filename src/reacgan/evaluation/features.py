@@ -24,6 +24,7 @@ from reacgan.extractors import Extracted, Extractor
 from reacgan.extractors.fitting import RULE, Shape, fitted
 from reacgan.metrics import FeatureSet
 from reacgan.metrics.base import Keep
+from reacgan.progress import Task, stage
 
 CHUNK = 64
 _TOGETHER = 16
@@ -311,7 +312,6 @@ class RealFeatures:
     """Of the reference; all sets are compared in it."""
     device: torch.device
     cache: FeatureCache
-    say: Callable[[str], None]
     _known: dict[tuple[str, bool, Extractor], FeatureSet | None] = field(default_factory=dict)
 
     def of(
@@ -327,9 +327,9 @@ class RealFeatures:
         """
         key = data.digest, labelled, extractor
         if key not in self._known:
-            self.say(f"features of {name}: {len(data):,} images")
             keep = self._keep(data, extractor)
-            self._known[key] = self._made(data, extractor, keep, labelled=labelled)
+            with stage(f"features of {name}", len(data)) as progress:
+                self._known[key] = self._made(data, extractor, keep, progress, labelled=labelled)
         return self._known[key]
 
     def _keep(self, data: ImageData, extractor: Extractor) -> Keep | None:
@@ -344,10 +344,18 @@ class RealFeatures:
         return self.cache.keep(key, data.source)
 
     def _made(
-        self, data: ImageData, extractor: Extractor, keep: Keep | None, *, labelled: bool
+        self,
+        data: ImageData,
+        extractor: Extractor,
+        keep: Keep | None,
+        progress: Task,
+        *,
+        labelled: bool,
     ) -> FeatureSet | None:
         def make() -> dict[str, Tensor]:
-            made = extract(data, [extractor], device=self.device, shape=self.shape)
+            made = extract(
+                data, [extractor], device=self.device, shape=self.shape, progress=progress.at
+            )
             return made.features[0].tensors() if made is not None else {}
 
         tensors = _kept_together(keep, "features", make, self.device)

@@ -60,15 +60,19 @@ class Score:
         Raises:
             ConfigError: a number is not finite, or a value is not plain JSON.
         """
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        kept = {name: value for name, value in values.items() if value not in (None, "", (), {})}
         try:
-            return json.dumps({**kept, "protocol": self.protocol}, allow_nan=False)
+            return json.dumps(self.facts(), allow_nan=False)
         except (TypeError, ValueError) as error:
             raise ConfigError(
                 f"{self.metric} of {self.subject or 'an unnamed target'} is {self.value}: not "
                 f"recorded: {error}; needed: finite numbers and plain JSON"
             ) from None
+
+    def facts(self) -> dict[str, Any]:
+        """Its fields by name, empty ones left out."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        kept = {name: value for name, value in values.items() if value not in (None, "", (), {})}
+        return {**kept, "protocol": self.protocol}
 
     @classmethod
     def from_line(cls, line: str) -> Score:

@@ -7,15 +7,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from reacgan import distributed
 from reacgan.config import ConfigError, Device, lookup
 from reacgan.config.sections import named_options
 from reacgan.data import DataError, ImageData
 from reacgan.data.listing import is_flat
 from reacgan.devices import find_device
 from reacgan.evaluation.cache import FeatureCache
-from reacgan.evaluation.evaluate import Evaluation, Say, evaluate
-from reacgan.evaluation.features import Progress
-from reacgan.evaluation.plan import STANDARD, Origin, build_metrics, origin_of, own_origin
+from reacgan.evaluation.choice import choose_extractor, say_choice
+from reacgan.evaluation.evaluate import Evaluation, evaluate
+from reacgan.evaluation.plan import STANDARD, Origin, Plan, build_metrics, origin_of, own_origin
 from reacgan.evaluation.protocols import PROTOCOLS, NamedProtocol
 from reacgan.evaluation.reference import (
     HALVES,
@@ -141,18 +142,14 @@ def score(
     *,
     find_states: FindStates | None = None,
     cache: FeatureCache | None = None,
-    progress: Progress | None = None,
-    say: Say | None = None,
 ) -> Iterator[tuple[Target, Evaluation]]:
-    """Score each target of a path, one after another.
+    """Score each target of a path, one after another; :func:`reacgan.progress.listening` hears how far.
 
     Args:
         path: see :func:`find_targets`.
         request: the settings.
         find_states: loads generators: :func:`reacgan.hub.find_states`; None: images only.
-        cache: as in :func:`evaluate`; ``progress`` and ``say`` likewise.
-        progress: called with (images done, images in all or None).
-        say: called with a description of each stage.
+        cache: as in :func:`evaluate`.
 
     Raises:
         ConfigError: as :func:`find_targets`, :func:`open_reference` and :func:`evaluate`.
@@ -169,18 +166,20 @@ def score(
     first = targets[0]
     _check(first, given)
     metrics = request.all_metrics()
-    build_metrics(metrics)  # reports bad names first
+    measured = build_metrics(metrics)  # reports bad names first
     extractor = _extractor(request)  # before images are opened: its weights may be missing
     reference = _reference(first, request)
     origin = _origin(first, reference, request)
+    options = request.extractor_options
+    if extractor is None:
+        plan = Plan(reference=reference, metrics=measured, explicit=False, origin=origin)
+        extractor, options = _chosen(first, plan, request)
     shared: dict[str, Any] = {
         "extractor": extractor,
-        "extractor_options": request.extractor_options,
+        "extractor_options": options,
         "origin": origin,
         "device": request.device,
         "cache": cache,
-        "progress": progress,
-        "say": say,
     }
     for target in targets:
         num = request.count(target, reference)
@@ -216,12 +215,32 @@ def _real_target(reference: Reference, origin: Origin) -> ImageTarget:
     return ImageTarget(f"real images ({'held out' if on_training else 'training'})", data)
 
 
-def _extractor(request: Request) -> str | Extractor:
-    """The extractor, built now unless it is a classifier to be trained on images."""
-    name = request.extractor or "inception"
-    if name == "domain":
+def _extractor(request: Request) -> str | Extractor | None:
+    """The named one, built now unless it is a classifier to be trained on images; None if unnamed."""
+    name = request.extractor
+    if name is None or name == "domain":
         return name
     return build_extractor(name, request.extractor_options, device=find_device(request.device))
+
+
+def _chosen(
+    target: Target, plan: Plan, request: Request
+) -> tuple[str | Extractor, Mapping[str, Any]]:
+    """The extractor where none is named, and its options: that of the run's own scores, or by rule."""
+    options, device = request.extractor_options, find_device(request.device)
+    wish = (
+        target.state.model.experiment.scores.wished_extractor
+        if isinstance(target, GeneratorTarget)
+        else None
+    )
+    if wish is None or options:
+        count = request.count(target, plan.reference)
+        return choose_extractor(plan, count, options=options, device=device), options
+    if distributed.is_main():
+        say_choice(f"extractor {wish.name}: the run's own scores are by it (scores.extractor)")
+    if wish.name == "domain":
+        return wish.name, wish.options
+    return build_extractor(wish.name, wish.options, device=device), {}
 
 
 def _reference(target: Target, request: Request) -> Reference:

@@ -21,6 +21,7 @@ from reacgan.extractors.arithmetic import exact
 from reacgan.extractors.classifier_file import read_kept, save_classifier
 from reacgan.extractors.classifier_network import Classifier
 from reacgan.files import locked
+from reacgan.progress import stage
 from reacgan.randomness import derive_seed
 
 VERSION = 2
@@ -115,8 +116,13 @@ def extract(classifier: Classifier, images: Tensor) -> tuple[Tensor, Tensor]:
 
 def class_scores(classifier: Classifier, data: ImageData, batch: int = 256) -> Tensor:
     """Class scores [N, K] of all images of a set, on the CPU."""
-    parts = (torch.tensor(data.images[at : at + batch]) for at in range(0, len(data), batch))
-    return torch.cat([classify(classifier, part, batch).cpu() for part in parts])
+    scores = []
+    with stage("class scores of real images", len(data)) as progress:
+        for at in range(0, len(data), batch):
+            images = torch.tensor(data.images[at : at + batch])
+            scores.append(classify(classifier, images, batch).cpu())
+            progress.advance(len(images))
+    return torch.cat(scores)
 
 
 def in_top(logits: Tensor, labels: Tensor, k: int) -> Tensor:
@@ -190,11 +196,13 @@ def _fit(classifier: Classifier, data: ImageData, recipe: _Recipe, device: torch
         classifier.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=steps)
-    for step in range(steps):
-        images, labels = loader.at(step * batch)
-        loss = F.cross_entropy(classifier(scale(images)), labels, label_smoothing=0.1)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
+    with stage(f"training a classifier of {len(data):,} images", steps, "steps") as progress:
+        for step in range(steps):
+            images, labels = loader.at(step * batch)
+            loss = F.cross_entropy(classifier(scale(images)), labels, label_smoothing=0.1)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            progress.advance()
     loader.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,15 +22,15 @@ from torch import Tensor
 
 from reacgan.config import ConfigError, path_of
 from reacgan.data import DataError
-from reacgan.data.download import download
+from reacgan.data.download import UnreachableError, download
 from reacgan.files import cache_root, digest_of, flush_to_disk, locked, replacing
+from reacgan.progress import stage
 from reacgan.tensors import read_tensors
 
 Layout = Mapping[str, tuple[int, ...]]
 """Name and shape of every tensor that a network needs."""
 
 _LISTED = 6
-_DATA_HINT = ", or set data.path to where it is"
 
 
 @dataclass(frozen=True)
@@ -139,20 +140,55 @@ def _read_described(path: Path) -> dict[str, str | None]:
             return {}
 
 
+def why_missing(published: PublishedWeights) -> str:
+    """Why published weights are not at hand, after one attempt to fetch them; empty if they are."""
+    if kept_at(published).is_file():
+        return ""
+    try:
+        _download(published, attempts=1)
+    except UnreachableError as error:
+        return f"cannot be fetched here: {error.failure}"
+    except (DataError, OSError) as error:
+        return f"cannot be used: {error}"
+    return ""
+
+
 def _fetched(published: PublishedWeights) -> Path:
-    destination = cache_root() / "downloads" / _file_name(published)
+    try:
+        return _download(published, attempts=3)
+    except UnreachableError as error:
+        words = ["curl", "-fL", "--create-dirs", "-o", str(_downloaded(published)), published.url]
+        raise DataError(
+            f"{shlex.join(words)}\n"
+            f"  fetches the weights of {published.extractor} ({published.size / 1e6:.0f} MB, sha256 "
+            f"{published.sha256}), which failed here: {error.failure}. A copy of the file elsewhere: "
+            "--weights FILE; without a download: --extractor domain"
+        ) from None
+    except DataError as error:
+        raise DataError(
+            f"the extractor {published.extractor!r} needs its published weights: {error}. The "
+            "extractor 'domain' needs no download"
+        ) from None
+
+
+def _download(published: PublishedWeights, *, attempts: int) -> Path:
+    destination = _downloaded(published)
     if destination.exists() and digest_of(destination) != published.sha256:
         destination.unlink()  # damaged: nothing else has this name in the cache
-    try:
-        return download(published.url, destination, sha256=published.sha256)
-    except DataError as error:
-        reason = str(error)
-        hint = ", or name it as the extractor's weights" if reason.endswith(_DATA_HINT) else ""
-        raise DataError(
-            f"the extractor {published.extractor!r} needs its published weights "
-            f"({published.size:,} bytes): {reason.removesuffix(_DATA_HINT)}{hint}. The extractor "
-            "'domain' needs no download"
-        ) from None
+    what = f"fetching the weights of {published.extractor}"
+    with stage(what, published.size, "bytes") as progress:
+        return download(
+            published.url,
+            destination,
+            sha256=published.sha256,
+            attempts=attempts,
+            progress=progress.at,
+        )
+
+
+def _downloaded(published: PublishedWeights) -> Path:
+    """Where the published file itself is kept."""
+    return cache_root() / "downloads" / _file_name(published)
 
 
 def _read_kept(kept: Path, extractor: str, layout: Layout) -> Weights | None:

@@ -17,6 +17,7 @@ from reacgan.metrics.fid_pieces import Pieces, bend, extrapolate
 from reacgan.metrics.frechet import covariance_factor, distance_of_sets, frechet_distance
 from reacgan.metrics.intervals import student95
 from reacgan.metrics.moments import Moments
+from reacgan.progress import counted
 
 Resamples = Annotated[int, Field(ge=2, le=1000)]
 Parts = Annotated[int, Field(ge=8, le=48, multiple_of=4)]
@@ -182,7 +183,8 @@ def class_distances(real: FeatureSet, fake: FeatureSet) -> list[float | None]:
     real_labels, fake_labels = _labels(real, "reference"), _labels(fake, "fakes")
     real_features, fake_features = real.all_features(), fake.all_features()
     distances: list[float | None] = []
-    for label in range(_num_classes(real, fake)):
+    count = _num_classes(real, fake)
+    for label in counted(range(count), "distance of each class", count, "classes"):
         ours = real_features[real_labels == label].to(real.works_on)
         theirs = fake_features[fake_labels == label].to(real.works_on)
         if min(len(ours), len(theirs)) < 2:

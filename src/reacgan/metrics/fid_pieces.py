@@ -13,6 +13,7 @@ from reacgan.metrics.base import FeatureSet
 from reacgan.metrics.frechet import frechet_distance, reference_factor
 from reacgan.metrics.moments import Moments, check_features
 from reacgan.metrics.order import content_order
+from reacgan.progress import counted
 from reacgan.randomness import derive_seed
 
 
@@ -83,7 +84,10 @@ class Pieces:
         """
         if size not in self._means:
             starts = range(0, len(self._pieces), size)
-            distances = [self.distance(range(start, start + size)) for start in starts]
+            parts = counted(
+                starts, f"distances of {self.images(size):,} fakes", len(starts), "sets"
+            )
+            distances = [self.distance(range(start, start + size)) for start in parts]
             self._means[size] = float(np.mean(distances))
         return self._means[size]
 
@@ -93,5 +97,5 @@ class Pieces:
         total = len(self._pieces)
         return [
             self.distance(sorted(random.choice(total, total // 2, replace=False).tolist()))
-            for _ in range(resamples)
+            for _ in counted(range(resamples), "distances of halves", resamples, "halves")
         ]

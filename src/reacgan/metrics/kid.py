@@ -16,6 +16,7 @@ from reacgan.metrics.base import Comparison, Metric, Value
 from reacgan.metrics.intervals import student95
 from reacgan.metrics.moments import check_features
 from reacgan.metrics.order import content_order
+from reacgan.progress import counted
 
 _BLOCK = 2048
 _FEWEST = 10
@@ -84,7 +85,8 @@ class Kid(Metric):
         indices = draw_subsets(
             len(fake), len(real), subsets=self.subsets, size=size, seed=self.seed
         )
-        estimates = kid_subsets(real, fake, ((second, first) for first, second in indices))
+        subsets = counted(indices, "kernel distances", self.subsets, "subsets")
+        estimates = kid_subsets(real, fake, ((second, first) for first, second in subsets))
         value, spread = float(np.mean(estimates)), float(np.std(estimates))
         settings: dict[str, Any] = {
             "subsets": self.subsets,

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from reacgan.config import ConfigError
 from reacgan.metrics.distances import Pairs, as_features, distinct, full_precision
+from reacgan.progress import stage
 
 _STRIP = 1 << 25
 """Bounds that are in memory at once."""
@@ -87,7 +88,12 @@ def nearest(
         first, group = distinct(samples)
         strip = _STRIP if samples.device.type == "cpu" else 8 * _STRIP
         parts = first.split(max(1, min(side, strip // len(reference))))
-        squared, index = zip(*(_search(pairs, part, k, side) for part in parts), strict=True)
+        nearest_of = []
+        with stage("nearest neighbours", len(first)) as progress:
+            for part in parts:
+                nearest_of.append(_search(pairs, part, k, side))
+                progress.advance(len(part))
+        squared, index = zip(*nearest_of, strict=True)
         return Neighbours(torch.cat(squared)[group], torch.cat(index)[group])
 
 
@@ -121,7 +127,7 @@ def count_in_hyperspheres(
     covered = torch.zeros(len(real), dtype=torch.bool, device=real.device)
     recalled = torch.zeros_like(covered)
     side = rows or _block_side(real)
-    with full_precision(real.device):
+    with full_precision(real.device), stage("hyperspheres", len(fake)) as progress:
         pairs = Pairs(fake, real)
         for ours in _spans(len(fake), side):
             for theirs in _spans(len(real), side):
@@ -134,6 +140,7 @@ def count_in_hyperspheres(
                 recalled[theirs] |= of_fake[0].any(0)
                 of_fake[1].logical_and_(~recalled[theirs])
                 recalled[theirs] |= _decide(pairs, ours, theirs, radii[1], *of_fake).any(0)
+            progress.at(ours.stop)
     return HypersphereCounts(holding, covered, recalled)
 
 

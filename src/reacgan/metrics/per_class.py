@@ -15,6 +15,7 @@ from reacgan.config import ConfigError
 from reacgan.metrics.base import Comparison, FeatureSet, Metric, Value
 from reacgan.metrics.neighbours import squared_radii
 from reacgan.metrics.prdc import prdc
+from reacgan.progress import counted
 
 _MEASURES = ("precision", "recall", "coverage")
 _WORST = 5
@@ -54,7 +55,7 @@ class PerClass(Metric):
             )
         radii = self._radii(real, ours)
         shares = {}
-        for label in used:
+        for label in counted(used, "neighbours within classes", len(used), "classes"):
             within = prdc(
                 real.all_features()[ours[label]].to(real.works_on),
                 fake.all_features()[theirs[label]].to(real.works_on),
@@ -123,7 +124,7 @@ class PerClass(Metric):
         def make() -> dict[str, Tensor]:
             features = real.all_features()
             radii = torch.full((len(features),), float("nan"), dtype=torch.float64)
-            for rows in members:
+            for rows in counted(members, "radii within classes", len(members), "classes"):
                 if len(rows) > self.k:
                     within = squared_radii(features[rows].to(real.works_on), self.k)
                     radii[rows.cpu()] = within.cpu()

@@ -17,6 +17,7 @@ from reacgan.config import ConfigError
 from reacgan.metrics.base import Comparison, Metric, Value
 from reacgan.metrics.kmeans import kmeans
 from reacgan.metrics.order import scattered_order
+from reacgan.progress import counted
 from reacgan.randomness import derive_seed
 
 WEIGHT = 8.0
@@ -142,7 +143,7 @@ class Prd(Metric):
         points = both - both.mean(0, dtype=torch.float64).float()
         points = points / points.abs().max().clamp_min(torch.finfo(torch.float32).tiny)
         made = []
-        for run in range(self.runs):
+        for run in counted(range(self.runs), "clustering features", self.runs, "runs"):
             assigned = kmeans(points, self.clusters, seed=derive_seed(self.seed, "prd", run))
             made.append(
                 tuple(

@@ -21,6 +21,7 @@ from reacgan.models.base import Generator
 from reacgan.models.norms import BATCH_NORM_EPS
 from reacgan.models.spectral import SpectralNorm
 from reacgan.models.trained import NormStatistics, TrainedGenerator
+from reacgan.progress import counted
 from reacgan.randomness import Draws
 
 IMAGES = 1_024
@@ -221,7 +222,8 @@ def own_statistics(
     weight = next(copied.parameters())
     size = batch or _batch_of(copied, weight)
     with torch.autocast(weight.device.type, enabled=False), collecting(copied) as pairs:
-        for index in range(max(images // size, 1)):
+        count = max(images // size, 1)
+        for index in counted(range(count), "statistics of batch norms", count, "batches"):
             draws = Draws(seed, "own statistics", index)
             z = draws.normal(size, copied.latent_dim)
             labels = draws.integers(size, high=copied.num_classes)

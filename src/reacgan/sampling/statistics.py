@@ -19,6 +19,7 @@ from reacgan.models.norm_statistics import (
     with_own,
 )
 from reacgan.models.trained import NormStatistics, TrainedGenerator
+from reacgan.progress import counted
 from reacgan.randomness import Draws
 
 Statistics = Literal["auto", "own", "moving", "batch", "standing"]
@@ -93,7 +94,7 @@ def standing_statistics(
     copied = copy.deepcopy(generator).eval()
     weight = next(copied.parameters())
     with collecting(copied) as pairs:
-        for index in range(batches):
+        for index in counted(range(batches), "standing statistics", batches, "batches"):
             draws = Draws(seed, "standing statistics", index)
             size = batch if momentum is None else int(draws.integers(1, low=1, high=batch + 1))
             z = draws.normal(size, copied.latent_dim)

@@ -1,0 +1,161 @@
+"""How far a command is, on standard error: bars with the time left on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from reacgan import progress
+from reacgan.cli import streams
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from reacgan.progress import Task
+
+WORTH_A_LINE = 2.0
+"""Seconds that a stage takes if it leaves a line when it has ended."""
+_WORTH_A_BAR = 0.3
+_BETWEEN_LINES = 15.0
+
+
+@contextmanager
+def shown(*, quiet: bool = False, announce: bool = False) -> Iterator[None]:
+    """Within the block, stages of work are shown.
+
+    Args:
+        quiet: nothing at all.
+        announce: without a terminal, a line where a stage begins; else none for a short one.
+    """
+    if quiet:
+        with progress.listening(_Nothing()):
+            yield
+    elif streams.line_moves():
+        with _bars() as bars, progress.listening(bars):
+            yield
+    else:
+        with progress.listening(_Lines(announce=announce)):
+            yield
+
+
+class _Nothing:
+    def changed(self, stage: Task) -> None:
+        pass
+
+    def say(self, text: str) -> None:
+        pass
+
+
+class _Lines:
+    """A line where a stage begins or has taken long, and further ones while it goes on."""
+
+    def __init__(self, *, announce: bool) -> None:
+        self._announce = announce
+        self._open: dict[Task, tuple[float, float]] = {}
+
+    def say(self, text: str) -> None:
+        streams.tell(text)
+
+    def changed(self, stage: Task) -> None:
+        now = time.monotonic()
+        if stage.ended:
+            began, told_at = self._open.pop(stage)
+            if not (self._announce or self._open) and now - began >= WORTH_A_LINE:
+                streams.tell(f"{named(stage)}, {_duration(now - began)}")
+        elif stage not in self._open:
+            if self._announce and not self._open:
+                streams.tell(named(stage))
+            self._open[stage] = now, now
+        else:
+            began, told_at = self._open[stage]
+            if now - told_at >= _BETWEEN_LINES and stage.done != stage.total:
+                self._open[stage] = began, now
+                streams.tell(f"  {stage.what}: {counts(stage)}{_left(stage, now - began)}")
+
+
+class _Bars:
+    """A bar for each stage that goes on; it leaves a line where it took long."""
+
+    def __init__(self, display: Progress) -> None:
+        self._display = display
+        self._tasks: dict[Task, tuple[TaskID, float]] = {}
+
+    def say(self, text: str) -> None:
+        self._display.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def changed(self, stage: Task) -> None:
+        now = time.monotonic()
+        if stage.ended:
+            self._end(stage, now)
+            return
+        if stage not in self._tasks:
+            inner = bool(self._tasks)
+            task = self._display.add_task(
+                ("  " if inner else "") + stage.what, total=stage.total, count="", visible=not inner
+            )
+            self._tasks[stage] = task, now
+        task, began = self._tasks[stage]
+        self._display.update(
+            task,
+            completed=stage.done,
+            total=stage.total,
+            count=counts(stage),
+            visible=True if now - began > _WORTH_A_BAR else None,
+        )
+
+    def _end(self, stage: Task, now: float) -> None:
+        task, began = self._tasks.pop(stage)
+        self._display.remove_task(task)
+        if not self._tasks and now - began >= WORTH_A_LINE:
+            self.say(f"{named(stage)}, {_duration(now - began)}")
+
+
+@contextmanager
+def _bars() -> Iterator[_Bars]:
+    from rich.console import Console  # noqa: PLC0415 - where a bar is shown alone
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+    from rich.table import Column  # noqa: PLC0415
+
+    display = Progress(
+        TextColumn("{task.description}", markup=False, table_column=Column(ratio=2, no_wrap=True)),
+        BarColumn(bar_width=None, table_column=Column(ratio=1)),
+        TextColumn("{task.fields[count]}", markup=False, table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=False,  # what is printed there is for programs
+        expand=True,
+    )
+    with display:
+        yield _Bars(display)
+
+
+def named(stage: Task) -> str:
+    """``features of the reference: 10,000 images``; without a number where there is none."""
+    return stage.what if stage.total is None else f"{stage.what}: {_amount(stage.total, stage)}"
+
+
+def counts(stage: Task) -> str:
+    """``3,200 of 10,000 images``; empty where nothing is counted."""
+    if stage.total is None:
+        return _amount(stage.done, stage) if stage.done else ""
+    if stage.unit == "bytes":
+        return f"{stage.done / 1e6:,.0f} of {_amount(stage.total, stage)}"
+    return f"{stage.done:,} of {_amount(stage.total, stage)}"
+
+
+def _amount(number: int, stage: Task) -> str:
+    return f"{number / 1e6:,.0f} MB" if stage.unit == "bytes" else f"{number:,} {stage.unit}"
+
+
+def _left(stage: Task, spent: float) -> str:
+    if not stage.total or not stage.done:
+        return f", {_duration(spent)} so far"
+    return f", {_duration(spent * (stage.total / stage.done - 1))} left"
+
+
+def _duration(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))

@@ -1,0 +1,111 @@
+"""How far long work is, for whoever listens: a terminal, a page, nobody.
+
+Work names its stages and counts (:func:`stage`, :func:`counted`), and knows nothing of terminals. A
+caller listens to all that happens within a block (:func:`listening`); without a listener a stage does
+nothing. Other threads than the listener's are not heard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+Item = TypeVar("Item")
+
+
+class Listener(Protocol):
+    """What is called; neither call may fail or take long."""
+
+    def changed(self, stage: Task) -> None:
+        """A stage has begun, advanced or ended."""
+        ...
+
+    def say(self, text: str) -> None:
+        """A line that matters by itself, such as a choice and its reason."""
+        ...
+
+
+_LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+
+@dataclass(eq=False)
+class Task:
+    """A piece of work that may take long."""
+
+    what: str
+    """What is done, such as ``features of the reference``."""
+    total: int | None = None
+    """How much there is to do; None where that is unknown."""
+    unit: str = "images"
+    done: int = 0
+    ended: bool = False
+
+    def advance(self, by: int = 1) -> None:
+        """So much more is done."""
+        self.at(self.done + by)
+
+    def at(self, done: int, total: int | None = None) -> None:
+        """So much is done by now; ``total`` where it was unknown before."""
+        self.done, self.total = done, total or self.total
+        _tell(self)
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Within the block, stages of this thread are told to this listener alone."""
+    token = _LISTENER.set(listener)
+    try:
+        yield
+    finally:
+        _LISTENER.reset(token)
+
+
+def heard() -> bool:
+    """Whether somebody listens."""
+    return _LISTENER.get() is not None
+
+
+def say(text: str) -> bool:
+    """Tell a line to the listener; returns whether there is one."""
+    listener = _LISTENER.get()
+    if listener is not None:
+        listener.say(text)
+    return listener is not None
+
+
+@contextmanager
+def stage(what: str, total: int | None = None, unit: str = "images") -> Iterator[Task]:
+    """A stage that ends with the block; within it, :meth:`Task.advance` tells how far it is."""
+    current = Task(what, total, unit)
+    _tell(current)
+    try:
+        yield current
+    finally:
+        current.ended = True
+        _tell(current)
+
+
+def counted(
+    items: Iterable[Item], what: str, total: int | None = None, unit: str = "images"
+) -> Iterator[Item]:
+    """The items, each counted as done when the next is asked for.
+
+    Args:
+        items: to go through.
+        what: is done with them.
+        total: how many; None where that is unknown.
+        unit: what they are.
+    """
+    with stage(what, total, unit) as current:
+        for item in items:
+            yield item
+            current.advance()
+
+
+def _tell(stage: Task) -> None:
+    listener = _LISTENER.get()
+    if listener is not None:
+        listener.changed(stage)
