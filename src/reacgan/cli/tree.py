@@ -10,6 +10,7 @@ from typing import Any
 import cyclopts
 
 from reacgan import __version__
+from reacgan.cli import app as page
 from reacgan.cli import (
     cache,
     data,
@@ -43,6 +44,7 @@ def build_app() -> cyclopts.App:
     app.command(train.train)
     app.command(sample.sample)
     app.command(walk.walk)
+    app.command(page.app)
     app.command(experiments.app())
     app.command(data.app())
     app.command(evaluate.evaluate)

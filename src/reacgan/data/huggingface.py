@@ -15,6 +15,7 @@ import numpy.typing as npt
 from reacgan.config import Resolution, size_of, suggest
 from reacgan.data.dataset import DataError, ImageData, MissingSplitError, check_request
 from reacgan.data.decode import RESIZE, UnreadableImageError, decode_file, pillow_warnings_off
+from reacgan.data.download import is_offline
 from reacgan.data.pack import (
     Batch,
     cache_folder,
@@ -90,6 +91,11 @@ def open_hub(
 
 def _load(name: str, split: str, subset: str | None) -> Any:
     """One split as a ``datasets.Dataset``."""
+    if is_offline() and not Path(name).is_dir():
+        raise DataError(
+            f"{name}: a set of the Hugging Face hub, and nothing is downloaded now; give a folder that "
+            "save_to_disk wrote as data.path"
+        )
     try:
         import datasets  # noqa: PLC0415 - optional, and slow to import
     except ImportError:

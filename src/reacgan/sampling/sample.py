@@ -52,7 +52,8 @@ def sample(
         classes: ``"all"``, a name or an index, or several of them.
         num: images of each class.
         settings: how images are generated.
-        options: individual settings: seed, truncation, psi, layers, statistics, precision, langevin.
+        options: individual settings: seed, truncation, psi, layers, statistics, precision, langevin,
+            moves.
 
     Raises:
         ConfigError: an unknown class, or a value out of range.
@@ -100,6 +101,8 @@ def images_of(
     ``passes`` are of this generator and these settings, where many images are made in several calls.
     """
     z = latents_for(seeds, model.latent_dim, settings.truncation)
+    if settings.moves is not None:
+        z = settings.moves.move(model.generator, z, settings.truncation)
     if settings.langevin is not None:
         z = settings.langevin.move(model.generator, z, labels, seeds)
     passes = passes or Passes(model.generator, settings)
