@@ -65,6 +65,7 @@ def write_zip(studio: Studio, order: Order, path: Path) -> Iterator[int]:
 
             def put(name: str, file: Path) -> None:
                 archive.write(file, f"{order.name}/{name}")
+                file.unlink()
 
             yield from _write(studio, order, path.parent, put)
         writing.replace(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ def build_page(studio: Studio, scratch: Path, out: Path | None = None, device: s
         _wire_picture(gr, handlers, shared, sheet, picture)
         _wire_sheet(page, handlers, shared, sheet, picture)
         _wire(walk["go"].click, handlers.walk, [*shared, *walk["inputs"]], walk["html"], "walk")
-        _wire_data_set(handlers, shared, data_set)
+        _wire_data_set(gr, handlers, shared, data_set)
         _wire_model(gr, studio, shared, head, (sheet, walk, data_set, picture))
     page.queue(max_size=WAITING, default_concurrency_limit=1, api_open=False)
     return page
@@ -229,7 +229,7 @@ def _data_set_tab(gr: Any, first: Exhibit, out: Path | None) -> dict[str, Any]:
         go = gr.Button("Make data set", variant="primary", min_width=110)
         cancel = gr.Button("Cancel", variant="stop", min_width=110)
     html = gr.HTML(apply_default_css=False, elem_classes="rg-out")
-    file = gr.File(label="Data set", interactive=False, visible=True)
+    file = gr.File(label="Data set", interactive=False, visible=False)
     return {
         "inputs": [classes, count, seed, name, kind],
         "classes": [classes],
@@ -354,10 +354,17 @@ def _wire_picture(
     _wire(zeros.then, handlers.move, [picked, *sliders], moved, "move")
 
 
-def _wire_data_set(handlers: Handlers, shared: Sequence[Any], data_set: dict[str, Any]) -> None:
+def _wire_data_set(
+    gr: Any, handlers: Handlers, shared: Sequence[Any], data_set: dict[str, Any]
+) -> None:
     outputs = [data_set["html"], data_set["file"]]
+
+    def make(*values: Any) -> Iterator[Any]:
+        for words, path in handlers.data_set(*values):
+            yield words, gr.update(value=path, visible=path is not None)
+
     made = data_set["go"].click(
-        handlers.data_set,
+        make,
         [*shared, *data_set["inputs"]],
         outputs,
         api_name="data_set",
@@ -366,11 +373,11 @@ def _wire_data_set(handlers: Handlers, shared: Sequence[Any], data_set: dict[str
         concurrency_limit=1,
         show_progress_on=data_set["html"],
     )
-    data_set["cancel"].click(
-        lambda: (markup.note("Cancelled; nothing was kept."), None),
+    cancelled = data_set["cancel"].click(None, cancels=[made], queue=False)
+    cancelled.then(
+        lambda: (markup.note("Cancelled; nothing was kept."), gr.update(visible=False)),
         None,
         outputs,
-        cancels=[made],
         queue=False,
         api_visibility="private",
     )

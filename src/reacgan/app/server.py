@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import ipaddress
 import os
+import signal
 import socket
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +61,7 @@ def serve(
     out: str | Path | None = None,
     device: Device = "auto",
     ready: Callable[[str], None] | None = None,
-) -> None:
+) -> int | None:
     """Serve a page to explore models until Ctrl-C or SIGTERM.
 
     Generation is serial: requests wait in a queue, and each page shows its place in it.
@@ -70,6 +73,9 @@ def serve(
         out: a folder in which the page may write data sets; None lets it make zips alone.
         device: as in :func:`reacgan.load`.
         ready: called with the page's address once it can be opened.
+
+    Returns:
+        The number of the signal that ended it; None where something else did.
 
     Raises:
         ConfigError: gradio is missing, a model cannot be loaded, the port is taken, or the host is not
@@ -84,7 +90,8 @@ def serve(
                 refuse_inside(target, exhibit.model.experiment.data.path)
         with tempfile.TemporaryDirectory(prefix="reacgan-app-") as scratch, _environment(scratch):
             app = build_app(studio, Path(scratch), target, str(device), host)
-            _run(app, listener, lambda: ready(address_of(listener, host)) if ready else None)
+            said = partial(ready, address_of(listener, host)) if ready else lambda: None
+            return _run(app, listener, said)
 
 
 def check_installed() -> None:
@@ -231,7 +238,8 @@ def _set_gradio(values: dict[str, str]) -> None:
     os.environ.update(values)
 
 
-def _run(app: Callable[..., Any], listener: socket.socket, ready: Callable[[], None]) -> None:
+def _run(app: Callable[..., Any], listener: socket.socket, ready: Callable[[], None]) -> int | None:
+    """Serve; returns the number of the signal that ended it."""
     import uvicorn  # noqa: PLC0415 - optional, and slow to import
 
     class Server(uvicorn.Server):
@@ -247,4 +255,24 @@ def _run(app: Callable[..., Any], listener: socket.socket, ready: Callable[[], N
         server_header=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-    Server(config).run(sockets=[listener])
+    with _signals() as caught:
+        Server(config).run(sockets=[listener])
+    return caught[0] if caught else None
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collects SIGINT and SIGTERM: uvicorn raises them again at its end, with files still to remove."""
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
+    before = {
+        number: signal.signal(number, lambda number, _: caught.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

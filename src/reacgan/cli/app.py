@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 from reacgan.cli import streams
@@ -44,8 +45,6 @@ def app(
     def ready(address: str) -> None:
         print(f"{address} (Ctrl-C ends it)", flush=True)
 
-    try:
-        serve(models, host=host, port=port, out=out, device=device, ready=ready)
-    except KeyboardInterrupt:
-        streams.tell("ended")
-    return 0
+    number = serve(models, host=host, port=port, out=out, device=device, ready=ready)
+    streams.tell("ended")
+    return 128 + number if number == signal.SIGTERM else 0
