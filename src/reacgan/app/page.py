@@ -290,6 +290,7 @@ def _wire(
         inputs,
         outputs,
         api_name=name,
+        api_visibility="private" if name is None else "public",
         preprocess=False,
         **{"concurrency_id": _GENERATOR, "concurrency_limit": 1, **options},
     )
@@ -309,10 +310,14 @@ def _wire_sheet(
     inputs = [*shared, *sheet["inputs"]]
     outputs = [sheet["html"], sheet["recipes"], *_shown(picture)]
     _wire(page.load, handlers.sheet, inputs, outputs, None)
-    _wire(sheet["go"].click, handlers.sheet, inputs, outputs, "sheet")
+    _wire(sheet["go"].click, handlers.sheet, inputs, outputs, "sheet", trigger_mode="always_last")
     seed, count = sheet["inputs"][2], sheet["inputs"][1]
     further = sheet["other"].click(
-        None, [seed, count], seed, js="(seed, count) => (seed ?? 0) + Math.max(1, count ?? 1)"
+        None,
+        [seed, count],
+        seed,
+        js="(seed, count) => (seed ?? 0) + Math.max(1, count ?? 1)",
+        api_visibility="private",
     )
     _wire(further.then, handlers.sheet, inputs, outputs, None)
     for field in sheet["inputs"][1:]:
@@ -333,7 +338,7 @@ def _wire_picture(
     shown = _shown(picture)
     for source in (sheet, {"html": picture["below"], "recipes": picture["recipes"]}):
         picked = _wire(source["html"].pick, pick, source["recipes"], shown, None)
-        picked.then(None, js=_TO_PICTURE)
+        picked.then(None, js=_TO_PICTURE, api_visibility="private")
     picked, share = picture["picked"], picture["share"]
     alike = [picture["below"], picture["recipes"]]
     _wire(picture["alike"].click, handlers.alike, [picked, share], alike, "like")
@@ -350,7 +355,9 @@ def _wire_picture(
             trigger_mode="always_last",
             show_progress="minimal",
         )
-    zeros = picture["reset"].click(None, None, sliders, js=f"() => Array({MAX_DIRECTIONS}).fill(0)")
+    zeros = picture["reset"].click(
+        None, None, sliders, js=f"() => Array({MAX_DIRECTIONS}).fill(0)", api_visibility="private"
+    )
     _wire(zeros.then, handlers.move, [picked, *sliders], moved, "move")
 
 
@@ -373,7 +380,9 @@ def _wire_data_set(
         concurrency_limit=1,
         show_progress_on=data_set["html"],
     )
-    cancelled = data_set["cancel"].click(None, cancels=[made], queue=False)
+    cancelled = data_set["cancel"].click(
+        None, cancels=[made], queue=False, api_visibility="private"
+    )
     cancelled.then(
         lambda: (markup.note("Cancelled; nothing was kept."), gr.update(visible=False)),
         None,
@@ -415,8 +424,10 @@ def _wire_model(
             ),
         ]
 
-    changed = _wire(shared[0].input, change, shared[0], outputs, None, queue=False)
-    changed.then(None, js="() => document.querySelector('#rg-generate')?.click()")
+    changed = _wire(shared[0].change, change, shared[0], outputs, None, queue=False)
+    changed.then(
+        None, js="() => document.querySelector('#rg-generate')?.click()", api_visibility="private"
+    )
 
 
 _EMPTY = markup.note("Pick a picture of the sheet: it is shown here.")

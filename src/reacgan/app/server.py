@@ -98,7 +98,11 @@ def check_installed() -> None:
     """Raise ConfigError where gradio is missing."""
     from importlib.util import find_spec  # noqa: PLC0415
 
-    if find_spec("gradio") is None:
+    try:
+        missing = find_spec("gradio") is None
+    except ValueError:  # switched off in sys.modules
+        missing = True
+    if missing:
         raise ConfigError("the page needs gradio: pip install 'reacgan[app]'")
 
 
