@@ -30,6 +30,8 @@ def sample(
     langevin: int = 0,
     langevin_rate: float = 0.01,
     langevin_noise: float = 1.0,
+    toward: str | None = None,
+    along: str | None = None,
     precision: Literal["auto", "float32", "bfloat16"] = "auto",
     grid: bool = False,
     device: Device = "auto",
@@ -72,6 +74,12 @@ def sample(
         Length of these steps.
     langevin_noise:
         Standard deviation of their noise; below 1 latents also shrink towards 0.
+    toward:
+        Move each latent towards that of another seed, such as 7:0.25: a quarter of the way to seed 7;
+        several separated by commas.
+    along:
+        Then along a direction of SeFa (see walk), such as 1:2,3:-0.5: by 2 standard deviations along
+        the strongest, and by half of one back along the third.
     precision:
         Of the generator: auto is bfloat16 on a GPU that has it, float32 elsewhere.
     grid:
@@ -91,7 +99,13 @@ def sample(
         discriminator = load_discriminator(model, device=device)
         chain = sampling.Langevin(discriminator, langevin, langevin_rate, langevin_noise)
     settings = sampling.SamplingSettings(
-        truncation, psi, psi_layers, seed=seed, precision=precision, langevin=chain
+        truncation,
+        psi,
+        psi_layers,
+        seed=seed,
+        precision=precision,
+        langevin=chain,
+        moves=sampling.parse_moves(toward, along),
     )
     loaded = load_generator(model, statistics, device)
     made_in = settings.precision_on(next(loaded.generator.parameters()).device)

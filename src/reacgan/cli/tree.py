@@ -26,6 +26,7 @@ from reacgan.cli import (
     walk,
     weights,
 )
+from reacgan.cli import app as page
 from reacgan.cli.options import convert, written_out
 
 _NARROWEST, _USUAL = 20, 80
@@ -47,6 +48,7 @@ def build_app() -> cyclopts.App:
     app.command(train.train)
     app.command(sample.sample)
     app.command(walk.walk)
+    app.command(page.app)
     app.command(experiments.app())
     app.command(data.app())
     app.command(evaluate.evaluate)

@@ -28,6 +28,7 @@ from reacgan.data.dataset import (
 )
 from reacgan.data.depth import white_problem
 from reacgan.data.digits import open_digits
+from reacgan.data.download import offline
 from reacgan.data.faces import list_afhq, list_ffhq
 from reacgan.data.folder import inspect_data, list_folder, open_archive, prepare_data
 from reacgan.data.glyphs import open_glyphs
@@ -91,6 +92,7 @@ __all__ = [
     "describe_opener",
     "find_dataset",
     "inspect_data",
+    "offline",
     "open_dataset",
     "own_shape",
     "prepare_data",

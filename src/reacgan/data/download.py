@@ -14,6 +14,8 @@ import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -26,6 +28,23 @@ _TIMEOUT_SECONDS = 30
 _PAUSE_SECONDS = 0.5
 _ATTEMPTS = 5
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
+
+_OFFLINE: ContextVar[bool] = ContextVar("offline", default=False)
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """Within the block (of this thread or task) what is not on this machine is missing, not fetched."""
+    before = _OFFLINE.set(True)
+    try:
+        yield
+    finally:
+        _OFFLINE.reset(before)
+
+
+def is_offline() -> bool:
+    """Whether :func:`offline` is in force."""
+    return _OFFLINE.get()
 
 
 @dataclass(frozen=True)
@@ -74,6 +93,8 @@ def download(
     if destination.exists():
         _check(destination, md5=md5, sha256=sha256, url=url, fresh=False)
         return destination
+    if is_offline():
+        raise DataError(f"{destination}: not here, and nothing is downloaded now; get {url} before")
     destination.parent.mkdir(parents=True, exist_ok=True)
     part = destination.with_name(f"{destination.name}.part")
     failure = _fetch_all(url, part, attempts, progress)

@@ -20,6 +20,7 @@ from reacgan.data.decode import (
     decoding_rules,
     pillow_warnings_off,
 )
+from reacgan.data.download import is_offline
 from reacgan.data.pack import (
     Batch,
     cache_folder,
@@ -102,6 +103,11 @@ def open_hub(
 
 def _load(name: str, split: str, subset: str | None) -> Any:
     """One split as a ``datasets.Dataset``."""
+    if is_offline() and not Path(name).is_dir():
+        raise DataError(
+            f"{name}: a set of the Hugging Face hub, and nothing is downloaded now; give a folder that "
+            "save_to_disk wrote as data.path"
+        )
     try:
         import datasets  # noqa: PLC0415 - optional, and slow to import
     except ImportError:

@@ -27,7 +27,7 @@ INCEPTION = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 AVERAGED = ("average", "averaged", True)
 """Values of ``generator.weights`` that mean the exponential moving average."""
 
-_NOT_PUBLISHED = ("psi", "layers", "langevin", "precision")
+_NOT_PUBLISHED = ("psi", "layers", "langevin", "precision", "moves")
 _NEIGHBOURS = ("prdc", "precision", "recall", "density", "coverage")
 
 

@@ -11,17 +11,19 @@ from reacgan.sampling.grids import (
 from reacgan.sampling.images import generate
 from reacgan.sampling.langevin import Langevin, langevin
 from reacgan.sampling.latents import COUPLED_CHUNK, chunk_size, latents_for
+from reacgan.sampling.moves import Moves, parse_moves, semantic_directions, spherical
 from reacgan.sampling.passes import Passes
 from reacgan.sampling.pixels import NonFiniteImageError, to_uint8
 from reacgan.sampling.sample import sample
 from reacgan.sampling.samples import Sample, SampleSequence
 from reacgan.sampling.settings import SamplingSettings
 from reacgan.sampling.statistics import batch_statistics, standing_statistics, with_statistics
-from reacgan.sampling.walks import interpolate, semantic_directions, spherical, walk
+from reacgan.sampling.walks import interpolate, walk
 
 __all__ = [
     "COUPLED_CHUNK",
     "Langevin",
+    "Moves",
     "NonFiniteImageError",
     "Passes",
     "Sample",
@@ -35,6 +37,7 @@ __all__ = [
     "interpolate",
     "langevin",
     "latents_for",
+    "parse_moves",
     "picture_of",
     "sample",
     "save_image",

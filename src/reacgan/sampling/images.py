@@ -28,6 +28,8 @@ def images_of(
     ``passes`` are of this generator and these settings, where many images are made in several calls.
     """
     z = latents_for(seeds, model.latent_dim, settings.truncation)
+    if settings.moves is not None:
+        z = settings.moves.move(model.generator, z, settings.truncation)
     if settings.langevin is not None:
         z = settings.langevin.move(model.generator, z, labels, seeds)
     passes = passes or Passes(model.generator, settings)

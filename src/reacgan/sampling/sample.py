@@ -34,7 +34,8 @@ def sample(
         classes: ``"all"``, a name or an index, or several of them.
         num: images of each class.
         settings: how images are generated.
-        options: individual settings: seed, truncation, psi, layers, statistics, precision, langevin.
+        options: individual settings: seed, truncation, psi, layers, statistics, precision, langevin,
+            moves.
 
     Returns:
         A sequence: ``len``, indices, slices, iteration; ``sheet()`` draws it.

@@ -16,6 +16,7 @@ from reacgan.models.norm_statistics import BOUND, IMAGES, statistics_in_words
 from reacgan.models.trained import TrainedGenerator
 from reacgan.sampling.langevin import Langevin
 from reacgan.sampling.latents import COUPLED_CHUNK, check_seed, check_truncation
+from reacgan.sampling.moves import Moves
 from reacgan.sampling.statistics import Statistics, with_statistics
 
 SamplingPrecision: TypeAlias = Literal["auto", "float32", "bfloat16"]
@@ -50,6 +51,8 @@ class SamplingSettings:
     CIFAR-10 generator 99 % of the values agree within 1 of 255 grey levels, and all within 6."""
     langevin: Langevin | None = None
     """Moves z by Langevin dynamics before generation."""
+    moves: Moves | None = None
+    """Moves z towards other seeds and along directions before that."""
 
     def __post_init__(self) -> None:
         check_truncation(self.truncation)
@@ -128,6 +131,8 @@ class SamplingSettings:
         if self.precision not in (None, "float32"):
             facts["precision"] = self.precision
         facts |= {name: named[name] for name in ("truncation", "psi", "layers") if name in named}
+        if self.moves is not None:
+            facts["moves"] = self.moves.facts()
         return facts if self.langevin is None else {**facts, "langevin": self.langevin.facts()}
 
     def notes_on(self, model: TrainedGenerator) -> tuple[str, ...]:

@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reacgan.config import ConfigError
-from reacgan.models import Generator
 from reacgan.models.trained import TrainedGenerator
 from reacgan.sampling.images import DEFAULTS, generate
 from reacgan.sampling.latents import latents_for
+from reacgan.sampling.moves import spherical
 from reacgan.sampling.settings import SamplingSettings
 
 
@@ -30,9 +30,9 @@ def interpolate(
 ) -> Tensor:
     """Images between (class, seed) and another (class, seed).
 
-    z follows the great circle between the two latents (:func:`spherical`); the weights of the two
-    classes, and so the mixture of their vectors, change linearly. The first and the last image are
-    those of :func:`reacgan.sample` for the two ends.
+    z follows the great circle between the two latents (:func:`reacgan.sampling.spherical`); the
+    weights of the two classes, and so the mixture of their vectors, change linearly. The first and
+    the last image are those of :func:`reacgan.sample` for the two ends.
 
     Args:
         model: from :func:`reacgan.load`.
@@ -49,7 +49,7 @@ def interpolate(
         ConfigError: an unknown class, or a value out of range.
     """
     settings = settings.changed(**options)
-    settings.refuse("labels", "seed", "langevin", by="interpolate")
+    settings.refuse("labels", "seed", "langevin", "moves", by="interpolate")
     model = settings.prepared(model)
     shares = _steps(steps, 0.0, 1.0)
     first, last = model.class_indices(list(classes))
@@ -103,7 +103,7 @@ def walk(
     if not 0 <= span < math.inf:
         raise ConfigError(f"span is {span}; allowed: 0 or more")
     settings = settings.changed(**options)
-    settings.refuse("labels", "langevin", by="walk")
+    settings.refuse("labels", "langevin", "moves", by="walk")
     model = settings.prepared(model)
     seed = settings.seed or 0
     offsets = torch.tensor(_steps(steps, -span, span))
@@ -119,55 +119,6 @@ def walk(
         class_names=model.class_names,
     )
     return images.unflatten(0, (len(labels), steps))
-
-
-def semantic_directions(generator: Generator, count: int) -> Tensor:
-    """SeFa: the directions of z with the largest effect on the first layers (Shen & Zhou, CVPR 2021).
-
-    With A the stacked weights that are applied to z, these are the eigenvectors of A^T A with the
-    largest eigenvalues: n maximises |A n|^2 among the unit vectors orthogonal to the earlier ones.
-    For a generator with styles these are directions of z, not of w.
-
-    Args:
-        generator: gives the weights by :meth:`Generator.latent_weights`.
-        count: number of directions, 1 to latent_dim.
-
-    Returns:
-        float32 ``[count, latent_dim]`` on the CPU: unit vectors, largest eigenvalue first, the sign
-        such that the entry of the largest absolute value is positive.
-
-    Raises:
-        ConfigError: the generator gives no such weights, or ``count`` is out of range.
-    """
-    weights = generator.latent_weights()
-    latent_dim = generator.latent_dim
-    if not 1 <= count <= latent_dim:
-        raise ConfigError(f"directions is {count}; allowed: 1 to {latent_dim}, the length of z")
-    square = torch.zeros(latent_dim, latent_dim, dtype=torch.float64)
-    for weight in weights:
-        matrix = weight.detach().cpu().double()
-        square += matrix.T @ matrix
-    directions = torch.linalg.eigh(square).eigenvectors.flip(1).T[:count]  # eigh: smallest first
-    largest = directions.gather(1, directions.abs().argmax(1, keepdim=True))
-    return (directions * largest.sign()).float()
-
-
-def spherical(start: Tensor, end: Tensor, share: float) -> Tensor:
-    """Spherical linear interpolation (White 2016): from ``start`` at share 0 to ``end`` at 1.
-
-    sin((1 - t) a) / sin(a) start + sin(t a) / sin(a) end, a the angle between them. Latents in between
-    keep the norm of z; on a straight line they would be shorter. Parallel and opposite vectors have
-    no unique great circle and are interpolated linearly.
-    """
-    wide_start, wide_end = start.double(), end.double()
-    cosine = F.cosine_similarity(wide_start, wide_end, dim=0).clamp(-1, 1)
-    angle = float(torch.acos(cosine))
-    if math.sin(angle) < 1e-6:
-        mixed = (1 - share) * wide_start + share * wide_end
-    else:
-        near, far = math.sin((1 - share) * angle), math.sin(share * angle)
-        mixed = (near * wide_start + far * wide_end) / math.sin(angle)
-    return mixed.to(start.dtype)
 
 
 def _steps(steps: int, start: float, end: float) -> list[float]:

@@ -1,0 +1,376 @@
+"""What the page does when something is pressed: checks, calls the studio, gives HTML.
+
+Arguments come from a browser, so they are of any type; results are values for the parts of the page.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from reacgan.app import checks, markup
+from reacgan.app.archives import Order, write_folder, write_zip
+from reacgan.app.commands import sample_command, walk_command
+from reacgan.app.markup import Cell
+from reacgan.app.pixels import address, gif_of, png_of, small_addresses
+from reacgan.app.studio import FIRST_CLASSES, MAX_DIRECTIONS, Exhibit, Recipe, Studio
+from reacgan.config import ConfigError
+from reacgan.pictures.samples import spread
+from reacgan.reports.text import file_stem
+from reacgan.sampling import Moves, class_folders
+from reacgan.sampling import sheet as draw_sheet
+
+ALIKE = 8
+NEAREST = 8
+KEPT = 3
+"""Zips that stay until they are fetched; the oldest goes first."""
+_REPORT_SECONDS = 0.5
+
+logger = logging.getLogger("reacgan.app")
+
+
+def for_people(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """A handler whose errors are shown on the page: what was refused and what is allowed."""
+
+    @wraps(handler)
+    def handled(*values: Any) -> Any:
+        try:
+            return handler(*values)
+        except Exception as error:
+            raise shown_error(error) from None
+
+    return handled
+
+
+def shown_error(error: Exception) -> Exception:
+    """The error as the toolkit shows it; one that is ours is logged and not described."""
+    import gradio as gr  # noqa: PLC0415 - optional, and slow to import
+
+    if isinstance(error, ConfigError):
+        return gr.Error(markup.text(error), title="Not possible", print_exception=False)
+    logger.error("an error of the page", exc_info=error)
+    words = "An error of the program; where reacgan runs its message is shown."
+    return gr.Error(words, title="Error", print_exception=False)
+
+
+class Handlers:
+    """One method a control."""
+
+    def __init__(self, studio: Studio, scratch: Path, out: Path | None, device: str) -> None:
+        self.studio = studio
+        self.scratch = scratch
+        """Where zips lie until they are fetched."""
+        self.out = out
+        """Where data sets may be written as folders."""
+        self.device = device
+        self._zips: list[Path] = []
+
+    def sheet(
+        self,
+        model: object,
+        truncation: object,
+        psi: object,
+        classes: object,
+        count: object,
+        seed: object,
+    ) -> tuple[Any, ...]:
+        """The sheet, its recipes, and the first of them as the picked picture."""
+        exhibit = self.studio.exhibit(model)
+        start = self._start(exhibit, truncation, psi, seed)
+        columns = checks.whole("images a class", count, 1, checks.MAX_COLUMNS)
+        labels = self._labels(exhibit, classes, checks.MAX_SHEET // columns)
+        exhibit.affordable("images", len(labels) * columns)
+        firsts = [replace(start, label=label) for label in labels]
+        images = self.studio.sheet(firsts, columns)
+        recipes = [
+            replace(first, seed=first.seed + step) for first in firsts for step in range(columns)
+        ]
+        sources = iter(small_addresses(images.flatten(0, 1)))
+        cells = iter([Cell(next(sources), self.words(recipe)) for recipe in recipes])
+        rows = [
+            (exhibit.class_names[label], [next(cells) for _ in range(columns)]) for label in labels
+        ]
+        drawn = draw_sheet(images, [exhibit.model.class_names[label] for label in labels])
+        last = start.seed + columns - 1
+        seeds = f"seed {start.seed}" if columns == 1 else f"seeds {start.seed} to {last}"
+        html = markup.sheet(
+            rows, self._side(exhibit), label=f"{len(recipes)} pictures of {exhibit.name}"
+        )
+        html += markup.note(f"{exhibit.name}: {len(labels)} classes, {seeds}, a column a seed")
+        stem = f"{file_stem(exhibit.name)}-sheet-{start.seed}"
+        html += markup.downloads([("Save sheet", f"{stem}.png", png_of(drawn), "image/png")])
+        html += self._command(lambda: sample_command(exhibit, firsts, columns, device=self.device))
+        return (html, recipes, *self._picked(recipes[0], images[0, 0]))
+
+    def pick(self, recipes: object, index: object) -> tuple[Any, ...]:
+        """The picture of a cell."""
+        if not isinstance(recipes, list) or not recipes:
+            raise ConfigError("there is no sheet yet; press Generate first")
+        recipe = recipes[checks.whole("picture", index, 0, len(recipes) - 1)]
+        return self._picked(recipe, self.studio.picture(recipe))
+
+    def alike(self, picked: object, share: object) -> tuple[Any, ...]:
+        """More like the picked picture, and their recipes."""
+        recipe = self._recipe(picked)
+        share = checks.number("how far", share, 0.01, checks.MAX_SHARE)
+        recipes = self.studio.alike(recipe, share, ALIKE)
+        images = self.studio.pictures(recipes)
+        cells = [
+            Cell(source, self.words(near))
+            for source, near in zip(small_addresses(images), recipes, strict=True)
+        ]
+        exhibit = self.studio.exhibits[recipe.model]
+        html = markup.sheet(
+            [("", cells[:4]), ("", cells[4:])],
+            self._side(exhibit),
+            label=f"{len(cells)} pictures like {self.words(recipe)}",
+        )
+        return html + markup.note(f"{share:.0%} of the way to other seeds"), recipes
+
+    def near(self, picked: object) -> str:
+        """The nearest training images of the picked picture."""
+        recipe = self._recipe(picked)
+        near = self.studio.near(recipe, NEAREST)
+        sources = small_addresses([neighbour.image for neighbour in near])
+        cells = [
+            Cell(
+                source,
+                f"training image of {neighbour.class_name}, distance {neighbour.distance:.1f}",
+                f"{neighbour.class_name} · {neighbour.distance:.1f}",
+            )
+            for source, neighbour in zip(sources, near, strict=True)
+        ]
+        side = self._side(self.studio.exhibits[recipe.model])
+        label = f"training images nearest to {self.words(recipe)}"
+        html = markup.sheet([("", cells[:4]), ("", cells[4:])], side, label=label, picks=False)
+        return html + markup.note(
+            "Nearest training images by pixels; the number is the root mean square difference "
+            "(0 to 255). A copy would be near 0."
+        )
+
+    def move(self, picked: object, *amounts: object) -> tuple[Any, ...]:
+        """The picked picture moved along the directions."""
+        recipe = self._recipe(picked)
+        exhibit = self.studio.exhibits[recipe.model]
+        checked = [
+            checks.number(f"direction {number}", amount, -checks.MAX_AMOUNT, checks.MAX_AMOUNT)
+            for number, amount in enumerate(amounts[: exhibit.directions], 1)
+        ]
+        along = tuple((number, amount) for number, amount in enumerate(checked, 1) if amount)
+        moved = replace(recipe, moves=replace(recipe.moves, along=along))
+        return self._shown(moved, self.studio.picture(moved)), moved
+
+    def walk(
+        self,
+        model: object,
+        truncation: object,
+        psi: object,
+        first_class: object,
+        last_class: object,
+        first_seed: object,
+        last_seed: object,
+        steps: object,
+    ) -> str:
+        """A strip from one class and seed to another, and a GIF."""
+        exhibit = self.studio.exhibit(model)
+        first = self._start(exhibit, truncation, psi, first_seed, "first seed")
+        last = self._start(exhibit, truncation, psi, last_seed, "second seed")
+        first = replace(first, label=self._labels(exhibit, first_class, 1)[0])
+        last = replace(last, label=self._labels(exhibit, last_class, 1)[0])
+        count = checks.whole("steps", steps, 2, checks.MAX_STEPS)
+        images = self.studio.walk((first, last), exhibit.affordable("steps", count))
+        way = f"from {self.words(first)} to {self.words(last)}"
+        cells = [
+            Cell(source, f"step {number} of {count} {way}")
+            for number, source in enumerate(small_addresses(images), 1)
+        ]
+        side = self._side(exhibit)
+        html = markup.sheet([("", cells)], side, label=f"{count} steps {way}", picks=False)
+        gif = gif_of(images)
+        html += markup.picture(Cell(address(gif, "image/gif"), f"animation {way}"), side)
+        names = exhibit.model.class_names
+        caption = names[first.label] if first.label == last.label else f"{first.seed} - {last.seed}"
+        strip = png_of(draw_sheet(images[None], [caption]))
+        stem = f"{file_stem(exhibit.name)}-walk-{first.seed}-{last.seed}"
+        html += markup.downloads(
+            [
+                ("Save GIF", f"{stem}.gif", gif, "image/gif"),
+                ("Save strip", f"{stem}.png", strip, "image/png"),
+            ]
+        )
+        return html + self._command(
+            lambda: walk_command(exhibit, (first, last), count, device=self.device)
+        )
+
+    def data_set(
+        self,
+        model: object,
+        truncation: object,
+        psi: object,
+        classes: object,
+        count: object,
+        seed: object,
+        name: object,
+        kind: object,
+    ) -> Iterator[tuple[Any, ...]]:
+        """Write a data set: progress, then the file. Closed early it leaves nothing."""
+        try:
+            yield from self._data_set(model, (truncation, psi, seed), classes, count, name, kind)
+        except Exception as error:
+            raise shown_error(error) from None
+
+    def _data_set(
+        self,
+        model: object,
+        start: tuple[object, object, object],
+        classes: object,
+        count: object,
+        name: object,
+        kind: object,
+    ) -> Iterator[tuple[Any, ...]]:
+        exhibit = self.studio.exhibit(model)
+        first = self._start(exhibit, *start)
+        labels = self._labels(exhibit, classes, None)
+        number = checks.whole("images a class", count, 1, checks.MAX_SET)
+        checks.whole("the last seed", first.seed + number - 1, 0, checks.MAX_SEED)
+        stem = checks.file_name("name", name)
+        kind = checks.member("kind", kind, kinds(self.out))
+        order = Order(exhibit, [replace(first, label=label) for label in labels], number, stem)
+        if kind == kinds(None)[0]:
+            path = self._new_zip(stem)
+            written = write_zip(self.studio, order, path)
+        else:
+            assert self.out is not None
+            path = self.out / stem
+            written = write_folder(self.studio, order, path)
+        yield markup.progress(0, order.total, stem), None
+        reported = time.monotonic()
+        try:
+            for done in written:
+                if time.monotonic() - reported > _REPORT_SECONDS:
+                    reported = time.monotonic()
+                    yield markup.progress(done, order.total, stem), None
+        finally:
+            written.close()  # type: ignore[attr-defined]
+        said = f"{order.total:,} images of {len(labels):,} classes"
+        if path.is_dir():
+            yield markup.note(f"{said} in {path}"), None
+        else:
+            yield markup.note(f"{said}: save {path.name} below"), str(path)
+
+    def _new_zip(self, stem: str) -> Path:
+        """A path that nobody can guess; what was fetched long ago goes."""
+        while len(self._zips) >= KEPT:
+            shutil.rmtree(self._zips.pop(0).parent, ignore_errors=True)
+        path = self.scratch / secrets.token_hex(16) / f"{stem}.zip"
+        path.parent.mkdir(parents=True)
+        self._zips.append(path)
+        return path
+
+    def words(self, recipe: Recipe) -> str:
+        """A picture in words: class, seed, and where it was moved."""
+        name = self.studio.exhibits[recipe.model].class_names[recipe.label]
+        parts = [f"class {name}", f"seed {recipe.seed}"]
+        parts += [f"{share:.0%} to seed {seed}" for seed, share in recipe.moves.toward]
+        parts += [f"direction {number} {amount:+g}" for number, amount in recipe.moves.along]
+        return ", ".join(parts)
+
+    def _picked(self, recipe: Recipe, image: Tensor) -> tuple[Any, ...]:
+        """The picture, its recipe, and its amounts for the sliders."""
+        amounts = dict(recipe.moves.along)
+        sliders = [amounts.get(number, 0.0) for number in range(1, MAX_DIRECTIONS + 1)]
+        return (self._shown(recipe, image), recipe, *sliders)
+
+    def _shown(self, recipe: Recipe, image: Tensor) -> str:
+        """A picture with what can be saved of it."""
+        exhibit = self.studio.exhibits[recipe.model]
+        png = png_of(image)
+        cell = Cell(address(png, "image/png"), self.words(recipe))
+        values = {"truncation": recipe.truncation, "psi": recipe.psi}
+        about = [f"{name} {value:g}" for name, value in values.items() if value is not None]
+        if image.shape[0] not in (1, 3, 4):
+            about.append(f"{image.shape[0]} channels, of which a picture shows the first")
+        html = markup.picture(cell, self._side(exhibit), about)
+        folder = class_folders(exhibit.model.class_names)[recipe.label]
+        stem = file_stem(f"{exhibit.name}-{folder}-{recipe.seed}")
+        facts = self.studio.facts(recipe)
+        try:
+            line = sample_command(exhibit, [recipe], device=self.device)
+            facts["command"], commanded = line, markup.command(line)
+        except ConfigError as error:
+            commanded = markup.note(str(error))
+        html += markup.downloads(
+            [
+                ("Save picture", f"{stem}.png", png, "image/png"),
+                ("Save settings", f"{stem}.json", markup.as_json(facts), "application/json"),
+            ]
+        )
+        return html + commanded
+
+    def _command(self, make: Callable[[], str]) -> str:
+        try:
+            return markup.command(make())
+        except ConfigError as error:
+            return markup.note(str(error))
+
+    def _side(self, exhibit: Exhibit) -> int:
+        return max(exhibit.shape[1:])
+
+    def _recipe(self, picked: object) -> Recipe:
+        if not isinstance(picked, Recipe):
+            raise ConfigError("no picture is picked yet; press Generate, then pick one")
+        return picked
+
+    def _start(
+        self, exhibit: Exhibit, truncation: object, psi: object, seed: object, name: str = "seed"
+    ) -> Recipe:
+        """A recipe of the first class."""
+        limit = checks.number("truncation", truncation, 0, checks.MAX_TRUNCATION)
+        if 0 < limit < 0.05:
+            raise ConfigError(f"truncation is {limit:g}; allowed: 0 (none), or 0.05 to 5")
+        style = 1.0
+        if exhibit.has_styles:
+            style = checks.number("psi", psi, 0, 1)
+        return Recipe(
+            exhibit.name,
+            0,
+            checks.whole(name, seed, 0, checks.MAX_SEED),
+            limit or None,
+            None if style == 1 else style,
+            Moves(),
+        )
+
+    def _labels(self, exhibit: Exhibit, classes: object, most: int | None) -> list[int]:
+        """Labels of the names that were chosen; of none, evenly spaced ones up to ``most``."""
+        if classes is None or classes == []:
+            return sorted(set(spread(len(exhibit.class_names), most or len(exhibit.class_names))))
+        chosen = classes if isinstance(classes, list) else [classes]
+        if most is not None and len(chosen) > most:
+            raise ConfigError(
+                f"{len(chosen):,} classes are chosen; allowed with so many images of each: {most:,}"
+            )
+        known = {name: label for label, name in enumerate(exhibit.class_names)}
+        labels = []
+        for name in chosen:
+            checks.member("class", name, exhibit.class_names)
+            labels.append(known[str(name)])
+        return list(dict.fromkeys(labels))
+
+
+def kinds(out: Path | None) -> list[str]:
+    """The forms that a data set can have."""
+    return ["zip to save", *([f"folder in {out}"] if out is not None else [])]
+
+
+def first_classes(exhibit: Exhibit) -> list[str]:
+    """The classes of the first sheet."""
+    return list(exhibit.class_names[:FIRST_CLASSES])

@@ -1,0 +1,125 @@
+"""The page's own parts as HTML. Every text of a model or a person passes :func:`text`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reacgan.app.pixels import address
+from reacgan.reports.text import escape
+
+_TEMPLATES = str.maketrans({mark: f"&#{ord(mark)};" for mark in "{}$`"})
+_BLOCKY = 128
+"""Images with a shorter longer side are enlarged without smoothing."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A picture with its words."""
+
+    source: str
+    """Its address."""
+    words: str
+    """Alternative text: class, seed and what else it is made of."""
+    caption: str = ""
+
+
+def text(value: object) -> str:
+    """A text for HTML; also what the templates of the toolkit would read stays text."""
+    return escape(value).translate(_TEMPLATES)
+
+
+def sheet(
+    rows: Sequence[tuple[str, Sequence[Cell]]], side: int, *, label: str, picks: bool = True
+) -> str:
+    """Pictures in rows, each a button (with ``picks``) that the arrow keys reach.
+
+    Args:
+        rows: a name, or nothing, and its pictures.
+        side: longer side of an image, in pixels of its own.
+        label: of the whole, for screen readers.
+        picks: whether a picture can be picked.
+    """
+    columns = max(len(cells) for _, cells in rows)
+    named = any(name for name, _ in rows)
+    parts, number = [], 0
+    for name, cells in rows:
+        if named:
+            parts.append(f'<div class="rg-name" aria-hidden="true">{text(name)}</div>')
+        for cell in cells:
+            parts.append(_cell(cell, number, picks))
+            number += 1
+        parts += ["<span></span>"] * (columns - len(cells))
+    kind = "rg-named" if named else "rg-plain"
+    how = "; arrow keys move, Enter picks" if picks else ""
+    return (
+        f'<div class="rg-sheet {kind} {_sharpness(side)}" role="group" '
+        f'aria-label="{text(label)}{how}" style="--columns: {columns}">{"".join(parts)}</div>'
+    )
+
+
+def _cell(cell: Cell, number: int, picks: bool) -> str:
+    image = f'<img src="{cell.source}" alt="{text(cell.words)}" title="{text(cell.words)}">'
+    caption = f"<figcaption>{text(cell.caption)}</figcaption>" if cell.caption else ""
+    if not picks:
+        return f"<figure>{image}{caption}</figure>"
+    reached = 0 if number == 0 else -1
+    return (
+        f'<button type="button" class="rg-cell" data-index="{number}" tabindex="{reached}" '
+        f'aria-pressed="false">{image}{caption}</button>'
+    )
+
+
+def picture(cell: Cell, side: int, about: Sequence[str] = ()) -> str:
+    """A large picture with its words below."""
+    lines = "".join(f"<br>{text(line)}" for line in about)
+    return (
+        f'<figure class="rg-picture {_sharpness(side)}">'
+        f'<img src="{cell.source}" alt="{text(cell.words)}">'
+        f'<figcaption role="status"><strong>{text(cell.caption or cell.words)}</strong>{lines}'
+        "</figcaption></figure>"
+    )
+
+
+def downloads(files: Sequence[tuple[str, str, bytes, str]]) -> str:
+    """Links that save: (words, name of the file, content, kind)."""
+    links = "".join(
+        f'<a class="rg-link" download="{text(name)}" href="{address(content, kind)}">{text(words)}</a>'
+        for words, name, content, kind in files
+    )
+    return f'<p class="rg-links">{links}</p>'
+
+
+def command(line: str) -> str:
+    """A command line with a button that copies it."""
+    rows = min(4, 1 + len(line) // 60)
+    return (
+        '<div class="rg-command"><label>Command line that gives the same'
+        f'<textarea readonly rows="{rows}" spellcheck="false">{text(line)}</textarea></label>'
+        '<button type="button" class="rg-copy">Copy</button>'
+        '<span role="status" class="rg-copied"></span></div>'
+    )
+
+
+def note(words: str) -> str:
+    """A line of text, read out when it changes."""
+    return f'<p class="rg-note" role="status">{text(words)}</p>'
+
+
+def progress(done: int, total: int, words: str) -> str:
+    """A bar with its numbers."""
+    return (
+        f'<div class="rg-progress"><label>{text(words)}: {done:,} of {total:,} images'
+        f'<progress max="{total}" value="{done}"></progress></label></div>'
+    )
+
+
+def as_json(facts: dict[str, Any]) -> bytes:
+    """Settings as a file."""
+    return (json.dumps(facts, indent=2, ensure_ascii=True) + "\n").encode()
+
+
+def _sharpness(side: int) -> str:
+    return "rg-blocky" if side < _BLOCKY else "rg-smooth"

@@ -1,0 +1,50 @@
+"""``reacgan app``."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+from reacgan.cli import streams
+from reacgan.cli.options import Device
+
+
+def app(
+    *models: str,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    out: Path | None = None,
+    device: Device = "auto",
+) -> int:
+    """Serve a page to explore models in a browser, until Ctrl-C.
+
+    Sheets by class and seed, walks, directions, nearest training images, more like this, data sets;
+    with the command line of each. The page asks no other machine for anything.
+
+    Example: reacgan app runs/pets runs/digits
+
+    Parameters
+    ----------
+    models:
+        Folders of runs or models, or names of models.
+    host:
+        Where to listen; another address than 127.0.0.1 lets other machines in, without a password.
+    port:
+        0 takes any free one; by default the first free one from 7860 on.
+    out:
+        A folder in which the page may write data sets; without it they are zips to save.
+    device:
+        As in sample.
+    """
+    from reacgan.app import serve  # noqa: PLC0415
+    from reacgan.app.server import is_loopback  # noqa: PLC0415
+
+    if not is_loopback(host):
+        streams.tell(f"warning: whoever reaches {host} can use this page; there is no password")
+
+    def ready(address: str) -> None:
+        print(f"{address} (Ctrl-C ends it)", flush=True)
+
+    number = serve(models, host=host, port=port, out=out, device=device, ready=ready)
+    streams.tell("ended")
+    return 128 + number if number == signal.SIGTERM else 0

@@ -1,0 +1,395 @@
+"""What the page makes: true command lines, refused values, data sets, neighbours; without a browser."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import math
+import re
+import shlex
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from reacgan.app import checks
+from reacgan.app.archives import Order, write_folder, write_zip
+from reacgan.app.commands import sample_command, walk_command
+from reacgan.app.handlers import Handlers
+from reacgan.app.studio import Exhibit, Recipe, open_studio, shown_names
+from reacgan.config import ConfigError, DataConfig
+from reacgan.data import open_dataset
+from reacgan.sampling import Moves
+
+pytest.importorskip("gradio")
+
+
+@pytest.fixture(scope="session")
+def studio(nasty, styles):
+    return open_studio(["digits-reacgan", nasty, styles], "cpu")
+
+
+@pytest.fixture
+def handlers(studio, tmp_path):
+    return Handlers(studio, tmp_path / "scratch", tmp_path / "out", "auto")
+
+
+def pixels(path) -> np.ndarray:
+    return np.asarray(Image.open(path))
+
+
+def content_of(html: str, name: str) -> bytes:
+    """The content of a link that saves."""
+    match = re.search(rf'download="[^"]*{name}" href="data:[^,]*,([^"]*)"', html)
+    return base64.b64decode(match[1])
+
+
+MOVES = Moves(toward=((7, 0.3), (8, 0.1)), along=((1, 1.5), (3, -0.25)))
+
+
+@pytest.mark.parametrize(
+    ("model", "changes"),
+    [
+        ("digits-reacgan", {"label": 3, "seed": 5}),
+        ("digits-reacgan", {"label": 9, "seed": 2**32 - 1, "truncation": 0.35}),
+        ("digits-reacgan", {"label": 0, "seed": 1, "truncation": 1.0, "moves": MOVES}),
+        ("styles", {"label": 1, "seed": 4, "psi": 0.45, "moves": MOVES}),
+        *(("nasty", {"label": label, "seed": 2}) for label in range(12)),
+    ],
+)
+def test_the_command_gives_the_same_picture(studio, reacgan, tmp_path, monkeypatch, model, changes):
+    monkeypatch.chdir(tmp_path)
+    recipe = Recipe(model, **changes)
+    line = sample_command(studio.exhibits[model], [recipe])
+    code, _, errors = reacgan(*shlex.split(line)[1:])
+    assert not code, errors
+    (path,) = (tmp_path / "images").rglob("*.png")
+    image = studio.picture(recipe)
+    assert (pixels(path).reshape((*image.shape[1:], -1)) == image.permute(1, 2, 0).numpy()).all()
+
+
+def test_the_command_of_a_sheet_gives_its_images(studio, handlers, reacgan, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = list(studio.exhibits["nasty"].class_names[2:5])
+    html, recipes, *_ = handlers.sheet("nasty", 0.5, 1, names, 2, 3)
+    line = re.search(r"<textarea[^>]*>(.*?)</textarea>", html)[1]
+    assert "--seed 3" in line and "--grid" in line
+    line = sample_command(studio.exhibits["nasty"], [replace(recipes[0]), *recipes[2::2]], 2)
+    assert not reacgan(*shlex.split(line)[1:])[0]
+    shown = pixels(io.BytesIO(content_of(html, "sheet-3.png")))
+    grid = pixels(tmp_path / "images/grid.png")
+    edge = 2 * 50 + 2  # two columns of 48 pixels with their gaps; captions are left of them
+    assert (shown[:152, -edge:] == grid[:152, -edge:]).all()
+
+
+@pytest.mark.parametrize("labels", [(3, 3), (2, 8)])
+def test_the_command_of_a_walk_gives_its_images(studio, reacgan, tmp_path, monkeypatch, labels):
+    monkeypatch.chdir(tmp_path)
+    ends = tuple(
+        Recipe("digits-reacgan", label, seed, 0.9)
+        for label, seed in zip(labels, (1, 6), strict=True)
+    )
+    line = walk_command(studio.exhibits["digits-reacgan"], ends, 5)
+    assert not reacgan(*shlex.split(line)[1:])[0]
+    strip = pixels(tmp_path / "walk/between.png")[2:50, -5 * 50 : -2, 0]
+    frames = studio.walk(ends, 5)[:, 0].repeat_interleave(6, 1).repeat_interleave(6, 2).numpy()
+    assert all((strip[:, at * 50 : at * 50 + 48] == frames[at]).all() for at in range(5))
+
+
+def test_a_model_is_loaded_once(nasty, tmp_path):
+    link = tmp_path / "again"
+    link.symlink_to(nasty)
+    studio = open_studio([nasty, link, str(nasty)], "cpu")
+    assert list(studio.exhibits) == ["nasty"]
+    with pytest.raises(ConfigError, match="no model is named"):
+        open_studio([])
+
+
+def test_models_of_one_name_are_told_apart(nasty, styles, tmp_path):
+    for folder, model in (("a", nasty), ("b", styles)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "model").symlink_to(model)
+    studio = open_studio([tmp_path / "a/model", tmp_path / "b/model"], "cpu")
+    assert list(studio.exhibits) == ["a", "b"]
+
+
+def test_names_for_people():
+    names = ["a\nb", "a b", "", "x" * 80, "\u202egpj", "👩\u200d🔬", "\udc80"]
+    assert shown_names(names) == (
+        *("a b (class 0)", "a b (class 1)", "class 2", "x" * 59 + "…"),
+        *("gpj", "👩\u200d🔬", "class 6"),
+    )
+
+
+def test_a_class_that_no_word_names(studio):
+    exhibit = studio.exhibits["nasty"]
+    model = replace(exhibit.model, class_names=("all", "0"))
+    odd = Exhibit("m", "m", model, "")
+    with pytest.raises(ConfigError, match="no word on a command line means the class 'all'"):
+        sample_command(odd, [Recipe("m", 0, 0)])
+    assert "--classes 0" in sample_command(odd, [Recipe("m", 1, 0)])
+
+
+SHEET = {
+    "model": "digits-reacgan",
+    "truncation": 0,
+    "psi": 1,
+    "classes": ["3"],
+    "count": 2,
+    "seed": 0,
+}
+HOSTILE = [
+    ("model", "../../etc/passwd", "model is '../../etc/passwd'; allowed: 'digits-reacgan'"),
+    ("model", {"a": 1}, "model is"),
+    ("classes", ["3", "<script>"], "class is '<script>'; allowed: '0', '1'"),
+    ("classes", [3], "class is 3"),
+    ("classes", "x" * 10_000, "\\.\\.\\.; allowed"),
+    ("classes", ["3"] * 101, "101 classes are chosen; allowed with so many images of each: 100"),
+    ("count", 10**9, "images a class is 1000000000; allowed: a whole number from 1 to 25"),
+    ("count", -1, "allowed: a whole number from 1 to 25"),
+    ("count", 0, "allowed"),
+    ("count", 2.5, "allowed"),
+    ("count", True, "allowed"),
+    ("count", None, "allowed"),
+    ("count", "8", "allowed"),
+    ("count", math.nan, "images a class is nan"),
+    ("seed", -1, "seed is -1; allowed: a whole number from 0 to 4,294,967,295"),
+    ("seed", 2**32, "seed is 4294967296; allowed"),
+    ("seed", 1e300, "allowed"),
+    ("truncation", math.nan, "truncation is nan; allowed: a number from 0 to 5"),
+    ("truncation", math.inf, "allowed"),
+    ("truncation", -1, "allowed"),
+    ("truncation", 1e-9, "truncation is 1e-09; allowed: 0 \\(none\\), or 0.05 to 5"),
+    ("truncation", [1], "allowed"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "words"), HOSTILE)
+def test_hostile_values_are_refused_with_the_limit(handlers, name, value, words):
+    with pytest.raises(ConfigError, match=words):
+        handlers.sheet(*{**SHEET, name: value}.values())
+
+
+@pytest.mark.parametrize("psi", [math.nan, -0.1, 1.1, "1"])
+def test_hostile_psi(handlers, psi):
+    with pytest.raises(ConfigError, match="psi is .*; allowed: a number from 0 to 1"):
+        handlers.sheet("styles", 0, psi, ["cat"], 1, 0)
+
+
+def test_hostile_walks_and_moves(handlers, studio):
+    walk = ["digits-reacgan", 0, 1, "3", "4", 0, 1, 12]
+    for position, value in (
+        (7, 61),
+        (7, 1),
+        (7, math.nan),
+        (5, -1),
+        (3, "nothing"),
+        (4, ["1", "2"]),
+    ):
+        with pytest.raises(ConfigError, match="allowed"):
+            handlers.walk(*[*walk[:position], value, *walk[position + 1 :]])
+    recipe = Recipe("digits-reacgan", 3, 0)
+    for amount in (math.nan, math.inf, 1e9, "1", None):
+        with pytest.raises(
+            ConfigError, match="direction 1 is .*; allowed: a number from -10 to 10"
+        ):
+            handlers.move(recipe, amount, 0, 0, 0, 0)
+    for share in (0, 1, math.nan, "0.5"):
+        with pytest.raises(ConfigError, match="how far is"):
+            handlers.alike(recipe, share)
+    far = replace(recipe, moves=Moves(toward=((1, 0.1),) * checks.MAX_TOWARD))
+    with pytest.raises(ConfigError, match="8 steps of"):
+        handlers.alike(far, 0.2)
+    for picked in (None, "recipe", {"label": 1}):
+        with pytest.raises(ConfigError, match="no picture is picked yet"):
+            handlers.near(picked)
+    for recipes, index in ((None, 0), ([recipe], 1), ([recipe], -1), ([recipe], "0")):
+        with pytest.raises(ConfigError, match="press Generate first|picture is"):
+            handlers.pick(recipes, index)
+
+
+def test_a_sheet_has_limited_pixels(studio):
+    exhibit = studio.exhibits["digits-reacgan"]
+    large = replace(
+        exhibit.model, experiment=exhibit.model.experiment.replace(**{"data.resolution": 1024})
+    )
+    with pytest.raises(
+        ConfigError, match="images is 65; allowed for images of 1024 x 1024: at most 64"
+    ):
+        Exhibit("m", "m", large, "").affordable("images", 65)
+
+
+def test_none_chosen_means_evenly_spaced_classes(handlers):
+    _, recipes, *_ = handlers.sheet("digits-reacgan", 0, 1, [], 25, 0)
+    assert sorted({recipe.label for recipe in recipes}) == [0, 1, 3, 4, 5, 6, 8, 9]
+
+
+def test_more_like_this_is_near(studio, handlers):
+    recipe = Recipe("digits-reacgan", 3, 5)
+    html, recipes = handlers.alike(recipe, 0.1)
+    assert [near.moves.toward for near in recipes[:2]] == [((6, 0.1),), ((7, 0.1),)]
+    assert html.count("<img") == 8 and "10% to seed 6" in html
+
+    def apart(others) -> float:
+        return float(
+            (studio.pictures(others).float() - studio.picture(recipe).float()).abs().mean()
+        )
+
+    assert apart(recipes) < apart([replace(recipe, seed=seed) for seed in range(6, 14)]) / 2
+
+
+def test_neighbours_are_the_nearest_training_images(studio):
+    recipe = Recipe("digits-reacgan", 3, 5)
+    near = studio.near(recipe, 8)
+    data = open_dataset(studio.exhibits["digits-reacgan"].model.experiment.data, "train")
+    picture = studio.picture(recipe).float()
+    squares = (torch.tensor(np.array(data.images)).float() - picture).square().mean((1, 2, 3))
+    expected = squares.sqrt().sort().values[:8]
+    assert [one.distance for one in near] == pytest.approx(expected.tolist(), rel=1e-5)
+
+
+def test_missing_training_images_are_said_and_not_fetched(handlers, tmp_path, monkeypatch):
+    monkeypatch.setenv("REACGAN_CACHE", str(tmp_path))
+
+    def fetched(*_, **__):
+        raise AssertionError("went to the network")
+
+    monkeypatch.setattr("urllib.request.urlopen", fetched)
+    with pytest.raises(ConfigError, match="images of styles are not here.*nothing is downloaded"):
+        handlers.near(Recipe("styles", 0, 0))
+
+
+def test_nothing_of_the_hub_is_fetched_either():
+    from reacgan.data import DataError, offline
+
+    config = DataConfig(name="hub", path="someone/pets", resolution=16, channels=3)
+    with offline(), pytest.raises(DataError, match="nothing is downloaded now"):
+        open_dataset(config)
+
+
+def order(studio, **changes) -> Order:
+    firsts = [Recipe("nasty", label, 4, 0.8) for label in range(12)]
+    return Order(
+        **{
+            "exhibit": studio.exhibits["nasty"],
+            "recipes": firsts,
+            "count": 2,
+            "name": "set",
+            **changes,
+        }
+    )
+
+
+def test_a_data_set_reads_back(studio, tmp_path):
+    path = tmp_path / "set.zip"
+    assert list(write_zip(studio, order(studio), path))[-1] == 24
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        archive.extractall(tmp_path)
+    with (tmp_path / "set/labels.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    names = studio.exhibits["nasty"].model.class_names
+    assert len(rows) == 24 and {row["class"] for row in rows} == set(names)
+    for row in rows[::7]:
+        recipe = Recipe("nasty", int(row["label"]), int(row["seed"]), 0.8)
+        image = studio.picture(recipe).permute(1, 2, 0).numpy()
+        assert (pixels(tmp_path / "set" / row["file"]) == image).all()
+    manifest = json.loads((tmp_path / "set/manifest.json").read_text())
+    assert (manifest["images"], manifest["first_seed"], manifest["truncation"]) == (24, 4, 0.8)
+    assert manifest["classes"]["1"] == "日本語" and len(manifest["weights_sha256"]) == 64
+    config = DataConfig(name="folder", path=str(tmp_path / "set"), resolution=16, channels=3)
+    data = open_dataset(config, "train")
+    assert len(data) == 24 and len(data.class_names) == 12
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["set", "set.zip"]
+
+
+@pytest.mark.parametrize("write", [write_zip, write_folder])
+def test_a_cancelled_data_set_leaves_nothing(studio, tmp_path, write):
+    written = write(studio, order(studio), tmp_path / "set")
+    assert next(written) == 1
+    written.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_never_overwritten(studio, tmp_path):
+    assert len(list(write_folder(studio, order(studio, count=1), tmp_path / "set"))) == 12
+    with pytest.raises(ConfigError, match="set exists already"):
+        next(write_folder(studio, order(studio), tmp_path / "set"))
+
+
+@pytest.mark.parametrize(
+    ("position", "value", "words"),
+    [
+        (4, 10**7, "images a class is 10000000; allowed: a whole number from 1 to 50,000"),
+        (4, 40_000, "40,000 images of 10 classes are 400,000; allowed on this page: 50,000 in all"),
+        (5, 2**32 - 1, "the last seed is"),
+        (6, "../outside", "name is '../outside'; allowed: 1 to 64 of the letters"),
+        (6, "a/b", "name is"),
+        (6, "..", "name is"),
+        (6, "", "name is"),
+        (6, "nul\0", "name is"),
+        (6, "x" * 65, "name is"),
+        (6, "name\n", "name is"),
+        (6, None, "name is None"),
+        (7, "folder in /", "kind is"),
+    ],
+)
+def test_hostile_data_sets(handlers, tmp_path, position, value, words):
+    values = ["digits-reacgan", 0, 1, [], 2, 0, "mine", "zip to save"]
+    values[position] = value
+    with pytest.raises(Exception, match=re.escape(words).replace("'", "&#x27;")):
+        list(handlers.data_set(*values))
+    assert not (tmp_path / "out").exists()
+
+
+def test_old_zips_go(handlers, tmp_path):
+    for number in range(5):
+        list(handlers.data_set("digits-reacgan", 0, 1, ["3"], 1, number, "mine", "zip to save"))
+    assert len(list((tmp_path / "scratch").rglob("mine.zip"))) == 3
+
+
+def test_an_error_of_ours_is_not_described(handlers, caplog, monkeypatch):
+    from reacgan.app.handlers import for_people
+
+    def broken(*_):
+        raise RuntimeError("/secret/path")
+
+    with pytest.raises(Exception, match="An error of the program") as caught:
+        for_people(broken)()
+    assert "/secret" not in str(caught.value) and "/secret/path" in caplog.text
+
+
+def test_pictures_of_other_channel_counts(tmp_path):
+    from reacgan.app.pixels import gif_of, png_of
+
+    for channels, mode in ((1, "L"), (2, "L"), (3, "RGB"), (4, "RGBA"), (6, "RGB")):
+        images = torch.randint(0, 256, (3, channels, 8, 8), dtype=torch.uint8)
+        assert Image.open(io.BytesIO(png_of(images[0]))).mode == mode
+        gif = Image.open(io.BytesIO(gif_of(images)))
+        assert (gif.n_frames, gif.size) == (4, (128, 128))
+
+
+def test_no_heavy_import(tmp_path):
+    import subprocess
+    import sys
+
+    code = """
+import sys
+import reacgan
+from reacgan.cli import main
+try:
+    main(["app", "--help"])
+except SystemExit as end:
+    assert not end.code
+assert not {"gradio", "torch", "fastapi", "uvicorn"} & set(sys.modules)
+sys.modules["gradio"] = None
+main(["app", "digits-reacgan"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "reacgan: the page needs gradio: pip install 'reacgan[app]'" in done.stderr
