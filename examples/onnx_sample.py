@@ -1,6 +1,7 @@
 """Pictures from an ONNX file, without PyTorch.
 
-Usage: python onnx_sample.py FILE CLASS SEED [SEED ...]; needs numpy, onnxruntime and pillow. Class (name or index) and seed give the image of `reacgan sample`.
+Usage: python onnx_sample.py FILE CLASS SEED [SEED ...]; needs numpy, onnxruntime and pillow.
+A class (name or index) and a seed are the same image as with `reacgan sample`.
 """
 
 import hashlib

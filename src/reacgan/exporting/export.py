@@ -226,6 +226,6 @@ def _write_latents(model: TrainedGenerator, count: int, path: Path) -> None:
     z = latents_for(seeds, model.latent_dim)
     labels = torch.arange(count) % len(model.class_names)
     images = generate(model.generator, z, labels)
-    arrays = {"seed": np.array(seeds), "z": z.numpy(), "class": labels.numpy()}
+    arrays: dict[str, Any] = {"seed": np.array(seeds), "z": z.numpy(), "class": labels.numpy()}
     with replacing(path) as writing, writing.open("wb") as file:
         np.savez(file, **arrays, images=images.numpy())

@@ -105,6 +105,9 @@ class Linear(nn.Module):
 class OneHot(nn.Module):
     """:meth:`reacgan.models.Generator.class_weights`, on whatever device its numbers are moved to."""
 
+    numbers: Tensor
+    strength: Tensor
+
     def __init__(self, num_classes: int, strength: Tensor) -> None:
         super().__init__()
         self.register_buffer("numbers", torch.arange(num_classes))
@@ -112,7 +115,8 @@ class OneHot(nn.Module):
 
     def forward(self, labels: Tensor, dtype: torch.dtype) -> Tensor:
         """int64 [N] -> [N, num_classes]."""
-        return (labels[:, None] == self.numbers).to(dtype) * self.strength
+        chosen: Tensor = labels[:, None].eq(self.numbers)
+        return chosen.to(dtype) * self.strength
 
 
 class Blur(nn.Module):

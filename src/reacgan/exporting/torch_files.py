@@ -46,13 +46,13 @@ def write_program(plain: PlainGenerator, path: Path, metadata: Metadata) -> None
             node.meta.pop("stack_trace", None)  # paths of this machine
     extra = {METADATA: json.dumps(metadata, ensure_ascii=False)}
     with path.open("wb") as file:
-        torch.export.save(program, file, extra_files=extra)  # type: ignore[arg-type]
+        torch.export.save(program, file, extra_files=extra)
 
 
 def read_program(path: Path) -> Runner:
     """What a file of ``torch.export`` runs."""
     with path.open("rb") as file:
-        module = torch.export.load(file).module()  # type: ignore[arg-type]
+        module = torch.export.load(file).module()
 
     return _without_gradient(module)
 

@@ -21,7 +21,8 @@ def being_recorded() -> bool:
 
     They know the operations of PyTorch alone, none of ours.
     """
-    return torch.jit.is_tracing() or torch.compiler.is_exporting()
+    traced: bool = torch.jit.is_tracing()  # type: ignore[attr-defined]
+    return traced or torch.compiler.is_exporting()
 
 
 @contextmanager
