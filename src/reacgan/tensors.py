@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -27,9 +28,21 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     return from_bytes(file.read_bytes())
 
 
-def packed(tensors: Mapping[str, Tensor]) -> bytes:
-    """The content of a safetensors file; equal tensors give equal bytes."""
-    return to_bytes(dict(tensors), _METADATA)
+def packed(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] = _METADATA) -> bytes:
+    """The content of a safetensors file; equal tensors, and a single key of metadata, give equal bytes."""
+    return to_bytes(dict(tensors), dict(metadata))
+
+
+def read_metadata(file: Path) -> dict[str, str]:
+    """The metadata of a safetensors file; raises OSError, ValueError where it is none."""
+    with file.open("rb") as opened:
+        length = int.from_bytes(opened.read(8), "little")
+        header = json.loads(opened.read(min(length, _LONGEST_HEADER)))
+    return dict(header.get("__metadata__", {}))
+
+
+_LONGEST_HEADER = 100_000_000
+"""Of what safetensors itself reads."""
 
 
 def write_tensors(tensors: Mapping[str, Tensor], file: Path) -> None:

@@ -173,7 +173,7 @@ class Studio:
         self, exhibit: Exhibit, labels: Sequence[int], count: int, settings: SamplingSettings
     ) -> Iterator[Sample]:
         """As :func:`reacgan.sampling.sample`, so that other pictures can be made in between."""
-        made = sample(exhibit.model, labels, count, settings)
+        made = iter(sample(exhibit.model, labels, count, settings))
         while True:
             with self.lock:
                 item = next(made, None)

@@ -17,6 +17,7 @@ from reacgan.cli import (
     doctor,
     evaluate,
     experiments,
+    export,
     missing,
     new,
     report,
@@ -49,6 +50,7 @@ def build_app() -> cyclopts.App:
     app.command(sample.sample)
     app.command(walk.walk)
     app.command(page.app)
+    app.command(export.export)
     app.command(experiments.app())
     app.command(data.app())
     app.command(evaluate.evaluate)

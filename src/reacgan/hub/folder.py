@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
-from torch import nn
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from reacgan.config import ConfigError
@@ -53,26 +53,31 @@ def read_config(folder: Path) -> dict[str, Any]:
     """The configuration of a folder, every key checked; raises ConfigError."""
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        made_with = config["format"]
+        if "format" not in config:
+            raise KeyError("format")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{folder / CONFIG}: not readable ({error!r}); {REMEDY}") from None
+    check_config(config, folder / CONFIG)
+    return dict(config)
+
+
+def check_config(config: Any, file: Path) -> None:
+    """Check every key of a configuration; raises ConfigError, which names the file."""
+    made_with = config.get("format")
     if made_with != FORMAT:
         raise ConfigError(
-            f"{folder / CONFIG}: is of format {made_with}, this version reads {FORMAT}; "
+            f"{file}: is of format {made_with}, this version reads {FORMAT}; "
             "load it with the version that wrote it"
         )
     wrong = [key for key, fits in _KEYS.items() if not fits(config.get(key))]
     if wrong:
-        raise ConfigError(
-            f"{folder / CONFIG}: damaged (missing or wrong: {', '.join(wrong)}); {REMEDY}"
-        )
+        raise ConfigError(f"{file}: damaged (missing or wrong: {', '.join(wrong)}); {REMEDY}")
     twice = [name for name, often in Counter(config["class_names"]).items() if often > 1]
     if twice:
         raise ConfigError(
-            f"{folder / CONFIG}: class_names has {twice[0]!r} more than once, so a class cannot be asked "
+            f"{file}: class_names has {twice[0]!r} more than once, so a class cannot be asked "
             "for by its name; give each its own name there"
         )
-    return dict(config)
 
 
 def _are_names(value: Any) -> bool:
@@ -146,7 +151,18 @@ _SCALING = {"normalize", "div", "__truediv__", "true_divide"}
 
 
 def fill(network: nn.Module, file: Path, described_in: str) -> None:
-    """Load the tensors of a file into a network without weights, by the same names.
+    """Load the tensors of a file into a network without weights; see :func:`fill_with`."""
+    try:
+        tensors = read_tensors(file)
+    except (SafetensorError, OSError) as error:
+        raise ConfigError(f"{file}: does not fit its {described_in}; {REMEDY}: {error}") from None
+    fill_with(network, tensors, file, described_in)
+
+
+def fill_with(
+    network: nn.Module, tensors: Mapping[str, Tensor], file: Path, described_in: str
+) -> None:
+    """Put the tensors of a file into a network without weights, by the same names.
 
     Tensors stored in 16 bits become float32, which is exact. The network does not depend on the file
     afterwards.
@@ -157,14 +173,14 @@ def fill(network: nn.Module, file: Path, described_in: str) -> None:
     try:
         tensors = {
             name: value.float() if value.dtype in (torch.bfloat16, torch.float16) else value
-            for name, value in read_tensors(file).items()
+            for name, value in tensors.items()
         }
         for name in network.state_dict():
             # Models saved before condition_strength existed have a strength of 1.
             if name.split(".")[-1] == "condition_strength" and name not in tensors:
                 tensors[name] = torch.ones((), dtype=next(iter(tensors.values())).dtype)
         network.load_state_dict(tensors, assign=True)
-    except (SafetensorError, OSError, StopIteration, RuntimeError) as error:
+    except (StopIteration, RuntimeError) as error:
         raise ConfigError(f"{file}: does not fit its {described_in}; {REMEDY}: {error}") from None
     if wrong := non_finite(tensors):
         raise ConfigError(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -32,11 +32,13 @@ from reacgan.hub.folder import (
     check_digest,
     digest,
     fill,
+    fill_with,
     model_folder,
     read_config,
     unfilled,
 )
 from reacgan.hub.places import locate
+from reacgan.hub.single_file import read_single
 from reacgan.models import Discriminator, build_generator
 from reacgan.models.norm_statistics import fit_statistics, statistics_in_words, with_moving
 from reacgan.models.trained import NormStatistics, TrainedGenerator
@@ -166,8 +168,9 @@ def load(path: str | Path, *, device: Device = "auto", check: bool = True) -> Tr
     (:func:`reacgan.models.norm_statistics.fit_statistics`).
 
     Args:
-        path: a run's folder, its ``model``, or any folder that :func:`save` wrote; a name of
-            :func:`reacgan.pretrained`; or ``hub:OWNER/NAME``, of the Hugging Face hub.
+        path: a run's folder, its ``model``, or any folder that :func:`save` wrote; a file of
+            ``reacgan export --to safetensors``; a name of :func:`reacgan.pretrained`; or
+            ``hub:OWNER/NAME``, of the Hugging Face hub.
         device: ``auto`` takes CUDA, then MPS, then the CPU.
         check: False leaves an earlier version's statistics as they are stored.
 
@@ -175,9 +178,30 @@ def load(path: str | Path, *, device: Device = "auto", check: bool = True) -> Tr
         ConfigError: nothing to load there, or a file that is damaged or of another version.
     """
     target = find_device(device)
-    folder = model_folder(locate(path))
-    config = read_config(folder)
-    check_digest(folder / WEIGHTS, config["sha256"])
+    where = locate(path)
+    if where.is_file():
+        config, tensors, moving = read_single(where)
+        norms = _norms(config, lambda: moving)
+        loaded = _built(config, where, norms)
+        fill_with(loaded.generator, tensors, where, "metadata")
+    else:
+        where = model_folder(where)
+        config = read_config(where)
+        check_digest(where / WEIGHTS, config["sha256"])
+        norms = _norms(config, lambda: _moving(where, config))
+        loaded = _built(config, where / CONFIG, norms)
+        fill(loaded.generator, where / WEIGHTS, CONFIG)
+    loaded.generator.to(target).eval().requires_grad_(False)
+    if not check:
+        return loaded
+    fitted = fit_statistics(loaded)
+    if loaded.norms is None and fitted.norms is not None and fitted.norms.kind == "own":
+        _LOG.warning("%s: made with %s", where, statistics_in_words(fitted))
+    return fitted
+
+
+def _built(config: Mapping[str, Any], file: Path, norms: NormStatistics | None) -> TrainedGenerator:
+    """A generator without weights; errors name the file of the configuration."""
     names = tuple(config["class_names"])
     try:
         experiment = parse_experiment(config["experiment"])
@@ -186,27 +210,21 @@ def load(path: str | Path, *, device: Device = "auto", check: bool = True) -> Tr
             lambda: build_generator(model.generator, experiment.data, len(names), model.codes)
         )
     except ConfigError as error:
-        raise ConfigError(f"{folder / CONFIG}: {error}") from None
-    fill(generator, folder / WEIGHTS, CONFIG)
-    generator.to(target).eval().requires_grad_(False)
-    loaded = TrainedGenerator(
-        generator, experiment, names, config["images_seen"], _norms(folder, config)
-    )
-    if not check:
-        return loaded
-    fitted = fit_statistics(loaded)
-    if loaded.norms is None and fitted.norms is not None and fitted.norms.kind == "own":
-        _LOG.warning("%s: made with %s", folder, statistics_in_words(fitted))
-    return fitted
+        raise ConfigError(f"{file}: {error}") from None
+    return TrainedGenerator(generator, experiment, names, config["images_seen"], norms)
 
 
-def _norms(folder: Path, config: Mapping[str, Any]) -> NormStatistics | None:
-    """The folder's entry on statistics; None in one of an earlier version."""
+def _norms(
+    config: Mapping[str, Any], moving: Callable[[], Mapping[str, Tensor]]
+) -> NormStatistics | None:
+    """The configuration's entry on statistics; None in one of an earlier version."""
     facts = config.get("statistics")
     if facts is None:
         return None
-    moving = {}
-    if facts["kind"] != "moving":
-        check_digest(folder / MOVING, config.get("moving_sha256"))
-        moving = read_tensors(folder / MOVING)
-    return NormStatistics(facts["kind"], facts["distance"], moving)
+    others = moving() if facts["kind"] != "moving" else {}
+    return NormStatistics(facts["kind"], facts["distance"], others)
+
+
+def _moving(folder: Path, config: Mapping[str, Any]) -> Mapping[str, Tensor]:
+    check_digest(folder / MOVING, config.get("moving_sha256"))
+    return read_tensors(folder / MOVING)

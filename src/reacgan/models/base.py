@@ -13,10 +13,22 @@ from reacgan.config import ConfigError
 from reacgan.heads import Layers
 from reacgan.models.layers import AnyModule, initialise_orthogonal
 from reacgan.models.spectral import weights_prepared
+from reacgan.models.switches import being_recorded, plain_operations
 from reacgan.randomness import Draws
 
 
-class Network(nn.Module):
+class Recordable(nn.Module):
+    """What other tools may record: its operations are then plain ones of PyTorch."""
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """One forward pass."""
+        if not being_recorded():
+            return super().__call__(*inputs, **options)
+        with plain_operations(self, ("fused_layers", "kernels")):
+            return super().__call__(*inputs, **options)
+
+
+class Network(Recordable):
     """What is called as a whole; its layers share what they do at the beginning of a pass."""
 
     kernels: bool = False
@@ -24,7 +36,8 @@ class Network(nn.Module):
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """One forward pass."""
-        with weights_prepared(self) if self.kernels else nullcontext():
+        prepares = self.kernels and not being_recorded()
+        with weights_prepared(self) if prepares else nullcontext():
             return super().__call__(*inputs, **options)
 
 
@@ -99,7 +112,7 @@ class Generator(Network):
         raise ConfigError(f"{type(self).__name__} does not name the layers that z enters")
 
 
-class Backbone(nn.Module):
+class Backbone(Recordable):
     """Images to features: a discriminator without its head.
 
     A member's constructor takes ``resolution`` and ``channels`` beside its own options, and sets:

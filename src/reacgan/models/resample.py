@@ -104,7 +104,7 @@ class Resampler(nn.Module):
     def _convolve(
         self, images: Tensor, *, stride: int = 1, padding: int = 1, transposed: bool = False
     ) -> Tensor:
-        channels = images.shape[1]
+        channels = int(images.shape[1])  # a number where the operations are recorded
         kernel = self.kernel.to(images.dtype)
         kernel = (kernel * 4 if transposed else kernel).expand(channels, 1, -1, -1)
         if self.fused_layers:

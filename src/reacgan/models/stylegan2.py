@@ -200,12 +200,13 @@ class StyleGAN2Generator(Generator):
         """Images of w [N, layers, style_dim], or of one w [N, style_dim] for all layers."""
         if w.dim() == 2:
             w = w[:, None].expand(-1, self.layers, -1)
-        hidden = self.ordered(self.constant.expand(len(w), -1, -1, -1))
+        count = w.shape[0]  # len would be a constant where the operations are recorded
+        hidden = self.ordered(self.constant.expand(count, -1, -1, -1))
         images: Tensor | None = None
         draws = draws if self.training else None
         styled = self._all_styles(w) if self.kernels else None
         for level, block in enumerate(self.blocks):
-            noises = _drawn(block, draws, len(w))
+            noises = _drawn(block, draws, count)
             if styled is not None:
                 hidden, images = block_output(
                     self, block, hidden, images, None, *noises, *styled[level]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import nn
 
 from reacgan.config import lookup
@@ -13,6 +14,15 @@ from reacgan.config import lookup
 FORMS = ("merged_convolutions", "merged_passes", "fused_layers", "kernels", "channels_last")
 """Ways of computing the same result."""
 SWITCHES = (*FORMS, "recompute", "track", "iterate")
+
+
+def being_recorded() -> bool:
+    """Whether another tool records the operations: ``torch.jit.trace``, ``torch.export``, ONNX exporters.
+
+    They know the operations of PyTorch alone, none of ours.
+    """
+    traced: bool = torch.jit.is_tracing()  # type: ignore[attr-defined]
+    return traced or torch.compiler.is_exporting()
 
 
 @contextmanager

@@ -1,0 +1,95 @@
+"""``reacgan export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from reacgan.cli import streams
+
+if TYPE_CHECKING:
+    from reacgan.exporting import Exported
+
+
+def export(
+    model: Path,
+    *,
+    to: Literal["onnx", "torchscript", "torch-export", "safetensors"] = "onnx",
+    out: Path | None = None,
+    output: Literal["float32", "uint8"] = "float32",
+    half: bool = False,
+    with_psi: bool = False,
+    statistics: Literal["auto", "own", "moving", "standing"] = "auto",
+    opset: int = 18,
+    with_latents: int = 0,
+    overwrite: bool = False,
+) -> int:
+    """Write a generator as a file that other tools run: ONNX, TorchScript, torch.export, safetensors.
+
+    Inputs are z (standard normal) and class (an index), in batches of any size; the output is images. The
+    file is run and compared with the generator. It holds class names, licence and how a seed becomes z.
+    safetensors holds weights alone, for reacgan.load.
+
+    Example: reacgan export runs/photos --to onnx --out photos.onnx
+
+    Parameters
+    ----------
+    model:
+        A run's folder, a model folder, or the name of a model.
+    to:
+        The format.
+    out:
+        The file; by default the model's name, in this folder.
+    output:
+        Of images: float32 from -1 to 1, or uint8 from 0 to 255.
+    half:
+        Convolutions and matrix products in float16: half as large, and close to the same images.
+    with_psi:
+        Take psi, the truncation of styles, as a third input. Networks with styles only.
+    statistics:
+        Of batch norms, as in sample.
+    opset:
+        Of ONNX: version of the operators, 18 to 23; 18 is read by the most programs.
+    with_latents:
+        Also write z and image of this many seeds, to check another program by.
+    overwrite:
+        Replace an existing file.
+    """
+    from reacgan import exporting  # noqa: PLC0415
+
+    done = exporting.export(
+        model,
+        to,
+        out,
+        output=output,
+        half=half,
+        psi=with_psi,
+        statistics=statistics,
+        opset=opset,
+        latents=with_latents,
+        overwrite=overwrite,
+    )
+    print(_described(done))
+    if done.latents is not None:
+        print(f"{done.latents}: z, class and image of seeds 0 to {with_latents - 1}")
+    if done.unchecked is not None:
+        streams.tell(f"note: not compared with the generator, since {done.unchecked}")
+    return 0
+
+
+def _described(done: Exported) -> str:
+    facts = done.metadata
+    size = done.path.stat().st_size / 1e6
+    kind = f"ONNX, opset {facts['opset']}" if done.to == "onnx" else done.to
+    lines = [f"{done.path}: {kind}, {size:,.1f} MB, {facts['precision']}"]
+    if done.to == "safetensors":
+        lines.append(f"  load it: reacgan.load({str(done.path)!r})")
+    else:
+        lines += [f"  in: {name}, {facts[name]}" for name in facts["inputs"]]
+        lines.append(f"  out: images, {facts['images']}")
+    if done.difference is not None:
+        lines.append(
+            f"  compared with the generator at batches of {', '.join(map(str, done.batches))}: largest "
+            f"difference {done.difference:.1e} (allowed: {done.tolerance:g})"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,231 @@
+"""A generator written in another tool's format, and compared with the generator it was made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, get_args
+
+import numpy as np
+import torch
+
+from reacgan.config import ConfigError, lookup, path_of
+from reacgan.exporting.metadata import Metadata, metadata_of
+from reacgan.exporting.onnx_file import OPSET, check_opset, onnx_unread, read_onnx, write_onnx
+from reacgan.exporting.plain import Output, PlainGenerator, Runner, as_it_is, plain_generator
+from reacgan.exporting.torch_files import (
+    read_program,
+    read_torchscript,
+    write_program,
+    write_torchscript,
+)
+from reacgan.files import flush_to_disk, naming, replacing
+from reacgan.hub import load
+from reacgan.hub.single_file import write_single
+from reacgan.models.trained import TrainedGenerator
+from reacgan.sampling.latents import latents_for
+from reacgan.sampling.sample import generate
+from reacgan.sampling.statistics import Statistics, with_statistics
+
+BATCHES = (1, 3, 8)
+"""Sizes of batch at which a file is checked."""
+TOLERANCE = 1e-4
+"""Largest difference allowed, of images from -1 to 1."""
+HALF_TOLERANCE = 0.05
+"""The same with float16: six of 255 grey levels. Trained generators differ by about a tenth of it."""
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """A format: how its file is written and run again."""
+
+    suffix: str
+    title: str
+    write: Callable[..., None]
+    """(plain, path, metadata); ONNX also ``opset``."""
+    read: Callable[[Path], Runner]
+    unread: Callable[[], str | None] = lambda: None
+    """Why its files cannot be run here."""
+
+
+EXPORTERS: Mapping[str, Exporter] = {
+    "onnx": Exporter(".onnx", "ONNX", write_onnx, read_onnx, onnx_unread),
+    "torchscript": Exporter(".torchscript", "TorchScript", write_torchscript, read_torchscript),
+    "torch-export": Exporter(".pt2", "torch.export", write_program, read_program),
+}
+"""Formats that hold a network; ``safetensors`` holds weights alone."""
+FORMATS = (*EXPORTERS, "safetensors")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was written."""
+
+    path: Path
+    to: str
+    metadata: Metadata
+    tolerance: float
+    """Largest difference allowed; images are from -1 to 1, bytes from 0 to 255."""
+    batches: tuple[int, ...] = BATCHES
+    """Sizes of batch at which it was compared."""
+    difference: float | None = None
+    """The largest there was; None where the file could not be run here."""
+    unchecked: str | None = None
+    """Why it could not."""
+    latents: Path | None = None
+    """The table of latents, where one was asked for."""
+
+
+def export(
+    model: TrainedGenerator | str | Path,
+    to: str = "onnx",
+    out: str | Path | None = None,
+    *,
+    output: Output = "float32",
+    half: bool = False,
+    psi: bool = False,
+    statistics: Statistics | None = None,
+    opset: int = OPSET,
+    latents: int = 0,
+    overwrite: bool = False,
+) -> Exported:
+    """Write a generator as a file of another tool, then run it and compare.
+
+    ONNX, TorchScript and ``torch.export`` files hold the network with constant weights: inputs ``z``
+    float32 [batch, latent_dim] and ``class`` int64 [batch], output ``images`` [batch, C, H, W], any size
+    of batch. safetensors holds the weights, for :func:`reacgan.load`. A file that differs from its
+    generator by more than the tolerance is not kept.
+
+    Args:
+        model: from :func:`reacgan.load`, or what that takes.
+        to: onnx, torchscript, torch-export or safetensors.
+        out: the file; by default the model's name and the format's suffix, in this folder.
+        output: images from -1 to 1, or bytes (uint8, 0 to 255).
+        half: float16 convolutions and products (safetensors: weights); inputs and output stay float32.
+        psi: whether truncation of styles is a third input, float32 [1].
+        statistics: of batch norms, as :func:`reacgan.sample` takes them; None for the model's own, from a
+            folder those that fit (auto).
+        opset: of ONNX: version of the operators, 18 to 23.
+        latents: also write the z and images of so many seeds as ``<out>.latents.npz``.
+        overwrite: whether an existing file is replaced.
+
+    Raises:
+        ConfigError: an unknown format; an option that it has not; an existing file; a package that is not
+            installed; a file that differs.
+    """
+    _check(to, output, psi=psi, opset=opset, latents=latents)
+    if isinstance(model, TrainedGenerator):
+        loaded, name = model, model.experiment.name.replace("/", "-")
+    else:
+        loaded, name = load(model, device="cpu", check=statistics is None), _name_of(Path(model))
+    loaded = loaded if statistics is None else with_statistics(loaded, statistics)
+    suffix = EXPORTERS[to].suffix if to in EXPORTERS else ".safetensors"
+    path = path_of(out) if out is not None else Path(f"{name}{suffix}")
+    table = path.with_name(f"{path.name}.latents.npz") if latents else None
+    for file in filter(None, (path, table)):
+        if file.is_dir() or (file.exists() and not overwrite):
+            raise ConfigError(f"{file}: exists already; give another file (--out), or --overwrite")
+    plain = plain_generator(loaded.generator, output=output, half=half, psi=psi)
+    metadata = metadata_of(loaded, plain, half=half, name=name)
+    metadata |= {"opset": opset} if to == "onnx" else {}
+    reference = as_it_is(loaded.generator, output=output, psi=psi)
+    with _in_place_of(path) as writing:
+        if to == "safetensors":
+            write_single(loaded, writing, metadata, half=half)
+            reader: Callable[[Path], Runner] = _read_weights
+            unread = None
+        else:
+            exporter = EXPORTERS[to]
+            options: dict[str, Any] = {"opset": opset} if to == "onnx" else {}
+            exporter.write(plain, writing, metadata, **options)
+            reader, unread = exporter.read, exporter.unread()
+        done = Exported(path, to, metadata, _tolerance(output, half), unchecked=unread)
+        if unread is None:
+            done = replace(done, difference=_difference(reader(writing), reference))
+            _refuse_different(done)
+    if table is not None:
+        _write_latents(loaded, latents, table)
+    return replace(done, latents=table)
+
+
+@contextmanager
+def _in_place_of(path: Path) -> Iterator[Path]:
+    """A file of this name in a folder of its own; what is there comes to ``path`` when the block ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with naming(path), TemporaryDirectory(prefix=".exporting-", dir=path.parent) as folder:
+        yield Path(folder) / path.name
+        for file in sorted(
+            Path(folder).iterdir(), reverse=True
+        ):  # weights apart before their network
+            flush_to_disk(file)
+            file.replace(path.with_name(file.name))
+
+
+def _check(to: str, output: str, *, psi: bool, opset: int, latents: int) -> None:
+    lookup("format", dict.fromkeys(FORMATS), to)
+    if output not in get_args(Output):
+        raise ConfigError(f"output is {output!r}; allowed: {', '.join(get_args(Output))}")
+    if to == "safetensors" and (psi or output != "float32"):
+        raise ConfigError(
+            "safetensors holds weights and no network, so output and psi are nothing to it; leave them out"
+        )
+    if to == "onnx":
+        check_opset(opset)
+    elif opset != OPSET:
+        raise ConfigError(f"opset is {opset}, but {to} has none; leave it out, or choose onnx")
+    if latents < 0:
+        raise ConfigError(f"latents is {latents}; allowed: 0 or more")
+
+
+def _name_of(path: Path) -> str:
+    """Of a model that was given by its path or name."""
+    name = path.name if path.name not in ("", ".", "..") else path.resolve().name
+    if name in ("model", "best") and path.resolve().parent.name:
+        name = path.resolve().parent.name
+    return name.removesuffix(".safetensors").rpartition(":")[2]
+
+
+def _tolerance(output: Output, half: bool) -> float:
+    allowed = HALF_TOLERANCE if half else TOLERANCE
+    return allowed if output == "float32" else max(round(allowed * 127.5), 1)
+
+
+def _read_weights(path: Path) -> Runner:
+    return as_it_is(load(path, device="cpu", check=False).generator)
+
+
+@torch.no_grad()
+def _difference(run: Runner, reference: PlainGenerator) -> float:
+    """The largest over batches of several sizes, of other latents each; infinity where shapes differ."""
+    largest = 0.0
+    for count in BATCHES:
+        inputs = reference.example(count, seed=count)
+        actual, expected = run(*inputs), reference(*inputs)
+        if actual.shape != expected.shape or actual.dtype != expected.dtype:
+            return float("inf")
+        apart = (actual.double() - expected.double()).abs().max()
+        largest = max(largest, float(apart) if apart.isfinite() else float("inf"))
+    return largest
+
+
+def _refuse_different(done: Exported) -> None:
+    if done.difference is not None and done.difference > done.tolerance:
+        raise ConfigError(
+            f"{done.path}: not written: its images differ from the generator's by {done.difference:.2g}, "
+            f"allowed is {done.tolerance:.2g}; choose another format"
+            + (", or full precision (without --half)" if done.tolerance >= HALF_TOLERANCE else "")
+        )
+
+
+def _write_latents(model: TrainedGenerator, count: int, path: Path) -> None:
+    """Seeds 0 on, classes in turn: z, class, and the image that :func:`reacgan.sample` makes."""
+    seeds = list(range(count))
+    z = latents_for(seeds, model.latent_dim)
+    labels = torch.arange(count) % len(model.class_names)
+    images = generate(model.generator, z, labels)
+    arrays: dict[str, Any] = {"seed": np.array(seeds), "z": z.numpy(), "class": labels.numpy()}
+    with replacing(path) as writing, writing.open("wb") as file:
+        np.savez(file, **arrays, images=images.numpy())
