@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from reacgan.evaluation.evaluate import evaluate
     from reacgan.experiments import EXPERIMENTS, experiment
     from reacgan.experiments.derive import derive_experiment
+    from reacgan.generated import GeneratedImages, generate_dataset
     from reacgan.hub import from_pretrained, load, pretrained, push_to_hub, save, save_pretrained
     from reacgan.plugins import register
     from reacgan.sampling.sample import sample
@@ -30,6 +31,8 @@ _PUBLIC = {
     "experiment": "reacgan.experiments",
     "evaluate": "reacgan.evaluation.evaluate",
     "derive_experiment": "reacgan.experiments.derive",
+    "generate_dataset": "reacgan.generated",
+    "GeneratedImages": "reacgan.generated",
     "train": "reacgan.training",
     "register": "reacgan.plugins",
     "load": "reacgan.hub",
@@ -49,11 +52,13 @@ __all__ = [
     "EXPERIMENTS",
     "ConfigError",
     "Experiment",
+    "GeneratedImages",
     "__version__",
     "derive_experiment",
     "evaluate",
     "experiment",
     "from_pretrained",
+    "generate_dataset",
     "inspect_data",
     "load",
     "load_experiment",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from reacgan.cli import streams
-from reacgan.cli.options import Device, load_generator, tell_statistics
+from reacgan.cli.drawing import AS_USUAL, Drawing
+from reacgan.cli.options import Device
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,15 +18,7 @@ def sample(
     out: Path,
     classes: str = "all",
     num: int = 8,
-    seed: int = 0,
-    truncation: float | None = None,
-    psi: float | None = None,
-    psi_layers: int | None = None,
-    statistics: Literal["auto", "own", "moving", "batch", "standing"] = "auto",
-    langevin: int = 0,
-    langevin_rate: float = 0.01,
-    langevin_noise: float = 1.0,
-    precision: Literal["auto", "float32", "bfloat16"] = "auto",
+    drawing: Drawing = AS_USUAL,
     grid: bool = False,
     device: Device = "auto",
 ) -> int:
@@ -34,7 +26,7 @@ def sample(
 
     A class and a seed always give the same image; kinds of device and precisions differ in some
     pixels, by a few of 255 grey levels. Images with other than 1, 3 or 4 channels become arrays
-    [height, width, channels], <seed>.npy.
+    [height, width, channels], <seed>.npy. For a data set, see "reacgan generate".
 
     Example: reacgan sample runs/digits-reacgan --classes 3,7 --num 16 --grid --out images/
 
@@ -48,27 +40,8 @@ def sample(
         Names or indices separated by commas, or all.
     num:
         Images of each class.
-    seed:
-        The first seed; the others follow it.
-    truncation:
-        Largest absolute value of the latent, such as 0.7: less variety, more typical images.
-    psi:
-        Truncate styles towards their mean, such as 0.7; 1 is no truncation. Networks with styles only.
-    psi_layers:
-        With --psi: only in this many first layers.
-    statistics:
-        Of batch norms: auto takes the averages of training where they fit the generator, else its own;
-        own; moving (the averages of training); batch (a class and a seed then do not fix the image);
-        standing (collected anew).
-    langevin:
-        Langevin dynamics: move each latent by this many steps to where the run's discriminator scores
-        higher.
-    langevin_rate:
-        Length of these steps.
-    langevin_noise:
-        Standard deviation of their noise; below 1 latents also shrink towards 0.
-    precision:
-        Of the generator: auto is bfloat16 on a GPU that has it, float32 elsewhere.
+    drawing:
+        How images are made.
     grid:
         Also write one sheet of all of them, grid.png, a row a class.
     device:
@@ -77,17 +50,8 @@ def sample(
     from reacgan import sampling  # noqa: PLC0415
     from reacgan.data import refuse_inside  # noqa: PLC0415
     from reacgan.files import as_file_name  # noqa: PLC0415
-    from reacgan.hub import load_discriminator  # noqa: PLC0415
 
-    chain = None
-    if langevin:
-        discriminator = load_discriminator(model, device=device)
-        chain = sampling.Langevin(discriminator, langevin, langevin_rate, langevin_noise)
-    settings = sampling.SamplingSettings(
-        truncation, psi, psi_layers, seed=seed, precision=precision, langevin=chain
-    )
-    loaded = load_generator(model, statistics, device)
-    made_in = settings.precision_on(next(loaded.generator.parameters()).device)
+    loaded, settings = drawing.opened(model, device)
     refuse_inside(out, loaded.experiment.data.path)
     made = {}
     labels = loaded.class_indices(classes)
@@ -98,13 +62,12 @@ def sample(
             made[item.label, item.seed] = item.image
     said = f"{len(labels) * num} images in {out}"
     if grid:
-        rows = [[made[label, seed + offset] for offset in range(num)] for label in labels]
+        seeds = range(drawing.seed, drawing.seed + num)
+        rows = [[made[label, seed] for seed in seeds] for label in labels]
         _save_sheet(rows, [loaded.class_names[label] for label in labels], out / "grid.png")
         said += f", sheet {out / 'grid.png'}"
     print(said)
-    tell_statistics(loaded, statistics)
-    if made_in != "float32":
-        streams.tell(f"note: made in {made_in}; --precision float32 takes the other")
+    drawing.tell(loaded, settings)
     return 0
 
 

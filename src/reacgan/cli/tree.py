@@ -16,6 +16,7 @@ from reacgan.cli import (
     doctor,
     evaluate,
     experiments,
+    generate,
     report,
     sample,
     streams,
@@ -43,6 +44,7 @@ def build_app() -> cyclopts.App:
     app.command(train.train)
     app.command(sample.sample)
     app.command(walk.walk)
+    app.command(generate.generate)
     app.command(experiments.app())
     app.command(data.app())
     app.command(evaluate.evaluate)

@@ -3,6 +3,7 @@
 from reacgan.sampling.grids import (
     class_folders,
     class_sheet,
+    encoded,
     picture_of,
     save_image,
     save_png,
@@ -28,6 +29,7 @@ __all__ = [
     "chunk_size",
     "class_folders",
     "class_sheet",
+    "encoded",
     "generate",
     "interpolate",
     "langevin",
