@@ -244,7 +244,7 @@ class _Writing:
     ) -> GeneratedSet:
         """Write the missing parts and the end."""
         complete = self.form.known_manifest()
-        if complete is not None:
+        if complete is not None and complete.get("kind") == KIND:
             self._refuse_other({name: complete[name] for name in complete if name != "digest"})
             shutil.rmtree(self.form.state, ignore_errors=True)
             return self._result(complete, self.total, self.total)
