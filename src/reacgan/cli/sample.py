@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from reacgan.cli.drawing import AS_USUAL, Drawing
 from reacgan.cli.options import Device
@@ -20,6 +20,9 @@ def sample(
     num: int = 8,
     drawing: Drawing = AS_USUAL,
     grid: bool = False,
+    scale: int | None = None,
+    side: int | None = None,
+    resample: Literal["nearest", "bicubic", "lanczos"] = "nearest",
     device: Device = "auto",
 ) -> int:
     """Generate images: <out>/<class>/<seed>.png.
@@ -44,29 +47,40 @@ def sample(
         How images are made.
     grid:
         Also write one sheet of all of them, grid.png, a row a class.
+    scale:
+        Enlarge images by this whole factor.
+    side:
+        Enlarge images until the longer side has this many pixels.
+    resample:
+        How: nearest repeats pixels and adds nothing; bicubic and lanczos are smooth.
     device:
         cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU.
     """
     from reacgan import sampling  # noqa: PLC0415
+    from reacgan.config import size_of  # noqa: PLC0415
     from reacgan.data import refuse_inside  # noqa: PLC0415
     from reacgan.files import as_file_name  # noqa: PLC0415
 
+    enlarging = sampling.Enlarging(scale, side, resample)
     loaded, settings = drawing.opened(model, device)
     refuse_inside(out, loaded.experiment.data.path)
+    size = size_of(loaded.experiment.data.resolution)
+    larger = enlarging.describe(*size)
     made = {}
     labels = loaded.class_indices(classes)
     folders = sampling.class_folders(loaded.class_names)
     for item in sampling.sample(loaded, classes, num, settings):
-        sampling.save_image(item.image, out / as_file_name(folders[item.label]), str(item.seed))
+        image = enlarging.apply(item.image)
+        sampling.save_image(image, out / as_file_name(folders[item.label]), str(item.seed))
         if grid:
-            made[item.label, item.seed] = item.image
+            made[item.label, item.seed] = image
     said = f"{len(labels) * num} images in {out}"
     if grid:
         seeds = range(drawing.seed, drawing.seed + num)
         rows = [[made[label, seed] for seed in seeds] for label in labels]
         _save_sheet(rows, [loaded.class_names[label] for label in labels], out / "grid.png")
         said += f", sheet {out / 'grid.png'}"
-    print(said)
+    print(f"{said}; {larger}" if larger else said)
     drawing.tell(loaded, settings)
     return 0
 

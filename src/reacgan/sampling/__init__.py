@@ -1,5 +1,7 @@
 """Images and sheets from a generator, and walks through its latent space."""
 
+from reacgan.sampling.enlarging import Enlarging
+from reacgan.sampling.films import Film
 from reacgan.sampling.grids import (
     class_folders,
     class_sheet,
@@ -20,6 +22,8 @@ from reacgan.sampling.walks import interpolate, semantic_directions, spherical, 
 
 __all__ = [
     "COUPLED_CHUNK",
+    "Enlarging",
+    "Film",
     "Langevin",
     "NonFiniteImageError",
     "Passes",
