@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from reacgan.benefit import augment_study
     from reacgan.config import ConfigError, Experiment, load_experiment
     from reacgan.data import inspect_data, open_dataset, prepare_data
     from reacgan.evaluation.evaluate import evaluate
@@ -33,6 +34,7 @@ _PUBLIC = {
     "derive_experiment": "reacgan.experiments.derive",
     "generate_dataset": "reacgan.generated",
     "GeneratedImages": "reacgan.generated",
+    "augment_study": "reacgan.benefit",
     "train": "reacgan.training",
     "register": "reacgan.plugins",
     "load": "reacgan.hub",
@@ -54,6 +56,7 @@ __all__ = [
     "Experiment",
     "GeneratedImages",
     "__version__",
+    "augment_study",
     "derive_experiment",
     "evaluate",
     "experiment",

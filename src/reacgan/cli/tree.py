@@ -11,6 +11,7 @@ import cyclopts
 
 from reacgan import __version__
 from reacgan.cli import (
+    augment_study,
     cache,
     data,
     doctor,
@@ -48,6 +49,7 @@ def build_app() -> cyclopts.App:
     app.command(experiments.app())
     app.command(data.app())
     app.command(evaluate.evaluate)
+    app.command(augment_study.augment_study)
     app.command(report.report)
     app.command(weights.app())
     app.command(cache.app())

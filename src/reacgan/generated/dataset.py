@@ -16,7 +16,7 @@ import PIL
 import torch
 
 from reacgan import __version__
-from reacgan.config import ConfigError, Device, lookup, path_of, size_of
+from reacgan.config import ConfigError, Device, differing, lookup, path_of, size_of
 from reacgan.data import refuse_inside
 from reacgan.files import cache_root, locked, write_text
 from reacgan.generated.counts import Distribution, class_counts
@@ -313,13 +313,15 @@ class _Writing:
 
     def _refuse_other(self, known: Mapping[str, Any]) -> None:
         """Refuse to go on with what was made otherwise."""
-        asked = json.loads(json.dumps(self.facts))
-        differing = list(_differences(known, asked))
-        if differing:
-            more = f" and {len(differing) - 4} more" if len(differing) > 4 else ""
+        lines = [
+            f"{key} is {_short(old)} there, asked for: {_short(new)}"
+            for key, old, new in differing(known, self.facts)
+        ]
+        if lines:
+            more = f" and {len(lines) - 4} more" if len(lines) > 4 else ""
             raise ConfigError(
                 f"{self.form.out}: holds images that were made otherwise: "
-                f"{'; '.join(differing[:4])}{more}. Choose another place, or ask for the same"
+                f"{'; '.join(lines[:4])}{more}. Choose another place, or ask for the same"
             )
 
     def _result(self, manifest: Mapping[str, Any] | None, done: int, resumed: int) -> GeneratedSet:
@@ -346,18 +348,6 @@ class _Marks:
 def _mapped(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
     whole = path.is_file() and path.stat().st_size == int(np.prod(shape))
     return np.memmap(path, dtype=np.uint8, mode="r+" if whole else "w+", shape=shape)
-
-
-def _differences(known: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[str]:
-    """Each value that differs, as words."""
-    for name in sorted({*known, *asked}):
-        there, wanted = known.get(name), asked.get(name)
-        if isinstance(there, Mapping) and isinstance(wanted, Mapping):
-            yield from (f"{name}.{text}" for text in _differences(there, wanted))
-        elif there != wanted and isinstance(there, list) and isinstance(wanted, list):
-            yield f"{name} differ"
-        elif there != wanted:
-            yield f"{name} is {_short(there)} there, asked for: {_short(wanted)}"
 
 
 def _short(value: Any) -> str:

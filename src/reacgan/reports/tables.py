@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from reacgan.config import ConfigError
+from reacgan.config import ConfigError, flatten
 from reacgan.evaluation.protocols import (
     PROTOCOLS,
     describe,
