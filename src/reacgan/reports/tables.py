@@ -13,7 +13,6 @@ from reacgan.evaluation.protocols import (
     PROTOCOLS,
     describe,
     describe_settings,
-    flatten,
     name_of,
     word,
 )
