@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reacgan.api import Model, from_pretrained, load
+    from reacgan.benefit import augment_study
     from reacgan.config import ConfigError, Experiment, load_experiment
     from reacgan.data import inspect_data, open_dataset, prepare_data
     from reacgan.evaluation.evaluate import evaluate
     from reacgan.experiments import EXPERIMENTS, experiment
     from reacgan.experiments.derive import derive_experiment
+    from reacgan.generated import GeneratedImages, generate_dataset
     from reacgan.history import journal
     from reacgan.hub import pretrained, push_to_hub, save, save_pretrained
     from reacgan.planning import propose
@@ -34,6 +36,9 @@ _PUBLIC = {
     "evaluate": "reacgan.evaluation.evaluate",
     "derive_experiment": "reacgan.experiments.derive",
     "propose": "reacgan.planning",
+    "generate_dataset": "reacgan.generated",
+    "GeneratedImages": "reacgan.generated",
+    "augment_study": "reacgan.benefit",
     "train": "reacgan.training",
     "Callback": "reacgan.training",
     "CallbackError": "reacgan.training",
@@ -61,14 +66,17 @@ __all__ = [
     "CallbackError",
     "ConfigError",
     "Experiment",
+    "GeneratedImages",
     "Model",
     "StopTraining",
     "__version__",
+    "augment_study",
     "derive_experiment",
     "evaluate",
     "experiment",
     "export",
     "from_pretrained",
+    "generate_dataset",
     "inspect_data",
     "journal",
     "load",

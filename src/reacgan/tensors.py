@@ -1,7 +1,8 @@
-"""Tensors in files, read into memory of our own; whether numbers are finite; full precision; copies."""
+"""Tensors in files, read into memory of our own; digests; finite numbers; full precision; copies."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -48,6 +49,26 @@ _LONGEST_HEADER = 100_000_000
 def write_tensors(tensors: Mapping[str, Tensor], file: Path) -> None:
     """Write a safetensors file that is as readable as any other; safetensors' own is not."""
     file.write_bytes(packed(tensors))
+
+
+def tensors_digest(tensors: Mapping[str, Tensor], *, named: bool = True) -> str:
+    """SHA-256 over names, types, shapes and values, in the order of names; hexadecimal.
+
+    ``num_batches_tracked`` of batch norms is ignored: no feature depends on it.
+
+    Args:
+        tensors: of a network.
+        named: False ignores names and their order, for networks of a library that renames parts.
+    """
+    parts = []
+    for name in sorted(tensors):
+        if not name.endswith("num_batches_tracked"):
+            value = tensors[name].detach().cpu().contiguous()
+            title = f"{name if named else ''} {value.dtype} {list(value.shape)}\n"
+            part = hashlib.sha256(title.encode())
+            part.update(value.reshape(-1).view(torch.uint8).numpy().data)
+            parts.append(part.hexdigest())
+    return hashlib.sha256("".join(parts if named else sorted(parts)).encode()).hexdigest()
 
 
 def non_finite(tensors: Mapping[str, Tensor]) -> dict[str, int]:

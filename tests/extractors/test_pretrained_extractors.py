@@ -14,9 +14,9 @@ from torch.nn import functional as F
 
 from reacgan.config import ConfigError
 from reacgan.extractors import build_extractor
-from reacgan.extractors.arithmetic import tensors_digest
 from reacgan.extractors.resize import friendly
 from reacgan.extractors.swav import torchvision_name
+from reacgan.tensors import tensors_digest
 
 transformers = pytest.importorskip(
     "transformers", reason="the extra reacgan[extractors] is not installed"

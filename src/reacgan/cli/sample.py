@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from reacgan.cli import bars, streams
+from reacgan.cli import bars
 from reacgan.cli.answers import Json, answer
-from reacgan.cli.options import Device, load_generator, tell_statistics
+from reacgan.cli.drawing import AS_USUAL, Drawing
+from reacgan.cli.options import Device
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,18 +24,11 @@ def sample(
     out: Path,
     classes: str = "all",
     num: int = 8,
-    seed: int = 0,
-    truncation: float | None = None,
-    psi: float | None = None,
-    psi_layers: int | None = None,
-    statistics: Literal["auto", "own", "moving", "batch", "standing"] = "auto",
-    langevin: int = 0,
-    langevin_rate: float = 0.01,
-    langevin_noise: float = 1.0,
-    toward: str | None = None,
-    along: str | None = None,
-    precision: Literal["auto", "float32", "bfloat16"] = "auto",
+    drawing: Drawing = AS_USUAL,
     grid: bool = False,
+    scale: int | None = None,
+    side: int | None = None,
+    resample: Literal["nearest", "bicubic", "lanczos"] = "nearest",
     device: Device = "auto",
     json_: Json = False,
 ) -> int:
@@ -41,7 +36,7 @@ def sample(
 
     A class and a seed always give the same image; kinds of device and precisions differ in some
     pixels, by a few of 255 grey levels. Images with other than 1, 3 or 4 channels become arrays
-    [height, width, channels], <seed>.npy.
+    [height, width, channels], <seed>.npy. For a data set, see "reacgan generate".
 
     Example: reacgan sample runs/digits-reacgan --classes 3,7 --num 16 --grid --out images/
 
@@ -55,76 +50,45 @@ def sample(
         Names or indices separated by commas, or all.
     num:
         Images of each class.
-    seed:
-        The first seed; the others follow it.
-    truncation:
-        Largest absolute value of the latent, such as 0.7: less variety, more typical images.
-    psi:
-        Truncate styles towards their mean, such as 0.7; 1 is no truncation. Networks with styles only.
-    psi_layers:
-        With --psi: only in this many first layers.
-    statistics:
-        Of batch norms: auto takes the averages of training where they fit the generator, else its own;
-        own; moving (the averages of training); batch (a class and a seed then do not fix the image);
-        standing (collected anew).
-    langevin:
-        Langevin dynamics: move each latent by this many steps to where the run's discriminator scores
-        higher.
-    langevin_rate:
-        Length of these steps.
-    langevin_noise:
-        Standard deviation of their noise; below 1 latents also shrink towards 0.
-    toward:
-        Move each latent towards that of another seed, such as 7:0.25: a quarter of the way to seed 7;
-        several separated by commas.
-    along:
-        Then along a direction of SeFa (see walk), such as 1:2,3:-0.5: by 2 standard deviations along
-        the strongest, and by half of one back along the third.
-    precision:
-        Of the generator: auto is bfloat16 on a GPU that has it, float32 elsewhere.
+    drawing:
+        How images are made.
     grid:
         Also write one sheet of all of them, grid.png, a row a class.
+    scale:
+        Enlarge images by this whole factor.
+    side:
+        Enlarge images until the longer side has this many pixels.
+    resample:
+        How: nearest repeats pixels and adds nothing; bicubic and lanczos are smooth.
     device:
         cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU.
     json_:
         Print JSON instead of text.
     """
     from reacgan import sampling  # noqa: PLC0415
+    from reacgan.config import size_of  # noqa: PLC0415
     from reacgan.data import refuse_inside  # noqa: PLC0415
-    from reacgan.hub import load_discriminator  # noqa: PLC0415
     from reacgan.progress import counted  # noqa: PLC0415
 
-    chain = None
-    if langevin:
-        discriminator = load_discriminator(model, device=device)
-        chain = sampling.Langevin(discriminator, langevin, langevin_rate, langevin_noise)
-    settings = sampling.SamplingSettings(
-        truncation,
-        psi,
-        psi_layers,
-        seed=seed,
-        precision=precision,
-        langevin=chain,
-        moves=sampling.parse_moves(toward, along),
-    )
-    loaded = load_generator(model, statistics, device)
-    made_in = settings.precision_on(next(loaded.generator.parameters()).device)
+    enlarging = sampling.Enlarging(scale, side, resample)
+    loaded, settings = drawing.opened(model, device)
     refuse_inside(out, loaded.experiment.data.path)
+    larger = enlarging.describe(*size_of(loaded.experiment.data.resolution))
     made: dict[tuple[int, int], Tensor] | None = {} if grid else None
     labels = loaded.class_indices(classes)
     with bars.shown():
         samples = sampling.sample(loaded, classes, num, settings)
         counting = counted(samples, "generating", len(labels) * num)
-        files = _write(loaded.class_names, counting, out, made)
-    facts: dict[str, Any] = {"folder": out, "images": files, "precision": made_in}
+        enlarged = (replace(item, image=enlarging.apply(item.image)) for item in counting)
+        files = _write(loaded.class_names, enlarged, out, made)
+    precision = settings.precision_on(next(loaded.generator.parameters()).device)
+    facts: dict[str, Any] = {"folder": out, "images": files, "precision": precision}
     said = f"{len(labels) * num} images in {out}"
     if made is not None:
         facts["sheet"] = _save_sheet(made, loaded.class_names, out / "grid.png")
         said += f", sheet {facts['sheet']}"
-    answer(facts, said, as_json=json_)
-    tell_statistics(loaded, statistics)
-    if made_in != "float32":
-        streams.tell(f"note: made in {made_in}; --precision float32 takes the other")
+    answer(facts, f"{said}; {larger}" if larger else said, as_json=json_)
+    drawing.tell(loaded, settings)
     return 0
 
 

@@ -12,12 +12,14 @@ import cyclopts
 from reacgan import __version__
 from reacgan.cli import (
     answers,
+    augment_study,
     cache,
     data,
     doctor,
     evaluate,
     experiments,
     export,
+    generate,
     missing,
     new,
     report,
@@ -51,9 +53,11 @@ def build_app() -> cyclopts.App:
     app.command(walk.walk)
     app.command(page.app)
     app.command(export.export)
+    app.command(generate.generate)
     app.command(experiments.app())
     app.command(data.app())
     app.command(evaluate.evaluate)
+    app.command(augment_study.augment_study)
     app.command(report.report)
     app.command(weights.app())
     app.command(cache.app())

@@ -1,5 +1,6 @@
 """The schema of an experiment, and the tables that its names are looked up in."""
 
+from reacgan.config.comparing import differing, flatten
 from reacgan.config.home import PathText, path_of, with_home
 from reacgan.config.registry import (
     ConfigError,
@@ -80,7 +81,9 @@ __all__ = [
     "WatchConfig",
     "check_options",
     "component",
+    "differing",
     "explain",
+    "flatten",
     "grid_of",
     "known_keys",
     "load_experiment",

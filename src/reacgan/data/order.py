@@ -99,6 +99,21 @@ class BalancedOrder:
         return orders[epoch]
 
 
+def apportion(total: int, shares: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """``total`` in whole numbers by these shares, largest remainders first: equal shares differ by 1.
+
+    Args:
+        total: the sum of the result.
+        shares: 0 or more each; their sum does not matter, unless it is 0, which gives zeros.
+    """
+    weights = np.asarray(shares, dtype=np.float64)
+    exact = weights * total / max(float(weights.sum()), np.finfo(np.float64).tiny)
+    counts = np.floor(exact).astype(np.int64)
+    missing = total - int(counts.sum()) if weights.any() else 0
+    counts[np.argsort(-(exact - counts), kind="stable")[:missing]] += 1
+    return counts
+
+
 @dataclass(frozen=True)
 class Balance:
     """Imbalance of the classes of a set.

@@ -14,6 +14,7 @@ from reacgan.config import ConfigError
 from reacgan.data import ImageData
 from reacgan.data.dataset import PICTURE_CHANNELS
 from reacgan.data.decode import MIN_SIDE
+from reacgan.data.order import apportion
 from reacgan.extractors.fitting import Shape
 from reacgan.models.trained import TrainedGenerator
 from reacgan.randomness import Draws
@@ -131,10 +132,7 @@ def choose_labels(rule: str, count: int, frequencies: Sequence[int], *, seed: in
         return torch.arange(count) % classes
     if rule != "reference":
         raise ConfigError(f"labels is {rule!r}; allowed: reference, balanced, uniform")
-    shares = np.asarray(frequencies, dtype=np.float64) * count / max(sum(frequencies), 1)
-    counts = np.floor(shares).astype(np.int64)
-    rest = np.argsort(-(shares - counts), kind="stable")[: count - int(counts.sum())]
-    counts[rest] += 1
+    counts = apportion(count, frequencies)
     # Class c's images are evenly spaced, so any prefix holds all classes.
     middles = np.concatenate([(np.arange(n) + 0.5) / n for n in counts])
     labels = np.repeat(np.arange(classes), counts)

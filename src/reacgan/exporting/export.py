@@ -26,8 +26,8 @@ from reacgan.files import flush_to_disk, naming, replacing
 from reacgan.hub import load
 from reacgan.hub.single_file import write_single
 from reacgan.models.trained import TrainedGenerator
+from reacgan.sampling.images import generate
 from reacgan.sampling.latents import latents_for
-from reacgan.sampling.sample import generate
 from reacgan.sampling.statistics import Statistics, with_statistics
 
 BATCHES = (1, 3, 8)

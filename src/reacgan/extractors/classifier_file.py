@@ -17,10 +17,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from reacgan.config import ConfigError
-from reacgan.extractors.arithmetic import tensors_digest
 from reacgan.extractors.classifier_network import Classifier
 from reacgan.files import replacing
-from reacgan.tensors import read_tensors
+from reacgan.tensors import read_tensors, tensors_digest
 
 KIND = "reacgan classifier 1"
 _KEY = "reacgan"

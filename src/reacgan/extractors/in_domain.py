@@ -18,13 +18,13 @@ from torch import Tensor
 from reacgan.config import ConfigError, Device, PositiveFloat, PositiveInt
 from reacgan.data import ImageData
 from reacgan.devices import find_device
-from reacgan.extractors.arithmetic import tensors_digest
 from reacgan.extractors.base import Extracted, Extractor
 from reacgan.extractors.classifier import extract, held_out_accuracy, train_classifier
 from reacgan.extractors.classifier_file import load_classifier, save_classifier
 from reacgan.extractors.classifier_network import Classifier
 from reacgan.files import write_text
 from reacgan.randomness import derive_seed
+from reacgan.tensors import tensors_digest
 
 BATCH = 128
 EPOCHS = 10.0

@@ -20,9 +20,10 @@ from torch import Tensor
 
 from reacgan.config import ConfigError, Device, path_of, with_home
 from reacgan.devices import find_device
-from reacgan.extractors.arithmetic import exact, tensors_digest
+from reacgan.extractors.arithmetic import exact
 from reacgan.extractors.base import Extracted, Extractor
 from reacgan.extractors.resize import RESIZERS, Filter, friendly, to_rgb
+from reacgan.tensors import tensors_digest
 
 Resizer = Literal["clean", "friendly", "legacy"]
 Normalisation = tuple[tuple[float, float, float], tuple[float, float, float]]

@@ -68,7 +68,7 @@ class Cas(Metric):
             raise ConfigError(
                 "cas needs the fakes' pixels, the training images and held-out real images"
             )
-        _check(fake, {"training": training, "held-out": held_out})
+        check_alike(fake, {"training": training, "held-out": held_out})
         count = min(len(fake), len(training))
         fakes, reals = _first(fake, count), _first(training, count)
         device = torch.device("cpu")
@@ -80,9 +80,9 @@ class Cas(Metric):
         for repeat in range(self.repeats):
             seed = derive_seed(self.seed, "cas", repeat)
             of_fakes, of_reals = (self._train(images, seed, device) for images in (fakes, reals))
-            right["gan_train_top1"].append(_right(of_fakes, held_out))
-            right["gan_test_top1"].append(_right(of_reals, fake))
-            right["real_top1"].append(_right(of_reals, held_out))
+            right["gan_train_top1"].append(right_on(of_fakes, held_out))
+            right["gan_test_top1"].append(right_on(of_reals, fake))
+            right["real_top1"].append(right_on(of_reals, held_out))
         settings: dict[str, Any] = {
             **asdict(self),
             "training_images": count,
@@ -108,7 +108,7 @@ class Cas(Metric):
         )
 
 
-def _right(classifier: Classifier, data: ImageData) -> Tensor:
+def right_on(classifier: Classifier, data: ImageData) -> Tensor:
     """Whether each image is classified correctly, bool ``[N]``."""
     return in_top(class_scores(classifier, data), torch.tensor(data.labels), 1)
 
@@ -163,7 +163,12 @@ def _first(data: ImageData, count: int) -> ImageData:
     return data.subset(balanced_order(data.images, data.labels)[:count])
 
 
-def _check(fake: ImageData, others: Mapping[str, ImageData]) -> None:
+def check_alike(fake: ImageData, others: Mapping[str, ImageData]) -> None:
+    """Check that a classifier of one set can be tested on the others.
+
+    Raises:
+        ConfigError: other classes, another order of them, or another size.
+    """
     for name, data in others.items():
         if data.class_names != fake.class_names:
             only = sorted(set(data.class_names) ^ set(fake.class_names))

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from reacgan.evaluation.protocols import flatten, word
+from reacgan.config import flatten
+from reacgan.evaluation.protocols import word
 from reacgan.reports import page, plots
 from reacgan.reports.record import PICTURE_NUMBERS, RunRecord, read_json, section
 from reacgan.reports.tables import Cell, html_rows

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from reacgan.config import ConfigError
+from reacgan.config import ConfigError, flatten
 from reacgan.evaluation.protocols import (
     PROTOCOLS,
     describe,
     describe_settings,
-    flatten,
     name_of,
     word,
 )

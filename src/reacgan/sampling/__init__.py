@@ -1,8 +1,11 @@
 """Images and sheets from a generator, and walks through its latent space."""
 
+from reacgan.sampling.enlarging import Enlarging
+from reacgan.sampling.films import Film
 from reacgan.sampling.grids import (
     class_folders,
     class_sheet,
+    encoded,
     picture_of,
     save_image,
     save_png,
@@ -22,6 +25,8 @@ from reacgan.sampling.walks import interpolate, walk
 
 __all__ = [
     "COUPLED_CHUNK",
+    "Enlarging",
+    "Film",
     "Langevin",
     "Moves",
     "NonFiniteImageError",
@@ -33,6 +38,7 @@ __all__ = [
     "chunk_size",
     "class_folders",
     "class_sheet",
+    "encoded",
     "generate",
     "interpolate",
     "langevin",

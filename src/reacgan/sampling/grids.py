@@ -7,6 +7,7 @@ the first three are shown as RGB, of two the first as grey; ``.npy`` files hold 
 
 from __future__ import annotations
 
+import io
 import re
 import unicodedata
 from collections import Counter
@@ -116,18 +117,28 @@ def save_image(image: Tensor, folder: Path, stem: str, *, as_array: bool = False
         as_array: an array whatever the channels.
 
     Returns:
-        ``<folder>/<stem>.png`` for 1, 3 or 4 channels, else ``<folder>/<stem>.npy``, which holds the
-        array [H, W, C]. Its Fortran order distinguishes it from the [C, H, W] of earlier versions.
+        ``<folder>/<stem>.png`` or ``<folder>/<stem>.npy``, see :func:`encoded`.
     """
-    if image.shape[0] in PICTURE_CHANNELS and not as_array:
-        path = folder / f"{stem}.png"
-        save_png(picture_of(image), path)
-        return path
-    path = folder / f"{stem}.npy"
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        pixels = np.asfortranarray(image.permute(1, 2, 0).numpy())
-        np.save(file, pixels, allow_pickle=False)
+    content, suffix = encoded(image, as_array=as_array)
+    path = folder / f"{stem}{suffix}"
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
     return path
+
+
+def encoded(image: Tensor, *, as_array: bool = False) -> tuple[bytes, str]:
+    """A uint8 image [C, H, W] with all its channels as a file's content, and its suffix.
+
+    1, 3 and 4 channels are a PNG, others (with ``as_array`` all) the array [H, W, C] as ``.npy``,
+    whose Fortran order distinguishes it from the [C, H, W] of earlier versions.
+    """
+    buffer = io.BytesIO()
+    if image.shape[0] in PICTURE_CHANNELS and not as_array:
+        picture_of(image).save(buffer, format="PNG")
+        return buffer.getvalue(), ".png"
+    pixels = np.asfortranarray(image.permute(1, 2, 0).numpy())
+    np.save(buffer, pixels, allow_pickle=False)
+    return buffer.getvalue(), ".npy"
 
 
 def picture_of(image: Tensor) -> Image.Image:

@@ -20,7 +20,7 @@ from reacgan.suites.base import Scale, Suite
 from reacgan.suites.claims import Verdict, verdicts
 from reacgan.suites.figures import draw
 from reacgan.suites.results import Result, folder_of, results_of
-from reacgan.suites.runner import differing
+from reacgan.suites.runner import changed
 from reacgan.suites.tables import ResultTable, differences_in, label_of, published_of, tables_of
 
 
@@ -87,7 +87,7 @@ def _refuse_mixed(results: Sequence[Result]) -> None:
         settings.pop("seed", None)
         settings.get("experiment", {}).get("training", {}).pop("seed", None)
         seed, before = first.setdefault(result.trial.name, (result.seed, settings))
-        if what := ", ".join(differing(before, settings)):
+        if what := ", ".join(changed(before, settings)):
             raise ConfigError(
                 f"{result.trial.name}: seeds {seed} and {result.seed} were run with different settings "
                 f"({what}), so they do not belong to one trial; report each from an --out of its own"

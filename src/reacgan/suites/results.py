@@ -16,7 +16,6 @@ from reacgan.suites.base import Suite, Trial
 
 FILE = "trial.json"
 _FORMAT = 1
-_QUANTILES = {1: 12.706, 2: 4.303}
 
 
 @dataclass(frozen=True)
@@ -185,5 +184,5 @@ def difference(first: Sequence[float], second: Sequence[float]) -> Difference:
     counts = (len(first) - 1, len(second) - 1)
     squares = (part**2 / count for part, count in zip(parts, counts, strict=True))
     freedom = math.floor(sum(parts) ** 2 / sum(squares) + 1e-9)
-    wide = error * (_QUANTILES.get(freedom) or student95(freedom))
+    wide = error * student95(freedom)
     return Difference(value, value - wide, value + wide)

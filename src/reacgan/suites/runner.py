@@ -16,9 +16,8 @@ from typing import Any
 
 import torch
 
-from reacgan.config import ConfigError, parse_experiment
+from reacgan.config import ConfigError, differing, parse_experiment
 from reacgan.devices import describe_software, find_device
-from reacgan.evaluation.protocols import flatten
 from reacgan.suites.base import Context, Scale, Suite, Trial
 from reacgan.suites.results import folder_of, read_result, write_result
 from reacgan.suites.work import StoppedError
@@ -145,7 +144,7 @@ def is_complete(job: Job, context: Context) -> bool:
     settings = job.trial.work.settings(job.seed, context)
     recorded = _as_read_now(record.get("settings", {}))
     if digest_of_settings(recorded) != digest_of_settings(settings):
-        what = ", ".join(differing(recorded, settings)) or "something"
+        what = ", ".join(changed(recorded, settings)) or "something"
         raise ConfigError(
             f"{job.folder}: holds a trial of other settings ({what}); choose another --out, or "
             "move this folder away"
@@ -224,14 +223,9 @@ def digest_of_settings(settings: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Dotted names of the differences of two trees, with both values."""
-    old, new = flatten(before), flatten(now)
-    return [
-        f"{key}: {old.get(key)!r} there, {new.get(key)!r} now"
-        for key in dict.fromkeys([*old, *new])
-        if json.dumps(old.get(key), default=str) != json.dumps(new.get(key), default=str)
-    ]
+    return [f"{key}: {old!r} there, {new!r} now" for key, old, new in differing(before, now)]
 
 
 def _software(context: Context) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reacgan.evaluation.protocols import describe, describe_settings, flatten
+from reacgan.config import flatten
+from reacgan.evaluation.protocols import describe, describe_settings
 from reacgan.experiments.notes import differences_of, fid_of
 from reacgan.experiments.published import PublishedScore, published_for
 from reacgan.reports.tables import Cell

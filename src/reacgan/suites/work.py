@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from reacgan.config import ConfigError, DataConfig, Experiment
+from reacgan.config import ConfigError, DataConfig, Experiment, flatten
 from reacgan.config.sections import named_options
 from reacgan.data import ImageData, open_dataset
 from reacgan.devices import find_device
 from reacgan.evaluation.evaluate import Evaluation, Facts, evaluate
-from reacgan.evaluation.protocols import flatten
 from reacgan.evaluation.scores import append_scores, comparable
 from reacgan.evaluation.scoring import Request, score
 from reacgan.history import read_records

@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from reacgan.assembly import complete
-from reacgan.config import ConfigError, Experiment, load_experiment
+from reacgan.config import ConfigError, Experiment, differing, load_experiment
 from reacgan.devices import describe_machine
 from reacgan.files import write_text
 
@@ -123,20 +123,10 @@ class RunFolder:
 
 def compare(recorded: Experiment, wanted: Experiment) -> list[str]:
     """``key: recorded -> wanted`` for each value that may not change within a run."""
-    old, new = flatten(recorded.model_dump()), flatten(wanted.model_dump())
     return [
-        f"  {key}: {old.get(key)!r} -> {new.get(key)!r}"
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and not key.startswith(_MAY_CHANGE)
+        f"  {key}: {old!r} -> {new!r}"
+        for key, old, new in sorted(
+            differing(recorded.model_dump(), wanted.model_dump()), key=lambda each: each[0]
+        )
+        if not key.startswith(_MAY_CHANGE)
     ]
-
-
-def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested sections as dotted keys; tuples as lists, as they are after JSON."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            flat.update(flatten(value, f"{prefix}{key}."))
-        else:
-            flat[prefix + key] = list(value) if isinstance(value, tuple) else value
-    return flat

@@ -1,0 +1,125 @@
+"""``reacgan augment-study``."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from reacgan.cli import streams
+from reacgan.cli.bar import bar
+from reacgan.cli.drawing import AS_USUAL, Drawing
+from reacgan.cli.options import Device
+
+Number = TypeVar("Number", int, float)
+
+
+def augment_study(
+    model: Path,
+    *,
+    data: str | None = None,
+    held_out: str | None = None,
+    amounts: str = "0.5,1,2",
+    sizes: str = "",
+    repeats: int = 3,
+    steps: int | None = None,
+    width: int = 16,
+    batch: int = 64,
+    flip: Literal["as the run", "yes", "no"] = "as the run",
+    drawing: Drawing = AS_USUAL,
+    out: Path | None = None,
+    device: Device = "auto",
+    quiet: bool = False,
+) -> int:
+    """Measure whether generated data helps your classifier.
+
+    The same small classifier learns from real images alone, from generated ones alone and from mixtures,
+    and is tested on held-out real images that neither it nor the generator has seen. Prints a table and a
+    verdict; writes study.json and study.png. An interrupted study goes on.
+
+    Examples: reacgan augment-study runs/pets | reacgan augment-study runs/pets --data pets/ --sizes 10,50 |
+    reacgan augment-study runs/pets --held-out new-photos/ --repeats 5 --steps 1000
+
+    Parameters
+    ----------
+    model:
+        A run's folder, a model folder, or the name of a model.
+    data:
+        The real images: a folder with train/ and test/, or another set; by default those of the run.
+    held_out:
+        Real images to test on; by default the test part of the data.
+    amounts:
+        Generated images for each real one, in the mixtures.
+    sizes:
+        Also with few real images: so many of each class, such as 10,50; by default all.
+    repeats:
+        Of each training, with other weights, order and generated images.
+    steps:
+        Of each training; by default ten passes over the real images, 300 to 3000.
+    width:
+        Channels of the classifier's first stage.
+    batch:
+        Images of a step.
+    flip:
+        Mirror half of the training images: as the run did, yes, or no.
+    drawing:
+        How images are made.
+    out:
+        Where to write; by default augment-study in the run's folder.
+    device:
+        cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU.
+    quiet:
+        Print the result alone.
+    """
+    from reacgan.benefit import augment_study as study_of  # noqa: PLC0415
+    from reacgan.benefit.showing import figure, table  # noqa: PLC0415
+    from reacgan.benefit.study import Recipe  # noqa: PLC0415
+    from reacgan.files import replacing  # noqa: PLC0415
+    from reacgan.reports.output import folder_for  # noqa: PLC0415
+    from reacgan.reports.plots import have_plots  # noqa: PLC0415
+
+    loaded, settings = drawing.opened(model, device)
+    folder = out or folder_for(model, None) / "augment-study"
+    mirrored = {"yes": True, "no": False}.get(flip, loaded.experiment.data.flip)
+    recipe = Recipe(steps=steps, width=width, batch=batch, flip=mirrored)
+    try:
+        with bar("trainings", quiet=quiet) as report:
+            study = study_of(
+                loaded,
+                data,
+                held_out=held_out,
+                out=folder,
+                amounts=_numbers(amounts, "amounts", float),
+                sizes=_numbers(sizes, "sizes", int),
+                repeats=repeats,
+                recipe=recipe,
+                settings=settings,
+                device=device,
+                progress=report,
+            )
+    except KeyboardInterrupt:
+        streams.tell(f"stopped; what is finished is in {folder}, and the same command goes on")
+        return 128 + signal.SIGINT
+    print(table(study))
+    written = [folder / "study.json"]
+    if have_plots():
+        written.append(folder / "study.png")
+        with replacing(written[-1]) as temporary:
+            temporary.write_bytes(figure(study))
+    elif not quiet:
+        streams.tell("note: no figure, since matplotlib is missing: pip install 'reacgan[plots]'")
+    print(f"\nwritten: {', '.join(map(str, written))}")
+    return 0
+
+
+def _numbers(text: str, name: str, kind: Callable[[str], Number]) -> list[Number]:
+    """Numbers separated by commas."""
+    from reacgan.config import ConfigError  # noqa: PLC0415
+
+    try:
+        return [kind(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise ConfigError(
+            f"--{name} {text!r}: needed: numbers separated by commas, such as 1,2"
+        ) from None

@@ -1,0 +1,126 @@
+"""``reacgan generate``."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from reacgan.cli import streams
+from reacgan.cli.bar import bar
+from reacgan.cli.drawing import AS_USUAL, Drawing
+from reacgan.cli.options import Device
+
+if TYPE_CHECKING:
+    from reacgan.generated import GeneratedSet
+
+
+def generate(
+    model: Path,
+    *,
+    out: Path,
+    to: Literal["folder", "zip", "webdataset", "parquet", "hf"] = "folder",
+    num: int | None = None,
+    total: int | None = None,
+    classes: str = "all",
+    distribution: str = "balanced",
+    order: Literal["classes", "shuffled"] | None = None,
+    shard: int | None = None,
+    drawing: Drawing = AS_USUAL,
+    device: Device = "auto",
+    quiet: bool = False,
+) -> int:
+    """Generate a data set with labels, in a form that other tools read.
+
+    A class and a seed are the image of "reacgan sample", and image k of each class has the seed --seed
+    plus k. manifest.json says what made the images: model, settings, versions, seeds, counts, digest.
+    An interrupted command goes on when it is given again, to the same bytes; another model or other
+    settings in the same place are refused.
+
+    Examples: reacgan generate runs/pets --num 1000 --out pets/ |
+    reacgan generate runs/pets --total 5000 --distribution cat=3,dog=1 --to zip --out pets.zip |
+    reacgan generate runs/pets --num 1000 --to webdataset --out shards/
+
+    Parameters
+    ----------
+    model:
+        A run's folder, a model folder, or the name of a model.
+    out:
+        The folder to write; with --to zip the file.
+    to:
+        folder (a folder a class), zip (the same in a file), webdataset (tar shards), parquet (the layout
+        of the Hugging Face hub), hf (for datasets.load_from_disk).
+    num:
+        Images of each class; 100 by default. With another distribution than balanced their mean.
+    total:
+        Images of all classes, instead of --num.
+    classes:
+        Names or indices separated by commas, or all.
+    distribution:
+        balanced; training (as often as in the training images, where they are here); or shares of the
+        classes, such as cat=3,dog=1.
+    order:
+        Class by class, or shuffled by the seed; by default shuffled in webdataset, parquet and hf.
+    shard:
+        Images of a file of webdataset and parquet; 1000 by default.
+    drawing:
+        How images are made.
+    device:
+        cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU.
+    quiet:
+        Print the result alone.
+    """
+    from reacgan.generated import generate_dataset  # noqa: PLC0415
+
+    loaded, settings = drawing.opened(model, device)
+    seen = {"done": 0, "total": 0}
+    try:
+        with bar("images", quiet=quiet) as report:
+
+            def progress(done: int, total: int) -> None:
+                seen.update(done=done, total=total)
+                report(done, total)
+
+            made = generate_dataset(
+                loaded,
+                out,
+                to=to,
+                num=num,
+                total=total,
+                classes=classes,
+                distribution=distribution,
+                order=order,
+                shard=shard,
+                settings=settings,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        streams.tell(
+            f"stopped at {seen['done']:,} of {seen['total']:,} images; the same command goes on"
+        )
+        return 128 + signal.SIGINT
+    print(_told(made))
+    if not quiet:
+        drawing.tell(loaded, settings)
+    return 0
+
+
+def _told(made: GeneratedSet) -> str:
+    """The result in words: how many, where, and how it is opened."""
+    few = list(made.counts.items())
+    listed = ", ".join(f"{name} {count:,}" for name, count in few[:6])
+    more = f" and {len(few) - 6} more classes" if len(few) > 6 else ""
+    earlier = f" ({made.resumed:,} of them made before)" if made.resumed else ""
+    path = str(made.path)
+    opened = {
+        "folder": f"reacgan data inspect {shlex.quote(path)}",
+        "zip": f"reacgan evaluate {shlex.quote(path)} --reference ...",
+        "webdataset": f"webdataset.WebDataset({made.pattern!r})",
+        "parquet": f"datasets.load_dataset({path!r})",
+        "hf": f"datasets.load_from_disk({path!r})",
+    }[made.form]
+    return (
+        f"{made.images:,} images in {made.path}{earlier}: {listed}{more}\n"
+        f"opened by {opened}\ndigest {made.digest}"
+    )
