@@ -99,8 +99,11 @@ def sample(
     said = f"{len(labels) * num} images in {out}"
     if grid:
         rows = [[made[label, seed + offset] for offset in range(num)] for label in labels]
-        _save_sheet(rows, [loaded.class_names[label] for label in labels], out / "grid.png")
-        said += f", sheet {out / 'grid.png'}"
+        names = [loaded.class_names[label] for label in labels]
+        paths = _save_sheets(rows, names, range(seed, seed + num), out)
+        said += (
+            f", sheet {paths[0]}" if len(paths) == 1 else f", sheets {', '.join(map(str, paths))}"
+        )
     print(said)
     tell_statistics(loaded, statistics)
     if made_in != "float32":
@@ -108,9 +111,12 @@ def sample(
     return 0
 
 
-def _save_sheet(rows: list[list[Tensor]], names: list[str], path: Path) -> None:
+def _save_sheets(rows: list[list[Tensor]], names: list[str], seeds: range, folder: Path) -> str:
+    """Write the sheet, in pages where it is long; what was written, in words."""
     import torch  # noqa: PLC0415
 
-    from reacgan.sampling import save_png, sheet  # noqa: PLC0415
+    from reacgan.sampling import save_sheets, seed_heads, sheets  # noqa: PLC0415
 
-    save_png(sheet(torch.stack([torch.stack(row) for row in rows]), names), path)
+    images = torch.stack([torch.stack(row) for row in rows])
+    paths = save_sheets(sheets(images, names, heads=seed_heads(seeds)), folder, "grid")
+    return f"sheet{'s' * (len(paths) > 1)} {', '.join(map(str, paths))}"

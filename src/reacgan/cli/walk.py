@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from reacgan.cli.options import Device, load_generator, tell_statistics
 
@@ -81,24 +81,53 @@ def walk(
     refuse_inside(out, loaded.experiment.data.path)
     settings = sampling.SamplingSettings(truncation, psi)
     options: dict[str, Any] = {"steps": steps, "settings": settings}
-    drawn = {}
+    drawn: dict[str, tuple[Any, dict[str, Any]]] = {}
     if between or seeds:
         ways = _ways(loaded, between, seeds, classes, range(seed, seed + num))
         rows = [
-            sampling.interpolate(loaded, classes=way[1], seeds=way[2], **options) for way in ways
+            sampling.interpolate(loaded, classes=way.classes, seeds=way.seeds, **options)
+            for way in ways
         ]
-        drawn["between"] = torch.stack(rows), [way[0] for way in ways]
+        drawn["between"] = torch.stack(rows), _beside_ways(ways, steps)
     if directions:
         names = [loaded.class_names[label] for label in loaded.class_indices(classes)]
         options |= {"classes": classes, "settings": replace(settings, seed=seed), "span": span}
         axes = sampling.semantic_directions(loaded.generator, directions)
         for number, direction in enumerate(axes, 1):
-            drawn[f"direction-{number}"] = sampling.walk(loaded, direction, **options), names
-    for name, (images, captions) in drawn.items():
-        sampling.save_png(sampling.sheet(images, captions), out / f"{name}.png")
-        print(out / f"{name}.png")
+            images = sampling.walk(loaded, direction, **options)
+            where = f"seed {seed} moved along direction {number} of {directions}"
+            drawn[f"direction-{number}"] = images, _beside_direction(names, where, span, steps)
+    for name, (images, words_beside) in drawn.items():
+        for path in sampling.save_sheets(sampling.sheets(images, **words_beside), out, name):
+            print(path)
     tell_statistics(loaded, statistics)
     return 0
+
+
+class _Way(NamedTuple):
+    """A row: what is written at both ends, two classes and two seeds."""
+
+    start: str
+    end: str
+    classes: tuple[int, int]
+    seeds: tuple[int, int]
+
+
+def _beside_ways(ways: Sequence[_Way], steps: int) -> dict[str, Any]:
+    """The words of a sheet: both ends of each row, and the share of the way above the columns."""
+    shares = [f"{step / (steps - 1):.0%}" for step in range(steps)]
+    return {
+        "names": [way.start for way in ways],
+        "ends": [way.end for way in ways],
+        "heads": shares,
+    }
+
+
+def _beside_direction(names: Sequence[str], where: str, span: float, steps: int) -> dict[str, Any]:
+    """The words of a sheet: classes, and the scale above the columns."""
+    offsets = [f"{-span + 2 * span * step / (steps - 1):+.3g}" for step in range(steps)]
+    caption = f"{where}, by standard deviations of the latent"
+    return {"names": names, "heads": offsets, "caption": caption}
 
 
 def _ways(
@@ -107,9 +136,15 @@ def _ways(
     seeds: str | None,
     classes: str,
     row_seeds: Sequence[int],
-) -> list[tuple[str, tuple[int, int], tuple[int, int]]]:
-    """A caption, two classes and two seeds for each row."""
+) -> list[_Way]:
     from reacgan.config import ConfigError  # noqa: PLC0415
+
+    def way(ends: tuple[int, int], numbers: tuple[int, int]) -> _Way:
+        words = [
+            f"{model.class_names[label]}\nseed {number}"
+            for label, number in zip(ends, numbers, strict=True)
+        ]
+        return _Way(words[0], words[1], ends, numbers)
 
     ends, numbers = None, None
     if between:
@@ -123,10 +158,10 @@ def _ways(
             raise ConfigError(f"--seeds {seeds}: needed: two seeds separated by a comma, as 0,1")
         numbers = int(parts[0]), int(parts[1])
     if ends is None:
-        labels, pair = model.class_indices(classes), numbers or (0, 0)
-        return [(model.class_names[label], (label, label), pair) for label in labels]
+        pair = numbers or (0, 0)
+        return [way((label, label), pair) for label in model.class_indices(classes)]
     if numbers is None:
         if not row_seeds:
             raise ConfigError(f"num is {len(row_seeds)}; allowed: 1 or more")
-        return [(str(seed), ends, (seed, seed)) for seed in row_seeds]
-    return [(f"{numbers[0]} - {numbers[1]}", ends, numbers)]
+        return [way(ends, (seed, seed)) for seed in row_seeds]
+    return [way(ends, numbers)]

@@ -6,7 +6,10 @@ from reacgan.sampling.grids import (
     picture_of,
     save_image,
     save_png,
+    save_sheets,
+    seed_heads,
     sheet,
+    sheets,
 )
 from reacgan.sampling.langevin import Langevin, langevin
 from reacgan.sampling.latents import COUPLED_CHUNK, chunk_size, latents_for
@@ -36,8 +39,11 @@ __all__ = [
     "sample",
     "save_image",
     "save_png",
+    "save_sheets",
+    "seed_heads",
     "semantic_directions",
     "sheet",
+    "sheets",
     "spherical",
     "standing_statistics",
     "to_uint8",
