@@ -100,10 +100,7 @@ def sample(
     if grid:
         rows = [[made[label, seed + offset] for offset in range(num)] for label in labels]
         names = [loaded.class_names[label] for label in labels]
-        paths = _save_sheets(rows, names, range(seed, seed + num), out)
-        said += (
-            f", sheet {paths[0]}" if len(paths) == 1 else f", sheets {', '.join(map(str, paths))}"
-        )
+        said += f", {_save_sheets(rows, names, range(seed, seed + num), out)}"
     print(said)
     tell_statistics(loaded, statistics)
     if made_in != "float32":
