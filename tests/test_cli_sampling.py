@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 
 import numpy as np
@@ -48,9 +49,9 @@ def test_other_ways_to_sample(reacgan, run_folder, tmp_path):
 
 
 def test_walk(reacgan, run_folder, tmp_path):
-    def size(name):
+    def words(name):
         with Image.open(tmp_path / name) as picture:
-            return picture.size
+            return json.loads(picture.text["sheet"])
 
     code, out, err = reacgan(
         "walk", run_folder, "--between", "3,7", "--num", 3, "--steps", 4, "--directions", 2,
@@ -59,12 +60,18 @@ def test_walk(reacgan, run_folder, tmp_path):
     assert code == 0, err
     names = ["between.png", "direction-1.png", "direction-2.png"]
     assert out.splitlines() == [str(tmp_path / name) for name in names]
-    assert size(names[0])[1] == 3 * 50 + 2 and size(names[1])[1] == 2 * 50 + 2
+    between, along = words(names[0]), words(names[1])
+    assert between["names"] == ["3\nseed 0", "3\nseed 1", "3\nseed 2"]
+    assert between["ends"] == ["7\nseed 0", "7\nseed 1", "7\nseed 2"]
+    assert between["heads"] == ["0%", "33%", "67%", "100%"]
+    assert along["names"] == ["1", "2"] and along["heads"] == ["-3", "-1", "+1", "+3"]
+    assert "seed 0 moved along direction 1 of 2, by standard deviations" in along["caption"]
     assert (tmp_path / names[1]).read_bytes() != (tmp_path / names[2]).read_bytes()
     for more, rows in ((["--classes", "1,2"], 2), (["--between", "0,9"], 1)):
         code, _, err = reacgan("walk", run_folder, "--seeds", "0, 5", "--out", tmp_path, *more)
         assert code == 0, err
-        assert size("between.png")[1] == rows * 50 + 2
+        assert len(words("between.png")["names"]) == rows
+        assert words("between.png")["ends"][0].endswith("seed 5")
 
 
 def test_the_runs_own_sheet_is_what_the_model_draws(run_folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import numpy as np
 import pytest
@@ -138,10 +139,15 @@ def test_interpolations_end_at_the_samples_of_their_seeds(untrained):
         ("latents", 1, (1, 3), (1, 4)),
         ("classes", 1, (1, 3), (2, 3)),
     ):
-        image = np.asarray(Image.open(io.BytesIO(made[name].png)))
-        top, side, left = 2 + row * 50, 48, image.shape[1] - 5 * 50
+        opened = Image.open(io.BytesIO(made[name].png))
+        words, image, side = json.loads(opened.text["sheet"]), np.asarray(opened), 48
+        written = "{0}\nseed {1}" if name == "latents" else "{0}"
         for column, key in ((0, first), (4, last)):
-            cell = image[top : top + side, left + column * 50 : left + column * 50 + side]
+            top, left = words["tops"][row], words["lefts"][column]
+            assert words["ends" if column else "names"][row] == written.format(
+                model.class_names[key[0]], key[1]
+            )
+            cell = image[top : top + side, left : left + side]
             assert np.array_equal(cell[::3, ::3].transpose(2, 0, 1), held[key].numpy()), name
 
 

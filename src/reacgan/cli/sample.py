@@ -85,8 +85,9 @@ def sample(
     facts: dict[str, Any] = {"folder": out, "images": files, "precision": precision}
     said = f"{len(labels) * num} images in {out}"
     if made is not None:
-        facts["sheet"] = _save_sheet(made, loaded.class_names, out / "grid.png")
-        said += f", sheet {facts['sheet']}"
+        sheets = _save_sheets(made, loaded.class_names, out)
+        facts["sheets"] = sheets
+        said += f", sheet{'s' * (len(sheets) > 1)} {', '.join(map(str, sheets))}"
     answer(facts, f"{said}; {larger}" if larger else said, as_json=json_)
     drawing.tell(loaded, settings)
     return 0
@@ -112,14 +113,16 @@ def _write(
     return files
 
 
-def _save_sheet(made: dict[tuple[int, int], Tensor], names: tuple[str, ...], path: Path) -> Path:
-    """A row a class, a column a seed."""
+def _save_sheets(
+    made: dict[tuple[int, int], Tensor], names: tuple[str, ...], folder: Path
+) -> list[Path]:
+    """A row a class, a column a seed; in pages where it is long."""
     import torch  # noqa: PLC0415
 
-    from reacgan.sampling import save_png, sheet  # noqa: PLC0415
+    from reacgan.sampling import save_sheets, seed_heads, sheets  # noqa: PLC0415
 
     labels = list(dict.fromkeys(label for label, _ in made))
     seeds = sorted({seed for _, seed in made})
-    rows = [torch.stack([made[label, seed] for seed in seeds]) for label in labels]
-    save_png(sheet(torch.stack(rows), [names[label] for label in labels]), path)
-    return path
+    images = torch.stack([torch.stack([made[label, seed] for seed in seeds]) for label in labels])
+    rows = [names[label] for label in labels]
+    return save_sheets(sheets(images, rows, heads=seed_heads(seeds)), folder, "grid")

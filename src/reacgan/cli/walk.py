@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from reacgan.cli.answers import Json, answer
 from reacgan.cli.options import Device, load_generator, tell_statistics
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
     from reacgan.models.trained import TrainedGenerator
     from reacgan.sampling import SamplingSettings
-
-Way: TypeAlias = "tuple[str, tuple[int, int], tuple[int, int]]"
-"""A caption, two classes and two seeds."""
 
 
 def walk(
@@ -111,14 +108,22 @@ def walk(
     ways = _ways(loaded, between, seeds, classes, range(seed, seed + num))
     walks = _Walks(loaded, settings, ways if between or seeds else [], directions, classes, span)
     files: list[Path] = []
-    for name, images, captions in walks.drawn(steps):
-        sampling.save_png(sampling.sheet(images, captions), out / f"{name}.png")
-        files.append(out / f"{name}.png")
+    for name, images, words in walks.drawn(steps):
+        files += sampling.save_sheets(sampling.sheets(images, **words), out, name)
     for name, images, _ in walks.drawn(film.frames) if film.kinds else ():
         files += film.save(images, out, name)
     answer({"files": files}, "\n".join(map(str, files)), as_json=json_)
     tell_statistics(loaded, statistics)
     return 0
+
+
+class _Way(NamedTuple):
+    """A row: what is written at both ends, two classes and two seeds."""
+
+    start: str
+    end: str
+    classes: tuple[int, int]
+    seeds: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -127,13 +132,13 @@ class _Walks:
 
     model: TrainedGenerator
     settings: SamplingSettings
-    ways: list[Way]
+    ways: list[_Way]
     directions: int
     classes: str
     span: float
 
-    def drawn(self, steps: int) -> Iterator[tuple[str, Tensor, list[str]]]:
-        """A name, images [rows, steps, C, H, W], and a caption for each row."""
+    def drawn(self, steps: int) -> Iterator[tuple[str, Tensor, dict[str, Any]]]:
+        """A name, images [rows, steps, C, H, W], and the words of their sheet."""
         import torch  # noqa: PLC0415
 
         from reacgan import sampling  # noqa: PLC0415
@@ -142,11 +147,11 @@ class _Walks:
             settings = replace(self.settings, seed=None)
             rows = [
                 sampling.interpolate(
-                    self.model, classes=ends, seeds=seeds, steps=steps, settings=settings
+                    self.model, classes=way.classes, seeds=way.seeds, steps=steps, settings=settings
                 )
-                for _, ends, seeds in self.ways
+                for way in self.ways
             ]
-            yield "between", torch.stack(rows), [caption for caption, _, _ in self.ways]
+            yield "between", torch.stack(rows), _beside_ways(self.ways, steps)
         if not self.directions:
             return
         names = [self.model.class_names[label] for label in self.model.class_indices(self.classes)]
@@ -160,7 +165,26 @@ class _Walks:
                 steps=steps,
                 settings=self.settings,
             )
-            yield f"direction-{number}", images, names
+            where = f"seed {self.settings.seed} moved along direction {number} of {self.directions}"
+            words = _beside_direction(names, where, self.span, steps)
+            yield f"direction-{number}", images, words
+
+
+def _beside_ways(ways: Sequence[_Way], steps: int) -> dict[str, Any]:
+    """The words of a sheet: both ends of each row, and the share of the way above the columns."""
+    shares = [f"{step / (steps - 1):.0%}" for step in range(steps)]
+    return {
+        "names": [way.start for way in ways],
+        "ends": [way.end for way in ways],
+        "heads": shares,
+    }
+
+
+def _beside_direction(names: Sequence[str], where: str, span: float, steps: int) -> dict[str, Any]:
+    """The words of a sheet: classes, and the scale above the columns."""
+    offsets = [f"{-span + 2 * span * step / (steps - 1):+.3g}" for step in range(steps)]
+    caption = f"{where}, by standard deviations of the latent"
+    return {"names": names, "heads": offsets, "caption": caption}
 
 
 def _ways(
@@ -169,9 +193,16 @@ def _ways(
     seeds: str | None,
     classes: str,
     row_seeds: Sequence[int],
-) -> list[Way]:
-    """A caption, two classes and two seeds for each row."""
+) -> list[_Way]:
+    """What is drawn in each row."""
     from reacgan.config import ConfigError  # noqa: PLC0415
+
+    def way(ends: tuple[int, int], numbers: tuple[int, int]) -> _Way:
+        words = [
+            f"{model.class_names[label]}\nseed {number}"
+            for label, number in zip(ends, numbers, strict=True)
+        ]
+        return _Way(words[0], words[1], ends, numbers)
 
     ends, numbers = None, None
     if between:
@@ -185,10 +216,10 @@ def _ways(
             raise ConfigError(f"--seeds {seeds}: needed: two seeds separated by a comma, as 0,1")
         numbers = int(parts[0]), int(parts[1])
     if ends is None:
-        labels, pair = model.class_indices(classes), numbers or (0, 0)
-        return [(model.class_names[label], (label, label), pair) for label in labels]
+        pair = numbers or (0, 0)
+        return [way((label, label), pair) for label in model.class_indices(classes)]
     if numbers is None:
         if not row_seeds:
             raise ConfigError(f"num is {len(row_seeds)}; allowed: 1 or more")
-        return [(str(seed), ends, (seed, seed)) for seed in row_seeds]
-    return [(f"{numbers[0]} - {numbers[1]}", ends, numbers)]
+        return [way(ends, (seed, seed)) for seed in row_seeds]
+    return [way(ends, numbers)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 import zipfile
@@ -40,6 +41,7 @@ READ = (
 )
 SHEET = "grid.png"
 """What `reacgan sample --grid` writes beside the images: a sheet of all of them."""
+_FURTHER_PAGES = re.compile(r"grid-[0-9]+\.png")
 MOST_UNREADABLE = 0.5
 """Largest share of unusable files with which the rest is still scored, with a warning."""
 
@@ -159,7 +161,12 @@ def _images_only(listing: Listing) -> Listing:
 
 
 def _without_sheet(listing: Listing) -> Listing:
-    return replace(listing, entries=tuple(e for e in listing.entries if e.relative != SHEET))
+    entries = tuple(
+        e
+        for e in listing.entries
+        if e.relative != SHEET and not _FURTHER_PAGES.fullmatch(e.relative)
+    )
+    return replace(listing, entries=entries)
 
 
 def _only_of_its_size(scan: Scan, file: str) -> bool:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from reacgan.models.trained import TrainedGenerator
-from reacgan.sampling import generate, interpolate, latents_for, picture_of
+from reacgan.sampling import fonts, generate, interpolate, latents_for, picture_of, seed_heads
 from reacgan.sampling import sheet as draw_sheet
-from reacgan.sampling.grids import draw_classes, rows_for
+from reacgan.sampling.grids import png_of, rows_for, shortened, with_words
 
 _SMALLEST = 64
-_GAP, _APART, _LINE = 5, 14, 12
+_GAP, _APART, _SIZE, _MOST_LINES = 5, 14, 11, 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,10 +37,12 @@ def sheet(model: TrainedGenerator, *, columns: int = 10, seed: int = 0) -> Pictu
     z = latents_for(seeds[:columns], model.latent_dim).repeat(len(rows), 1)
     labels = torch.tensor(rows).repeat_interleave(columns)
     images = generate(model.generator, z, labels, seeds=seeds, class_names=model.class_names)
-    drawn = draw_classes(images.unflatten(0, (len(rows), columns)), model.class_names)
+    names = [model.class_names[row] for row in rows]
+    heads = seed_heads(seeds[:columns])
+    drawn = draw_sheet(images.unflatten(0, (len(rows), columns)), names, heads=heads)
     of = "" if len(rows) == len(model.class_names) else f" of {len(model.class_names)}"
     caption = f"generated images: {len(rows)}{of} classes, seeds {seed} to {seed + columns - 1}"
-    return Picture(image_png(drawn), caption, {"classes": rows, "columns": columns}, pixels=True)
+    return Picture(png_of(drawn), caption, {"classes": rows, "columns": columns}, pixels=True)
 
 
 def interpolations(
@@ -77,11 +78,13 @@ def interpolations(
     labels = spread(len(names), min(num, len(names)))
     caption = f"from seed {seed} to seed {seed + 1}, a row a class"
     images = between([(label, label) for label in labels], seed + 1)
-    drawn = {"latents": _ways(images, [names[label] for label in labels], caption)}
+    ends = [[f"{names[label]}\nseed {number}" for label in labels] for number in (seed, seed + 1)]
+    drawn = {"latents": _ways(images, ends, [names[label] for label in labels], caption)}
     if pairs := list(zip(labels, labels[1:], strict=False)):
         caption = f"from class to class with seed {seed} throughout"
-        titles = [f"{names[first][:10]} to {names[second][:10]}" for first, second in pairs]
-        drawn["classes"] = _ways(between(pairs, seed), titles, caption)
+        titles = [f"{names[first]} to {names[second]}" for first, second in pairs]
+        ends = [[names[pair[end]] for pair in pairs] for end in (0, 1)]
+        drawn["classes"] = _ways(between(pairs, seed), ends, titles, caption)
     return drawn
 
 
@@ -92,7 +95,10 @@ def spread(available: int, count: int) -> list[int]:
     return [round(number * (available - 1) / max(1, count - 1)) for number in range(count)]
 
 
-def _ways(images: Tensor, names: Sequence[str], caption: str) -> Picture:
+def _ways(
+    images: Tensor, ends: Sequence[Sequence[str]], names: Sequence[str], caption: str
+) -> Picture:
+    """``ends``: what is written at the start and at the end of each row."""
     steps = (images[:, 1:].double() - images[:, :-1].double()).abs().flatten(2).mean(2)
     mean = steps.mean(1)
     moves = mean > 0
@@ -111,14 +117,9 @@ def _ways(images: Tensor, names: Sequence[str], caption: str) -> Picture:
     else:
         caption += f"; largest step over mean step {median:.2f} ({len(steps[0])} were one jump)"
     numbers = {"steps": images.shape[1], "rows": rows, "steepest_median": median}
-    return Picture(image_png(draw_sheet(images, list(names))), caption, numbers, pixels=True)
-
-
-def image_png(image: Image.Image) -> bytes:
-    """An image as PNG."""
-    png = io.BytesIO()
-    image.save(png, format="PNG")
-    return png.getvalue()
+    shares = [f"{step / len(steps[0]):.0%}" for step in range(images.shape[1])]
+    drawn = draw_sheet(images, ends[0], ends=ends[1], heads=shares)
+    return Picture(png_of(drawn), caption, numbers, pixels=True)
 
 
 def captioned(images: Tensor, captions: Sequence[Sequence[str]]) -> bytes:
@@ -126,33 +127,40 @@ def captioned(images: Tensor, captions: Sequence[Sequence[str]]) -> bytes:
 
     Args:
         images: uint8; small ones are enlarged by a whole factor, without smoothing.
-        captions: for each row and column; lines are cut to the width of the image.
+        captions: for each row and column; lines are wrapped to the width of the image, four at most
+            of each.
     """
     rows, columns, _, height, width = images.shape
     factor = max(1, -(-_SMALLEST // min(height, width)))
     cell = (width * factor, height * factor)
-    font = ImageFont.load_default(size=_LINE - 2)
-    lines = max(text.count("\n") + 1 for row in captions for text in row)
-    tall = cell[1] + lines * _LINE + _GAP
-    size = (_GAP + columns * (cell[0] + _GAP) + _APART, _GAP + rows * tall)
-    canvas = Image.new("RGB", size, "white")
+    lines = [[_lines(text, cell[0]) for text in row] for row in captions]
+    line = fonts.line_height(_SIZE)
+    tops, top = [], _GAP
+    for texts in lines:
+        tops.append(top)
+        top += cell[1] + max(map(len, texts)) * line + _GAP
+    lefts = [
+        _GAP + column * (cell[0] + _GAP) + (_APART if column else 0) for column in range(columns)
+    ]
+    canvas = Image.new("RGB", (lefts[-1] + cell[0] + _GAP, top), "white")
     draw = ImageDraw.Draw(canvas)
     for row in range(rows):
-        top = _GAP + row * tall
-        for column in range(columns):
-            left = _GAP + column * (cell[0] + _GAP) + (_APART if column else 0)
+        for column, left in enumerate(lefts):
             picture = picture_of(images[row, column]).resize(cell, Image.Resampling.NEAREST)
-            canvas.paste(picture, (left, top), picture if picture.mode == "RGBA" else None)
-            for number, line in enumerate(captions[row][column].split("\n")):
-                where = (left, top + cell[1] + 1 + number * _LINE)
-                draw.text(where, _fitting(line, font, cell[0]), "black", font)
-    return image_png(canvas)
+            opaque = picture if picture.mode == "RGBA" else None
+            canvas.paste(picture, (left, tops[row]), opaque)
+            for number, text in enumerate(lines[row][column]):
+                corner = (left, tops[row] + cell[1] + number * line)
+                fonts.draw_text(draw, corner, text, _SIZE)
+    cells = [list(row) for row in captions]
+    return png_of(with_words(canvas, {"cells": cells}, (lefts, tops), cell))
 
 
-def _fitting(text: str, font: Any, width: int) -> str:
-    text = " ".join(text.split())
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(f"{text}...") > width:
-        text = text[:-1]
-    return f"{text}..."
+def _lines(text: str, width: int) -> list[str]:
+    lines: list[str] = []
+    for part in text.split("\n"):
+        wrapped = fonts.wrapped(shortened(part), _SIZE, width)
+        lines += wrapped[:_MOST_LINES]
+        if len(wrapped) > _MOST_LINES:
+            lines[-1] = f"{lines[-1][:-1]}…"
+    return lines

@@ -9,7 +9,10 @@ from reacgan.sampling.grids import (
     picture_of,
     save_image,
     save_png,
+    save_sheets,
+    seed_heads,
     sheet,
+    sheets,
 )
 from reacgan.sampling.images import generate
 from reacgan.sampling.langevin import Langevin, langevin
@@ -48,8 +51,11 @@ __all__ = [
     "sample",
     "save_image",
     "save_png",
+    "save_sheets",
+    "seed_heads",
     "semantic_directions",
     "sheet",
+    "sheets",
     "spherical",
     "standing_statistics",
     "to_uint8",

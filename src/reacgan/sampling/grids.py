@@ -8,24 +8,33 @@ the first three are shown as RGB, of two the first as grey; ``.npy`` files hold 
 from __future__ import annotations
 
 import io
+import json
+import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from reacgan.files import replacing
 from reacgan.models import Generator
+from reacgan.sampling import fonts
 from reacgan.sampling.images import generate
 from reacgan.sampling.latents import latents_for
 
 MOST_ROWS = 25
-_CAPTION_HEIGHT = 18
+SHEET_KEY = "sheet"
+"""Of a sheet's words among the texts of its PNG."""
+_PAGE_ROWS, _PAGE_SIDE = 50, 4000
+_GAP, _LARGE, _SMALL = 2, 16, 12
+_NAME_WIDTH, _LEAST_WIDTH, _MOST_SIGNS = 200, 220, 160
 PICTURE_CHANNELS = (1, 3, 4)
 """Channel counts of PNG: grey, RGB, RGBA."""
 
@@ -58,53 +67,205 @@ def class_images(generator: Generator, class_names: tuple[str, ...], columns: in
 
 
 def draw_classes(images: Tensor, class_names: tuple[str, ...], caption: str = "") -> Image.Image:
-    """The sheet of images from :func:`class_images`."""
-    return sheet(images, [class_names[row] for row in rows_for(len(class_names))], caption=caption)
+    """The sheet of images from :func:`class_images`, the seeds above the columns."""
+    rows = rows_for(len(class_names))
+    if len(rows) < len(class_names):
+        caption = ", ".join(
+            [*filter(None, [caption]), f"{len(rows)} of {len(class_names)} classes"]
+        )
+    names = [class_names[row] for row in rows]
+    return sheet(images, names, heads=seed_heads(range(images.shape[1])), caption=caption)
+
+
+def seed_heads(seeds: Sequence[int]) -> list[str]:
+    """What stands above the columns of a sheet: ``seed 0``, then numbers."""
+    return [f"seed {seed}" if column == 0 else str(seed) for column, seed in enumerate(seeds)]
 
 
 def sheet(
-    images: Tensor, names: list[str] | None = None, *, smallest: int = 48, caption: str = ""
+    images: Tensor,
+    names: Sequence[str] | None = None,
+    *,
+    ends: Sequence[str] | None = None,
+    heads: Sequence[str] | None = None,
+    smallest: int = 48,
+    caption: str = "",
 ) -> Image.Image:
     """Draw uint8 images [rows, columns, C, H, W]; small ones are enlarged without smoothing.
 
+    Names are wrapped; a row becomes taller where a name needs it. ``info["sheet"]`` of the image says
+    where the rows are and what is written beside them, for pages that set the words as text.
+
     Args:
         images: of more than four channels, or of two, some are shown.
-        names: a caption for each row.
+        names: of the rows, at the left.
+        ends: at the right of the rows: what a walk arrives at.
+        heads: of the columns, above them; those too close to their neighbours are left out.
         smallest: images are enlarged by a whole factor until their shorter side reaches this.
-        caption: a line at the bottom.
+        caption: lines at the bottom.
     """
     rows, columns, _, height, width = images.shape
     factor = max(1, -(-smallest // min(height, width)))
-    cell_height, cell_width, gap = height * factor, width * factor, 2
-    margin = _caption_width(names, cell_height) if names else 0
-    bottom = gap + rows * (cell_height + gap)
-    canvas = Image.new(
-        "RGB",
-        (
-            margin + columns * (cell_width + gap) + gap,
-            bottom + (_CAPTION_HEIGHT if caption else 0),
-        ),
-        "white",
-    )
-    draw = ImageDraw.Draw(canvas)
-    draw.text((4, bottom), caption, "dimgrey", ImageFont.load_default(size=12))
+    cell = (width * factor, height * factor)
+    across = columns * (cell[0] + _GAP) + _GAP
+    sides = [_Side(texts, cell[1]) for texts in (names, ends)]
+    left = sides[0].width
+    above = fonts.line_height(_SMALL) if heads else 0
+    tops, top = [], above + _GAP
     for row in range(rows):
-        top = gap + row * (cell_height + gap)
-        if names:
-            corner, font = (4, top + cell_height / 2), _font(cell_height)
-            draw.text(corner, _caption(names[row]), "black", font, anchor="lm")
+        tops.append(top)
+        top += max(cell[1], *(side.height(row) for side in sides)) + _GAP
+    whole = max(left + across + sides[1].width, _LEAST_WIDTH if caption else 0)
+    lines = fonts.wrapped(caption, _SMALL, whole - 8) if caption else []
+    canvas = Image.new("RGB", (whole, top + len(lines) * fonts.line_height(_SMALL)), "white")
+    draw = ImageDraw.Draw(canvas)
+    for number, line in enumerate(lines):
+        fonts.draw_text(
+            draw, (4, top + number * fonts.line_height(_SMALL)), line, _SMALL, "dimgrey"
+        )
+    _draw_heads(draw, heads or (), left + _GAP + cell[0] / 2, cell[0] + _GAP)
+    for row in range(rows):
+        sides[0].draw(draw, row, (4, tops[row]))
+        sides[1].draw(draw, row, (left + across + 4, tops[row]))
         for column in range(columns):
-            picture = picture_of(images[row, column])
-            picture = picture.resize((cell_width, cell_height), Image.Resampling.NEAREST)
+            picture = picture_of(images[row, column]).resize(cell, Image.Resampling.NEAREST)
             opaque = picture if picture.mode == "RGBA" else None
-            canvas.paste(picture, (margin + gap + column * (cell_width + gap), top), opaque)
+            canvas.paste(picture, (left + _GAP + column * (cell[0] + _GAP), tops[row]), opaque)
+    words = {"names": names, "ends": ends, "heads": heads, "caption": caption}
+    lefts = [left + _GAP + column * (cell[0] + _GAP) for column in range(columns)]
+    return with_words(canvas, words, (lefts, tops), cell)
+
+
+def with_words(
+    canvas: Image.Image,
+    words: Mapping[str, Any],
+    corners: tuple[Sequence[int], Sequence[int]],
+    cell: tuple[int, int],
+) -> Image.Image:
+    """The image with what is written on it in ``info``; PNGs of :func:`png_of` keep it.
+
+    Args:
+        canvas: a sheet.
+        words: ``names``, ``ends``, ``heads``, ``caption``, and for images with captions ``cells``.
+        corners: the left sides of the columns and the tops of the rows, in pixels.
+        cell: width and height of an image, in pixels.
+    """
+    facts = {**words, "lefts": list(corners[0]), "tops": list(corners[1]), "cell": list(cell)}
+    canvas.info[SHEET_KEY] = json.dumps({key: value for key, value in facts.items() if value})
     return canvas
+
+
+def sheets(
+    images: Tensor,
+    names: Sequence[str],
+    *,
+    heads: Sequence[str],
+    ends: Sequence[str] | None = None,
+    caption: str = "",
+) -> list[Image.Image]:
+    """:func:`sheet`, in pages of at most 50 rows and about 4000 pixels a side; each says which it is."""
+    rows, columns, _, height, width = images.shape
+    factor = max(1, -(-48 // min(height, width)))
+    most = max(1, min(_PAGE_ROWS, _PAGE_SIDE // (height * factor)))
+    wide = max(1, _PAGE_SIDE // (width * factor))
+    parts = [(row, column) for column in range(0, columns, wide) for row in range(0, rows, most)]
+    pages = []
+    for number, (row, column) in enumerate(parts, 1):
+        shown, across = slice(row, row + most), slice(column, column + wide)
+        words = [caption] if caption else []
+        if len(parts) > 1:
+            last, end = min(row + most, rows), min(column + wide, columns)
+            words += [f"page {number} of {len(parts)}: rows {row + 1} to {last} of {rows}"]
+            words += [f"columns {column + 1} to {end} of {columns}"] if wide < columns else []
+        options: dict[str, Any] = {"heads": heads[across], "caption": ", ".join(words)}
+        if ends is not None:
+            options["ends"] = ends[shown]
+        pages.append(sheet(images[shown, across], names[shown], **options))
+    return pages
+
+
+def save_sheets(pages: Sequence[Image.Image], folder: Path, stem: str) -> list[Path]:
+    """Write pages as ``stem.png``, ``stem-2.png``, ...; the paths."""
+    paths = []
+    for number, page in enumerate(pages, 1):
+        path = folder / (f"{stem}.png" if number == 1 else f"{stem}-{number}.png")
+        save_png(page, path)
+        paths.append(path)
+    return paths
+
+
+class _Side:
+    """The names at one side of a sheet."""
+
+    def __init__(self, texts: Sequence[str] | None, cell: int) -> None:
+        self.size, self.cell = _LARGE, cell
+        self.lines: list[list[str]] = []
+        if texts is None:
+            self.width = 0
+            return
+        most = max((fonts.text_width(fonts.visible(text), _LARGE) for text in texts), default=0)
+        if most > _NAME_WIDTH:  # smaller before taller
+            self.size = _SMALL
+        self.lines = [
+            [
+                line
+                for part in text.split("\n")
+                for line in fonts.wrapped(part, self.size, _NAME_WIDTH)
+            ]
+            for text in (shortened(text) for text in texts)
+        ]
+        widths = [fonts.text_width(line, self.size) for lines in self.lines for line in lines]
+        self.width = 8 + math.ceil(max(widths, default=0))
+
+    def height(self, row: int) -> int:
+        return len(self.lines[row]) * fonts.line_height(self.size) if self.lines else 0
+
+    def draw(self, draw: ImageDraw.ImageDraw, row: int, corner: tuple[int, int]) -> None:
+        if not self.lines:
+            return
+        left, top = corner
+        top += max(0, (self.cell - self.height(row)) // 2)
+        for number, line in enumerate(self.lines[row]):
+            where = (left, top + number * fonts.line_height(self.size))
+            fonts.draw_text(draw, where, line, self.size)
+
+
+def shortened(name: str) -> str:
+    """A name, or of more than 160 signs both ends, which may be what tells it from others."""
+    half = _MOST_SIGNS // 2
+    return name if len(name) <= _MOST_SIGNS else f"{name[:half]} … {name[-half:]}"
+
+
+def _draw_heads(draw: ImageDraw.ImageDraw, heads: Sequence[str], first: float, step: int) -> None:
+    end = 0.0
+    for column, head in enumerate(heads):
+        middle, half = first + column * step, fonts.text_width(head, _SMALL) / 2
+        if column == 0:  # its words may start over the names
+            middle = min(max(middle, half), max(half, draw.im.size[0] - half))
+        if middle - half >= end:
+            fonts.draw_text(draw, (middle, 0), head, _SMALL, "dimgrey", align="middle")
+            end = middle + half + 6
+
+
+def png_of(image: Image.Image) -> bytes:
+    """An image as PNG; a sheet keeps its words."""
+    png = io.BytesIO()
+    image.save(png, format="PNG", **_words_of(image))
+    return png.getvalue()
 
 
 def save_png(image: Image.Image, path: Path) -> None:
     """Write a PNG atomically: under a temporary name, then renamed."""
     with replacing(path) as temporary:
-        image.save(temporary, format="PNG")
+        image.save(temporary, format="PNG", **_words_of(image))
+
+
+def _words_of(image: Image.Image) -> dict[str, Any]:
+    if SHEET_KEY not in image.info:
+        return {}
+    words = PngInfo()
+    words.add_itxt(SHEET_KEY, image.info[SHEET_KEY])
+    return {"pnginfo": words}
 
 
 def save_image(image: Tensor, folder: Path, stem: str, *, as_array: bool = False) -> Path:
@@ -175,18 +336,3 @@ def _safe(name: str) -> str:
 
 def _without_case(name: str) -> str:
     return unicodedata.normalize("NFC", name.upper().casefold())
-
-
-def _font(cell: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size=max(10, min(16, cell // 3)))
-
-
-def _caption(name: str) -> str:
-    if len(name) == 1 and not name.isascii():  # the font may lack it
-        return f"U+{ord(name):04X}"
-    return " ".join(name.split())[:24]  # one line: class names are arbitrary
-
-
-def _caption_width(names: list[str], cell: int) -> int:
-    font = _font(cell)
-    return 8 + int(max(font.getlength(_caption(name)) for name in names))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 from collections.abc import Sequence
 from copy import deepcopy
@@ -19,6 +18,7 @@ from reacgan.hub.models import Stored, stored
 from reacgan.models import Discriminator
 from reacgan.models.trained import TrainedGenerator
 from reacgan.sampling import class_sheet
+from reacgan.sampling.grids import png_of
 from reacgan.sharing import samples
 from reacgan.sharing.card import full_card, section_of, training_section
 from reacgan.sharing.record import loss_curve, record_of, without_paths
@@ -141,11 +141,10 @@ def _write(
     """Write the folder with card, sheet, samples and digests."""
     model = as_stored(model, dtype)
     scores = scores_of(scores, model.images_seen)
-    sheet = io.BytesIO()
-    class_sheet(model.generator, model.class_names).save(sheet, format="PNG")
+    sheet = class_sheet(model.generator, model.class_names)
     card = full_card(model, training, scores, name=name, dtype=dtype, licence=licence)
     files = {
-        SHEET: sheet.getvalue(),
+        SHEET: png_of(sheet),
         samples.FILE: packed(samples.fixed_samples(model)),
     }
     if curve is not None:
