@@ -17,7 +17,14 @@ def on_page_markdown(markdown: str, **kwargs: Any) -> str:
 def directives() -> str:
     """mkdocstrings' directives of everything in ``reacgan.__all__``, by where it is defined."""
     names = sorted({*reacgan.__all__} - {"__version__"}, key=str.lower)
-    return "\n\n".join(f"::: {path_of(name)}" for name in names)
+    paths = {name: path_of(name) for name in names}
+    first = {path: name for name, path in reversed(paths.items())}
+    return "\n\n".join(
+        f"::: {path}"
+        if first[path] == name
+        else f"### {name} {{#reacgan.{name}}}\n\nAnother name of `{first[path]}`."
+        for name, path in paths.items()
+    )
 
 
 def path_of(name: str) -> str:
