@@ -27,6 +27,14 @@ class AuxiliaryHead(Head):
     D minimises the loss of real samples and does not classify fake ones; G minimises the loss of
     fake samples with the labels it was given. A mean over equal local batches is the mean over the
     global one, so nothing is gathered.
+
+    Args:
+        in_features: F.
+        num_classes: K.
+        layers: how linear layers are built.
+        normalize_features: put h on the unit hypersphere.
+        normalize_weights: put each row of W there.
+        temperature: the logits are divided by it.
     """
 
     def __init__(

@@ -62,6 +62,13 @@ class ContrastiveHead(EmbeddingHead):
 
     Shapes: features ``[N, F]``, score ``[N]``, embedding ``[N, E]``, class vectors ``[K, E]``.
     D minimises the loss of real samples, G that of fake samples with the labels it was given.
+
+    Args:
+        in_features: F.
+        num_classes: K.
+        layers: how linear layers are built.
+        embedding_dim: E.
+        temperature: cosines are divided by it.
     """
 
     def __init__(

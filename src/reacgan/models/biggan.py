@@ -131,7 +131,8 @@ class BigGANBackbone(ResNetBackbone):
         width: base number of channels ("c" of the table).
         attention_after: self-attention after these blocks, counted from 1.
         spectral_norm: normalise the convolutions, and the head that follows.
-        preactivated_shortcut: see :class:`~reacgan.models.residual.BackboneBlock`.
+        preactivated_shortcut: shortcuts take ReLU(x) instead of x, as in-place ReLUs of published runs
+            had it.
     """
 
     def __init__(

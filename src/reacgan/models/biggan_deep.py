@@ -288,10 +288,12 @@ class BigGANDeepBackbone(Backbone):
         channels: image channels.
         width: base number of channels ("c" of BigGAN's table).
         depth: blocks of each stage; the first of them halves the size and changes the width.
-        shortcut: see :class:`DeepBackboneBlock`.
+        shortcut: where width or size change, ``"drop"`` joins x with a convolution of it, ``"learned"``
+            convolves it.
         attention_after: self-attention after these stages, counted from 1.
         spectral_norm: normalise the convolutions, and the head that follows.
-        preactivated_shortcut: see :class:`DeepBackboneBlock`; the published runs had it.
+        preactivated_shortcut: shortcuts take ReLU(x) instead of x, as in-place ReLUs of published runs
+            had it.
     """
 
     def __init__(

@@ -189,7 +189,7 @@ class R3GANGenerator(Generator):
         expansion: width inside a block, in multiples of the width outside.
         group_size: channels of a group of the 3x3 convolutions; where it does not divide the width
             inside a block, their greatest common divisor.
-        last_gain: see :class:`InvertedBlock`; 0 is Fixup's.
+        last_gain: factor of the first weights of each block's last convolution; 0 is Fixup's.
         resampling: ``"bilinear"``, or ``"nearest"`` (with 2x2 averages in the other direction).
     """
 
@@ -254,7 +254,17 @@ class R3GANBackbone(Backbone):
     """Images to features: the generator's mirror image, then a learned sum over space for each channel.
 
     No activation precedes the features: with the head ``unconditional`` or ``projection`` this is the
-    paper's discriminator. Options as in :class:`R3GANGenerator`.
+    paper's discriminator.
+
+    Args:
+        resolution: side of a square or (height, width), shorter side 8 to 1024 pixels.
+        channels: image channels.
+        width: see :class:`R3GANGenerator`.
+        blocks: see :class:`R3GANGenerator`.
+        expansion: see :class:`R3GANGenerator`.
+        group_size: see :class:`R3GANGenerator`.
+        last_gain: see :class:`R3GANGenerator`.
+        resampling: see :class:`R3GANGenerator`.
     """
 
     def __init__(

@@ -106,7 +106,8 @@ class ResNetBackbone(Backbone):
         attention_after: self-attention after these blocks, counted from 1.
         norm: spectral norm of all weights, the head's included (SNGAN, SAGAN); batch norm, with
             separate passes for real and fake images; or none (for gradient penalties).
-        preactivated_shortcut: see :class:`~reacgan.models.residual.BackboneBlock`.
+        preactivated_shortcut: shortcuts take ReLU(x) instead of x, as in-place ReLUs of published runs
+            had it.
     """
 
     def __init__(

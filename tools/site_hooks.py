@@ -1,0 +1,36 @@
+"""What the site's pages need beside their Markdown; named in mkdocs.yml."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reacgan
+
+PUBLIC = "<!-- public names -->"
+
+
+def on_page_markdown(markdown: str, **kwargs: Any) -> str:
+    """Write a directive for each public name where the page on Python has its mark."""
+    return markdown.replace(PUBLIC, directives()) if PUBLIC in markdown else markdown
+
+
+def directives() -> str:
+    """mkdocstrings' directives of everything in ``reacgan.__all__``, by where it is defined."""
+    names = sorted({*reacgan.__all__} - {"__version__"}, key=str.lower)
+    paths = {name: path_of(name) for name in names}
+    first = {path: name for name, path in reversed(paths.items())}
+    return "\n\n".join(
+        f"::: {path}"
+        if first[path] == name
+        else f"### {name} {{#reacgan.{name}}}\n\nAnother name of `{first[path]}`."
+        for name, path in paths.items()
+    )
+
+
+def path_of(name: str) -> str:
+    """The dotted path of a public name: that of its definition, or of the module that holds it."""
+    value = getattr(reacgan, name)
+    module = getattr(value, "__module__", None)
+    if isinstance(module, str) and module.startswith("reacgan") and hasattr(value, "__qualname__"):
+        return f"{module}.{value.__qualname__}"
+    return f"{reacgan._PUBLIC.get(name, 'reacgan')}.{name}"
