@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,7 +21,13 @@ from reacgan.history import read_records
 from reacgan.training import train
 from reacgan.training.engine import Engine
 from reacgan.training.loop import Trainer
-from reacgan.training.speed import SWITCHES, Speed, choose, choose_precision
+from reacgan.training.speed import (
+    SWITCHES,
+    Speed,
+    choose,
+    choose_precision,
+    cpu_multiplies_bfloat16,
+)
 from reacgan.training.state import TrainState
 from reacgan.training.step.work import Work
 
@@ -139,15 +148,57 @@ def test_features_are_exact_whatever_training_does(as_before):
     assert products() == (True, True)
 
 
-def test_the_precision_is_float32_unless_the_device_has_bfloat16():
-    assert choose_precision("auto", CPU) == "float32"
-    assert [choose_precision(name, CPU) for name in ("bfloat16", "float64")] == [
+def chosen_in_a_process(**environment):
+    """What ``auto`` is on the CPU in a process with these restrictions."""
+    code = (
+        "import torch; from reacgan.training.speed import choose_precision; "
+        "print(choose_precision('auto', torch.device('cpu')))"
+    )
+    free = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**free, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def test_a_cpu_computes_in_bfloat16_where_it_has_the_instructions():
+    if not Path("/proc/cpuinfo").exists():
+        pytest.skip("the processor's instructions are read from /proc/cpuinfo")
+    flags = Path("/proc/cpuinfo").read_text().split()
+    has = "avx512_bf16" in flags or "amx_bf16" in flags
+    assert chosen_in_a_process() == ("bfloat16" if has else "float32")
+
+
+@pytest.mark.parametrize(
+    "restriction",
+    [
+        {"ONEDNN_MAX_CPU_ISA": "avx512_core"},
+        {"ATEN_CPU_CAPABILITY": "avx2"},
+    ],
+)
+def test_a_cpu_whose_libraries_are_restricted_computes_in_float32(restriction):
+    assert chosen_in_a_process(**restriction) == "float32"
+
+
+def test_a_precision_that_was_asked_for_is_taken():
+    assert [choose_precision(name, CPU) for name in ("bfloat16", "float32", "float64")] == [
         "bfloat16",
+        "float32",
         "float64",
     ]
-    assert Engine("cpu", "auto").precision_line() == "precision: float32 (auto)"
+    assert Engine("cpu", "float32").precision_line() == "precision: float32"
     line = Engine("cpu", "bfloat16").precision_line()
     assert line.startswith("precision: bfloat16 in the networks") and "precision=float32" in line
+    auto = Engine("cpu", "auto").precision_line()
+    assert f"{choose_precision('auto', CPU)}" in auto and "(auto" in auto
 
 
 def test_a_run_keeps_the_precision_that_it_was_begun_in(tmp_path):
@@ -209,7 +260,8 @@ def test_the_page_says_what_is_taken_by_default():
                 assert row[column] == "on"  # where Triton is installed
                 continue
             assert (row[column] == "on") == getattr(speed, name), (name, kind)
-    assert rows[0][1:] == ["float32", "bfloat16 where the GPU has it, else float32", "float32"]
-    assert [choose_precision("auto", torch.device(kind)) for kind in ("cpu", "mps")] == [
-        "float32"
-    ] * 2
+    has_it = "bfloat16 where the {} has it, else float32"
+    assert rows[0][1:] == [has_it.format("processor"), has_it.format("GPU"), "float32"]
+    assert choose_precision("auto", torch.device("mps")) == "float32"
+    here = "bfloat16" if cpu_multiplies_bfloat16() else "float32"
+    assert choose_precision("auto", CPU) == here

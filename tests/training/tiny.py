@@ -33,6 +33,7 @@ def experiment(head: str = "d2dce", **changes: object) -> Experiment:
             "training.batch": 8,
             "training.d_steps": 2,
             "training.images": 160,
+            "training.precision": "float32",  # on every processor
             "report.journal_every": 32,
             "report.samples_every": 10_000,
             "report.checkpoint_every": 10_000,

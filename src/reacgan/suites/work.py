@@ -60,7 +60,10 @@ class Run:
         if self.experiment.data.name in context.data:
             changes["data.path"] = context.data[self.experiment.data.name]
         experiment = self.experiment.replace(**changes)
-        precision = choose_precision(experiment.training.precision, find_device(context.device))
+        asked, device = experiment.training.precision, find_device(context.device)
+        # Results of one suite come from several machines: on every CPU they are of one precision.
+        on_a_cpu = asked == "auto" and device.type == "cpu"
+        precision = "float32" if on_a_cpu else choose_precision(asked, device)
         return experiment.replace(**{"training.precision": precision})
 
     def settings(self, seed: int, context: Context) -> dict[str, Any]:

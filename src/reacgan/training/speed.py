@@ -6,12 +6,14 @@ its reason beside it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
 
+from reacgan import distributed
 from reacgan.config import ConfigError, Experiment, Precision, SpeedConfig
 from reacgan.kernels import why_no_kernels
 
@@ -66,6 +68,17 @@ _NEEDS = {"cuda_graphs": "cuda", "tf32": "cuda", "tf32_products": "cuda", "keep_
 _ONLY_ASKED = {
     "compile": "only when asked",
     "tf32_products": "changes results, only when asked",
+}
+
+# Values of ONEDNN_MAX_CPU_ISA below AVX512_CORE_BF16.
+_WITHOUT_BFLOAT16 = {
+    "SSE41",
+    "AVX",
+    "AVX2",
+    "AVX2_VNNI",
+    "AVX2_VNNI_2",
+    "AVX512_CORE",
+    "AVX512_CORE_VNNI",
 }
 
 
@@ -140,9 +153,24 @@ def choose_precision(asked: Precision, device: torch.device) -> Precision:
     """The precision that a run computes in on this device: ``auto`` decided."""
     if asked != "auto":
         return asked
-    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
-        return "bfloat16"
-    return "float32"
+    able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    able = able or (device.type == "cpu" and cpu_multiplies_bfloat16())
+    # Processes of one run may be on machines of several kinds, and compute in one precision.
+    return "float32" if distributed.any_process(not able, device) else "bfloat16"
+
+
+def cpu_multiplies_bfloat16() -> bool:
+    """Whether this processor has instructions for products in bfloat16, and its libraries may use them.
+
+    Without them bfloat16 is emulated, many times slower than float32. Only x86 is known to pay.
+    """
+    has = torch.cpu.get_capabilities()
+    return (
+        bool(has.get("avx512_bf16") or has.get("amx_bf16"))
+        # The environment can restrict PyTorch's kernels and oneDNN's to those of older processors.
+        and torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+        and os.environ.get("ONEDNN_MAX_CPU_ISA", "ALL").upper() not in _WITHOUT_BFLOAT16
+    )
 
 
 def why_no_cuda_graphs(experiment: Experiment, device: torch.device, world: int) -> str | None:
