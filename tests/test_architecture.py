@@ -42,7 +42,16 @@ ALLOWED: dict[str, set[str]] = {
     "cli": GROUND
     | LEAVES
     | MIDDLE
-    | {"pictures", "planning", "reports", "sharing", "training", "experiments", "plugins", "suites"},
+    | {
+        "pictures",
+        "planning",
+        "reports",
+        "sharing",
+        "training",
+        "experiments",
+        "plugins",
+        "suites",
+    },
     "__main__": {"cli"},
     # The front door names what it opens, for type checkers; at run time it loads nothing.
     "__init__": GROUND
