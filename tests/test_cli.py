@@ -56,6 +56,13 @@ def test_version(reacgan):
         ("train digits/reacgan --out FILE", 1, "FILE"),
         ("train digits/reacgan --out FILE/run", 1, "FILE"),
         ("train --data nowhere", 1, "nowhere: no such folder"),
+        (
+            "train RUN",
+            1,
+            "is a folder, needed: an experiment; to train on its images: reacgan train",
+        ),
+        ("new nowhere", 1, "nowhere: no such folder"),
+        ("new FILE --out FILE", 1, "FILE: exists, and is not replaced; --force replaces it"),
         ("train no.yaml", 1, "no.yaml: no such file; give a JSON or YAML file"),
         ("sample nowhere --out X", 1, "nowhere: no such folder; give a run's folder"),
         ("sample FILE --out X", 1, "neither a run's folder nor a model folder"),

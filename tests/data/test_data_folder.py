@@ -263,7 +263,7 @@ def test_what_is_not_a_folder_of_classes(tmp_path, two_classes):
     with pytest.raises(DataError, match="a file, needed: a folder"):
         inspect_data(flat / "1.png")
     (tmp_path / "nothing" / "class").mkdir(parents=True)
-    with pytest.raises(DataError, match="no usable image among 0 files"):
+    with pytest.raises(DataError, match="no image in the folders of its classes"):
         inspect_data(tmp_path / "nothing")
     with pytest.raises(DataError, match="split is 'dev'; allowed: train, test"):
         open_dataset(config(two_classes), "dev")

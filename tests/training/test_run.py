@@ -32,9 +32,15 @@ def data():
     return images()
 
 
-def train(out, data, *, minutes=None, quiet=True, **changes):
+def train(out, data, *, minutes=None, quiet=True, verbose=False, **changes):
     return reacgan.train(
-        experiment(**changes), out, device="cpu", data=data, minutes=minutes, quiet=quiet
+        experiment(**changes),
+        out,
+        device="cpu",
+        data=data,
+        minutes=minutes,
+        quiet=quiet,
+        verbose=verbose,
     )
 
 

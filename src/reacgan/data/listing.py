@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import difflib
 import os
 import stat
 from collections import Counter
@@ -257,6 +258,7 @@ def explain(root: Path, decision: Decision) -> str:
     return (
         f"{root}: {decision.problem}. Needed: one sub-folder a class, such as "
         f"{root / 'cat' / '1.png'} and {root / 'dog' / '1.png'} (or the same below train/ and test/), "
+        "one sub-folder for all if they are one class, "
         "or a table of files and classes (.csv, .jsonl)"
     )
 
@@ -268,7 +270,7 @@ def read_tree(root: Path) -> Tree:
         DataError: no such folder, a file, or not readable.
     """
     if not root.exists():
-        raise DataError(f"{root}: no such folder")
+        raise DataError(f"{root}: no such folder{_nearest(root)}")
     if not root.is_dir():
         raise DataError(
             f"{root}: a file, needed: a folder with one sub-folder a class, or a packed file of "
@@ -279,6 +281,22 @@ def read_tree(root: Path) -> Tree:
     except OSError as error:
         raise DataError(f"{root}: not readable: {error.strerror}") from None
     return _tree_of(root, "", _above(root))
+
+
+def _nearest(missing: Path) -> str:
+    """What of a path is there, and a name like the one that is not."""
+    above = missing.absolute()
+    while not above.parent.is_dir():
+        above = above.parent
+    try:
+        known = [path.name for path in folders(above.parent)]
+    except OSError:
+        known = []
+    close = difflib.get_close_matches(above.name, known, n=1)
+    where = f"; {above.parent} holds no {above.name!r}"
+    if close:
+        return f"{where}; did you mean {str(above.with_name(close[0]))!r}?"
+    return f"{where}. Data sets by name: reacgan data list"
 
 
 def _tree_of(path: Path, name: str, above: frozenset[Identity]) -> Tree:

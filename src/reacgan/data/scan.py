@@ -143,6 +143,12 @@ def _scan(listing: Listing, max_pixels: int, whites: Whites | None, white: float
         for entry, header in pairs
         if header.problem
     )
+    if not pairs:
+        names = ", ".join(f"{name}/" for name in listing.class_names[:5])
+        raise DataError(
+            f"{listing.root}: no image in the folders of its classes ({names}); put the images of each "
+            "class into its folder"
+        )
     if not usable:
         raise DataError(
             f"{listing.root}: no usable image among {len(refused)} files: "

@@ -272,6 +272,8 @@ def _batch(facts: ImageFacts, usual: int) -> tuple[int, str]:
     """The usual batch, or what a small set fills without showing an image twice."""
     most = max(_SMALLEST_BATCH, 1 << (max(facts.images, 1).bit_length() - 1))
     if most < usual:
+        if most > facts.images:
+            return most, "fewer are too few to compare"
         return most, f"of {facts.images:,} images, so that none is in a batch twice"
     return usual, "more pairs a step" if facts.accelerator else "short steps on a CPU"
 

@@ -11,6 +11,7 @@ from reacgan.config.reading import read_scalar
 
 _WIDTH = 96
 _INDENT = "  "
+_USUAL = object()
 _MEANINGS = {
     "generator": "G, the network that makes images: biggan, resnet, dcgan, stylegan2, r3gan, ...",
     "backbone": "D, the network that judges them, up to its head; the same names.",
@@ -44,7 +45,7 @@ def to_yaml(experiment: Experiment, reasons: Mapping[str, str], *, head: str) ->
         if section != "name":
             value = getattr(experiment, section)
             kept = _kept(tree[section], usual[section], section, reasons)
-            if kept is not None:
+            if kept is not _USUAL:
                 lines += ["", *_written(section, section, value, kept, reasons, depth=0)]
     text = "\n".join(lines) + "\n"
     if parse_experiment(read_scalar(text)) != experiment:
@@ -53,17 +54,17 @@ def to_yaml(experiment: Experiment, reasons: Mapping[str, str], *, head: str) ->
 
 
 def _kept(value: Any, usual: Any, key: str, reasons: Mapping[str, str]) -> Any:
-    """What of a value goes into the file; None where all of it is as usual."""
+    """What of a value goes into the file; :data:`_USUAL` where all of it is as usual."""
     named = any(reason == key or reason.startswith(f"{key}.") for reason in reasons)
     if value == usual and not named:
-        return None
+        return _USUAL
     is_member = isinstance(value, dict) and "name" in value and key != "data"
     if not isinstance(value, dict) or not isinstance(usual, dict) or is_member or not usual:
         return value
     kept = {
         name: part
         for name in value
-        if (part := _kept(value[name], usual.get(name), f"{key}.{name}", reasons)) is not None
+        if (part := _kept(value[name], usual.get(name), f"{key}.{name}", reasons)) is not _USUAL
     }
     return kept or value
 

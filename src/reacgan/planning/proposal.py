@@ -257,6 +257,8 @@ def _expectation(overview: Overview) -> Iterator[str]:
     images, classes = overview.images, len(overview.balance.counts)
     each = images / classes
     what = f"{images:,} images" if classes == 1 else f"{images:,} images of {classes:,} classes"
+    if classes > 1 and each < 200:
+        what += f", about {each:.0f} a class,"
     if each < 20:
         yield (
             f"{what} are very few: pictures will be near-copies and blends of yours, nothing new. A few "
@@ -298,6 +300,5 @@ def _indented(lines: Iterable[str]) -> list[str]:
             subsequent_indent="    ",
             break_long_words=False,
             break_on_hyphens=False,
-            drop_whitespace=False,
         )
     ]

@@ -30,8 +30,9 @@ def introduce(
 ) -> None:
     """Print the experiment, the data, the plan, warnings, and where it resumes; networks as details."""
     training, images = experiment.training, len(data)
+    classes = "1 class" if data.num_classes == 1 else f"{data.num_classes} classes"
     progress.say(
-        f"{experiment.name}: {images:,} images of {data.num_classes} classes, "
+        f"{experiment.name}: {images:,} images of {classes}, "
         f"{data.size[0]} x {data.size[1]} x {data.channels}, from {data.source}"
     )
     progress.say(

@@ -275,7 +275,8 @@ def losses_in_words(line: Mapping[str, Any]) -> list[str]:
     parts = []
     for key, value in line.items():
         network, separator, name = key.partition("/")
-        if separator and "score" not in name:
+        unused = name == "conditioning" and value == 0  # a head without classes
+        if separator and "score" not in name and not unused:
             words = _LOSSES.get(name, name.replace("_", " "))
             parts.append(f"{network.upper()} {words} {value:.3f}")
     return parts

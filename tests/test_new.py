@@ -1,0 +1,250 @@
+"""The first hour: what is found in a folder, the plan for it, and how long it would take."""
+
+from __future__ import annotations
+
+import io
+import re
+from contextlib import redirect_stdout
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import reacgan as package
+from reacgan.config import ConfigError, load_experiment
+from reacgan.data import DataError
+from reacgan.experiments import EXPERIMENTS
+from reacgan.experiments.derive import ImageFacts, derive
+from reacgan.models import build_discriminator, build_generator
+from reacgan.planning import propose, time_steps
+from reacgan.planning.plan_file import to_yaml
+from reacgan.planning.proposal import values_of
+from reacgan.planning.timing import in_words
+from toy import pictures, toy
+
+TINY = {
+    "training.batch": 16,
+    "model.generator.width": 4,
+    "model.backbone.width": 4,
+    "model.head.embedding_dim": 8,
+}
+COUNTS = {"cat": 12, "Žluťoučký кот": 3, "猫 🐈": 5}
+
+
+@pytest.fixture(scope="module")
+def pets(tmp_path_factory):
+    """Names in three scripts, unequal classes, a copy in another class, and a broken file."""
+    root = tmp_path_factory.mktemp("new") / "my pets"
+    generator = np.random.default_rng(0)
+    for name, count in COUNTS.items():
+        (root / name).mkdir(parents=True)
+        for number in range(count):
+            noise = generator.integers(0, 256, (9, 8, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(root / name / f"{number}.png")
+    copied = (root / "cat" / "0.png").read_bytes()
+    (root / "猫 🐈" / "again.png").write_bytes(copied)
+    (root / "cat" / "broken.jpg").write_bytes(b"no picture at all")
+    return root
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("REACGAN_CACHE", str(tmp_path_factory.getbasetemp() / "cache of new"))
+
+
+def told(path, **options):
+    parts = []
+    return propose(path, device="cpu", tell=parts.append, **options), parts
+
+
+def test_what_is_found_is_said_by_name(pets):
+    proposal, parts = told(pets, seconds=0)
+    text = "\n".join(parts)
+    assert proposal.overview.images == 21 and proposal.overview.copies.spare == 1
+    for words in (
+        f"found in {pets}",
+        "21 colour images of 3 classes: cat 12, 猫 🐈 6, Žluťoučký кот 3",
+        "shorter sides: 8 pixels",
+        "unequal: the largest class has 4 times the images of the smallest",
+        "cat/broken.jpg: content is none of",
+        "1 file is a copy of others: cat/0.png = 猫 🐈/again.png",
+        "in several classes",
+        "data.balanced = True: the largest class has 12 images, the smallest 3",
+        "21 images of 3 classes, about 7 a class, are very few",
+        "--from NAME",
+    ):
+        assert words in text, text
+    assert [part.split()[0] for part in parts] == ["found", "proposed:", "what"]
+    assert proposal.experiment.data.balanced and proposal.experiment.training.batch == 16
+
+
+def test_the_file_holds_the_plan_with_its_reasons_and_is_never_lost(pets, tmp_path, monkeypatch):
+    proposal, _ = told(pets, seconds=0)
+    file = proposal.write(tmp_path / "plan.yaml")
+    assert load_experiment(file) == proposal.experiment.replace(**{"data.path": str(pets)})
+    text = file.read_text("utf-8")
+    for choice in proposal.derived.choices:
+        assert choice.reason.split(":")[0].split()[0] in text
+    assert "# Show every class equally often" in text and "made by: reacgan new" in text
+    below = [line for line in text.splitlines() if re.match(r"  \w+: ", line)]
+    assert len(below) > 10
+    with pytest.raises(ConfigError, match="exists, and is not replaced; --force replaces it"):
+        proposal.write(file)
+    file.write_text("mine", "utf-8")
+    assert proposal.write(file, force=True).read_text("utf-8") == text
+    with pytest.raises(DataError, match="choose an --out elsewhere"):
+        proposal.write(pets / "plan.yaml")
+    with pytest.raises(ConfigError, match="a folder; give the name of the file"):
+        proposal.write(tmp_path)
+    monkeypatch.chdir(pets.parent)
+    assert propose(pets.name, device="cpu", seconds=0).text.count(str(pets)) == 1  # found anywhere
+
+
+def test_every_experiment_survives_as_a_file_with_comments():
+    for experiment in EXPERIMENTS.values():
+        to_yaml(experiment, {}, head="x")  # which compares what it would read
+
+
+def facts(images, **changes):
+    values = {"path": "photos", "dataset": "folder", "images": images, "side": 64, "grey": False}
+    return ImageFacts(**{**values, "classes": ("cat", "dog"), "accelerator": False, **changes})
+
+
+def test_sets_of_every_size_have_a_plan():
+    plans = [derive(facts(images)).experiment for images in (30, 500, 5_000, 50_000, 10**6)]
+    assert [plan.augment.name for plan in plans] == ["diffaug"] * 4 + ["identity"]
+    assert [plan.training.images for plan in plans] == [
+        *(200_000, 400_000, 400_000, 2_000_000, 2_000_000)
+    ]
+    assert [plan.training.batch for plan in plans] == [16, 64, 64, 64, 64]
+    longest = derive(facts(10**6, accelerator=True)).experiment.training.images
+    assert longest == 20_000_000
+    reasons = {choice.key: choice.reason for choice in derive(facts(10**6)).choices}
+    assert "long; --images changes it" in reasons["training.images"]
+
+
+def test_one_class_and_one_image_a_class_have_one_too():
+    single = derive(facts(8, classes=("cat",))).experiment
+    assert single.model.head.name == "unconditional" and single.training.batch == 8
+    asked = derive(facts(8, classes=("cat",), given={"model.head.name": "projection"}))
+    assert asked.experiment.model.head.name == "projection"
+    few = derive(facts(4, classes=("a", "b", "c", "d"), counts=(1, 1, 1, 1))).experiment
+    assert few.training.batch == 8 and not few.data.balanced
+    with torch.device("meta"):
+        build_generator(single.model.generator, single.data, 1)
+        build_discriminator(single.model.backbone, single.model.head, single.data, 1)
+
+
+def test_trained_weights_bring_their_networks(pets, reacgan, tmp_path):
+    needed = values_of("digits-reacgan", images=21)
+    assert needed["data.resolution"] == 8 and needed["training.freeze_d"] >= 1
+    assert values_of("digits-reacgan", images=5_000)["training.freeze_d"] == 0
+    with pytest.raises(ConfigError, match="did you mean 'digits-reacgan'"):
+        values_of("digit-reacgan", images=21)
+    file = tmp_path / "plan.yaml"
+    words = [
+        "new",
+        pets,
+        "--from",
+        "digits-reacgan",
+        "--seconds",
+        0,
+        "--out",
+        file,
+        "--device",
+        "cpu",
+    ]
+    code, out, err = reacgan(*words)
+    assert code == 0, err
+    assert "training.start_from = digits-reacgan" in out
+    plan = load_experiment(file)
+    assert plan.data.channels == 1 and plan.training.start_from == "digits-reacgan"
+    code, out, err = reacgan(
+        "train", file, "--images", 16, "--out", tmp_path / "run", "--device", "cpu"
+    )
+    assert code == 0, err
+    assert "began with" in err and "weights/digits-reacgan" in err
+    frozen = [line for line in err.splitlines() if line.startswith("new:")]
+    assert frozen and "discriminator/backbone" not in frozen[0]  # D came with the published weights
+
+
+def test_steps_are_timed_and_leave_nothing(pets, tmp_path, monkeypatch, reacgan):
+    monkeypatch.chdir(tmp_path)
+    words = [item for key, value in TINY.items() for item in ("--set", f"{key}={value}")]
+    code, out, err = reacgan("new", pets, "--seconds", 0.01, "--device", "cpu", *words)
+    assert code == 0, err
+    assert "on this machine (cpu) about" in out and "an estimate" in out
+    for stage in ("first shapes", "usable", "as good as it gets", "this plan"):
+        assert stage in out
+    assert out.splitlines()[-1] == "next: reacgan train experiment.yaml"
+    assert [path.name for path in tmp_path.iterdir()] == ["experiment.yaml"]
+    code, _, err = reacgan("train", "experiment.yaml", "--images", 16, "--device", "cpu")
+    assert code == 0 and (tmp_path / "runs" / "my pets" / "model").is_dir(), err
+
+
+def test_a_timing_is_of_whole_cycles_after_a_warm_up(monkeypatch):
+    from reacgan.training.loop import Trainer
+
+    cycles = []
+    whole = Trainer.cycle
+    monkeypatch.setattr(Trainer, "cycle", lambda *words: (cycles.append(1), whole(*words)))
+    plan = toy(EXPERIMENTS["cifar10/reacgan"])
+    timing = time_steps(plan, pictures(plan), device="cpu", seconds=1e-6)
+    assert len(cycles) == 5 and timing.images_per_second > 0
+    lines = list(timing.lines(plan, side=8, images=100))
+    assert len(lines) == 5
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(5, "5 s"), (89, "89 s"), (600, "10 min"), (7_200, "2.0 h"), (400_000, "5 days")],
+)
+def test_times_are_said_as_people_say_them(seconds, words):
+    assert in_words(seconds) == words
+
+
+def test_train_says_the_same_in_short_and_every_value_on_request(pets, reacgan, tmp_path):
+    words = ["train", "--data", pets, "--images", 16, "--device", "cpu"]
+    tiny = ["--set", *(f"{key}={value}" for key, value in TINY.items())]
+    code, out, err = reacgan(*words, "--out", tmp_path / "short", *tiny)
+    assert code == 0, err
+    assert "plan: ReACGAN at 8 x 8 pixels, 16 images to see" in out and "augment.name" not in out
+    assert len(out.splitlines()) < 15 and "cat/broken.jpg" in out
+    assert "memory:" not in err and "precision: float32" in err
+    code, out, err = reacgan(*words, "--out", tmp_path / "long", "--verbose", *tiny)
+    assert code == 0 and "augment.name = diffaug" in out and "speed:" in err and "memory:" in err
+
+
+def test_too_many_unreadable_files_are_said_after_what_was_found(tmp_path):
+    (tmp_path / "set" / "cat").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "set" / "cat" / "a.png")
+    (tmp_path / "set" / "cat" / "b.png").write_bytes(b"nothing")
+    parts = []
+    with pytest.raises(DataError, match="more than the share"):
+        propose(tmp_path / "set", device="cpu", seconds=0, tell=parts.append)
+    assert len(parts) == 1 and "cat/b.png" in parts[0]
+
+
+@pytest.mark.parametrize(
+    ("made", "asked", "message"),
+    [
+        (["set/a.png"], "set", "no class folders; it holds 1 image.*one sub-folder for all if"),
+        (["set/cat/"], "set", "no image in the folders of its classes .cat/."),
+        (["photos/cat/a.png"], "fotos", "holds no 'fotos'; did you mean '.*photos'"),
+        (["photos/cat/a.png"], "phtos/train", "holds no 'phtos'; did you mean '.*photos'"),
+        ([], "zzz", "Data sets by name: reacgan data list"),
+    ],
+)
+def test_errors_say_what_to_do(tmp_path, made, asked, message):
+    for name in made:
+        path = tmp_path / name
+        (path if name.endswith("/") else path.parent).mkdir(parents=True)
+        if not name.endswith("/"):
+            Image.new("RGB", (8, 8)).save(path)
+    with redirect_stdout(io.StringIO()), pytest.raises(DataError, match=message):
+        propose(tmp_path / asked, device="cpu", seconds=0)
+
+
+def test_the_front_door_has_it():
+    assert package.propose is propose
