@@ -89,7 +89,7 @@ def places(tmp_path_factory):
         yield held
 
 
-def _words(command, places, out):
+def words_of(command, places, out):
     parts = COMMANDS[command][0].split()
     parts = [*parts[:-1], *SMALL] if parts[-1:] == ["SMALL"] else parts
     for name, place in {**places, "OUT": str(out)}.items():
@@ -139,7 +139,7 @@ def test_what_is_printed_never_undoes_the_work(places, tmp_path, command, kind):
     wanted = COMMANDS[command][1]
     with _streams(kind, tmp_path) as read:
         with pytest.raises(SystemExit) as ended:
-            main(_words(command, places, tmp_path / "OUT"))
+            main(words_of(command, places, tmp_path / "OUT"))
         code = int(ended.value.code or 0)
         if sys.stdout is not None:
             with contextlib.suppress(OSError):

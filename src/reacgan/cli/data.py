@@ -11,7 +11,7 @@ import cyclopts
 
 from reacgan.cli import bars
 from reacgan.cli.answers import Json, answer
-from reacgan.cli.options import Assignments, parse_resolution
+from reacgan.cli.options import Assignments, Named, parse_resolution
 
 if TYPE_CHECKING:
     from reacgan.data import Balance, ImageData, Scan
@@ -60,7 +60,7 @@ def list_datasets(*, json_: Json = False) -> int:
 
 
 def inspect(
-    path: str,
+    path: Named,
     *,
     split: Literal["train", "test"] = "train",
     set_: Assignments = (),

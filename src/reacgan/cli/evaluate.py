@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from reacgan.cli import bars, streams
 from reacgan.cli.answers import Json, answer
-from reacgan.cli.options import Assignments, Device, parse_resolution
+from reacgan.cli.options import Assignments, Device, Named, parse_resolution
 
 if TYPE_CHECKING:
     from reacgan.evaluation import Score
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 class Measures:
     """What is measured, against what."""
 
-    reference: str | None = None
+    reference: Named | None = None
     """Real images: a folder, a file of images, a registered set as NAME or NAME:PATH, or statistics
     (.npz with mu and sigma). They keep their own size and channels. A run's own data by default."""
     metrics: str | None = None
     """fid, fid_infinity, kid, is, prdc, ifid, per_class, f_beta, accuracy, cas, memorisation, separated
     by commas, or all. By default those that one pass over the images gives."""
-    extractor: str | None = None
+    extractor: Named | None = None
     """Feature extractor: inception (FID's own), domain (a classifier trained on the real images now),
     resnet50, swav, dino, dinov2, clip, or a file. By default that of the run's own scores, else inception,
     or domain where its weights are not at hand or images are few; it says which, and why."""
@@ -43,11 +43,11 @@ class Measures:
     """Which part of the reference; by default test where there is one."""
     resizer: Literal["clean", "legacy", "legacy_tensorflow", "friendly"] | None = None
     """How images are resized to the extractor's size."""
-    weights: str | None = None
+    weights: Named | None = None
     """Weights of the extractor: a local file instead of a download."""
-    training: str | None = None
+    training: Named | None = None
     """The generator's training images, if not the reference's train split; domain trains on them too."""
-    held_out: str | None = None
+    held_out: Named | None = None
     """Real images that it was not trained on, if not the reference's test split."""
     real: bool = False
     """Also score as many real images (training or held out), for scale."""
@@ -89,7 +89,7 @@ class Generation:
 
 
 def evaluate(
-    subject: str,
+    subject: Named,
     *,
     measures: Measures = Measures(),
     generation: Generation = Generation(),

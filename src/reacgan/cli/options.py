@@ -25,6 +25,12 @@ def _is_device(kind: type, device: str) -> None:
         raise ValueError("Choose from: auto, cpu, cuda, cuda:0 (and so on), mps.")
 
 
+if TYPE_CHECKING:
+    Named = str
+else:
+    Named = str | Path
+    """A path, or a name that is none: text, which shells complete as a path."""
+
 Device = Annotated[str, Parameter(validator=_is_device)]
 Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True, show_default=False)]
 Assignments = Annotated[

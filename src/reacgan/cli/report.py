@@ -7,7 +7,7 @@ from typing import Any
 
 from reacgan.cli import bars
 from reacgan.cli.answers import Json, answer
-from reacgan.cli.options import Device
+from reacgan.cli.options import Device, Named
 
 
 def report(
@@ -15,8 +15,8 @@ def report(
     out: Path | None = None,
     markdown: bool = False,
     pictures: bool = False,
-    reference: str | None = None,
-    extractor: str | None = None,
+    reference: Named | None = None,
+    extractor: Named | None = None,
     device: Device = "auto",
     json_: Json = False,
 ) -> int:

@@ -9,6 +9,7 @@ import cyclopts
 
 from reacgan.cli import convert, streams
 from reacgan.cli.answers import Json, answer
+from reacgan.cli.options import Named
 
 
 def app() -> cyclopts.App:
@@ -47,7 +48,7 @@ def list_models(*, json_: Json = False) -> int:
     return 0
 
 
-def show(model: str, *, json_: Json = False) -> int:
+def show(model: Named, *, json_: Json = False) -> int:
     """Print the card of a model.
 
     Parameters
@@ -67,7 +68,7 @@ def show(model: str, *, json_: Json = False) -> int:
     return 0
 
 
-def check(model: str, *, json_: Json = False) -> int:
+def check(model: Named, *, json_: Json = False) -> int:
     """Check that a model is complete and documented, and reproduces its published samples.
 
     Exits with 1 if a check fails.
@@ -139,7 +140,7 @@ def publish(
     return 0
 
 
-def renew(model: str, *, out: Path, scores_from: Path | None = None, json_: Json = False) -> int:
+def renew(model: Named, *, out: Path, scores_from: Path | None = None, json_: Json = False) -> int:
     """Publish a shared folder again with this version: card, samples and digests are made anew.
 
     Weights, discriminator, curve, and what the card says of training stay as they are.
@@ -163,7 +164,7 @@ def renew(model: str, *, out: Path, scores_from: Path | None = None, json_: Json
 
 
 def push(
-    model: str,
+    model: Named,
     repository: str,
     *,
     private: bool = False,

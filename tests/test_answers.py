@@ -1,0 +1,94 @@
+"""``--json``: every command that has it answers with one object alone, whatever the terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+
+import pytest
+
+from commands import leaves
+from reacgan.cli import build_app, main
+from reacgan.cli.answers import asks_for_json, print_json
+from test_terminal import COMMANDS, NAMES, places, words_of  # noqa: F401 - places is a fixture
+
+WITH_JSON = [
+    name
+    for name, app in leaves(build_app())
+    if any("--json" in argument.names for argument in app.assemble_argument_collection())
+]
+
+
+def parsed(text):
+    """Strictly one object and a newline: no NaN, nothing before or after."""
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    assert text.endswith("}\n") and text.startswith("{")
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_commands_that_print_facts_have_it():
+    assert set(WITH_JSON) >= {
+        "evaluate", "sample", "walk", "report", "doctor", "cache", "cache clear", "data list",
+        "data inspect", "data prepare", "experiments list", "experiments methods", "experiments show",
+        "experiments suites", "experiments report", "weights list", "weights show", "weights check",
+        "weights publish",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("command", WITH_JSON)
+def test_one_object_alone(reacgan, places, tmp_path, monkeypatch, command):  # noqa: F811
+    monkeypatch.setenv("TERM", "dumb")
+    code, out, err = reacgan(*words_of(command, places, tmp_path / "OUT"), "--json")
+    assert code == COMMANDS[command][1], err
+    answer = parsed(out)
+    assert ("error" in answer) == bool(code and "passed" not in answer)
+    if "error" in answer:
+        assert err.splitlines()[0] == f"reacgan: {answer['error'].splitlines()[0]}"
+
+
+@pytest.mark.parametrize("command", WITH_JSON)
+def test_a_mistake_is_an_object_too(reacgan, command):
+    code, out, err = reacgan(*command.split(), "--no-such-option", "--json")
+    assert code == 2 and "no-such-option" in parsed(out)["error"] and "no-such-option" in err
+
+
+def test_what_was_written_is_named(reacgan, places, tmp_path):  # noqa: F811
+    words = words_of("sample", places, tmp_path / "OUT")
+    answer = parsed(reacgan(*words, "--json")[1])
+    files = sorted((tmp_path / "OUT").rglob("*.png"))
+    named = [*(image["file"] for image in answer["images"]), answer["sheet"]]
+    assert sorted(named) == [str(file) for file in files]
+    assert {image["class"] for image in answer["images"]} == set(NAMES)
+    report = parsed(reacgan(*words_of("report", places, tmp_path / "OUT"), "--json")[1])["report"]
+    assert report == str(tmp_path / "OUT" / "кот.html") and (tmp_path / "OUT" / "кот.html").exists()
+    walk = parsed(reacgan(*words_of("walk", places, tmp_path / "OUT"), "--json")[1])
+    assert walk["files"] == [str(tmp_path / "OUT" / "direction-1.png")]
+
+
+def test_scores_are_those_of_the_file(reacgan, places, tmp_path):  # noqa: F811
+    answer = parsed(reacgan(*words_of("evaluate", places, tmp_path / "OUT"), "--json")[1])
+    lines = (tmp_path / "OUT" / "scores.jsonl").read_text("utf-8").splitlines()
+    assert answer["scores"] == [json.loads(line) for line in lines]
+    assert answer["file"] == str(tmp_path / "OUT" / "scores.jsonl")
+
+
+def test_utf_8_where_standard_output_is_something_else(places, monkeypatch):  # noqa: F811
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, "cp1252", errors="replace"))
+    with pytest.raises(SystemExit):
+        main(["data", "inspect", places["PHOTOS"], "--json"])
+    assert set(parsed(raw.getvalue().decode("utf-8"))["classes"]) == set(NAMES)
+
+
+def test_numbers_that_json_has_no_word_for(capsys):
+    print_json({"a": float("nan"), "b": (float("inf"), 1.5)})
+    assert parsed(capsys.readouterr().out) == {"a": None, "b": [None, 1.5]}
+
+
+def test_a_word_after_two_dashes_is_no_option():
+    assert asks_for_json(["cache", "--json"]) and asks_for_json(["cache", "--json=true"])
+    assert not asks_for_json(["data", "inspect", "--", "--json"])
