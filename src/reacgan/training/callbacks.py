@@ -62,15 +62,15 @@ class Callbacks:
     """The callbacks of a run; what one raises is kept until the run has saved its state.
 
     Args:
-        callbacks: objects with some of the methods of :class:`Callback`, or one alone.
+        callbacks: objects with some of the methods of :class:`Callback`.
 
     Raises:
         ConfigError: an object without any of them, a class instead of its instance, or a method that no
             run calls.
     """
 
-    def __init__(self, callbacks: Any = ()) -> None:
-        self._all = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
+    def __init__(self, callbacks: Iterable[Any] = ()) -> None:
+        self._all = list(callbacks)
         for callback in self._all:
             _check(callback)
         self._active = list(self._all)

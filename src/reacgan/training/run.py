@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +27,7 @@ from reacgan.training.engine import Engine
 from reacgan.training.hooks import RunHooks
 from reacgan.training.introduction import introduce, real_sheet
 from reacgan.training.journal import Journal
+from reacgan.training.logs import open_logs
 from reacgan.training.loop import Trainer, run
 from reacgan.training.memory.advice import describe_memory, memory_explained
 from reacgan.training.progress import Progress, told_if_long
@@ -78,6 +79,7 @@ def train(
     data: ImageData | None = None,
     quiet: bool = False,
     callbacks: Sequence[Any] = (),
+    log: str | Sequence[str] = (),
 ) -> RunResult:
     """Train, or take up again, the run in ``out``.
 
@@ -92,6 +94,8 @@ def train(
         data: the images, where they are already open; else the experiment says where they are.
         quiet: print nothing.
         callbacks: objects with methods of :class:`reacgan.Callback`, which are told what the run does.
+        log: also write what is reported as ``tensorboard``, ``wandb`` or ``csv``, or several of them, into
+            ``logs/`` of the run's folder.
 
     Raises:
         ConfigError: a value that cannot be used, or a folder that holds another run.
@@ -108,7 +112,7 @@ def train(
     if data is None:
         refuse_inside(folder.path, experiment.data.path)
     main = distributed.is_main()
-    calls = Callbacks(callbacks if main else ())
+    calls = Callbacks([*_as_list(callbacks), *open_logs(log)] if main else ())
     with (
         StopRequest(grace=_GRACE if engine.world > 1 else 0.0) as request,
         folder.locked() if main else nullcontext(),
@@ -233,6 +237,10 @@ def _conclude(hooks: RunHooks, request: StopRequest, *, done: bool) -> RunResult
     why = f" by {by}" if by is not None else ""
     progress.say(f"stopped at {seen:,} images{why}; the same command resumes")
     return RunResult(folder.path, seen, done, request.number, kind or by)
+
+
+def _as_list(callbacks: Any) -> list[Any]:
+    return list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
 
 
 def _open_once(experiment: Experiment) -> ImageData:
