@@ -44,10 +44,12 @@ def read_tensorboard(folder):
     scores = []
     for tag in tags["scalars"]:
         if tag.startswith(("score/", "best/")) and tag.count("/") == 1:
-            texts = events.Tensors(f"{tag}/protocol/text_summary")
-            for point, text in zip(events.Scalars(tag), texts, strict=True):
-                protocol = json.loads(text.tensor_proto.string_val[0])
-                assert text.step == point.step
+            texts = {
+                event.step: event.tensor_proto.string_val[0]
+                for event in events.Tensors(f"{tag}/protocol/text_summary")
+            }
+            for point in events.Scalars(tag):
+                protocol = json.loads(texts[point.step])
                 scores.append((tag, point.step, round(point.value, 4), protocol))
     shown = events.Images("samples") if "samples" in tags["images"] else []
     return {
@@ -99,8 +101,8 @@ def read_wandb(folder):
         for name, value in row.items():
             if name == LOSS:
                 read["reports"].append((row["images_seen"], value))
-            elif name == "samples":
-                assert (path.parent / "files" / value["path"]).is_file()
+            elif name == "samples/path":
+                assert (path.parent / "files" / value).is_file()
                 read["sheets"].append(row["images_seen"])
             elif name.startswith(("score/", "best/")):
                 protocol = protocols.get(f"protocol/{name}")

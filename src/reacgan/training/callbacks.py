@@ -75,6 +75,7 @@ class Callbacks:
             _check(callback)
         self._active = list(self._all)
         self._waiting: deque[tuple[Path, int]] = deque()
+        self._shown: int | None = None
         self.error: CallbackError | None = None
         self.stopped_by: str | None = None
 
@@ -102,11 +103,21 @@ class Callbacks:
             self._waiting.append((path, images_seen))
 
     def deliver(self, now: int) -> None:
-        """Tell of the sheets that were written meanwhile, but for those of moments after ``now``."""
+        """Tell of the sheets that were written meanwhile, but for those of moments after ``now``.
+
+        The last sheet of a run may be written twice; it is told once.
+        """
         while self._waiting:
             path, images_seen = self._waiting.popleft()
-            if images_seen <= now:
+            if images_seen <= now and images_seen != self._shown:
+                self._shown = images_seen
                 self.tell("on_sheet", path, images_seen)
+
+    def back(self, images_seen: int) -> None:
+        """The run went back; sheets of later moments that are not told yet will not be."""
+        self.deliver(images_seen)
+        self._shown = None
+        self.tell("on_back", images_seen)
 
     def check(self) -> None:
         """Raise what a callback raised."""

@@ -18,25 +18,34 @@ if TYPE_CHECKING:
 
 
 class TensorBoardLog(Log):
-    """Event files; ``tensorboard --logdir RUN/logs`` shows them. A step is an image seen."""
+    """Event files; ``tensorboard --logdir RUN/logs`` shows them. A step is an image seen.
+
+    A resumed run adds a file. After going back all is written anew, with today's times.
+    """
 
     name: ClassVar[str] = "tensorboard"
     package: ClassVar[str | None] = "tensorboard"
     writer: SummaryWriter | None = None
 
     def open(self, until: int, *, anew: bool) -> int:
-        """Another file, whose first event makes readers drop what earlier files say of later moments."""
+        """Another file; its first event makes readers drop what was written of later moments."""
+        self.close()
+        earlier = set(self.folder.glob("events.*"))
+        if earlier and not anew and until >= 0:
+            self._begin_file(until)
+            if max(self.folder.glob("events.*")) not in earlier:  # in the order they are read in
+                return until
+            self.close()
+        for path in self.folder.glob("events.*"):
+            path.unlink()
+        self._begin_file(-1)
+        self._hyperparameters()
+        return -1
+
+    def _begin_file(self, until: int) -> None:
         from torch.utils.tensorboard.writer import SummaryWriter  # noqa: PLC0415
 
-        self.close()
-        earlier = any(self.folder.glob("events.*"))
-        if not earlier:
-            until = -1
-        purge = {"purge_step": until + 1} if earlier else {}
-        self.writer = SummaryWriter(str(self.folder), **purge)
-        if until < 0:
-            self._hyperparameters()
-        return until
+        self.writer = SummaryWriter(str(self.folder), purge_step=until + 1)
 
     def scalars(self, values: dict[str, float], images_seen: int) -> None:
         """A point of each curve."""

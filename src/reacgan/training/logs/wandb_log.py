@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 import uuid
 from pathlib import Path
 from typing import Any, ClassVar
@@ -48,6 +49,7 @@ class WandbLog(Log):
             count += 1
         name = first if count == 0 else f"{first}-{count}"
         self.facts = {"mode": self.mode, "first": first, "count": count, "id": name}
+        self._wait_for_another_second()
         self.recording = wandb.init(
             project=os.environ.get("WANDB_PROJECT") or "reacgan",
             name=self.run.resolve().name,
@@ -69,6 +71,11 @@ class WandbLog(Log):
         )
         self.recording.define_metric("*", step_metric="images_seen")
         return until if goes_on else -1
+
+    def _wait_for_another_second(self) -> None:
+        """Recordings are folders named by the second in which they begin."""
+        while list(self.folder.glob(f"wandb/*{time.strftime('%Y%m%d_%H%M%S')}-{self.facts['id']}")):
+            time.sleep(0.1)
 
     def filled(self) -> None:
         """Remove recordings that this one replaces."""
@@ -102,7 +109,7 @@ class WandbLog(Log):
     def close(self) -> None:
         """End the recording."""
         if self.recording is not None:
-            self.recording.finish(quiet=True)
+            self.recording.finish()
             self.recording = None
 
 
