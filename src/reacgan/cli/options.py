@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import cyclopts
 from cyclopts import Parameter
@@ -35,6 +35,10 @@ Device = Annotated[str, Parameter(validator=_is_device)]
 Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True, show_default=False)]
 Assignments = Annotated[
     tuple[str, ...], Parameter(name="--set", consume_multiple=True, show_default=False)
+]
+Logs = Annotated[
+    tuple[Literal["tensorboard", "wandb", "csv"], ...],
+    Parameter(consume_multiple=True, show_default=False, negative=()),
 ]
 
 

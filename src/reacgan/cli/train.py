@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from reacgan import __version__
 from reacgan.cli import streams
-from reacgan.cli.options import Assignments, Device
+from reacgan.cli.options import Assignments, Device, Logs
 
 if TYPE_CHECKING:
     from reacgan.config import Experiment
@@ -26,6 +26,7 @@ def train(
     minutes: float | None = None,
     device: Device = "auto",
     speed: Literal["auto", "plain"] | None = None,
+    log: Logs = (),
     dry_run: bool = False,
     quiet: bool = False,
     verbose: bool = False,
@@ -56,6 +57,9 @@ def train(
     speed:
         auto takes what is fastest on the device, plain the textbook's formulas; results differ only by
         rounding (speed.mode; one by one: --set speed.channels_last=false).
+    log:
+        Also write losses, sheets and scores for other tools, into logs/ of the run's folder: tensorboard,
+        wandb (offline without a login), csv, or several of them.
     dry_run:
         Print the resolved configuration and stop.
     quiet:
@@ -89,7 +93,15 @@ def train(
     from reacgan.distributed import leave  # noqa: PLC0415
     from reacgan.training import train as call  # noqa: PLC0415
 
-    result = call(experiment, folder, device=device, minutes=minutes, quiet=quiet, verbose=verbose)
+    result = call(
+        experiment,
+        folder,
+        device=device,
+        minutes=minutes,
+        quiet=quiet,
+        verbose=verbose,
+        log=log,
+    )
     leave()
     if result.stopped_by is not None:
         return 3

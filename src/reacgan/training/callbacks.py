@@ -62,19 +62,20 @@ class Callbacks:
     """The callbacks of a run; what one raises is kept until the run has saved its state.
 
     Args:
-        callbacks: objects with some of the methods of :class:`Callback`, or one alone.
+        callbacks: objects with some of the methods of :class:`Callback`.
 
     Raises:
         ConfigError: an object without any of them, a class instead of its instance, or a method that no
             run calls.
     """
 
-    def __init__(self, callbacks: Any = ()) -> None:
-        self._all = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
+    def __init__(self, callbacks: Iterable[Any] = ()) -> None:
+        self._all = list(callbacks)
         for callback in self._all:
             _check(callback)
         self._active = list(self._all)
         self._waiting: deque[tuple[Path, int]] = deque()
+        self._shown: int | None = None
         self.error: CallbackError | None = None
         self.stopped_by: str | None = None
 
@@ -102,11 +103,21 @@ class Callbacks:
             self._waiting.append((path, images_seen))
 
     def deliver(self, now: int) -> None:
-        """Tell of the sheets that were written meanwhile, but for those of moments after ``now``."""
+        """Tell of the sheets that were written meanwhile, but for those of moments after ``now``.
+
+        The last sheet of a run may be written twice; it is told once.
+        """
         while self._waiting:
             path, images_seen = self._waiting.popleft()
-            if images_seen <= now:
+            if images_seen <= now and images_seen != self._shown:
+                self._shown = images_seen
                 self.tell("on_sheet", path, images_seen)
+
+    def back(self, images_seen: int) -> None:
+        """The run went back; sheets of later moments that are not told yet will not be."""
+        self.deliver(images_seen)
+        self._shown = None
+        self.tell("on_back", images_seen)
 
     def check(self) -> None:
         """Raise what a callback raised."""

@@ -316,4 +316,4 @@ class RunHooks(Hooks):
         self._statistics = "moving"
         self.run.journal.mark("speed", self.run.engine.speed.describe())
         with self.run.journal.paused():
-            self.run.callbacks.tell("on_back", self.run.images_seen)
+            self.run.callbacks.back(self.run.images_seen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +28,7 @@ from reacgan.training.engine import Engine
 from reacgan.training.hooks import RunHooks
 from reacgan.training.introduction import introduce, real_sheet
 from reacgan.training.journal import Journal
+from reacgan.training.logs import open_logs
 from reacgan.training.loop import Trainer, run
 from reacgan.training.memory.advice import describe_memory, memory_explained
 from reacgan.training.outlook import meaning_of, next_commands
@@ -81,6 +82,7 @@ def train(
     quiet: bool = False,
     verbose: bool = False,
     callbacks: Sequence[Any] = (),
+    log: str | Sequence[str] = (),
 ) -> RunResult:
     """Train, or take up again, the run in ``out``.
 
@@ -96,6 +98,8 @@ def train(
         quiet: print nothing.
         verbose: print details too: parameters, memory, how steps are computed, statistics.
         callbacks: objects with methods of :class:`reacgan.Callback`, which are told what the run does.
+        log: also write what is reported as ``tensorboard``, ``wandb`` or ``csv``, or several of them, into
+            ``logs/`` of the run's folder.
 
     Raises:
         ConfigError: a value that cannot be used, or a folder that holds another run.
@@ -112,7 +116,7 @@ def train(
     if data is None:
         refuse_inside(folder.path, experiment.data.path)
     main = distributed.is_main()
-    calls = Callbacks(callbacks if main else ())
+    calls = Callbacks([*_as_list(callbacks), *open_logs(log)] if main else ())
     with (
         StopRequest(grace=_GRACE if engine.world > 1 else 0.0) as request,
         folder.locked() if main else nullcontext(),
@@ -252,6 +256,10 @@ def _closing(hooks: RunHooks) -> Iterator[str]:
     yield "next:"
     for command in next_commands(run.folder.path, data.class_names, planned=planned):
         yield f"  {command}"
+
+
+def _as_list(callbacks: Any) -> list[Any]:
+    return list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
 
 
 def _open_once(experiment: Experiment) -> ImageData:

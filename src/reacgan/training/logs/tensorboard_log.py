@@ -1,0 +1,99 @@
+"""TensorBoard: scalars, sheets as images, protocols as text, hyper-parameters."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from PIL import Image
+
+from reacgan.evaluation import Score
+from reacgan.training.logs.base import Log, numbers_of
+from reacgan.training.run_folder import flatten
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard.writer import SummaryWriter
+
+
+class TensorBoardLog(Log):
+    """Event files; ``tensorboard --logdir RUN/logs`` shows them. A step is an image seen.
+
+    A resumed run adds a file. After going back all is written anew, with today's times.
+    """
+
+    name: ClassVar[str] = "tensorboard"
+    package: ClassVar[str | None] = "tensorboard"
+    writer: SummaryWriter | None = None
+
+    def open(self, until: int, *, anew: bool) -> int:
+        """Another file; its first event makes readers drop what was written of later moments."""
+        self.close()
+        earlier = set(self.folder.glob("events.*"))
+        if earlier and not anew and until >= 0:
+            self._begin_file(until)
+            if max(self.folder.glob("events.*")) not in earlier:  # in the order they are read in
+                return until
+            self.close()
+        for path in self.folder.glob("events.*"):
+            path.unlink()
+        self._begin_file(-1)
+        self._hyperparameters()
+        return -1
+
+    def _begin_file(self, until: int) -> None:
+        from torch.utils.tensorboard.writer import SummaryWriter  # noqa: PLC0415
+
+        self.writer = SummaryWriter(str(self.folder), purge_step=until + 1)
+
+    def scalars(self, values: dict[str, float], images_seen: int) -> None:
+        """A point of each curve."""
+        writer = self._writer()
+        for tag, value in values.items():
+            writer.add_scalar(tag, value, images_seen)
+        writer.flush()
+
+    def image(self, tag: str, path: Path, images_seen: int) -> None:
+        """The picture as it is."""
+        with Image.open(path) as picture:
+            pixels = np.asarray(picture.convert("RGB"))
+        self._writer().add_image(tag, pixels, images_seen, dataformats="HWC")
+        self._writer().flush()
+
+    def score(self, tag: str, score: Score, images_seen: int) -> None:
+        """A point, its interval, and the protocol as text."""
+        writer = self._writer()
+        for name, value in numbers_of(score).items():
+            writer.add_scalar(tag if name == "value" else f"{tag}/{name}", value, images_seen)
+        writer.add_text(f"{tag}/protocol", _as_code(score.protocol), images_seen)
+        writer.flush()
+
+    def close(self) -> None:
+        """End the file."""
+        if self.writer is not None:
+            self.writer.close()
+            self.writer = None
+
+    def _hyperparameters(self) -> None:
+        from torch.utils.tensorboard.summary import hparams  # noqa: PLC0415
+
+        writer = self._writer()
+        values = {
+            key: value if isinstance(value, bool | int | float | str) else json.dumps(value)
+            for key, value in flatten(self.experiment.model_dump()).items()
+        }
+        writer.add_text("experiment", _as_code(self.experiment.model_dump()), 0)
+        for summary in hparams(values, {"score/fid": None}):
+            writer.file_writer.add_summary(summary)
+        writer.flush()
+
+    def _writer(self) -> Any:
+        if self.writer is None:
+            raise RuntimeError("the log is not open")
+        return self.writer
+
+
+def _as_code(tree: Any) -> str:
+    """Indented JSON, as Markdown shows code."""
+    return "\n".join(f"    {line}" for line in json.dumps(tree, indent=2).splitlines())
