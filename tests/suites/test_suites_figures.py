@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from test_suites_results import result
 
+from reacgan.reports.palette import styles
 from reacgan.suites.base import Figure
 from reacgan.suites.figures import draw
 
@@ -96,8 +97,9 @@ def test_rows_that_only_a_later_panel_has_are_in_the_legend():
     later = [result("another", x=x, column="second", fid=1.0) for x in (1.0, 2.0)]
     figure = Figure("lines", ("fid",), "Legend", "x")
     image = np.asarray(opened(draw(figure, [*both, *later])))
-    blue = (abs(image.astype(int) - (0x2B, 0x6C, 0xB0)).sum(2) < 30).any(1)
-    rows = np.flatnonzero(blue)
+    hexes = styles([both[0].trial.row, "another"])[1].colour
+    colour = [int(hexes[at : at + 2], 16) for at in (1, 3, 5)]
+    rows = np.flatnonzero((abs(image.astype(int) - colour).sum(2) < 30).any(1))
     gaps = np.flatnonzero(np.diff(rows) > 20)
     assert len(gaps) >= 1, "the second row's colour is nowhere below its panel"
 

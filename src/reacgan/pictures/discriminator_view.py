@@ -20,13 +20,16 @@ from reacgan.models import Discriminator
 from reacgan.models.trained import TrainedGenerator
 from reacgan.pictures.samples import Picture
 from reacgan.randomness import Draws
+from reacgan.reports.palette import CYCLE
 from reacgan.reports.plots import figure_png, legend, new_figure
+from reacgan.reports.text import shorten
 from reacgan.sampling import SamplingSettings
+from reacgan.sampling.fonts import wrapped
 
 _CHUNK = 64
 _MOST_NEIGHBOURS = 10
 _NAMED = 10
-_LETTERS = 22
+_LETTERS = 36
 _FEWEST = 8
 
 
@@ -207,12 +210,12 @@ def _numbers(seen: Sequence[ImageFeatures], labels: Tensor) -> dict[str, Any]:
 def _draw(parts: Sequence[Tensor], labels: Tensor, names: Sequence[str]) -> bytes:
     import matplotlib  # noqa: PLC0415
 
-    figure = new_figure(4.9, 4.6 * len(parts) + 1.4)
-    panels: Any = figure.subplots(1, len(parts), sharex=True, sharey=True, squeeze=False)[0]
+    figure = new_figure(4.4 * len(parts) + 1.4)
+    panels: Any = figure.subplots(len(parts), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     low, high = torch.cat(list(parts)).aminmax(dim=0)
     middle, half = ((low + high) / 2).tolist(), 0.53 * float((high - low).max())
     few = len(names) <= _NAMED
-    colours, scale = matplotlib.colormaps["tab10"], matplotlib.colormaps["turbo"]
+    scale = matplotlib.colormaps["viridis"]
     style: dict[str, Any] = {"s": 9} if few else {"s": 22, "edgecolors": "black", "linewidths": 0.4}
     for axes, points, title in zip(
         panels, parts, ("real images", "generated images"), strict=False
@@ -226,13 +229,11 @@ def _draw(parts: Sequence[Tensor], labels: Tensor, names: Sequence[str]) -> byte
             shades = scale(labels[rest].numpy() / (len(names) - 1))
             axes.scatter(*points[rest].T.numpy(), c=shades, s=5, alpha=0.6, linewidths=0)
         for label, name in enumerate(names[:_NAMED]):
-            words = " ".join(name.split())
-            words = words if len(words) <= _LETTERS else f"{words[: _LETTERS - 3]}..."
+            words = "\n".join(wrapped(shorten(name, _LETTERS), 12, 130))
             chosen = points[labels == label].T.numpy()
-            axes.scatter(*chosen, color=colours(label), label=f" {words}", **style)
+            axes.scatter(*chosen, color=CYCLE[label], label=f" {words}", **style)
     handles, texts = panels[0].get_legend_handles_labels()
-    layout = {"loc": "outside right center", "ncols": 1, "markerscale": 1.5}
-    box = legend(figure, handles, texts, **layout)
+    box = legend(figure, handles, texts, ncols=3, markerscale=1.5)
     if not few:
         box.set_title(f"first {_NAMED} of {len(names)} classes;\nothers by index")
         box.get_title().set_fontsize(8)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from reacgan.config import ConfigError
 from reacgan.pictures.samples import Picture
+from reacgan.reports.palette import INK, SOFT, styles
 from reacgan.reports.plots import figure_png, legend, new_figure, open_axes
 
 _CHUNK_NUMBERS = 1 << 22
@@ -116,10 +117,10 @@ def _draw(at: Numbers, true: Numbers, lines: Mapping[str, Numbers]) -> bytes:
     figure = new_figure(3.6)
     axes = open_axes(figure.add_subplot(), "power by frequency")
     mark: dict[str, Any] = {"marker": "o", "markersize": 3} if len(at) <= 32 else {}
-    axes.plot(at, _decibels(true), color="black", label="real", linewidth=1.6, **mark)
-    for name, line in lines.items():
-        axes.plot(at, _decibels(line), label=name, linewidth=1.2, **mark)
-    axes.axvline(0.5, color="#a0aec0", linestyle="--", linewidth=1, label="highest along an axis")
+    axes.plot(at, _decibels(true), color=INK, label="real", linewidth=1.6, **mark)
+    for (name, line), style in zip(lines.items(), styles(list(lines)), strict=True):
+        axes.plot(at, _decibels(line), label=name, linewidth=1.2, **mark, **style.line())
+    axes.axvline(0.5, color=SOFT, linestyle="--", linewidth=1, label="highest along an axis")
     axes.set(xlabel="cycles per pixel", ylabel="decibel")
     axes.grid(alpha=0.3)
     legend(figure)

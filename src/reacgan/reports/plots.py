@@ -1,21 +1,25 @@
 """Figures as PNG bytes: the parts that all figures share, and plots of scores and of a run's journal.
 
-They need the extra ``plots``. No global state of matplotlib is used.
+They need the extra ``plots``. Settings of matplotlib stay as they are. Figures are small enough to be read
+on a telephone; words in any script are drawn with the fonts of sheets.
 """
 
 from __future__ import annotations
 
 import io
 import statistics
+import textwrap
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from reacgan.config import ConfigError
 from reacgan.evaluation.scores import Score
+from reacgan.reports.palette import ACCENT, SECOND, SOFT, Style, styles
 from reacgan.reports.record import Points, section
 from reacgan.reports.tables import column
 from reacgan.reports.text import one_line, shorten
+from reacgan.sampling import fonts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,8 +28,7 @@ if TYPE_CHECKING:
 
 _MOST_BARS = 30
 _MOST_LETTERS = 36
-_WIDTH = 7.0
-_ACCENT, _SOFT, _SECOND = "#2b6cb0", "#a0aec0", "#c05621"
+_WIDTH, _DPI, _TICK = 4.8, 160, 170
 
 
 def new_figure(height: float, width: float = _WIDTH) -> Figure:
@@ -58,7 +61,7 @@ def have_plots() -> bool:
 def open_axes(axes: Axes, title: str = "") -> Axes:
     """The style of a panel: no frame at the top and right, a title at the left."""
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(one_line(title), fontsize=10, loc="left", parse_math=False)
+    axes.set_title(textwrap.fill(one_line(title), 48), fontsize=10, loc="left", parse_math=False)
     return axes
 
 
@@ -70,19 +73,31 @@ def legend(figure: Figure, *entries: Sequence[Any], **options: Any) -> Legend:
         entries: handles and their names; by default all of the figure.
         options: of matplotlib's legend.
     """
-    options = {"loc": "outside lower left", "ncols": 3, "fontsize": 8, "frameon": False} | options
+    columns = max(1, round(figure.get_figwidth() / 2.4))
+    style = {"loc": "outside lower left", "ncols": columns, "fontsize": 9, "frameon": False}
+    options = style | options
     box = figure.legend(*entries, **options)
     for text in box.get_texts():
         text.set_parse_math(False)
     return box
 
 
-def figure_png(figure: Figure) -> bytes:
-    """The figure as PNG; equal figures give equal bytes."""
+def figure_png(figure: Figure, dpi: int = _DPI) -> bytes:
+    """The figure as PNG, its words in any script; equal figures give equal bytes."""
+    import matplotlib  # noqa: PLC0415
+    from matplotlib.text import Text  # noqa: PLC0415
+
     png = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # glyphs missing in the font
-        figure.savefig(png, format="png", dpi=110, metadata={"Software": None})
+    words: list[Any] = figure.findobj(Text)  # those of ticks come when they are drawn: numbers
+    for text in words:
+        if any(fonts.font_of(cluster) is None for cluster in fonts.clusters(text.get_text())):
+            text.set_text(fonts.spelt(text.get_text()))
+    families = fonts.families(text.get_text() for text in words)
+    for text in words:
+        text.set_fontfamily(families)
+    with warnings.catch_warnings(), matplotlib.rc_context({"font.family": families}):
+        warnings.simplefilter("ignore", UserWarning)  # of signs without ink
+        figure.savefig(png, format="png", dpi=dpi, metadata={"Software": None})
     return png.getvalue()
 
 
@@ -100,27 +115,32 @@ def class_bars(score: Score) -> bytes:
         raise ConfigError(f"{score.metric}: no class has a value; there is nothing to draw")
     shown = ranked[:_MOST_BARS]
     few = f"worst {len(shown)} of {len(ranked)} classes" if len(shown) < len(ranked) else "by class"
-    figure = new_figure(1.1 + 0.22 * len(shown))
+    lines = sum(_tick(name).count("\n") + 1 for name, _ in shown)
+    figure = new_figure(1.3 + 0.2 * max(len(shown), lines))
     axes = open_axes(figure.add_subplot(), f"{score.metric}, {few}")
     rows = range(len(shown))
-    axes.barh(rows, [value for _, value in shown], color=_ACCENT, height=0.75)
-    names = [shorten(name, _MOST_LETTERS) for name, _ in shown]
-    axes.set_yticks(rows, names, parse_math=False, fontsize=8)
+    axes.barh(rows, [value for _, value in shown], color=ACCENT, height=0.75)
+    names = [_tick(name) for name, _ in shown]
+    axes.set_yticks(rows, names, parse_math=False, fontsize=9)
     axes.set_ylim(len(shown) - 0.4, -0.6)
     median = statistics.median(value for _, value in ranked)
-    marks = [(f"median of the classes {median:.4g}", median, _SOFT)]
+    marks = [(f"median of the classes {median:.4g}", median, SOFT)]
     own = section(score.protocol, "metric").get(f"judge_held_out_{score.metric}")
     if isinstance(own, int | float):
-        marks.append((f"the classifier itself on held-out real images {own:.4g}", own, _SECOND))
+        marks.append((f"the classifier itself on held-out real images {own:.4g}", own, SECOND))
     for label, value, colour in marks:
         axes.axvline(value, color=colour, linestyle="--", linewidth=1, label=label)
     axes.grid(axis="x", alpha=0.3)
-    legend(figure, ncols=2)
+    legend(figure, ncols=1)
     return figure_png(figure)
 
 
-def metric_curve(scores: Sequence[Score], metric: str) -> bytes:
+def metric_curve(
+    scores: Sequence[Score], metric: str, drawn_as: Mapping[str, Style] | None = None
+) -> bytes:
     """A metric over images seen, a line for each subject, with intervals.
+
+    ``drawn_as``: how subjects are drawn.
 
     Raises:
         ConfigError: no matplotlib, scores of different protocols, or none with images seen.
@@ -134,10 +154,11 @@ def metric_curve(scores: Sequence[Score], metric: str) -> bytes:
     figure = new_figure(3.2)
     axes = figure.add_subplot()
     better = "neither"
-    for subject, states in lines.items():
+    for (subject, states), style in zip(lines.items(), _styles(lines, drawn_as), strict=True):
         seen = sorted(states)
         values = [states[at].value for at in seen]
-        line = axes.plot(seen, values, marker="o", markersize=4, label=_label(subject))[0]
+        mark: dict[str, Any] = {"marker": style.mark, "markersize": 4, "label": _label(subject)}
+        line = axes.plot(seen, values, **mark, **style.line())[0]
         known = [at for at in seen if states[at].low is not None and states[at].high is not None]
         low, high = [states[at].low for at in known], [states[at].high for at in known]
         if len(known) > 1:
@@ -162,17 +183,17 @@ def extrapolation(score: Score) -> bytes:
         raise ConfigError(f"{score.metric}: {len(counts)} counts and {len(values)} values of FID")
     axes = new_figure(3.2).add_subplot()
     inverse = [1 / count for count in counts]
-    axes.plot(inverse, values, "o", color=_ACCENT, markersize=4, label="FID of N images")
+    axes.plot(inverse, values, "o", color=ACCENT, markersize=4, label="FID of N images")
     if len(set(inverse)) > 1:
         fit = statistics.linear_regression(inverse, values)
         ends = [0.0, max(inverse)]
         line = [fit.intercept + fit.slope * end for end in ends]
-        axes.plot(ends, line, color=_SOFT, linestyle="--", label="straight line")
+        axes.plot(ends, line, color=SOFT, linestyle="--", label="straight line")
     error = None
     if score.low is not None and score.high is not None:
         error = [[max(score.value - score.low, 0)], [max(score.high - score.value, 0)]]
     label = _label(score.metric)
-    axes.errorbar([0], [score.value], yerr=error, fmt="s", color=_SECOND, label=label)
+    axes.errorbar([0], [score.value], yerr=error, fmt="s", color=SECOND, label=label)
     axes.set_xlim(left=-0.03 * max(inverse))
     axes.set_ylabel("FID")
     return _finish(axes, f"{score.metric}: {score.value:.4g}", "1 / N", True)
@@ -191,13 +212,19 @@ def precision_recall(score: Score) -> bytes:
     except (TypeError, KeyError, ValueError) as error:
         raise ConfigError(f"{score.metric}: damaged curve: {error!r}") from None
     axes = new_figure(4.0, width=4.4).add_subplot()
-    axes.plot(recall, precision, color=_ACCENT, marker="." if len(points) < 3 else "")
+    axes.plot(recall, precision, color=ACCENT, marker="." if len(points) < 3 else "")
     axes.set(xlim=(0, 1.02), ylim=(0, 1.02), ylabel="precision", aspect="equal")
     return _finish(axes, "precision and recall of distributions", "recall", False)
 
 
-def journal_curve(series: Mapping[str, Points], title: str, *, from_zero: bool = False) -> bytes:
-    """Lines of (images seen, value) by name.
+def journal_curve(
+    series: Mapping[str, Points],
+    title: str,
+    *,
+    from_zero: bool = False,
+    drawn_as: Mapping[str, Style] | None = None,
+) -> bytes:
+    """Lines of (images seen, value) by name; ``drawn_as``: how names are drawn.
 
     Raises:
         ConfigError: no matplotlib, or no point.
@@ -206,9 +233,10 @@ def journal_curve(series: Mapping[str, Points], title: str, *, from_zero: bool =
     if not drawn:
         raise ConfigError(f"{title}: there is nothing to draw")
     axes = new_figure(2.8).add_subplot()
-    for name, points in drawn.items():
-        mark = "o" if len(points) == 1 else ""
-        axes.plot(*zip(*points, strict=True), label=_label(name), marker=mark, linewidth=1.2)
+    for (name, points), style in zip(drawn.items(), _styles(drawn, drawn_as), strict=True):
+        mark = style.mark if len(points) == 1 else ""
+        line = {"label": _label(name), "marker": mark, "linewidth": 1.2, **style.line()}
+        axes.plot(*zip(*points, strict=True), **line)
     if from_zero:
         axes.set_ylim(bottom=0)
     return _finish(axes, title, "images seen", len(drawn) > 1)
@@ -239,6 +267,18 @@ def worst_first(score: Score) -> list[tuple[str, float]]:
     return sorted(values, key=lambda pair: pair[1], reverse=score.better == "lower")
 
 
+def _styles(names: Mapping[str, Any], known: Mapping[str, Style] | None) -> list[Style]:
+    """Of names that are drawn together: the known ones, or by their order."""
+    if known is not None and all(name in known for name in names):
+        return [known[name] for name in names]
+    return styles(list(names))
+
+
+def _tick(name: str) -> str:
+    """A name beside a bar: in two lines at most, both ends of a very long one."""
+    return "\n".join(fonts.wrapped(shorten(name, _MOST_LETTERS), 12, _TICK))
+
+
 def _detail(score: Score, key: str, kind: Any) -> Any:
     value = score.details.get(key)
     if not isinstance(value, kind) or isinstance(value, str):
@@ -253,7 +293,7 @@ def _finish(axes: Axes, title: str, along: str, named: bool) -> bytes:
     axes.grid(alpha=0.3)
     if "images" in along:
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axes.locator_params(axis="x", nbins=6)
+    axes.locator_params(axis="x", nbins=4)
     figure: Any = axes.figure
     if named:
         legend(figure)
@@ -262,5 +302,5 @@ def _finish(axes: Axes, title: str, along: str, named: bool) -> bytes:
 
 def _label(name: str) -> str:
     """A name for a legend, which omits names that start with an underscore."""
-    short = shorten(name, _MOST_LETTERS)
+    short = shorten(fonts.visible(name), _MOST_LETTERS)
     return f" {short}" if short.startswith("_") else short

@@ -303,6 +303,13 @@ def _pieces(text: str) -> Iterator[str]:
         yield piece
 
 
+def spelt(text: str) -> str:
+    """The text with what no font has as code points, for where no box can be drawn."""
+    return "".join(
+        cluster if font_of(cluster) else f"[{_points(cluster)}]" for cluster in clusters(text)
+    )
+
+
 def families(texts: Iterable[str]) -> list[str]:
     """Make the fonts of texts known to matplotlib, and name their families for ``font.family``.
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from reacgan.reports.palette import INK, styles
 from reacgan.reports.plots import figure_png, new_figure
 from reacgan.suites.base import Figure
 from reacgan.suites.results import Mean, Result, means
@@ -21,11 +22,8 @@ Curve = list[tuple[float, float]]
 Panel = tuple[str, str]
 """Metric or series, and column."""
 
-COLOURS = ("#c05621", "#2b6cb0", "#2f855a", "#6b46c1", "#b7791f", "#4a5568", "#d53f8c", "#319795")
-_MARKS = "osD^vPX*"
-_DASHES = ("-", "--", ":")
 _WIDE, _ALONE, _HIGH = 11.6, 6.4, 3.1
-_MOST_TICKS = 6
+_MOST_TICKS, _DPI = 6, 110
 
 
 def draw(figure: Figure, results: Sequence[Result]) -> bytes | None:
@@ -60,7 +58,7 @@ def draw(figure: Figure, results: Sequence[Result]) -> bytes | None:
             _logarithmic(each)
     if figure.kind != "bars":
         _legend(axes, whole)
-    return figure_png(whole)
+    return figure_png(whole, _DPI)
 
 
 def _means_of(results: Sequence[Result], name: str) -> dict[tuple[str, float | None], Mean]:
@@ -104,14 +102,6 @@ def _axes(
     return all_axes, figure, across
 
 
-def _style(row: int) -> dict[str, Any]:
-    """Colour and line style; colours repeat after eight rows with another style."""
-    return {
-        "color": COLOURS[row % len(COLOURS)],
-        "linestyle": _DASHES[row // len(COLOURS) % len(_DASHES)],
-    }
-
-
 def _bars(
     axes: Axes,
     content: Mapping[tuple[str, float | None], Mean],
@@ -120,13 +110,14 @@ def _bars(
     named: bool,
     log: bool,
 ) -> None:
+    colours = styles(rows)
     of_rows = {row: mean for (row, _), mean in content.items()}
     for index, row in enumerate(rows):
         if (mean := of_rows.get(row)) is None:
             continue
-        axes.barh(index, mean.value, color=COLOURS[index % len(COLOURS)], height=0.7)
+        axes.barh(index, mean.value, color=colours[index].colour, height=0.7)
         if mean.deviation:
-            deviation = {"xerr": mean.deviation, "color": "#1a202c", "capsize": 2, "linewidth": 1}
+            deviation = {"xerr": mean.deviation, "color": INK, "capsize": 2, "linewidth": 1}
             axes.errorbar(mean.value, index, **deviation)  # type: ignore[arg-type]
     names = [textwrap.fill(row.strip(), 30) if named else "" for row in rows]
     axes.set_yticks(range(len(rows)), names, fontsize=8, parse_math=False)
@@ -140,7 +131,7 @@ def _bars(
 def _lines(
     axes: Axes, content: Mapping[tuple[str, float], Mean], rows: Sequence[str], figure: Figure
 ) -> None:
-    for index, row in enumerate(rows):
+    for row, style in zip(rows, styles(rows), strict=True):
         points = sorted((x, mean) for (own, x), mean in content.items() if own == row)
         if points:
             axes.errorbar(
@@ -151,8 +142,8 @@ def _lines(
                 capsize=3,
                 linewidth=1.5,
                 markersize=5,
-                marker=_MARKS[index % len(_MARKS)],
-                **_style(index),
+                marker=style.mark,
+                **style.line(),
             )
     ticks = sorted({x for _, x in content})
     if figure.log_x:
@@ -164,8 +155,8 @@ def _lines(
 
 
 def _curves(axes: Axes, content: Mapping[str, list[Curve]], rows: Sequence[str]) -> None:
-    for index, row in enumerate(rows):
-        curves, style = content.get(row, []), _style(index)
+    for row, own in zip(rows, styles(rows), strict=True):
+        curves, style = content.get(row, []), own.line()
         for curve in curves:  # every seed, thin
             axes.plot(*zip(*curve, strict=True), linewidth=0.6, alpha=0.35, **style)
         if middle := _middle(curves):
@@ -207,6 +198,6 @@ def _legend(axes: Sequence[Axes], whole: Any) -> None:
         for handle, label in zip(*each.get_legend_handles_labels(), strict=True):
             handles.setdefault(label.replace("$", r"\$"), handle)
     if handles:
-        across = max(1, min(len(handles), int(whole.get_figwidth() / 2.9)))
-        style = {"loc": "outside lower left", "fontsize": 8, "frameon": False}
+        across = max(1, min(len(handles), int(whole.get_figwidth() / 2.3)))
+        style = {"loc": "outside lower left", "fontsize": 9, "frameon": False}
         whole.legend(list(handles.values()), list(handles), ncols=across, **style)

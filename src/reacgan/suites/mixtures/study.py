@@ -16,9 +16,9 @@ from torch import Tensor
 from reacgan.config import component, lookup
 from reacgan.files import write_text
 from reacgan.heads import head_options
+from reacgan.reports.palette import CYCLE
 from reacgan.reports.plots import figure_png, new_figure
 from reacgan.suites.base import Claim, Context, Figure, Outcome, Scale, Suite, Trial
-from reacgan.suites.figures import COLOURS
 from reacgan.suites.mixtures.measure import measure
 from reacgan.suites.mixtures.targets import TARGETS, Mixture
 from reacgan.suites.mixtures.train import NETWORKS, MixtureMethod, PointTrainer
@@ -204,14 +204,14 @@ def _panels(target: Mixture, results: Mapping[str, Mapping[str, Any]]) -> bytes:
         f"seed {settings['seed']}, {settings['steps']} steps",
         fontsize=10,
     )
-    return figure_png(figure)
+    return figure_png(figure, 110)
 
 
 def _line_panel(axes: Axes, target: Mixture, points: Sequence[Any]) -> None:
     low, high = (float(side[0]) for side in target.box(3.0))
     along = torch.linspace(low, high, 300)
     true = target.densities(along[:, None])
-    for label, (of_class, colour) in enumerate(zip(points, COLOURS, strict=False)):
+    for label, (of_class, colour) in enumerate(zip(points, CYCLE, strict=False)):
         within = [min(max(point[0], low), high) for point in of_class]
         axes.hist(within, bins=48, range=(low, high), density=True, color=colour, alpha=0.35)
         axes.plot(along, true[:, label], color=colour, linewidth=1.4)
@@ -223,7 +223,7 @@ def _line_panel(axes: Axes, target: Mixture, points: Sequence[Any]) -> None:
 def _plane_panel(axes: Axes, target: Mixture, points: Sequence[Any]) -> None:
     from matplotlib.patches import Circle  # noqa: PLC0415
 
-    for label, (of_class, colour) in enumerate(zip(points, COLOURS, strict=False)):
+    for label, (of_class, colour) in enumerate(zip(points, CYCLE, strict=False)):
         across, up = zip(*of_class, strict=True)
         axes.scatter(across, up, s=5, color=colour, alpha=0.6, linewidths=0)
         centre = (target.means[label][0], target.means[label][1])
