@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 import warnings
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import torch
+from page_server import Served
 
 from reacgan import experiment, save
 from reacgan.models import build_generator
@@ -39,7 +36,6 @@ STYLES = {
     "style_dim": 8,
     "mapping_layers": 2,
 }
-HERE = Path(__file__).parent
 
 
 def small_model(folder, class_names, generator, **data):
@@ -67,38 +63,6 @@ def styles(tmp_path_factory):
     """A generator with styles, whose training images are at no place of this machine."""
     folder = tmp_path_factory.mktemp("app") / "styles"
     return small_model(folder, ("cat", "dog"), STYLES, name="cifar10")
-
-
-class Served:
-    """A page, as a person starts it."""
-
-    def __init__(self, arguments, folder: Path) -> None:
-        self.asked = folder / "asked"
-        environment = {
-            **os.environ,
-            "PYTHONUNBUFFERED": "1",
-            "TMPDIR": str(folder),
-            "OMP_NUM_THREADS": "1",
-            "HTTP_PROXY": "http://192.0.2.1:9",  # where a request outside would go
-            "HTTPS_PROXY": "http://192.0.2.1:9",
-            "GRADIO_SHARE": "True",
-            "REACGAN_CACHE": str(folder / "cache"),
-        }
-        self.process = subprocess.Popen(
-            [sys.executable, HERE / "watched.py", self.asked, "app", *map(str, arguments)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        line = self.process.stdout.readline()
-        assert line.startswith("http://"), line + self.process.stderr.read()
-        self.address = line.split()[0]
-
-    def end(self, number: int) -> tuple[int, str]:
-        self.process.send_signal(number)
-        errors = self.process.communicate(timeout=30)[1]
-        return self.process.returncode, errors
 
 
 @pytest.fixture(scope="session")

@@ -387,7 +387,7 @@ def _wire_data_set(
         lambda: (markup.note("Cancelled; nothing was kept."), gr.update(visible=False)),
         None,
         outputs,
-        queue=False,
+        concurrency_limit=None,
         api_visibility="private",
     )
 
@@ -424,7 +424,8 @@ def _wire_model(
             ),
         ]
 
-    changed = _wire(shared[0].change, change, shared[0], outputs, None, queue=False)
+    at_once: dict[str, Any] = {"concurrency_id": None, "concurrency_limit": None}
+    changed = _wire(shared[0].change, change, shared[0], outputs, None, **at_once)
     changed.then(
         None, js="() => document.querySelector('#rg-generate')?.click()", api_visibility="private"
     )

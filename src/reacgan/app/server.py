@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from reacgan.app.guard import Guard
 from reacgan.app.page import build_page, look
 from reacgan.app.studio import Studio, open_studio
 from reacgan.config import ConfigError, Device, path_of
@@ -23,34 +24,7 @@ from reacgan.data import refuse_inside
 PORT = 7860
 """The first port that is tried where none is asked for."""
 _PORTS = 100
-_BODY_BYTES = 1 << 20
 _GRACE_SECONDS = 1
-
-_POLICY = "; ".join(
-    [
-        "default-src 'self' data: blob:",
-        # Gradio makes its templates into functions, and writes styles in the page.
-        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
-        "style-src 'self' 'unsafe-inline'",
-        "connect-src 'self' data: blob:",
-        "form-action 'self'",
-        "base-uri 'self'",
-        "frame-ancestors 'self'",
-        "object-src 'none'",
-    ]
-)
-_HEADERS = [
-    (b"content-security-policy", _POLICY.encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-]
-_CLOSED = (
-    "/gradio_api/upload",
-    "/gradio_api/proxy=",
-    "/gradio_api/component_server",
-    "/monitoring",
-)
-"""What gradio would answer and this page does not need."""
 
 
 def serve(
@@ -136,39 +110,6 @@ def build_app(
         )
     app.add_middleware(Guard)
     return app
-
-
-class Guard:
-    """Adds headers that keep a browser from asking other hosts, and refuses what the page never sends."""
-
-    def __init__(self, app: Callable[..., Any]) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """One request, as ASGI has it."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        headers = dict(scope["headers"])
-        length = headers.get(b"content-length", b"0")
-        if scope["path"].startswith(_CLOSED):
-            await _refuse(send, 403, b"this page does not take that")
-        elif not length.isdigit() or int(length) > _BODY_BYTES:
-            await _refuse(send, 413, f"allowed: {_BODY_BYTES:,} bytes".encode())
-        else:
-
-            async def with_headers(message: Any) -> None:
-                if message["type"] == "http.response.start":
-                    message = {**message, "headers": [*message["headers"], *_HEADERS]}
-                await send(message)
-
-            await self._app(scope, receive, with_headers)
-
-
-async def _refuse(send: Any, status: int, words: bytes) -> None:
-    headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(words)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": words})
 
 
 def is_loopback(host: str) -> bool:
