@@ -78,8 +78,8 @@ def read_single(file: Path) -> tuple[dict[str, Any], dict[str, Tensor], dict[str
         tensors = read_tensors(file)
     except (OSError, ValueError, KeyError, AttributeError, SafetensorError) as error:
         raise ConfigError(
-            f"{file}: no generator that reacgan export --to safetensors wrote ({error!r}); give such a "
-            "file, a run's folder or a model folder"
+            f"{file}: neither a run's folder nor a model folder, nor a file that reacgan export --to "
+            f"safetensors wrote ({error!r})"
         ) from None
     check_config(config, file)
     if _digest(tensors) != config["sha256"]:
