@@ -92,6 +92,17 @@ def test_a_name_samples_as_the_model_does(tmp_path, reacgan):
     assert (tmp_path / "s" / "3" / "0.png").exists()
 
 
+def test_no_path_of_this_machine(tmp_path):
+    trained = model(MEMBERS["dcgan"])
+    experiment = trained.experiment.replace(
+        **{"data.name": "folder", "data.path": "/home/me/secret/photos"}
+    )
+    file = tmp_path / "g.safetensors"
+    export(replace(trained, experiment=experiment), "safetensors", file)
+    assert b"/home/me" not in file.read_bytes()
+    assert load(file, device="cpu").experiment.data.path == "photos"
+
+
 @pytest.mark.parametrize("content", [b"", b"no weights at all", b"\x02\0\0\0\0\0\0\0{}"])
 def test_other_files_are_refused(content, tmp_path):
     file = tmp_path / "g.safetensors"
