@@ -15,12 +15,13 @@ import reacgan
 from reacgan import hub, publish
 from reacgan.config import ConfigError, DataConfig
 from reacgan.evaluation.scores import Score, append_scores, read_scores
+from reacgan.files import without_paths
 from reacgan.hub.folder import read_config
 from reacgan.hub.licences import TERMS, terms_of
 from reacgan.models.norm_statistics import put_statistics
 from reacgan.sharing import check, renew
 from reacgan.sharing.card import limits, missing
-from reacgan.sharing.record import command_of, cost_of, record_of, seconds_of, without_paths
+from reacgan.sharing.record import command_of, cost_of, record_of, seconds_of
 from reacgan.sharing.samples import fixed_samples
 from reacgan.sharing.scores import evaluate_command, real_beside, scores_of
 from test_hub import make, rewrite

@@ -7,12 +7,15 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 PATIENCE = 5.0
 """Seconds of waiting before it is said what is waited for."""
+
+_WITHIN = re.compile(r"""(?<![\w.~:/\\])~?(?:/[^/\s"',;()]+){2,}""")
 
 logger = logging.getLogger("reacgan")
 
@@ -99,6 +102,20 @@ def as_text(word: str) -> str:
 def as_file_name(text: str) -> str:
     """A text as the system wants a name, so that it is UTF-8 on the disk whatever the system's encoding."""
     return os.fsdecode(text.encode("utf-8", "replace"))
+
+
+def without_paths(value: Any) -> Any:
+    """The same with absolute paths shortened to their last part, to reveal no machine."""
+    if isinstance(value, Mapping):
+        return {key: without_paths(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(without_paths(item) for item in value)
+    if not isinstance(value, str):
+        return value
+    for kind in (PurePosixPath, PureWindowsPath):
+        if kind(value).is_absolute():
+            return kind(value).name or "."
+    return _WITHIN.sub(lambda match: match[0].rsplit("/", 1)[-1], value)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -90,6 +90,6 @@ def _described(done: Exported) -> str:
     if done.difference is not None:
         lines.append(
             f"  compared with the generator at batches of {', '.join(map(str, done.batches))}: largest "
-            f"difference {done.difference:.1e} (allowed: {done.tolerance:g})"
+            f"difference {done.difference:.2g} (allowed: {done.tolerance:g})"
         )
     return "\n".join(lines)

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from reacgan.config import ConfigError
+from reacgan.files import without_paths
 from reacgan.hub.folder import FORMAT, check_config
 from reacgan.models.spectral import SpectralNorm, weight_of
 from reacgan.models.trained import TrainedGenerator
@@ -32,7 +33,7 @@ _MOVING = "moving/"
 def write_single(
     model: TrainedGenerator, path: Path, metadata: Mapping[str, Any], *, half: bool = False
 ) -> None:
-    """Write the file.
+    """Write the file, without paths of this machine.
 
     Args:
         model: the generator.
@@ -56,7 +57,7 @@ def write_single(
     config: dict[str, Any] = {
         **metadata,
         "format": FORMAT,
-        "experiment": model.experiment.model_dump(),
+        "experiment": without_paths(model.experiment.model_dump()),
         "class_names": list(model.class_names),
         "images_seen": model.images_seen,
         "sha256": _digest(tensors),
@@ -78,8 +79,8 @@ def read_single(file: Path) -> tuple[dict[str, Any], dict[str, Tensor], dict[str
         tensors = read_tensors(file)
     except (OSError, ValueError, KeyError, AttributeError, SafetensorError) as error:
         raise ConfigError(
-            f"{file}: no generator that reacgan export --to safetensors wrote ({error!r}); give such a "
-            "file, a run's folder or a model folder"
+            f"{file}: neither a run's folder nor a model folder, nor a file that reacgan export --to "
+            f"safetensors wrote ({error!r})"
         ) from None
     check_config(config, file)
     if _digest(tensors) != config["sha256"]:

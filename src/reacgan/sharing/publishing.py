@@ -12,6 +12,7 @@ from pathlib import Path
 from reacgan import hub
 from reacgan.config import ConfigError, parse_experiment, path_of
 from reacgan.evaluation.scores import Score, read_scores
+from reacgan.files import without_paths
 from reacgan.hub.folder import model_folder, read_config
 from reacgan.hub.licences import licence_of
 from reacgan.hub.models import Stored, stored
@@ -21,7 +22,7 @@ from reacgan.sampling import class_sheet
 from reacgan.sampling.grids import png_of
 from reacgan.sharing import samples
 from reacgan.sharing.card import full_card, section_of, training_section
-from reacgan.sharing.record import loss_curve, record_of, without_paths
+from reacgan.sharing.record import loss_curve, record_of
 from reacgan.sharing.scores import scores_of
 from reacgan.tensors import packed
 

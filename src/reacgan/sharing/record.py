@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+from pathlib import Path
 
 from reacgan.config import ConfigError
+from reacgan.files import without_paths
 from reacgan.reports.plots import have_plots, journal_curve
 from reacgan.reports.record import RunRecord, read_run
 
-_WITHIN = re.compile(r"""(?<![\w.~:/\\])~?(?:/[^/\s"',;()]+){2,}""")
 _LOSSES = ("d/adversarial", "d/conditioning", "g/adversarial", "g/conditioning")
 
 
@@ -28,20 +26,6 @@ def record_of(path: Path) -> RunRecord:
     raise ConfigError(
         f"{path}: not of a run (no experiment.json); a card needs its journal: give the run's folder"
     )
-
-
-def without_paths(value: Any) -> Any:
-    """The same with absolute paths shortened to their last part, to reveal no machine."""
-    if isinstance(value, Mapping):
-        return {key: without_paths(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(without_paths(item) for item in value)
-    if not isinstance(value, str):
-        return value
-    for kind in (PurePosixPath, PureWindowsPath):
-        if kind(value).is_absolute():
-            return kind(value).name or "."
-    return _WITHIN.sub(lambda match: match[0].rsplit("/", 1)[-1], value)
 
 
 def command_of(run: RunRecord) -> str | None:

@@ -14,6 +14,7 @@ from typing import Any
 from reacgan.config import DataConfig
 from reacgan.evaluation.protocols import describe, describe_settings
 from reacgan.evaluation.scores import Score, canonical, comparable, protocol_id
+from reacgan.files import without_paths
 from reacgan.hub.licences import terms_of
 from reacgan.reports.record import section
 from reacgan.reports.tables import (
@@ -25,7 +26,6 @@ from reacgan.reports.tables import (
     with_arrow,
 )
 from reacgan.reports.text import safe
-from reacgan.sharing.record import without_paths
 
 TASK = "unconditional-image-generation"
 _STANDARD = "inception"
