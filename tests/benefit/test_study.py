@@ -150,6 +150,7 @@ def test_own_images(digits, real, tmp_path):
         ({"repeats": 0}, "repeats is 0; allowed: 1 or more"),
         ({"amounts": (1, 0)}, "amounts: 0; allowed: above 0 to 100"),
         ({"sizes": (5, 0)}, "sizes: 0; allowed: 1 or more"),
+        ({"sizes": (5, 500)}, "sizes: 500; allowed: up to 1.., the real training images"),
         ({"settings": SamplingSettings(statistics="batch")}, "do not fix an image"),
     ],
 )

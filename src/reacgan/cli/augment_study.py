@@ -55,7 +55,7 @@ def augment_study(
     amounts:
         Generated images for each real one, in the mixtures.
     sizes:
-        Also with few real images: so many of each class, such as 10,50; by default all.
+        Compare with so many real images of each class, such as 10,50; by default with all.
     repeats:
         Of each training, with other weights, order and generated images.
     steps:
