@@ -145,7 +145,11 @@ class Study:
 
     def _sentence(self, size: int | None) -> str:
         best, base = self.best_mixture(size), self.baseline(size)
-        among = "With all real images" if size is None else f"With {size} real images a class"
+        among = (
+            "With all real images"
+            if size is None
+            else f"With {size:,} real image{'s' * (size > 1)} a class"
+        )
         if best is None or base is None or best.difference is None:
             return f"{among}: there is no mixture to compare with real images alone."
         points = f"{best.name} against real images alone: {best.difference.points()} points"

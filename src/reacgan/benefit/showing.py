@@ -22,7 +22,7 @@ def table(study: Study) -> str:
     sized = any(arm.size is not None for arm in study.arms)
     rows = [("learned from", "images", "right", "95 % interval", "against real, points", "")]
     for arm in study.arms:
-        name = f"{arm.size} a class: {arm.name}" if sized else arm.name
+        name = _name(arm, sized=sized)
         low, high = arm.accuracy.low, arm.accuracy.high
         wide = (
             f"{max(low, 0):.1%} to {min(high, 1):.1%}"
@@ -41,7 +41,7 @@ def table(study: Study) -> str:
         changes = _changes(study, size)
         best = study.best_mixture(size)
         if best is not None and changes:
-            lines += ["", _classes_in_words(best, changes)]
+            lines += ["", _classes_in_words(_name(best, sized=sized), changes)]
     return "\n".join(
         [
             f"tested on {study.held_out:,} held-out real images, {study.repeats} repeats",
@@ -72,7 +72,10 @@ def figure(study: Study) -> bytes:
     _draw_arms(drawn.add_subplot(1, 2 if shown else 1, 1), study)
     best = study.best_mixture(size)
     if shown and best is not None:
-        axes = open_axes(drawn.add_subplot(1, 2, 2), f"by class: {best.name} less real alone")
+        axes = open_axes(
+            drawn.add_subplot(1, 2, 2),
+            f"{_name(best, sized=size is not None)}, by class",
+        )
         values = [100 * change for _, change in shown]
         colours = [_MIXED if value >= 0 else _BAD for value in values]
         axes.barh(range(len(shown)), values, color=colours, height=0.7)
@@ -80,7 +83,7 @@ def figure(study: Study) -> bytes:
         axes.set_yticks(range(len(shown)), names, fontsize=8, parse_math=False)
         axes.invert_yaxis()
         axes.axvline(0, color=_REAL, linewidth=0.8)
-        axes.set_xlabel("points")
+        axes.set_xlabel("points more or less right than with real images alone")
         axes.grid(axis="x", alpha=0.3)
     return figure_png(drawn)
 
@@ -100,9 +103,13 @@ def _draw_arms(axes: Axes, study: Study) -> None:
             [100 * share for share in arm.repeats], [row] * len(arm.repeats), "|", color=colour
         )
         axes.plot([100 * value], [row], "o", color=colour, markersize=7)
-        names.append(f"{arm.size} a class: {arm.name}" if sized else arm.name)
-        if not arm.generated:
-            axes.axvline(100 * value, color=_REAL, linestyle="--", linewidth=0.8, alpha=0.6)
+        names.append(_name(arm, sized=sized))
+        if not arm.generated:  # a line through the arms that it is compared with
+            last = row + sum(other.size == arm.size for other in study.arms) - 1
+            rows = [row, last + 0.4]
+            axes.plot(
+                [100 * value] * 2, rows, color=_REAL, linestyle="--", linewidth=0.8, alpha=0.6
+            )
     axes.set_yticks(range(len(names)), names, fontsize=9, parse_math=False)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlabel("%, mean, 95 % interval, and each repeat")
@@ -118,7 +125,12 @@ def _changes(study: Study, size: int | None) -> list[tuple[str, float]]:
     return sorted(changes, key=lambda pair: -pair[1])
 
 
-def _classes_in_words(best: ArmResult, changes: list[tuple[str, float]]) -> str:
+def _name(arm: ArmResult, *, sized: bool) -> str:
+    """The name of an arm, with its number of real images where several are compared."""
+    return f"{arm.size or 'all'} a class: {arm.name}" if sized else arm.name
+
+
+def _classes_in_words(best: str, changes: list[tuple[str, float]]) -> str:
     def listed(pairs: list[tuple[str, float]]) -> str:
         return ", ".join(f"{one_line(name)} {100 * value:+.1f}" for name, value in pairs)
 
@@ -126,4 +138,4 @@ def _classes_in_words(best: ArmResult, changes: list[tuple[str, float]]) -> str:
     losses = [pair for pair in changes[: -_NAMED - 1 : -1] if pair[1] < 0]
     parts = [f"gains: {listed(gains)}"] if gains else []
     parts += [f"losses: {listed(losses)}"] if losses else []
-    return f"{best.name} by class, points: {'; '.join(parts) or 'no change'}"
+    return f"{best}, by class, points: {'; '.join(parts) or 'no change'}"

@@ -148,6 +148,11 @@ def augment_study(
     arms = arms_of(amounts)
     model, settings = prepared(model, settings, device)
     images = open_real(model, data, held_out)
+    largest = int(images.training.counts.max())
+    if sizes and max(sizes) > largest:
+        raise ConfigError(
+            f"sizes: {max(sizes)}; allowed: up to {largest}, the real training images of the largest class"
+        )
     recipe = (recipe or Recipe(flip=model.experiment.data.flip)).resolved(len(images.training))
     if out is not None:
         refuse_inside(out, data if data is not None else model.experiment.data.path)

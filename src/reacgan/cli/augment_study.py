@@ -5,12 +5,15 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from reacgan.cli import streams
 from reacgan.cli.bar import bar
 from reacgan.cli.drawing import AS_USUAL, Drawing
 from reacgan.cli.options import Device
+
+if TYPE_CHECKING:
+    from reacgan.benefit import Study
 
 Number = TypeVar("Number", int, float)
 
@@ -52,7 +55,7 @@ def augment_study(
     amounts:
         Generated images for each real one, in the mixtures.
     sizes:
-        Also with few real images: so many of each class, such as 10,50; by default all.
+        Compare with so many real images of each class, such as 10,50; by default with all.
     repeats:
         Of each training, with other weights, order and generated images.
     steps:
@@ -73,16 +76,13 @@ def augment_study(
         Print the result alone.
     """
     from reacgan.benefit import augment_study as study_of  # noqa: PLC0415
-    from reacgan.benefit.showing import figure, table  # noqa: PLC0415
+    from reacgan.benefit.showing import table  # noqa: PLC0415
     from reacgan.benefit.study import Recipe  # noqa: PLC0415
-    from reacgan.files import replacing  # noqa: PLC0415
     from reacgan.reports.output import folder_for  # noqa: PLC0415
-    from reacgan.reports.plots import have_plots  # noqa: PLC0415
 
     loaded, settings = drawing.opened(model, device)
     folder = out or folder_for(model, None) / "augment-study"
     mirrored = {"yes": True, "no": False}.get(flip, loaded.experiment.data.flip)
-    recipe = Recipe(steps=steps, width=width, batch=batch, flip=mirrored)
     try:
         with bar("trainings", quiet=quiet) as report:
             study = study_of(
@@ -93,7 +93,7 @@ def augment_study(
                 amounts=_numbers(amounts, "amounts", float),
                 sizes=_numbers(sizes, "sizes", int),
                 repeats=repeats,
-                recipe=recipe,
+                recipe=Recipe(steps=steps, width=width, batch=batch, flip=mirrored),
                 settings=settings,
                 device=device,
                 progress=report,
@@ -102,15 +102,25 @@ def augment_study(
         streams.tell(f"stopped; what is finished is in {folder}, and the same command goes on")
         return 128 + signal.SIGINT
     print(table(study))
-    written = [folder / "study.json"]
-    if have_plots():
-        written.append(folder / "study.png")
-        with replacing(written[-1]) as temporary:
-            temporary.write_bytes(figure(study))
-    elif not quiet:
-        streams.tell("note: no figure, since matplotlib is missing: pip install 'reacgan[plots]'")
-    print(f"\nwritten: {', '.join(map(str, written))}")
+    print(f"\nwritten: {folder / 'study.json'}{_drawn(study, folder / 'study.png', quiet=quiet)}")
     return 0
+
+
+def _drawn(study: Study, path: Path, *, quiet: bool) -> str:
+    """Write the figure; its path for the last line, or nothing where it cannot be drawn."""
+    from reacgan.benefit.showing import figure  # noqa: PLC0415
+    from reacgan.files import replacing  # noqa: PLC0415
+    from reacgan.reports.plots import have_plots  # noqa: PLC0415
+
+    if not have_plots():
+        if not quiet:
+            streams.tell(
+                "note: no figure, since matplotlib is missing: pip install 'reacgan[plots]'"
+            )
+        return ""
+    with replacing(path) as temporary:
+        temporary.write_bytes(figure(study))
+    return f", {path}"
 
 
 def _numbers(text: str, name: str, kind: Callable[[str], Number]) -> list[Number]:

@@ -100,13 +100,13 @@ def generate(
             f"stopped at {seen['done']:,} of {seen['total']:,} images; the same command goes on"
         )
         return 128 + signal.SIGINT
-    print(_told(made))
+    print(_summary(made))
     if not quiet:
         drawing.tell(loaded, settings)
     return 0
 
 
-def _told(made: GeneratedSet) -> str:
+def _summary(made: GeneratedSet) -> str:
     """The result in words: how many, where, and how it is opened."""
     few = list(made.counts.items())
     listed = ", ".join(f"{name} {count:,}" for name, count in few[:6])

@@ -20,9 +20,16 @@ from reacgan.config import ConfigError, Device, differing, lookup, path_of, size
 from reacgan.data import refuse_inside
 from reacgan.files import cache_root, locked, write_text
 from reacgan.generated.counts import Distribution, class_counts
-from reacgan.generated.forms import FORMS, Form, Item
+from reacgan.generated.forms import FORMS, Item, SetForm
 from reacgan.generated.forms.base import read_json
-from reacgan.generated.sequence import DIGEST, Order, Pairs, pixel_digest, sequence, whole_digest
+from reacgan.generated.sequence import (
+    DIGEST,
+    ClassSeeds,
+    Order,
+    pixel_digest,
+    sequence,
+    whole_digest,
+)
 from reacgan.hub import load
 from reacgan.models.norm_statistics import normalises_by_batch
 from reacgan.models.trained import TrainedGenerator
@@ -228,7 +235,7 @@ class _Writing:
         model: TrainedGenerator,
         settings: SamplingSettings,
         passes: Passes,
-        form: Form,
+        form: SetForm,
         facts: Mapping[str, Any],
     ) -> None:
         self.model = model
@@ -296,7 +303,7 @@ class _Writing:
             self.done += len(images)
             report(self.done, self.total)
 
-    def _images(self, pairs: Pairs) -> torch.Tensor:
+    def _images(self, pairs: ClassSeeds) -> torch.Tensor:
         labels, seeds = torch.from_numpy(pairs.labels.copy()), pairs.seeds.tolist()
         return images_of(self.model, labels, seeds, self.settings, self.passes)
 

@@ -20,18 +20,18 @@ DIGEST = 32
 """Bytes of the digest of an image."""
 
 
-class Pairs(NamedTuple):
+class ClassSeeds(NamedTuple):
     """A class and a seed for each position, int64 ``[N]`` both."""
 
     labels: npt.NDArray[np.int64]
     seeds: npt.NDArray[np.int64]
 
-    def part(self, start: int, stop: int) -> Pairs:
+    def part(self, start: int, stop: int) -> ClassSeeds:
         """Positions ``start`` to ``stop - 1``."""
-        return Pairs(self.labels[start:stop], self.seeds[start:stop])
+        return ClassSeeds(self.labels[start:stop], self.seeds[start:stop])
 
 
-def sequence(counts: npt.ArrayLike, *, seed: int = 0, order: Order = "classes") -> Pairs:
+def sequence(counts: npt.ArrayLike, *, seed: int = 0, order: Order = "classes") -> ClassSeeds:
     """Image k of each class has seed ``seed + k``, as in :func:`reacgan.sample`.
 
     Args:
@@ -51,7 +51,7 @@ def sequence(counts: npt.ArrayLike, *, seed: int = 0, order: Order = "classes") 
     if order == "shuffled":
         mixed = order_of(random_words(seed, "generated/order", 0, count=len(labels)))
         labels, seeds = labels[mixed], seeds[mixed]
-    return Pairs(labels, seeds)
+    return ClassSeeds(labels, seeds)
 
 
 def pixel_digest(image: Tensor) -> bytes:
@@ -59,7 +59,9 @@ def pixel_digest(image: Tensor) -> bytes:
     return hashlib.sha256(image.contiguous().numpy().tobytes()).digest()
 
 
-def whole_digest(digests: npt.NDArray[np.uint8], pairs: Pairs, class_names: Sequence[str]) -> str:
+def whole_digest(
+    digests: npt.NDArray[np.uint8], pairs: ClassSeeds, class_names: Sequence[str]
+) -> str:
     """SHA-256 (hex) of classes, seeds and pixels, equal whatever the order and the form of the files.
 
     Args:
@@ -90,5 +92,5 @@ def digest_of(
         class_names: all of the manifest's classes.
     """
     parts = [np.frombuffer(pixel_digest(image), dtype=np.uint8) for image in images]
-    pairs = Pairs(np.asarray(labels, dtype=np.int64), np.asarray(seeds, dtype=np.int64))
+    pairs = ClassSeeds(np.asarray(labels, dtype=np.int64), np.asarray(seeds, dtype=np.int64))
     return whole_digest(np.stack(parts), pairs, class_names)

@@ -18,7 +18,7 @@ from reacgan.config import ConfigError, Device
 from reacgan.data.order import order_of, random_words
 from reacgan.generated.counts import Distribution, class_counts
 from reacgan.generated.dataset import prepared
-from reacgan.generated.sequence import Pairs, sequence
+from reacgan.generated.sequence import ClassSeeds, sequence
 from reacgan.models.trained import TrainedGenerator
 from reacgan.sampling.images import DEFAULTS, images_of
 from reacgan.sampling.passes import Passes
@@ -31,7 +31,7 @@ _BLOCK = 1024
 
 
 class GeneratedImages(IterableDataset[tuple[Any, int]]):
-    """Pairs (image, label) of a generator, made while they are asked for.
+    """ClassSeeds (image, label) of a generator, made while they are asked for.
 
     A class and a seed are the image of :func:`reacgan.sample`, whatever the number of workers and
     processes. Each pair comes once: processes (of ``torch.distributed``, or as the variables RANK and
@@ -85,7 +85,7 @@ class GeneratedImages(IterableDataset[tuple[Any, int]]):
         self.shuffle, self.kind, self.transform = shuffle, kind, transform
         self.rank, self.world = _processes(rank, world)
         seed = self.settings.seed or 0
-        self._pairs: Pairs | None = None
+        self._pairs: ClassSeeds | None = None
         self._labels = np.asarray(list(dict.fromkeys(self.model.class_indices(classes))))
         if num is None and total is None:
             if distribution != "balanced":
@@ -129,15 +129,15 @@ class GeneratedImages(IterableDataset[tuple[Any, int]]):
             image = image.float() / 255
         return image if self.transform is None else self.transform(image)
 
-    def _share(self, start: int, stop: int) -> Pairs:
+    def _share(self, start: int, stop: int) -> ClassSeeds:
         """Positions ``start`` to ``stop - 1`` of this process, which takes every ``world``-th of all."""
         positions = np.arange(start, stop) * self.world + self.rank
         if self._pairs is None:
             return self._endless(positions)
         positions = positions[positions < len(self._pairs.labels)]
-        return Pairs(self._pairs.labels[positions], self._pairs.seeds[positions])
+        return ClassSeeds(self._pairs.labels[positions], self._pairs.seeds[positions])
 
-    def _endless(self, positions: np.ndarray[Any, np.dtype[np.int64]]) -> Pairs:
+    def _endless(self, positions: np.ndarray[Any, np.dtype[np.int64]]) -> ClassSeeds:
         """Seed by seed all classes; shuffled, blocks of some seeds are mixed within."""
         count, first = len(self._labels), self.settings.seed or 0
         if self.shuffle:
@@ -149,7 +149,7 @@ class GeneratedImages(IterableDataset[tuple[Any, int]]):
                 inside = blocks == block
                 mixed[inside] = block * size + order_of(words)[positions[inside] % size]
             positions = mixed
-        return Pairs(self._labels[positions % count], first + positions // count)
+        return ClassSeeds(self._labels[positions % count], first + positions // count)
 
 
 def _processes(rank: int | None, world: int | None) -> tuple[int, int]:

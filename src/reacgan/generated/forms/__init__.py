@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from reacgan.generated.forms.arrow import HfForm, ParquetForm
-from reacgan.generated.forms.base import Form, Item
+from reacgan.generated.forms.base import Item, SetForm
 from reacgan.generated.forms.files import FolderForm, ZipForm
 from reacgan.generated.forms.webdataset import WebDatasetForm
 
-FORMS: dict[str, type[Form]] = {
+FORMS: dict[str, type[SetForm]] = {
     "folder": FolderForm,
     "zip": ZipForm,
     "webdataset": WebDatasetForm,
@@ -15,4 +15,4 @@ FORMS: dict[str, type[Form]] = {
     "hf": HfForm,
 }
 
-__all__ = ["FORMS", "Form", "Item"]
+__all__ = ["FORMS", "Item", "SetForm"]

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from reacgan.config import ConfigError
-from reacgan.generated.forms.base import Form, Item, Row, appearing, rows_of
+from reacgan.generated.forms.base import Encoded, Item, SetForm, appearing, rows_of
 from reacgan.generated.sequence import Order
 
 _ROWS = 100
 """Rows of a group, as the hub advises for images: readers take a group at once."""
 
 
-class _Table(Form):
+class _Table(SetForm):
     """Columns ``image`` (decoded by ``datasets``), ``label`` (with its names) and ``seed``."""
 
     order: ClassVar[Order] = "shuffled"
@@ -121,7 +121,7 @@ class HfForm(_Table):
         return self.state / f"part-{part:06d}.arrow"
 
 
-def _record(row: Row) -> dict[str, Any]:
+def _record(row: Encoded) -> dict[str, Any]:
     name = f"{row.label:05d}_{row.seed:09d}{row.suffix}"
     return {
         "image": {"bytes": row.content, "path": name},

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from reacgan.config import ConfigError
 from reacgan.files import naming
-from reacgan.generated.sequence import Order, Pairs
+from reacgan.generated.sequence import ClassSeeds, Order
 from reacgan.sampling.grids import PICTURE_CHANNELS, encoded
 
 MANIFEST = "manifest.json"
@@ -34,7 +34,7 @@ class Item(NamedTuple):
     """uint8 [C, H, W]."""
 
 
-class Row(NamedTuple):
+class Encoded(NamedTuple):
     """An image as a file's content."""
 
     label: int
@@ -44,14 +44,14 @@ class Row(NamedTuple):
     """``.png`` or ``.npy``."""
 
 
-def rows_of(items: Iterable[Item]) -> Iterator[Row]:
+def rows_of(items: Iterable[Item]) -> Iterator[Encoded]:
     """The items with their images encoded as `reacgan sample` writes them."""
     for item in items:
-        yield Row(item.label, item.seed, *encoded(item.image))
+        yield Encoded(item.label, item.seed, *encoded(item.image))
 
 
 @dataclass(frozen=True)
-class Form(ABC):
+class SetForm(ABC):
     """Writes a data set part by part; a part that is there stays as it is.
 
     Args:
@@ -64,7 +64,7 @@ class Form(ABC):
 
     out: Path
     class_names: tuple[str, ...]
-    pairs: Pairs
+    pairs: ClassSeeds
     shape: tuple[int, int, int]
     part: int
 
@@ -97,7 +97,7 @@ class Form(ABC):
         """How many parts there are."""
         return -(-len(self.pairs.labels) // self.part)
 
-    def pairs_of(self, part: int) -> Pairs:
+    def pairs_of(self, part: int) -> ClassSeeds:
         """Class and seed of the positions of a part."""
         return self.pairs.part(part * self.part, (part + 1) * self.part)
 

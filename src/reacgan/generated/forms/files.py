@@ -14,8 +14,8 @@ from typing import Any
 from reacgan.files import as_file_name
 from reacgan.generated.forms.base import (
     MANIFEST,
-    Form,
     Item,
+    SetForm,
     appearing,
     as_json,
     parsed,
@@ -27,7 +27,7 @@ TABLE = "labels.csv"
 """File and class of each image: a class name need not be fit for a folder's name."""
 
 
-class _Files(Form):
+class _Files(SetForm):
     """Names of files: ``<class>/<seed>.png``, as `reacgan sample` has them."""
 
     @cached_property

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from reacgan.config import ConfigError
-from reacgan.generated.forms.base import Form, Item, Row, appearing, rows_of
+from reacgan.generated.forms.base import Encoded, Item, SetForm, appearing, rows_of
 from reacgan.generated.sequence import Order
 
 
-class WebDatasetForm(Form):
+class WebDatasetForm(SetForm):
     """``shard-000000.tar``, ...: of each image ``.png``, ``.cls`` (its label) and ``.json``.
 
     Without classes in turn a reader, who mixes only the next few thousand, would see one class at a time:
@@ -51,7 +51,7 @@ class WebDatasetForm(Form):
         """The shards are there; only the manifest is missing."""
         self.write_manifest(manifest)
 
-    def _sample(self, row: Row) -> dict[str, Any]:
+    def _sample(self, row: Encoded) -> dict[str, Any]:
         """An image and its facts by the ends of their files' names."""
         facts = {"class": self.class_names[row.label], "label": row.label, "seed": row.seed}
         return {

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from PIL import Image
 
+from reacgan.config.comparing import flatten
 from reacgan.evaluation import Score
 from reacgan.training.logs.base import Log, numbers_of
-from reacgan.training.run_folder import flatten
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard.writer import SummaryWriter

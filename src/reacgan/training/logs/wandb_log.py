@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from reacgan.config import ConfigError
+from reacgan.config.comparing import flatten
 from reacgan.evaluation import Score
 from reacgan.training.logs.base import Log, numbers_of
-from reacgan.training.run_folder import flatten
 
 _MODES = {"online": "online", "offline": "offline", "dryrun": "offline", "disabled": "disabled"}
 
