@@ -9,7 +9,7 @@ PEERS := $(VENV)-peers
 RUN ?= runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-isa parity lint types bench bench-quick bench-check bench-peers docs clean
+.PHONY: help demo test test-slow test-isa parity lint types bench bench-quick bench-check bench-peers docs site clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -84,9 +84,15 @@ $(PEERS)/.peers: constraints.txt benchmarks/peers/requirements.txt
 bench-peers: $(PEERS)/.peers $(VENV)/.dev  ## other packages' training steps beside ours
 	$(BIN)/python benchmarks/peers/compare.py
 
-docs: $(VENV)/.dev  ## write docs/cli-help.txt and docs/reproducing.md anew
+docs: $(VENV)/.dev  ## write the pages anew that are made from the code
 	$(BIN)/python tests/cli_help.py
+	$(BIN)/python tests/methods_page.py
+	$(BIN)/python tools/configuration_page.py
 	$(BIN)/python tools/reproducing_page.py
 
+site: $(VENV)/.dev  ## build the documentation into site/, links checked, no network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo site/index.html
+
 clean:  ## remove the environment and caches
-	rm -rf $(VENV) $(PARITY) $(PEERS) .pytest_cache .mypy_cache .ruff_cache .coverage*
+	rm -rf $(VENV) $(PARITY) $(PEERS) .pytest_cache .mypy_cache .ruff_cache .coverage* site
