@@ -139,3 +139,18 @@ def test_a_dumb_terminal_gets_plain_lines(monkeypatch):
         os.close(reader)
     assert "\x1b" in shown["xterm"]
     assert "\x1b" not in shown["dumb"] and len(shown["dumb"].splitlines()) == 2
+
+
+def test_what_a_signal_says_stays_below_the_lines():
+    """It is written past this class, by the handler itself."""
+    stream = Terminal()
+    progress = Progress(100, 0, stream=stream)
+    progress.report(_line(10))
+    progress.stopping = lambda: True
+    stream.write("\nstopping: a second signal ends it\n")
+    before = stream.getvalue()
+    progress.report(_line(20))
+    progress.tick(30)
+    progress.say("stopped at 20 images")
+    progress.close()
+    assert stream.getvalue() == before + "stopped at 20 images\n"

@@ -164,7 +164,8 @@ def _resolve(
 
     proposal = propose(str(data), device=device, given=changes, seconds=0, copies=False)
     if aloud:
-        print(proposal.proposed() if verbose else proposal.in_short(), flush=True)
+        text = proposal.proposed() if verbose else proposal.in_short()
+        print(streams.fitted(text), flush=True)
     elif not quiet:
         _say(proposal.derived.notes)
     return proposal.experiment

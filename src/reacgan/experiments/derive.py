@@ -163,7 +163,7 @@ def derive(facts: ImageFacts) -> Derived:
 def _chosen(key: str, value: Any, reason: str, *, facts: ImageFacts) -> Choice:
     if key in facts.given:
         return Choice(key, facts.given[key], "as you say")
-    if key in facts.of_source:
+    if key in facts.of_source and key.startswith("data."):
         return Choice(key, facts.of_source[key], f"as {facts.source}, whose weights it starts from")
     return Choice(key, value, reason)
 
@@ -237,9 +237,22 @@ def _method_choices(facts: ImageFacts) -> list[tuple[str, Any, str]]:
     if len(facts.classes) == 1 and not any(key.startswith("model.head") for key in facts.given):
         rows.append(("model.head.name", "unconditional", "one class: there is no label to learn"))
     if facts.source is not None:
-        why = "small sets gain most from weights that have seen similar images"
-        rows.append(("training.start_from", facts.of_source["training.start_from"], why))
-        rows.append(("training.freeze_d", facts.of_source.get("training.freeze_d", 0), why))
+        frozen = facts.of_source["training.freeze_d"]
+        kept = f"{facts.images:,} images are few: the first stages of D stay as they are (FreezeD)"
+        rows.append(
+            (
+                "training.start_from",
+                facts.of_source["training.start_from"],
+                "as you ask: begins there",
+            )
+        )
+        rows.append(
+            (
+                "training.freeze_d",
+                frozen,
+                kept if frozen else "all of D learns: the set is not small",
+            )
+        )
     return rows
 
 

@@ -26,7 +26,7 @@ _MOST_PASSES, _LEAST = 2_000, 200_000
 
 
 @dataclass(frozen=True)
-class Stage:
+class Milestone:
     """A stage of a training."""
 
     name: str
@@ -35,7 +35,7 @@ class Stage:
     """What its pictures show."""
 
 
-def stages(side: int, images: int) -> tuple[Stage, ...]:
+def stages(side: int, images: int) -> tuple[Milestone, ...]:
     """The stages of a training, in their order; rough.
 
     Args:
@@ -47,9 +47,9 @@ def stages(side: int, images: int) -> tuple[Stage, ...]:
     best = min(best, max(_MOST_PASSES * images, _LEAST))
     usable = min(usable, best // 2)
     return (
-        Stage(FIRST_SHAPES, min(first, usable // 2), "colours and rough shapes"),
-        Stage(USABLE, usable, "classes that can be recognised, with faults"),
-        Stage(BEST, best, "more training adds little"),
+        Milestone(FIRST_SHAPES, min(first, usable // 2), "colours and rough shapes"),
+        Milestone(USABLE, usable, "recognisable, with faults"),
+        Milestone(BEST, best, "more training adds little"),
     )
 
 

@@ -125,6 +125,7 @@ def _train_locked(
     trainer = Trainer(experiment, context.state, data, engine)
     trainer.say = context.progress.say
     hooks = RunHooks(context, trainer)
+    progress.stopping = lambda: request.set
     if distributed.is_main() and new:
         save_png(real_sheet(data), folder.samples / "real.png")
     with hooks.writer:
