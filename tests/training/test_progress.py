@@ -82,6 +82,13 @@ def test_between_lines_of_the_journal_the_line_of_a_terminal_moves(clock, monkey
     assert log.getvalue() == ""
 
 
+def test_a_sheet_is_said_once(tmp_path):
+    progress = Progress(10, 0, stream=(stream := io.StringIO()))
+    for seen in (5, 10, 10):
+        progress.sheet(seen, tmp_path / f"{seen}.png")
+    assert stream.getvalue().count("sheet:") == 2
+
+
 def test_details_are_for_who_asks():
     for verbose in (False, True):
         progress = Progress(10, 0, verbose=verbose, stream=(stream := io.StringIO()))

@@ -39,7 +39,7 @@ def introduce(
     many = f"{passes:,.0f}" if passes >= 10 else f"{passes:.1f}"
     progress.say(
         f"plan: {training.images:,} images to see ({many} passes over the set) on "
-        f"{engine.device.type}; sheets at 1,000, 2,000, 5,000, ..."
+        f"{engine.device.type}, sheets from 1,000 on"
     )
     progress.detail(
         f"G {count_parameters(state.generator):,} and D {count_parameters(state.discriminator):,} "

@@ -30,8 +30,8 @@ _LOSSES = {
 }
 """Words for parts of the losses; other terms go by their own names."""
 LEGEND = (
-    "losses: D, the discriminator, tells real from generated (adversarial) and classes\n"
-    "  (class); G, the generator, learns to pass. None falls to zero: judge by the sheets"
+    "losses: D tells real from generated (adversarial) and classes (class), G learns\n"
+    "  to pass as real; none falls to zero, so judge by the sheets"
 )
 
 
@@ -103,7 +103,9 @@ class Progress:
         self.say(f"{images_seen:>11,} images scored: {text}")
 
     def sheet(self, images_seen: int, path: Path) -> None:
-        """A sheet was written."""
+        """A sheet was written; the last one may be the one of that moment."""
+        if str(path) == self._sheet:
+            return
         self._sheet = str(path)
         self.say(f"{images_seen:>11,} images sheet: {path}")
 
