@@ -64,7 +64,7 @@ def test_what_is_found_is_said_by_name(pets):
     assert proposal.overview.images == 21 and proposal.overview.copies.spare == 1
     for words in (
         f"found in {pets}",
-        "21 colour images of 3 classes: cat 12, 猫 🐈 6, Žluťoučký кот 3",
+        "21 colour images of 3 classes: cat (12), 猫 🐈 (6), Žluťoučký кот (3)",
         "shorter sides: 8 pixels",
         "unequal: the largest class has 4 times the images of the smallest",
         "cat/broken.jpg: content is none of",
@@ -248,3 +248,8 @@ def test_errors_say_what_to_do(tmp_path, made, asked, message):
 
 def test_the_front_door_has_it():
     assert package.propose is propose
+
+
+def test_a_set_with_a_shape_of_its_own_keeps_it():
+    plan = propose("digits", device="cpu", seconds=0).experiment
+    assert (plan.data.name, plan.data.resolution, plan.data.channels) == ("digits", 8, 1)

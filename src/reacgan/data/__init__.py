@@ -79,6 +79,7 @@ PUBLISHED_SHAPES = {
 __all__ = [
     "DATASETS",
     "LISTERS",
+    "PUBLISHED_SHAPES",
     "Balance",
     "DataError",
     "ImageData",

@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 
 from reacgan.config import DataConfig, Device, Experiment, Resolution, grid_of, size_of
-from reacgan.data import ImageData, Scan, balance_of, find_dataset, survey_usable
+from reacgan.data import (
+    PUBLISHED_SHAPES,
+    ImageData,
+    Scan,
+    balance_of,
+    find_dataset,
+    survey_usable,
+)
 from reacgan.experiments import experiment
 from reacgan.experiments.networks import Attention
 
@@ -293,10 +300,19 @@ def _batch(facts: ImageFacts, usual: int) -> tuple[int, str]:
 
 def find_facts(path: str, *, accelerator: bool, white: Any = None) -> ImageFacts:
     """Scan a set's files, or open it; raises DataError where training would."""
-    dataset = find_dataset(path)
-    if white is not None:
-        dataset = dataset.model_copy(update={"options": {"white": white}})
+    dataset = find_set(path, white=white)
     return facts_of(dataset, survey_usable(dataset), accelerator=accelerator)
+
+
+def find_set(path: str, *, white: Any = None) -> DataConfig:
+    """The set at a path or of a name, in its own shape where that is known without a look at it."""
+    dataset = find_dataset(path)
+    options = {} if white is None else {"white": white}
+    shape = PUBLISHED_SHAPES.get(dataset.name)
+    own: dict[str, Any] = {}
+    if shape is not None and shape.sizes:
+        own = {"resolution": min(shape.sizes[0]), "channels": shape.channels}
+    return dataset.model_copy(update={"options": options, **own})
 
 
 def facts_of(

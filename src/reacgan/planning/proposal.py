@@ -18,7 +18,6 @@ from reacgan.data import (
     DataError,
     ImageData,
     Scan,
-    find_dataset,
     open_dataset,
     refusal_of,
     refuse_inside,
@@ -26,7 +25,7 @@ from reacgan.data import (
 )
 from reacgan.data.overview import Overview, overview_of
 from reacgan.experiments import EXPERIMENTS
-from reacgan.experiments.derive import Derived, derive, facts_of, has_accelerator
+from reacgan.experiments.derive import Derived, derive, facts_of, find_set, has_accelerator
 from reacgan.experiments.methods import METHODS
 from reacgan.files import write_text
 from reacgan.hub.folder import DISCRIMINATOR, model_folder, read_config
@@ -188,9 +187,7 @@ def propose(
         ConfigError: a value that cannot be used, or weights that cannot.
     """
     fixed = dict(given or {})
-    dataset = find_dataset(str(path))
-    if (white := fixed.get("data.options.white")) is not None:
-        dataset = dataset.model_copy(update={"options": {"white": white}})
+    dataset = find_set(str(path), white=fixed.get("data.options.white"))
     survey = survey_dataset(dataset)
     overview = overview_of(survey, copies=copies)
     facts = replace(
