@@ -253,3 +253,11 @@ def test_the_front_door_has_it():
 def test_a_set_with_a_shape_of_its_own_keeps_it():
     plan = propose("digits", device="cpu", seconds=0).experiment
     assert (plan.data.name, plan.data.resolution, plan.data.channels) == ("digits", 8, 1)
+
+
+def test_what_is_set_is_in_the_plan_as_said(pets):
+    given = {"loss.adversarial": "least_squares", "training.images": 5_000}
+    proposal, parts = told(pets, seconds=0, given=given)
+    assert "loss.adversarial = least_squares: as you say" in parts[1]
+    assert "training.images = 5,000: as you say" in parts[1]
+    assert "Here: as you say.\n  adversarial: least_squares\n" in proposal.text

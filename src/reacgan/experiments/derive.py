@@ -67,6 +67,7 @@ PRESETS = (
 """From 30 images to a million. Without augmentation D tells small sets by heart, and G gets no help from
 it any more (Zhao et al. 2020, "Differentiable augmentation"); the more passes, the more is copied."""
 _PASSES = 40
+_SAID = "as you say"
 _LONGEST = {True: 20_000_000, False: 2_000_000}
 """Images to see at most, with a GPU and without: days."""
 _SMALLEST_BATCH = 8
@@ -164,12 +165,14 @@ def derive(facts: ImageFacts) -> Derived:
     }
     chosen = {**follows, **{choice.key: choice.value for choice in choices}}
     made = base.replace(**chosen).replace(**facts.of_source).replace(**facts.given)
-    return Derived(made, choices, facts.notes)
+    listed = {choice.key for choice in choices}
+    others = [Choice(key, facts.given[key], _SAID) for key in facts.given if key not in listed]
+    return Derived(made, (*choices, *others), facts.notes)
 
 
 def _chosen(key: str, value: Any, reason: str, *, facts: ImageFacts) -> Choice:
     if key in facts.given:
-        return Choice(key, facts.given[key], "as you say")
+        return Choice(key, facts.given[key], _SAID)
     if key in facts.of_source and key.startswith("data."):
         return Choice(key, facts.of_source[key], f"as {facts.source}, whose weights it starts from")
     return Choice(key, value, reason)

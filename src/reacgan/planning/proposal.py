@@ -116,7 +116,7 @@ class Proposal:
         head = (
             f"A plan for {self.overview.images:,} images, made by: {command}\n"
             "Train it, and train it on after a stop, by: reacgan train THIS_FILE\n"
-            "Every key there is: reacgan experiments show THIS_FILE; what is not here has its default.\n"
+            "Every key there is: reacgan train THIS_FILE --dry-run; what is not here has its default.\n"
             f"Where no reason is given, a value is that of {base}."
         )
         reasons = {choice.key: choice.reason for choice in self.derived.choices}
