@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import subprocess
+import sys
 from contextlib import redirect_stdout
 
 import numpy as np
@@ -261,3 +264,17 @@ def test_what_is_set_is_in_the_plan_as_said(pets):
     assert "loss.adversarial = least_squares: as you say" in parts[1]
     assert "training.images = 5,000: as you say" in parts[1]
     assert "Here: as you say.\n  adversarial: least_squares\n" in proposal.text
+
+
+def test_a_reader_that_goes_away_costs_no_plan(pets, tmp_path):
+    words = ["new", str(pets), "--seconds", "0", "--out", str(tmp_path / "plan.yaml")]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "reacgan", *words],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writer)
+    assert done.returncode == 141 and (tmp_path / "plan.yaml").is_file(), done.stderr

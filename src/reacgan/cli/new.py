@@ -60,7 +60,7 @@ def new(
         given=parse_assignments(set_),
         start_from=from_,
         seconds=seconds,
-        tell=lambda text: print(streams.fitted(text), flush=True),
+        tell=streams.show,
     )
     file = proposal.write(out, force=force)
     print(f"written: {file}, a file to read and change")

@@ -115,6 +115,12 @@ def fitted(text: str) -> str:
     return "\n".join(lines)
 
 
+def show(text: str) -> None:
+    """Print before the work is done: a failure to print does not end it."""
+    with contextlib.suppress(OSError, ValueError):
+        print(fitted(text), flush=True)
+
+
 def line_moves() -> bool:
     """Whether a line on standard error can be overwritten: on a terminal that is not dumb."""
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"

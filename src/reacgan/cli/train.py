@@ -164,8 +164,7 @@ def _resolve(
 
     proposal = propose(str(data), device=device, given=changes, seconds=0, copies=False)
     if aloud:
-        text = proposal.proposed() if verbose else proposal.in_short()
-        print(streams.fitted(text), flush=True)
+        streams.show(proposal.proposed() if verbose else proposal.in_short())
     elif not quiet:
         _say(proposal.derived.notes)
     return proposal.experiment
