@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import subprocess
+import sys
 from contextlib import redirect_stdout
 
 import numpy as np
@@ -64,7 +67,7 @@ def test_what_is_found_is_said_by_name(pets):
     assert proposal.overview.images == 21 and proposal.overview.copies.spare == 1
     for words in (
         f"found in {pets}",
-        "21 colour images of 3 classes: cat 12, 猫 🐈 6, Žluťoučký кот 3",
+        "21 colour images of 3 classes: cat (12), 猫 🐈 (6), Žluťoučký кот (3)",
         "shorter sides: 8 pixels",
         "unequal: the largest class has 4 times the images of the smallest",
         "cat/broken.jpg: content is none of",
@@ -248,3 +251,30 @@ def test_errors_say_what_to_do(tmp_path, made, asked, message):
 
 def test_the_front_door_has_it():
     assert package.propose is propose
+
+
+def test_a_set_with_a_shape_of_its_own_keeps_it():
+    plan = propose("digits", device="cpu", seconds=0).experiment
+    assert (plan.data.name, plan.data.resolution, plan.data.channels) == ("digits", 8, 1)
+
+
+def test_what_is_set_is_in_the_plan_as_said(pets):
+    given = {"loss.adversarial": "least_squares", "training.images": 5_000}
+    proposal, parts = told(pets, seconds=0, given=given)
+    assert "loss.adversarial = least_squares: as you say" in parts[1]
+    assert "training.images = 5,000: as you say" in parts[1]
+    assert "Here: as you say.\n  adversarial: least_squares\n" in proposal.text
+
+
+def test_a_reader_that_goes_away_costs_no_plan(pets, tmp_path):
+    words = ["new", str(pets), "--seconds", "0", "--out", str(tmp_path / "plan.yaml")]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "reacgan", *words],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writer)
+    assert done.returncode == 141 and (tmp_path / "plan.yaml").is_file(), done.stderr

@@ -23,6 +23,7 @@ COMMANDS = {
     "--version": ("--version", 0),
     "a mistake": ("trian", 2),
     "help of train": ("train --help", 0),
+    "new": ("new PHOTOS --seconds 0 --device cpu --out OUT/план.yaml", 0),
     "train": ("train --data PHOTOS --images 32 --out OUT SMALL", 0),
     "train, dry": ("train --data PHOTOS --dry-run SMALL", 0),
     "train, wrong": ("train --data PHOTOS/кот", 1),

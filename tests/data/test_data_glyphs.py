@@ -201,7 +201,7 @@ def test_a_number_set_on_the_command_line():
 def test_a_named_experiment_on_other_data(name, data, expected, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").mkdir()
-    held = _resolve(name, Path(data), "cpu", {}, table=False, quiet=True).data
+    held = _resolve(name, Path(data), "cpu", {}, aloud=False, quiet=True, verbose=False).data
     assert (held.name, held.path, held.options) == expected
 
 

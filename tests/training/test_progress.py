@@ -82,6 +82,13 @@ def test_between_lines_of_the_journal_the_line_of_a_terminal_moves(clock, monkey
     assert log.getvalue() == ""
 
 
+def test_a_sheet_is_said_once(tmp_path):
+    progress = Progress(10, 0, stream=(stream := io.StringIO()))
+    for seen in (5, 10, 10):
+        progress.sheet(seen, tmp_path / f"{seen}.png")
+    assert stream.getvalue().count("sheet:") == 2
+
+
 def test_details_are_for_who_asks():
     for verbose in (False, True):
         progress = Progress(10, 0, verbose=verbose, stream=(stream := io.StringIO()))
@@ -139,3 +146,18 @@ def test_a_dumb_terminal_gets_plain_lines(monkeypatch):
         os.close(reader)
     assert "\x1b" in shown["xterm"]
     assert "\x1b" not in shown["dumb"] and len(shown["dumb"].splitlines()) == 2
+
+
+def test_what_a_signal_says_stays_below_the_lines():
+    """It is written past this class, by the handler itself."""
+    stream = Terminal()
+    progress = Progress(100, 0, stream=stream)
+    progress.report(_line(10))
+    progress.stopping = lambda: True
+    stream.write("\nstopping: a second signal ends it\n")
+    before = stream.getvalue()
+    progress.report(_line(20))
+    progress.tick(30)
+    progress.say("stopped at 20 images")
+    progress.close()
+    assert stream.getvalue() == before + "stopped at 20 images\n"

@@ -8,7 +8,7 @@ from tiny import experiment, images
 
 import reacgan
 from reacgan.training import hooks
-from reacgan.training.outlook import meaning_of, next_commands, stages
+from reacgan.training.outlook import meaning_of, next_commands, share_of, stages
 from reacgan.training.schedules import sheet_due
 
 
@@ -88,3 +88,14 @@ def test_stages_come_one_after_another(side, count):
     assert 0 < seen[0] < seen[1] < seen[2]
     said = [meaning_of(images_seen, side, count) for images_seen in (0, *seen)]
     assert len(set(said)) == 4 and "too early" in said[0] and "as good as it gets" in said[3]
+
+
+def test_a_run_that_is_not_at_its_end_goes_on_to_it(tmp_path, capfd):
+    out = tmp_path / "run"
+    settings = experiment("projection", **{"training.images": 10**6})
+    assert reacgan.train(settings, out, device="cpu", data=images(), minutes=1e-3).complete
+    lines = capfd.readouterr().err.splitlines()
+    seen = int(next(out.glob("checkpoints/*")).name)
+    said = f"the minutes are over: {seen:,} images seen, {share_of(seen, 10**6)}; the same command goes on"
+    assert said in lines and "% of the plan" in said and "0% of" not in said.replace("0.0%", "")
+    assert lines[-1].endswith("# trains on, to the end of the plan") and "--images" not in lines[-1]

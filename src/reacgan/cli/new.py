@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from reacgan.cli import streams
 from reacgan.cli.options import Assignments, Device
 
 
@@ -59,7 +60,7 @@ def new(
         given=parse_assignments(set_),
         start_from=from_,
         seconds=seconds,
-        tell=lambda text: print(text, flush=True),
+        tell=streams.show,
     )
     file = proposal.write(out, force=force)
     print(f"written: {file}, a file to read and change")

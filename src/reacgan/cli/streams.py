@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
+import textwrap
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from types import FrameType
 from typing import TextIO
 
 BROKEN_PIPE = 128 + 13
+_COLUMNS, _NARROWEST = 100, 30
 
 
 def make_patient() -> None:
@@ -97,6 +100,30 @@ def tell(text: str, end: str = "\n") -> None:
     """Print on standard error; a failure to print is ignored."""
     with contextlib.suppress(OSError, ValueError):
         print(text, end=end, file=sys.stderr, flush=True)
+
+
+def fitted(text: str) -> str:
+    """Long lines broken between words, to the terminal's width or, for files, to 100 columns."""
+    columns = _COLUMNS
+    if sys.stdout is not None and sys.stdout.isatty():
+        columns = max(shutil.get_terminal_size().columns, _NARROWEST)
+    lines = []
+    for line in text.splitlines():
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        lines += textwrap.wrap(
+            line,
+            columns,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        ) or [""]
+    return "\n".join(lines)
+
+
+def show(text: str) -> None:
+    """Print before the work is done: a failure to print does not end it."""
+    with contextlib.suppress(OSError, ValueError):
+        print(fitted(text), flush=True)
 
 
 def line_moves() -> bool:

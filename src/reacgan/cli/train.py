@@ -176,7 +176,7 @@ def _resolve(
 
     proposal = propose(str(data), device=device, given=changes, seconds=0, copies=False)
     if aloud:
-        print(proposal.proposed() if verbose else proposal.in_short(), flush=True)
+        streams.show(proposal.proposed() if verbose else proposal.in_short())
     elif not quiet:
         _say(proposal.derived.notes)
     return proposal.experiment

@@ -26,7 +26,7 @@ class ReportConfig(Schema):
     the probability of the true class (the paper's figure 2); None for none. A step of D without its
     backbone's backward pass."""
     samples_every: PositiveInt = 100_000
-    """A sheet of generated images."""
+    """A sheet of generated images; below this number also at 1,000, 2,000, 5,000, 10,000, ... images."""
     checkpoint_every: PositiveInt = 100_000
     """A resumable state."""
     checkpoint_minutes: PositiveFloat = 10

@@ -80,6 +80,7 @@ PUBLISHED_SHAPES = {
 __all__ = [
     "DATASETS",
     "LISTERS",
+    "PUBLISHED_SHAPES",
     "Balance",
     "DataError",
     "ImageData",

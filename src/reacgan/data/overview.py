@@ -103,10 +103,10 @@ class Overview:
         kind = {1: "grey", 3: "colour"}.get(self.channels, f"{self.channels}-channel")
         counts, names = self.balance.counts, self.balance.class_names
         ordered = sorted(zip(counts, names, strict=True), key=lambda pair: -pair[0])
-        listed = ", ".join(f"{_plain(name)} {count:,}" for count, name in ordered[:_CLASSES])
+        listed = ", ".join(f"{_plain(name)} ({count:,})" for count, name in ordered[:_CLASSES])
         if len(ordered) > _CLASSES:
             count, name = ordered[-1]
-            listed += f", ... {_plain(name)} {count:,}"
+            listed += f", ... {_plain(name)} ({count:,})"
         classes = "1 class" if len(names) == 1 else f"{len(names):,} classes"
         return f"{self.images:,} {kind} images of {classes}: {listed}"
 

@@ -143,17 +143,8 @@ def _scan(listing: Listing, max_pixels: int, whites: Whites | None, white: float
         for entry, header in pairs
         if header.problem
     )
-    if not pairs:
-        names = ", ".join(f"{name}/" for name in listing.class_names[:5])
-        raise DataError(
-            f"{listing.root}: no image in the folders of its classes ({names}); put the images of each "
-            "class into its folder"
-        )
     if not usable:
-        raise DataError(
-            f"{listing.root}: no usable image among {len(refused)} files: "
-            f"{_reasons(refused, listing.root)}"
-        )
+        raise DataError(_nothing_usable(listing, refused))
     labels = np.array([entry.label for entry, _ in usable], dtype=np.int64)
     labels, class_names, notes = _drop_empty(listing, labels)
     own = {header.channels for _, header in usable}
@@ -177,6 +168,17 @@ def _scan(listing: Listing, max_pixels: int, whites: Whites | None, white: float
         notes=(*listing.notes, *notes, *measured),
         whites=whites,
         lost=lost,
+    )
+
+
+def _nothing_usable(listing: Listing, refused: Sequence[Refused]) -> str:
+    if refused:
+        reasons = _reasons(refused, listing.root)
+        return f"{listing.root}: no usable image among {len(refused)} files: {reasons}"
+    names = ", ".join(f"{name}/" for name in listing.class_names[:5])
+    return (
+        f"{listing.root}: no image in the folders of its classes ({names}); put the images of each class "
+        "into its folder"
     )
 
 

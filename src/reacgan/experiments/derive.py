@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 
 from reacgan.config import DataConfig, Device, Experiment, Resolution, grid_of, size_of
-from reacgan.data import ImageData, Scan, balance_of, find_dataset, survey_usable
+from reacgan.data import (
+    PUBLISHED_SHAPES,
+    ImageData,
+    Scan,
+    balance_of,
+    find_dataset,
+    survey_usable,
+)
 from reacgan.experiments import experiment
 from reacgan.experiments.networks import Attention
 
@@ -60,6 +67,7 @@ PRESETS = (
 """From 30 images to a million. Without augmentation D tells small sets by heart, and G gets no help from
 it any more (Zhao et al. 2020, "Differentiable augmentation"); the more passes, the more is copied."""
 _PASSES = 40
+_SAID = "as you say"
 _LONGEST = {True: 20_000_000, False: 2_000_000}
 """Images to see at most, with a GPU and without: days."""
 _SMALLEST_BATCH = 8
@@ -157,13 +165,15 @@ def derive(facts: ImageFacts) -> Derived:
     }
     chosen = {**follows, **{choice.key: choice.value for choice in choices}}
     made = base.replace(**chosen).replace(**facts.of_source).replace(**facts.given)
-    return Derived(made, choices, facts.notes)
+    listed = {choice.key for choice in choices}
+    others = [Choice(key, facts.given[key], _SAID) for key in facts.given if key not in listed]
+    return Derived(made, (*choices, *others), facts.notes)
 
 
 def _chosen(key: str, value: Any, reason: str, *, facts: ImageFacts) -> Choice:
     if key in facts.given:
-        return Choice(key, facts.given[key], "as you say")
-    if key in facts.of_source:
+        return Choice(key, facts.given[key], _SAID)
+    if key in facts.of_source and key.startswith("data."):
         return Choice(key, facts.of_source[key], f"as {facts.source}, whose weights it starts from")
     return Choice(key, value, reason)
 
@@ -237,9 +247,22 @@ def _method_choices(facts: ImageFacts) -> list[tuple[str, Any, str]]:
     if len(facts.classes) == 1 and not any(key.startswith("model.head") for key in facts.given):
         rows.append(("model.head.name", "unconditional", "one class: there is no label to learn"))
     if facts.source is not None:
-        why = "small sets gain most from weights that have seen similar images"
-        rows.append(("training.start_from", facts.of_source["training.start_from"], why))
-        rows.append(("training.freeze_d", facts.of_source.get("training.freeze_d", 0), why))
+        frozen = facts.of_source["training.freeze_d"]
+        kept = f"{facts.images:,} images are few: the first stages of D stay as they are (FreezeD)"
+        rows.append(
+            (
+                "training.start_from",
+                facts.of_source["training.start_from"],
+                "as you ask: begins there",
+            )
+        )
+        rows.append(
+            (
+                "training.freeze_d",
+                frozen,
+                kept if frozen else "all of D learns: the set is not small",
+            )
+        )
     return rows
 
 
@@ -280,10 +303,19 @@ def _batch(facts: ImageFacts, usual: int) -> tuple[int, str]:
 
 def find_facts(path: str, *, accelerator: bool, white: Any = None) -> ImageFacts:
     """Scan a set's files, or open it; raises DataError where training would."""
-    dataset = find_dataset(path)
-    if white is not None:
-        dataset = dataset.model_copy(update={"options": {"white": white}})
+    dataset = find_set(path, white=white)
     return facts_of(dataset, survey_usable(dataset), accelerator=accelerator)
+
+
+def find_set(path: str, *, white: Any = None) -> DataConfig:
+    """The set at a path or of a name, in its own shape where that is known without a look at it."""
+    dataset = find_dataset(path)
+    options = {} if white is None else {"white": white}
+    shape = PUBLISHED_SHAPES.get(dataset.name)
+    own: dict[str, Any] = {}
+    if shape is not None and shape.sizes:
+        own = {"resolution": min(shape.sizes[0]), "channels": shape.channels}
+    return dataset.model_copy(update={"options": options, **own})
 
 
 def facts_of(

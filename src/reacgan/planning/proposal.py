@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,14 +18,15 @@ from reacgan.data import (
     DataError,
     ImageData,
     Scan,
-    find_dataset,
     open_dataset,
     refusal_of,
     refuse_inside,
     survey_dataset,
 )
 from reacgan.data.overview import Overview, overview_of
-from reacgan.experiments.derive import Derived, derive, facts_of, has_accelerator
+from reacgan.experiments import EXPERIMENTS
+from reacgan.experiments.derive import Derived, derive, facts_of, find_set, has_accelerator
+from reacgan.experiments.methods import METHODS
 from reacgan.files import write_text
 from reacgan.hub.folder import DISCRIMINATOR, model_folder, read_config
 from reacgan.models import build_discriminator
@@ -34,7 +34,6 @@ from reacgan.planning.plan_file import to_yaml
 from reacgan.planning.timing import Timing, time_steps
 
 _BASE = "cifar10-small/reacgan, which was tried on two CPU cores"
-_WIDTH = 100
 _FROZEN = 2
 _FEW = 1_000
 """Images below which the first stages of a taken-over D stay as they are (FreezeD)."""
@@ -63,7 +62,7 @@ class Proposal:
         """What would be trained."""
         return self.derived.experiment
 
-    def found(self) -> str:
+    def findings(self) -> str:
         """What was found."""
         return "\n".join([f"found in {self.path}", *_indented(self.overview.lines())])
 
@@ -80,13 +79,13 @@ class Proposal:
         """The method, size and length in one line."""
         experiment = self.experiment
         size = " x ".join(map(str, size_of(experiment.data.resolution)))
-        head = experiment.model.head.name
-        named = _METHODS.get(head, f"the head {head}")
-        return f"{named} at {size} pixels, {experiment.training.images:,} images to see"
+        return (
+            f"{_title(experiment)} at {size} pixels, {experiment.training.images:,} images to see"
+        )
 
     def expected(self) -> str:
         """What so many images can give, and how long it takes."""
-        lines = [*_expectation(self.overview)]
+        lines = [*_expectation(self.overview, begun=self.source is not None)]
         if self.timing is not None:
             side = min(size_of(self.experiment.data.resolution))
             lines += self.timing.lines(self.experiment, side=side, images=self.overview.images)
@@ -101,7 +100,7 @@ class Proposal:
             for key in ("data.balanced", "model.head.name", "training.start_from")
             if key in reasons
         ]
-        lines.append(next(_expectation(self.overview)))
+        lines.append(next(_expectation(self.overview, begun=self.source is not None)))
         again = shlex.join(["reacgan", "new", self.path])
         lines.append(f"every value with its reason: --verbose, or {again}")
         first, *others = lines
@@ -117,7 +116,7 @@ class Proposal:
         head = (
             f"A plan for {self.overview.images:,} images, made by: {command}\n"
             "Train it, and train it on after a stop, by: reacgan train THIS_FILE\n"
-            "Every key there is: reacgan experiments show THIS_FILE; what is not here has its default.\n"
+            "Every key there is: reacgan train THIS_FILE --dry-run; what is not here has its default.\n"
             f"Where no reason is given, a value is that of {base}."
         )
         reasons = {choice.key: choice.reason for choice in self.derived.choices}
@@ -149,7 +148,16 @@ class Proposal:
         return file
 
 
-_METHODS = {"d2dce": "ReACGAN", "unconditional": "a GAN without classes"}
+def _title(experiment: Experiment) -> str:
+    """The method's name in the literature, by its networks and head."""
+    model = experiment.model
+    for method in METHODS:
+        known = EXPERIMENTS[method.experiment].model
+        if (known.head.name, known.generator.name) == (model.head.name, model.generator.name):
+            return method.title
+    if model.head.name == "unconditional":
+        return f"{model.generator.name} without classes"
+    return f"{model.generator.name} with the head {model.head.name}"
 
 
 def propose(
@@ -179,9 +187,7 @@ def propose(
         ConfigError: a value that cannot be used, or weights that cannot.
     """
     fixed = dict(given or {})
-    dataset = find_dataset(str(path))
-    if (white := fixed.get("data.options.white")) is not None:
-        dataset = dataset.model_copy(update={"options": {"white": white}})
+    dataset = find_set(str(path), white=fixed.get("data.options.white"))
     survey = survey_dataset(dataset)
     overview = overview_of(survey, copies=copies)
     facts = replace(
@@ -193,7 +199,7 @@ def propose(
         facts = replace(facts, source=str(start_from), of_source=needed)
     source = str(start_from) if start_from is not None else None
     proposal = Proposal(str(path), overview, derive(facts), source=source)
-    tell(proposal.found())
+    tell(proposal.findings())
     _refuse(survey)
     complete(proposal.experiment)
     tell(proposal.proposed())
@@ -252,8 +258,8 @@ def values_of(source: str | Path, *, images: int) -> dict[str, Any]:
     }
 
 
-def _expectation(overview: Overview) -> Iterator[str]:
-    """What can come of so many images, without flattery."""
+def _expectation(overview: Overview, *, begun: bool) -> Iterator[str]:
+    """What can come of so many images, without flattery; ``begun``: from trained weights."""
     images, classes = overview.images, len(overview.balance.counts)
     each = images / classes
     what = f"{images:,} images" if classes == 1 else f"{images:,} images of {classes:,} classes"
@@ -276,7 +282,9 @@ def _expectation(overview: Overview) -> Iterator[str]:
         )
     else:
         yield f"{what} are enough for what the literature shows; time is what limits it"
-    if each < 200:
+    if begun:
+        yield "from weights that have seen similar images the first stages come much sooner than below"
+    elif each < 200:
         yield "starting from trained weights helps sets like this: --from NAME (reacgan weights list)"
     if images > 100_000:
         yield "on a CPU each image is seen a few times only; sets of this size want a GPU"
@@ -289,16 +297,5 @@ def _short(value: Any) -> str:
 
 
 def _indented(lines: Iterable[str]) -> list[str]:
-    """Below a heading, long lines broken."""
-    return [
-        part.rstrip()
-        for line in lines
-        for part in textwrap.wrap(
-            line,
-            _WIDTH,
-            initial_indent="  ",
-            subsequent_indent="    ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-    ]
+    """Below a heading."""
+    return [f"  {line}" for line in lines]

@@ -49,15 +49,15 @@ class Timing:
         ahead = stages(side, images)
         width = max(len(stage.name) for stage in ahead)
         for stage in ahead:
-            after = f"{stage.name:{width}}  after {stage.images_seen:>11,} images"
-            hours = in_words(stage.images_seen / self.images_per_second)
-            yield f"  {after}  {hours:>11}  {stage.pictures}"
+            yield f"  {stage.name:{width}}  {self._after(stage.images_seen)}  {stage.pictures}"
         reached = [stage.name for stage in ahead if stage.images_seen <= planned]
         yield (
-            f"  {'this plan':{width}}  ends  {planned:>11,} images  "
-            f"{in_words(planned / self.images_per_second):>11}  "
-            + (f"reaches: {reached[-1]}" if reached else "ends before first shapes: train longer")
+            f"  {'this plan':{width}}  {self._after(planned)}  "
+            + (f"reaches: {reached[-1]}" if reached else "no shapes yet: train longer")
         )
+
+    def _after(self, images_seen: int) -> str:
+        return f"{images_seen:>11,} images  {in_words(images_seen / self.images_per_second):>8}"
 
 
 def time_steps(

@@ -35,9 +35,11 @@ def introduce(
         f"{experiment.name}: {images:,} images of {classes}, "
         f"{data.size[0]} x {data.size[1]} x {data.channels}, from {data.source}"
     )
+    passes = training.images / images
+    many = f"{passes:,.0f}" if passes >= 10 else f"{passes:.1f}"
     progress.say(
-        f"plan: {training.images:,} images to see ({training.images / images:,.1f} passes over the set), "
-        f"on {engine.device.type}; sheets at 1,000, 2,000, 5,000, ... images"
+        f"plan: {training.images:,} images to see ({many} passes over the set) on "
+        f"{engine.device.type}, sheets from 1,000 on"
     )
     progress.detail(
         f"G {count_parameters(state.generator):,} and D {count_parameters(state.discriminator):,} "

@@ -26,7 +26,7 @@ _MOST_PASSES, _LEAST = 2_000, 200_000
 
 
 @dataclass(frozen=True)
-class Stage:
+class Milestone:
     """A stage of a training."""
 
     name: str
@@ -35,7 +35,7 @@ class Stage:
     """What its pictures show."""
 
 
-def stages(side: int, images: int) -> tuple[Stage, ...]:
+def stages(side: int, images: int) -> tuple[Milestone, ...]:
     """The stages of a training, in their order; rough.
 
     Args:
@@ -47,9 +47,9 @@ def stages(side: int, images: int) -> tuple[Stage, ...]:
     best = min(best, max(_MOST_PASSES * images, _LEAST))
     usable = min(usable, best // 2)
     return (
-        Stage(FIRST_SHAPES, min(first, usable // 2), "colours and rough shapes"),
-        Stage(USABLE, usable, "classes that can be recognised, with faults"),
-        Stage(BEST, best, "more training adds little"),
+        Milestone(FIRST_SHAPES, min(first, usable // 2), "colours and rough shapes"),
+        Milestone(USABLE, usable, "recognisable, with faults"),
+        Milestone(BEST, best, "more training adds little"),
     )
 
 
@@ -69,18 +69,33 @@ def meaning_of(images_seen: int, side: int, images: int) -> str:
     return f"expect {now.pictures}; {after.name} at about {after.images_seen:,} images"
 
 
-def next_commands(folder: Path, class_names: Sequence[str], *, planned: int) -> Iterator[str]:
-    """What a person may do with a run now: lines to paste into a shell."""
+def share_of(images_seen: int, planned: int) -> str:
+    """``3.1% of the plan``, with a decimal where whole numbers say too little."""
+    share = images_seen / planned
+    return f"{share:.0%} of the plan" if share >= 0.1 else f"{share:.1%} of the plan"
+
+
+def next_commands(
+    folder: Path, class_names: Sequence[str], *, planned: int, complete: bool = True
+) -> Iterator[str]:
+    """What a person may do with a run now: lines to paste into a shell.
+
+    Args:
+        folder: the run's.
+        class_names: its classes.
+        planned: images to see, all in all.
+        complete: whether they are seen.
+    """
     plain = [name for name in class_names if "," not in name and name == name.strip()]
     classes = ["--classes", ",".join(plain[:2])] if 0 < len(plain[:2]) < len(class_names) else []
     run = str(folder)
     yield _line("sample", run, *classes, "--num", "16", "--grid", "--out", f"{run}-pictures")
     yield _line("evaluate", run)
     yield _line("report", run, "--pictures")
-    yield (
-        _line("train", str(folder / "experiment.json"), "--out", run, "--images", str(2 * planned))
-        + "   # trains on, for twice the plan"
-    )
+    again = ["train", str(folder / "experiment.json"), "--out", run]
+    if complete:
+        again += ["--images", str(2 * planned)]
+    yield _line(*again) + f"   # trains on, {'for twice' if complete else 'to the end of'} the plan"
 
 
 def _line(*words: str) -> str:

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -30,8 +30,8 @@ _LOSSES = {
 }
 """Words for parts of the losses; other terms go by their own names."""
 LEGEND = (
-    "losses: D, the discriminator, learns to tell real from generated (adversarial) and classes apart "
-    "(class); G, the generator, to pass. None falls to zero: judge by the sheets"
+    "losses: D tells real from generated (adversarial) and classes (class), G learns\n"
+    "  to pass as real; none falls to zero, so judge by the sheets"
 )
 
 
@@ -67,6 +67,8 @@ class Progress:
         self._began = time.perf_counter()
         self._first: tuple[float, int] | None = None
         self._line: dict[str, Any] = {}
+        self.stopping: Callable[[], bool] = lambda: False
+        """Whether a signal has come, which says so itself, below lines that then move no more."""
         self._score = self._sheet = ""
         self._live: Live | None = None
         self._moved = -_TICK
@@ -80,9 +82,9 @@ class Progress:
         """A line that stays."""
         if self.quiet:
             return
-        live = (
-            self._live
-        )  # another thread may say that it wrote a file while this one ends the lines
+        self._leave_lines()
+        # Another thread may say that it wrote a file while this one ends the lines.
+        live = self._live
         if live is None:
             self.write(text + "\n")
             return
@@ -101,7 +103,9 @@ class Progress:
         self.say(f"{images_seen:>11,} images scored: {text}")
 
     def sheet(self, images_seen: int, path: Path) -> None:
-        """A sheet was written."""
+        """A sheet was written; the last one may be the one of that moment."""
+        if str(path) == self._sheet:
+            return
         self._sheet = str(path)
         self.say(f"{images_seen:>11,} images sheet: {path}")
 
@@ -115,8 +119,9 @@ class Progress:
         if self.moving:
             self._show(seen, left)
         else:
-            losses = losses_in_words(line)
-            self.write("  ".join([f"{seen:>11,} images", *self._facts(seen, left), *losses]) + "\n")
+            share, *facts = self._facts(seen, left)
+            parts = [f"{seen:>11,} images {share:>4}", *facts, *losses_in_words(line)]
+            self.write("  ".join(parts) + "\n")
 
     def tick(self, images_seen: int) -> None:
         """A cycle was made: moves the line of a terminal, once a second at most."""
@@ -129,9 +134,15 @@ class Progress:
 
     def close(self) -> None:
         """End the moving lines."""
+        self._leave_lines()
         if self._live is not None:
             live, self._live = self._live, None
             live.stop()
+
+    def _leave_lines(self) -> None:
+        """Leave the lines where they are once a signal has written below them."""
+        if self._live is not None and self.stopping():
+            self._live = None
 
     def write(self, text: str) -> None:
         """Where the reader or the terminal is gone, printing ends and the run goes on."""
@@ -144,6 +155,9 @@ class Progress:
     def _show(self, seen: int, left: float | None) -> None:
         from rich.console import Group  # noqa: PLC0415
 
+        self._leave_lines()
+        if self.stopping():
+            return
         columns = self._columns() - 1
         if self._live is None:
             self._live = _live_lines(self)
@@ -247,8 +261,7 @@ def _live_lines(progress: Progress) -> Live:
     console = Console(
         file=cast(TextIO, _Patient(progress)), force_terminal=True, highlight=False, markup=False
     )
-    ours = progress.stream is sys.stderr
-    live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=ours)
+    live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
     live.start()
     console.show_cursor(True)  # a process that is killed would leave it hidden
     return live

@@ -31,7 +31,7 @@ from reacgan.training.journal import Journal
 from reacgan.training.logs import open_logs
 from reacgan.training.loop import Trainer, run
 from reacgan.training.memory.advice import describe_memory, memory_explained
-from reacgan.training.outlook import meaning_of, next_commands
+from reacgan.training.outlook import meaning_of, next_commands, share_of
 from reacgan.training.progress import Progress, told_if_long
 from reacgan.training.run_folder import RunFolder
 from reacgan.training.signals import Interrupted, StopRequest
@@ -162,6 +162,7 @@ def _train_locked(
     trainer = Trainer(experiment, context.state, data, engine)
     trainer.say = context.progress.say
     hooks = RunHooks(context, trainer)
+    progress.stopping = lambda: request.set
     if distributed.is_main() and new:
         save_png(real_sheet(data), folder.samples / "real.png")
     callbacks.tell("on_begin", experiment, folder.path, context.images_seen)
@@ -236,7 +237,7 @@ def _conclude(hooks: RunHooks, request: StopRequest, *, done: bool) -> RunResult
     by = kind.replace("_", " ") if kind is not None else hooks.run.callbacks.stopped_by
     why = f" by {by}" if by is not None else ""
     planned = hooks.run.experiment.training.images
-    share = f" ({seen / planned:.0%} of the plan)"
+    share = f" ({share_of(seen, planned)})"
     progress.say(f"stopped at {seen:,} images{why}{share}; the same command resumes")
     return RunResult(folder.path, seen, done, request.number, kind or by)
 
@@ -245,16 +246,19 @@ def _closing(hooks: RunHooks) -> Iterator[str]:
     """What a run that has ended leaves, what its pictures mean, and what may be done with it."""
     run, seen = hooks.run, hooks.run.images_seen
     planned, data = run.experiment.training.images, run.data
-    if seen + run.experiment.cycle_images > planned:
+    complete = seen + run.experiment.cycle_images > planned
+    if complete:
         yield f"done: {seen:,} images seen, all of the plan"
     else:
-        share = f"{seen / planned:.0%} of the plan"
+        share = share_of(seen, planned)
         yield f"the minutes are over: {seen:,} images seen, {share}; the same command goes on"
     yield f"sheet       {run.folder.samples / f'{seen:012d}.png'}   (real images: real.png beside it)"
     yield f"generator   {run.folder.model}, with {statistics_in_words(hooks.trained())}"
     yield f"pictures    {meaning_of(seen, min(data.size), len(data))}"
     yield "next:"
-    for command in next_commands(run.folder.path, data.class_names, planned=planned):
+    for command in next_commands(
+        run.folder.path, data.class_names, planned=planned, complete=complete
+    ):
         yield f"  {command}"
 
 
