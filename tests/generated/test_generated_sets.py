@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import tarfile
+import time
 import zipfile
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ import torch
 from PIL import Image
 
 import reacgan
+from reacgan.cli import main
 from reacgan.config import ConfigError
 from reacgan.data import find_dataset, inspect_data, open_dataset
 from reacgan.evaluation.image_files import open_images
@@ -304,6 +306,20 @@ def test_images_that_are_no_pictures(tmp_path, digits):
     WebDatasetForm.check(7)
     with pytest.raises(ConfigError, match="7 channels.* take folder, zip or webdataset"):
         HfForm.check(7)
+
+
+def test_a_command_that_is_interrupted(tmp_path, capfd):
+    words = ["generate", "digits-reacgan", "--num", "5000", "--out", str(tmp_path / "set")]
+    process = multiprocessing.get_context("fork").Process(target=main, args=(words,))
+    process.start()
+    while process.is_alive() and len(list((tmp_path / "set").rglob("*.png"))) < 20:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    process.join(60)
+    assert process.exitcode == 130
+    assert "of 50,000 images; the same command goes on" in capfd.readouterr().err
+    assert not list(tmp_path.rglob("*.part"))
+    assert not (tmp_path / "set" / MANIFEST).exists()
 
 
 def test_the_command(reacgan, tmp_path):
