@@ -25,6 +25,8 @@ from reacgan.data import find_dataset, inspect_data, open_dataset
 from reacgan.evaluation.image_files import open_images
 from reacgan.generated import FORMS, digest_of
 from reacgan.generated.forms.base import MANIFEST
+from reacgan.hub import load as reacgan_load
+from reacgan.hub import save
 
 AWKWARD = ("a/b", "Кошка", "猫", "cat", "Cat", "con", 'quo"te,comma', "8", "<9>", " x")
 
@@ -340,5 +342,9 @@ def test_the_command(reacgan, tmp_path):
         assert names[0].read_bytes() == names[1].read_bytes()
     code, out, err = reacgan(*words, "--out", tmp_path / "set", "--quiet")
     assert code == 0 and "(8 of them made before)" in out and err == ""
+    renamed = replace(reacgan_load("digits-reacgan", device="cpu"), class_names=AWKWARD)
+    save(renamed, tmp_path / "model")
+    code, out, err = reacgan("generate", tmp_path / "model", "--num", 1, "--out", tmp_path / "odd")
+    assert code == 0 and f"opened by reacgan data inspect {tmp_path / 'odd' / 'labels.csv'}" in out
     code, _, err = reacgan(*words, "--out", tmp_path / "set", "--psi", 0.5)
     assert code == 1 and err.startswith("reacgan: ")
