@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import tarfile
+import time
 import zipfile
 from dataclasses import replace
 
@@ -18,11 +19,14 @@ import torch
 from PIL import Image
 
 import reacgan
+from reacgan.cli import main
 from reacgan.config import ConfigError
 from reacgan.data import find_dataset, inspect_data, open_dataset
 from reacgan.evaluation.image_files import open_images
 from reacgan.generated import FORMS, digest_of
 from reacgan.generated.forms.base import MANIFEST
+from reacgan.hub import load as reacgan_load
+from reacgan.hub import save
 
 AWKWARD = ("a/b", "Кошка", "猫", "cat", "Cat", "con", 'quo"te,comma', "8", "<9>", " x")
 
@@ -306,6 +310,20 @@ def test_images_that_are_no_pictures(tmp_path, digits):
         HfForm.check(7)
 
 
+def test_a_command_that_is_interrupted(tmp_path, capfd):
+    words = ["generate", "digits-reacgan", "--num", "5000", "--out", str(tmp_path / "set")]
+    process = multiprocessing.get_context("fork").Process(target=main, args=(words,))
+    process.start()
+    while process.is_alive() and len(list((tmp_path / "set").rglob("*.png"))) < 20:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    process.join(60)
+    assert process.exitcode == 130
+    assert "of 50,000 images; the same command goes on" in capfd.readouterr().err
+    assert not list(tmp_path.rglob("*.part"))
+    assert not (tmp_path / "set" / MANIFEST).exists()
+
+
 def test_the_command(reacgan, tmp_path):
     words = ["generate", "digits-reacgan", "--total", 8, "--distribution", "3=3,7=1"]
     code, out, err = reacgan(*words, "--out", tmp_path / "set")
@@ -324,5 +342,9 @@ def test_the_command(reacgan, tmp_path):
         assert names[0].read_bytes() == names[1].read_bytes()
     code, out, err = reacgan(*words, "--out", tmp_path / "set", "--quiet")
     assert code == 0 and "(8 of them made before)" in out and err == ""
+    renamed = replace(reacgan_load("digits-reacgan", device="cpu"), class_names=AWKWARD)
+    save(renamed, tmp_path / "model")
+    code, out, err = reacgan("generate", tmp_path / "model", "--num", 1, "--out", tmp_path / "odd")
+    assert code == 0 and f"opened by reacgan data inspect {tmp_path / 'odd' / 'labels.csv'}" in out
     code, _, err = reacgan(*words, "--out", tmp_path / "set", "--psi", 0.5)
     assert code == 1 and err.startswith("reacgan: ")

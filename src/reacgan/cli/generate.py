@@ -113,6 +113,9 @@ def _summary(made: GeneratedSet) -> str:
     more = f" and {len(few) - 6} more classes" if len(few) > 6 else ""
     earlier = f" ({made.resumed:,} of them made before)" if made.resumed else ""
     path = str(made.path)
+    classes = made.manifest["classes"] if made.manifest else ()
+    if made.form == "folder" and any(entry["folder"] != entry["name"] for entry in classes):
+        path = str(made.path / "labels.csv")  # which has the names that no folder can have
     opened = {
         "folder": f"reacgan data inspect {shlex.quote(path)}",
         "zip": f"reacgan evaluate {shlex.quote(path)} --reference ...",

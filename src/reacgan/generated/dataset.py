@@ -155,18 +155,13 @@ def prepared(
         ConfigError: settings with which an image is not determined by its class and seed.
     """
     settings.refuse("labels", by="generate_dataset")
-    if settings.statistics == "batch":
-        raise ConfigError(
-            "statistics is 'batch', with which a class and a seed do not fix an image, so that a data "
-            "set could not be made again; allowed: auto, own, moving, standing"
-        )
     if not isinstance(model, TrainedGenerator):
         model = load(model, device=device, check=settings.statistics is None)
     model = settings.prepared(model)
     if normalises_by_batch(model.generator):
         raise ConfigError(
-            "the model has batch statistics, with which a class and a seed do not fix an image; "
-            "take reacgan.sampling.with_statistics(model, 'auto')"
+            "statistics is 'batch', with which a class and a seed do not fix an image, so that none could "
+            "be made again; allowed: auto, own, moving, standing"
         )
     return model, settings.on(next(model.generator.parameters()).device)
 

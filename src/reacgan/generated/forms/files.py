@@ -56,7 +56,7 @@ class _Files(SetForm):
 
 
 class FolderForm(_Files):
-    """A folder for each class: what torchvision's ImageFolder, fastai and ultralytics read."""
+    """A folder for each class: what torchvision's ImageFolder and fastai read."""
 
     def has(self, part: int) -> bool:
         """Whether all of its files are there."""
