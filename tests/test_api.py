@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
 import reacgan
@@ -73,12 +71,3 @@ def test_changed_copies_are_models_still(model):
         reacgan.from_pretrained("digits-reacgan", device="cpu", discriminator=True)[0],
     ):
         assert isinstance(other, reacgan.Model) and len(other("1", num=2)) == 2
-
-
-def test_the_page_on_sampling_runs_to_the_letter(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    page = (Path(__file__).parents[1] / "docs" / "sampling.md").read_text("utf-8")
-    code = page.partition("## In Python")[2].partition("```python\n")[2].partition("```")[0]
-    exec(compile(code, "sampling.md", "exec"), {})
-    with Image.open("three.png") as three, Image.open("sheet.png") as sheet:
-        assert three.size == (8, 8) and sheet.width > sheet.height

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
 import reacgan
 from reacgan.assembly import complete
@@ -47,7 +48,11 @@ def test_the_python_runs(tmp_path, monkeypatch, capsys):
     exec(compile(code.replace('{"training.seed": 1}', small), "README", "exec"), {})
     assert "7 3 torch.Size([1, 8, 8])" in capsys.readouterr().out
     assert reacgan.load(tmp_path / "runs" / "digits").images_seen == 640
-    (sampling,) = re.findall(r"```python\n(.*?)```", SAMPLING, flags=re.S)
+    model, sampling = re.findall(r"```python\n(.*?)```", SAMPLING, flags=re.S)
+    exec(compile(model, "sampling.md", "exec"), {})
+    assert "8 7 3 torch.Size([1, 8, 8])" in capsys.readouterr().out
+    with Image.open("three.png") as three, Image.open("sheet.png") as sheet:
+        assert three.size == (8, 8) and sheet.width > sheet.height
     names = {}
     exec(compile(sampling, "sampling.md", "exec"), names)
     assert capsys.readouterr().out.count("torch.Size([1, 8, 8])") == 8
