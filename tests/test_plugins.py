@@ -65,12 +65,14 @@ def test_the_page_runs_to_the_letter(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("REACGAN_CACHE", str(tmp_path / "cache"))
     code = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), flags=re.S)
-    assert len(code) == 7
+    assert len(code) == 8
     module = types.ModuleType("members")
     monkeypatch.setitem(sys.modules, "members", module)
     source = "from __future__ import annotations\n" + "\n".join(code)
     exec(compile(source, str(PAGE), "exec"), module.__dict__)
     assert module.result.complete
+    assert module.watched.images_seen == module.watched.history[-1]["images_seen"] <= 512
+    assert len(module.losses) > 2 and (module.watched.folder / "logs" / "csv").is_dir()
     assert module.sample.class_name == "down"
     assert [score.metric for score in module.result_of_tint.scores] == ["tint", "fid"]
     assert module.result_of_tint["tint"] == 0

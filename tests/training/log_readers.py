@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 
 LOSS = "d/adversarial"
 BLOCK = 32768
@@ -85,8 +86,15 @@ def recordings(folder):
     return sorted(folder.glob("wandb/*run-*/run-*.wandb"))
 
 
+def is_ended(path):
+    return any(record.WhichOneof("record_type") == "exit" for record in records(path))
+
+
 def read_wandb(folder):
     (path,) = recordings(folder)
+    until = time.monotonic() + 20  # its process writes on for some milliseconds after the run's end
+    while not is_ended(path) and time.monotonic() < until:
+        time.sleep(0.02)
     read = {"reports": [], "sheets": [], "scores": []}
     protocols = {}
     for record in records(path):

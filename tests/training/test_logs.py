@@ -170,6 +170,14 @@ def test_csv_gets_columns_as_they_come(tmp_path):
     assert [row.split(",")[3].strip() for row in rows] == ["", "", "0.5", ""]
 
 
+def test_tensorboard_is_written_anew_where_a_file_is_from_the_future(tmp_path):
+    run = Run(tmp_path / "run", "tensorboard").begin().go(300, 1.0).end()
+    (first,) = (run.folder / "logs" / "tensorboard").glob("events.*")
+    first.rename(first.with_name(first.name.replace("tfevents.1", "tfevents.9")))
+    run.begin(200).go(500, 2.0).end().check()
+    assert len(list((run.folder / "logs" / "tensorboard").glob("events.*"))) == 1
+
+
 def test_tensorboard_has_hyperparameters_and_pictures(tmp_path):
     run = Run(tmp_path / "run", "tensorboard").begin().go(300, 1.0).end()
     events = accumulated(run.folder / "logs" / "tensorboard")

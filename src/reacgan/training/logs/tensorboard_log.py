@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class TensorBoardLog(Log):
     """Event files; ``tensorboard --logdir RUN/logs`` shows them. A step is an image seen.
 
-    A resumed run adds a file. After going back all is written anew, with today's times.
+    A run that is resumed, or goes back, adds a file.
     """
 
     name: ClassVar[str] = "tensorboard"
@@ -31,16 +31,18 @@ class TensorBoardLog(Log):
         """Another file; its first event makes readers drop what was written of later moments."""
         self.close()
         earlier = set(self.folder.glob("events.*"))
-        if earlier and not anew and until >= 0:
-            self._begin_file(until)
-            if max(self.folder.glob("events.*")) not in earlier:  # in the order they are read in
-                return until
+        until = until if earlier else -1
+        self._begin_file(until)
+        if earlier and max(self.folder.glob("events.*")) in earlier:
+            # The new file would be read before an older one, as on a machine whose clock is behind.
             self.close()
-        for path in self.folder.glob("events.*"):
-            path.unlink()
-        self._begin_file(-1)
-        self._hyperparameters()
-        return -1
+            for path in self.folder.glob("events.*"):
+                path.unlink()
+            until = -1
+            self._begin_file(until)
+        if until < 0:
+            self._hyperparameters()
+        return until
 
     def _begin_file(self, until: int) -> None:
         from torch.utils.tensorboard.writer import SummaryWriter  # noqa: PLC0415

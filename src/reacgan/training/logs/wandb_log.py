@@ -103,8 +103,8 @@ class WandbLog(Log):
         row: dict[str, Any] = {"images_seen": images_seen}
         for name, value in numbers_of(score).items():
             row[tag if name == "value" else f"{tag}/{name}"] = value
-        self.recording.log(row)
         self.recording.config.update({f"protocol/{tag}": score.protocol}, allow_val_change=True)
+        self.recording.log(row)
 
     def close(self) -> None:
         """End the recording."""
