@@ -111,6 +111,8 @@ import time
 from reacgan.cli import bars
 from reacgan.progress import counted, say, stage
 bars.WORTH_A_LINE, bars._WORTH_A_BAR, bars._BETWEEN_LINES = {limits}
+with bars.loading(quiet={quiet}):
+    pass
 with bars.shown(quiet={quiet}, announce={announce}):
     print("for programs")
     say("extractor domain: [few] images")
@@ -159,6 +161,7 @@ def test_bars_with_the_time_left_on_a_terminal():
     assert "45 of 90 MB" in err
     assert re.search(r"^long work: 10 images, 0:00:0\d\s*$", err, re.MULTILINE)
     assert not re.search(r"^short work, ", err, re.MULTILINE)
+    assert err.index("loading PyTorch ...") < err.index("extractor domain")
 
 
 @pytest.mark.parametrize("columns", [20, 40])

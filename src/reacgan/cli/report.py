@@ -50,7 +50,9 @@ def report(
     from reacgan.config import ConfigError  # noqa: PLC0415
     from reacgan.files import write_text  # noqa: PLC0415
     from reacgan.progress import stage  # noqa: PLC0415
-    from reacgan.reports import report as reports  # noqa: PLC0415
+
+    with bars.loading():
+        from reacgan.reports import report as reports  # noqa: PLC0415
     from reacgan.reports.record import read_run  # noqa: PLC0415
 
     if not runs:

@@ -81,7 +81,8 @@ def sample(
     json_:
         Print JSON instead of text.
     """
-    from reacgan import sampling  # noqa: PLC0415
+    with bars.loading():
+        from reacgan import sampling  # noqa: PLC0415
     from reacgan.data import refuse_inside  # noqa: PLC0415
     from reacgan.hub import load_discriminator  # noqa: PLC0415
     from reacgan.progress import counted  # noqa: PLC0415
@@ -97,13 +98,12 @@ def sample(
     made_in = settings.precision_on(next(loaded.generator.parameters()).device)
     refuse_inside(out, loaded.experiment.data.path)
     made: dict[tuple[int, int], Tensor] | None = {} if grid else None
-    labels = loaded.class_indices(classes)
+    count = len(loaded.class_indices(classes)) * num
     with bars.shown():
-        samples = sampling.sample(loaded, classes, num, settings)
-        samples = counted(samples, "generating", len(labels) * num)
+        samples = counted(sampling.sample(loaded, classes, num, settings), "generating", count)
         files = _write(loaded.class_names, samples, out, made)
     facts: dict[str, Any] = {"folder": out, "images": files, "precision": made_in}
-    said = f"{len(labels) * num} images in {out}"
+    said = f"{count} images in {out}"
     if made is not None:
         facts["sheet"] = _save_sheet(made, loaded.class_names, out / "grid.png")
         said += f", sheet {facts['sheet']}"
