@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from importlib import metadata
 
 import pytest
 
@@ -92,3 +93,16 @@ def test_numbers_that_json_has_no_word_for(capsys):
 def test_a_word_after_two_dashes_is_no_option():
     assert asks_for_json(["cache", "--json"]) and asks_for_json(["cache", "--json=true"])
     assert not asks_for_json(["data", "inspect", "--", "--json"])
+
+
+def test_doctor_names_every_extra_and_what_is_supported(reacgan):
+    answer = parsed(reacgan("doctor", "--json")[1])
+    extras = set(metadata.metadata("reacgan").get_all("Provides-Extra")) - {"dev", "parity"}
+    assert set(answer["extras"]) == extras
+    plots = answer["extras"]["plots"]
+    assert plots["installed"]["matplotlib"] == metadata.version("matplotlib") and plots["purpose"]
+    assert answer["torch_supported"].startswith(">=2.") and answer["python_supported"] == ">=3.10"
+    text = reacgan("doctor")[1]
+    assert f"(supported: {answer['torch_supported']})" in text
+    if answer["extras"]["extractors"]["missing"]:
+        assert "missing: transformers; pip install 'reacgan[extractors]'" in text
