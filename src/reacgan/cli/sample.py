@@ -81,8 +81,7 @@ def sample(
     json_:
         Print JSON instead of text.
     """
-    with bars.loading():
-        from reacgan import sampling  # noqa: PLC0415
+    from reacgan import sampling  # noqa: PLC0415
     from reacgan.data import refuse_inside  # noqa: PLC0415
     from reacgan.hub import load_discriminator  # noqa: PLC0415
     from reacgan.progress import counted  # noqa: PLC0415
@@ -98,12 +97,13 @@ def sample(
     made_in = settings.precision_on(next(loaded.generator.parameters()).device)
     refuse_inside(out, loaded.experiment.data.path)
     made: dict[tuple[int, int], Tensor] | None = {} if grid else None
-    count = len(loaded.class_indices(classes)) * num
+    labels = loaded.class_indices(classes)
     with bars.shown():
-        samples = counted(sampling.sample(loaded, classes, num, settings), "generating", count)
+        samples = sampling.sample(loaded, classes, num, settings)
+        samples = counted(samples, "generating", len(labels) * num)
         files = _write(loaded.class_names, samples, out, made)
     facts: dict[str, Any] = {"folder": out, "images": files, "precision": made_in}
-    said = f"{count} images in {out}"
+    said = f"{len(labels) * num} images in {out}"
     if made is not None:
         facts["sheet"] = _save_sheet(made, loaded.class_names, out / "grid.png")
         said += f", sheet {facts['sheet']}"
