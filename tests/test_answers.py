@@ -61,7 +61,8 @@ def test_what_was_written_is_named(reacgan, places, tmp_path):  # noqa: F811
     words = words_of("sample", places, tmp_path / "OUT")
     answer = parsed(reacgan(*words, "--json")[1])
     files = sorted((tmp_path / "OUT").rglob("*.png"))
-    named = [*(image["file"] for image in answer["images"]), answer["sheet"]]
+    sheets = answer["sheets"] if "sheets" in answer else [answer["sheet"]]
+    named = [*(image["file"] for image in answer["images"]), *sheets]
     assert sorted(named) == [str(file) for file in files]
     assert {image["class"] for image in answer["images"]} == set(NAMES)
     report = parsed(reacgan(*words_of("report", places, tmp_path / "OUT"), "--json")[1])["report"]
