@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from importlib import metadata
 
 import pytest
 
@@ -60,7 +61,8 @@ def test_what_was_written_is_named(reacgan, places, tmp_path):  # noqa: F811
     words = words_of("sample", places, tmp_path / "OUT")
     answer = parsed(reacgan(*words, "--json")[1])
     files = sorted((tmp_path / "OUT").rglob("*.png"))
-    named = [*(image["file"] for image in answer["images"]), answer["sheet"]]
+    sheets = answer["sheets"] if "sheets" in answer else [answer["sheet"]]
+    named = [*(image["file"] for image in answer["images"]), *sheets]
     assert sorted(named) == [str(file) for file in files]
     assert {image["class"] for image in answer["images"]} == set(NAMES)
     report = parsed(reacgan(*words_of("report", places, tmp_path / "OUT"), "--json")[1])["report"]
@@ -92,3 +94,16 @@ def test_numbers_that_json_has_no_word_for(capsys):
 def test_a_word_after_two_dashes_is_no_option():
     assert asks_for_json(["cache", "--json"]) and asks_for_json(["cache", "--json=true"])
     assert not asks_for_json(["data", "inspect", "--", "--json"])
+
+
+def test_doctor_names_every_extra_and_what_is_supported(reacgan):
+    answer = parsed(reacgan("doctor", "--json")[1])
+    extras = set(metadata.metadata("reacgan").get_all("Provides-Extra")) - {"dev", "parity"}
+    assert set(answer["extras"]) == extras
+    plots = answer["extras"]["plots"]
+    assert plots["installed"]["matplotlib"] == metadata.version("matplotlib") and plots["purpose"]
+    assert answer["torch_supported"].startswith(">=2.") and answer["python_supported"] == ">=3.10"
+    text = reacgan("doctor")[1]
+    assert f"(supported: {answer['torch_supported']})" in text
+    if answer["extras"]["extractors"]["missing"]:
+        assert "missing: transformers; pip install 'reacgan[extractors]'" in text

@@ -105,12 +105,16 @@ def test_packing_and_reading_are_told(tmp_path, monkeypatch):
         assert (ear.of(what).total, ear.of(what).done) == (24, 24)
 
 
+ANSWER = "for programs\nthe answer\n"
 SHOW = """
 import time
 from reacgan.cli import bars
 from reacgan.progress import counted, say, stage
 bars.WORTH_A_LINE, bars._WORTH_A_BAR, bars._BETWEEN_LINES = {limits}
+with bars.loading(quiet={quiet}):
+    pass
 with bars.shown(quiet={quiet}, announce={announce}):
+    print("for programs")
     say("extractor domain: [few] images")
     for step in counted(range(10), "long work", 10):
         with stage("inner work", 40, "steps") as inner:
@@ -150,24 +154,25 @@ def shown(*, terminal, quiet=False, announce=False, columns=100):
 
 def test_bars_with_the_time_left_on_a_terminal():
     out, err = shown(terminal=True)
-    assert out == "the answer\n"
+    assert out == ANSWER
     assert "extractor domain: [few] images" in err
     assert re.search(r"long work +[━╸╺ ]+ \d of 10 images +(-:--:--|--:--|\d\d:\d\d)", err)
     assert re.search(r"  inner work +[━╸╺ ]+ \d\d of 40 steps", err)
     assert "45 of 90 MB" in err
     assert re.search(r"^long work: 10 images, 0:00:0\d\s*$", err, re.MULTILINE)
     assert not re.search(r"^short work, ", err, re.MULTILINE)
+    assert err.index("loading PyTorch ...") < err.index("extractor domain")
 
 
 @pytest.mark.parametrize("columns", [20, 40])
 def test_a_narrow_terminal(columns):
     out, err = shown(terminal=True, columns=columns)
-    assert out == "the answer\n" and "long" in err
+    assert out == ANSWER and "long" in err
 
 
 def test_plain_lines_in_a_pipe():
     out, err = shown(terminal=False, announce=True)
-    assert out == "the answer\n" and "━" not in err
+    assert out == ANSWER and "━" not in err
     lines = err.splitlines()
     assert lines[:2] == ["extractor domain: [few] images", "long work: 10 images"]
     further = [line for line in lines if line.startswith("  ")]
@@ -186,7 +191,7 @@ def test_only_what_took_long_in_a_pipe():
 
 @pytest.mark.parametrize("terminal", [True, False])
 def test_nothing_where_it_is_quiet(terminal):
-    assert shown(terminal=terminal, quiet=True) == ("the answer\n", "")
+    assert shown(terminal=terminal, quiet=True) == (ANSWER, "")
 
 
 def test_counts_in_words():

@@ -41,6 +41,19 @@ def shown(*, quiet: bool = False, announce: bool = False) -> Iterator[None]:
             yield
 
 
+@contextmanager
+def loading(*, quiet: bool = False) -> Iterator[None]:
+    """While PyTorch is imported, which takes seconds, a terminal says so; no line stays."""
+    if quiet or not streams.line_moves():
+        yield
+        return
+    streams.tell("loading PyTorch ...", end="\r")
+    try:
+        yield
+    finally:
+        streams.tell("\x1b[2K", end="\r")
+
+
 class _Nothing:
     def changed(self, stage: Task) -> None:
         pass
@@ -130,6 +143,7 @@ def _bars() -> Iterator[_Bars]:
         expand=True,
     )
     with display:
+        display.console.show_cursor(True)  # also where the process is killed
         yield _Bars(display)
 
 

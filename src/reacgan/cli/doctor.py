@@ -28,7 +28,6 @@ PURPOSES = {
     "cluster": "suites as jobs of SLURM",
 }
 """What each extra is for."""
-_DEVELOPMENT = {"dev", "parity"}
 _CORE = ("numpy", "pillow", "pydantic", "cyclopts", "safetensors", "accelerate")
 
 
@@ -132,12 +131,6 @@ def _requirements() -> list[Requirement]:
         return [Requirement(text) for text in metadata.requires("reacgan") or ()]
     except metadata.PackageNotFoundError:
         return []
-
-
-def unexplained_extras() -> set[str]:
-    """Extras of the installed package without a purpose here."""
-    named = metadata.metadata("reacgan").get_all("Provides-Extra") or []
-    return set(named) - set(PURPOSES) - _DEVELOPMENT
 
 
 def _range_of(package: str) -> str:

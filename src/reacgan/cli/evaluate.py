@@ -128,10 +128,11 @@ def evaluate(
     json_:
         Print JSON instead of text.
     """
-    from reacgan import distributed  # noqa: PLC0415
-    from reacgan.evaluation.scoring import score  # noqa: PLC0415
-    from reacgan.hub import find_states  # noqa: PLC0415
-    from reacgan.reports.output import Output, folder_for  # noqa: PLC0415
+    with bars.loading(quiet=quiet):
+        from reacgan import distributed  # noqa: PLC0415
+        from reacgan.evaluation.scoring import score  # noqa: PLC0415
+        from reacgan.hub import find_states  # noqa: PLC0415
+        from reacgan.reports.output import Output, folder_for  # noqa: PLC0415
 
     join_processes(device)
     request = _request(measures, generation, set_, device)

@@ -49,7 +49,10 @@ def report(
     """
     from reacgan.config import ConfigError  # noqa: PLC0415
     from reacgan.files import write_text  # noqa: PLC0415
-    from reacgan.reports import report as reports  # noqa: PLC0415
+    from reacgan.progress import stage  # noqa: PLC0415
+
+    with bars.loading():
+        from reacgan.reports import report as reports  # noqa: PLC0415
     from reacgan.reports.record import read_run  # noqa: PLC0415
 
     if not runs:
@@ -62,7 +65,8 @@ def report(
     elif reference or extractor:
         raise ConfigError("--reference and --extractor go with --pictures, which is not given")
     if not markdown:
-        facts["report"] = reports.write_report(runs, out)
+        with bars.shown(), stage("writing the page"):
+            facts["report"] = reports.write_report(runs, out)
         answer(facts, f"{_drawn(facts)}report: {facts['report']}", as_json=json_)
         return 0
     table = reports.table_of([read_run(path) for path in dict.fromkeys(runs)])

@@ -130,9 +130,7 @@ def _scan(listing: Listing, max_pixels: int, whites: Whites | None, white: float
             return Header(problem=entry.problem)
         return read_header(os.path.join(root, entry.relative), max_pixels)  # noqa: PTH118 - fast
 
-    with pillow_warnings_off():
-        read_all = ordered_map(read, listing.entries)
-        headers = list(counted(read_all, "reading headers", len(listing.entries), "files"))
+    headers = _read_all(read, listing.entries)
     headers, whites, measured, lost = measure(
         listing, headers, max_pixels=max_pixels, whites=whites, white=white
     )
@@ -180,6 +178,12 @@ def _nothing_usable(listing: Listing, refused: Sequence[Refused]) -> str:
         f"{listing.root}: no image in the folders of its classes ({names}); put the images of each class "
         "into its folder"
     )
+
+
+def _read_all(read: Callable[[Entry], Header], entries: Sequence[Entry]) -> list[Header]:
+    with pillow_warnings_off():
+        headers = ordered_map(read, entries)
+        return list(counted(headers, "reading headers", len(entries), "files"))
 
 
 def _drop_empty(

@@ -191,12 +191,14 @@ def _fit(classifier: Classifier, data: ImageData, recipe: _Recipe, device: torch
     batch = recipe.batch
     steps = max(1, round(recipe.epochs * len(data) / batch))
     crop = min(data.size) // 8
-    loader = Loader(data, batch=batch, seed=recipe.seed, device=device, flip=recipe.flip, crop=crop)
-    optimizer = torch.optim.SGD(
-        classifier.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=steps)
     with stage(f"training a classifier of {len(data):,} images", steps, "steps") as progress:
+        loader = Loader(
+            data, batch=batch, seed=recipe.seed, device=device, flip=recipe.flip, crop=crop
+        )
+        optimizer = torch.optim.SGD(
+            classifier.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=steps)
         for step in range(steps):
             images, labels = loader.at(step * batch)
             loss = F.cross_entropy(classifier(scale(images)), labels, label_smoothing=0.1)
@@ -205,4 +207,4 @@ def _fit(classifier: Classifier, data: ImageData, recipe: _Recipe, device: torch
             optimizer.step()
             schedule.step()
             progress.advance()
-    loader.close()
+        loader.close()

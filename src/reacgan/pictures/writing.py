@@ -26,6 +26,7 @@ from reacgan.pictures.discriminator_view import balanced_choice, projection_tsne
 from reacgan.pictures.frequencies import spectra
 from reacgan.pictures.near import neighbours
 from reacgan.pictures.samples import Picture, interpolations, sheet
+from reacgan.progress import stage
 from reacgan.reports.record import PICTURE_NUMBERS
 from reacgan.reports.text import file_stem
 from reacgan.sampling import SamplingSettings
@@ -77,7 +78,8 @@ def pictures(
     material = _Material(Path(run), hub.load(run, device=device), reference, num, seed, extractor)
     for name in wanted:
         try:
-            drawn = PICTURES[name](material)
+            with stage(f"drawing {name}"):
+                drawn = PICTURES[name](material)
         except ConfigError as error:
             material.skipped[name] = str(error)
             continue

@@ -16,6 +16,7 @@ from reacgan.evaluation.evaluate import Evaluation
 from reacgan.evaluation.scores import append_scores
 from reacgan.files import replacing
 from reacgan.metrics import Comparison
+from reacgan.progress import stage
 from reacgan.reports.plots import have_plots, pictures_of
 from reacgan.reports.text import file_stem
 from reacgan.sampling import save_png, sheet
@@ -57,6 +58,10 @@ class Output:
     def write(self, result: Evaluation, name: str) -> None:
         """Append the scores, and draw the pictures that their details allow."""
         append_scores(self.folder / SCORES, result.scores)
+        with stage("drawing pictures of the scores"):
+            self._draw(result, name)
+
+    def _draw(self, result: Evaluation, name: str) -> None:
         folder = self.folder / PICTURES
         seen = [score.images_seen for score in result.scores if score.images_seen is not None]
         stem = "-".join([file_stem(name), *(f"{count:012d}" for count in seen[:1])])
