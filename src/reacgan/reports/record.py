@@ -29,6 +29,8 @@ class RunRecord:
     environment: Mapping[str, Any]
     journal: Sequence[Mapping[str, Any]]
     scores: Sequence[Score]
+    class_names: Sequence[str] = ()
+    """Of the generator in the run's folder; empty where there is none yet."""
 
     @property
     def images_seen(self) -> int:
@@ -68,7 +70,10 @@ def read_run(path: Path) -> RunRecord:
     scores = [
         score if score.subject else replace(score, subject=name) for score in read_scores(scored)
     ]
-    return RunRecord(path, name, experiment, environment, _lines(path / "journal.jsonl"), scores)
+    names = (read_json(path / "model" / "config.json") or {}).get("class_names")
+    named = tuple(map(str, names)) if isinstance(names, list) else ()
+    journal = _lines(path / "journal.jsonl")
+    return RunRecord(path, name, experiment, environment, journal, scores, named)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
