@@ -39,20 +39,21 @@ def run_styles(runs: Sequence[RunRecord]) -> dict[str, Style]:
 
 
 def comparison(runs: Sequence[RunRecord], table: ScoreTable) -> list[str]:
-    """What the runs are, what cannot be compared, and their newest sheets; HTML."""
+    """What the runs are, what cannot be compared, their newest sheets, how good they are; HTML."""
     names = names_of(runs)
     trained = [(name, run) for name, run in zip(names, runs, strict=True) if run.experiment]
     parts = []
     if trained:
         body = [[*map(Cell, _facts(name, run))] for name, run in trained]
         parts.append(html_rows(_GLANCE, body, 2))
-    parts += [page.note(text) for text in apart(runs, table)]
+    if differences := apart(runs, table):
+        parts.append(page.note("\n".join(differences)))
+    parts += _sheets(runs, names)
     said = [
         (f"How good {name} is", how_good(newest_scores(run.scores)))
         for name, run in zip(names, runs, strict=True)
     ]
-    parts.append(page.lead(said))
-    return [*parts, *_sheets(runs, names)]
+    return [*parts, page.lead(said)]
 
 
 def apart(runs: Sequence[RunRecord], table: ScoreTable) -> list[str]:

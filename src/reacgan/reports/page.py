@@ -61,9 +61,9 @@ img.pixels { image-rendering: pixelated; }
 .heads .title { color: var(--text); font-size: .9rem; font-weight: 600; }
 .columns { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(0, 1fr);
   text-align: center; overflow: hidden; white-space: nowrap; }
-.cells { display: grid; grid-auto-flow: column; gap: .3rem; margin-bottom: .5rem;
-  grid-auto-columns: minmax(4.2rem, 7rem); font-size: .78rem; line-height: 1.25; }
-.cells .cell:first-child { margin-right: .8rem; } .cells img { width: 100%; }
+.cells { display: flex; gap: .3rem; margin-bottom: .5rem; font-size: .78rem; line-height: 1.25; }
+.cell { flex: 0 1 7rem; min-width: 4.2rem; } .cell:first-child { margin-right: .8rem; }
+.cells img { width: 100%; }
 .cells span { display: block; }
 @media (max-width: 40rem) { .row, .plain .row { grid-template-columns: minmax(0, 1fr); }
   .walk .row { grid-template-columns: 1fr 1fr; } .walk .end { text-align: right; grid-row: 1;

@@ -158,15 +158,15 @@ def _classes(table: ScoreTable, drawing: bool) -> list[str]:
             ranked = plots.worst_first(score)
             body = [[Cell(name), Cell(f"{value:.4g}")] for name, value in ranked[:_MOST_CLASSES]]
             title = f"{score.metric}: worst {len(body)} of {len(ranked)} classes; {where}"
-            rows = html_rows(["class", score.metric], body, 1)
-            parts += page.folded(title, [rows]) if drawing else [page.heading(title, 3), rows]
+            parts += [page.heading(title, 3), html_rows(["class", score.metric], body, 1)]
     pictures = (
         page.picture(png, f"{caption}; {where}", kind="plot")
         for score, where in newest
         for caption, png in plots.pictures_of(score).items()
     )
     drawn = list(islice(pictures, _MOST_PICTURES + 1)) if drawing else []
-    parts = page.figures(drawn[:_MOST_PICTURES]) + parts
+    numbers = page.folded("Worst classes, as numbers", parts) if drawn else parts
+    parts = page.figures(drawn[:_MOST_PICTURES]) + numbers
     if len(drawn) > _MOST_PICTURES:
         parts.append(page.paragraph(f"Only the first {_MOST_PICTURES} pictures are drawn."))
     return [page.heading("Behind the scores"), *parts] if parts else []

@@ -113,7 +113,11 @@ def _journal_curves(run: RunRecord, *, losses: bool) -> list[str]:
     series = run.series()
     parts = []
     for title, prefix in (("discriminator", "d/"), ("generator", "g/")):
-        lines = {key[2:]: points for key, points in series.items() if key.startswith(prefix)}
+        lines = {
+            key[2:].replace("_", " "): points
+            for key, points in series.items()
+            if key.startswith(prefix)
+        }
         if lines and losses:
             drawn = plots.journal_curve(lines, f"{title} losses")
             parts.append(page.picture(drawn, f"{title} losses", kind="plot"))

@@ -84,7 +84,7 @@ def how_good(scores: Mapping[str, Score]) -> str:
     as it is. The lower of both: from 0.8 very good, from 0.5 good, from 0.2 fair, else poor.
     """
     if not scores:
-        return "It has not been measured: `reacgan evaluate` with this folder does, and this page then says it."
+        return "It has not been measured: `reacgan evaluate` with this folder does; then it stands here."
     said, shares = [], []
     if "top1" in scores:
         share, words = _labels(scores["top1"])
@@ -113,7 +113,7 @@ def how_good(scores: Mapping[str, Score]) -> str:
     known = [share for share in shares if share is not None]
     if not said:
         return f"Scored by {', '.join(scores)}; the table below has the numbers."
-    grade = f"{_grade(min(known))} for now: " if known else ""
+    grade = f"{_grade(min(known))}: " if known else ""
     text = f"{grade}{'; '.join(said)}."
     return text[0].upper() + text[1:]
 
