@@ -48,6 +48,7 @@ def test_the_sheet_of_our_own_samples(reacgan, run_folder, tmp_path):
         "sample", run_folder, "--classes", "3,7", "--num", "4", "--grid", "--out", out
     )
     assert code == 0, err
+    (out / "grid-2.png").write_bytes((out / "grid.png").read_bytes())  # a further page
     target = opened(out)
     assert (len(target.images), target.images.class_names) == (8, ("3", "7"))
     assert target.warnings == (f"{out / 'grid.png'}: left out, a sheet of the other images",)

@@ -36,7 +36,8 @@ def apart(first, second, sight=None):
 
 
 def test_every_head_has_a_colour_and_a_name():
-    assert set(METHODS) == set(NAMES) == set(HEADS)
+    ours = {name for name, head in HEADS.items() if head.__module__.startswith("reacgan.")}
+    assert set(METHODS) == set(NAMES) == ours
     assert len(set(METHODS.values())) == len(METHODS)
 
 

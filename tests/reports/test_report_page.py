@@ -141,7 +141,8 @@ def test_the_page_is_whole_by_itself(run, plotted):
     page = Page(text)
     assert all(source.startswith("data:image/png;base64,") for source in page.sources)
     assert not {"script", "link", "iframe"} & set(page.tags)
-    assert "url(" not in text and "@import" not in text and "http://" not in text
+    assert re.findall(r"url\((.{15})", text) == ["data:font/ttf;b"] * text.count("@font-face")
+    assert "@import" not in text and "http://" not in text and "https://" not in text
     assert "default-src 'none'" in text and "prefers-color-scheme: dark" in text
 
 
@@ -163,10 +164,10 @@ def test_pictures(run, plotted, monkeypatch):
     pictures = re.findall(r"<figcaption>([^<]*)</figcaption>", report_html([read_run(run)]))
     titles = [re.split(r"[;:,] | images seen", one)[0] for one in pictures]
     assert titles == [
-        "fid ↓", "ifid", "discriminator losses", "generator losses", "speed",
-        "generated images at 2,000", "real images", "closest pairs of run-1 at 2,000",
+        "generated images at 2,000", "real images", "fid ↓", "ifid",
+        "discriminator losses", "generator losses", "speed", "closest pairs of run-1 at 2,000",
     ]  # fmt: skip
-    assert "ifid: classes; run at 2,000 images seen, 100 fakes, test split" in pictures[1]
+    assert "ifid: classes; run at 2,000 images seen, 100 fakes, test split" in pictures[3]
     monkeypatch.setattr(plots, "have_plots", lambda: False)
     page = report_html([read_run(run)])
     assert page.count("<figcaption>") == 3 and "pip install &#x27;reacgan[plots]&#x27;" in page
@@ -239,10 +240,14 @@ def test_an_evaluation_of_what_is_no_run(run, tmp_path):
 
 
 def short(page):
-    """Lines of the first table, which is the short one, without its head."""
+    """Of each table of the short part what it is under, its head and its lines."""
     part = page.split("<h2>In short</h2>")[1].split("<h2>")[0]
-    lines = re.findall(r"<tr>(.*?)</tr>", part)
-    return [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", line) for line in lines]
+    tables = re.findall(r"<p>(.*?)</p>\n(.*?)</table>", part, re.DOTALL)
+    cells = r"<t[dh][^>]*>(.*?)</t[dh]>"
+    return [
+        (under, [re.findall(cells, line) for line in re.findall(r"<tr>(.*?)</tr>", table)])
+        for under, table in tables
+    ]
 
 
 def test_in_short(tmp_path):
@@ -259,21 +264,21 @@ def test_in_short(tmp_path):
         one("recall", 0.25, "higher", seen=500, chosen="each"),
     ]
     append_scores(tmp_path / "scores.jsonl", scores)
-    head, *lines = short(report_html([read_run(tmp_path)]))
-    assert head == ["under", "subject", "images seen", "fid ↓", "recall ↑", "memorised_share ↓"]
-    assert [line[1:] for line in lines] == [
-        ["x", "2,000", "3.000", "", "0 (chance 0.01)"],
-        ["x", "500", "", "0.2500", ""],
+    (final, of_final), (during, of_during) = short(report_html([read_run(tmp_path)]))
+    assert final.startswith("100 fakes, test split, domain [")
+    assert of_final == [
+        ["subject", "images seen", "fid ↓", "memorised_share ↓"],
+        ["x", "2,000", "3.000", "0 (chance 0.01)"],
     ]
-    assert lines[0][0].startswith("100 fakes, test split, domain [")
-    assert lines[1][0].startswith("100 fakes, test split, domain, states during training [")
+    assert during.startswith("100 fakes, test split, domain, states during training [")
+    assert of_during == [["subject", "images seen", "recall ↑"], ["x", "500", "0.2500"]]
     (tmp_path / "scores.jsonl").write_text("")
     assert "In short" not in report_html([read_run(tmp_path)])
 
 
 def test_only_moments_of_training_make_a_curve(tmp_path, plotted, monkeypatch):
     drawn = []
-    monkeypatch.setattr(plots, "metric_curve", lambda scores, metric: drawn.append(scores) or b"x")
+    monkeypatch.setattr(plots, "metric_curve", lambda scores, *_: drawn.append(scores) or b"x")
     for place, chosen in enumerate(("best", "as it is")):
         held = {**protocol(), "selection": {"checkpoint": chosen}}
         scores = [
@@ -311,5 +316,5 @@ def test_many_pictures_are_cut(run, plotted):
     finally:
         plots.extrapolation = plain
     assert len(drawn) == 25
-    assert page.count("extrapolation to infinitely many images;") == 2 * 24
+    assert page.count("extrapolation to infinitely many images;") == 2 * 24  # alt and caption
     assert "Only the first 24 pictures are drawn." in page

@@ -3,50 +3,129 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
+from PIL import Image
+
+from reacgan.reports.sheets import read_sheet, sheet_figure
 from reacgan.reports.tables import ScoreTable, html_rows
 from reacgan.reports.text import escape
+from reacgan.sampling.fonts import FOLDER, font_of
 
 _STYLE = """
 :root { color-scheme: light dark; --text: #1a202c; --soft: #5a6577; --line: #d9dee7;
-  --ground: #ffffff; --raised: #f5f7fa; --best: #22543d; }
+  --ground: #ffffff; --raised: #f3f6fa; --best: #22543d; --mark: #b45309; }
 @media (prefers-color-scheme: dark) { :root { --text: #e6e9ef; --soft: #a3adbd; --line: #3a4252;
-  --ground: #14171d; --raised: #1e232c; --best: #9ae6b4; } }
-body { margin: 0 auto; max-width: 78rem; padding: 1.5rem 1rem 4rem; color: var(--text);
-  background: var(--ground); font: 15px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; } h3 { font-size: 1rem; }
-h2 { border-bottom: 1px solid var(--line); padding-bottom: .2rem; }
+  --ground: #14171d; --raised: #1e232c; --best: #9ae6b4; --mark: #f0a44b; }
+  img.plot { filter: invert(.91) hue-rotate(180deg); } }
+body { margin: 0 auto; max-width: 76rem; padding: 1rem 1rem 4rem; color: var(--text);
+  background: var(--ground); font: 16px/1.5 system-ui, sans-serif; font-family: FAMILIES;
+  overflow-wrap: anywhere; }
+h1 { font-size: 1.6rem; line-height: 1.25; } h2 { font-size: 1.25rem; margin-top: 2.4rem; }
+h3 { font-size: 1rem; } h2 { border-bottom: 1px solid var(--line); padding-bottom: .2rem; }
+.lead { margin: 1rem 0 1.5rem; max-width: 60rem; }
+.lead dt { font-weight: 600; } .lead dd { margin: 0 0 .7rem; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; margin: .6rem 0; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; margin: .6rem 0; font-variant-numeric: tabular-nums;
+  font-size: .94rem; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: left;
   vertical-align: top; min-width: 5rem; overflow-wrap: break-word; }
 th { color: var(--soft); font-weight: 600; } td.number, th.number { text-align: right;
   white-space: nowrap; overflow-wrap: normal; }
 td.best { font-weight: 700; color: var(--best); }
 ul.protocol { color: var(--soft); margin: .2rem 0 .6rem; padding-left: 1.2rem; }
-.note { background: var(--raised); border-left: 3px solid #dd8a2f; margin: .5rem 0;
+.note { background: var(--raised); border-left: 3px solid var(--mark); margin: .5rem 0;
   padding: .4rem .8rem; white-space: pre-wrap; }
+details { margin: .5rem 0; border: 1px solid var(--line); border-radius: .4rem; }
+summary { cursor: pointer; padding: .45rem .8rem; color: var(--soft); }
+summary:focus-visible { outline: 2px solid var(--mark); }
+details > :not(summary) { margin-left: .8rem; margin-right: .8rem; }
 .figures { display: grid; gap: 0 1.5rem; align-items: start;
-  grid-template-columns: repeat(auto-fit, minmax(min(31rem, 100%), 1fr)); }
-figure { margin: 1rem 0; } figcaption { color: var(--soft); }
-img { max-width: 100%; height: auto; background: #ffffff; }
+  grid-template-columns: repeat(auto-fit, minmax(min(28rem, 100%), 1fr)); }
+figure { margin: 1rem 0; } figcaption { color: var(--soft); font-size: .94rem; max-width: 60rem; }
+img { max-width: 100%; height: auto; background: #ffffff; vertical-align: top; }
 img.pixels { image-rendering: pixelated; }
+.broad { overflow-x: auto; } .broad img { max-width: none; width: 100%; min-width: 44rem; }
+.sheet figcaption { margin-bottom: .4rem; }
+.row { display: grid; gap: .15rem .6rem; align-items: center; margin-bottom: .15rem;
+  grid-template-columns: minmax(3rem, max-content) repeat(var(--beside), minmax(0, 1fr)); }
+.walk .row { grid-template-columns: 9rem minmax(0, 26rem) 9rem; }
+.plain .row { grid-template-columns: repeat(var(--beside), minmax(0, 1fr)); }
+.row .name, .row .end { font-size: .9rem; line-height: 1.25; }
+.sheet:not(.walk) .name { width: 9rem; }
+.strip img { width: 100%; }
+.heads { align-items: end; color: var(--soft); font-size: .78rem; }
+.heads .title { color: var(--text); font-size: .9rem; font-weight: 600; }
+.columns { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(0, 1fr);
+  text-align: center; overflow: hidden; white-space: nowrap; }
+.cells { display: flex; gap: .3rem; margin-bottom: .5rem; font-size: .78rem; line-height: 1.25; }
+.cell { flex: 0 1 7rem; min-width: 4.2rem; } .cell:first-child { margin-right: .8rem; }
+.cells img { width: 100%; }
+.cells span { display: block; }
+@media (max-width: 40rem) { .row, .plain .row { grid-template-columns: minmax(0, 1fr); }
+  .walk .row { grid-template-columns: 1fr 1fr; } .walk .end { text-align: right; grid-row: 1;
+  grid-column: 2; } .walk .strip { grid-column: 1 / 3; grid-row: 2; }
+  .walk .heads .name, .walk .heads .end { display: none; }
+  .sheet:not(.walk) .name { width: auto; margin-top: .4rem; }
+  .row.heads .name { display: none; } body { padding: .5rem .7rem 3rem; } }
 """
+Kind = Literal["image", "plot", "pixels"]
+_BROAD = 700
+_USUAL, _BESIDE = 0x24F, " 0123456789\u200c\u200d\u25cc"
 _MOST_BYTES = 16 * 2**20
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_POLICY = "default-src 'none'; img-src data:; font-src data:; style-src 'unsafe-inline'"
+_FAMILIES = (
+    *("system-ui", "sans-serif", '"Apple Color Emoji"', '"Segoe UI Emoji"', '"Noto Color Emoji"'),
+    *('"PingFang SC"', '"Microsoft YaHei"', '"Malgun Gothic"', '"Noto Sans CJK SC"'),
+)
+"""The reader's fonts come first; those of the page have what they lack."""
 
 
 def page(title: str, parts: Sequence[str]) -> str:
     """A whole document; ``parts`` are HTML."""
+    body = f"<h1>{escape(title)}</h1>\n" + "\n".join(parts)
+    faces = _faces(body)
+    families = ", ".join([*_FAMILIES, *(f'"{name}"' for name in faces)])
+    style = "".join(faces.values()) + _STYLE.replace("FAMILIES", families)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f"<h1>{escape(title)}</h1>\n" + "\n".join(parts) + "\n</body>\n</html>\n"
+        f"<title>{escape(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
+        f"{body}\n</body>\n</html>\n"
     )
+
+
+def _faces(text: str) -> dict[str, str]:
+    """Rules with the parts of our fonts that draw a page's unusual signs, by name; a few kB each.
+
+    Cut by fonttools, which comes with matplotlib; without it the reader's own fonts must do.
+    """
+    signs: dict[Path, set[str]] = {}
+    for sign in sorted({sign for sign in text if ord(sign) > _USUAL}):
+        if (font := font_of(sign)) is not None and font.parent == FOLDER:
+            signs.setdefault(font, set()).add(sign)
+    try:
+        from fontTools import subset  # noqa: PLC0415
+    except ImportError:
+        return {}
+    faces = {}
+    for font, wanted in signs.items():
+        options = subset.Options(layout_features=["*"], notdef_outline=True)
+        loaded = subset.load_font(str(font), options)
+        cutter = subset.Subsetter(options)
+        cutter.populate(text="".join(sorted(wanted)) + _BESIDE)
+        cutter.subset(loaded)
+        file = io.BytesIO()
+        loaded.save(file)
+        data = base64.b64encode(file.getvalue()).decode()
+        name = f"reacgan {font.stem}"
+        source = f"url(data:font/ttf;base64,{data})"
+        faces[name] = f'@font-face {{ font-family: "{name}"; src: {source}; }}\n'
+    return faces
 
 
 def heading(text: str, level: int = 2) -> str:
@@ -78,32 +157,67 @@ def bullets(lines: Iterable[str]) -> str:
     return f'<ul class="protocol">{"".join(f"<li>{escape(line)}</li>" for line in lines)}</ul>'
 
 
-def picture(png: bytes, caption: str, *, pixels: bool = False) -> str:
-    """An embedded image; ``pixels`` for small ones that are shown larger."""
+def lead(said: Sequence[tuple[str, str]]) -> str:
+    """Questions and their answers in plain words."""
+    pairs = "".join(f"<dt>{escape(what)}</dt><dd>{escape(text)}</dd>" for what, text in said)
+    return f'<dl class="lead">{pairs}</dl>'
+
+
+def folded(title: str, parts: Sequence[str]) -> list[str]:
+    """Parts that are shown when their title is clicked; nothing without parts."""
+    if not parts:
+        return []
+    return [f"<details><summary>{escape(title)}</summary>\n" + "\n".join(parts) + "</details>"]
+
+
+def picture(png: bytes, caption: str, *, kind: Kind = "image") -> str:
+    """An embedded image.
+
+    Args:
+        png: of the image.
+        caption: below it.
+        kind: ``plot``: a figure, drawn to be read at its own size, inverted on a dark page; ``pixels``: of
+            small images that are shown larger.
+    """
     data = base64.b64encode(png).decode()
-    kind = ' class="pixels"' if pixels else ""
+    shown = "" if kind == "image" else f' class="{kind}"'
+    width, attributes = _shown_size(png) if kind == "plot" else (0, "")
+    broad = ' class="broad"' if width > _BROAD else ""
     return (
-        f'<figure><img{kind} src="data:image/png;base64,{data}" alt="{escape(caption)}">'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
+        f'<figure{broad}><img{shown}{attributes} src="data:image/png;base64,{data}" '
+        f'alt="{escape(caption)}"><figcaption>{escape(caption)}</figcaption></figure>'
     )
 
 
-def picture_file(path: Path, below: Path, caption: str, *, pixels: bool = False) -> str:
-    """The picture of a file, or the reason for leaving it out.
+def _shown_size(png: bytes) -> tuple[int, str]:
+    """The width of a figure in the page, and it as attributes: its inches at 96 to each."""
+    try:
+        with Image.open(io.BytesIO(png)) as opened:
+            dots = float(opened.info.get("dpi", (96.0, 96.0))[0]) or 96.0
+            width, height = (round(side * 96 / dots) for side in opened.size)
+    except (OSError, ValueError, TypeError):
+        return 0, ""
+    return width, f' width="{width}" height="{height}"'
+
+
+def picture_file(path: Path, below: Path, caption: str, *, kind: Kind = "image") -> str:
+    """The picture of a file, a sheet with its words as text, or the reason for leaving it out.
 
     Args:
         path: an existing file.
         below: the page names the file relative to this folder.
         caption: what it shows.
-        pixels: as in :func:`picture`.
+        kind: as in :func:`picture`.
     """
     name = path.relative_to(below).as_posix()
     if path.stat().st_size > _MOST_BYTES:
         return paragraph(f"{name} is too large for this page; see the file.")
+    if (sheet := read_sheet(path)) is not None:
+        return sheet_figure(sheet, caption)
     png = path.read_bytes()
     if not png.startswith(b"\x89PNG\r\n\x1a\n"):
         return note(f"{name} is not a PNG and was left out.")
-    return picture(png, caption, pixels=pixels)
+    return picture(png, caption, kind=kind)
 
 
 def figures(pictures: Sequence[str]) -> list[str]:
@@ -112,12 +226,12 @@ def figures(pictures: Sequence[str]) -> list[str]:
 
 
 def scores(table: ScoreTable) -> list[str]:
-    """Each block with its protocol, then the differences between protocols."""
+    """Each block with its protocol folded, then the differences between protocols."""
     parts = []
     for block in table.blocks:
         parts.append(heading(block.title, 3))
-        parts.append(bullets(block.lines))
         parts += [note(f"Warning: {text}") for text in block.warnings]
         parts.append(html_rows(block.head(), block.body(), block.numbers))
-        parts += [note(text) for text in block.notes]
+        parts += folded("How it was measured", [bullets(block.lines)])
+        parts += folded(f"Notes ({len(block.notes)})", [note(text) for text in block.notes])
     return parts + [paragraph(text) for text in table.differences()]

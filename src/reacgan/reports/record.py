@@ -30,6 +30,8 @@ class RunRecord:
     environment: Mapping[str, Any]
     journal: Sequence[Mapping[str, Any]]
     scores: Sequence[Score]
+    class_names: Sequence[str] = ()
+    """Of the generator in the run's folder; empty where there is none yet."""
 
     @property
     def images_seen(self) -> int:
@@ -69,7 +71,10 @@ def read_run(path: Path) -> RunRecord:
     scores = [
         score if score.subject else replace(score, subject=name) for score in read_scores(scored)
     ]
-    return RunRecord(path, name, experiment, environment, read_records(path / JOURNAL), scores)
+    names = (read_json(path / "model" / "config.json") or {}).get("class_names")
+    named = tuple(map(str, names)) if isinstance(names, list) else ()
+    journal = read_records(path / JOURNAL)
+    return RunRecord(path, name, experiment, environment, journal, scores, named)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

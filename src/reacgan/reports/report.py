@@ -1,9 +1,9 @@
-"""The report of runs: scores with their protocols, curves, classes, then each run."""
+"""The report of runs: plain words, sheets, scores with their protocols, curves, classes, each run."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -11,8 +11,10 @@ from pathlib import Path
 from reacgan.evaluation.scores import Score
 from reacgan.files import write_text
 from reacgan.reports import page, plots
+from reacgan.reports.compare import comparison, losses_beside, names_of, run_styles
+from reacgan.reports.palette import Style
 from reacgan.reports.record import RunRecord, read_run, section
-from reacgan.reports.run_part import run_parts
+from reacgan.reports.run_part import newest_sheets, run_parts
 from reacgan.reports.tables import (
     Cell,
     ScoreBlock,
@@ -23,6 +25,7 @@ from reacgan.reports.tables import (
     score_table,
     with_arrow,
 )
+from reacgan.reports.words import age, sentences
 
 __all__ = ["RunRecord", "read_run", "report_html", "table_of", "write_report"]
 
@@ -33,9 +36,7 @@ _MOST_CLASSES = 10
 
 def table_of(runs: Sequence[RunRecord]) -> ScoreTable:
     """All scores of all runs; with several runs, subjects name their run."""
-    names = {run.path: run.name for run in runs}
-    if len(set(names.values())) < len(names):
-        names = {run.path: str(run.path) for run in runs}
+    names = dict(zip((run.path for run in runs), names_of(runs), strict=True))
     if len(names) < 2:
         return score_table([score for run in runs for score in run.scores])
     scores = []
@@ -51,17 +52,20 @@ def report_html(runs: Sequence[RunRecord]) -> str:
     """The page; the same runs give the same page."""
     drawing = plots.have_plots()
     table = table_of(runs)
-    parts = []
+    alone = len(runs) == 1
+    parts = [page.lead(sentences(runs[0]))] if alone else comparison(runs, table)
     if not drawing:
         parts.append(page.note("No plots: pip install 'reacgan[plots]' adds them."))
+    parts += newest_sheets(runs[0]) if alone else []
     parts += _in_short(table)
+    if drawing:
+        parts += page.figures(list(_metric_curves(table, run_styles(runs))))
+        parts += [] if alone else losses_beside(runs)
     parts.append(page.heading("Scores"))
     parts += page.scores(table) or [page.paragraph("None yet.")]
-    if drawing:
-        parts += page.figures(list(_metric_curves(table)))
     parts += _classes(table, drawing)
     for run in runs:
-        parts += run_parts(run, drawing)
+        parts += run_parts(run, drawing, alone=alone)
     return page.page(", ".join(run.name for run in runs), parts)
 
 
@@ -78,7 +82,7 @@ def write_report(paths: Sequence[Path], out: Path | None = None) -> Path:
 
 
 def _in_short(table: ScoreTable) -> list[str]:
-    """A line for each subject's newest scores of six metrics, one for each protocol."""
+    """A line for each subject's newest scores of six metrics, a table for each protocol."""
     columns = [(block, column) for block in table.blocks for column in block.columns]
     lines: dict[tuple[str, ScoreRow], dict[str, Cell]] = {}
     better: dict[str, str] = {}
@@ -92,27 +96,23 @@ def _in_short(table: ScoreTable) -> list[str]:
                 if row.subject == subject
             ]
             if states:
-                block, column, row = max(states, key=lambda state: _age(state[1].scores[state[2]]))
+                block, column, row = max(states, key=lambda state: age(state[1].scores[state[2]]))
                 lines.setdefault((block.title, row), {})[metric] = _short_cell(column, row)
                 better[metric] = column.scores[row].better
-    if not lines:
-        return []
-    shown = [metric for metric in _IN_SHORT if metric in better]
-    seen = any(row.images_seen is not None for _, row in lines)
-    body = []
-    for (title, row), cells in lines.items():
-        at = "" if row.images_seen is None else f"{row.images_seen:,}"
-        facts = [title, row.subject, *([at] if seen else [])]
-        body.append([*map(Cell, facts), *(cells.get(metric, Cell("")) for metric in shown)])
-    head = ["under", "subject", *(["images seen"] if seen else [])]
-    head += [with_arrow(metric, better[metric]) for metric in shown]
-    return [page.heading("In short"), html_rows(head, body, len(shown))]
-
-
-def _age(score: Score) -> tuple[bool, int, str]:
-    """Sort key: scores for choosing states during training come first."""
-    during = section(score.protocol, "selection").get("checkpoint") == "each"
-    return not during, score.images_seen or 0, score.time
+    parts = []
+    for under in dict.fromkeys(title for title, _ in lines):  # numbers of two protocols never meet
+        own = {row: cells for (title, row), cells in lines.items() if title == under}
+        shown = [metric for metric in _IN_SHORT if any(metric in cells for cells in own.values())]
+        seen = any(row.images_seen is not None for row in own)
+        body = []
+        for row, cells in own.items():
+            at = "" if row.images_seen is None else f"{row.images_seen:,}"
+            facts = [row.subject, *([at] if seen else [])]
+            body.append([*map(Cell, facts), *(cells.get(metric, Cell("")) for metric in shown)])
+        head = ["subject", *(["images seen"] if seen else [])]
+        head += [with_arrow(metric, better[metric]) for metric in shown]
+        parts += [page.paragraph(under), html_rows(head, body, len(shown))]
+    return [page.heading("In short"), *parts] if parts else []
 
 
 def _short_cell(column: ScoreColumn, row: ScoreRow) -> Cell:
@@ -123,7 +123,7 @@ def _short_cell(column: ScoreColumn, row: ScoreRow) -> Cell:
     return Cell(f"{column.number(score.value)}{beside}")
 
 
-def _metric_curves(table: ScoreTable) -> Iterator[str]:
+def _metric_curves(table: ScoreTable, drawn_as: Mapping[str, Style]) -> Iterator[str]:
     """Curves over the states of training, without states chosen as the best."""
     for block in table.blocks:
         for column in block.columns:
@@ -141,8 +141,8 @@ def _metric_curves(table: ScoreTable) -> Iterator[str]:
                 if moments[row.subject, row.seed] > 1
             ]
             if scores:
-                drawn = plots.metric_curve(scores, column.metric)
-                yield page.picture(drawn, f"{column.title}, {block.title}")
+                drawn = plots.metric_curve(scores, column.metric, drawn_as)
+                yield page.picture(drawn, f"{column.title}, {block.title}", kind="plot")
 
 
 def _classes(table: ScoreTable, drawing: bool) -> list[str]:
@@ -160,12 +160,13 @@ def _classes(table: ScoreTable, drawing: bool) -> list[str]:
             title = f"{score.metric}: worst {len(body)} of {len(ranked)} classes; {where}"
             parts += [page.heading(title, 3), html_rows(["class", score.metric], body, 1)]
     pictures = (
-        page.picture(png, f"{caption}; {where}")
+        page.picture(png, f"{caption}; {where}", kind="plot")
         for score, where in newest
         for caption, png in plots.pictures_of(score).items()
     )
     drawn = list(islice(pictures, _MOST_PICTURES + 1)) if drawing else []
-    parts += page.figures(drawn[:_MOST_PICTURES])
+    numbers = page.folded("Worst classes, as numbers", parts) if drawn else parts
+    parts = page.figures(drawn[:_MOST_PICTURES]) + numbers
     if len(drawn) > _MOST_PICTURES:
         parts.append(page.paragraph(f"Only the first {_MOST_PICTURES} pictures are drawn."))
     return [page.heading("Behind the scores"), *parts] if parts else []

@@ -11,6 +11,13 @@ from reacgan.config import flatten
 from reacgan.evaluation.protocols import word
 from reacgan.reports import page, plots
 from reacgan.reports.record import PICTURE_NUMBERS, RunRecord, read_json, section
+from reacgan.reports.sheets import (
+    newest_sheet,
+    read_sheet,
+    same_rows,
+    sheets_beside,
+    shows_same,
+)
 from reacgan.reports.tables import Cell, html_rows
 
 _TRAINED = {
@@ -35,8 +42,12 @@ _OF_PICTURES = (
 )
 
 
-def run_parts(run: RunRecord, drawing: bool) -> list[str]:
-    """Configuration, losses, events of the monitor, samples; HTML."""
+def run_parts(run: RunRecord, drawing: bool, *, alone: bool = True) -> list[str]:
+    """Events of the monitor, losses, closest pairs, pictures, the configuration folded; HTML.
+
+    ``alone``: whether it is the page's only run, whose sheet (:func:`newest_sheets`) and losses are shown
+    elsewhere else.
+    """
     flat = flatten(run.experiment)
     known = {title: word(flat[key]) for key, title in _TRAINED.items() if flat.get(key) is not None}
     machine = [f"{key} {run.environment[key]}" for key in _MACHINE if key in run.environment]
@@ -45,38 +56,49 @@ def run_parts(run: RunRecord, drawing: bool) -> list[str]:
     known |= {"images seen": f"{run.images_seen:,}"} if run.experiment else {}
     known |= {"with": ", ".join(machine)} if machine else {}
     title = f"Run {run.name}" if run.experiment else f"Evaluation {run.name}"
-    parts = [page.facts(known)] if known else []
-    parts += page.figures(_journal_curves(run) if drawing else [])
-    parts += _events(run)
-    samples, pairs = run.path / "samples", run.path / "scores"
-    sheets = [*sorted(samples.glob("[0-9]*.png"))[-1:], samples / "real.png"]
-    parts += page.figures([part for path in sheets for part in _sheet(run, path)])
-    for path in sorted(pairs.glob("pairs-*.png")):
+    parts = _events(run)
+    parts += page.figures(_journal_curves(run, losses=alone) if drawing else [])
+    for path in sorted((run.path / "scores").glob("pairs-*.png")):
         parts += _sheet(run, path)
-    parts += picture_parts(run.path / "pictures")
+    parts += picture_parts(run.path / "pictures", newest_sheet(run.path / "samples"))
+    parts += page.folded("Settings", [page.facts(known)] if known else [])
     return [page.heading(title), *parts] if parts else []
 
 
-def picture_parts(folder: Path) -> list[str]:
-    """Every picture with its caption, skipped pictures, and the settings; HTML."""
+def newest_sheets(run: RunRecord) -> list[str]:
+    """The newest generated images beside real ones, a row a class; HTML."""
+    samples = run.path / "samples"
+    newest, real = newest_sheet(samples), samples / "real.png"
+    paths = [path for path in (newest, real) if path is not None and path.is_file()]
+    sheets = {_caption(path.stem): read_sheet(path) for path in paths}
+    known = {title: sheet for title, sheet in sheets.items() if sheet is not None}
+    if len(known) == len(sheets) == 2 and same_rows(list(known.values())):
+        return sheets_beside(known, "a row a class; a column of generated images a seed")
+    return page.figures([part for path in paths for part in _sheet(run, path)])
+
+
+def picture_parts(folder: Path, newest: Path | None = None) -> list[str]:
+    """Every picture with its caption, skipped pictures, and the settings folded; HTML.
+
+    ``newest``: a sheet that the page shows already.
+    """
     numbers = read_json(folder / PICTURE_NUMBERS)
     if numbers is None:
         return []
-    wide: list[str] = []
-    narrow: list[str] = []
+    shown: list[str] = []
     pictures = section(numbers, "pictures")
     for name in pictures:
-        drawn = _drawn(folder, name, section(pictures, name))
-        (narrow if name.startswith("interpolations") else wide).append(drawn)
+        if name != "sheet" or not shows_same(numbers, newest):
+            shown.append(_drawn(folder, name, section(pictures, name)))
     flat = flatten(numbers)
     known = {key: word(flat[key]) for key in _OF_PICTURES if flat.get(key) is not None}
     facts = {key.replace("_", " ").replace(".", ", "): value for key, value in known.items()}
     if extractor := section(numbers, "extractor"):
         facts["extractor"] = f"{extractor.get('name')} {str(extractor.get('weights'))[:16]}"
-    parts = [page.heading("Pictures", 3), page.facts(facts), *wide[:1]]
-    parts += [*page.figures(narrow), *wide[1:]]
+    parts = [page.heading("Pictures", 3), *shown]
     skipped = section(numbers, "skipped").items()
-    return parts + [page.note(f"{name}: skipped: {reason}") for name, reason in skipped]
+    parts += [page.note(f"{name}: skipped: {reason}") for name, reason in skipped]
+    return parts + page.folded("How the pictures were made", [page.facts(facts)])
 
 
 def _drawn(folder: Path, name: str, facts: Mapping[str, Any]) -> str:
@@ -84,20 +106,26 @@ def _drawn(folder: Path, name: str, facts: Mapping[str, Any]) -> str:
     if path.parent != folder or not path.is_file():
         return page.paragraph(f"The picture {name} is missing.")
     caption = str(facts.get("caption", name))
-    return page.picture_file(path, folder.parent, caption, pixels=facts.get("pixels") is True)
+    kind: page.Kind = "pixels" if facts.get("pixels") is True else "plot"
+    return page.picture_file(path, folder.parent, caption, kind=kind)
 
 
-def _journal_curves(run: RunRecord) -> list[str]:
+def _journal_curves(run: RunRecord, *, losses: bool) -> list[str]:
     series = run.series()
     parts = []
     for title, prefix in (("discriminator", "d/"), ("generator", "g/")):
-        losses = {key: points for key, points in series.items() if key.startswith(prefix)}
-        if losses:
-            parts.append(page.picture(plots.journal_curve(losses, title), f"{title} losses"))
+        lines = {
+            key[2:].replace("_", " "): points
+            for key, points in series.items()
+            if key.startswith(prefix)
+        }
+        if lines and losses:
+            drawn = plots.journal_curve(lines, f"{title} losses")
+            parts.append(page.picture(drawn, f"{title} losses", kind="plot"))
     if "images_per_second" in series:
         speed = {"images per second": series["images_per_second"]}
         drawn = plots.journal_curve(speed, "images per second", from_zero=True)
-        parts.append(page.picture(drawn, "speed"))
+        parts.append(page.picture(drawn, "speed", kind="plot"))
     return parts
 
 
@@ -121,7 +149,7 @@ def _events(run: RunRecord) -> list[str]:
 def _sheet(run: RunRecord, path: Path) -> list[str]:
     if not path.is_file():
         return []
-    return [page.picture_file(path, run.path, _caption(path.stem), pixels=True)]
+    return [page.picture_file(path, run.path, _caption(path.stem), kind="pixels")]
 
 
 def _caption(stem: str) -> str:

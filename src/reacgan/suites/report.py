@@ -277,7 +277,10 @@ def _html(report: _Report, notes: Sequence[str], pictures: Sequence[_Picture], f
         parts.append(f'<ul class="protocol">{lines}</ul>')
     if report.verdicts:
         parts += [html.heading(_CLAIMED), html_rows(_VERDICTS, _verdict_rows(report), 0)]
-    shown = [html.picture(picture.png, picture.caption) for picture in pictures]
+    shown = [
+        html.picture(picture.png, picture.caption, kind="plot" if number < figures else "image")
+        for number, picture in enumerate(pictures)
+    ]
     parts += shown[:figures] + html.figures(shown[figures:])
     if protocols := report.protocols():
         parts += [html.heading("Published scores"), *map(html.paragraph, protocols)]

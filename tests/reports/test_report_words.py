@@ -1,0 +1,231 @@
+"""What a page says first, its sheets with their words as text, and runs beside one another."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from reacgan.evaluation.scores import Score, append_scores
+from reacgan.reports import plots
+from reacgan.reports.palette import METHODS
+from reacgan.reports.record import read_run
+from reacgan.reports.report import report_html
+from reacgan.reports.sheets import read_sheet
+from reacgan.reports.words import how_good, look_out, what_it_is
+from reacgan.sampling import save_png, seed_heads, sheet
+
+EVIL = "<script>alert(1)</script>"
+NAMES = ("кошка", "猫", EVIL)
+
+
+def protocol(**metric):
+    facts = {"fake": {"images": 100}, "reference": {"images": 90, "split": "test"}}
+    return {**facts, "metric": metric}
+
+
+def make_run(folder, *, head="d2dce", side=8, names=NAMES, seen=5000, data="digits", real=True):
+    experiment = {
+        "name": "mine",
+        "data": {"name": data, "path": "/home/me/secret", "resolution": side, "channels": 3},
+        "model": {"head": {"name": head}},
+        "training": {"images": 10_000, "seed": 0},
+    }
+    (folder / "model").mkdir(parents=True)
+    (folder / "experiment.json").write_text(json.dumps(experiment))
+    (folder / "model" / "config.json").write_text(json.dumps({"class_names": names}))
+    lines = [{"images_seen": at, "d/adversarial": at / 7} for at in (seen // 2, seen)]
+    (folder / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    images = torch.full((len(names), 4, 3, side, side), 200, dtype=torch.uint8)
+    shown = folder / "samples"
+    save_png(sheet(images, names, heads=seed_heads(range(4))), shown / f"{seen:012d}.png")
+    if real:
+        save_png(sheet(images // 2, names), shown / "real.png")
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path):
+    return make_run(tmp_path / "run")
+
+
+@pytest.fixture(autouse=True)
+def _no_plots(monkeypatch):
+    monkeypatch.setattr(plots, "have_plots", lambda: False)
+
+
+def test_three_sentences_come_first(run):
+    page = report_html([read_run(run)])
+    body = page.split("<h1>")[1]
+    assert re.findall("<dt>(.*?)</dt>", body) == [
+        "What it is", "How good it is", "What to look out for",
+    ]  # fmt: skip
+    assert body.index("</dl>") < body.index("<img") < body.index("<h2>")
+    said = what_it_is(read_run(run))
+    assert "colour images of 8 x 8 pixels" in said and "кошка, 猫" in said
+    assert "ReACGAN and has seen 5,000 images, 50% of its plan: it can still improve" in said
+    assert "`reacgan evaluate`" in how_good({}) and "secret" not in page
+
+
+def scores(top1=0.8, coverage=0.7, **more):
+    made = {
+        "top1": Score(
+            "top1", top1, "higher", protocol(judge_held_out_top1=0.9, classes=10),
+            details={"classes": {"a": 0.9, "b": 0.1}},
+        ),
+        "coverage": Score("coverage", coverage, "higher", protocol()),
+        **more,
+    }  # fmt: skip
+    return made
+
+
+@pytest.mark.parametrize(
+    ("top1", "coverage", "grade"),
+    [(0.9, 0.9, "Very good:"), (0.9, 0.6, "Good:"), (0.3, 0.9, "Fair:"), (0.1, 0.9, "Poor:")],
+)
+def test_how_good_is_the_lower_of_classes_and_variety(top1, coverage, grade):
+    words = how_good(scores(top1, coverage))
+    assert words.startswith(grade)
+    assert "guessing gives 10%" in words and "90% of real ones" in words and "(coverage)" in words
+
+
+def test_what_to_look_out_for(run):
+    record = read_run(run)
+    assert "Nothing was noted" in look_out(record, scores(0.15))
+    assert "the weakest classes are b (10%)" in look_out(record, scores()).lower()
+    copies = Score("memorised_share", 0.05, "lower", protocol(chance=0.01))
+    assert "look for copies" in look_out(record, scores(memorised_share=copies))
+    weak = Score("top1", 0.3, "higher", protocol(judge_held_out_top1=0.45, classes=10))
+    assert "right on only 45% of real images" in look_out(record, {"top1": weak})
+    event = {"images_seen": 3000, "event": {"kind": "mode_collapse"}}
+    with (run / "journal.jsonl").open("a") as file:
+        file.write(json.dumps(event) + "\n")
+    assert "Mode collapse was noticed at 3,000 images" in look_out(read_run(run), {})
+
+
+def pictures(page):
+    for source in re.findall(r'<img[^>]*src="data:image/png;base64,([^"]*)"', page):
+        with Image.open(io.BytesIO(base64.b64decode(source))) as opened:
+            yield opened.convert("RGB")
+
+
+def test_words_of_sheets_are_text_and_each_sheet_is_shown_once(run):
+    page = report_html([read_run(run)])
+    shown = list(pictures(page))
+    assert len(shown) == 6  # three classes, generated and real
+    for image in shown:
+        assert {colour for _, colour in image.getcolors()} <= {
+            (200,) * 3, (100,) * 3, (255,) * 3,
+        }, "words are in the picture"  # fmt: skip
+    assert 'class="pixels"' not in page
+    assert re.findall('<div class="name">([^<]+)<', page)[:2] == ["кошка", "猫"]
+    assert "<span>seed 0</span><span>1</span>" in page and "<script" not in page
+    assert page.count("generated images at 5,000 images seen</div>") == 1
+
+
+def test_a_sheet_of_pictures_is_not_shown_again(run):
+    folder = run / "pictures"
+    source = (run / "samples" / "000000005000.png").read_bytes()
+    for seen, count in ((5000, 6), (4000, 9)):
+        folder.mkdir(exist_ok=True)
+        (folder / "sheet.png").write_bytes(source)
+        facts = {"sheet": {"caption": "generated", "pixels": True}}
+        numbers = {"images_seen": seen, "seed": 0, "pictures": facts}
+        (folder / "pictures.json").write_text(json.dumps(numbers))
+        assert len(list(pictures(report_html([read_run(run)])))) == count
+
+
+def test_settings_and_protocols_are_folded(run):
+    append_scores(run / "scores.jsonl", [Score("fid", 3.0, "lower", protocol(), notes=("a note",))])
+    page = report_html([read_run(run)])
+    folded = re.findall(r"<details><summary>(.*?)</summary>(.*?)</details>", page, re.DOTALL)
+    assert [title for title, _ in folded] == ["How it was measured", "Notes (1)", "Settings"]
+    assert "images to see" in folded[-1][1] and "a note" in folded[1][1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "null", "[]", "{", "7", '{"lefts": [0], "tops": [0]}',
+        '{"lefts": [0], "tops": [90000], "cell": [8, 8]}',
+        '{"lefts": [-5], "tops": [0], "cell": [8, 8]}',
+        '{"lefts": [0], "tops": [0], "cell": [8, 8], "names": ["a", "b"]}',
+    ],
+)  # fmt: skip
+def test_damaged_words_leave_the_picture_whole(run, words):
+    newest = run / "samples" / "000000005000.png"
+    with Image.open(newest) as opened:
+        image = opened.convert("RGB")
+    image.info["sheet"] = words
+    save_png(image, newest)
+    assert read_sheet(newest) is None
+    assert image.size in [shown.size for shown in pictures(report_html([read_run(run)]))]
+
+
+def test_runs_beside_one_another(tmp_path):
+    paths = [make_run(tmp_path / "a"), make_run(tmp_path / "b", head="auxiliary", seen=9000)]
+    records = [read_run(path) for path in paths]
+    page = report_html(records)
+    assert "--beside:2" in page and "Not comparable" not in page
+    assert page.count('<div class="title">') == 2 and "a, 5,000 images" in page
+    assert "Unequal training: images seen are a 5,000, b 9,000" in page
+    for path, value in zip(paths, (1.0, 2.0), strict=True):
+        append_scores(path / "scores.jsonl", [Score("fid", value, "lower", protocol())])
+    other = make_run(tmp_path / "c", side=16, data="folder", names=("x", "y"))
+    append_scores(other / "scores.jsonl", [Score("fid", 3.0, "lower", {"reference": {}})])
+    page = report_html([read_run(path) for path in (*paths, other)])
+    assert "Not comparable, other data. a, b: digits; c: folder." in page
+    assert "a, b: 8 x 8, colour; c: 16 x 16, colour" in page and "other classes" in page
+    assert "Scores of 2 protocols are here" in page and "secret" not in page
+    for table in re.findall("<table>(.*?)</table>", page, re.DOTALL):
+        values = {value for value in ("1.000", "2.000", "3.000") if f">{value}<" in table}
+        assert values in (set(), {"1.000", "2.000"}, {"3.000"}), "two protocols in one table"
+
+
+def test_losses_of_several_runs_are_in_one_figure(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(plots, "have_plots", lambda: True)
+    drawn = []
+    monkeypatch.setattr(
+        plots, "journal_curve", lambda lines, title, **how: drawn.append((lines, title, how)) or b""
+    )
+    paths = [make_run(tmp_path / "a"), make_run(tmp_path / "b", head="auxiliary")]
+    paths.append(make_run(tmp_path / "c", data="folder"))
+    report_html([read_run(path) for path in paths])
+    (lines, title, how), *others = drawn
+    assert list(lines) == ["a", "b"] and title == "discriminator: adversarial" and not others
+    assert how["drawn_as"]["a"].colour == METHODS["d2dce"]
+    assert how["drawn_as"]["b"].colour == METHODS["auxiliary"]
+
+
+CHROMIUM = Path("/usr/bin/chromium")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CHROMIUM.exists(), reason="no /usr/bin/chromium")
+def test_the_page_in_a_browser(run, tmp_path):
+    """Narrow and wide, light and dark: nothing runs over the edge, nothing is asked of the network."""
+    browsers = pytest.importorskip("playwright.sync_api")
+    (tmp_path / "page.html").write_text(report_html([read_run(run)]), "utf-8")
+    with browsers.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        for width in (390, 1280):
+            for scheme in ("light", "dark"):
+                view = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme}
+                page = browser.new_context(**view).new_page()
+                asked = []
+                page.on("request", lambda request, asked=asked: asked.append(request.url))
+                page.goto((tmp_path / "page.html").as_uri())
+                assert page.evaluate("document.documentElement.scrollWidth") == width
+                assert all(url.startswith(("file:", "data:")) for url in asked)
+                ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+                assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
+                assert page.locator(".name", has_text="猫").first.is_visible()
+                assert page.evaluate("[...document.fonts].some(f => f.status === 'loaded')")
+        browser.close()
