@@ -372,24 +372,3 @@ def test_pictures_of_other_channel_counts(tmp_path):
         assert Image.open(io.BytesIO(png_of(images[0]))).mode == mode
         gif = Image.open(io.BytesIO(gif_of(images)))
         assert (gif.n_frames, gif.size) == (4, (128, 128))
-
-
-def test_no_heavy_import(tmp_path):
-    import subprocess
-    import sys
-
-    code = """
-import sys
-import reacgan
-from reacgan.cli import main
-try:
-    main(["app", "--help"])
-except SystemExit as end:
-    assert not end.code
-assert not {"gradio", "torch", "fastapi", "uvicorn"} & set(sys.modules)
-sys.modules["gradio"] = None
-main(["app", "digits-reacgan"])
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "reacgan: the page needs gradio: pip install 'reacgan[app]'" in done.stderr
