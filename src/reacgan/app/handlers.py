@@ -24,6 +24,7 @@ from reacgan.app.markup import Cell
 from reacgan.app.pixels import address, gif_of, png_of, small_addresses
 from reacgan.app.studio import FIRST_CLASSES, MAX_DIRECTIONS, Exhibit, Recipe, Studio
 from reacgan.config import ConfigError
+from reacgan.data import DataError
 from reacgan.pictures.samples import spread
 from reacgan.reports.text import file_stem
 from reacgan.sampling import Moves, class_folders
@@ -34,6 +35,7 @@ NEAREST = 8
 KEPT = 3
 """Zips that stay until they are fetched; the oldest goes first."""
 _REPORT_SECONDS = 0.5
+_READ_SECONDS = 30
 
 logger = logging.getLogger("reacgan.app")
 
@@ -56,7 +58,8 @@ def shown_error(error: Exception) -> Exception:
     import gradio as gr  # noqa: PLC0415 - optional, and slow to import
 
     if isinstance(error, ConfigError):
-        return gr.Error(markup.text(error), title="Not possible", print_exception=False)
+        words = markup.text(error)
+        return gr.Error(words, duration=_READ_SECONDS, title="Not possible", print_exception=False)
     logger.error("an error of the page", exc_info=error)
     words = "An error of the program; where reacgan runs its message is shown."
     return gr.Error(words, title="Error", print_exception=False)
@@ -139,7 +142,10 @@ class Handlers:
     def near(self, picked: object) -> str:
         """The nearest training images of the picked picture."""
         recipe = self._recipe(picked)
-        near = self.studio.near(recipe, NEAREST)
+        try:
+            near = self.studio.near(recipe, NEAREST)
+        except DataError as error:  # stays on the page, where a message would go away
+            return markup.note(str(error))
         sources = small_addresses([neighbour.image for neighbour in near])
         cells = [
             Cell(
