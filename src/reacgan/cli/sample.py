@@ -11,6 +11,8 @@ from reacgan.cli.options import Device, load_generator, tell_statistics
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from reacgan.sampling import Langevin
+
 
 def sample(
     model: Path,
@@ -85,20 +87,11 @@ def sample(
     from reacgan import sampling  # noqa: PLC0415
     from reacgan.data import refuse_inside  # noqa: PLC0415
     from reacgan.files import as_file_name  # noqa: PLC0415
-    from reacgan.hub import load_discriminator  # noqa: PLC0415
 
-    chain = None
-    if langevin:
-        discriminator = load_discriminator(model, device=device)
-        chain = sampling.Langevin(discriminator, langevin, langevin_rate, langevin_noise)
+    chain = _chain(model, device, langevin, langevin_rate, langevin_noise)
+    moves = sampling.parse_moves(toward, along)
     settings = sampling.SamplingSettings(
-        truncation,
-        psi,
-        psi_layers,
-        seed=seed,
-        precision=precision,
-        langevin=chain,
-        moves=sampling.parse_moves(toward, along),
+        truncation, psi, psi_layers, seed=seed, precision=precision, langevin=chain, moves=moves
     )
     loaded = load_generator(model, statistics, device)
     made_in = settings.precision_on(next(loaded.generator.parameters()).device)
@@ -120,6 +113,13 @@ def sample(
     if made_in != "float32":
         streams.tell(f"note: made in {made_in}; --precision float32 takes the other")
     return 0
+
+
+def _chain(model: Path, device: str, steps: int, rate: float, noise: float) -> Langevin | None:
+    from reacgan.hub import load_discriminator  # noqa: PLC0415
+    from reacgan.sampling import Langevin  # noqa: PLC0415
+
+    return Langevin(load_discriminator(model, device=device), steps, rate, noise) if steps else None
 
 
 def _save_sheet(rows: list[list[Tensor]], names: list[str], path: Path) -> None:
