@@ -249,8 +249,18 @@ def test_neighbours_are_the_nearest_training_images(studio):
     data = open_dataset(studio.exhibits["digits-reacgan"].model.experiment.data, "train")
     picture = studio.picture(recipe).float()
     squares = (torch.tensor(np.array(data.images)).float() - picture).square().mean((1, 2, 3))
-    expected = squares.sqrt().sort().values[:8]
+    expected, order = (part[:8] for part in squares.sqrt().sort())
     assert [one.distance for one in near] == pytest.approx(expected.tolist(), rel=1e-5)
+    nearest = int(order[0])
+    assert torch.equal(near[0].image, torch.tensor(np.array(data.images[nearest])))
+    assert near[0].class_name == data.class_names[int(data.labels[nearest])]
+
+
+def test_texts_are_neither_html_nor_templates():
+    from reacgan.app.markup import text
+
+    shown = text("<b onclick='x'>{{constructor}} ${1+1} `\0")
+    assert not set("<>'{}$`\0") & set(shown) and "&#123;&#123;constructor" in shown
 
 
 def test_missing_training_images_are_said_and_not_fetched(handlers, tmp_path, monkeypatch):
