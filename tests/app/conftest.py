@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import warnings
 from urllib.parse import urlsplit
 
@@ -73,8 +74,9 @@ def served(tmp_path_factory, nasty, styles):
     page = Served(["digits-reacgan", nasty, styles, "--port", 0, "--out", out], folder)
     page.out = out
     yield page
-    page.process.terminate()
-    page.process.communicate(timeout=30)
+    code, errors = page.end(signal.SIGINT)
+    assert code == 0 and errors.endswith("ended\n") and "Interrupt" not in errors, errors
+    assert list(folder.glob("reacgan-app-*")) == [], "files are left"
     assert page.asked.read_text() == "", "the server asked other machines"
 
 

@@ -38,5 +38,5 @@ class Served:
 
     def end(self, number: int) -> tuple[int, str]:
         self.process.send_signal(number)
-        errors = self.process.communicate(timeout=30)[1]
+        errors = self.process.communicate(timeout=90)[1]
         return self.process.returncode, errors

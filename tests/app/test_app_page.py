@@ -203,8 +203,10 @@ def test_by_keyboard_alone(open_page):
     page.keyboard.press("Enter")
     page.wait_for_selector(".rg-note:has-text('seeds 5 to 12')")
     tab_to(page, ".rg-cell")
-    for key in ("ArrowRight", "ArrowDown", "ArrowDown", "End", "ArrowLeft", "ArrowUp"):
+    for key, index in (("ArrowRight", 1), ("ArrowDown", 9), ("End", 79), ("ArrowLeft", 78)):
         page.keyboard.press(key)
+        assert page.evaluate("document.activeElement.dataset.index") == str(index)
+    page.keyboard.press("ArrowUp")
     page.keyboard.press("Enter")
     page.wait_for_selector("#rg-picture strong:has-text('class 8, seed 11')")
     outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 
 import pytest
-from page_server import Served
 
 from reacgan.app.guard import is_plain
-from reacgan.app.server import address_of, is_loopback, listening
+from reacgan.app.server import _environment, _signals, address_of, is_loopback, listening
 from reacgan.config import ConfigError
 
 pytest.importorskip("gradio")
@@ -76,6 +78,48 @@ def test_another_host_warns_in_one_line(reacgan):
     assert warning == "warning: whoever reaches 0.0.0.0 can use this page; there is no password"
     assert code == 1 and error.startswith("reacgan: no-such-model: no such folder")
     assert "warning" not in reacgan("app", "no-such-model", "--port", 0)[2]
+
+
+def test_without_gradio_it_is_said_how_to_get_it(reacgan, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    code, _, errors = reacgan("app", "digits-reacgan")
+    assert (code, errors) == (1, "reacgan: the page needs gradio: pip install 'reacgan[app]'\n")
+
+
+def test_help_loads_neither_gradio_nor_torch():
+    code = """
+import sys
+import reacgan
+from reacgan.cli import main
+try:
+    main(["app", "--help"])
+except SystemExit as end:
+    assert not end.code
+assert not {"gradio", "torch", "fastapi", "uvicorn"} & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "Usage: reacgan app" in done.stdout, done.stderr
+
+
+def test_signals_wait_until_the_files_are_removed():
+    with _signals() as caught:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+    assert caught == [signal.SIGTERM, signal.SIGINT]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_the_environment_of_others_is_left_as_it_was(monkeypatch):
+    monkeypatch.setenv("GRADIO_SHARE", "True")
+    monkeypatch.setenv("GRADIO_ROOT_PATH", "/page")
+    with _environment("/scratch"):
+        inside = {name: value for name, value in os.environ.items() if name.startswith("GRADIO_")}
+    assert inside == {
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "GRADIO_TEMP_DIR": "/scratch",
+        "GRADIO_ROOT_PATH": "/page",
+    }
+    assert os.environ["GRADIO_SHARE"] == "True" and "GRADIO_TEMP_DIR" not in os.environ
 
 
 def test_share_does_not_exist(reacgan):
@@ -203,13 +247,3 @@ def test_hostile_calls(served, data, words):
 def test_too_few_values(served):
     event = ask(served, ["digits-reacgan"])
     assert event.get("success") is not True
-
-
-def test_ctrl_c_ends_it_cleanly(tmp_path):
-    page = Served(["digits-reacgan", "--port", 0], tmp_path)
-    body = json.dumps({"data": [], "fn_index": 0, "session_hash": "open"}).encode()
-    answer(page, "/gradio_api/queue/join", method="POST", data=body)
-    code, errors = page.end(signal.SIGINT)
-    assert (code, errors) == (0, "ended\n")
-    assert [entry for entry in tmp_path.iterdir() if entry.name.startswith("reacgan-app-")] == []
-    assert page.asked.read_text() == ""

@@ -7,7 +7,7 @@ import io
 import json
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +52,7 @@ class Order:
         return self.count * len(self.recipes)
 
 
-def write_zip(studio: Studio, order: Order, path: Path) -> Iterator[int]:
+def write_zip(studio: Studio, order: Order, path: Path) -> Generator[int, None, None]:
     """Write ``path``, a zip whose content is one folder; yields the number of images written.
 
     A generator that is closed early leaves nothing.
@@ -73,7 +73,7 @@ def write_zip(studio: Studio, order: Order, path: Path) -> Iterator[int]:
         writing.unlink(missing_ok=True)
 
 
-def write_folder(studio: Studio, order: Order, folder: Path) -> Iterator[int]:
+def write_folder(studio: Studio, order: Order, folder: Path) -> Generator[int, None, None]:
     """Write a folder, which must not exist; otherwise as :func:`write_zip`.
 
     Raises:

@@ -9,7 +9,7 @@ import logging
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
@@ -20,10 +20,11 @@ from torch import Tensor
 from reacgan.app import checks, markup
 from reacgan.app.archives import Order, write_folder, write_zip
 from reacgan.app.commands import sample_command, walk_command
-from reacgan.app.markup import Cell
+from reacgan.app.markup import Shown
 from reacgan.app.pixels import address, gif_of, png_of, small_addresses
 from reacgan.app.studio import FIRST_CLASSES, MAX_DIRECTIONS, Exhibit, Recipe, Studio
 from reacgan.config import ConfigError
+from reacgan.data import DataError
 from reacgan.pictures.samples import spread
 from reacgan.reports.text import file_stem
 from reacgan.sampling import Moves, class_folders
@@ -34,6 +35,7 @@ NEAREST = 8
 KEPT = 3
 """Zips that stay until they are fetched; the oldest goes first."""
 _REPORT_SECONDS = 0.5
+_READ_SECONDS = 30
 
 logger = logging.getLogger("reacgan.app")
 
@@ -56,7 +58,8 @@ def shown_error(error: Exception) -> Exception:
     import gradio as gr  # noqa: PLC0415 - optional, and slow to import
 
     if isinstance(error, ConfigError):
-        return gr.Error(markup.text(error), title="Not possible", print_exception=False)
+        words = markup.text(error)
+        return gr.Error(words, duration=_READ_SECONDS, title="Not possible", print_exception=False)
     logger.error("an error of the page", exc_info=error)
     words = "An error of the program; where reacgan runs its message is shown."
     return gr.Error(words, title="Error", print_exception=False)
@@ -95,7 +98,7 @@ class Handlers:
             replace(first, seed=first.seed + step) for first in firsts for step in range(columns)
         ]
         sources = iter(small_addresses(images.flatten(0, 1)))
-        cells = iter([Cell(next(sources), self.words(recipe)) for recipe in recipes])
+        cells = iter([Shown(next(sources), self.words(recipe)) for recipe in recipes])
         rows = [
             (exhibit.class_names[label], [next(cells) for _ in range(columns)]) for label in labels
         ]
@@ -125,7 +128,7 @@ class Handlers:
         recipes = self.studio.alike(recipe, share, ALIKE)
         images = self.studio.pictures(recipes)
         cells = [
-            Cell(source, self.words(near))
+            Shown(source, self.words(near))
             for source, near in zip(small_addresses(images), recipes, strict=True)
         ]
         exhibit = self.studio.exhibits[recipe.model]
@@ -139,10 +142,13 @@ class Handlers:
     def near(self, picked: object) -> str:
         """The nearest training images of the picked picture."""
         recipe = self._recipe(picked)
-        near = self.studio.near(recipe, NEAREST)
+        try:
+            near = self.studio.near(recipe, NEAREST)
+        except DataError as error:  # stays on the page, where a message would go away
+            return markup.note(str(error))
         sources = small_addresses([neighbour.image for neighbour in near])
         cells = [
-            Cell(
+            Shown(
                 source,
                 f"training image of {neighbour.class_name}, distance {neighbour.distance:.1f}",
                 f"{neighbour.class_name} · {neighbour.distance:.1f}",
@@ -169,18 +175,12 @@ class Handlers:
         moved = replace(recipe, moves=replace(recipe.moves, along=along))
         return self._shown(moved, self.studio.picture(moved)), moved
 
-    def walk(
-        self,
-        model: object,
-        truncation: object,
-        psi: object,
-        first_class: object,
-        last_class: object,
-        first_seed: object,
-        last_seed: object,
-        steps: object,
-    ) -> str:
-        """A strip from one class and seed to another, and a GIF."""
+    def walk(self, model: object, truncation: object, psi: object, *way: object) -> str:
+        """A strip from one class and seed to another, and a GIF.
+
+        ``way``: the two classes, the two seeds, and the number of steps.
+        """
+        first_class, last_class, first_seed, last_seed, steps = way
         exhibit = self.studio.exhibit(model)
         first = self._start(exhibit, truncation, psi, first_seed, "first seed")
         last = self._start(exhibit, truncation, psi, last_seed, "second seed")
@@ -188,15 +188,15 @@ class Handlers:
         last = replace(last, label=self._labels(exhibit, last_class, 1)[0])
         count = checks.whole("steps", steps, 2, checks.MAX_STEPS)
         images = self.studio.walk((first, last), exhibit.affordable("steps", count))
-        way = f"from {self.words(first)} to {self.words(last)}"
+        course = f"from {self.words(first)} to {self.words(last)}"
         cells = [
-            Cell(source, f"step {number} of {count} {way}")
+            Shown(source, f"step {number} of {count} {course}")
             for number, source in enumerate(small_addresses(images), 1)
         ]
         side = self._side(exhibit)
-        html = markup.sheet([("", cells)], side, label=f"{count} steps {way}", picks=False)
+        html = markup.sheet([("", cells)], side, label=f"{count} steps {course}", picks=False)
         gif = gif_of(images)
-        html += markup.picture(Cell(address(gif, "image/gif"), f"animation {way}"), side)
+        html += markup.picture(Shown(address(gif, "image/gif"), f"animation {course}"), side)
         names = exhibit.model.class_names
         caption = names[first.label] if first.label == last.label else f"{first.seed} - {last.seed}"
         strip = png_of(draw_sheet(images[None], [caption]))
@@ -211,61 +211,47 @@ class Handlers:
             lambda: walk_command(exhibit, (first, last), count, device=self.device)
         )
 
-    def data_set(
-        self,
-        model: object,
-        truncation: object,
-        psi: object,
-        classes: object,
-        count: object,
-        seed: object,
-        name: object,
-        kind: object,
-    ) -> Iterator[tuple[Any, ...]]:
-        """Write a data set: progress, then the file. Closed early it leaves nothing."""
+    def data_set(self, model: object, *values: object) -> Iterator[tuple[Any, ...]]:
+        """Write a data set: progress, then the file. Closed early it leaves nothing.
+
+        ``values``: truncation, psi, classes, images of each, first seed, name and form.
+        """
         try:
-            yield from self._data_set(model, (truncation, psi, seed), classes, count, name, kind)
+            path, order, written = self._order(self.studio.exhibit(model), *values)
+            yield markup.progress(0, order.total, order.name), None
+            reported = time.monotonic()
+            try:
+                for done in written:
+                    if time.monotonic() - reported > _REPORT_SECONDS:
+                        reported = time.monotonic()
+                        yield markup.progress(done, order.total, order.name), None
+            finally:
+                written.close()
         except Exception as error:
             raise shown_error(error) from None
+        said = f"{order.total:,} images of {len(order.recipes):,} classes"
+        if path.is_dir():
+            yield markup.note(f"{said} in {path}"), None
+        else:
+            yield markup.note(f"{said}: save {path.name} below"), str(path)
 
-    def _data_set(
-        self,
-        model: object,
-        start: tuple[object, object, object],
-        classes: object,
-        count: object,
-        name: object,
-        kind: object,
-    ) -> Iterator[tuple[Any, ...]]:
-        exhibit = self.studio.exhibit(model)
-        first = self._start(exhibit, *start)
+    def _order(
+        self, exhibit: Exhibit, *values: object
+    ) -> tuple[Path, Order, Generator[int, None, None]]:
+        """Where a data set goes, what it is, and what writes it."""
+        truncation, psi, classes, count, seed, name, kind = values
+        first = self._start(exhibit, truncation, psi, seed)
         labels = self._labels(exhibit, classes, None)
         number = checks.whole("images a class", count, 1, checks.MAX_SET)
         checks.whole("the last seed", first.seed + number - 1, 0, checks.MAX_SEED)
         stem = checks.file_name("name", name)
         kind = checks.member("kind", kind, kinds(self.out))
         order = Order(exhibit, [replace(first, label=label) for label in labels], number, stem)
-        if kind == kinds(None)[0]:
+        if self.out is None or kind == kinds(None)[0]:
             path = self._new_zip(stem)
-            written = write_zip(self.studio, order, path)
-        else:
-            assert self.out is not None
-            path = self.out / stem
-            written = write_folder(self.studio, order, path)
-        yield markup.progress(0, order.total, stem), None
-        reported = time.monotonic()
-        try:
-            for done in written:
-                if time.monotonic() - reported > _REPORT_SECONDS:
-                    reported = time.monotonic()
-                    yield markup.progress(done, order.total, stem), None
-        finally:
-            written.close()  # type: ignore[attr-defined]
-        said = f"{order.total:,} images of {len(labels):,} classes"
-        if path.is_dir():
-            yield markup.note(f"{said} in {path}"), None
-        else:
-            yield markup.note(f"{said}: save {path.name} below"), str(path)
+            return path, order, write_zip(self.studio, order, path)
+        path = self.out / stem
+        return path, order, write_folder(self.studio, order, path)
 
     def _new_zip(self, stem: str) -> Path:
         """A path that nobody can guess; what was fetched long ago goes."""
@@ -294,7 +280,7 @@ class Handlers:
         """A picture with what can be saved of it."""
         exhibit = self.studio.exhibits[recipe.model]
         png = png_of(image)
-        cell = Cell(address(png, "image/png"), self.words(recipe))
+        cell = Shown(address(png, "image/png"), self.words(recipe))
         values = {"truncation": recipe.truncation, "psi": recipe.psi}
         about = [f"{name} {value:g}" for name, value in values.items() if value is not None]
         if image.shape[0] not in (1, 3, 4):

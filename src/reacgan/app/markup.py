@@ -16,7 +16,7 @@ _BLOCKY = 128
 
 
 @dataclass(frozen=True)
-class Cell:
+class Shown:
     """A picture with its words."""
 
     source: str
@@ -32,7 +32,7 @@ def text(value: object) -> str:
 
 
 def sheet(
-    rows: Sequence[tuple[str, Sequence[Cell]]], side: int, *, label: str, picks: bool = True
+    rows: Sequence[tuple[str, Sequence[Shown]]], side: int, *, label: str, picks: bool = True
 ) -> str:
     """Pictures in rows, each a button (with ``picks``) that the arrow keys reach.
 
@@ -60,7 +60,7 @@ def sheet(
     )
 
 
-def _cell(cell: Cell, number: int, picks: bool) -> str:
+def _cell(cell: Shown, number: int, picks: bool) -> str:
     image = f'<img src="{cell.source}" alt="{text(cell.words)}" title="{text(cell.words)}">'
     caption = f"<figcaption>{text(cell.caption)}</figcaption>" if cell.caption else ""
     if not picks:
@@ -72,7 +72,7 @@ def _cell(cell: Cell, number: int, picks: bool) -> str:
     )
 
 
-def picture(cell: Cell, side: int, about: Sequence[str] = ()) -> str:
+def picture(cell: Shown, side: int, about: Sequence[str] = ()) -> str:
     """A large picture with its words below."""
     lines = "".join(f"<br>{text(line)}" for line in about)
     return (

@@ -379,6 +379,7 @@ def _wire_data_set(
         concurrency_id=_DATA_SETS,
         concurrency_limit=1,
         show_progress_on=data_set["html"],
+        trigger_mode="multiple",  # a press just after a cancelled one would be lost
     )
     cancelled = data_set["cancel"].click(
         None, cancels=[made], queue=False, api_visibility="private"

@@ -216,7 +216,8 @@ class Studio:
         """The nearest training images of a picture, by pixels.
 
         Raises:
-            ConfigError: the training images are not on this machine, or do not fit.
+            DataError: the training images are not on this machine.
+            ConfigError: they do not fit.
         """
         picture = self.picture(recipe)
         exhibit = self.exhibits[recipe.model]
@@ -245,7 +246,7 @@ class Studio:
                         exhibit.model.experiment.data, "train"
                     )
             except (DataError, OSError) as error:
-                raise ConfigError(
+                raise DataError(
                     f"the training images of {exhibit.name} are not here, so nothing can be compared: "
                     f"{error}"
                 ) from None

@@ -14,12 +14,15 @@ def app(
     host: str = "127.0.0.1",
     port: int | None = None,
     out: Path | None = None,
+    browser: bool = False,
     device: Device = "auto",
 ) -> int:
     """Serve a page to explore models in a browser, until Ctrl-C.
 
     Sheets by class and seed, walks, directions, nearest training images, more like this, data sets;
     with the command line of each. The page asks no other machine for anything.
+
+    Requests wait in a queue, and each page shows its place in it.
 
     Example: reacgan app runs/pets runs/digits
 
@@ -29,13 +32,18 @@ def app(
         Folders of runs or models, or names of models.
     host:
         Where to listen; another address than 127.0.0.1 lets other machines in, without a password.
+        For people elsewhere a tunnel is better: ssh -L 7860:127.0.0.1:7860 MACHINE.
     port:
         0 takes any free one; by default the first free one from 7860 on.
     out:
         A folder in which the page may write data sets; without it they are zips to save.
+    browser:
+        Also open the page in the browser of this machine.
     device:
         As in sample.
     """
+    import webbrowser  # noqa: PLC0415
+
     from reacgan.app import serve  # noqa: PLC0415
     from reacgan.app.server import is_loopback  # noqa: PLC0415
 
@@ -44,6 +52,8 @@ def app(
 
     def ready(address: str) -> None:
         print(f"{address} (Ctrl-C ends it)", flush=True)
+        if browser and not webbrowser.open(address):
+            streams.tell("note: no browser could be started here; open the address yourself")
 
     number = serve(models, host=host, port=port, out=out, device=device, ready=ready)
     streams.tell("ended")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reacgan.evaluation.protocols import flatten
+from reacgan.config import flatten
 from reacgan.evaluation.scores import Score, canonical
 from reacgan.reports.palette import NAMES
 from reacgan.reports.record import RunRecord, section
