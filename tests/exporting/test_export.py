@@ -156,7 +156,7 @@ def test_a_file_that_differs_is_not_kept(tmp_path, monkeypatch):
         plain.network.output.bias.data.add_(0.01)
         ours.write(plain, path, metadata)
 
-    wrong = Exporter(".torchscript", "wrong", brighter, ours.read)
+    wrong = Exporter(".torchscript", brighter, ours.read)
     monkeypatch.setitem(EXPORTERS, "torchscript", wrong)
     with pytest.raises(ConfigError, match=r"not written: its images differ .* allowed is 0\.0001"):
         export(model(), "torchscript", tmp_path / "g")

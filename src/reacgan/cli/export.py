@@ -24,11 +24,12 @@ def export(
     with_latents: int = 0,
     overwrite: bool = False,
 ) -> int:
-    """Write a generator as a file that other tools run: ONNX, TorchScript, torch.export, safetensors.
+    """Write a generator as a file for other tools: ONNX, TorchScript, safetensors, ...
 
-    Inputs are z (standard normal) and class (an index), in batches of any size; the output is images. The
-    file is run and compared with the generator. It holds class names, licence and how a seed becomes z.
-    safetensors holds weights alone, for reacgan.load.
+    Inputs are z (standard normal) and class (an index), in batches of any size; the
+    output is images. The file is run and compared with the generator. It holds class
+    names, licence, and how a seed becomes z. safetensors holds weights alone, for
+    reacgan.load.
 
     Example: reacgan export runs/photos --to onnx --out photos.onnx
 

@@ -43,7 +43,6 @@ class Exporter:
     """A format: how its file is written and run again."""
 
     suffix: str
-    title: str
     write: Callable[..., None]
     """(plain, path, metadata); ONNX also ``opset``."""
     read: Callable[[Path], Runner]
@@ -52,9 +51,9 @@ class Exporter:
 
 
 EXPORTERS: Mapping[str, Exporter] = {
-    "onnx": Exporter(".onnx", "ONNX", write_onnx, read_onnx, onnx_unread),
-    "torchscript": Exporter(".torchscript", "TorchScript", write_torchscript, read_torchscript),
-    "torch-export": Exporter(".pt2", "torch.export", write_program, read_program),
+    "onnx": Exporter(".onnx", write_onnx, read_onnx, onnx_unread),
+    "torchscript": Exporter(".torchscript", write_torchscript, read_torchscript),
+    "torch-export": Exporter(".pt2", write_program, read_program),
 }
 """Formats that hold a network; ``safetensors`` holds weights alone."""
 SUFFIXES = {
