@@ -123,6 +123,10 @@ def test_an_existing_file_is_kept(tmp_path):
 def test_the_name_of_the_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert export(model(), "torchscript").path == Path("pets-tiny.torchscript")
+    assert export(model(), "torchscript", tmp_path / "new" / "x").path == tmp_path / "new" / "x"
+    assert export(model(), "torchscript", "new").path == Path("new/pets-tiny.torchscript")
+    done = export(model(), out="y.safetensors")
+    assert (done.to, done.path) == ("safetensors", Path("y.safetensors"))
 
 
 @pytest.mark.parametrize(
@@ -133,6 +137,7 @@ def test_the_name_of_the_file(tmp_path, monkeypatch):
         ({"to": "torchscript", "opset": 21}, "opset is 21, but torchscript has none"),
         ({"opset": 9}, "opset is 9; allowed: 18 to 23"),
         ({"to": "safetensors", "output": "uint8"}, "holds weights and no network"),
+        ({"to": "torchscript", "out": "x.onnx"}, "suffix is that of onnx, .*choose .torchscript"),
         ({"psi": True}, "has no styles"),
         ({"latents": -1}, "latents is -1; allowed: 0 or more"),
         ({"statistics": "batch"}, "statistics is 'batch'"),
@@ -140,7 +145,7 @@ def test_the_name_of_the_file(tmp_path, monkeypatch):
 )
 def test_what_is_refused(options, message, tmp_path):
     with pytest.raises(ConfigError, match=message):
-        export(model(), out=tmp_path / "g", **options)
+        export(model(), **{"out": tmp_path / "g", **options})
     assert not list(tmp_path.iterdir())
 
 
@@ -151,7 +156,7 @@ def test_a_file_that_differs_is_not_kept(tmp_path, monkeypatch):
         plain.network.output.bias.data.add_(0.01)
         ours.write(plain, path, metadata)
 
-    wrong = Exporter(".torchscript", "wrong", brighter, ours.read)
+    wrong = Exporter(".torchscript", brighter, ours.read)
     monkeypatch.setitem(EXPORTERS, "torchscript", wrong)
     with pytest.raises(ConfigError, match=r"not written: its images differ .* allowed is 0\.0001"):
         export(model(), "torchscript", tmp_path / "g")

@@ -181,3 +181,11 @@ def test_the_digest_is_that_of_the_saved_weights(tmp_path):
     trained = model()
     folder = save(trained, tmp_path / "model")
     assert weights_digest(trained.generator) == read_config(folder)["sha256"]
+
+
+@pytest.mark.parametrize("name", ["resnet", "stylegan2"])
+def test_torchscript_names_no_device(name):
+    """A number that a trace makes on the CPU stays there, whatever device the file is loaded on."""
+    plain = plain_generator(network(MEMBERS[name], codes=CODES))
+    recorded = torch.jit.trace(plain, plain.example(2), check_trace=False)
+    assert 'value="cpu"' not in str(recorded.inlined_graph)

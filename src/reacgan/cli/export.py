@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def export(
     model: Path,
     *,
-    to: Literal["onnx", "torchscript", "torch-export", "safetensors"] = "onnx",
+    to: Literal["onnx", "torchscript", "torch-export", "safetensors"] | None = None,
     out: Path | None = None,
     output: Literal["float32", "uint8"] = "float32",
     half: bool = False,
@@ -24,11 +24,12 @@ def export(
     with_latents: int = 0,
     overwrite: bool = False,
 ) -> int:
-    """Write a generator as a file that other tools run: ONNX, TorchScript, torch.export, safetensors.
+    """Write a generator as a file for other tools: ONNX, TorchScript, safetensors, ...
 
-    Inputs are z (standard normal) and class (an index), in batches of any size; the output is images. The
-    file is run and compared with the generator. It holds class names, licence and how a seed becomes z.
-    safetensors holds weights alone, for reacgan.load.
+    Inputs are z (standard normal) and class (an index), in batches of any size; the
+    output is images. The file is run and compared with the generator. It holds class
+    names, licence, and how a seed becomes z. safetensors holds weights alone, for
+    reacgan.load.
 
     Example: reacgan export runs/photos --to onnx --out photos.onnx
 
@@ -37,9 +38,10 @@ def export(
     model:
         A run's folder, a model folder, or the name of a model.
     to:
-        The format.
+        The format; by default that of the suffix of --out (.onnx, .torchscript, .pt2, .safetensors), else
+        onnx.
     out:
-        The file; by default the model's name, in this folder.
+        The file, or a folder for it; by default the model's name, in this folder.
     output:
         Of images: float32 from -1 to 1, or uint8 from 0 to 255.
     half:

@@ -43,7 +43,6 @@ class Exporter:
     """A format: how its file is written and run again."""
 
     suffix: str
-    title: str
     write: Callable[..., None]
     """(plain, path, metadata); ONNX also ``opset``."""
     read: Callable[[Path], Runner]
@@ -52,12 +51,17 @@ class Exporter:
 
 
 EXPORTERS: Mapping[str, Exporter] = {
-    "onnx": Exporter(".onnx", "ONNX", write_onnx, read_onnx, onnx_unread),
-    "torchscript": Exporter(".torchscript", "TorchScript", write_torchscript, read_torchscript),
-    "torch-export": Exporter(".pt2", "torch.export", write_program, read_program),
+    "onnx": Exporter(".onnx", write_onnx, read_onnx, onnx_unread),
+    "torchscript": Exporter(".torchscript", write_torchscript, read_torchscript),
+    "torch-export": Exporter(".pt2", write_program, read_program),
 }
 """Formats that hold a network; ``safetensors`` holds weights alone."""
-FORMATS = (*EXPORTERS, "safetensors")
+SUFFIXES = {
+    **{name: kind.suffix for name, kind in EXPORTERS.items()},
+    "safetensors": ".safetensors",
+}
+_FORMAT_OF = {suffix: name for name, suffix in SUFFIXES.items()}
+FORMATS = tuple(SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class Exported:
 
 def export(
     model: TrainedGenerator | str | Path,
-    to: str = "onnx",
+    to: str | None = None,
     out: str | Path | None = None,
     *,
     output: Output = "float32",
@@ -101,8 +105,10 @@ def export(
 
     Args:
         model: from :func:`reacgan.load`, or what that takes.
-        to: onnx, torchscript, torch-export or safetensors.
-        out: the file; by default the model's name and the format's suffix, in this folder.
+        to: onnx, torchscript, torch-export or safetensors; None for that of the suffix of ``out``, else
+            onnx.
+        out: the file, or an existing folder for it; by default the model's name and the format's suffix,
+            in this folder.
         output: images from -1 to 1, or bytes (uint8, 0 to 255).
         half: float16 convolutions and products (safetensors: weights); inputs and output stay float32.
         psi: whether truncation of styles is a third input, float32 [1].
@@ -116,14 +122,14 @@ def export(
         ConfigError: an unknown format; an option that it has not; an existing file; a package that is not
             installed; a file that differs.
     """
+    to = to or _FORMAT_OF.get(Path(out or "").suffix, "onnx")
     _check(to, output, psi=psi, opset=opset, latents=latents)
     if isinstance(model, TrainedGenerator):
         loaded, name = model, model.experiment.name.replace("/", "-")
     else:
         loaded, name = load(model, device="cpu", check=statistics is None), _name_of(Path(model))
     loaded = loaded if statistics is None else with_statistics(loaded, statistics)
-    suffix = EXPORTERS[to].suffix if to in EXPORTERS else ".safetensors"
-    path = path_of(out) if out is not None else Path(f"{name}{suffix}")
+    path = _path(to, out, name)
     table = path.with_name(f"{path.name}.latents.npz") if latents else None
     for file in filter(None, (path, table)):
         if file.is_dir() or (file.exists() and not overwrite):
@@ -131,6 +137,7 @@ def export(
     plain = plain_generator(loaded.generator, output=output, half=half, psi=psi)
     metadata = metadata_of(loaded, plain, half=half, name=name)
     metadata |= {"opset": opset} if to == "onnx" else {}
+    metadata |= {"precision": "float16 weights"} if to == "safetensors" and half else {}
     reference = as_it_is(loaded.generator, output=output, psi=psi)
     with _in_place_of(path) as writing:
         if to == "safetensors":
@@ -186,6 +193,20 @@ def _name_of(path: Path) -> str:
     if name in ("model", "best") and path.resolve().parent.name:
         name = path.resolve().parent.name
     return name.removesuffix(".safetensors").rpartition(":")[2]
+
+
+def _path(to: str, out: str | Path | None, name: str) -> Path:
+    """Where to write; raises ConfigError where the suffix is another format's."""
+    path = Path(f"{name}{SUFFIXES[to]}") if out is None else path_of(out)
+    if path.is_dir():
+        path /= f"{name}{SUFFIXES[to]}"
+    other = _FORMAT_OF.get(path.suffix, to)
+    if other != to:
+        raise ConfigError(
+            f"{path}: its suffix is that of {other}, but the format is {to}; choose {SUFFIXES[to]}, or "
+            f"--to {other}"
+        )
+    return path
 
 
 def _tolerance(output: Output, half: bool) -> float:

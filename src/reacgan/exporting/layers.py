@@ -102,21 +102,18 @@ class Linear(nn.Module):
         return F.leaky_relu(output, SLOPE) if self.leaky else output
 
 
-class OneHot(nn.Module):
-    """:meth:`reacgan.models.Generator.class_weights`, on whatever device its numbers are moved to."""
+class Numbers(nn.Module):
+    """:meth:`reacgan.models.Generator.numbers` as constants, on whatever device they are moved to."""
 
-    numbers: Tensor
-    strength: Tensor
+    values: Tensor
 
-    def __init__(self, num_classes: int, strength: Tensor) -> None:
+    def __init__(self, most: int) -> None:
         super().__init__()
-        self.register_buffer("numbers", torch.arange(num_classes))
-        self.register_buffer("strength", strength.detach().clone())
+        self.register_buffer("values", torch.arange(most))
 
-    def forward(self, labels: Tensor, dtype: torch.dtype) -> Tensor:
-        """int64 [N] -> [N, num_classes]."""
-        chosen: Tensor = labels[:, None].eq(self.numbers)
-        return chosen.to(dtype) * self.strength
+    def forward(self, count: int, device: torch.device) -> Tensor:
+        """int64 [count]."""
+        return self.values[:count]
 
 
 class Blur(nn.Module):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from reacgan.config import ConfigError
-from reacgan.exporting.layers import Convolution, Linear, OneHot, folded
+from reacgan.exporting.layers import Convolution, Linear, Numbers, folded
 from reacgan.models import Generator, set_switches
 from reacgan.models.codes import CodedGenerator
 from reacgan.models.norm_statistics import normalises_by_batch
@@ -102,9 +102,10 @@ def plain_generator(
     set_switches(network, fused_layers=True, merged_convolutions=True, kernels=False)
     _fold(network)
     set_switches(network, fused_layers=False, channels_last=False)
-    inner = network.inner if isinstance(network, CodedGenerator) else network
-    inner.one_hot = OneHot(inner.num_classes, inner.condition_strength)
-    object.__setattr__(inner, "class_weights", inner.one_hot)  # past the method of its class
+    plain.numbers = _numbers(network)
+    for part in network.modules():
+        if isinstance(part, Generator):
+            object.__setattr__(part, "numbers", plain.numbers)  # past the method of its class
     for layer in plain.modules() if half else ():
         if isinstance(layer, Convolution) or (isinstance(layer, Linear) and not layer.precise):
             layer.weight.data = layer.weight.data.half()
@@ -128,6 +129,11 @@ def as_it_is(
         )
     kind = PlainStyledGenerator if psi else PlainGenerator
     return kind(network, output).eval()
+
+
+def _numbers(network: Generator) -> Numbers:
+    codes = network.codes.discrete if isinstance(network, CodedGenerator) else ()
+    return Numbers(max(network.num_classes, *codes, 0))
 
 
 def _fold(module: nn.Module) -> None:

@@ -84,10 +84,14 @@ class Generator(Network):
             return table(labels) * self.condition_strength
         return labels.to(table.weight.dtype) @ table.weight * self.condition_strength
 
+    def numbers(self, count: int, device: torch.device) -> Tensor:
+        """0 to count - 1, int64. A file of another tool has them as constants that move with it."""
+        return torch.arange(count, device=device)
+
     def class_weights(self, labels: Tensor, dtype: torch.dtype) -> Tensor:
         """One-hot rows ``[N, num_classes]`` of labels, or their mixtures, times the strength."""
         if labels.dim() == 1:  # one_hot reads the values, which stalls a GPU
-            labels = labels[:, None] == torch.arange(self.num_classes, device=labels.device)
+            labels = labels[:, None] == self.numbers(self.num_classes, labels.device)
         return labels.to(dtype) * self.condition_strength.to(dtype)
 
     def truncated(

@@ -71,7 +71,7 @@ class CodedGenerator(Generator):
         discrete, continuous = read_codes(self.codes, z)
         parts = []
         for values, count in zip(discrete, self.codes.discrete, strict=True):
-            one_hot = values[:, None] == torch.arange(count, device=z.device)
+            one_hot = values[:, None] == self.numbers(count, z.device)
             parts.append((count * one_hot.to(z.dtype) - 1) / math.sqrt(count - 1))
         return torch.cat([*parts, math.sqrt(3) * continuous, z[:, self.entries :]], dim=1)
 
