@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -28,6 +29,7 @@ class Block:
     line: int
 
 
+@cache
 def blocks() -> list[Block]:
     """Every fenced block, in order."""
     return [
