@@ -15,7 +15,7 @@ def on_page_markdown(markdown: str, **kwargs: Any) -> str:
 
 
 def directives() -> str:
-    """mkdocstrings' directives of everything in ``reacgan.__all__``, by where it is defined."""
+    """Directives of mkdocstrings for everything in ``reacgan.__all__``, by where it is defined."""
     names = sorted({*reacgan.__all__} - {"__version__"}, key=str.lower)
     paths = {name: path_of(name) for name in names}
     first = {path: name for name, path in reversed(paths.items())}

@@ -15,7 +15,19 @@ PAGES = (
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
     *sorted((ROOT / "docs").glob("*.md")),
 )
-PROGRAMS = (".", "cd", "docker", "git", "make", "pip", "pipx", "python", "reacgan", "torchrun", "uv")
+PROGRAMS = (
+    ".",
+    "cd",
+    "docker",
+    "git",
+    "make",
+    "pip",
+    "pipx",
+    "python",
+    "reacgan",
+    "torchrun",
+    "uv",
+)
 """What a line of a shell begins with; a block without a language of which no line does is a drawing."""
 
 

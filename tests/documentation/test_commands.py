@@ -6,13 +6,13 @@ import re
 import shutil
 
 import pytest
+from fences import ROOT, blocks, commands, is_shell, texts, words
+from small_world import add_digits, add_faces, add_tiny_imagenet, build, small
 
 import reacgan as package
-from fences import ROOT, blocks, commands, is_shell, texts, words
 from reacgan.assembly import complete
 from reacgan.cli import build_app
 from reacgan.config import load_experiment
-from small_world import add_digits, add_faces, add_tiny_imagenet, build, small
 
 COMMANDS = [(page, command) for page, command in commands() if command.startswith("reacgan ")]
 OTHERS = [(page, command) for page, command in commands() if not command.startswith("reacgan ")]

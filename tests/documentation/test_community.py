@@ -1,4 +1,4 @@
-"""The files beside the code: licences in the wheel, citation, container, and what they say of each other."""
+"""The files beside the code: licences in the wheel, the notice, citation and container."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from email import message_from_bytes
 
 import pytest
 import yaml
+from fences import ROOT
 
 import reacgan
-from fences import ROOT
 
 tomllib = pytest.importorskip("tomllib")  # Python 3.11
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -61,7 +61,12 @@ def test_the_citation():
     assert citation["license"] == PROJECT["project"]["license"]
     (paper,) = citation["references"]
     assert paper["type"] == "conference-paper" and paper["year"] == 2021
-    assert [author["family-names"] for author in paper["authors"]] == ["Kang", "Shim", "Cho", "Park"]
+    assert [author["family-names"] for author in paper["authors"]] == [
+        "Kang",
+        "Shim",
+        "Cho",
+        "Park",
+    ]
 
 
 def test_the_dockerfile():

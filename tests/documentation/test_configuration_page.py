@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 
 from fences import ROOT
+
 from reacgan.config import known_keys
 from reacgan.plugins import FAMILIES
 
 sys.path.insert(0, str(ROOT / "tools"))
-from configuration_page import PAGE, keys, options_of, page  # noqa: E402
+from configuration_page import PAGE, keys, options_of, page
 
 
 def test_the_page_is_up_to_date():
@@ -37,7 +38,9 @@ def test_every_option_of_every_member_has_a_row_with_its_meaning():
     told = [row for row in rows() if len(row) == 5]
     families = ("generator", "backbone", "head", "penalty", "consistency", "augment")
     families += ("dataset", "extractor", "metric")
-    members = [(family, member) for family in families for member in FAMILIES[family].table.values()]
+    members = [
+        (family, member) for family in families for member in FAMILIES[family].table.values()
+    ]
     assert len(told) == sum(len(options_of(*pair)) for pair in members)
     for member, option, allowed, default, meaning in told:
         assert option and allowed and default and meaning, (member, option)

@@ -7,7 +7,6 @@ import re
 import nbclient
 import nbformat
 import pytest
-
 from fences import ROOT
 
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))

@@ -14,10 +14,10 @@ from urllib.parse import unquote, urlsplit
 import markdown
 import pytest
 import yaml
+from fences import ROOT
 from markdown_it import MarkdownIt
 
 import reacgan
-from fences import ROOT
 
 DOCS = ROOT / "docs"
 MARKDOWN = [
@@ -84,7 +84,9 @@ def test_pages_load_nothing_from_another_host(pages, site):
 
 
 def test_a_foreign_resource_is_seen():
-    page = Reader('<script src="https://x.org/a.js"></script><img src="a.png"><a href="https://y.org">')
+    page = Reader(
+        '<script src="https://x.org/a.js"></script><img src="a.png"><a href="https://y.org">'
+    )
     assert foreign(page.loads) == ["https://x.org/a.js"]
 
 
@@ -104,7 +106,9 @@ def test_links_and_anchors_of_the_site(pages, site):
 def anchors(path: Path) -> set[str]:
     """The names that a code host gives to headings."""
     tokens = MarkdownIt().parse(path.read_text("utf-8"))
-    titles = [tokens[k + 1].content for k, token in enumerate(tokens) if token.type == "heading_open"]
+    titles = [
+        tokens[k + 1].content for k, token in enumerate(tokens) if token.type == "heading_open"
+    ]
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
