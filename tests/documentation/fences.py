@@ -25,6 +25,7 @@ PROGRAMS = (
     "pipx",
     "python",
     "reacgan",
+    "tensorboard",
     "torchrun",
     "uv",
 )

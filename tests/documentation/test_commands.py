@@ -39,6 +39,7 @@ EXTERNAL = {
     "cd": "of the shell",
     ".": "of the shell",
     "docker": "needs Docker; tests/documentation/test_community.py reads the Dockerfile",
+    "tensorboard": "a server that runs until it is stopped",
     "torchrun": "starts processes; tests/training runs it",
 }
 
