@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from types import NoneType, UnionType
@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from reacgan.config import Component, Components, Experiment, PathText, Resolution
+from reacgan.config import Component, Experiment, PathText, Resolution
 from reacgan.config.resolution import LARGEST, SMALLEST
 from reacgan.plugins import FAMILIES
 
@@ -87,8 +87,8 @@ def page() -> str:
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 
 
-_MEMBERS = """An option stands beside the member's name (`model.head.temperature`), that of a penalty, a consistency
-term or a metric below its name (`penalties.r1.weight`)."""
+_MEMBERS = """An option stands beside the member's name (`model.head.temperature`), that of a penalty,
+a consistency term or a metric below its name (`penalties.r1.weight`)."""
 
 
 def sections(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
@@ -164,36 +164,36 @@ def allowed_of_field(full: str, field: FieldInfo) -> str:
     return _allowed(field.annotation, field.metadata)
 
 
-def _allowed(hint: Any, limits: list[Any] | tuple[Any, ...] = ()) -> str:
+def _allowed(hint: Any, limits: Sequence[Any] = ()) -> str:
     """What a value with this annotation may be, in words."""
-    special = {Resolution: f"side, or [height, width], {SMALLEST} to {LARGEST}", PathText: "a path"}
-    for kind, words in special.items():
-        if hint == kind or (get_args(kind)[:1] == (hint,) and list(get_args(kind)[1:]) == limits):
-            return words
     origin, inner = get_origin(hint), get_args(hint)
+    if _is_resolution(hint, limits):
+        return f"side, or [height, width], {SMALLEST} to {LARGEST}"
     if origin is Annotated:
-        return "names with options" if hint == Components else _allowed(inner[0], [*inner[1:]])
+        return _allowed(inner[0], inner[1:])
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in inner)
     if origin in (Union, UnionType):
         some = [_allowed(part, limits) for part in inner if part is not NoneType]
         return ", or ".join(dict.fromkeys([*some, *(["`null`"] if NoneType in inner else [])]))
     if origin in (tuple, list):
-        return f"list: {_allowed(inner[0])}" if inner else "list"
-    if origin is dict or hint is dict:
-        return "options by name"
-    if hint is Component:
-        return "a name with options"
-    if any(_is_path(limit) for limit in limits):
-        return "a path"
-    return _PLAIN.get(hint, "any value") + _bounds(limits)
+        return f"list: {_allowed(inner[0])}"
+    if origin is dict or hint is Component:
+        return "options by name" if origin is dict else "a name with options"
+    kind = "a path" if any(map(_is_path, limits)) else _PLAIN.get(hint, "any value")
+    return kind + _bounds(limits)
+
+
+def _is_resolution(hint: Any, limits: Sequence[Any]) -> bool:
+    kind, *own = get_args(Resolution)
+    return bool(hint == Resolution or (hint == kind and [*limits] == own))
 
 
 def _is_path(limit: Any) -> bool:
     return limit in get_args(PathText)[1:]
 
 
-def _bounds(limits: list[Any] | tuple[Any, ...]) -> str:
+def _bounds(limits: Sequence[Any]) -> str:
     words = [
         f"{word} {_number(value)}"
         for limit in _flat(limits)
@@ -203,7 +203,7 @@ def _bounds(limits: list[Any] | tuple[Any, ...]) -> str:
     return "".join(f" {word}" for word in words)
 
 
-def _flat(limits: list[Any] | tuple[Any, ...]) -> Iterator[Any]:
+def _flat(limits: Sequence[Any]) -> Iterator[Any]:
     for limit in limits:
         yield from _flat(limit.metadata) if isinstance(limit, FieldInfo) else (limit,)
 

@@ -24,9 +24,7 @@ def main() -> None:
     """Write the picture."""
     signs = reacgan.load(ROOT / "weights" / "glyphs-reacgan", device="cpu")
     cifar = reacgan.load(ROOT / "weights" / "cifar10-reacgan-early", device="cpu")
-    rows = [
-        [drawn(s.image) for s in reacgan.sample(cifar, name, num=_COLUMNS)] for name in _ROWS
-    ]
+    rows = [[drawn(s.image) for s in reacgan.sample(cifar, name, num=_COLUMNS)] for name in _ROWS]
     writing = [
         ImageOps.invert(drawn(s.image))
         for seed, sign in enumerate(_SIGNS)

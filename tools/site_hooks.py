@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import reacgan
 
+ROOT = Path(__file__).parents[1]
 PUBLIC = "<!-- public names -->"
+_OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./([^)\s#]+)\)")
 
 
 def on_page_markdown(markdown: str, **kwargs: Any) -> str:
-    """Write a directive for each public name where the page on Python has its mark."""
-    return markdown.replace(PUBLIC, directives()) if PUBLIC in markdown else markdown
+    """Fill in the public names where the page on Python has its mark, and take out links to code."""
+    if PUBLIC in markdown:
+        markdown = markdown.replace(PUBLIC, directives())
+    return _OUTSIDE.sub(_named, markdown)
+
+
+def _named(link: re.Match[str]) -> str:
+    """A link to a file of the repository that is no page, as words; a wrong one stays, and is an error."""
+    text, path = link.groups()
+    if not (ROOT / path).exists():
+        return link[0]
+    return text if path in text else f"{text} (`{path}`)"
 
 
 def directives() -> str:
-    """mkdocstrings' directives of everything in ``reacgan.__all__``, by where it is defined."""
+    """Directives of mkdocstrings for everything in ``reacgan.__all__``, by where it is defined."""
     names = sorted({*reacgan.__all__} - {"__version__"}, key=str.lower)
     paths = {name: path_of(name) for name in names}
     first = {path: name for name, path in reversed(paths.items())}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -24,6 +25,7 @@ PROGRAMS = (
     "pipx",
     "python",
     "reacgan",
+    "tensorboard",
     "torchrun",
     "uv",
 )
@@ -40,6 +42,7 @@ class Block:
     line: int
 
 
+@cache
 def blocks() -> list[Block]:
     """Every fenced block, in order."""
     return [

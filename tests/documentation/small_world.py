@@ -43,6 +43,13 @@ def build(folder: Path) -> Path:
     return folder
 
 
+def add_digits(folder: Path) -> None:
+    """A run on the embedded digits."""
+    changes = dict(assignment.split("=") for assignment in NETWORKS)
+    digits = reacgan.experiment("digits/reacgan").replace(**changes, **{"training.images": 64})
+    reacgan.train(digits, folder / "runs" / "digits-reacgan", device="cpu", quiet=True)
+
+
 def add_faces(folder: Path) -> None:
     """A run with styles, in eight layers."""
     parts = {"generator": _STYLES | {"latent_dim": 8, "style_dim": 8}, "backbone": _STYLES}

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 from fences import ROOT, blocks, commands, is_shell, texts, words
-from small_world import add_faces, add_tiny_imagenet, build, small
+from small_world import add_digits, add_faces, add_tiny_imagenet, build, small
 
 import reacgan as package
 from reacgan.assembly import complete
@@ -16,7 +16,8 @@ from reacgan.config import load_experiment
 
 COMMANDS = [(page, command) for page, command in commands() if command.startswith("reacgan ")]
 OTHERS = [(page, command) for page, command in commands() if not command.startswith("reacgan ")]
-FIRST_PAGES = ("README.md", "docs/quick-start.md")
+APP = build_app()
+FIRST_PAGES = ("README.md",)
 NOT_RUN = {
     "--protocol paper": "needs Inception's weights, a download",
     "weights push": "needs an account of the hub",
@@ -24,8 +25,6 @@ NOT_RUN = {
     "experiments report": "needs the finished trials of a suite",
     "cosine_projection": "the page's own head; tests/heads/test_adding_a_head.py runs it",
     "cifar10-small-reacgan --reference": "needs CIFAR-10, a download",
-    "train digits/reacgan": "takes minutes; tests/test_cli.py runs it with fewer images",
-    "runs/digits-reacgan": "the run of the command before",
 }
 """Parts of commands that are parsed and not run, each with its reason."""
 LONG = ("--metrics all", "--langevin 100", "--pictures")
@@ -40,6 +39,7 @@ EXTERNAL = {
     "cd": "of the shell",
     ".": "of the shell",
     "docker": "needs Docker; tests/documentation/test_community.py reads the Dockerfile",
+    "tensorboard": "a server that runs until it is stopped",
     "torchrun": "starts processes; tests/training runs it",
 }
 
@@ -67,7 +67,7 @@ def test_reasons_are_of_commands_that_there_are():
 
 @pytest.mark.parametrize(("page", "command"), COMMANDS)
 def test_commands_are_understood(page, command):
-    bound = build_app().parse_args(words(command)[1:], exit_on_error=False, print_error=False)
+    bound = APP.parse_args(words(command)[1:], exit_on_error=False, print_error=False)
     assert bound[0].__module__.startswith("reacgan.cli")
 
 
@@ -79,6 +79,8 @@ def world(tmp_path_factory):
 def run_page(page, world, reacgan, monkeypatch):
     monkeypatch.chdir(world)
     asked_here = [command for name, command in COMMANDS if name == page]
+    if any("runs/digits-reacgan" in command for command in asked_here):
+        add_digits(world)
     if any("runs/faces" in command for command in asked_here):
         add_faces(world)
     if any("TINY" in command for command in asked_here) and not (world / "tiny").exists():
@@ -137,8 +139,8 @@ def test_the_yaml_is_a_configuration(page, tmp_path):
 
 def python_of(page):
     return [
-        code.replace('"training.seed": 1}', '"training.seed": 1, "training.images": 640}').replace(
-            "64_000", "640"
+        code.replace('"training.seed": 1}', '"training.seed": 1, "training.images": 128}').replace(
+            "64_000", "128"
         )
         for code in texts(page, "python")
     ]
@@ -149,7 +151,7 @@ def test_the_python_runs(tmp_path, monkeypatch, capsys):
     (code,) = python_of("README.md")
     exec(compile(code, "README", "exec"), {})
     assert "7 3 torch.Size([1, 8, 8])" in capsys.readouterr().out
-    assert package.load(tmp_path / "runs" / "digits").images_seen == 640
+    assert package.load(tmp_path / "runs" / "digits").images_seen == 128
     for page in ("docs/sampling.md", "docs/quick-start.md", "docs/api.md"):
         (code,) = python_of(page)
         names = {}
@@ -165,11 +167,24 @@ ELSEWHERE = {
     "docs/extending.md": "tests/test_plugins.py",
     "docs/evaluation.md": "batches and photos/ are the reader's; tests/evaluation measures both",
     "docs/weights.md": "the hub's line needs a network; tests/test_hub.py has both",
+    "docs/app.md": "serves until it is stopped; the tests of the page drive it",
+    "docs/exporting.md": "opens files of the commands above it; the tests of exports open them",
 }
+IN_ORDER = ("docs/generating.md",)
+"""Pages all of whose programs run one after another, in an empty folder."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in IN_ORDER if texts(page, "python")])
+def test_programs_run_in_order(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "page"}
+    for code in texts(page, "python"):
+        exec(compile(code, page, "exec"), names)
 
 
 def test_all_python_is_run_here_or_elsewhere():
-    here = {"README.md", "docs/sampling.md", "docs/quick-start.md", "docs/api.md"}
-    assert {block.page for block in blocks() if block.language == "python"} == here | {*ELSEWHERE}
+    here = {"README.md", "docs/sampling.md", "docs/quick-start.md", "docs/api.md", *IN_ORDER}
+    assert {block.page for block in blocks() if block.language == "python"} <= here | {*ELSEWHERE}
     for where in ELSEWHERE.values():
         assert not where.endswith(".py") or (ROOT / where).exists()

@@ -145,6 +145,16 @@ def test_every_public_name_is_documented(site):
         assert undocumented not in text
 
 
+def test_links_to_code_are_words_on_the_site():
+    sys.path.insert(0, str(ROOT / "tools"))
+    from site_hooks import on_page_markdown
+
+    link = "[a script](../examples/score_digits.py)"
+    assert on_page_markdown(link) == "a script (`examples/score_digits.py`)"
+    for other in ("[gone](../examples/gone.py)", "[page](sampling.md)"):
+        assert on_page_markdown(other) == other
+
+
 def test_every_page_is_in_the_navigation():
     text = (ROOT / "mkdocs.yml").read_text("utf-8")
     listed = re.findall(r"[\w-]+\.md", str(yaml.safe_load(text.replace("!!", ""))["nav"]))

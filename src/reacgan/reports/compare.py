@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from reacgan.config import flatten, word
+from reacgan.config import flatten
+from reacgan.evaluation.protocols import word
 from reacgan.reports import page, plots
 from reacgan.reports.palette import NAMES, Style, styles
 from reacgan.reports.record import Points, RunRecord
