@@ -92,6 +92,13 @@ def small(words: list[str], key: str) -> list[str]:
         return _small_training(words, key)
     if words[0] == "evaluate":
         return _small_evaluation(words)
+    if words[0] == "new":
+        return [*words, "--seconds", "0", "--force"]
+    if words[0] == "generate":
+        return [*_without(words, "--num"), "--num", "3", "--quiet"]
+    if words[0] == "augment-study":
+        tiny = ["--steps", "4", "--repeats", "2", "--width", "4", "--quiet"]
+        return [*_without(_without(words, "--repeats"), "--steps"), *tiny]
     if words[:2] == ["experiments", "run"]:
         return [*words, "--dry-run"]
     return words

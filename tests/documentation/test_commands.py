@@ -19,6 +19,7 @@ OTHERS = [(page, command) for page, command in commands() if not command.startsw
 APP = build_app()
 FIRST_PAGES = ("README.md",)
 NOT_RUN = {
+    "reacgan app": "serves until it is stopped; tests/app drives it",
     "--protocol paper": "needs Inception's weights, a download",
     "weights push": "needs an account of the hub",
     "weights convert": "needs a published checkpoint, a download",
