@@ -183,6 +183,11 @@ def test_other_widths(open_page, width):
     for tab in ("Walk", "Data set", "Sheet"):
         page.get_by_role("tab", name=tab).click()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        right = page.evaluate(
+            """() => Math.max(...[...document.querySelectorAll('button, input, img, p, textarea')]
+              .filter(part => part.offsetParent).map(part => part.getBoundingClientRect().right))"""
+        )
+        assert right <= width, "a part is cut off"
 
 
 def tab_to(page, selector: str) -> None:
