@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 import torch
 
@@ -9,6 +11,8 @@ from commands import TINY
 from reacgan.cli import main as reacgan_main
 
 torch.manual_seed(0)  # what is drawn while tests are collected
+# A shell that starts the tests in the background lets them ignore Ctrl-C, and whatever they start too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -36,7 +36,9 @@ def _given(words, argument, value):
     """What a command gets of one value, its other parameters filled with anything."""
     filled = []
     for other in (one for name, one in PARAMETERS if name == words):
-        if other.name == argument.name or (other.required and other.hint in (str, Path)):
+        if other.name == argument.name or (
+            other.required and other.hint in (str, Path, str | Path)
+        ):
             word = value if other.name == argument.name else "x"
             filled.append(f"{other.name}={word}" if other.name.startswith("-") else word)
     _, bound, *_ = build_app().parse_args(

@@ -66,10 +66,10 @@ def is_shell(block: Block) -> bool:
 
 
 def commands() -> list[tuple[str, str]]:
-    """(page, command) of every line to type, without comments; continued lines are one."""
+    """(page, command) of every line to type, without comments and redirections; continued lines are one."""
     return list(
         dict.fromkeys(
-            (block.page, re.sub(r"\s+#.*$", "", line).strip())
+            (block.page, re.sub(r"\s+(#|> ).*$", "", line).strip())
             for block in blocks()
             if is_shell(block)
             for line in block.text.replace("\\\n", " ").splitlines()

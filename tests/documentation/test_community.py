@@ -38,7 +38,7 @@ def test_the_wheel_holds_its_licences(wheel):
 
 
 def test_the_notice_names_everything_in_the_wheel_that_is_not_code(wheel):
-    code = (".py", ".typed", ".json", ".jsonl", ".md")
+    code = (".py", ".typed", ".json", ".jsonl", ".md", ".css", ".js")
     for name in wheel.namelist():
         if ".dist-info/" not in name and not name.endswith(code):
             folder = re.escape(name.rpartition("/")[0])  # named as a whole, or file by file

@@ -227,9 +227,8 @@ def test_building_depends_on_the_seed_alone():
     ],
 )
 def test_what_cannot_be_built_says_why(changes, message):
-    held = EXPERIMENTS["digits/reacgan"].replace(**changes)
     with pytest.raises(ConfigError, match=message):
-        full = complete(held)
+        full = complete(EXPERIMENTS["digits/reacgan"].replace(**changes))
         build_generator(full.model.generator, full.data, 10)
         build_discriminator(full.model.backbone, full.model.head, full.data, 10)
 

@@ -59,6 +59,7 @@ def test_half_batches_equal_the_whole_batch(case, half_batches):
 def test_the_command_line_under_torchrun(tmp_path):
     settings = ["training.batch=16", "model.generator.width=4", "model.backbone.width=4"]
     arguments = ["train", "digits/reacgan", "--images", "320", "--device", "cpu", "--out", "run"]
+    arguments += ["--verbose"]
     command = ["-m", "reacgan", *arguments, "--set", *settings]
     done = torchrun(*command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
