@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 
 from reacgan.app import checks
-from reacgan.app.commands import sample_command, walk_command
+from reacgan.app.commands import sample_command
 from reacgan.app.handlers import Handlers
 from reacgan.app.sets import DataSets
 from reacgan.app.studio import Exhibit, PictureRecipe, open_studio, shown_names
@@ -80,29 +80,20 @@ def test_the_command_gives_the_same_picture(studio, reacgan, tmp_path, monkeypat
 def test_the_command_of_a_sheet_gives_its_images(studio, handlers, reacgan, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = list(studio.exhibits["nasty"].class_names[2:5])
-    html, recipes, *_ = handlers.sheet("nasty", 0.5, 1, names, 2, 3)
-    line = re.search(r"<textarea[^>]*>(.*?)</textarea>", html)[1]
-    assert "--seed 3" in line and "--grid" in line
-    line = sample_command(studio.exhibits["nasty"], [replace(recipes[0]), *recipes[2::2]], 2)
-    assert not reacgan(*shlex.split(line)[1:])[0]
-    shown = pixels(io.BytesIO(content_of(html, "sheet-3.png")))
-    grid = pixels(tmp_path / "images/grid.png")
-    edge = 2 * 50 + 2  # two columns of 48 pixels with their gaps; captions are left of them
-    assert (shown[:152, -edge:] == grid[:152, -edge:]).all()
+    html, *_ = handlers.sheet("nasty", 0.5, 1, names, 2, 3)
+    line = line_of(html)
+    assert line[1:3] == ["sample", str(studio.exhibits["nasty"].word)] and "--grid" in line
+    assert not reacgan(*line[1:])[0]
+    assert content_of(html, "sheet-3.png") == (tmp_path / "images/grid.png").read_bytes()
 
 
-@pytest.mark.parametrize("labels", [(3, 3), (2, 8)])
-def test_the_command_of_a_walk_gives_its_images(studio, reacgan, tmp_path, monkeypatch, labels):
+@pytest.mark.parametrize("classes", [("3", "3"), ("2", "8")])
+def test_the_command_of_a_walk_gives_its_images(handlers, reacgan, tmp_path, monkeypatch, classes):
     monkeypatch.chdir(tmp_path)
-    ends = tuple(
-        PictureRecipe("digits-reacgan", label, seed, 0.9)
-        for label, seed in zip(labels, (1, 6), strict=True)
-    )
-    line = walk_command(studio.exhibits["digits-reacgan"], ends, 5)
-    assert not reacgan(*shlex.split(line)[1:])[0]
-    strip = pixels(tmp_path / "walk/between.png")[2:50, -5 * 50 : -2, 0]
-    frames = studio.walk(ends, 5)[:, 0].repeat_interleave(6, 1).repeat_interleave(6, 2).numpy()
-    assert all((strip[:, at * 50 : at * 50 + 48] == frames[at]).all() for at in range(5))
+    html = handlers.walk("digits-reacgan", 0.9, 1, *classes, 1, 6, 5)
+    code, _, errors = reacgan(*line_of(html)[1:])
+    assert not code, errors
+    assert content_of(html, "walk-1-6.png") == (tmp_path / "walk/between.png").read_bytes()
 
 
 def test_a_model_is_loaded_once(nasty, tmp_path):

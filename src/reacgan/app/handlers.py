@@ -23,8 +23,9 @@ from reacgan.config import ConfigError
 from reacgan.data import DataError
 from reacgan.pictures.samples import spread
 from reacgan.reports.text import file_stem
-from reacgan.sampling import Moves, class_folders
+from reacgan.sampling import Moves, class_folders, seed_heads, share_heads
 from reacgan.sampling import sheet as draw_sheet
+from reacgan.sampling.grids import png_of as sheet_png
 
 ALIKE = 8
 NEAREST = 8
@@ -93,7 +94,9 @@ class Handlers:
         rows = [
             (exhibit.class_names[label], [next(cells) for _ in range(columns)]) for label in labels
         ]
-        drawn = draw_sheet(images, [exhibit.model.class_names[label] for label in labels])
+        names = [exhibit.model.class_names[label] for label in labels]
+        heads = seed_heads(range(start.seed, start.seed + columns))
+        png = sheet_png(draw_sheet(images, names, heads=heads))
         last = start.seed + columns - 1
         seeds = f"seed {start.seed}" if columns == 1 else f"seeds {start.seed} to {last}"
         html = markup.sheet(
@@ -101,7 +104,7 @@ class Handlers:
         )
         html += markup.note(f"{exhibit.name}: {len(labels)} classes, {seeds}, a column a seed")
         stem = f"{file_stem(exhibit.name)}-sheet-{start.seed}"
-        html += markup.downloads([("Save sheet", f"{stem}.png", png_of(drawn), "image/png")])
+        html += markup.downloads([("Save sheet", f"{stem}.png", png, "image/png")])
         html += self._command(lambda: sample_command(exhibit, firsts, columns, device=self.device))
         return (html, recipes, *self._picked(recipes[0], images[0, 0]))
 
@@ -189,8 +192,9 @@ class Handlers:
         gif = gif_of(images)
         html += markup.picture(Shown(address(gif, "image/gif"), f"animation {course}"), side)
         names = exhibit.model.class_names
-        caption = names[first.label] if first.label == last.label else f"{first.seed} - {last.seed}"
-        strip = png_of(draw_sheet(images[None], [caption]))
+        ends = [f"{names[recipe.label]}\nseed {recipe.seed}" for recipe in (first, last)]
+        heads = share_heads(count)
+        strip = sheet_png(draw_sheet(images[None], ends[:1], ends=ends[1:], heads=heads))
         stem = f"{file_stem(exhibit.name)}-walk-{first.seed}-{last.seed}"
         html += markup.downloads(
             [
