@@ -211,7 +211,7 @@ def _data_set_tab(gr: Any, first: Exhibit, sets: DataSets) -> dict[str, Any]:
     with gr.Row():
         go = gr.Button("Make data set", variant="primary", min_width=110)
         cancel = gr.Button("Cancel", variant="stop", min_width=110)
-    html = gr.HTML(apply_default_css=False, elem_classes="rg-out")
+    html = _pictures(gr)
     file = gr.File(label="Data set", interactive=False, visible=False)
     return {
         "inputs": [classes, count, seed, name, kind, moved],
