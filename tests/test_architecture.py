@@ -43,7 +43,8 @@ ALLOWED: dict[str, set[str]] = {
     "sharing": GROUND | {"models", "hub", "sampling", "evaluation", "reports"},
     "training": GROUND | LEAVES | MIDDLE | {"api"},
     "planning": GROUND | {"data", "models", "assembly", "hub", "training", "experiments"},
-    "app": GROUND | {"api", "data", "models", "hub", "sampling", "pictures", "reports"},
+    "app": GROUND
+    | {"api", "data", "models", "hub", "sampling", "generated", "pictures", "reports"},
     "exporting": GROUND | {"api", "heads", "models", "hub", "sampling"},
     "suites": GROUND | LEAVES | MIDDLE | {"pictures", "reports", "training", "experiments"},
     "experiments": {"config"},

@@ -74,10 +74,27 @@ def served(tmp_path_factory, nasty, styles):
     page = Served(["digits-reacgan", nasty, styles, "--port", 0, "--out", out], folder)
     page.out = out
     yield page
+    begin_set(page, "unfinished")
     code, errors = page.end(signal.SIGINT)
+    assert not (out / "unfinished").exists(), "half a data set is left"
     assert code == 0 and errors.endswith("ended\n") and "Interrupt" not in errors, errors
     assert list(folder.glob("reacgan-app-*")) == [], "files are left"
     assert page.asked.read_text() == "", "the server asked other machines"
+
+
+def begin_set(page, name: str) -> None:
+    """Asks for a large data set, and returns once some of it is there."""
+    httpx = pytest.importorskip("httpx")
+    parts = httpx.get(f"{page.address}/config").json()["dependencies"]
+    call = next(part["id"] for part in parts if part["api_name"] == "data_set")
+    data = ["digits-reacgan", 0, 1, [], 5000, 0, name, "folder", False, None]
+    body = {"data": data, "fn_index": call, "session_hash": name}
+    queue = f"{page.address}/gradio_api/queue"
+    assert httpx.post(f"{queue}/join", json=body).status_code == 200
+    with httpx.stream("GET", f"{queue}/data", params={"session_hash": name}, timeout=60) as lines:
+        heard = lines.iter_lines()
+        while not list((page.out / name).glob("*/*.png")):
+            assert "process_completed" not in next(heard)
 
 
 def chromium_path() -> str:

@@ -11,6 +11,8 @@ import re
 import shlex
 import zipfile
 from dataclasses import replace
+from html import unescape
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,12 +20,13 @@ import torch
 from PIL import Image
 
 from reacgan.app import checks
-from reacgan.app.archives import Order, write_folder, write_zip
-from reacgan.app.commands import sample_command, walk_command
+from reacgan.app.commands import sample_command
 from reacgan.app.handlers import Handlers
-from reacgan.app.studio import Exhibit, Recipe, open_studio, shown_names
+from reacgan.app.sets import DataSets
+from reacgan.app.studio import Exhibit, PictureRecipe, open_studio, shown_names
 from reacgan.config import ConfigError, DataConfig
 from reacgan.data import open_dataset
+from reacgan.generated import generate_dataset
 from reacgan.sampling import Moves
 
 pytest.importorskip("gradio")
@@ -36,7 +39,8 @@ def studio(nasty, styles):
 
 @pytest.fixture
 def handlers(studio, tmp_path):
-    return Handlers(studio, tmp_path / "scratch", tmp_path / "out", "auto")
+    with DataSets(studio, tmp_path / "scratch", tmp_path / "out") as sets:
+        yield Handlers(sets, "auto")
 
 
 def pixels(path) -> np.ndarray:
@@ -49,7 +53,7 @@ def content_of(html: str, name: str) -> bytes:
     return base64.b64decode(match[1])
 
 
-MOVES = Moves(toward=((7, 0.3), (8, 0.1)), along=((1, 1.5), (3, -0.25)))
+MOVES = Moves(toward=((7, 0.1 + 0.2), (8, 0.1)), along=((1, 1.5), (3, -0.25)))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +68,7 @@ MOVES = Moves(toward=((7, 0.3), (8, 0.1)), along=((1, 1.5), (3, -0.25)))
 )
 def test_the_command_gives_the_same_picture(studio, reacgan, tmp_path, monkeypatch, model, changes):
     monkeypatch.chdir(tmp_path)
-    recipe = Recipe(model, **changes)
+    recipe = PictureRecipe(model, **changes)
     line = sample_command(studio.exhibits[model], [recipe])
     code, _, errors = reacgan(*shlex.split(line)[1:])
     assert not code, errors
@@ -76,29 +80,20 @@ def test_the_command_gives_the_same_picture(studio, reacgan, tmp_path, monkeypat
 def test_the_command_of_a_sheet_gives_its_images(studio, handlers, reacgan, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = list(studio.exhibits["nasty"].class_names[2:5])
-    html, recipes, *_ = handlers.sheet("nasty", 0.5, 1, names, 2, 3)
-    line = re.search(r"<textarea[^>]*>(.*?)</textarea>", html)[1]
-    assert "--seed 3" in line and "--grid" in line
-    line = sample_command(studio.exhibits["nasty"], [replace(recipes[0]), *recipes[2::2]], 2)
-    assert not reacgan(*shlex.split(line)[1:])[0]
-    shown = pixels(io.BytesIO(content_of(html, "sheet-3.png")))
-    grid = pixels(tmp_path / "images/grid.png")
-    edge = 2 * 50 + 2  # two columns of 48 pixels with their gaps; captions are left of them
-    assert (shown[:152, -edge:] == grid[:152, -edge:]).all()
+    html, *_ = handlers.sheet("nasty", 0.5, 1, names, 2, 3)
+    line = line_of(html)
+    assert line[1:3] == ["sample", str(studio.exhibits["nasty"].word)] and "--grid" in line
+    assert not reacgan(*line[1:])[0]
+    assert content_of(html, "sheet-3.png") == (tmp_path / "images/grid.png").read_bytes()
 
 
-@pytest.mark.parametrize("labels", [(3, 3), (2, 8)])
-def test_the_command_of_a_walk_gives_its_images(studio, reacgan, tmp_path, monkeypatch, labels):
+@pytest.mark.parametrize("classes", [("3", "3"), ("2", "8")])
+def test_the_command_of_a_walk_gives_its_images(handlers, reacgan, tmp_path, monkeypatch, classes):
     monkeypatch.chdir(tmp_path)
-    ends = tuple(
-        Recipe("digits-reacgan", label, seed, 0.9)
-        for label, seed in zip(labels, (1, 6), strict=True)
-    )
-    line = walk_command(studio.exhibits["digits-reacgan"], ends, 5)
-    assert not reacgan(*shlex.split(line)[1:])[0]
-    strip = pixels(tmp_path / "walk/between.png")[2:50, -5 * 50 : -2, 0]
-    frames = studio.walk(ends, 5)[:, 0].repeat_interleave(6, 1).repeat_interleave(6, 2).numpy()
-    assert all((strip[:, at * 50 : at * 50 + 48] == frames[at]).all() for at in range(5))
+    html = handlers.walk("digits-reacgan", 0.9, 1, *classes, 1, 6, 5)
+    code, _, errors = reacgan(*line_of(html)[1:])
+    assert not code, errors
+    assert content_of(html, "walk-1-6.png") == (tmp_path / "walk/between.png").read_bytes()
 
 
 def test_a_model_is_loaded_once(nasty, tmp_path):
@@ -131,8 +126,8 @@ def test_a_class_that_no_word_names(studio):
     model = replace(exhibit.model, class_names=("all", "0"))
     odd = Exhibit("m", "m", model, "")
     with pytest.raises(ConfigError, match="no word on a command line means the class 'all'"):
-        sample_command(odd, [Recipe("m", 0, 0)])
-    assert "--classes 0" in sample_command(odd, [Recipe("m", 1, 0)])
+        sample_command(odd, [PictureRecipe("m", 0, 0)])
+    assert "--classes 0" in sample_command(odd, [PictureRecipe("m", 1, 0)])
 
 
 SHEET = {
@@ -193,7 +188,7 @@ def test_hostile_walks_and_moves(handlers, studio):
     ):
         with pytest.raises(ConfigError, match="allowed"):
             handlers.walk(*[*walk[:position], value, *walk[position + 1 :]])
-    recipe = Recipe("digits-reacgan", 3, 0)
+    recipe = PictureRecipe("digits-reacgan", 3, 0)
     for amount in (math.nan, math.inf, 1e9, "1", None):
         with pytest.raises(
             ConfigError, match="direction 1 is .*; allowed: a number from -10 to 10"
@@ -230,7 +225,7 @@ def test_none_chosen_means_evenly_spaced_classes(handlers):
 
 
 def test_more_like_this_is_near(studio, handlers):
-    recipe = Recipe("digits-reacgan", 3, 5)
+    recipe = PictureRecipe("digits-reacgan", 3, 5)
     html, recipes = handlers.alike(recipe, 0.1)
     assert [near.moves.toward for near in recipes[:2]] == [((6, 0.1),), ((7, 0.1),)]
     assert html.count("<img") == 8 and "10% to seed 6" in html
@@ -244,7 +239,7 @@ def test_more_like_this_is_near(studio, handlers):
 
 
 def test_neighbours_are_the_nearest_training_images(studio):
-    recipe = Recipe("digits-reacgan", 3, 5)
+    recipe = PictureRecipe("digits-reacgan", 3, 5)
     near = studio.near(recipe, 8)
     data = open_dataset(studio.exhibits["digits-reacgan"].model.experiment.data, "train")
     picture = studio.picture(recipe).float()
@@ -270,7 +265,7 @@ def test_missing_training_images_are_said_and_not_fetched(handlers, tmp_path, mo
         raise AssertionError("went to the network")
 
     monkeypatch.setattr("urllib.request.urlopen", fetched)
-    words = handlers.near(Recipe("styles", 0, 0))
+    words = handlers.near(PictureRecipe("styles", 0, 0))
     assert re.search("images of styles are not here.*nothing is downloaded", words)
 
 
@@ -282,54 +277,182 @@ def test_nothing_of_the_hub_is_fetched_either():
         open_dataset(config)
 
 
-def order(studio, **changes) -> Order:
-    firsts = [Recipe("nasty", label, 4, 0.8) for label in range(12)]
-    return Order(
-        **{
-            "exhibit": studio.exhibits["nasty"],
-            "recipes": firsts,
-            "count": 2,
-            "name": "set",
-            **changes,
-        }
-    )
+SET = {
+    "model": "digits-reacgan",
+    "truncation": 0.8,
+    "psi": 1,
+    "classes": ["7", "3"],
+    "count": 2,
+    "seed": 4,
+    "name": "mine",
+    "form": "zip to save",
+    "moved": False,
+    "picked": None,
+}
+MANY = {**SET, "classes": [], "count": 5_000}
 
 
-def test_a_data_set_reads_back(studio, tmp_path):
-    path = tmp_path / "set.zip"
-    assert list(write_zip(studio, order(studio), path))[-1] == 24
+def made(handlers, **changes) -> tuple[str, str | None]:
+    """The end of a data set: what is said, and the file."""
+    return list(handlers.data_set("me", *{**SET, **changes}.values()))[-1]
+
+
+def line_of(html: str) -> list[str]:
+    """The words of the command line that is shown."""
+    return shlex.split(unescape(re.search(r"<textarea[^>]*>(.*?)</textarea>", html)[1]))
+
+
+def content(path):
+    """Every file, byte for byte."""
+    if path.is_file():
+        return path.read_bytes()
+    return {str(p.relative_to(path)): p.read_bytes() for p in path.rglob("*") if p.is_file()}
+
+
+def test_a_data_set_reads_back(studio, handlers, tmp_path):
+    said, path = made(handlers, model="nasty", classes=[])
+    assert "24 images of 12 classes: save mine.zip below" in said
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
-        archive.extractall(tmp_path)
+        archive.extractall(tmp_path / "set")
     with (tmp_path / "set/labels.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     names = studio.exhibits["nasty"].model.class_names
     assert len(rows) == 24 and {row["class"] for row in rows} == set(names)
     for row in rows[::7]:
-        recipe = Recipe("nasty", int(row["label"]), int(row["seed"]), 0.8)
+        label = names.index(row["class"])
+        recipe = PictureRecipe("nasty", label, int(row["seed"]), 0.8)
         image = studio.picture(recipe).permute(1, 2, 0).numpy()
         assert (pixels(tmp_path / "set" / row["file"]) == image).all()
-    manifest = json.loads((tmp_path / "set/manifest.json").read_text())
-    assert (manifest["images"], manifest["first_seed"], manifest["truncation"]) == (24, 4, 0.8)
-    assert manifest["classes"]["1"] == "日本語" and len(manifest["weights_sha256"]) == 64
     config = DataConfig(name="folder", path=str(tmp_path / "set"), resolution=16, channels=3)
     data = open_dataset(config, "train")
     assert len(data) == 24 and len(data.class_names) == 12
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["set", "set.zip"]
 
 
-@pytest.mark.parametrize("write", [write_zip, write_folder])
-def test_a_cancelled_data_set_leaves_nothing(studio, tmp_path, write):
-    written = write(studio, order(studio), tmp_path / "set")
-    assert next(written) == 1
-    written.close()
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize(
+    ("form", "changes"),
+    [
+        ("zip to save", {}),
+        ("zip to save", {"model": "nasty", "truncation": 0, "classes": []}),
+        ("folder", {"model": "nasty", "classes": ["a,b", "-x", "~root"]}),
+        ("folder", {"model": "styles", "psi": 0.45, "classes": [], "moved": True}),
+        ("webdataset", {"moved": True}),
+        ("parquet", {}),
+        ("hf", {}),
+    ],
+)
+def test_the_command_of_a_data_set_gives_its_bytes(
+    handlers, reacgan, tmp_path, monkeypatch, form, changes
+):
+    for package in {"webdataset": ["webdataset"], "parquet": ["datasets"]}.get(form, []):
+        pytest.importorskip(package)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    picked = PictureRecipe(changes.get("model", SET["model"]), 1, 9, 0.3, moves=MOVES)
+    html, path = made(handlers, form=form, picked=picked, **changes)
+    code, _, errors = reacgan(*line_of(html)[1:])
+    assert not code, errors
+    (again,) = (tmp_path / "here").iterdir()
+    original = tmp_path / "out/mine" if path is None else Path(path)
+    assert again.name == original.name and content(again) == content(original)
 
 
-def test_a_folder_is_never_overwritten(studio, tmp_path):
-    assert len(list(write_folder(studio, order(studio, count=1), tmp_path / "set"))) == 12
-    with pytest.raises(ConfigError, match="set exists already"):
-        next(write_folder(studio, order(studio), tmp_path / "set"))
+def test_the_moves_of_the_picked_picture_stand_in_the_manifest(studio, handlers, tmp_path):
+    recipe = PictureRecipe("digits-reacgan", 3, 9, moves=MOVES)
+    html, _ = made(handlers, form="folder", moved=True, picked=recipe)
+    assert "--toward" in line_of(html) and "--along" in line_of(html)
+    settings = json.loads((tmp_path / "out/mine/manifest.json").read_text())["settings"]
+    assert settings["moves"] == MOVES.facts() and settings["truncation"] == 0.8
+    image = studio.picture(PictureRecipe("digits-reacgan", 7, 5, 0.8, moves=MOVES))[0].numpy()
+    assert (pixels(tmp_path / "out/mine/7/5.png") == image).all()
+
+
+@pytest.mark.parametrize("form", ["zip to save", "folder"])
+@pytest.mark.parametrize("way", ["cancelled", "closed", "the page ends"])
+def test_a_stopped_data_set_leaves_nothing(studio, handlers, tmp_path, form, way):
+    written = handlers.data_set("me", *{**MANY, "form": form}.values())
+    assert "0 of 50,000 images" in next(written)[0]
+    assert re.search("[1-9][0-9,]* of 50,000", next(written)[0])
+    assert any(path.is_file() for path in tmp_path.rglob("*"))
+    if way == "cancelled":
+        assert "Cancelled; nothing was kept." in handlers.cancel("me")[0]
+        assert "Cancelled; nothing was kept." in list(written)[-1][0]
+    elif way == "closed":
+        written.close()
+        assert "Cancelled; nothing was kept." in handlers.cancel("me")[0]
+    else:
+        handlers.sets.__exit__()
+    assert [path for path in tmp_path.rglob("*") if path.is_file() or path.name == "mine"] == []
+
+
+def test_what_was_begun_before_stays(studio, handlers, tmp_path):
+    model = studio.exhibits["digits-reacgan"].model
+    asked = iter([False] * 5 + [True])
+    begun = generate_dataset(
+        model,
+        tmp_path / "out/mine",
+        num=MANY["count"],
+        settings=PictureRecipe("digits-reacgan", 0, 4, 0.8).settings(),
+        should_stop=lambda: next(asked),
+    )
+    assert begun.done == 64
+    written = handlers.data_set("me", *{**MANY, "form": "folder"}.values())
+    next(written)
+    said, _ = handlers.cancel("me")
+    words = rf"Cancelled; [0-9,]+ of 50,000 images, begun before, stay in {tmp_path / 'out/mine'}"
+    assert re.search(words, said)
+    assert len(list((tmp_path / "out/mine").rglob("*.png"))) >= 64
+
+
+def test_nobody_stops_the_data_set_of_another(handlers):
+    written = handlers.data_set("me", *SET.values())
+    next(written)
+    assert "nothing was kept" in handlers.cancel("somebody")[0]
+    assert "save mine.zip" in list(written)[-1][0]
+    said, path = handlers.cancel("me")  # too late: it stays to be saved
+    assert "save mine.zip" in said and Path(path).is_file()
+
+
+def test_pictures_are_made_between_the_passes_of_a_data_set(studio, handlers):
+    recipe = PictureRecipe("digits-reacgan", 5, 3)
+    picture = studio.picture(recipe)
+    written = handlers.data_set("me", *{**SET, "classes": [], "count": 100}.values())
+    next(written)
+    pictures = 0
+    running = handlers.sets._jobs[-1]
+    while not running.ended(0):
+        assert torch.equal(studio.picture(recipe), picture)
+        pictures += 1
+    assert pictures > 5
+    _, path = list(written)[-1]
+    with zipfile.ZipFile(path) as archive:
+        for label, seed in ((0, 4), (5, 50), (9, 103)):
+            image = studio.picture(PictureRecipe("digits-reacgan", label, seed, 0.8))[0].numpy()
+            assert (pixels(io.BytesIO(archive.read(f"{label}/{seed}.png"))) == image).all()
+
+
+def test_a_folder_is_never_overwritten(handlers, tmp_path):
+    made(handlers, form="folder")
+    before = content(tmp_path / "out/mine")
+    assert (
+        f"4 images of 2 classes in {tmp_path / 'out/mine'} (4 of them made before)"
+        in (made(handlers, form="folder")[0])
+    )
+    with pytest.raises(Exception, match="holds images that were made otherwise: images is 4 there"):
+        made(handlers, form="folder", count=3)
+    (tmp_path / "out/theirs").mkdir()
+    (tmp_path / "out/theirs/thesis.txt").write_text("years")
+    with pytest.raises(Exception, match="exists and is no data set"):
+        made(handlers, form="folder", name="theirs")
+    assert content(tmp_path / "out/mine") == before
+    assert content(tmp_path / "out/theirs") == {"thesis.txt": b"years"}
+
+
+def test_without_a_folder_there_are_zips_alone(studio, tmp_path):
+    with DataSets(studio, tmp_path, None) as sets:
+        with pytest.raises(Exception, match="form is .*folder.*; allowed: .*zip to save"):
+            made(Handlers(sets, "auto"), form="folder")
+        assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -346,20 +469,29 @@ def test_a_folder_is_never_overwritten(studio, tmp_path):
         (6, "x" * 65, "name is"),
         (6, "name\n", "name is"),
         (6, None, "name is None"),
-        (7, "folder in /", "kind is"),
+        (7, "folder in /", "form is"),
+        (7, ["folder"], "form is"),
+        (8, "yes", "move as the picked picture is 'yes'; allowed: true, false"),
+        (8, 1, "move as the picked picture is 1"),
+        (8, True, "no picture is picked yet"),
     ],
 )
 def test_hostile_data_sets(handlers, tmp_path, position, value, words):
-    values = ["digits-reacgan", 0, 1, [], 2, 0, "mine", "zip to save"]
+    values = [*{**SET, "classes": []}.values()]
     values[position] = value
     with pytest.raises(Exception, match=re.escape(words).replace("'", "&#x27;")):
-        list(handlers.data_set(*values))
+        list(handlers.data_set("me", *values))
     assert not (tmp_path / "out").exists()
+
+
+def test_the_picked_picture_of_another_model(handlers):
+    with pytest.raises(Exception, match="picture is one of styles; pick one of digits-reacgan"):
+        made(handlers, moved=True, picked=PictureRecipe("styles", 0, 0, moves=MOVES))
 
 
 def test_old_zips_go(handlers, tmp_path):
     for number in range(5):
-        list(handlers.data_set("digits-reacgan", 0, 1, ["3"], 1, number, "mine", "zip to save"))
+        made(handlers, seed=number)
     assert len(list((tmp_path / "scratch").rglob("mine.zip"))) == 3
 
 

@@ -8,6 +8,7 @@ import shlex
 import threading
 import time
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -107,7 +108,7 @@ def use_walk(page) -> None:
     assert saved(page, "Save strip")[0] == "digits-reacgan-walk-0-4.png"
 
 
-def use_data_set(page, served) -> None:
+def use_data_set(page, reacgan, folder) -> None:
     page.get_by_role("tab", name="Data set").click()
     count = page.get_by_label("Images a class").last
     count.fill("5000")
@@ -123,7 +124,31 @@ def use_data_set(page, served) -> None:
         page.locator("a[download='mine.zip']").first.click()
     with zipfile.ZipFile(waiting.value.path()) as archive:
         assert len([name for name in archive.namelist() if name.endswith(".png")]) == 30
-        assert "mine/labels.csv" in archive.namelist()
+        assert {"labels.csv", "manifest.json"} < set(archive.namelist())
+        content = Path(waiting.value.path()).read_bytes()
+    page.locator("[role=tabpanel] .rg-copy:visible").last.click()
+    page.wait_for_selector("[role=tabpanel] .rg-copied:visible:has-text('copied')")
+    line = page.evaluate("navigator.clipboard.readText()")
+    assert line.startswith("reacgan generate digits-reacgan --num 3 --seed 0")
+    code, _, errors = reacgan(*shlex.split(line)[1:])
+    assert not code, errors
+    assert (folder / "mine.zip").read_bytes() == content
+
+
+def use_folders(page, served) -> None:
+    page.get_by_role("radio", name="folder").check()
+    page.get_by_label("Move as the picked picture").check()
+    page.get_by_label("Truncation").first.fill("0.8")
+    page.get_by_role("button", name="Make data set").click()
+    page.wait_for_selector(f"text=30 images of 10 classes in {served.out / 'mine'}")
+    assert (served.out / "mine/7/2.png").exists()
+    manifest = json.loads((served.out / "mine/manifest.json").read_text())
+    assert manifest["settings"]["moves"]["toward"] == [[11, 0.4]]
+    page.get_by_role("button", name="Make data set").click()
+    page.wait_for_selector("text=(30 of them made before)")
+    page.get_by_label("Move as the picked picture").uncheck()
+    page.get_by_role("button", name="Make data set").click()
+    page.wait_for_selector("text=holds images that were made otherwise")
 
 
 def test_every_control_on_a_wide_page(open_page, served, reacgan, tmp_path, monkeypatch):
@@ -131,13 +156,8 @@ def test_every_control_on_a_wide_page(open_page, served, reacgan, tmp_path, monk
     page = open_page()
     use_every_control(page, served, reacgan, tmp_path)
     use_walk(page)
-    use_data_set(page, served)
-    page.get_by_role("radio", name="folder in").check()
-    page.get_by_role("button", name="Make data set").click()
-    page.wait_for_selector(f"text=30 images of 10 classes in {served.out / 'mine'}")
-    assert (served.out / "mine/7/2.png").exists()
-    page.get_by_role("button", name="Make data set").click()
-    page.wait_for_selector("text=mine exists already; give the data set another name")
+    use_data_set(page, reacgan, tmp_path)
+    use_folders(page, served)
 
 
 def test_other_models_have_their_own_classes_and_psi(open_page):

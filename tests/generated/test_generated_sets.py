@@ -27,6 +27,7 @@ from reacgan.generated import FORMS, digest_of
 from reacgan.generated.forms.base import MANIFEST
 from reacgan.hub import load as reacgan_load
 from reacgan.hub import save
+from reacgan.sampling import Moves
 
 AWKWARD = ("a/b", "Кошка", "猫", "cat", "Cat", "con", 'quo"te,comma', "8", "<9>", " x")
 
@@ -229,6 +230,79 @@ def test_killed_and_taken_up_again(digits, tmp_path, form):
     made = reacgan.generate_dataset(digits, killed, **options)
     assert 0 < made.resumed < 160 and made.complete
     assert content(killed) == content(whole)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_nobody_keeps_leaves_nothing(digits, tmp_path, form):
+    def fail(done, total):
+        if done >= 48:
+            raise RuntimeError("no more")
+
+    options = {"to": form, "num": 16, "keep": False}
+    asked = iter([False] * 7 + [True])
+    made = reacgan.generate_dataset(
+        digits, where(tmp_path, form), should_stop=lambda: next(asked), **options
+    )
+    assert not made.complete and made.done == 0 and list(tmp_path.iterdir()) == []
+    with pytest.raises(RuntimeError, match="no more"):
+        reacgan.generate_dataset(digits, where(tmp_path, form), progress=fail, **options)
+    assert list(tmp_path.iterdir()) == []
+    assert reacgan.generate_dataset(digits, where(tmp_path, form), **options).complete
+    reacgan.generate_dataset(digits, where(tmp_path, form), should_stop=lambda: True, **options)
+    assert where(tmp_path, form).exists()
+
+
+@pytest.mark.parametrize("form", ["folder", "zip"])
+def test_what_was_begun_by_others_stays(digits, tmp_path, form):
+    options = {"to": form, "num": 16}
+    asked = iter([False] * 7 + [True])
+    path = where(tmp_path, form)
+    begun = reacgan.generate_dataset(digits, path, should_stop=lambda: next(asked), **options)
+    asked = iter([False] * 2 + [True])
+    made = reacgan.generate_dataset(
+        digits, path, should_stop=lambda: next(asked), keep=False, **options
+    )
+    assert made.resumed == made.done == begun.done == 64
+    assert reacgan.generate_dataset(digits, path, **options).resumed == 64
+
+
+def test_others_have_their_turn_between_passes(digits, tmp_path):
+    class Turn:
+        passes, inside = 0, False
+
+        def __enter__(self):
+            self.passes, self.inside = self.passes + 1, True
+
+        def __exit__(self, *_):
+            self.inside = False
+
+    turn, reported = Turn(), []
+    reacgan.generate_dataset(
+        digits,
+        tmp_path / "set",
+        num=8,
+        turn=turn,
+        progress=lambda done, total: reported.append((done, turn.inside)),
+    )
+    assert reported == [(done, False) for done in range(0, 81, 16)] and turn.passes == 5
+
+
+def test_moves_are_kept_in_mind(digits, tmp_path):
+    moves = Moves(toward=((7, 0.25),), along=((1, 2.0),))
+    asked = iter([False, False, True])
+    options = {"num": 10, "seed": 3, "moves": moves}
+    reacgan.generate_dataset(digits, tmp_path / "set", should_stop=lambda: next(asked), **options)
+    with pytest.raises(ConfigError, match="settings.moves"):
+        reacgan.generate_dataset(digits, tmp_path / "set", **{**options, "moves": None})
+    made = reacgan.generate_dataset(digits, tmp_path / "set", **options)
+    assert made.manifest["settings"]["moves"] == {"toward": [[7, 0.25]], "along": [[1, 2.0]]}
+    truth = expected(digits, 10, seed=3, moves=moves)
+    read = {
+        (label, seed): picture((tmp_path / "set" / str(label) / f"{seed}.png").read_bytes())
+        for label, seed in truth
+    }
+    same(read, truth)
+    assert not torch.equal(read[4, 5], expected(digits, 10, seed=3)[4, 5])
 
 
 def test_a_lost_file_is_made_again(digits, tmp_path):

@@ -70,6 +70,17 @@ def member(name: str, value: object, known: Sequence[str]) -> str:
     return value
 
 
+def switch(name: str, value: object) -> bool:
+    """True or false.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} is {quoted(value)}; allowed: true, false")
+    return value
+
+
 def file_name(name: str, value: object) -> str:
     """A plain name for a file or folder, without separators, dots or spaces.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from reacgan.app.studio import Exhibit, Recipe
+from reacgan.app.sets import SetOrder
+from reacgan.app.studio import Exhibit, PictureRecipe
 from reacgan.config import ConfigError
 
 
 def sample_command(
-    exhibit: Exhibit, recipes: Sequence[Recipe], count: int = 1, *, device: str = "auto"
+    exhibit: Exhibit, recipes: Sequence[PictureRecipe], count: int = 1, *, device: str = "auto"
 ) -> str:
     """``reacgan sample``: of each recipe, which differ in their classes alone, ``count`` seeds.
 
@@ -30,7 +31,7 @@ def sample_command(
 
 
 def walk_command(
-    exhibit: Exhibit, ends: tuple[Recipe, Recipe], steps: int, *, device: str = "auto"
+    exhibit: Exhibit, ends: tuple[PictureRecipe, PictureRecipe], steps: int, *, device: str = "auto"
 ) -> str:
     """``reacgan walk``: the strip from one recipe to the other.
 
@@ -49,6 +50,26 @@ def walk_command(
         **_truncations(first),
     }
     return _line("walk", exhibit, options, [], device, "walk/")
+
+
+def generate_command(order: SetOrder, *, device: str = "auto") -> str:
+    """``reacgan generate``: the data set, byte for byte.
+
+    Raises:
+        ConfigError: as :func:`sample_command`.
+    """
+    exhibit, first = order.exhibit, order.first
+    options = {}
+    if len(order.labels) < len(exhibit.model.class_names):
+        options["classes"] = class_words(exhibit, order.labels)
+    options |= {
+        "num": str(order.count),
+        "seed": str(first.seed),
+        **_truncations(first),
+        **first.moves.options(),
+        "to": order.form,
+    }
+    return _line("generate", exhibit, options, [], device, order.file)
 
 
 def class_words(exhibit: Exhibit, labels: Sequence[int]) -> str:
@@ -71,7 +92,7 @@ def class_words(exhibit: Exhibit, labels: Sequence[int]) -> str:
     raise ConfigError(f"no word on a command line means the class {names[0]!r} of {exhibit.name}")
 
 
-def _truncations(recipe: Recipe) -> dict[str, str]:
+def _truncations(recipe: PictureRecipe) -> dict[str, str]:
     values = {"truncation": recipe.truncation, "psi": recipe.psi}
     return {name: repr(value) for name, value in values.items() if value is not None}
 

@@ -6,34 +6,30 @@ Arguments come from a browser, so they are of any type; results are values for t
 from __future__ import annotations
 
 import logging
-import secrets
-import shutil
-import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import wraps
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from reacgan.app import checks, markup
-from reacgan.app.archives import Order, write_folder, write_zip
-from reacgan.app.commands import sample_command, walk_command
+from reacgan.app.commands import generate_command, sample_command, walk_command
 from reacgan.app.markup import Shown
 from reacgan.app.pixels import address, gif_of, png_of, small_addresses
-from reacgan.app.studio import FIRST_CLASSES, MAX_DIRECTIONS, Exhibit, Recipe, Studio
+from reacgan.app.sets import ZIP, DataSets, SetJob, SetOrder
+from reacgan.app.studio import FIRST_CLASSES, MAX_DIRECTIONS, Exhibit, PictureRecipe
 from reacgan.config import ConfigError
 from reacgan.data import DataError
 from reacgan.pictures.samples import spread
 from reacgan.reports.text import file_stem
-from reacgan.sampling import Moves, class_folders
+from reacgan.sampling import Moves, class_folders, seed_heads, share_heads
 from reacgan.sampling import sheet as draw_sheet
+from reacgan.sampling.grids import png_of as sheet_png
 
 ALIKE = 8
 NEAREST = 8
-KEPT = 3
-"""Zips that stay until they are fetched; the oldest goes first."""
+_CANCELLED = "Cancelled; nothing was kept."
 _REPORT_SECONDS = 0.5
 _READ_SECONDS = 30
 
@@ -68,14 +64,10 @@ def shown_error(error: Exception) -> Exception:
 class Handlers:
     """One method a control."""
 
-    def __init__(self, studio: Studio, scratch: Path, out: Path | None, device: str) -> None:
-        self.studio = studio
-        self.scratch = scratch
-        """Where zips lie until they are fetched."""
-        self.out = out
-        """Where data sets may be written as folders."""
+    def __init__(self, sets: DataSets, device: str) -> None:
+        self.sets = sets
+        self.studio = sets.studio
         self.device = device
-        self._zips: list[Path] = []
 
     def sheet(
         self,
@@ -102,7 +94,9 @@ class Handlers:
         rows = [
             (exhibit.class_names[label], [next(cells) for _ in range(columns)]) for label in labels
         ]
-        drawn = draw_sheet(images, [exhibit.model.class_names[label] for label in labels])
+        names = [exhibit.model.class_names[label] for label in labels]
+        heads = seed_heads(range(start.seed, start.seed + columns))
+        png = sheet_png(draw_sheet(images, names, heads=heads))
         last = start.seed + columns - 1
         seeds = f"seed {start.seed}" if columns == 1 else f"seeds {start.seed} to {last}"
         html = markup.sheet(
@@ -110,7 +104,7 @@ class Handlers:
         )
         html += markup.note(f"{exhibit.name}: {len(labels)} classes, {seeds}, a column a seed")
         stem = f"{file_stem(exhibit.name)}-sheet-{start.seed}"
-        html += markup.downloads([("Save sheet", f"{stem}.png", png_of(drawn), "image/png")])
+        html += markup.downloads([("Save sheet", f"{stem}.png", png, "image/png")])
         html += self._command(lambda: sample_command(exhibit, firsts, columns, device=self.device))
         return (html, recipes, *self._picked(recipes[0], images[0, 0]))
 
@@ -198,8 +192,9 @@ class Handlers:
         gif = gif_of(images)
         html += markup.picture(Shown(address(gif, "image/gif"), f"animation {course}"), side)
         names = exhibit.model.class_names
-        caption = names[first.label] if first.label == last.label else f"{first.seed} - {last.seed}"
-        strip = png_of(draw_sheet(images[None], [caption]))
+        ends = [f"{names[recipe.label]}\nseed {recipe.seed}" for recipe in (first, last)]
+        heads = share_heads(count)
+        strip = sheet_png(draw_sheet(images[None], ends[:1], ends=ends[1:], heads=heads))
         stem = f"{file_stem(exhibit.name)}-walk-{first.seed}-{last.seed}"
         html += markup.downloads(
             [
@@ -211,58 +206,70 @@ class Handlers:
             lambda: walk_command(exhibit, (first, last), count, device=self.device)
         )
 
-    def data_set(self, model: object, *values: object) -> Iterator[tuple[Any, ...]]:
-        """Write a data set: progress, then the file. Closed early it leaves nothing.
+    def data_set(self, session: str, *values: object) -> Iterator[tuple[Any, ...]]:
+        """Make a data set: progress, then its end; closed early it is stopped.
 
-        ``values``: truncation, psi, classes, images of each, first seed, name and form.
+        ``values``: model, truncation, psi, classes, images of each, first seed, name, form, whether it
+        moves as the picked picture, and that.
         """
         try:
-            path, order, written = self._order(self.studio.exhibit(model), *values)
-            yield markup.progress(0, order.total, order.name), None
-            reported = time.monotonic()
+            order = self._order(*values)
+            job = self.sets.start(order, session)
             try:
-                for done in written:
-                    if time.monotonic() - reported > _REPORT_SECONDS:
-                        reported = time.monotonic()
-                        yield markup.progress(done, order.total, order.name), None
+                shown = 0
+                yield markup.progress(shown, order.total, order.name), None
+                while not job.ended(_REPORT_SECONDS):
+                    if job.done > shown:
+                        shown = job.done
+                        yield markup.progress(shown, order.total, order.name), None
             finally:
-                written.close()
+                job.stop()
+            outcome = self._outcome(job)
         except Exception as error:
             raise shown_error(error) from None
-        said = f"{order.total:,} images of {len(order.recipes):,} classes"
-        if path.is_dir():
-            yield markup.note(f"{said} in {path}"), None
-        else:
-            yield markup.note(f"{said}: save {path.name} below"), str(path)
+        yield outcome
 
-    def _order(
-        self, exhibit: Exhibit, *values: object
-    ) -> tuple[Path, Order, Generator[int, None, None]]:
-        """Where a data set goes, what it is, and what writes it."""
-        truncation, psi, classes, count, seed, name, kind = values
+    def cancel(self, session: str) -> tuple[str, str | None]:
+        """Stop a person's data set; says what is left of it."""
+        job = self.sets.stop(session)
+        return self._outcome(job) if job else (markup.note(_CANCELLED), None)
+
+    def _order(self, model: object, *values: object) -> SetOrder:
+        truncation, psi, classes, count, seed, name, kind, moved, picked = values
+        exhibit = self.studio.exhibit(model)
         first = self._start(exhibit, truncation, psi, seed)
-        labels = self._labels(exhibit, classes, None)
         number = checks.whole("images a class", count, 1, checks.MAX_SET)
         checks.whole("the last seed", first.seed + number - 1, 0, checks.MAX_SEED)
         stem = checks.file_name("name", name)
-        kind = checks.member("kind", kind, kinds(self.out))
-        order = Order(exhibit, [replace(first, label=label) for label in labels], number, stem)
-        if self.out is None or kind == kinds(None)[0]:
-            path = self._new_zip(stem)
-            return path, order, write_zip(self.studio, order, path)
-        path = self.out / stem
-        return path, order, write_folder(self.studio, order, path)
+        kind = checks.member("form", kind, self.sets.kinds)
+        if checks.switch("move as the picked picture", moved):
+            recipe = self._recipe(picked)
+            if recipe.model != exhibit.name:
+                raise ConfigError(
+                    f"the picked picture is one of {recipe.model}; pick one of {exhibit.name}"
+                )
+            first = replace(first, moves=recipe.moves)
+        labels = self._labels(exhibit, classes, None)
+        return SetOrder(exhibit, first, labels, number, stem, "zip" if kind == ZIP else kind)
 
-    def _new_zip(self, stem: str) -> Path:
-        """A path that nobody can guess; what was fetched long ago goes."""
-        while len(self._zips) >= KEPT:
-            shutil.rmtree(self._zips.pop(0).parent, ignore_errors=True)
-        path = self.scratch / secrets.token_hex(16) / f"{stem}.zip"
-        path.parent.mkdir(parents=True)
-        self._zips.append(path)
-        return path
+    def _outcome(self, job: SetJob) -> tuple[str, str | None]:
+        """The end of a data set in words, and the file to save."""
+        if not job.ended(0):
+            return markup.note("Cancelled; it ends when what is made now is finished."), None
+        made, order = job.result(), job.order
+        if not made.complete:
+            kept = f"{made.done:,} of {made.images:,} images, begun before, stay in {job.path}"
+            return markup.note(f"Cancelled; {kept}." if made.done else _CANCELLED), None
+        words = f"{made.images:,} images of {len(order.labels):,} classes"
+        to_save = order.form == "zip"
+        words += f": save {order.file} below" if to_save else f" in {job.path}"
+        if made.resumed:
+            words += f" ({made.resumed:,} of them made before)"
+        html = markup.note(words)
+        html += self._command(lambda: generate_command(order, device=self.device))
+        return html, str(job.path) if to_save else None
 
-    def words(self, recipe: Recipe) -> str:
+    def words(self, recipe: PictureRecipe) -> str:
         """A picture in words: class, seed, and where it was moved."""
         name = self.studio.exhibits[recipe.model].class_names[recipe.label]
         parts = [f"class {name}", f"seed {recipe.seed}"]
@@ -270,13 +277,13 @@ class Handlers:
         parts += [f"direction {number} {amount:+g}" for number, amount in recipe.moves.along]
         return ", ".join(parts)
 
-    def _picked(self, recipe: Recipe, image: Tensor) -> tuple[Any, ...]:
+    def _picked(self, recipe: PictureRecipe, image: Tensor) -> tuple[Any, ...]:
         """The picture, its recipe, and its amounts for the sliders."""
         amounts = dict(recipe.moves.along)
         sliders = [amounts.get(number, 0.0) for number in range(1, MAX_DIRECTIONS + 1)]
         return (self._shown(recipe, image), recipe, *sliders)
 
-    def _shown(self, recipe: Recipe, image: Tensor) -> str:
+    def _shown(self, recipe: PictureRecipe, image: Tensor) -> str:
         """A picture with what can be saved of it."""
         exhibit = self.studio.exhibits[recipe.model]
         png = png_of(image)
@@ -311,14 +318,14 @@ class Handlers:
     def _side(self, exhibit: Exhibit) -> int:
         return max(exhibit.shape[1:])
 
-    def _recipe(self, picked: object) -> Recipe:
-        if not isinstance(picked, Recipe):
+    def _recipe(self, picked: object) -> PictureRecipe:
+        if not isinstance(picked, PictureRecipe):
             raise ConfigError("no picture is picked yet; press Generate, then pick one")
         return picked
 
     def _start(
         self, exhibit: Exhibit, truncation: object, psi: object, seed: object, name: str = "seed"
-    ) -> Recipe:
+    ) -> PictureRecipe:
         """A recipe of the first class."""
         limit = checks.number("truncation", truncation, 0, checks.MAX_TRUNCATION)
         if 0 < limit < 0.05:
@@ -326,7 +333,7 @@ class Handlers:
         style = 1.0
         if exhibit.has_styles:
             style = checks.number("psi", psi, 0, 1)
-        return Recipe(
+        return PictureRecipe(
             exhibit.name,
             0,
             checks.whole(name, seed, 0, checks.MAX_SEED),
@@ -350,11 +357,6 @@ class Handlers:
             checks.member("class", name, exhibit.class_names)
             labels.append(known[str(name)])
         return list(dict.fromkeys(labels))
-
-
-def kinds(out: Path | None) -> list[str]:
-    """The forms that a data set can have."""
-    return ["zip to save", *([f"folder in {out}"] if out is not None else [])]
 
 
 def first_classes(exhibit: Exhibit) -> list[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from reacgan.app import checks, markup
-from reacgan.app.handlers import Handlers, first_classes, for_people, kinds
+from reacgan.app.handlers import Handlers, first_classes, for_people
+from reacgan.app.sets import DataSets
 from reacgan.app.studio import MAX_DIRECTIONS, Exhibit, Studio
 
 WAITING = 100
@@ -19,18 +19,16 @@ _GENERATOR, _DATA_SETS = "generator", "data sets"
 Handler = Callable[..., Any]
 
 
-def build_page(studio: Studio, scratch: Path, out: Path | None = None, device: str = "auto") -> Any:
+def build_page(sets: DataSets, device: str = "auto") -> Any:
     """The page as ``gradio.Blocks``.
 
     Args:
-        studio: its models.
-        scratch: a folder for zips, below gradio's own temporary one.
-        out: where data sets may be written as folders; None for zips alone.
+        sets: its models, and where data sets go: zips below gradio's own temporary folder.
         device: as the command lines name it.
     """
     import gradio as gr  # noqa: PLC0415 - optional, and slow to import
 
-    handlers = Handlers(studio, scratch, out, device)
+    studio, handlers = sets.studio, Handlers(sets, device)
     first = next(iter(studio.exhibits.values()))
     with gr.Blocks(title="reacgan", analytics_enabled=False, fill_width=True) as page:
         head = gr.HTML(_head(first), apply_default_css=False)
@@ -43,13 +41,13 @@ def build_page(studio: Studio, scratch: Path, out: Path | None = None, device: s
                 with gr.Tab("Walk"):
                     walk = _walk_tab(gr, first)
                 with gr.Tab("Data set"):
-                    data_set = _data_set_tab(gr, first, out)
+                    data_set = _data_set_tab(gr, first, sets)
             with gr.Column(scale=2, min_width=320, elem_id="rg-picture"):
                 picture = _picture_column(gr, first)
         _wire_picture(gr, handlers, shared, sheet, picture)
         _wire_sheet(page, handlers, shared, sheet, picture)
         _wire(walk["go"].click, handlers.walk, [*shared, *walk["inputs"]], walk["html"], "walk")
-        _wire_data_set(gr, handlers, shared, data_set)
+        _wire_data_set(gr, handlers, [*shared, *data_set["inputs"], picture["picked"]], data_set)
         _wire_model(gr, studio, shared, head, (sheet, walk, data_set, picture))
     page.queue(max_size=WAITING, default_concurrency_limit=1, api_open=False)
     return page
@@ -130,10 +128,15 @@ def _classes(gr: Any, first: Exhibit, value: Any, **options: Any) -> Any:
     )
 
 
-def _seed(gr: Any, label: str = "Seed", value: int = 0) -> Any:
+def _number(gr: Any, label: str, value: int, limits: tuple[int, int], **options: Any) -> Any:
+    low, high = limits
     return gr.Number(
-        value, label=label, precision=0, minimum=0, maximum=checks.MAX_SEED, min_width=110
+        value, label=label, precision=0, minimum=low, maximum=high, min_width=110, **options
     )
+
+
+def _seed(gr: Any, label: str, value: int = 0, **options: Any) -> Any:
+    return _number(gr, label, value, (0, checks.MAX_SEED), **options)
 
 
 def _sheet_tab(gr: Any, first: Exhibit) -> dict[str, Any]:
@@ -146,24 +149,9 @@ def _sheet_tab(gr: Any, first: Exhibit) -> dict[str, Any]:
         info="Type to search; none chosen: evenly spaced ones.",
     )
     with gr.Row():
-        count = gr.Number(
-            8,
-            label="Images a class",
-            info=f"1 to {checks.MAX_COLUMNS}; {checks.MAX_SHEET} on a sheet",
-            precision=0,
-            minimum=1,
-            maximum=checks.MAX_COLUMNS,
-            min_width=110,
-        )
-        seed = gr.Number(
-            0,
-            label="First seed",
-            info="0 to 4,294,967,295",
-            precision=0,
-            minimum=0,
-            maximum=checks.MAX_SEED,
-            min_width=110,
-        )
+        info = f"1 to {checks.MAX_COLUMNS}; {checks.MAX_SHEET} on a sheet"
+        count = _number(gr, "Images a class", 8, (1, checks.MAX_COLUMNS), info=info)
+        seed = _seed(gr, "First seed", info="0 to 4,294,967,295")
     with gr.Row():
         go = gr.Button("Generate", variant="primary", min_width=110, elem_id="rg-generate")
         other = gr.Button("Next seeds", min_width=110)
@@ -193,29 +181,14 @@ def _walk_tab(gr: Any, first: Exhibit) -> dict[str, Any]:
     return {"inputs": [start, end, *seeds, steps], "classes": [start, end], "go": go, "html": html}
 
 
-def _data_set_tab(gr: Any, first: Exhibit, out: Path | None) -> dict[str, Any]:
+def _data_set_tab(gr: Any, first: Exhibit, sets: DataSets) -> dict[str, Any]:
     classes = _classes(
         gr, first, [], multiselect=True, label="Classes", info="None chosen: all of them."
     )
     with gr.Row():
-        count = gr.Number(
-            100,
-            label="Images a class",
-            info=f"{checks.MAX_SET:,} in all",
-            precision=0,
-            minimum=1,
-            maximum=checks.MAX_SET,
-            min_width=110,
-        )
-        seed = gr.Number(
-            0,
-            label="First seed",
-            info="0 to 4,294,967,295",
-            precision=0,
-            minimum=0,
-            maximum=checks.MAX_SEED,
-            min_width=110,
-        )
+        info = f"{checks.MAX_SET:,} in all"
+        count = _number(gr, "Images a class", 100, (1, checks.MAX_SET), info=info)
+        seed = _seed(gr, "First seed", info="0 to 4,294,967,295")
         name = gr.Textbox(
             "generated",
             label="Name",
@@ -223,15 +196,25 @@ def _data_set_tab(gr: Any, first: Exhibit, out: Path | None) -> dict[str, Any]:
             max_length=64,
             min_width=150,
         )
-    ways = kinds(out)
-    kind = gr.Radio(ways, value=ways[0], label="Form", visible=len(ways) > 1)
+    kind = gr.Radio(
+        sets.kinds,
+        value=sets.kinds[0],
+        label="Form",
+        info=f"All but the zip are written in {sets.out}.",
+        visible=len(sets.kinds) > 1,
+    )
+    moved = gr.Checkbox(
+        False,
+        label="Move as the picked picture",
+        info="Each seed goes where “more like this” and the directions took that picture.",
+    )
     with gr.Row():
         go = gr.Button("Make data set", variant="primary", min_width=110)
         cancel = gr.Button("Cancel", variant="stop", min_width=110)
-    html = gr.HTML(apply_default_css=False, elem_classes="rg-out")
+    html = _pictures(gr)
     file = gr.File(label="Data set", interactive=False, visible=False)
     return {
-        "inputs": [classes, count, seed, name, kind],
+        "inputs": [classes, count, seed, name, kind, moved],
         "classes": [classes],
         "go": go,
         "cancel": cancel,
@@ -362,17 +345,25 @@ def _wire_picture(
 
 
 def _wire_data_set(
-    gr: Any, handlers: Handlers, shared: Sequence[Any], data_set: dict[str, Any]
+    gr: Any, handlers: Handlers, inputs: Sequence[Any], data_set: dict[str, Any]
 ) -> None:
     outputs = [data_set["html"], data_set["file"]]
 
-    def make(*values: Any) -> Iterator[Any]:
-        for words, path in handlers.data_set(*values):
-            yield words, gr.update(value=path, visible=path is not None)
+    def shown(words: str, path: str | None) -> Any:
+        return words, gr.update(value=path, visible=path is not None)
 
+    def make(request: Any, *values: Any) -> Iterator[Any]:
+        for outcome in handlers.data_set(request.session_hash, *values):
+            yield shown(*outcome)
+
+    def cancel(request: Any) -> Any:
+        return shown(*for_people(handlers.cancel)(request.session_hash))
+
+    for handler in (make, cancel):
+        handler.__annotations__ = {"request": gr.Request}  # by which gradio knows what to give
     made = data_set["go"].click(
         make,
-        [*shared, *data_set["inputs"]],
+        inputs,
         outputs,
         api_name="data_set",
         preprocess=False,
@@ -384,13 +375,7 @@ def _wire_data_set(
     cancelled = data_set["cancel"].click(
         None, cancels=[made], queue=False, api_visibility="private"
     )
-    cancelled.then(
-        lambda: (markup.note("Cancelled; nothing was kept."), gr.update(visible=False)),
-        None,
-        outputs,
-        concurrency_limit=None,
-        api_visibility="private",
-    )
+    cancelled.then(cancel, None, outputs, concurrency_limit=None, api_visibility="private")
 
 
 def _wire_model(

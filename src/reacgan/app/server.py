@@ -17,7 +17,8 @@ from typing import Any
 
 from reacgan.app.guard import Guard
 from reacgan.app.page import build_page, look
-from reacgan.app.studio import Studio, open_studio
+from reacgan.app.sets import DataSets
+from reacgan.app.studio import open_studio
 from reacgan.config import ConfigError, Device, path_of
 from reacgan.data import refuse_inside
 
@@ -62,8 +63,12 @@ def serve(
         for exhibit in studio.exhibits.values():
             if target is not None:
                 refuse_inside(target, exhibit.model.experiment.data.path)
-        with tempfile.TemporaryDirectory(prefix="reacgan-app-") as scratch, _environment(scratch):
-            app = build_app(studio, Path(scratch), target, str(device), host)
+        with (
+            tempfile.TemporaryDirectory(prefix="reacgan-app-") as scratch,
+            _environment(scratch),
+            DataSets(studio, Path(scratch), target) as sets,
+        ):
+            app = build_app(sets, str(device), host)
             said = partial(ready, address_of(listener, host)) if ready else lambda: None
             return _run(app, listener, said)
 
@@ -80,16 +85,14 @@ def check_installed() -> None:
         raise ConfigError("the page needs gradio: pip install 'reacgan[app]'")
 
 
-def build_app(
-    studio: Studio, scratch: Path, out: Path | None, device: str, host: str
-) -> Callable[..., Any]:
+def build_app(sets: DataSets, device: str, host: str) -> Callable[..., Any]:
     """The page as an ASGI application; :func:`serve` calls it in an environment of its own."""
     import fastapi  # noqa: PLC0415 - optional, and slow to import
     import gradio as gr  # noqa: PLC0415
     from starlette.middleware.trustedhost import TrustedHostMiddleware  # noqa: PLC0415
 
     app = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    page = build_page(studio, scratch, out, device)
+    page = build_page(sets, device)
     gr.mount_gradio_app(
         app,
         page,

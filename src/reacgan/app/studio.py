@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,6 @@ from reacgan.models.trained import TrainedGenerator
 from reacgan.pictures import search
 from reacgan.sampling import (
     Moves,
-    Sample,
     SamplingSettings,
     generate,
     interpolate,
@@ -92,7 +91,7 @@ class Exhibit:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class PictureRecipe:
     """What a picture is made of."""
 
     model: str
@@ -135,7 +134,7 @@ class Studio:
         """The model of a name; raises ConfigError."""
         return self.exhibits[checks.member("model", name, list(self.exhibits))]
 
-    def sheet(self, recipes: Sequence[Recipe], count: int) -> Tensor:
+    def sheet(self, recipes: Sequence[PictureRecipe], count: int) -> Tensor:
         """uint8 ``[rows, count, C, H, W]``: of each recipe and its next seeds.
 
         The recipes differ in their classes alone.
@@ -146,11 +145,11 @@ class Studio:
             made = list(sample(self.exhibits[first.model].model, labels, count, first.settings()))
         return torch.stack([item.image for item in made]).unflatten(0, (len(recipes), count))
 
-    def picture(self, recipe: Recipe) -> Tensor:
+    def picture(self, recipe: PictureRecipe) -> Tensor:
         """uint8 ``[C, H, W]``."""
         return self.pictures([recipe])[0]
 
-    def pictures(self, recipes: Sequence[Recipe]) -> Tensor:
+    def pictures(self, recipes: Sequence[PictureRecipe]) -> Tensor:
         """uint8 ``[N, C, H, W]``, of recipes of one model and psi."""
         model = self.exhibits[recipes[0].model].model
         rows = []
@@ -169,19 +168,7 @@ class Studio:
                 class_names=model.class_names,
             )
 
-    def samples(
-        self, exhibit: Exhibit, labels: Sequence[int], count: int, settings: SamplingSettings
-    ) -> Iterator[Sample]:
-        """As :func:`reacgan.sampling.sample`, so that other pictures can be made in between."""
-        made = iter(sample(exhibit.model, labels, count, settings))
-        while True:
-            with self.lock:
-                item = next(made, None)
-            if item is None:
-                return
-            yield item
-
-    def alike(self, recipe: Recipe, share: float, count: int) -> list[Recipe]:
+    def alike(self, recipe: PictureRecipe, share: float, count: int) -> list[PictureRecipe]:
         """Recipes of pictures a ``share`` of the way to the latents of the next seeds.
 
         Raises:
@@ -199,7 +186,7 @@ class Studio:
             for step in range(1, count + 1)
         ]
 
-    def walk(self, ends: tuple[Recipe, Recipe], steps: int) -> Tensor:
+    def walk(self, ends: tuple[PictureRecipe, PictureRecipe], steps: int) -> Tensor:
         """uint8 ``[steps, C, H, W]``: from one recipe to the other, which differ in class and seed."""
         first, last = ends
         with self.lock:
@@ -212,7 +199,7 @@ class Studio:
                 psi=first.psi,
             )
 
-    def near(self, recipe: Recipe, count: int) -> list[Neighbour]:
+    def near(self, recipe: PictureRecipe, count: int) -> list[Neighbour]:
         """The nearest training images of a picture, by pixels.
 
         Raises:
@@ -252,7 +239,7 @@ class Studio:
                 ) from None
         return self._training[exhibit.name]
 
-    def facts(self, recipe: Recipe) -> dict[str, Any]:
+    def facts(self, recipe: PictureRecipe) -> dict[str, Any]:
         """A picture's settings as plain JSON."""
         exhibit = self.exhibits[recipe.model]
         return {

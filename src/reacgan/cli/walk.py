@@ -172,11 +172,12 @@ class _Walks:
 
 def _beside_ways(ways: Sequence[_Way], steps: int) -> dict[str, Any]:
     """The words of a sheet: both ends of each row, and the share of the way above the columns."""
-    shares = [f"{step / (steps - 1):.0%}" for step in range(steps)]
+    from reacgan.sampling import share_heads  # noqa: PLC0415
+
     return {
         "names": [way.start for way in ways],
         "ends": [way.end for way in ways],
-        "heads": shares,
+        "heads": share_heads(steps),
     }
 
 

@@ -7,6 +7,7 @@ import json
 import platform
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ PART = 64
 """Images between two marks of progress, where parts are not seen by readers."""
 
 Progress = Callable[[int, int], None]
+Turn = AbstractContextManager[object]
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ def generate_dataset(
     device: Device = "auto",
     progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
+    keep: bool = True,
+    turn: Turn | None = None,
     **options: Any,
 ) -> GeneratedSet:
     """Write generated images with labels in a form that other tools read.
@@ -117,8 +121,13 @@ def generate_dataset(
         settings: how images are generated; ``seed`` is the first one.
         device: where a model that is named goes.
         progress: called with (images done, images of the set) after each pass.
-        should_stop: asked after each pass; True ends the call, with what is finished kept.
-        options: individual settings: seed, truncation, psi, layers, statistics, precision, langevin.
+        should_stop: asked before each pass; True ends the call, with what is finished kept.
+        keep: False removes what a call that is stopped or fails has begun; what earlier calls have begun
+            stays.
+        turn: entered for each pass and left after it, such as a lock: no two threads may use a generator
+            at once.
+        options: individual settings: seed, truncation, psi, layers, statistics, precision, langevin,
+            moves.
 
     Raises:
         ConfigError: a value out of range, a missing package, images or another set in the same place.
@@ -143,7 +152,8 @@ def generate_dataset(
     facts |= {"shape": list(form.shape), "shard": form.part if kind.sharded else None}
     lock = cache_root() / "locks" / hashlib.sha256(str(path.resolve()).encode()).hexdigest()
     with locked(lock, f"writes {path}"):
-        return _Writing(model, settings, passes, form, facts).run(progress, should_stop)
+        writing = _Writing(model, settings, passes, form, facts, turn or nullcontext())
+        return writing.run(progress, should_stop, keep=keep)
 
 
 def prepared(
@@ -186,6 +196,8 @@ def _facts(
     named = settings.named()
     if settings.langevin is not None:
         named["langevin"] = settings.langevin.facts()
+    if settings.moves is not None:
+        named["moves"] = settings.moves.facts()
     return {
         "kind": KIND,
         "images": sum(counts),
@@ -232,19 +244,21 @@ class _Writing:
         passes: Passes,
         form: SetForm,
         facts: Mapping[str, Any],
+        turn: Turn,
     ) -> None:
         self.model = model
         self.settings = settings
         self.passes = passes
         self.form = form
         self.facts = facts
+        self.turn = turn
         self.total = len(form.pairs.labels)
         self.done = 0
 
     def run(
-        self, progress: Progress | None, should_stop: Callable[[], bool] | None
+        self, progress: Progress | None, should_stop: Callable[[], bool] | None, *, keep: bool
     ) -> GeneratedSet:
-        """Write the missing parts and the end."""
+        """Write what is missing; without ``keep`` all of it or nothing."""
         complete = self.form.known_manifest()
         if complete is not None and complete.get("kind") == KIND:
             self._refuse_other({name: complete[name] for name in complete if name != "digest"})
@@ -254,6 +268,20 @@ class _Writing:
             raise ConfigError(
                 f"{self.form.out}: exists and is no data set of `reacgan generate`; choose another place"
             )
+        leftovers = (self.form.state, self.form.out)
+        begun = keep or any(path.exists() for path in leftovers)
+        made = None
+        try:
+            made = self._rest(progress, should_stop)
+        finally:
+            if not begun and (made is None or not made.complete):
+                _remove(*leftovers)
+        return made if begun or made.complete else replace(made, done=0)
+
+    def _rest(
+        self, progress: Progress | None, should_stop: Callable[[], bool] | None
+    ) -> GeneratedSet:
+        """Write the missing parts and the end."""
         marks = self._marks()
         ready = [
             part for part in range(self.form.parts) if marks.done[part] and self.form.has(part)
@@ -300,7 +328,8 @@ class _Writing:
 
     def _images(self, pairs: ClassSeeds) -> torch.Tensor:
         labels, seeds = torch.from_numpy(pairs.labels.copy()), pairs.seeds.tolist()
-        return images_of(self.model, labels, seeds, self.settings, self.passes)
+        with self.turn:
+            return images_of(self.model, labels, seeds, self.settings, self.passes)
 
     def _marks(self) -> _Marks:
         """What is remembered of earlier calls; begins to be, where nothing is."""
@@ -350,6 +379,13 @@ class _Marks:
 def _mapped(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
     whole = path.is_file() and path.stat().st_size == int(np.prod(shape))
     return np.memmap(path, dtype=np.uint8, mode="r+" if whole else "w+", shape=shape)
+
+
+def _remove(*paths: Path) -> None:
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path)
+        path.unlink(missing_ok=True)
 
 
 def _short(value: Any) -> str:

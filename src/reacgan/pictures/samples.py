@@ -11,7 +11,15 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from reacgan.models.trained import TrainedGenerator
-from reacgan.sampling import fonts, generate, interpolate, latents_for, picture_of, seed_heads
+from reacgan.sampling import (
+    fonts,
+    generate,
+    interpolate,
+    latents_for,
+    picture_of,
+    seed_heads,
+    share_heads,
+)
 from reacgan.sampling import sheet as draw_sheet
 from reacgan.sampling.grids import png_of, rows_for, shortened, with_words
 
@@ -117,8 +125,7 @@ def _ways(
     else:
         caption += f"; largest step over mean step {median:.2f} ({len(steps[0])} were one jump)"
     numbers = {"steps": images.shape[1], "rows": rows, "steepest_median": median}
-    shares = [f"{step / len(steps[0]):.0%}" for step in range(images.shape[1])]
-    drawn = draw_sheet(images, ends[0], ends=ends[1], heads=shares)
+    drawn = draw_sheet(images, ends[0], ends=ends[1], heads=share_heads(images.shape[1]))
     return Picture(png_of(drawn), caption, numbers, pixels=True)
 
 

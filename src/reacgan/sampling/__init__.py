@@ -11,6 +11,7 @@ from reacgan.sampling.grids import (
     save_png,
     save_sheets,
     seed_heads,
+    share_heads,
     sheet,
     sheets,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "save_sheets",
     "seed_heads",
     "semantic_directions",
+    "share_heads",
     "sheet",
     "sheets",
     "spherical",

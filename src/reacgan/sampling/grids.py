@@ -82,6 +82,11 @@ def seed_heads(seeds: Sequence[int]) -> list[str]:
     return [f"seed {seed}" if column == 0 else str(seed) for column, seed in enumerate(seeds)]
 
 
+def share_heads(steps: int) -> list[str]:
+    """What stands above the columns of a walk: the share of the way, ``0%`` to ``100%``."""
+    return [f"{step / (steps - 1):.0%}" for step in range(steps)]
+
+
 def sheet(
     images: Tensor,
     names: Sequence[str] | None = None,

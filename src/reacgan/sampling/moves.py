@@ -70,7 +70,7 @@ class Moves:
     def options(self) -> dict[str, str]:
         """The options of ``reacgan sample`` by name, as :func:`parse_moves` reads them."""
         return {
-            name: ",".join(f"{number}:{amount:g}" for number, amount in pairs)
+            name: ",".join(f"{number}:{_exact(amount)}" for number, amount in pairs)
             for name, pairs in self.facts().items()
         }
 
@@ -133,6 +133,12 @@ def parse_moves(toward: str | None = None, along: str | None = None) -> Moves | 
     if toward is None and along is None:
         return None
     return Moves(_pairs("toward", toward), _pairs("along", along))
+
+
+def _exact(amount: float) -> str:
+    """The shortest text that is read as the same number."""
+    short = f"{amount:g}"
+    return short if float(short) == amount else repr(amount)
 
 
 def _pairs(name: str, text: str | None) -> tuple[tuple[int, float], ...]:
