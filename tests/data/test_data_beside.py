@@ -264,7 +264,7 @@ def test_what_training_would_refuse_is_said_before(tmp_path, capsys):
     )
     (root / "cat" / "x.gif").write_bytes(b"GIF89a")
     said = (
-        r"1 of 11 files were refused, .* 1 x not an image's extension \(\.gif\) \(such as .*x\.gif"
+        r"1 of 11 files was refused, .* 1 x not an image's extension \(\.gif\) \(such as .*x\.gif"
     )
     code, out, _ = run(capsys, "data", "inspect", root)
     assert code == 0 and re.search(f"training would refuse this: .*{said}", out)
@@ -297,7 +297,7 @@ def test_files_beside_images_are_counted_and_small_copies_skipped(tmp_path):
         images(root, f"cat/{folder}/0.png")
     scan = inspect_data(root)
     assert list(scan.files) == files and not scan.refused
-    assert "20 files beside the images are ignored: 6 .json, 6 .txt, 6 .xml" in " ".join(scan.notes)
+    assert "20 files beside the images ignored: 6 .json, 6 .txt, 6 .xml" in " ".join(scan.notes)
     assert open_dataset(
         DataConfig(name="folder", path=str(root), resolution=8)
     ).counts.tolist() == [3, 3]

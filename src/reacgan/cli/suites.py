@@ -74,7 +74,7 @@ def run(
     The same command resumes: complete trials are skipped, interrupted ones resumed, failed
     ones tried again. Suites share the trials they have in common.
 
-    Examples: reacgan experiments run collapse --scale cpu --seeds 3
+    Examples: reacgan experiments run collapse --scale cpu --seeds 3 |
     reacgan experiments run main-cifar10 --scale full --data cifar10=/data/cifar --launcher slurm
 
     Parameters
