@@ -17,12 +17,11 @@ def app(
     browser: bool = False,
     device: Device = "auto",
 ) -> int:
-    """Serve a page to explore models in a browser, until Ctrl-C.
+    """Explore models on a page in the browser, until Ctrl-C.
 
     Sheets by class and seed, walks, directions, nearest training images, more like this, data sets;
-    with the command line of each. The page asks no other machine for anything.
-
-    Requests wait in a queue, and each page shows its place in it.
+    with the command line of each. The page asks no other machine for anything. Requests wait in a
+    queue, and each page shows its place in it.
 
     Example: reacgan app runs/pets runs/digits
 

@@ -14,9 +14,7 @@ from reacgan.cli.options import Assignments, Named, parse_resolution
 
 def app() -> cyclopts.App:
     """The commands below ``data``."""
-    group = cyclopts.App(
-        name="data", help="List data sets, inspect one, or pack a folder into one file."
-    )
+    group = cyclopts.App(name="data", help="Data sets: list, inspect, pack into one file.")
     group.command(list_datasets, name="list")
     group.command(inspect)
     group.command(prepare)
@@ -24,7 +22,7 @@ def app() -> cyclopts.App:
 
 
 def list_datasets(*, json_: Json = False) -> int:
-    """List the registered data sets, with the path and the options of each.
+    """List the registered data sets, with path and options of each.
 
     They go into data.name, data.path and data.options: --set data.name=cub200
     data.path=CUB_200_2011.tgz data.options.box=true. The option white is for images of more than 8
@@ -60,7 +58,9 @@ def inspect(
     list_refused: Path | None = None,
     json_: Json = False,
 ) -> int:
-    """Report what a set of labelled images holds and what would be refused; it is not changed.
+    """Report what a set of images holds and what would be refused.
+
+    Nothing is changed. "reacgan new" says the same, and proposes how to train on it.
 
     Examples: reacgan data inspect photos/ | reacgan data inspect cub200:CUB_200_2011.tgz
 
@@ -118,9 +118,10 @@ def prepare(
     white: float | None = None,
     json_: Json = False,
 ) -> int:
-    """Pack a folder of labelled images into one memory-mappable file, cropped and resized.
+    """Pack a folder of images, cropped and resized, into one file.
 
-    Training from it starts at once: reacgan train NAME --data OUT, or reacgan train --data OUT.
+    The file is mapped into memory, so training from it starts at once: reacgan train NAME --data OUT,
+    or reacgan train --data OUT.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ def export(
     overwrite: bool = False,
     json_: Json = False,
 ) -> int:
-    """Write a generator as a file for other tools: ONNX, TorchScript, safetensors, ...
+    """Write a generator for other tools: ONNX, TorchScript.
 
     Inputs are z (standard normal) and class (an index), in batches of any size; the
     output is images. The file is run and compared with the generator. It holds class

@@ -32,7 +32,7 @@ def generate(
     quiet: bool = False,
     json_: Json = False,
 ) -> int:
-    """Generate a data set with labels, in a form that other tools read.
+    """Generate a data set with labels for other tools.
 
     A class and a seed are the image of "reacgan sample", and image k of each class has the seed --seed
     plus k. manifest.json says what made the images: model, settings, versions, seeds, counts, digest.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,32 +30,46 @@ class Pages:
 
         DefaultFormatter().render_usage(console, options, usage)
 
-    def render_description(self, console: Console, options: ConsoleOptions, description: Any) -> None:
+    def render_description(
+        self, console: Console, options: ConsoleOptions, description: Any
+    ) -> None:
         """Print what a command does."""
         from rich.text import Text  # noqa: PLC0415
 
         text = _text_of(description)
         if text:
-            console.print(Text(f"{filled(text)}\n"))
+            console.print(Text(f"{filled(text, console.width)}\n"))
 
 
-def filled(text: str) -> str:
-    """Paragraphs on one line each, to be wrapped by whoever prints them; examples on lines of their own.
+def filled(text: str, width: int) -> str:
+    """Paragraphs filled to so many columns; examples on lines of their own.
 
     Args:
         text: of a docstring; ``Examples: reacgan a | reacgan b`` is a paragraph of two examples.
+        width: of a line, columns; a longer word stays whole.
     """
     paragraphs = re.split(r"\n\s*\n", inspect.cleandoc(text))
-    return "\n\n".join(_paragraph(" ".join(each.split())) for each in paragraphs)
+    return "\n\n".join(_paragraph(" ".join(each.split()), width) for each in paragraphs)
 
 
-def _paragraph(text: str) -> str:
+def _paragraph(text: str, width: int) -> str:
     begin = _EXAMPLES.match(text)
     if begin is None:
-        return text
+        return _wrapped(text, width)
     examples = text[begin.end() :].split(" | ")
     head = "Example:" if len(examples) == 1 else "Examples:"
-    return "\n".join([head, *(f"  {each}" for each in examples)])
+    return "\n".join([head, *(_wrapped(each, width, "  ", "      ") for each in examples)])
+
+
+def _wrapped(text: str, width: int, first: str = "", others: str = "") -> str:
+    return textwrap.fill(
+        text,
+        width,
+        initial_indent=first,
+        subsequent_indent=others,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _filled_entry(entry: HelpEntry) -> HelpEntry:

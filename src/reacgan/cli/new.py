@@ -24,7 +24,10 @@ def new(
     force: bool = False,
     json_: Json = False,
 ) -> int:
-    """Look at your images and write a plan to train on them, in which every value has its reason.
+    """Look at your images and write a plan to train on them.
+
+    Says what is there, what is proposed and why, how long it takes here, and what to expect of so few or so
+    many images. In the plan, a YAML file, every value has its reason.
 
     Examples: reacgan new photos/ | reacgan new photos/ --from cifar10-small-reacgan --out mine.yaml
 

@@ -68,9 +68,7 @@ def build_app() -> cyclopts.App:
     )
     for command in commands:
         app.command(command)
-    app.register_install_completion_command(
-        help="Complete commands, options and paths when Tab is pressed."
-    )
+    app.register_install_completion_command(help="Complete words in bash, zsh or fish on Tab.")
     _list_as_added(app)
     return app
 
