@@ -214,7 +214,7 @@ def test_train_says_the_same_in_short_and_every_value_on_request(pets, reacgan, 
     assert code == 0, err
     assert "plan: ReACGAN at 8 x 8 pixels, 16 images to see" in out and "augment.name" not in out
     assert len(out.splitlines()) < 15 and "cat/broken.jpg" in out
-    assert "memory:" not in err and "precision: float32" in err
+    assert "memory:" not in err and "precision: " in err
     code, out, err = reacgan(*words, "--out", tmp_path / "long", "--verbose", *tiny)
     assert code == 0 and "augment.name = diffaug" in out and "speed:" in err and "memory:" in err
 

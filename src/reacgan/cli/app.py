@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 from reacgan.cli import streams
+from reacgan.cli.answers import Json, answer
 from reacgan.cli.options import Device
 
 
@@ -16,6 +17,7 @@ def app(
     out: Path | None = None,
     browser: bool = False,
     device: Device = "auto",
+    json_: Json = False,
 ) -> int:
     """Explore models on a page in the browser, until Ctrl-C.
 
@@ -40,6 +42,8 @@ def app(
         Also open the page in the browser of this machine.
     device:
         As in sample.
+    json_:
+        Print address and models as JSON, once the page can be opened.
     """
     import webbrowser  # noqa: PLC0415
 
@@ -50,7 +54,9 @@ def app(
         streams.tell(f"warning: whoever reaches {host} can use this page; there is no password")
 
     def ready(address: str) -> None:
-        print(f"{address} (Ctrl-C ends it)", flush=True)
+        facts = {"address": address, "models": models}
+        answer(facts, f"{address} (Ctrl-C ends it)", as_json=json_)
+        streams.flush_output()
         if browser and not webbrowser.open(address):
             streams.tell("note: no browser could be started here; open the address yourself")
 

@@ -81,13 +81,13 @@ def inspect(
     from reacgan.config import parse_assignments  # noqa: PLC0415
     from reacgan.data import (  # noqa: PLC0415
         DataError,
-        find_dataset,
         report_refused,
         survey_dataset,
     )
     from reacgan.data.overview import overview_of  # noqa: PLC0415
+    from reacgan.experiments.derive import find_set  # noqa: PLC0415
 
-    config = find_dataset(path)
+    config = find_set(path)
     options = {
         key.removeprefix("data.options."): value for key, value in parse_assignments(set_).items()
     }
