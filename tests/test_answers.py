@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
+import signal
+import subprocess
 import sys
 from importlib import metadata
 
@@ -12,6 +15,7 @@ import pytest
 from commands import leaves
 from reacgan.cli import build_app, main
 from reacgan.cli.answers import asks_for_json, print_json
+from reacgan.config import load_experiment
 from test_terminal import COMMANDS, NAMES, places, words_of  # noqa: F401 - places is a fixture
 
 WITH_JSON = [
@@ -31,13 +35,14 @@ def parsed(text):
     return json.loads(text, parse_constant=refuse)
 
 
-def test_commands_that_print_facts_have_it():
-    assert set(WITH_JSON) >= {
-        "evaluate", "sample", "walk", "report", "doctor", "cache", "cache clear", "data list",
-        "data inspect", "data prepare", "experiments list", "experiments methods", "experiments show",
-        "experiments suites", "experiments report", "weights list", "weights show", "weights check",
-        "weights publish",
-    }  # fmt: skip
+WITHOUT = {
+    "train": "its facts are files: journal.jsonl, scores.jsonl; --dry-run prints JSON as it is",
+    "experiments run": "it may print commands to run, or wait for jobs; the report has its facts",
+}
+
+
+def test_commands_without_it_have_a_reason():
+    assert {name for name, _ in leaves(build_app())} - set(WITH_JSON) == set(WITHOUT)
 
 
 @pytest.mark.parametrize("command", WITH_JSON)
@@ -69,6 +74,47 @@ def test_what_was_written_is_named(reacgan, places, tmp_path):  # noqa: F811
     assert report == str(tmp_path / "OUT" / "кот.html") and (tmp_path / "OUT" / "кот.html").exists()
     walk = parsed(reacgan(*words_of("walk", places, tmp_path / "OUT"), "--json")[1])
     assert walk["files"] == [str(tmp_path / "OUT" / "direction-1.png")]
+
+
+def test_a_plan_is_that_of_the_file(reacgan, places, tmp_path):  # noqa: F811
+    words = words_of("new", places, tmp_path / "OUT")
+    answer = parsed(reacgan(*words, "--json")[1])
+    found = parsed(reacgan("data", "inspect", places["PHOTOS"], "--json")[1])
+    assert answer["found"] == {name: found[name] for name in found if name != "refused_list"}
+    plan = load_experiment(answer["file"]).model_dump(mode="json")
+    assert answer["experiment"]["training"] == plan["training"]
+    assert answer["timing"] is None and all(choice["reason"] for choice in answer["choices"])
+    assert answer["next"] == shlex.join(["reacgan", "train", answer["file"]])
+
+
+def test_sets_and_files_are_described(reacgan, places, tmp_path):  # noqa: F811
+    words = words_of("generate", places, tmp_path / "OUT")
+    answer = parsed(reacgan(*words, "--json")[1])
+    assert answer["complete"] and answer["counts"] == dict.fromkeys(NAMES, 2)
+    manifest = json.loads((tmp_path / "OUT" / "manifest.json").read_text("utf-8"))
+    assert (answer["digest"], answer["images"]) == (manifest["digest"], 4)
+    assert parsed(reacgan(*words, "--json")[1])["resumed"] == 4
+    answer = parsed(reacgan(*words_of("export", places, tmp_path / "OUT"), "--json")[1])
+    assert answer["bytes"] == (tmp_path / "OUT" / "кот.safetensors").stat().st_size > 0
+    answer = parsed(reacgan(*words_of("augment-study", places, tmp_path / "study"), "--json")[1])
+    assert answer["arms"][0]["name"] == "real"
+    assert str(tmp_path / "study" / "study.json") in answer["files"]
+
+
+@pytest.mark.slow
+def test_the_page_says_where_it_is():
+    words = ["app", "digits-reacgan", "--port", "0", "--device", "cpu", "--json"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "reacgan", *words], stdout=subprocess.PIPE, text=True
+    ) as process:
+        text = ""
+        while not text.endswith("}\n"):
+            text += process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    answer = parsed(text)
+    assert answer["models"] == ["digits-reacgan"]
+    assert answer["address"].startswith("http://127.0.0.1:")
 
 
 def test_scores_are_those_of_the_file(reacgan, places, tmp_path):  # noqa: F811

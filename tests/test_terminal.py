@@ -29,6 +29,14 @@ COMMANDS = {
     "train, wrong": ("train --data PHOTOS/кот", 1),
     "sample": ("sample RUN --num 1 --grid --out OUT --device cpu", 0),
     "walk": ("walk RUN --directions 1 --num 1 --steps 2 --out OUT --device cpu", 0),
+    "app": ("app RUN/nothing --port 0", 1),
+    "export": ("export RUN --to safetensors --out OUT/кот.safetensors", 0),
+    "generate": ("generate RUN --num 2 --out OUT --device cpu", 0),
+    "augment-study": (
+        "augment-study RUN --data PHOTOS --held-out MADE --out OUT --amounts 1 --repeats 1 --steps 1 "
+        "--width 2 --batch 4 --device cpu",
+        0,
+    ),
     "experiments list": ("experiments list", 0),
     "experiments methods": ("experiments methods", 0),
     "experiments show": ("experiments show digits/reacgan", 0),

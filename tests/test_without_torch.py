@@ -69,8 +69,9 @@ def test_each_command_works_or_says_how_to_get_it(answers):
             assert "pip install torch --index-url https://download.pytorch.org/whl/cpu" in lines[0]
             assert lines[1].endswith(": pip install torch")
             said[name] = lines
-    needing = {"train", "sample", "walk", "evaluate", "report", "doctor", "weights check",
-               "weights convert", "weights publish", "experiments run", "cache"}  # fmt: skip
+    needing = {"new", "export", "generate", "augment-study", "train", "sample", "walk", "evaluate",
+               "report", "doctor", "weights check", "weights convert", "weights publish",
+               "experiments run", "cache"}  # fmt: skip
     assert needing <= set(said)
 
 

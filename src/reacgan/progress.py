@@ -2,17 +2,20 @@
 
 Work names its stages and counts (:func:`stage`, :func:`counted`), and knows nothing of terminals. A
 caller listens to all that happens within a block (:func:`listening`); without a listener a stage does
-nothing. Other threads than the listener's are not heard.
+nothing. Other threads than the listener's are not heard. What all who show it have in common, such as
+durations in words, is here too.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, TextIO, TypeVar
 
+_DAY = 86_400
 Item = TypeVar("Item")
 
 
@@ -41,6 +44,8 @@ class Task:
     """How much there is to do; None where that is unknown."""
     unit: str = "images"
     done: int = 0
+    start: int = 0
+    """Of these done before the stage began: what is left is estimated by the others."""
     ended: bool = False
 
     def advance(self, by: int = 1) -> None:
@@ -77,9 +82,18 @@ def say(text: str) -> bool:
 
 
 @contextmanager
-def stage(what: str, total: int | None = None, unit: str = "images") -> Iterator[Task]:
-    """A stage that ends with the block; within it, :meth:`Task.advance` tells how far it is."""
-    current = Task(what, total, unit)
+def stage(
+    what: str, total: int | None = None, unit: str = "images", *, start: int = 0
+) -> Iterator[Task]:
+    """A stage that ends with the block; within it, :meth:`Task.advance` tells how far it is.
+
+    Args:
+        what: is done.
+        total: how much there is to do; None where that is unknown.
+        unit: what is counted.
+        start: how much of it was done earlier.
+    """
+    current = Task(what, total, unit, start, start)
     _tell(current)
     try:
         yield current
@@ -109,3 +123,26 @@ def _tell(stage: Task) -> None:
     listener = _LISTENER.get()
     if listener is not None:
         listener.changed(stage)
+
+
+def can_redraw(stream: TextIO) -> bool:
+    """Whether a line that was written can be overwritten: on a terminal that is not dumb."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def duration(seconds: float) -> str:
+    """``1h02m``, ``3m20s`` or ``12s``."""
+    whole = max(round(seconds), 0)
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    if hours:
+        return f"{hours}h{minutes:02d}m"
+    return f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
+
+
+def rough_duration(seconds: float) -> str:
+    """Of an estimate: ``40 s``, ``12 min``, ``3.5 h`` or ``4 days``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 2 * _DAY else f"{seconds / _DAY:.0f} days"

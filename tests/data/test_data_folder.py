@@ -81,7 +81,7 @@ def test_hostile_folder(hostile, tmp_path):
         "loose.png": "outside the class folders",
     }
     assert any("left out" in note and "empty" in note for note in scan.notes)
-    assert "1 files beside the images are ignored: 1 .txt" in scan.notes
+    assert "1 file beside the images ignored: 1 .txt" in scan.notes
     assert scan.ignored == 4
     assert not scan.grey and set(scan.modes) == {"RGB"} and scan.sizes[0] == (16, 16)
 
@@ -129,7 +129,7 @@ def test_pixel_cap_and_progress(two_classes, tmp_path):
 def test_animations_are_noted(two_classes):
     frames = [Image.new("RGB", (9, 9), colour) for colour in ("red", "blue")]
     frames[0].save(two_classes / "cat" / "a.webp", save_all=True, append_images=frames[1:])
-    assert "1 images have several frames; the first one is used" in inspect_data(two_classes).notes
+    assert "1 image has several frames; the first one is used" in inspect_data(two_classes).notes
 
 
 def test_channels_follow_the_images(two_classes, tmp_path):

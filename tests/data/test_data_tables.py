@@ -191,21 +191,17 @@ def test_files_named_twice(pictures):
     table = write_csv(pictures / "t.csv", rows)
     scan = survey_dataset(DataConfig(name="csv", path=str(table)))
     assert scan.counts.tolist() == [3, 3]
-    assert any(
-        "2 files are named more than once, each counts once: files/a/0" in n for n in scan.notes
-    )
+    assert any("2 files named more than once, counted once: files/a/0" in n for n in scan.notes)
     table = write_csv(table, [*rows, {"path": "files\\b\\5.png", "label": "x"}])
     scan = survey_dataset(DataConfig(name="csv", path=str(table)))
     assert scan.counts.tolist() == [3, 2] and scan.reasons == {
         "the table gives it several classes": 1
     }
-    assert any(
-        "1 files have several classes, not read: files/b/5.png (x, y)" in n for n in scan.notes
-    )
+    assert any("1 file of several classes, not read: files/b/5.png (x, y)" in n for n in scan.notes)
     rows = rows_of("xyxyxy", ["train"] * 6)
     table = write_csv(table, [*rows, {"path": "files/a/0.png", "label": "x", "split": "val"}])
     scan = survey_dataset(DataConfig(name="csv", path=str(table)), "test")
-    assert any("1 files are in train and in test, such as files/a/0.png" in n for n in scan.notes)
+    assert any("1 file in train and in test, such as files/a/0.png" in n for n in scan.notes)
 
 
 def test_files_in_other_folders_are_found_by_name_and_said(pictures):
@@ -242,7 +238,7 @@ def test_labels_in_two_unicode_forms_are_one_class(pictures):
         ("path,label\na.png,\n", r"row 2: label is ''; needed: a text or a whole number"),
         (
             "path,label\na.png,x\n",
-            r"among 1 files: 1 x not readable: No such file or directory \(such as .*a\.png\)",
+            r"among 1 file: 1 x not readable: No such file or directory \(such as .*a\.png\)",
         ),
         ("path,label\ntable.csv,x\n", r"not an image's extension \(\.csv\)"),
         ('path,label\n"a.png,x\n', "not readable as CSV"),
@@ -330,12 +326,13 @@ def test_the_command_shows_the_tail(capsys, tmp_path):
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.new("L", (9, 9)).save(path)
     code, out, _ = run(capsys, "data", "inspect", str(tmp_path / "pets"))
-    assert code == 0 and "74 images of 3 classes" in out
-    assert "largest/smallest 10\n" in out
+    assert code == 0 and "74 grey images of 3 classes" in out
+    out = " ".join(out.split())
+    assert "the largest class has 10 times the images of the smallest" in out
     shares = np.array([40, 30, 4]) / 74
-    assert f"effective        {np.prod(shares**-shares):.1f} of 3 classes" in out
+    assert f"as varied as {np.prod(shares**-shares):.1f} equal classes" in out
     assert "1 with less than half of the mean: ocelot (4)" in out
-    assert "advice" in out and "--set data.balanced=true" in out
+    assert "data.balanced=true shows each equally often" in out
     packed = tmp_path / "pets.safetensors"
     prepare_data(tmp_path / "pets", packed, resolution=(8, 10))
     code, out, _ = run(capsys, "data", "inspect", str(packed))
@@ -344,14 +341,14 @@ def test_the_command_shows_the_tail(capsys, tmp_path):
 
 def test_the_command_looks_at_registered_sets(capsys, tmp_path):
     code, out, _ = run(capsys, "data", "inspect", "digits", "--split", "test")
-    assert code == 0 and "596 images of 10 classes" in out and "advice" not in out
+    assert code == 0 and "596 grey images of 10 classes" in out and "balanced" not in out
     for number in (1, 60_001):
         path = tmp_path / f"{number:05d}.png"
         Image.new("L", (9, 9)).save(path)
     place = f"ffhq:{tmp_path}"
-    assert "1 images of 1 classes" in run(capsys, "data", "inspect", place)[1]
+    assert "1 grey image of 1 class" in run(capsys, "data", "inspect", place)[1]
     asked = ("data", "inspect", place, "--set", "train_on_all=true")
-    assert "2 images of 1 classes" in run(capsys, *asked)[1]
+    assert "2 grey images of 1 class" in run(capsys, *asked)[1]
     code, _, err = run(capsys, "data", "inspect", place, "--set", "all=1")
     assert code == 1 and "data.options.all: unknown option" in err
     code, _, err = run(capsys, "data", "inspect", "cub100")

@@ -280,6 +280,7 @@ def test_a_dry_run_refuses_what_inspection_refuses(tmp_path, reacgan):
 def test_a_white_from_the_command_line(tmp_path, reacgan):
     root = write(tmp_path / "set", change=outlier(65535))
     code, out, err = reacgan("data", "inspect", root, "--set", "white=4095")
+    out = " ".join(out.split())
     assert (code, "are clipped to 255" in out, "will be dark" in out) == (0, True, False), err
     code, out, err = reacgan(
         "train", "--data", root, "--dry-run", "--device", "cpu", "--set", "data.options.white=4095"

@@ -405,7 +405,7 @@ def test_the_command(reacgan, tmp_path):
     assert out.startswith(
         f"8 images in {tmp_path / 'set'}: 3 6, 7 2\nopened by reacgan data inspect"
     )
-    assert err.splitlines()[-1] == "8 of 8 images"
+    assert err == ""  # nothing of it takes long
     assert sorted(p.name for p in (tmp_path / "set" / "7").iterdir()) == ["0.png", "1.png"]
     code, _, err = reacgan(
         "sample", "digits-reacgan", "--classes", 7, "--num", 2, "--out", tmp_path / "s"

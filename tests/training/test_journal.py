@@ -14,8 +14,9 @@ import pytest
 import torch
 
 from reacgan.history import read_records
+from reacgan.progress import duration
 from reacgan.training.journal import Journal, NonFiniteError
-from reacgan.training.progress import Progress, duration
+from reacgan.training.progress import Progress
 from reacgan.training.signals import Interrupted, StopRequest
 
 

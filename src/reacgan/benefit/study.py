@@ -33,6 +33,7 @@ from reacgan.generated.dataset import prepared
 from reacgan.metrics.cas import right_on
 from reacgan.metrics.label_accuracy import class_shares
 from reacgan.models.trained import TrainedGenerator
+from reacgan.progress import stage
 from reacgan.randomness import derive_seed
 from reacgan.sampling.images import DEFAULTS
 from reacgan.sampling.settings import SamplingSettings
@@ -168,7 +169,7 @@ def augment_study(
         folder=None if out is None else path_of(out),
     )
     work.begin()
-    complete = work.run(progress or (lambda done, total: None), should_stop or (lambda: False))
+    complete = work.run(progress, should_stop or (lambda: False))
     study = work.result(complete=complete)
     if work.folder is not None:
         write_text(work.folder / RESULT, json.dumps(study.to_json(), indent=2) + "\n")
@@ -246,10 +247,24 @@ class _Work:
             for size in self.sizes:
                 yield from ((size, arm.name, repeat) for arm in self.arms)
 
-    def run(self, report: Callable[[int, int], None], should_stop: Callable[[], bool]) -> bool:
+    def run(
+        self, progress: Callable[[int, int], None] | None, should_stop: Callable[[], bool]
+    ) -> bool:
         """Train what is missing; whether all is there in the end."""
         total = self.repeats * len(self.sizes) * len(self.arms)
-        report(len(self.right), total)
+        with stage("studying", total, "trainings", start=len(self.right)) as task:
+
+            def report() -> None:
+                task.at(len(self.right))
+                if progress is not None:
+                    progress(task.done, total)
+
+            report()
+            self._missing(report, should_stop)
+        return len(self.right) == total
+
+    def _missing(self, report: Callable[[], None], should_stop: Callable[[], bool]) -> None:
+        """The trainings that are not there yet."""
         for repeat in range(self.repeats):
             for size in self.sizes:
                 missing = [arm for arm in self.arms if (size, arm.name, repeat) not in self.right]
@@ -259,10 +274,9 @@ class _Work:
                 fake = self._generated(real, missing, repeat)
                 for arm in missing:
                     if should_stop():
-                        return False
+                        return
                     self._train((size, arm.name, repeat), self._set(arm, real, fake))
-                    report(len(self.right), total)
-        return len(self.right) == total
+                    report()
 
     def result(self, *, complete: bool) -> Study:
         """What the trainings have shown so far."""

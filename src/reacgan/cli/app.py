@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 from reacgan.cli import streams
+from reacgan.cli.answers import Json, answer
 from reacgan.cli.options import Device
 
 
@@ -16,13 +17,13 @@ def app(
     out: Path | None = None,
     browser: bool = False,
     device: Device = "auto",
+    json_: Json = False,
 ) -> int:
-    """Serve a page to explore models in a browser, until Ctrl-C.
+    """Explore models on a page in the browser, until Ctrl-C.
 
     Sheets by class and seed, walks, directions, nearest training images, more like this, data sets;
-    with the command line of each. The page asks no other machine for anything.
-
-    Requests wait in a queue, and each page shows its place in it.
+    with the command line of each. The page asks no other machine for anything. Requests wait in a
+    queue, and each page shows its place in it.
 
     Example: reacgan app runs/pets runs/digits
 
@@ -41,6 +42,8 @@ def app(
         Also open the page in the browser of this machine.
     device:
         As in sample.
+    json_:
+        Print address and models as JSON, once the page can be opened.
     """
     import webbrowser  # noqa: PLC0415
 
@@ -51,7 +54,9 @@ def app(
         streams.tell(f"warning: whoever reaches {host} can use this page; there is no password")
 
     def ready(address: str) -> None:
-        print(f"{address} (Ctrl-C ends it)", flush=True)
+        facts = {"address": address, "models": models}
+        answer(facts, f"{address} (Ctrl-C ends it)", as_json=json_)
+        streams.flush_output()
         if browser and not webbrowser.open(address):
             streams.tell("note: no browser could be started here; open the address yourself")
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from reacgan.cli import streams
-from reacgan.cli.bar import bar
+from reacgan.cli import bars, streams
+from reacgan.cli.answers import Json, answer, print_json
 from reacgan.cli.drawing import AS_USUAL, Drawing
 from reacgan.cli.options import Device
 
@@ -34,6 +34,7 @@ def augment_study(
     out: Path | None = None,
     device: Device = "auto",
     quiet: bool = False,
+    json_: Json = False,
 ) -> int:
     """Measure whether generated data helps your classifier.
 
@@ -74,6 +75,8 @@ def augment_study(
         cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU.
     quiet:
         Print the result alone.
+    json_:
+        Print JSON instead of text.
     """
     from reacgan.benefit import augment_study as study_of  # noqa: PLC0415
     from reacgan.benefit.showing import table  # noqa: PLC0415
@@ -84,7 +87,7 @@ def augment_study(
     folder = out or folder_for(model, None) / "augment-study"
     mirrored = {"yes": True, "no": False}.get(flip, loaded.experiment.data.flip)
     try:
-        with bar("trainings", quiet=quiet) as report:
+        with bars.shown(quiet=quiet):
             study = study_of(
                 loaded,
                 data,
@@ -96,18 +99,20 @@ def augment_study(
                 recipe=Recipe(steps=steps, width=width, batch=batch, flip=mirrored),
                 settings=settings,
                 device=device,
-                progress=report,
             )
     except KeyboardInterrupt:
         streams.tell(f"stopped; what is finished is in {folder}, and the same command goes on")
+        if json_:
+            print_json({"folder": folder, "complete": False})
         return 128 + signal.SIGINT
-    print(table(study))
-    print(f"\nwritten: {folder / 'study.json'}{_drawn(study, folder / 'study.png', quiet=quiet)}")
+    files = [folder / "study.json", *_drawn(study, folder / "study.png", quiet=quiet)]
+    text = f"{table(study)}\n\nwritten: {', '.join(map(str, files))}"
+    answer({**study.to_json(), "files": files}, text, as_json=json_)
     return 0
 
 
-def _drawn(study: Study, path: Path, *, quiet: bool) -> str:
-    """Write the figure; its path for the last line, or nothing where it cannot be drawn."""
+def _drawn(study: Study, path: Path, *, quiet: bool) -> list[Path]:
+    """Write the figure; its path, or nothing where it cannot be drawn."""
     from reacgan.benefit.showing import figure  # noqa: PLC0415
     from reacgan.files import replacing  # noqa: PLC0415
     from reacgan.reports.plots import have_plots  # noqa: PLC0415
@@ -117,10 +122,10 @@ def _drawn(study: Study, path: Path, *, quiet: bool) -> str:
             streams.tell(
                 "note: no figure, since matplotlib is missing: pip install 'reacgan[plots]'"
             )
-        return ""
+        return []
     with replacing(path) as temporary:
         temporary.write_bytes(figure(study))
-    return f", {path}"
+    return [path]
 
 
 def _numbers(text: str, name: str, kind: Callable[[str], Number]) -> list[Number]:

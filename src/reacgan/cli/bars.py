@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from reacgan import progress
 from reacgan.cli import streams
+from reacgan.progress import duration
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -77,7 +77,7 @@ class _Lines:
         if stage.ended:
             began, told_at = self._open.pop(stage)
             if not (self._announce or self._open) and now - began >= WORTH_A_LINE:
-                streams.tell(f"{named(stage)}, {_duration(now - began)}")
+                streams.tell(f"{named(stage)}, {duration(now - began)}")
         elif stage not in self._open:
             if self._announce and not self._open:
                 streams.tell(named(stage))
@@ -107,7 +107,11 @@ class _Bars:
         if stage not in self._tasks:
             inner = bool(self._tasks)
             task = self._display.add_task(
-                ("  " if inner else "") + stage.what, total=stage.total, count="", visible=not inner
+                ("  " if inner else "") + stage.what,
+                total=stage.total,
+                completed=stage.done,
+                count="",
+                visible=not inner,
             )
             self._tasks[stage] = task, now
         task, began = self._tasks[stage]
@@ -123,7 +127,7 @@ class _Bars:
         task, began = self._tasks.pop(stage)
         self._display.remove_task(task)
         if not self._tasks and now - began >= WORTH_A_LINE:
-            self.say(f"{named(stage)}, {_duration(now - began)}")
+            self.say(f"{named(stage)}, {duration(now - began)}")
 
 
 @contextmanager
@@ -166,10 +170,7 @@ def _amount(number: int, stage: Task) -> str:
 
 
 def _left(stage: Task, spent: float) -> str:
-    if not stage.total or not stage.done:
-        return f", {_duration(spent)} so far"
-    return f", {_duration(spent * (stage.total / stage.done - 1))} left"
-
-
-def _duration(seconds: float) -> str:
-    return str(timedelta(seconds=round(seconds)))
+    done = stage.done - stage.start
+    if not stage.total or done <= 0:
+        return f", {duration(spent)} so far"
+    return f", {duration(spent * (stage.total - stage.done) / done)} left"

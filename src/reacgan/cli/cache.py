@@ -23,9 +23,7 @@ _OTHERS = {
 
 def app() -> cyclopts.App:
     """The commands below ``cache``."""
-    group = cyclopts.App(
-        name="cache", help="Show what is cached between evaluations, or delete features of images."
-    )
+    group = cyclopts.App(name="cache", help="Show what is cached, or delete features of images.")
     group.default(show)
     group.command(clear)
     return group

@@ -23,9 +23,10 @@ def convert(
     set_: Assignments = (),
     json_: Json = False,
 ) -> int:
-    """Convert published weights (.pth) of a BigGAN-type network to a model folder.
+    """Convert published weights (.pth) to a model folder.
 
-    Only tensors are read: no code in the files runs, and files with code are refused.
+    Of networks of BigGAN's type. Only tensors are read: no code in the files runs, and files with code
+    are refused.
 
     Example: reacgan weights convert checkpoints/ --experiment cifar10/reacgan --out models/published
 

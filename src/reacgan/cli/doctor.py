@@ -32,9 +32,9 @@ _CORE = ("numpy", "pillow", "pydantic", "cyclopts", "safetensors", "accelerate")
 
 
 def doctor(*, json_: Json = False) -> int:
-    """Report what is installed, where training would run, and which optional packages are missing.
+    """Report what is installed and where training would run.
 
-    Exits with 1 if PyTorch cannot be imported.
+    Also which optional packages are missing. Exits with 1 if PyTorch cannot be imported.
 
     Parameters
     ----------

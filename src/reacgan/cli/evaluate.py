@@ -99,7 +99,7 @@ def evaluate(
     quiet: bool = False,
     json_: Json = False,
 ) -> int:
-    """Score a generator, or any folder of images, against real images.
+    """Score a generator, or other images, against real ones.
 
     Each score is written with its protocol to scores.jsonl: in the run's folder, or in --out.
     "reacgan report" makes tables and a page of them. Exits with 1 if a named metric could

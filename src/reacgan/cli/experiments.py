@@ -22,7 +22,7 @@ def app() -> cyclopts.App:
     """The commands below ``experiments``."""
     group = cyclopts.App(
         name="experiments",
-        help="List or show experiments; run suites of them, such as the paper's.",
+        help="Experiments and suites of them: list, show, run.",
     )
     group.command(list_experiments, name="list")
     group.command(list_methods, name="methods")
@@ -34,7 +34,7 @@ def app() -> cyclopts.App:
 
 
 def list_experiments(prefix: str = "", /, *, json_: Json = False) -> int:
-    """List the experiments by name, with networks and terms, length, and published scores.
+    """List the experiments, with networks, length and published scores.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def _parts(experiment: Experiment) -> list[str]:
 
 
 def list_methods(*, json_: Json = False) -> int:
-    """List the methods by their names in the literature, with paper and experiment.
+    """List the methods of the literature, with paper and experiment.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def show(
     num_classes: int | None = None,
     json_: Json = False,
 ) -> int:
-    """Show an experiment's resolved configuration and its numbers of parameters.
+    """Show an experiment: its configuration, numbers of parameters.
 
     Parameters
     ----------

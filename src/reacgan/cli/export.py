@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from reacgan.cli import streams
+from reacgan.cli.answers import Json, answer
 
 if TYPE_CHECKING:
     from reacgan.exporting import Exported
@@ -23,8 +24,9 @@ def export(
     opset: int = 18,
     with_latents: int = 0,
     overwrite: bool = False,
+    json_: Json = False,
 ) -> int:
-    """Write a generator as a file for other tools: ONNX, TorchScript, safetensors, ...
+    """Write a generator for other tools: ONNX, TorchScript.
 
     Inputs are z (standard normal) and class (an index), in batches of any size; the
     output is images. The file is run and compared with the generator. It holds class
@@ -56,6 +58,8 @@ def export(
         Also write z and image of this many seeds, to check another program by.
     overwrite:
         Replace an existing file.
+    json_:
+        Print JSON instead of text.
     """
     from reacgan import exporting  # noqa: PLC0415
 
@@ -71,12 +75,27 @@ def export(
         latents=with_latents,
         overwrite=overwrite,
     )
-    print(_described(done))
+    text = _described(done)
     if done.latents is not None:
-        print(f"{done.latents}: z, class and image of seeds 0 to {with_latents - 1}")
+        text += f"\n{done.latents}: z, class and image of seeds 0 to {with_latents - 1}"
+    answer(_facts(done), text, as_json=json_)
     if done.unchecked is not None:
         streams.tell(f"note: not compared with the generator, since {done.unchecked}")
     return 0
+
+
+def _facts(done: Exported) -> dict[str, Any]:
+    return {
+        "file": done.path,
+        "format": done.to,
+        "bytes": done.path.stat().st_size,
+        "metadata": done.metadata,
+        "difference": done.difference,
+        "tolerance": done.tolerance,
+        "batches": done.batches,
+        "latents": done.latents,
+        "not_compared": done.unchecked,
+    }
 
 
 def _described(done: Exported) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from reacgan.cli import streams
-from reacgan.cli.bar import bar
+from reacgan.cli import bars, streams
+from reacgan.cli.answers import Json, answer, print_json
 from reacgan.cli.drawing import AS_USUAL, Drawing
 from reacgan.cli.options import Device
 
@@ -30,8 +30,9 @@ def generate(
     drawing: Drawing = AS_USUAL,
     device: Device = "auto",
     quiet: bool = False,
+    json_: Json = False,
 ) -> int:
-    """Generate a data set with labels, in a form that other tools read.
+    """Generate a data set with labels for other tools.
 
     A class and a seed are the image of "reacgan sample", and image k of each class has the seed --seed
     plus k. manifest.json says what made the images: model, settings, versions, seeds, counts, digest.
@@ -70,18 +71,15 @@ def generate(
         cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU.
     quiet:
         Print the result alone.
+    json_:
+        Print JSON instead of text.
     """
     from reacgan.generated import generate_dataset  # noqa: PLC0415
 
     loaded, settings = drawing.opened(model, device)
-    seen = {"done": 0, "total": 0}
+    seen = {"images": 0, "done": 0}
     try:
-        with bar("images", quiet=quiet) as report:
-
-            def progress(done: int, total: int) -> None:
-                seen.update(done=done, total=total)
-                report(done, total)
-
+        with bars.shown(quiet=quiet):
             made = generate_dataset(
                 loaded,
                 out,
@@ -93,17 +91,33 @@ def generate(
                 order=order,
                 shard=shard,
                 settings=settings,
-                progress=progress,
+                progress=lambda done, images: seen.update(done=done, images=images),
             )
     except KeyboardInterrupt:
         streams.tell(
-            f"stopped at {seen['done']:,} of {seen['total']:,} images; the same command goes on"
+            f"stopped at {seen['done']:,} of {seen['images']:,} images; the same command goes on"
         )
+        if json_:
+            print_json({"path": out, "form": to, **seen, "complete": False})
         return 128 + signal.SIGINT
-    print(_summary(made))
+    answer(_facts(made), lambda: _summary(made), as_json=json_)
     if not quiet:
         drawing.tell(loaded, settings)
     return 0
+
+
+def _facts(made: GeneratedSet) -> dict[str, Any]:
+    return {
+        "path": made.path,
+        "form": made.form,
+        "images": made.images,
+        "done": made.done,
+        "resumed": made.resumed,
+        "complete": made.complete,
+        "counts": made.counts,
+        "digest": made.digest,
+        "opened_by": _opened_by(made),
+    }
 
 
 def _summary(made: GeneratedSet) -> str:
@@ -112,18 +126,22 @@ def _summary(made: GeneratedSet) -> str:
     listed = ", ".join(f"{name} {count:,}" for name, count in few[:6])
     more = f" and {len(few) - 6} more classes" if len(few) > 6 else ""
     earlier = f" ({made.resumed:,} of them made before)" if made.resumed else ""
+    return (
+        f"{made.images:,} images in {made.path}{earlier}: {listed}{more}\n"
+        f"opened by {_opened_by(made)}\ndigest {made.digest}"
+    )
+
+
+def _opened_by(made: GeneratedSet) -> str:
+    """What reads the set: a command, or a line of Python."""
     path = str(made.path)
     classes = made.manifest["classes"] if made.manifest else ()
     if made.form == "folder" and any(entry["folder"] != entry["name"] for entry in classes):
         path = str(made.path / "labels.csv")  # which has the names that no folder can have
-    opened = {
+    return {
         "folder": f"reacgan data inspect {shlex.quote(path)}",
         "zip": f"reacgan evaluate {shlex.quote(path)} --reference ...",
         "webdataset": f"webdataset.WebDataset({made.pattern!r})",
         "parquet": f"datasets.load_dataset({path!r})",
         "hf": f"datasets.load_from_disk({path!r})",
     }[made.form]
-    return (
-        f"{made.images:,} images in {made.path}{earlier}: {listed}{more}\n"
-        f"opened by {opened}\ndigest {made.digest}"
-    )

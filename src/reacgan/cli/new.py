@@ -8,7 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from reacgan.cli import streams
+from reacgan.cli import bars, streams
+from reacgan.cli.answers import Json, answer
 from reacgan.cli.options import Assignments, Device
 
 
@@ -21,8 +22,12 @@ def new(
     device: Device = "auto",
     seconds: float = 20,
     force: bool = False,
+    json_: Json = False,
 ) -> int:
-    """Look at your images and write a plan to train on them, in which every value has its reason.
+    """Look at your images and write a plan to train on them.
+
+    Says what is there, what is proposed and why, how long it takes here, and what to expect of so few or so
+    many images. In the plan, a YAML file, every value has its reason.
 
     Examples: reacgan new photos/ | reacgan new photos/ --from cifar10-small-reacgan --out mine.yaml
 
@@ -46,6 +51,8 @@ def new(
         How long the steps of training are timed here, to say how long it takes; 0 for not at all.
     force:
         Replace the file if it is there.
+    json_:
+        Print JSON instead of text.
     """
     from reacgan.config import ConfigError, parse_assignments, path_of  # noqa: PLC0415
     from reacgan.planning import propose  # noqa: PLC0415
@@ -54,15 +61,17 @@ def new(
         raise ConfigError(
             f"{out}: exists, and is not replaced; --force replaces it, --out FILE writes another"
         )
-    proposal = propose(
-        path,
-        device=device,
-        given=parse_assignments(set_),
-        start_from=from_,
-        seconds=seconds,
-        tell=streams.show,
-    )
+    with bars.shown():
+        proposal = propose(
+            path,
+            device=device,
+            given=parse_assignments(set_),
+            start_from=from_,
+            seconds=seconds,
+            tell=(lambda text: None) if json_ else streams.show,
+        )
     file = proposal.write(out, force=force)
-    print(f"written: {file}, a file to read and change")
-    print(f"next: {shlex.join(['reacgan', 'train', str(file)])}")
+    command = shlex.join(["reacgan", "train", str(file)])
+    text = f"written: {file}, a file to read and change\nnext: {command}"
+    answer({**proposal.facts(), "file": file, "next": command}, text, as_json=json_)
     return 0

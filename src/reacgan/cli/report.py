@@ -20,7 +20,9 @@ def report(
     device: Device = "auto",
     json_: Json = False,
 ) -> int:
-    """Write a page about runs or evaluations: scores by protocol, curves, classes, samples.
+    """Write a page about runs: scores, curves, samples.
+
+    Of runs and evaluations: scores by protocol, classes, settings; several are compared.
 
     Examples: reacgan report runs/mine | reacgan report runs/* evaluations/* --out all.html |
     reacgan report runs/mine --pictures --extractor domain

@@ -17,6 +17,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
+from reacgan.progress import can_redraw
+
 BROKEN_PIPE = 128 + 13
 _COLUMNS, _NARROWEST = 100, 30
 
@@ -128,7 +130,7 @@ def show(text: str) -> None:
 
 def line_moves() -> bool:
     """Whether a line on standard error can be overwritten: on a terminal that is not dumb."""
-    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return can_redraw(sys.stderr)
 
 
 @contextlib.contextmanager

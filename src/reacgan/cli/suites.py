@@ -20,7 +20,7 @@ _OUT = Path("runs/suites")
 
 
 def list_suites(*, scale: Scale | None = None, json_: Json = False) -> int:
-    """List the suites: the paper's experiments by their numbers, then our own.
+    """List the suites: the paper's by their numbers, then our own.
 
     Parameters
     ----------
@@ -69,12 +69,12 @@ def run(
     resume: Annotated[bool, Parameter(negative="--no-resume")] = True,
     dry_run: bool = False,
 ) -> int:
-    """Run a suite of experiments, each trial in a folder of its own, and write its report.
+    """Run a suite of experiments and write its report.
 
-    The same command resumes: complete trials are skipped, interrupted ones resumed, failed
-    ones tried again. Suites share the trials they have in common.
+    Each trial has a folder of its own. The same command resumes: complete trials are skipped,
+    interrupted ones resumed, failed ones tried again. Suites share the trials they have in common.
 
-    Examples: reacgan experiments run collapse --scale cpu --seeds 3
+    Examples: reacgan experiments run collapse --scale cpu --seeds 3 |
     reacgan experiments run main-cifar10 --scale full --data cifar10=/data/cifar --launcher slurm
 
     Parameters
@@ -153,7 +153,7 @@ def report(
     to: Path | None = None,
     json_: Json = False,
 ) -> int:
-    """Write the report of a suite's trials: tables, figures, verdicts, commands, cost.
+    """Write the report of a suite: tables, figures, verdicts, cost.
 
     Parameters
     ----------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from reacgan import __version__
 from reacgan.cli import streams
+from reacgan.cli.answers import print_json
 from reacgan.cli.options import Assignments, Device, Logs
 
 if TYPE_CHECKING:
@@ -83,13 +83,7 @@ def train(
     experiment = complete(experiment.replace(**changes))
     folder = out or Path("runs") / experiment.name.replace("/", "-")
     if dry_run:
-        if name is not None:
-            _survey(experiment)
-        needed = _memory(experiment, device)
-        print(
-            json.dumps({"out": str(folder), **experiment.model_dump(), "memory": needed}, indent=2)
-        )
-        return 0
+        return _show_plan(experiment, folder, device, survey=name is not None)
     from reacgan.distributed import leave  # noqa: PLC0415
     from reacgan.training import train as call  # noqa: PLC0415
 
@@ -106,6 +100,15 @@ def train(
     if result.stopped_by is not None:
         return 3
     return 128 + result.signal if result.signal else 0
+
+
+def _show_plan(experiment: Experiment, folder: Path, device: Device, *, survey: bool) -> int:
+    """Print what would be trained, and the memory it would take."""
+    if survey:
+        _survey(experiment)
+    needed = _memory(experiment, device)
+    print_json({"out": folder, **experiment.model_dump(), "memory": needed})
+    return 0
 
 
 def _survey(experiment: Experiment) -> None:

@@ -30,42 +30,55 @@ from reacgan.cli import (
     weights,
 )
 from reacgan.cli import app as page
+from reacgan.cli.help_pages import Pages
 from reacgan.cli.options import convert, written_out
 
 _NARROWEST, _USUAL = 20, 80
 
 
 def build_app() -> cyclopts.App:
-    """The tree of commands."""
+    """The tree of commands, in the order in which a newcomer meets them."""
     app = cyclopts.App(
         name="reacgan",
         help="Class-conditional GANs you can train, evaluate and share.",
         version=__version__,
         help_format="plaintext",
+        help_formatter=Pages(),
         default_parameter=cyclopts.Parameter(negative=(), converter=convert),
         exit_on_error=False,
         print_error=True,
         result_action="return_value",
     )
-    app.command(new.new)
-    app.command(train.train)
-    app.command(sample.sample)
-    app.command(walk.walk)
-    app.command(page.app)
-    app.command(export.export)
-    app.command(generate.generate)
-    app.command(experiments.app())
-    app.command(data.app())
-    app.command(evaluate.evaluate)
-    app.command(augment_study.augment_study)
-    app.command(report.report)
-    app.command(weights.app())
-    app.command(cache.app())
-    app.command(doctor.doctor)
-    app.register_install_completion_command(
-        help="Complete commands, options and paths in bash, zsh or fish when Tab is pressed."
+    commands = (
+        sample.sample,
+        new.new,
+        train.train,
+        evaluate.evaluate,
+        report.report,
+        page.app,
+        walk.walk,
+        generate.generate,
+        export.export,
+        augment_study.augment_study,
+        data.app(),
+        experiments.app(),
+        weights.app(),
+        doctor.doctor,
+        cache.app(),
     )
+    for command in commands:
+        app.command(command)
+    app.register_install_completion_command(help="Complete words in bash, zsh or fish on Tab.")
+    _list_as_added(app)
     return app
+
+
+def _list_as_added(app: cyclopts.App) -> None:
+    """Have help pages list commands in the order in which they were added, not by name."""
+    for number, name in enumerate(app):
+        if not name.startswith("-"):
+            app[name].sort_key = number
+            _list_as_added(app[name])
 
 
 def run(words: Sequence[str]) -> int:

@@ -41,7 +41,7 @@ def walk(
     device: Device = "auto",
     json_: Json = False,
 ) -> int:
-    """Draw sheets of interpolations between two classes or seeds, or along latent directions.
+    """Draw walks between classes or seeds, along directions.
 
     Between classes: <out>/between.png, a row a seed. Between seeds: the same, a row a
     class. Between both: one row. Directions: <out>/direction-1.png and so on, a row a

@@ -28,10 +28,10 @@ def app() -> cyclopts.App:
 
 
 def list_models(*, json_: Json = False) -> int:
-    """List the models that have a name, which every command takes instead of a path.
+    """List the models that have a name.
 
-    Names are folders in weights/ of the package, of a checkout, and in the folder that
-    REACGAN_WEIGHTS names.
+    Every command takes a name instead of a path. Names are folders in weights/ of the package, of a
+    checkout, and in the folder that REACGAN_WEIGHTS names.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def show(model: Named, *, json_: Json = False) -> int:
 
 
 def check(model: Named, *, json_: Json = False) -> int:
-    """Check that a model is complete and documented, and reproduces its published samples.
+    """Check that a model is complete and reproduces its samples.
 
     Exits with 1 if a check fails.
 
@@ -104,7 +104,7 @@ def publish(
     licence: str | None = None,
     json_: Json = False,
 ) -> int:
-    """Publish a run as a folder to share: weights, card, curve, samples, scores.
+    """Publish a run as a folder to share: weights, card, scores.
 
     Example: reacgan weights publish runs/photos --out weights/photos-small
 
@@ -141,9 +141,10 @@ def publish(
 
 
 def renew(model: Named, *, out: Path, scores_from: Path | None = None, json_: Json = False) -> int:
-    """Publish a shared folder again with this version: card, samples and digests are made anew.
+    """Publish a shared folder again with this version.
 
-    Weights, discriminator, curve, and what the card says of training stay as they are.
+    Card, samples and digests are made anew. Weights, discriminator, curve, and what the card says of
+    training stay as they are.
 
     Parameters
     ----------
@@ -171,7 +172,9 @@ def push(
     revision: str | None = None,
     json_: Json = False,
 ) -> int:
-    """Upload a model folder to the Hugging Face hub; needs HF_TOKEN or "hf auth login".
+    """Upload a model folder to the Hugging Face hub.
+
+    It needs HF_TOKEN, or "hf auth login" before.
 
     Parameters
     ----------

@@ -28,7 +28,9 @@ from reacgan.data.rows import (
 )
 from reacgan.data.tables import Table, read_table
 
-STYLE_GAN = "dataset.json"
+GENERATED = "reacgan generated images"
+"""How the kind in ``manifest.json`` of a set of generated images begins."""
+STYLE_GAN, MANIFEST = "dataset.json", "manifest.json"
 TABLES = (
     *("metadata.jsonl", "metadata.csv", "labels.csv"),
     *("train.csv", "train_labels.csv", "trainlabels.csv", "_classes.csv"),
@@ -84,8 +86,12 @@ def look_beside(root: Path, tree: Tree, decision: Decision) -> Beside:
     tables: list[_Candidate] = []
     refusals: list[str] = []
     names: list[str] = []
+    said: list[str] = []
     for way, name in _label_files(tree, decision):
         folder = root.joinpath(*way)
+        if name.casefold() == MANIFEST and _is_of_generated(folder / name):
+            said.append(f"generated images: {'/'.join((*way, name))} says how they were made")
+            continue
         if name.casefold() not in (STYLE_GAN, *TABLES):
             names.append("/".join((*way, name)))
             continue
@@ -110,7 +116,12 @@ def look_beside(root: Path, tree: Tree, decision: Decision) -> Beside:
             for each in differing
         ]
         return Beside(
-            notes=(*compared, *(f"not read: {text}" for text in refusals), *_unread_note(names)),
+            notes=(
+                *said,
+                *compared,
+                *(f"not read: {text}" for text in refusals),
+                *_unread_note(names),
+            ),
             refusals=tuple(refusals),
             unread=tuple(root / name for name in names if _may_have_labels(name)),
         )
@@ -131,6 +142,15 @@ def _listed_by(chosen: _Candidate, tree: Tree, root: Path, names: Sequence[str])
         return listings_of(rows, chosen.files, source=source, split=split, notes=tuple(notes))
 
     return Beside(list_table, any(row.split == "test" for row in rows))
+
+
+def _is_of_generated(manifest: Path) -> bool:
+    """Whether the file is the record that ``reacgan generate`` leaves beside its images."""
+    try:
+        with manifest.open(encoding="utf-8") as file:
+            return GENERATED in file.read(200)
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def _unread_note(names: Sequence[str]) -> list[str]:

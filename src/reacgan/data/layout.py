@@ -17,6 +17,7 @@ from reacgan.data.names import (
     class_name_of,
     is_general,
     is_piece,
+    plural,
     shown,
     split_of,
 )
@@ -211,7 +212,9 @@ def _classes_in(part: _Part) -> _Part:
     """The part, with a problem if its sub-folders are no classes."""
     folders, where = part.folder.holding, path_of(part.way) or "it"
     if not folders:
-        return part.refused(f"no class folders; {where} holds {_count_of(part.folder.images)}")
+        return part.refused(
+            f"no class folders; {where} holds {plural(part.folder.images, 'image')}"
+        )
     deep = [folder for folder in folders if folder.is_deep]
     if deep and not all(
         _says_nothing(folder, deep if deep == list(folders) else [folder]) for folder in deep
@@ -219,7 +222,7 @@ def _classes_in(part: _Part) -> _Part:
         return _several(part, deep)
     if all(split_of(folder.name)[0] for folder in folders):
         inside = "; ".join(
-            f"{path_of((*part.way, folder.name))} with {_count_of(folder.total)}"
+            f"{path_of((*part.way, folder.name))} with {plural(folder.total, 'image')}"
             for folder in folders
         )
         return part.refused(f"no class folders; found {inside}, called as splits are")
@@ -274,7 +277,7 @@ def _of_splits(above: _Part, splits: _Splits) -> Decision:
     unread = [path_of((*above.way, folder.name)) for folder in splits.others]
     unread += [path_of(part.way) for part in known[1:]]
     without = [
-        f"{path_of((*above.way, folder.name))} holds {_count_of(folder.total)} without classes: "
+        f"{path_of((*above.way, folder.name))} holds {plural(folder.total, 'image')} without classes: "
         "not read"
         for folder, part in zip(splits.tests, parts, strict=True)
         if part.problem
@@ -306,7 +309,7 @@ def _part_of(folder: Tree, above: _Part, train: _Part | None) -> _Part:
     unnamed = is_general(sole) or _same_name(sole, part.folder.name)
     known = train is not None and any(_same_name(sole, name) for name in train.classes)
     if unnamed and not known:
-        inside = _count_of(part.folder.holding[0].total)
+        inside = plural(part.folder.holding[0].total, "image")
         return part.refused(f"no class folders; {path_of((*part.way, sole))} holds {inside}")
     return part
 
@@ -318,7 +321,7 @@ def _classes_without_training(test: _Part, train: _Part) -> tuple[str, ...]:
         return ()
     count = sum(folder.total for folder in test.folder.holding if folder.name in names)
     return (
-        f"{path_of(test.way)} has classes that train has not, {shown(names)}: {_count_of(count)} not "
+        f"{path_of(test.way)} has classes that train has not, {shown(names)}: {plural(count, 'image')} not "
         f"used, of {test.folder.total:,}; the test split is refused where they are too many",
     )
 
@@ -338,7 +341,7 @@ def _beside_notes(passed: Sequence[tuple[Tree, Way]]) -> tuple[str, ...]:
     for folder, way in passed:
         if folder.images:
             where = path_of(way) or "the folder given"
-            notes.append(f"{_count_of(folder.images)} directly in {where}: not read")
+            notes.append(f"{plural(folder.images, 'image')} directly in {where}: not read")
         empty = [path_of((*way, below.name)) for below in folder.folders if not below.total]
         if empty:
             notes.append(f"no image in {shown(empty)}: not read")
@@ -370,11 +373,6 @@ def _class_notes(part: _Part) -> tuple[str, ...]:
 def _same_name(first: str, second: str) -> bool:
     """Whether two names are equal up to case and Unicode normalisation."""
     return class_name_of(first).casefold() == class_name_of(second).casefold()
-
-
-def _count_of(count: int) -> str:
-    """``1 image``, ``2 images``."""
-    return f"{count:,} image{'' if count == 1 else 's'}"
 
 
 def path_of(way: Way) -> str:

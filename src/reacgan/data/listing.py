@@ -20,6 +20,7 @@ from reacgan.data.names import (
     class_name_of,
     is_hidden,
     is_small_copies,
+    plural,
     shown,
     suffix_of,
 )
@@ -180,7 +181,7 @@ def _beside_note(beside: Mapping[str, int]) -> tuple[str, ...]:
         return ()
     ordered = sorted(beside.items(), key=lambda pair: (-pair[1], pair[0]))
     kinds = shown([f"{count:,} {suffix}" for suffix, count in ordered], 8)
-    return (f"{sum(beside.values()):,} files beside the images are ignored: {kinds}",)
+    return (f"{plural(sum(beside.values()), 'file')} beside the images ignored: {kinds}",)
 
 
 def describe_file(

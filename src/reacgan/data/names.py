@@ -131,6 +131,11 @@ def is_piece(name: str) -> bool:
     return _PIECE.fullmatch(name) is not None
 
 
+def plural(number: int, word: str, ending: str = "s") -> str:
+    """``1 file``, ``2 files``, ``3,000 classes``."""
+    return f"{number:,} {word}{'' if number == 1 else ending}"
+
+
 def shown(names: Sequence[str], most: int = 5) -> str:
     """Some of the names, and the number of further ones."""
     listed = ", ".join(map(readable_name, names[:most]))

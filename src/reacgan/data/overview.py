@@ -8,15 +8,16 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 from reacgan.data.dataset import ImageData
-from reacgan.data.names import shown
+from reacgan.data.names import plural, shown
 from reacgan.data.order import Balance, balance_of
-from reacgan.data.scan import Refused, Scan
+from reacgan.data.scan import Refused, Scan, refusal_of
 
 _MOST_HASHED = 50_000
 """Files that are read to find copies; of a larger set not all are worth the time."""
-_NAMED = 5
+_NAMED, _EXAMPLES = 5, 3
 _CLASSES = 12
 
 
@@ -73,14 +74,18 @@ def _digest_of(path: str) -> bytes | None:
 
 @dataclass(frozen=True)
 class Overview:
-    """What was found.
+    """What was found: in words for ``data inspect`` and ``new``, and as facts.
 
     Args:
         source: where.
         balance: classes and their counts.
         channels: of the images; 1 is grey, 3 colour.
         shorter_sides: smallest, median and largest shorter side, pixels.
+        modes: how single files store their pixels, in Pillow's names.
+        size: height and width in pixels of a set that was opened as a whole, with ``digest``.
+        digest: of its pixels and labels; None where single files were looked at.
         refused: files that cannot be used, with the reasons.
+        refusal: why training would refuse the set because of them, or empty.
         copies: files with the same content.
         notes: of the survey.
     """
@@ -89,7 +94,11 @@ class Overview:
     balance: Balance
     channels: int
     shorter_sides: tuple[int, int, int]
+    modes: tuple[str, ...] = ()
+    size: tuple[int, int] | None = None
+    digest: str | None = None
     refused: tuple[Refused, ...] = ()
+    refusal: str = ""
     copies: Copies = Copies(looked=False)
     notes: tuple[str, ...] = ()
 
@@ -97,6 +106,48 @@ class Overview:
     def images(self) -> int:
         """How many can be used."""
         return sum(self.balance.counts)
+
+    @property
+    def refused_share(self) -> float:
+        """Share of the files that cannot be used."""
+        return len(self.refused) / max(1, len(self.refused) + self.images)
+
+    @property
+    def reasons(self) -> dict[str, list[str]]:
+        """Refused files by reason, the most frequent first."""
+        files = defaultdict(list)
+        for each in self.refused:
+            files[each.reason].append(each.path)
+        return dict(sorted(files.items(), key=lambda pair: -len(pair[1])))
+
+    def facts(self) -> dict[str, Any]:
+        """All of it by names, for a program."""
+        balance, low_to_high = self.balance, ("smallest", "median", "largest")
+        facts: dict[str, Any] = {"source": self.source, "channels": self.channels}
+        if self.digest is not None:
+            facts |= {"size": self.size, "digest": self.digest}
+        else:
+            facts |= {
+                "modes": self.modes,
+                "shorter_side": dict(zip(low_to_high, self.shorter_sides, strict=True)),
+                "refused": len(self.refused),
+                "refused_share": self.refused_share,
+                "reasons": {reason: len(files) for reason, files in self.reasons.items()},
+                "refused_files": [
+                    {"file": each.path, "reason": each.reason} for each in self.refused
+                ],
+                "copies": self.copies.groups if self.copies.looked else None,
+                "copies_across_classes": self.copies.across if self.copies.looked else None,
+                "notes": self.notes,
+                "training_refuses": self.refusal,
+            }
+        return facts | {
+            "images": self.images,
+            "classes": dict(zip(balance.class_names, balance.counts, strict=True)),
+            "largest_to_smallest": balance.ratio,
+            "effective_classes": balance.effective_classes,
+            "wants_balancing": balance.wants_balancing,
+        }
 
     def first_line(self) -> str:
         """Number, kind and classes of the images."""
@@ -107,38 +158,66 @@ class Overview:
         if len(ordered) > _CLASSES:
             count, name = ordered[-1]
             listed += f", ... {_plain(name)} ({count:,})"
-        classes = "1 class" if len(names) == 1 else f"{len(names):,} classes"
-        return f"{self.images:,} {kind} images of {classes}: {listed}"
+        classes, images = plural(len(names), "class", "es"), plural(self.images, "image")
+        number, _, word = images.partition(" ")
+        return f"{number} {kind} {word} of {classes}: {listed}"
 
     def lines(self) -> Iterator[str]:
         """All of it for a person."""
         yield self.first_line()
-        low, middle, high = self.shorter_sides
-        sides = (
-            f"{low:,} pixels" if low == high else f"{low:,} to {high:,} pixels, median {middle:,}"
-        )
-        yield f"shorter sides: {sides}"
+        counts = self.balance.counts
+        if min(counts) != max(counts):
+            middle = int(median(counts))
+            yield f"images a class: {min(counts):,} to {max(counts):,}, median {middle:,}"
+        if self.size is not None:
+            yield f"opened as {self.channels} x {self.size[0]} x {self.size[1]}"
+            yield f"digest {self.digest}"
+        else:
+            low, middle, high = self.shorter_sides
+            yield "shorter sides: " + (
+                f"{low:,} pixels"
+                if low == high
+                else f"{low:,} to {high:,} pixels, median {middle:,}"
+            )
+            if len(self.modes) > 1:
+                yield f"stored as {', '.join(self.modes)}"
         yield from self.faults()
+
+    def text(self) -> str:
+        """The lines below a heading."""
+        return "\n".join([f"found in {self.source}", *(f"  {line}" for line in self.lines())])
 
     def faults(self) -> Iterator[str]:
         """What a person may want to mend: imbalance, unreadable files by name, copies."""
-        if self.balance.wants_balancing:
-            yield (
-                f"unequal: the largest class has {self.balance.ratio:.3g} times the images of the "
-                "smallest"
-            )
-        if self.refused:
-            files = (
-                "1 file cannot" if len(self.refused) == 1 else f"{len(self.refused):,} files cannot"
-            )
-            yield f"{files} be used:"
-            for each in self.refused[:_NAMED]:
-                yield f"  {each.path}: {each.reason}"
-            if len(self.refused) > _NAMED:
-                yield f"  ... and {len(self.refused) - _NAMED:,} more"
+        yield from self._unequal()
+        yield from self._unusable()
         yield from self._copied()
         for note in self.notes:
             yield f"note: {note}"
+
+    def _unequal(self) -> Iterator[str]:
+        balance = self.balance
+        if balance.wants_balancing:
+            yield (
+                f"unequal: the largest class has {balance.ratio:.3g} times the images of the smallest; all "
+                f"are as varied as {balance.effective_classes:.1f} equal classes; data.balanced=true shows "
+                "each equally often"
+            )
+        tail = [f"{_plain(name)} ({count:,})" for name, count in balance.tail]
+        if tail:
+            yield f"{len(tail):,} with less than half of the mean: {shown(tail, _CLASSES)}"
+
+    def _unusable(self) -> Iterator[str]:
+        """Few files by name, many by reason."""
+        if not self.refused:
+            return
+        files = plural(len(self.refused), "file")
+        yield f"{files} ({self.refused_share:.1%}) cannot be used:"
+        if len(self.refused) <= _NAMED:
+            yield from (f"  {each.path}: {each.reason}" for each in self.refused)
+            return
+        for reason, paths in self.reasons.items():
+            yield f"  {len(paths):,} x {reason}: {shown(paths, _EXAMPLES)}"
 
     def _copied(self) -> Iterator[str]:
         copies = self.copies
@@ -169,14 +248,23 @@ def overview_of(survey: Scan | ImageData, *, copies: bool = True) -> Overview:
     balance = balance_of(survey.class_names, survey.counts)
     if isinstance(survey, ImageData):
         side = min(survey.size)
-        return Overview(survey.source, balance, survey.channels, (side, side, side))
+        return Overview(
+            survey.source,
+            balance,
+            survey.channels,
+            (side, side, side),
+            size=survey.size,
+            digest=survey.digest,
+        )
     sides = [min(size) for size in survey.sizes]
     return Overview(
         str(survey.root),
         balance,
         survey.channels,
         (min(sides), int(median(sides)), max(sides)),
-        survey.refused,
-        find_copies(survey) if copies else Copies(looked=False),
-        survey.notes,
+        modes=tuple(sorted(set(survey.modes))),
+        refused=survey.refused,
+        refusal=refusal_of(survey),
+        copies=find_copies(survey) if copies else Copies(looked=False),
+        notes=survey.notes,
     )

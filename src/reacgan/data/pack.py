@@ -42,7 +42,7 @@ from reacgan.data.decode import (
 )
 from reacgan.data.images import decode_image
 from reacgan.data.listing import Listing
-from reacgan.data.names import readable_name
+from reacgan.data.names import plural, readable_name
 from reacgan.data.scan import (
     MAX_REFUSED,
     Refused,
@@ -270,7 +270,8 @@ def _pack_listings(
     if decoder.refused:
         reasons = replace(scan, refused=tuple(decoder.refused)).reasons
         listed = ", ".join(f"{number:,} {reason}" for reason, number in reasons.items())
-        logger.warning("%s: %d files refused: %s", scan.root, len(decoder.refused), listed)
+        files = plural(len(decoder.refused), "file")
+        logger.warning("%s: %s refused: %s", scan.root, files, listed)
     return data
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from reacgan.data.dataset import DataError, MissingSplitError
 from reacgan.data.listing import Entry, Listing, describe_file, image_names, parts_up_to
-from reacgan.data.names import IMAGE_SUFFIXES, shown, split_of, suffix_of
+from reacgan.data.names import IMAGE_SUFFIXES, plural, shown, split_of, suffix_of
 
 
 class AmbiguousNameError(ValueError):
@@ -164,7 +164,7 @@ def listings_of(
     train, test = ({each.row.path for each in parts[part]} for part in ("train", "test"))
     if train & test:
         both = sorted(train & test)
-        notes += (f"{len(both):,} files are in train and in test, such as {shown(both[:1])}",)
+        notes += (f"{plural(len(both), 'file')} in train and in test, such as {shown(both[:1])}",)
     return [
         _listing(parts[part], names, files, part, notes if part == split else ())
         for part in parts_up_to(split)
@@ -230,10 +230,11 @@ def _listing(
     moved = [each for each in located if each.written]
     if moved:
         first = f"{moved[0].written} is {moved[0].row.path}"
-        notes += (f"{len(moved):,} files found by name: {first}",)
+        notes += (f"{plural(len(moved), 'file')} found by name: {first}",)
     if twice:
-        count = f"{len(twice):,} files are named more than once, each counts once"
+        count = f"{plural(len(twice), 'file')} named more than once, counted once"
         notes += (f"{count}: {shown(twice, 3)}",)
     if several:
-        notes += (f"{len(several):,} files have several classes, not read: {shown(several, 3)}",)
+        files_of = plural(len(several), "file")
+        notes += (f"{files_of} of several classes, not read: {shown(several, 3)}",)
     return Listing(files.folder, split, names, tuple(entries), notes=notes)

@@ -16,7 +16,7 @@ from reacgan.data.decode import Box, pillow_warnings_off, pixel_limit
 from reacgan.data.depth import Whites, white_problem
 from reacgan.data.images import Header, read_header
 from reacgan.data.listing import Entry, Listing
-from reacgan.data.names import readable_name
+from reacgan.data.names import plural, readable_name
 from reacgan.data.threads import ordered_map
 from reacgan.data.values import measure
 from reacgan.files import naming
@@ -148,7 +148,8 @@ def _scan(listing: Listing, max_pixels: int, whites: Whites | None, white: float
     own = {header.channels for _, header in usable}
     animated = sum(header.animated for _, header in usable)
     if animated:
-        measured += (f"{animated} images have several frames; the first one is used",)
+        images = "1 image has" if animated == 1 else f"{animated:,} images have"
+        measured += (f"{images} several frames; the first one is used",)
     boxes = tuple(entry.box for entry, _ in usable)
     return Scan(
         root=listing.root,
@@ -172,7 +173,7 @@ def _scan(listing: Listing, max_pixels: int, whites: Whites | None, white: float
 def _nothing_usable(listing: Listing, refused: Sequence[Refused]) -> str:
     if refused:
         reasons = _reasons(refused, listing.root)
-        return f"{listing.root}: no usable image among {len(refused)} files: {reasons}"
+        return f"{listing.root}: no usable image among {plural(len(refused), 'file')}: {reasons}"
     names = ", ".join(f"{name}/" for name in listing.class_names[:5])
     return (
         f"{listing.root}: no image in the folders of its classes ({names}); put the images of each class "
@@ -199,7 +200,7 @@ def _drop_empty(
         return labels, listing.class_names, (f"classes without a {listing.split} image: {shown}",)
     kept = np.flatnonzero(counts)
     numbers = np.cumsum(counts > 0) - 1
-    note = f"{len(empty)} classes left out, they have no usable image: {shown}"
+    note = f"{plural(len(empty), 'class', 'es')} left out without a usable image: {shown}"
     return numbers[labels], tuple(listing.class_names[label] for label in kept), (note,)
 
 
@@ -245,7 +246,8 @@ def _share_problem(refused: Sequence[Refused], total: int, max_refused: float, s
     if len(refused) <= max_refused * total:
         return ""
     return (
-        f"{source}: {len(refused)} of {total} files were refused, more than the share of "
+        f"{source}: {len(refused)} of {plural(total, 'file')} {'was' if len(refused) == 1 else 'were'} "
+        "refused, more than the share of "
         f"{max_refused:g} that is allowed: {_reasons(refused, Path(source))}"
     )
 

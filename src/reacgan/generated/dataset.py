@@ -19,6 +19,7 @@ import torch
 from reacgan import __version__
 from reacgan.config import ConfigError, Device, differing, lookup, path_of, size_of
 from reacgan.data import refuse_inside
+from reacgan.data.beside import GENERATED
 from reacgan.files import cache_root, locked, write_text
 from reacgan.generated.counts import Distribution, class_counts
 from reacgan.generated.forms import FORMS, Item, SetForm
@@ -34,13 +35,14 @@ from reacgan.generated.sequence import (
 from reacgan.hub import load
 from reacgan.models.norm_statistics import normalises_by_batch
 from reacgan.models.trained import TrainedGenerator
+from reacgan.progress import stage
 from reacgan.sampling.grids import class_folders
 from reacgan.sampling.images import DEFAULTS, images_of
 from reacgan.sampling.passes import Passes
 from reacgan.sampling.settings import SamplingSettings
 from reacgan.tensors import tensors_digest
 
-KIND = "reacgan generated images 1"
+KIND = f"{GENERATED} 1"
 SHARD = 1000
 """Images of a shard by default."""
 PART = 64
@@ -287,12 +289,18 @@ class _Writing:
             part for part in range(self.form.parts) if marks.done[part] and self.form.has(part)
         ]
         self.done = resumed = sum(len(self.form.pairs_of(part).labels) for part in ready)
-        report = progress or (lambda done, total: None)
-        report(self.done, self.total)
         try:
-            for part in sorted(set(range(self.form.parts)) - set(ready)):
-                self.form.write(part, self._items(part, marks, report, should_stop))
-                marks.done[part] = 1
+            with stage("generating", self.total, start=resumed) as task:
+
+                def report(done: int) -> None:
+                    task.at(done)
+                    if progress is not None:
+                        progress(done, self.total)
+
+                report(resumed)
+                for part in sorted(set(range(self.form.parts)) - set(ready)):
+                    self.form.write(part, self._items(part, marks, report, should_stop))
+                    marks.done[part] = 1
         except _StoppedError:
             kept = sum(
                 len(self.form.pairs_of(part).labels) for part in np.flatnonzero(marks.done).tolist()
@@ -308,7 +316,7 @@ class _Writing:
         self,
         part: int,
         marks: _Marks,
-        report: Progress,
+        report: Callable[[int], None],
         should_stop: Callable[[], bool] | None,
     ) -> Iterator[Item]:
         """The images of a part, a pass at a time."""
@@ -324,7 +332,7 @@ class _Writing:
                 marks.digests[position] = np.frombuffer(pixel_digest(image), dtype=np.uint8)
                 yield Item(label, seed, image)
             self.done += len(images)
-            report(self.done, self.total)
+            report(self.done)
 
     def _images(self, pairs: ClassSeeds) -> torch.Tensor:
         labels, seeds = torch.from_numpy(pairs.labels.copy()), pairs.seeds.tolist()

@@ -14,15 +14,7 @@ import torch
 from reacgan import hub
 from reacgan.assembly import complete
 from reacgan.config import ConfigError, Device, Experiment, parse_experiment, path_of, size_of
-from reacgan.data import (
-    DataError,
-    ImageData,
-    Scan,
-    open_dataset,
-    refusal_of,
-    refuse_inside,
-    survey_dataset,
-)
+from reacgan.data import DataError, open_dataset, refuse_inside, survey_dataset
 from reacgan.data.overview import Overview, overview_of
 from reacgan.experiments import EXPERIMENTS
 from reacgan.experiments.derive import Derived, derive, facts_of, find_set, has_accelerator
@@ -64,7 +56,7 @@ class Proposal:
 
     def findings(self) -> str:
         """What was found."""
-        return "\n".join([f"found in {self.path}", *_indented(self.overview.lines())])
+        return self.overview.text()
 
     def proposed(self) -> str:
         """What is proposed, and why."""
@@ -73,6 +65,21 @@ class Proposal:
             for choice in self.derived.choices
         ]
         return "\n".join([f"proposed: {self.method}", *_indented(rows)])
+
+    def facts(self) -> dict[str, Any]:
+        """All of it by names, for a program."""
+        return {
+            "found": self.overview.facts(),
+            "method": self.method,
+            "choices": [
+                {"key": each.key, "value": each.value, "reason": each.reason}
+                for each in self.derived.choices
+            ],
+            "start_from": self.source,
+            "expected": [*_expectation(self.overview, begun=self.source is not None)],
+            "timing": self.timing,
+            "experiment": self.experiment.model_dump(),
+        }
 
     @property
     def method(self) -> str:
@@ -200,7 +207,8 @@ def propose(
     source = str(start_from) if start_from is not None else None
     proposal = Proposal(str(path), overview, derive(facts), source=source)
     tell(proposal.findings())
-    _refuse(survey)
+    if overview.refusal:
+        raise DataError(overview.refusal)
     complete(proposal.experiment)
     tell(proposal.proposed())
     if seconds > 0:
@@ -210,12 +218,6 @@ def propose(
         proposal = replace(proposal, timing=timing)
     tell(proposal.expected())
     return proposal
-
-
-def _refuse(survey: Scan | ImageData) -> None:
-    problem = "" if isinstance(survey, ImageData) else refusal_of(survey)
-    if problem:
-        raise DataError(problem)
 
 
 def values_of(source: str | Path, *, images: int) -> dict[str, Any]:

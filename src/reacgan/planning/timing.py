@@ -11,6 +11,7 @@ import torch
 from reacgan.assembly import complete
 from reacgan.config import Device, Experiment
 from reacgan.data import ImageData
+from reacgan.progress import rough_duration
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer
@@ -21,7 +22,6 @@ from reacgan.training.transfer import take_up
 
 _WARM_UP = 4
 """Cycles before the clock starts: they try ways of making steps, record and compile them."""
-_DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,9 @@ class Timing:
         )
 
     def _after(self, images_seen: int) -> str:
-        return f"{images_seen:>11,} images  {in_words(images_seen / self.images_per_second):>8}"
+        return (
+            f"{images_seen:>11,} images  {rough_duration(images_seen / self.images_per_second):>8}"
+        )
 
 
 def time_steps(
@@ -102,12 +104,3 @@ def _cycles(trainer: Trainer, journal: Journal, more: Callable[[int, float], boo
             torch.cuda.synchronize(trainer.engine.device)
         elif trainer.engine.device.type == "mps":
             torch.mps.synchronize()
-
-
-def in_words(seconds: float) -> str:
-    """``40 s``, ``12 min``, ``3.5 h`` or ``4 days``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 2 * _DAY else f"{seconds / _DAY:.0f} days"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from reacgan.files import PATIENCE
+from reacgan.progress import can_redraw, duration
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -63,7 +64,7 @@ class Progress:
         self.quiet = quiet
         self.verbose = verbose
         self.stream = stream or sys.stderr
-        self.moving = self.stream.isatty() and os.environ.get("TERM") != "dumb"
+        self.moving = can_redraw(self.stream)
         self._began = time.perf_counter()
         self._first: tuple[float, int] | None = None
         self._line: dict[str, Any] = {}
@@ -309,12 +310,3 @@ def told_if_long(what: str, *, quiet: bool) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
-
-
-def duration(seconds: float) -> str:
-    """``1h02m``, ``3m20s`` or ``12s``."""
-    whole = max(round(seconds), 0)
-    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
-    if hours:
-        return f"{hours}h{minutes:02d}m"
-    return f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"

@@ -159,7 +159,7 @@ def test_bars_with_the_time_left_on_a_terminal():
     assert re.search(r"long work +[━╸╺ ]+ \d of 10 images +(-:--:--|--:--|\d\d:\d\d)", err)
     assert re.search(r"  inner work +[━╸╺ ]+ \d\d of 40 steps", err)
     assert "45 of 90 MB" in err
-    assert re.search(r"^long work: 10 images, 0:00:0\d\s*$", err, re.MULTILINE)
+    assert re.search(r"^long work: 10 images, \ds\s*$", err, re.MULTILINE)
     assert not re.search(r"^short work, ", err, re.MULTILINE)
     assert err.index("loading PyTorch ...") < err.index("extractor domain")
 
@@ -177,7 +177,7 @@ def test_plain_lines_in_a_pipe():
     assert lines[:2] == ["extractor domain: [few] images", "long work: 10 images"]
     further = [line for line in lines if line.startswith("  ")]
     assert further and all(
-        re.fullmatch(r"  long work: \d of 10 images, 0:00:0\d left", line) for line in further
+        re.fullmatch(r"  long work: \d of 10 images, \ds left", line) for line in further
     )
     assert lines[-2:] == ["short work", "a file: 90 MB"]
 
@@ -185,7 +185,7 @@ def test_plain_lines_in_a_pipe():
 def test_only_what_took_long_in_a_pipe():
     err = shown(terminal=False)[1].splitlines()
     assert "short work" not in "".join(err)
-    assert re.fullmatch(r"long work: 10 images, 0:00:0\d", err[-2])
+    assert re.fullmatch(r"long work: 10 images, \ds", err[-2])
     assert err[-1].startswith("a file: 90 MB, ")
 
 
