@@ -306,7 +306,8 @@ class TrainingConfig(Schema):
     precision: Precision = "auto"
     """Precision of the convolutions; losses, spectral norm, Adam and EMA never go below float32.
 
-    ``auto`` is bfloat16 on a GPU or a processor that has it, else float32. A run that was begun keeps its own."""
+    ``auto`` is bfloat16 on a GPU or a processor that has it, else float32. A run that was begun
+    keeps its own."""
 
 
 Switch = bool | None
