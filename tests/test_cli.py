@@ -208,7 +208,7 @@ def test_a_folder_of_images(reacgan, pets, tmp_path, monkeypatch):
     monkeypatch.setenv("REACGAN_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     code, out, _ = reacgan("data", "inspect", pets)
-    assert code == 0 and "20 grey images of 2 classes" in out
+    assert code == 0 and "20 colour images of 2 classes" in out
     code, out, err = reacgan("train", "--data", pets, "--images", 64, *TINY)
     assert code == 0, err
     assert "plan: ReACGAN at 8 x 8 pixels, 64 images to see" in out

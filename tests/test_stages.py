@@ -49,6 +49,20 @@ def test_stages_of_a_block_are_heard():
     assert fails.ended and ear.said == ["a choice"]
 
 
+def test_what_was_done_before_and_what_breaks_off():
+    ear = Ear()
+    with listening(ear):
+        with stage("resumed", 10, start=6) as task:
+            task.at(8)
+        with pytest.raises(KeyboardInterrupt), stage("stopped", 10):
+            raise KeyboardInterrupt
+    resumed, stopped = ear.stages
+    assert (resumed.start, ear.seen[resumed][0], resumed.broken) == (6, 6, False)
+    assert stopped.ended and stopped.broken
+    assert bars._left(resumed, 5) == ", 5s left"  # two of four in five seconds
+    assert not bars._worth_a_line(stopped, 60) and bars._worth_a_line(resumed, 60)
+
+
 def test_nobody_listens():
     with stage("quiet", 3) as task:
         task.at(2)
@@ -161,6 +175,8 @@ def test_bars_with_the_time_left_on_a_terminal():
     assert "45 of 90 MB" in err
     assert re.search(r"^long work: 10 images, \ds\s*$", err, re.MULTILINE)
     assert not re.search(r"^short work, ", err, re.MULTILINE)
+    drawn = [line.rstrip() for line in err.splitlines() if "━" in line]
+    assert max(map(len, drawn)) <= 97  # the terminal's own ^C has room behind
     assert err.index("loading PyTorch ...") < err.index("extractor domain")
 
 

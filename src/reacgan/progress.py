@@ -47,6 +47,8 @@ class Task:
     start: int = 0
     """Of these done before the stage began: what is left is estimated by the others."""
     ended: bool = False
+    broken: bool = False
+    """Whether an error or Ctrl-C ended it."""
 
     def advance(self, by: int = 1) -> None:
         """So much more is done."""
@@ -97,6 +99,9 @@ def stage(
     _tell(current)
     try:
         yield current
+    except BaseException:
+        current.broken = True
+        raise
     finally:
         current.ended = True
         _tell(current)

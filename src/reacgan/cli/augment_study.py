@@ -107,7 +107,7 @@ def augment_study(
         return 128 + signal.SIGINT
     files = [folder / "study.json", *_drawn(study, folder / "study.png", quiet=quiet)]
     text = f"{table(study)}\n\nwritten: {', '.join(map(str, files))}"
-    answer({**study.to_json(), "files": files}, text, as_json=json_)
+    answer({**study.to_json(), "files": files}, lambda: streams.fitted(text), as_json=json_)
     return 0
 
 

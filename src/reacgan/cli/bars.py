@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -75,22 +75,25 @@ class _Lines:
     def changed(self, stage: Task) -> None:
         now = time.monotonic()
         if stage.ended:
-            began, told_at = self._open.pop(stage)
-            if not (self._announce or self._open) and now - began >= WORTH_A_LINE:
+            began, line_at = self._open.pop(stage)
+            if not (self._announce or self._open) and _worth_a_line(stage, now - began):
                 streams.tell(f"{named(stage)}, {duration(now - began)}")
         elif stage not in self._open:
             if self._announce and not self._open:
                 streams.tell(named(stage))
             self._open[stage] = now, now
         else:
-            began, told_at = self._open[stage]
-            if now - told_at >= _BETWEEN_LINES and stage.done != stage.total:
+            began, line_at = self._open[stage]
+            if now - line_at >= _BETWEEN_LINES and stage.done != stage.total:
                 self._open[stage] = began, now
                 streams.tell(f"  {stage.what}: {counts(stage)}{_left(stage, now - began)}")
 
 
 class _Bars:
-    """A bar for each stage that goes on; it leaves a line where it took long."""
+    """A bar for each stage that goes on; it leaves a line where it took long.
+
+    Between stages nothing moves, so that what is printed to standard output stays whole.
+    """
 
     def __init__(self, display: Progress) -> None:
         self._display = display
@@ -106,6 +109,9 @@ class _Bars:
             return
         if stage not in self._tasks:
             inner = bool(self._tasks)
+            if not inner:
+                self._display.start()
+                self._display.console.show_cursor(True)  # also where the process is killed
             task = self._display.add_task(
                 ("  " if inner else "") + stage.what,
                 total=stage.total,
@@ -126,29 +132,46 @@ class _Bars:
     def _end(self, stage: Task, now: float) -> None:
         task, began = self._tasks.pop(stage)
         self._display.remove_task(task)
-        if not self._tasks and now - began >= WORTH_A_LINE:
+        if not self._tasks:
+            self._display.stop()
+        if not self._tasks and _worth_a_line(stage, now - began):
             self.say(f"{named(stage)}, {duration(now - began)}")
 
 
 @contextmanager
 def _bars() -> Iterator[_Bars]:
-    from rich.console import Console  # noqa: PLC0415 - where a bar is shown alone
+    from rich.console import Console, RenderableType  # noqa: PLC0415 - where a bar is shown alone
+    from rich.constrain import Constrain  # noqa: PLC0415
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
     from rich.table import Column  # noqa: PLC0415
 
-    display = Progress(
+    console = Console(stderr=True)
+
+    class Narrower(Progress):
+        """Leaves room for the terminal's own ^C, which would break the line and leave the bar there."""
+
+        def get_renderables(self) -> Iterable[RenderableType]:
+            yield Constrain(self.make_tasks_table(self.tasks), max(console.width - 3, 1))
+
+    display = Narrower(
         TextColumn("{task.description}", markup=False, table_column=Column(ratio=2, no_wrap=True)),
         BarColumn(bar_width=None, table_column=Column(ratio=1)),
         TextColumn("{task.fields[count]}", markup=False, table_column=Column(no_wrap=True)),
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
         redirect_stdout=False,  # what is printed there is for programs
         expand=True,
     )
-    with display:
-        display.console.show_cursor(True)  # also where the process is killed
+    try:
         yield _Bars(display)
+    finally:
+        display.stop()
+
+
+def _worth_a_line(stage: Task, spent: float) -> bool:
+    """Whether to say that it is done: what was interrupted is not."""
+    return spent >= WORTH_A_LINE and not stage.broken
 
 
 def named(stage: Task) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import platform
 from importlib import metadata
-from typing import Any
-
-from packaging.requirements import Requirement
+from typing import TYPE_CHECKING, Any
 
 from reacgan import __version__
 from reacgan.cli import missing, streams
 from reacgan.cli.answers import Json, answer
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 PURPOSES = {
     "demo": "scoring the digits run",
@@ -127,6 +128,8 @@ def _extras() -> dict[str, dict[str, Any]]:
 
 def _requirements() -> list[Requirement]:
     """What the installed package names; nothing where it runs from a folder alone."""
+    from packaging.requirements import Requirement  # noqa: PLC0415 - not for help pages
+
     try:
         return [Requirement(text) for text in metadata.requires("reacgan") or ()]
     except metadata.PackageNotFoundError:

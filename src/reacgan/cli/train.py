@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from reacgan import __version__
 from reacgan.cli import streams
-from reacgan.cli.answers import print_json
 from reacgan.cli.options import Assignments, Device, Logs
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _show_plan(experiment: Experiment, folder: Path, device: Device, *, survey: 
     if survey:
         _survey(experiment)
     needed = _memory(experiment, device)
-    print_json({"out": folder, **experiment.model_dump(), "memory": needed})
+    print(json.dumps({"out": str(folder), **experiment.model_dump(), "memory": needed}, indent=2))
     return 0
 
 
