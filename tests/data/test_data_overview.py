@@ -59,7 +59,7 @@ def test_both_commands_say_the_same(reacgan, photos, tmp_path):
     assert code == 0
     code, proposed, err = reacgan("new", photos, "--seconds", 0, "--out", tmp_path / "plan.yaml")
     assert code == 1 and "7 of 34 files were refused" in err
-    said, _, refusal = inspected.partition("training would refuse this: ")
+    said, _, refusal = inspected.partition("training would refuse this:")
     assert proposed == said and "7 of 34 files were refused" in " ".join(refusal.split())
 
 
