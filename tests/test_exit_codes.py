@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,21 @@ def test_what_was_found_is_a_code_too(reacgan, tmp_path):
     answer = json.loads(out)
     assert code == 1 and list(answer["not_measured"]) == ["prdc"] and "not measured: prdc" in err
     assert [score["metric"] for score in answer["scores"]] == ["fid"]
+
+
+def test_ctrl_c_at_any_command_is_said_and_has_its_code(tmp_path):
+    """With ``--json`` the object says so, too."""
+    words = ["sample", "digits-reacgan", "--num", "1000000", "--out", str(tmp_path / "x"), "--json"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "reacgan", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while process.poll() is None and not list(tmp_path.rglob("*.png")):
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "reacgan: interrupted" in err and "Traceback" not in err
+    assert json.loads(out) == {"error": "interrupted"}

@@ -15,7 +15,7 @@ from test_resume import assert_same_bits, state_of
 from tiny import experiment, images
 
 import reacgan
-from reacgan.config import ConfigError
+from reacgan.config import ConfigError, load_experiment
 from reacgan.history import read_records
 from reacgan.models.norm_statistics import statistics_in_words
 from reacgan.sampling import save_png
@@ -157,14 +157,37 @@ def test_a_signal_while_images_are_opened_stops_at_once(tmp_path, monkeypatch):
 
 def test_minutes_end_a_call_and_the_next_goes_on(data, tmp_path):
     assert [train(tmp_path, data, minutes=1e-9).images_seen for _ in range(2)] == [16, 32]
+    assert not train(tmp_path, data, minutes=1e-9).complete
     result = train(tmp_path, data, minutes=10)
     assert (result.images_seen, result.complete) == (160, True)
+
+
+def test_a_run_finds_its_images_from_any_folder(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for number in range(8):
+            pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pets" / name / f"{number}.png")
+    monkeypatch.chdir(tmp_path)
+    changes = {"data.name": "folder", "data.path": "pets", "training.images": 16}
+    train(tmp_path / "run", None, **changes)
+    monkeypatch.chdir("/")
+    recorded = load_experiment(tmp_path / "run" / "experiment.json")
+    assert recorded.data.path == str(tmp_path / "pets")
+    longer = recorded.replace(**{"training.images": 32})
+    assert reacgan.train(longer, tmp_path / "run", device="cpu", quiet=True).images_seen == 32
 
 
 @pytest.mark.parametrize("minutes", [0, -1, math.nan, math.inf])
 def test_minutes_are_a_positive_number(minutes, data, tmp_path):
     with pytest.raises(ConfigError, match="minutes is"):
         train(tmp_path, data, minutes=minutes)
+
+
+def test_a_name_is_no_experiment(tmp_path):
+    with pytest.raises(ConfigError, match=r"experiment is 'digits/reacgan'; needed: an Experiment"):
+        reacgan.train("digits/reacgan", tmp_path)
 
 
 def test_images_that_are_no_multiple_of_a_cycle(data, tmp_path):

@@ -93,7 +93,7 @@ def test_stages_come_one_after_another(side, count):
 def test_a_run_that_is_not_at_its_end_goes_on_to_it(tmp_path, capfd):
     out = tmp_path / "run"
     settings = experiment("projection", **{"training.images": 10**6})
-    assert reacgan.train(settings, out, device="cpu", data=images(), minutes=1e-3).complete
+    assert reacgan.train(settings, out, device="cpu", data=images(), minutes=1e-3).signal is None
     lines = capfd.readouterr().err.splitlines()
     seen = int(next(out.glob("checkpoints/*")).name)
     said = f"the minutes are over: {seen:,} images seen, {share_of(seen, 10**6)}; the same command goes on"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Sequence
 from typing import Any
 
@@ -48,6 +49,7 @@ def build_app() -> cyclopts.App:
         exit_on_error=False,
         print_error=True,
         result_action="return_value",
+        suppress_keyboard_interrupt=False,  # Ctrl-C is reported by :func:`run`
     )
     commands = (
         sample.sample,
@@ -89,6 +91,9 @@ def run(words: Sequence[str]) -> int:
         return _failed(words, str(error), 2)  # already printed
     except BrokenPipeError:
         return streams.BROKEN_PIPE
+    except KeyboardInterrupt:
+        streams.complain("interrupted")
+        return _failed(words, "interrupted", 128 + signal.SIGINT)
     except SystemExit as ended:  # how the help printer ends on a closed pipe
         return streams.BROKEN_PIPE if isinstance(ended.__context__, BrokenPipeError) else 1
     except (ValueError, FloatingPointError, OSError, ImportError, RuntimeError) as error:

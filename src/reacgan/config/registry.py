@@ -24,6 +24,8 @@ Member = TypeVar("Member")
 PLUGINS = "reacgan.plugins"
 
 _loaded: set[EntryPoint] = set()
+_MOST = 40
+"""Names that a message lists; of more it lists a few."""
 
 DEFAULT_MEMBERS = {"generator": "biggan", "backbone": "biggan", "head": "d2dce"}
 """What an experiment is made of where it does not say."""
@@ -105,8 +107,9 @@ def load_plugins() -> None:
 def unknown(family: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """The error of a name that no member has: what it may mean, and the names there are."""
     known = sorted(known)
+    listed = known if len(known) <= _MOST else [*known[:8], f"... ({len(known)} in all)"]
     return UnknownNameError(
-        f"unknown {family} {name!r}{meaning(name, known)} Known: {', '.join(known)}."
+        f"unknown {family} {name!r}{meaning(name, known)} Known: {', '.join(listed)}."
     )
 
 

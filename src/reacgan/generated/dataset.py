@@ -136,7 +136,7 @@ def generate_dataset(
         OSError: the place cannot be written.
     """
     kind: Any = lookup("form", FORMS, to)
-    settings = replace(settings, **options)
+    settings = settings.changed(**options)
     model, settings = prepared(model, settings, device)
     data, path = model.experiment.data, path_of(out)
     refuse_inside(path, data.path)

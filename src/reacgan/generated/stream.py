@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -31,7 +30,7 @@ _BLOCK = 1024
 
 
 class GeneratedImages(IterableDataset[tuple[Any, int]]):
-    """ClassSeeds (image, label) of a generator, made while they are asked for.
+    """Pairs (image, label) of a generator, made while they are asked for.
 
     A class and a seed are the image of :func:`reacgan.sample`, whatever the number of workers and
     processes. Each pair comes once: processes (of ``torch.distributed``, or as the variables RANK and
@@ -80,7 +79,7 @@ class GeneratedImages(IterableDataset[tuple[Any, int]]):
         super().__init__()
         if kind not in get_args(Kind):
             raise ConfigError(f"kind is {kind!r}; allowed: {', '.join(get_args(Kind))}")
-        self.model, self.settings = prepared(model, replace(settings, **options), device)
+        self.model, self.settings = prepared(model, settings.changed(**options), device)
         self.class_names = self.model.class_names
         self.shuffle, self.kind, self.transform = shuffle, kind, transform
         self.rank, self.world = _processes(rank, world)

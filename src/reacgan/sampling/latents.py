@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,16 +45,17 @@ def chunk_size(device: torch.device, pixels: int | None = None) -> int:
     return min(1024, max(16, room // pixels // 8 * 8))
 
 
-def check_truncation(truncation: float | None) -> None:
+def check_truncation(truncation: Any) -> None:
     """Raise ConfigError unless it is positive, or None."""
-    if truncation is not None and not truncation > 0:
-        raise ConfigError(f"truncation is {truncation}; allowed: a positive number, such as 0.7")
+    number = isinstance(truncation, Real) and not isinstance(truncation, bool)
+    if truncation is not None and not (number and truncation > 0):
+        raise ConfigError(f"truncation is {truncation!r}; allowed: a positive number, such as 0.7")
 
 
-def check_seed(seed: int) -> None:
+def check_seed(seed: Any) -> None:
     """Raise ConfigError where it is negative."""
-    if seed < 0:
-        raise ConfigError(f"seed is {seed}; allowed: 0 or more")
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or int(seed) < 0:
+        raise ConfigError(f"seed is {seed!r}; allowed: 0 or more, a whole number")
 
 
 def latents_for(seeds: Sequence[int], dimension: int, truncation: float | None = None) -> Tensor:

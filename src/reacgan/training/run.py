@@ -49,7 +49,8 @@ class RunResult:
     folder: Path
     images_seen: int
     complete: bool
-    """False when a signal stopped it; the same call resumes."""
+    """Whether all images of the plan have been seen. Where minutes, a signal, the monitor or a callback
+    ended it before, the same call goes on."""
     signal: int | None
     """The signal that stopped it, or None."""
     stopped_by: str | None = None
@@ -107,13 +108,13 @@ def train(
         NonFiniteError: a loss became infinite or NaN, by plain operations too.
         CallbackError: a callback raised an exception; the state is saved.
     """
-    if minutes is not None and not 0 < minutes < math.inf:
-        raise ConfigError(f"minutes is {minutes:g}; allowed: a positive number")
+    _refuse(experiment, minutes)
     folder = RunFolder(path_of(out))
     experiment = folder.with_precision(complete(experiment))
     engine = Engine.of(experiment, device)
     experiment = experiment.replace(**{"training.precision": engine.precision})
     if data is None:
+        experiment = _located(experiment)
         refuse_inside(folder.path, experiment.data.path)
     main = distributed.is_main()
     calls = Callbacks([*_as_list(callbacks), *open_logs(log)] if main else ())
@@ -232,7 +233,7 @@ def _conclude(hooks: RunHooks, request: StopRequest, *, done: bool) -> RunResult
         hooks.final_scores()
         for line in () if progress.quiet else _closing(hooks):
             progress.say(line)
-        return RunResult(folder.path, seen, done, None)
+        return RunResult(folder.path, seen, _all_seen(hooks), None)
     kind = hooks.monitor.stopped_by
     by = kind.replace("_", " ") if kind is not None else hooks.run.callbacks.stopped_by
     why = f" by {by}" if by is not None else ""
@@ -242,11 +243,38 @@ def _conclude(hooks: RunHooks, request: StopRequest, *, done: bool) -> RunResult
     return RunResult(folder.path, seen, done, request.number, kind or by)
 
 
+def _refuse(experiment: Experiment, minutes: float | None) -> None:
+    """Raise ConfigError for what no run can be made of."""
+    if not isinstance(experiment, Experiment):
+        raise ConfigError(
+            f"experiment is {experiment!r}; needed: an Experiment, such as reacgan.experiment("
+            '"digits/reacgan") or reacgan.load_experiment(FILE)'
+        )
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise ConfigError(f"minutes is {minutes:g}; allowed: a positive number")
+
+
+def _located(experiment: Experiment) -> Experiment:
+    """The experiment with the whole path of its images: a run is used from any folder."""
+    path = experiment.data.path
+    if (
+        path is None or path.isdecimal() or not path_of(path).exists()
+    ):  # some sets take a count there
+        return experiment
+    return experiment.replace(**{"data.path": str(path_of(path).absolute())})
+
+
+def _all_seen(hooks: RunHooks) -> bool:
+    """Whether the plan has no room for another cycle."""
+    experiment = hooks.run.experiment
+    return hooks.run.images_seen + experiment.cycle_images > experiment.training.images
+
+
 def _closing(hooks: RunHooks) -> Iterator[str]:
     """What a run that has ended leaves, what its pictures mean, and what may be done with it."""
     run, seen = hooks.run, hooks.run.images_seen
     planned, data = run.experiment.training.images, run.data
-    complete = seen + run.experiment.cycle_images > planned
+    complete = _all_seen(hooks)
     if complete:
         yield f"done: {seen:,} images seen, all of the plan"
     else:
