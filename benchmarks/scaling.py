@@ -56,7 +56,9 @@ def trainer_at(axis: str, value: int) -> Any:
         changes["data.resolution"] = value
     else:
         classes = value
-    experiment = reacgan.experiment("cifar10-small/reacgan").replace(**changes)
+    experiment = reacgan.experiment("cifar10-small/reacgan").replace(
+        **changes, **{"training.precision": "float32"}
+    )
     data = pictures(max(256, classes), resolution, classes)
     return trainer_of(experiment, data, device="cpu")
 

@@ -72,6 +72,7 @@ def cifar_reacgan(width: int, batch: int, **changes: Any) -> Experiment:
             "model.backbone.width": width,
             "training.batch": batch,
             "training.d_steps": 1,
+            "training.precision": "float32",  # as what it is compared with
             **changes,
         }
     )

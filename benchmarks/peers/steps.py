@@ -103,6 +103,7 @@ def our_step(case: str, batch: int, mode: str = "auto") -> tuple[Step, dict[str,
         "training.batch": batch,
         "training.d_steps": 1,
         "speed.mode": mode,
+        "training.precision": "float32",
         "model.head": "projection",
     }
     changes: dict[str, dict[str, Any]] = {
