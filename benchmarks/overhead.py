@@ -58,7 +58,7 @@ def child(spec: Record) -> Record:
             marks.append((time.perf_counter(), time.process_time()))
 
     Trainer.cycle = cycle  # type: ignore[method-assign]
-    experiment = reacgan.experiment(spec["experiment"]).replace(**{"training.precision": "float32"})
+    experiment = reacgan.experiment(spec["experiment"])
     if spec["way"] == "command":
         _command(spec)
     else:
