@@ -16,7 +16,7 @@ from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer
 from reacgan.training.memory.advice import memory_explained
-from reacgan.training.outlook import stages
+from reacgan.outlook import stages
 from reacgan.training.state import TrainState
 from reacgan.training.transfer import take_up
 

@@ -19,6 +19,7 @@ from reacgan.reports.sheets import (
     shows_same,
 )
 from reacgan.reports.tables import Cell, html_rows
+from reacgan.reports.words import newest_scores
 
 _TRAINED = {
     "name": "experiment",
@@ -73,8 +74,25 @@ def newest_sheets(run: RunRecord) -> list[str]:
     sheets = {_caption(path.stem): read_sheet(path) for path in paths}
     known = {title: sheet for title, sheet in sheets.items() if sheet is not None}
     if len(known) == len(sheets) == 2 and same_rows(list(known.values())):
-        return sheets_beside(known, "a row a class; a column of generated images a seed")
-    return page.figures([part for path in paths for part in _sheet(run, path)])
+        caption = "a row a class; a column of generated images a seed"
+        return sheets_beside(
+            known, "; ".join(filter(None, [caption, scored_elsewhere(run, newest)]))
+        )
+    shown = [part for path in paths for part in _sheet(run, path)]
+    other = scored_elsewhere(run, newest)
+    return page.figures(shown) + (
+        [page.paragraph(f"{other[0].upper()}{other[1:]}.")] if other else []
+    )
+
+
+def scored_elsewhere(run: RunRecord, sheet: Path | None) -> str:
+    """That the scores are of another state than the sheet, where they are."""
+    seen = max((score.images_seen or 0 for score in newest_scores(run.scores).values()), default=0)
+    if not seen or sheet is None or not sheet.stem.isdecimal() or int(sheet.stem) == seen:
+        return ""
+    return (
+        f"the scores on this page are not of these images but of the state at {seen:,} images seen"
+    )
 
 
 def picture_parts(folder: Path, newest: Path | None = None) -> list[str]:

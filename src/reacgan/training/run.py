@@ -31,7 +31,7 @@ from reacgan.training.journal import Journal
 from reacgan.training.logs import open_logs
 from reacgan.training.loop import Trainer, run
 from reacgan.training.memory.advice import describe_memory, memory_explained
-from reacgan.training.outlook import meaning_of, next_commands, share_of
+from reacgan.outlook import meaning_of, next_commands, share_of
 from reacgan.training.progress import Progress, told_if_long
 from reacgan.training.run_folder import RunFolder
 from reacgan.training.signals import Interrupted, StopRequest
