@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,14 @@ def test_a_classifier_tried_on_few_images_is_doubted():
     words = how_good({"top1": Score("top1", 0.63, "higher", facts)})
     assert "right on only 64% of 11 held-out real ones" in words.split("). ")[0]
     assert "As far as they go, very good" in words
+
+
+def test_a_caption_has_the_name_of_the_run_as_it_is(tmp_path):
+    run = make_run(tmp_path / "Мои фото")
+    (run / "scores").mkdir()
+    picture = (run / "samples" / "real.png").read_bytes()
+    (run / "scores" / "pairs-Мои-фото-000000005000.png").write_bytes(picture)
+    assert "closest pairs of Мои фото at 5,000 images seen" in report_html([read_run(run)])
 
 
 def test_scores_of_an_older_state_say_so(run):
@@ -261,10 +270,25 @@ def test_losses_of_several_runs_are_in_one_figure(tmp_path, monkeypatch):
 CHROMIUM = Path("/usr/bin/chromium")
 
 
+def fonts_of(page, selector):
+    """The families that the browser draws an element with."""
+    session = page.context.new_cdp_session(page)
+    session.send("DOM.enable")
+    session.send("CSS.enable")
+    root = session.send("DOM.getDocument")["root"]["nodeId"]
+    node = session.send("DOM.querySelector", {"nodeId": root, "selector": selector})["nodeId"]
+    fonts = session.send("CSS.getPlatformFontsForNode", {"nodeId": node})["fonts"]
+    return {font["familyName"] for font in fonts}
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not CHROMIUM.exists(), reason="no /usr/bin/chromium")
-def test_the_page_in_a_browser(run, tmp_path):
+def test_the_page_in_a_browser(tmp_path):
     """Narrow and wide, light and dark: nothing runs over the edge, nothing is asked of the network."""
+    run = make_run(tmp_path / "Мои фото", names=("champignons 🍄", "猫", EVIL))
+    wide = Score("kid", 0.028387, "lower", protocol(), low=0.01461, high=0.04216, images_seen=5000)
+    many = [replace(wide, metric=f"kid{number}") for number in range(12)]
+    append_scores(run / "scores.jsonl", many)
     browsers = pytest.importorskip("playwright.sync_api")
     (tmp_path / "page.html").write_text(report_html([read_run(run)]), "utf-8")
     with browsers.sync_playwright() as playwright:
@@ -281,5 +305,12 @@ def test_the_page_in_a_browser(run, tmp_path):
                 ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
                 assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
                 assert page.locator(".name", has_text="猫").first.is_visible()
+                assert fonts_of(page, ".row:nth-of-type(2) .name") >= {"Noto Emoji"}
+                pairs = page.locator(".pair").all()
+                fits = "table => table.scrollWidth <= table.clientWidth"
+                assert pairs and all(table.evaluate(fits) for table in pairs)
+                titles = page.locator(".which" if width == 390 else ".title")
+                shown = [text for text in titles.all() if text.is_visible()]
+                assert len(shown) == (6 if width == 390 else 2)
                 assert page.evaluate("[...document.fonts].some(f => f.status === 'loaded')")
         browser.close()

@@ -16,7 +16,7 @@ from reacgan.reports.text import one_line, shorten
 _NAMED = 4
 _MOST_WARNINGS = 3
 _FEW_FAKES, _FEW_HELD_OUT, _WEAK = 2_000, 100, 0.6
-"""Below these scores mean little: generated images, held-out real ones and the classifier's accuracy there."""
+"""Below these scores mean little: generated images, held-out real ones, the classifier's accuracy there."""
 _NO_VARIETY = {"coverage": 0.1, "recall": 0.05}
 _FAIR = 0.2
 
