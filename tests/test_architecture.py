@@ -17,7 +17,8 @@ MODULES = {
 }
 
 GROUND = {
-    "config", "devices", "distributed", "files", "history", "kernels", "progress", "randomness", "tensors",
+    "config", "devices", "distributed", "files", "history", "kernels", "outlook", "progress", "randomness",
+    "tensors",
 }  # fmt: skip
 LEAVES = {"data", "heads", "losses", "augment"}
 MIDDLE = {"models", "assembly", "hub", "sampling", "extractors", "metrics", "evaluation"}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from reacgan.config import ConfigError, Experiment
@@ -147,3 +150,13 @@ def test_without_scikit_learn(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.manifold", None)
     with pytest.raises(ConfigError, match=r"pip install 'reacgan\[plots\]'"):
         projection_tsne(Mean(), clusters())
+
+
+def test_the_legend_is_not_cut():
+    pytest.importorskip("sklearn")
+    names = [f"{letter} рикша 人力車 WWWWW" for letter in "abcdef"]
+    data = replace(clusters(6), class_names=tuple(names))
+    with Image.open(io.BytesIO(projection_tsne(Mean(), data).png)) as opened:
+        picture = opened.convert("L")
+    edge = picture.crop((picture.width - 3, 0, picture.width, picture.height))
+    assert edge.getextrema() == (255, 255), "words reach the right edge"

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import torch
 from PIL import Image
 
 from reacgan.evaluation.scores import Score, append_scores
+from reacgan.outlook import meaning_of
 from reacgan.reports import plots
 from reacgan.reports.palette import METHODS
 from reacgan.reports.record import read_run
@@ -26,7 +28,7 @@ NAMES = ("кошка", "猫", EVIL)
 
 
 def protocol(**metric):
-    facts = {"fake": {"images": 100}, "reference": {"images": 90, "split": "test"}}
+    facts = {"fake": {"images": 5000}, "reference": {"images": 90, "split": "test"}}
     return {**facts, "metric": metric}
 
 
@@ -69,7 +71,11 @@ def test_three_sentences_come_first(run):
     assert body.index("</dl>") < body.index("<img") < body.index("<h2>")
     said = what_it_is(read_run(run))
     assert "colour images of 8 x 8 pixels" in said and "кошка, 猫" in said
-    assert "ReACGAN and has seen 5,000 images, 50% of its plan: it can still improve" in said
+    assert (
+        "ReACGAN and has seen 5,000 images, 50% of its plan. Too early to judge: pictures are"
+        in said
+    )
+    assert meaning_of(5000, 8, None)[1:] in said  # one source of words, here and in training
     assert "`reacgan evaluate`" in how_good({}) and "secret" not in page
 
 
@@ -95,14 +101,71 @@ def test_how_good_is_the_lower_of_classes_and_variety(top1, coverage, grade):
     assert "guessing gives 10%" in words and "90% of real ones" in words and "(coverage)" in words
 
 
+def state(value, name="precision", *, seen=50_000, fakes=5000):
+    facts = {**protocol(), "fake": {"images": fakes}}
+    return {name: Score(name, value, "higher", facts, images_seen=seen)}
+
+
+@pytest.mark.parametrize(
+    ("scored", "doubt"),
+    [
+        (state(0.87, seen=1856), "had hardly trained"),
+        (state(0.87, fakes=135), "Scores of so few images mean little (135 generated ones)"),
+        (state(0.87) | state(0.05, "coverage"), "Poor"),
+        (state(0.87) | state(0.01, "recall"), "(recall)"),
+        (state(0.87) | scores(0.15, 0.9), "Poor"),
+    ],
+)
+def test_a_high_precision_is_no_praise_of_early_or_poor_states(run, scored, doubt):
+    words = how_good(scored, read_run(run))
+    assert doubt in words and "could pass" not in words
+    assert "precision of 87% is no sign of quality" in words
+    assert "could pass for real" in how_good(state(0.87), read_run(run))
+
+
+def test_a_classifier_tried_on_few_images_is_doubted():
+    judge = {"held_out": {"images": 11}}
+    facts = protocol(judge_held_out_top1=0.64, classes=2, judge=judge)
+    words = how_good({"top1": Score("top1", 0.63, "higher", facts)})
+    assert "right on only 64% of 11 held-out real ones" in words.split("). ")[0]
+    assert "As far as they go, very good" in words
+
+
+def test_a_caption_has_the_name_of_the_run_as_it_is(tmp_path):
+    run = make_run(tmp_path / "Мои фото")
+    (run / "scores").mkdir()
+    picture = (run / "samples" / "real.png").read_bytes()
+    (run / "scores" / "pairs-Мои-фото-000000005000.png").write_bytes(picture)
+    assert "closest pairs of Мои фото at 5,000 images seen" in report_html([read_run(run)])
+
+
+def test_scores_of_an_older_state_say_so(run):
+    append_scores(run / "scores.jsonl", state(0.5, "coverage", seen=2500).values())
+    page = report_html([read_run(run)])
+    assert "of its state at 2,500 images seen; it has trained on since, to 5,000" in page
+    assert "`reacgan evaluate` with this folder" in page
+    caption = re.findall("<figcaption>(.*?)</figcaption>", page)[0]
+    assert "not of these images but of the state at 2,500 images seen" in caption
+    append_scores(run / "scores.jsonl", state(0.5, "coverage", seen=5000).values())
+    page = report_html([read_run(run)])
+    assert "trained on since" not in page and "not of these images" not in page
+
+
 def test_what_to_look_out_for(run):
     record = read_run(run)
+    assert "nothing to judge by yet" in look_out(record, scores())
+    (run / "journal.jsonl").write_text('{"images_seen": 20000}\n')
+    record = read_run(run)
     assert "Nothing was noted" in look_out(record, scores(0.15))
-    assert "the weakest classes are b (10%)" in look_out(record, scores()).lower()
+    alone = "The weakest class is b (10% of its images are taken for it)."
+    assert look_out(record, scores()) == alone
+    scored = scores()
+    scored["top1"].details["classes"]["c"] = 0.2
+    assert "weakest classes are b (10% of" in look_out(record, scored)
     copies = Score("memorised_share", 0.05, "lower", protocol(chance=0.01))
     assert "look for copies" in look_out(record, scores(memorised_share=copies))
     weak = Score("top1", 0.3, "higher", protocol(judge_held_out_top1=0.45, classes=10))
-    assert "right on only 45% of real images" in look_out(record, {"top1": weak})
+    assert "mean little (a classifier that is right on only 45%" in how_good({"top1": weak})
     event = {"images_seen": 3000, "event": {"kind": "mode_collapse"}}
     with (run / "journal.jsonl").open("a") as file:
         file.write(json.dumps(event) + "\n")
@@ -207,10 +270,25 @@ def test_losses_of_several_runs_are_in_one_figure(tmp_path, monkeypatch):
 CHROMIUM = Path("/usr/bin/chromium")
 
 
+def fonts_of(page, selector):
+    """The families that the browser draws an element with."""
+    session = page.context.new_cdp_session(page)
+    session.send("DOM.enable")
+    session.send("CSS.enable")
+    root = session.send("DOM.getDocument")["root"]["nodeId"]
+    node = session.send("DOM.querySelector", {"nodeId": root, "selector": selector})["nodeId"]
+    fonts = session.send("CSS.getPlatformFontsForNode", {"nodeId": node})["fonts"]
+    return {font["familyName"] for font in fonts}
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not CHROMIUM.exists(), reason="no /usr/bin/chromium")
-def test_the_page_in_a_browser(run, tmp_path):
+def test_the_page_in_a_browser(tmp_path):
     """Narrow and wide, light and dark: nothing runs over the edge, nothing is asked of the network."""
+    run = make_run(tmp_path / "Мои фото", names=("champignons 🍄", "猫", EVIL))
+    wide = Score("kid", 0.028387, "lower", protocol(), low=0.01461, high=0.04216, images_seen=5000)
+    many = [replace(wide, metric=f"kid{number}") for number in range(12)]
+    append_scores(run / "scores.jsonl", many)
     browsers = pytest.importorskip("playwright.sync_api")
     (tmp_path / "page.html").write_text(report_html([read_run(run)]), "utf-8")
     with browsers.sync_playwright() as playwright:
@@ -227,5 +305,12 @@ def test_the_page_in_a_browser(run, tmp_path):
                 ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
                 assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
                 assert page.locator(".name", has_text="猫").first.is_visible()
+                assert fonts_of(page, ".row:nth-of-type(2) .name") >= {"Noto Emoji"}
+                pairs = page.locator(".pair").all()
+                fits = "table => table.scrollWidth <= table.clientWidth"
+                assert pairs and all(table.evaluate(fits) for table in pairs)
+                titles = page.locator(".which" if width == 390 else ".title")
+                shown = [text for text in titles.all() if text.is_visible()]
+                assert len(shown) == (6 if width == 390 else 2)
                 assert page.evaluate("[...document.fonts].some(f => f.status === 'loaded')")
         browser.close()

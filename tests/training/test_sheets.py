@@ -7,8 +7,8 @@ from test_resume import assert_same_bits, state_of
 from tiny import experiment, images
 
 import reacgan
+from reacgan.outlook import meaning_of, next_commands, share_of, stages
 from reacgan.training import hooks
-from reacgan.training.outlook import meaning_of, next_commands, share_of, stages
 from reacgan.training.schedules import sheet_due
 
 

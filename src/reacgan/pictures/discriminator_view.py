@@ -30,6 +30,8 @@ _CHUNK = 64
 _MOST_NEIGHBOURS = 10
 _NAMED = 10
 _LETTERS = 36
+_LINE = 108
+"""Pixels of a line in the legend, at 96 to the inch: three columns fit."""
 _FEWEST = 8
 
 
@@ -229,11 +231,12 @@ def _draw(parts: Sequence[Tensor], labels: Tensor, names: Sequence[str]) -> byte
             shades = scale(labels[rest].numpy() / (len(names) - 1))
             axes.scatter(*points[rest].T.numpy(), c=shades, s=5, alpha=0.6, linewidths=0)
         for label, name in enumerate(names[:_NAMED]):
-            words = "\n".join(wrapped(shorten(name, _LETTERS), 12, 130))
+            words = "\n".join(wrapped(shorten(name, _LETTERS), 12, _LINE))
             chosen = points[labels == label].T.numpy()
             axes.scatter(*chosen, color=CYCLE[label], label=f" {words}", **style)
     handles, texts = panels[0].get_legend_handles_labels()
-    box = legend(figure, handles, texts, ncols=3, markerscale=1.5)
+    close = {"columnspacing": 1.0, "handlelength": 1.0, "markerscale": 1.5}
+    box = legend(figure, handles, texts, ncols=3, **close)
     if not few:
         box.set_title(f"first {_NAMED} of {len(names)} classes;\nothers by index")
         box.get_title().set_fontsize(8)

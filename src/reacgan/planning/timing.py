@@ -11,12 +11,12 @@ import torch
 from reacgan.assembly import complete
 from reacgan.config import Device, Experiment
 from reacgan.data import ImageData
+from reacgan.outlook import stages
 from reacgan.progress import rough_duration
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer
 from reacgan.training.memory.advice import memory_explained
-from reacgan.training.outlook import stages
 from reacgan.training.state import TrainState
 from reacgan.training.transfer import take_up
 

@@ -51,7 +51,7 @@ def comparison(runs: Sequence[RunRecord], table: ScoreTable) -> list[str]:
         parts.append(page.note("\n".join(differences)))
     parts += _sheets(runs, names)
     said = [
-        (f"How good {name} is", how_good(newest_scores(run.scores)))
+        (f"How good {name} is", how_good(newest_scores(run.scores), run))
         for name, run in zip(names, runs, strict=True)
     ]
     return [*parts, page.lead(said)]

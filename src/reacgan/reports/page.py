@@ -56,7 +56,7 @@ img.pixels { image-rendering: pixelated; }
 .plain .row { grid-template-columns: repeat(var(--beside), minmax(0, 1fr)); }
 .row .name, .row .end { font-size: .9rem; line-height: 1.25; }
 .sheet:not(.walk) .name { width: 9rem; }
-.strip img { width: 100%; }
+.strip img { width: 100%; } .which { display: none; color: var(--soft); font-size: .78rem; }
 .heads { align-items: end; color: var(--soft); font-size: .78rem; }
 .heads .title { color: var(--text); font-size: .9rem; font-weight: 600; }
 .columns { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(0, 1fr);
@@ -70,25 +70,33 @@ img.pixels { image-rendering: pixelated; }
   grid-column: 2; } .walk .strip { grid-column: 1 / 3; grid-row: 2; }
   .walk .heads .name, .walk .heads .end { display: none; }
   .sheet:not(.walk) .name { width: auto; margin-top: .4rem; }
+  .several .which { display: block; } .several .heads .title { display: none; }
+  .pair th, .pair td { min-width: 0; padding: .25rem .3rem; } .pair .number { white-space: normal; }
   .row.heads .name { display: none; } body { padding: .5rem .7rem 3rem; } }
 """
 Kind = Literal["image", "plot", "pixels"]
 _BROAD = 700
+_OURS = "reacgan "
 _USUAL, _BESIDE = 0x24F, " 0123456789\u200c\u200d\u25cc"
 _MOST_BYTES = 16 * 2**20
 _POLICY = "default-src 'none'; img-src data:; font-src data:; style-src 'unsafe-inline'"
 _FAMILIES = (
-    *("system-ui", "sans-serif", '"Apple Color Emoji"', '"Segoe UI Emoji"', '"Noto Color Emoji"'),
+    *("system-ui", "sans-serif"),
     *('"PingFang SC"', '"Microsoft YaHei"', '"Malgun Gothic"', '"Noto Sans CJK SC"'),
 )
 """The reader's fonts come first; those of the page have what they lack."""
+_EMOJI = {"NotoEmoji-Regular": ("Apple Color Emoji", "Segoe UI Emoji", "Noto Color Emoji")}
+"""Font of the page: those of the reader that are better. Chromium draws empty boxes in some sizes where a
+font of emoji stands behind its own, so it comes first, for its signs alone."""
 
 
 def page(title: str, parts: Sequence[str]) -> str:
     """A whole document; ``parts`` are HTML."""
     body = f"<h1>{escape(title)}</h1>\n" + "\n".join(parts)
     faces = _faces(body)
-    families = ", ".join([*_FAMILIES, *(f'"{name}"' for name in faces)])
+    first = [name for name in faces if name.removeprefix(_OURS) in _EMOJI]
+    rest = [name for name in faces if name not in first]
+    families = ", ".join([*map(_quoted, first), *_FAMILIES, *map(_quoted, rest)])
     style = "".join(faces.values()) + _STYLE.replace("FAMILIES", families)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -122,10 +130,17 @@ def _faces(text: str) -> dict[str, str]:
         file = io.BytesIO()
         loaded.save(file)
         data = base64.b64encode(file.getvalue()).decode()
-        name = f"reacgan {font.stem}"
-        source = f"url(data:font/ttf;base64,{data})"
-        faces[name] = f'@font-face {{ font-family: "{name}"; src: {source}; }}\n'
+        name = f"{_OURS}{font.stem}"
+        better = "".join(f'local("{other}"), ' for other in _EMOJI.get(font.stem, ()))
+        source = f"src: {better}url(data:font/ttf;base64,{data})"
+        signs_of = ", ".join(f"U+{ord(sign):X}" for sign in wanted)
+        only = f" unicode-range: {signs_of};" if better else ""
+        faces[name] = f'@font-face {{ font-family: "{name}"; {source};{only} }}\n'
     return faces
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
 
 
 def heading(text: str, level: int = 2) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from reacgan.config import ConfigError
 from reacgan.evaluation.scores import Score, read_scores
 from reacgan.history import JOURNAL, read_records
+from reacgan.outlook import stages
 
 PICTURE_NUMBERS = "pictures.json"
 """In the folder of a run's pictures: their settings and numbers."""
@@ -37,6 +38,29 @@ class RunRecord:
     def images_seen(self) -> int:
         """Images seen at the last line of the journal."""
         return max((line["images_seen"] for line in self.journal), default=0)
+
+    @property
+    def side(self) -> int | None:
+        """Shorter side of its images in pixels, where the experiment says it."""
+        size = section(self.experiment, "data").get("resolution")
+        sides = size if isinstance(size, list | tuple) else [size]
+        return min(sides) if sides and all(isinstance(side, int) for side in sides) else None
+
+    @property
+    def images_to_learn(self) -> int | None:
+        """How many images it learns from, where a score was taken against them."""
+        for score in self.scores:
+            reference = section(score.protocol, "reference")
+            count = reference.get("images")
+            whole = (reference.get("split"), reference.get("part")) == ("train", "whole")
+            if whole and isinstance(count, int):
+                return count
+        return None
+
+    def is_early(self, images_seen: int) -> bool:
+        """Whether pictures after so many images seen are before their first shapes."""
+        side = self.side
+        return side is not None and images_seen < stages(side, self.images_to_learn)[0].images_seen
 
     def series(self) -> dict[str, Points]:
         """Finite numbers of the journal over the images seen, by name; at most 1000 evenly spaced lines."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from reacgan.reports.sheets import (
     shows_same,
 )
 from reacgan.reports.tables import Cell, html_rows
+from reacgan.reports.text import file_stem
+from reacgan.reports.words import newest_scores
 
 _TRAINED = {
     "name": "experiment",
@@ -73,8 +75,25 @@ def newest_sheets(run: RunRecord) -> list[str]:
     sheets = {_caption(path.stem): read_sheet(path) for path in paths}
     known = {title: sheet for title, sheet in sheets.items() if sheet is not None}
     if len(known) == len(sheets) == 2 and same_rows(list(known.values())):
-        return sheets_beside(known, "a row a class; a column of generated images a seed")
-    return page.figures([part for path in paths for part in _sheet(run, path)])
+        caption = "a row a class; a column of generated images a seed"
+        return sheets_beside(
+            known, "; ".join(filter(None, [caption, scored_elsewhere(run, newest)]))
+        )
+    shown = [part for path in paths for part in _sheet(run, path)]
+    other = scored_elsewhere(run, newest)
+    return page.figures(shown) + (
+        [page.paragraph(f"{other[0].upper()}{other[1:]}.")] if other else []
+    )
+
+
+def scored_elsewhere(run: RunRecord, sheet: Path | None) -> str:
+    """That the scores are of another state than the sheet, where they are."""
+    seen = max((score.images_seen or 0 for score in newest_scores(run.scores).values()), default=0)
+    if not seen or sheet is None or not sheet.stem.isdecimal() or int(sheet.stem) == seen:
+        return ""
+    return (
+        f"the scores on this page are not of these images but of the state at {seen:,} images seen"
+    )
 
 
 def picture_parts(folder: Path, newest: Path | None = None) -> list[str]:
@@ -149,11 +168,15 @@ def _events(run: RunRecord) -> list[str]:
 def _sheet(run: RunRecord, path: Path) -> list[str]:
     if not path.is_file():
         return []
-    return [page.picture_file(path, run.path, _caption(path.stem), kind="pixels")]
+    caption = _caption(path.stem, [run.name, *(score.subject for score in run.scores)])
+    return [page.picture_file(path, run.path, caption, kind="pixels")]
 
 
-def _caption(stem: str) -> str:
-    """A caption from the name of a file, which holds the subject and the images seen."""
+def _caption(stem: str, subjects: Sequence[str] = ()) -> str:
+    """A caption from the name of a file, which holds the subject and the images seen.
+
+    ``subjects``: those it may be of; the name of a file has not all of their letters.
+    """
     if stem == "real":
         return "real images"
     name, _, last = stem.rpartition("-")
@@ -161,6 +184,7 @@ def _caption(stem: str) -> str:
         return f"generated images at {int(stem):,} images seen" if stem.isdecimal() else stem
     at = f" at {int(last):,} images seen" if re.fullmatch(r"[0-9]{12,}", last) else ""
     subject = (name if at else stem).removeprefix("pairs-")
+    subject = next((name for name in subjects if file_stem(name) == subject), subject)
     return (
         f"closest pairs of {subject}{at}: generated images above their nearest training images; "
         "ordinary unless memorised_share is above chance"

@@ -109,6 +109,7 @@ def _rows(sheets: Mapping[str, PageSheet], caption: str) -> str:
     ends = [str(end) for end in first.words.get("ends", ())]
     titled = any(sheets)
     kind = "sheet walk" if ends else "sheet" if first.names else "sheet plain"
+    kind += " several" if len(sheets) > 1 else ""
     lines = []
     if titled or any(section_heads(sheet) for sheet in sheets.values()):
         cells = "".join(_head(title, sheet) for title, sheet in sheets.items())
@@ -117,7 +118,7 @@ def _rows(sheets: Mapping[str, PageSheet], caption: str) -> str:
     for row, name in enumerate(names):
         label = f'<div class="name">{_name(name)}</div>' if first.names else ""
         strips = "".join(
-            _strip(sheet.row(row), sheet.width, _alt(title, name, len(sheet.words["lefts"])))
+            _strip(sheet.row(row), sheet.width, _alt(title, name, len(sheet.words["lefts"])), title)
             for title, sheet in sheets.items()
         )
         lines.append(f'<div class="row">{label}{strips}{_end(ends[row]) if ends else ""}</div>')
@@ -155,8 +156,10 @@ def _cells(sheet: PageSheet, caption: str) -> str:
     )
 
 
-def _strip(image: Image.Image, width: int, alt: str) -> str:
-    return f'<div class="strip" style="max-width:{width}px">{_picture(image, alt)}</div>'
+def _strip(image: Image.Image, width: int, alt: str, title: str) -> str:
+    """A row's images; on a narrow page, where strips are below one another, its title is above each."""
+    which = f'<span class="which">{escape(title)}</span>' if title else ""
+    return f'<div class="strip" style="max-width:{width}px">{which}{_picture(image, alt)}</div>'
 
 
 def _picture(image: Image.Image, alt: str) -> str:

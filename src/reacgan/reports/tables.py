@@ -74,7 +74,8 @@ def html_rows(head: Sequence[str], rows: Sequence[Sequence[Cell]], numbers: int)
         for row in rows
     )
     body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f'<div class="wide"><table><tr>{top}</tr>{body}</table></div>'
+    kind = "wide pair" if len(head) == 2 else "wide"
+    return f'<div class="{kind}"><table><tr>{top}</tr>{body}</table></div>'
 
 
 def _class(*kinds: str) -> str:

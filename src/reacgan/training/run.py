@@ -20,6 +20,7 @@ from reacgan.data import DataError, ImageData, open_dataset, refuse_inside
 from reacgan.evaluation import Score, read_scores
 from reacgan.history import History, read_records
 from reacgan.models.norm_statistics import statistics_in_words
+from reacgan.outlook import meaning_of, next_commands, share_of
 from reacgan.sampling import save_png
 from reacgan.training.callbacks import Callbacks
 from reacgan.training.checkpoint import list_checkpoints, load_latest
@@ -31,7 +32,6 @@ from reacgan.training.journal import Journal
 from reacgan.training.logs import open_logs
 from reacgan.training.loop import Trainer, run
 from reacgan.training.memory.advice import describe_memory, memory_explained
-from reacgan.training.outlook import meaning_of, next_commands, share_of
 from reacgan.training.progress import Progress, told_if_long
 from reacgan.training.run_folder import RunFolder
 from reacgan.training.signals import Interrupted, StopRequest

@@ -35,16 +35,17 @@ class Milestone:
     """What its pictures show."""
 
 
-def stages(side: int, images: int) -> tuple[Milestone, ...]:
+def stages(side: int, images: int | None) -> tuple[Milestone, ...]:
     """The stages of a training, in their order; rough.
 
     Args:
         side: shorter side of the pictures, pixels.
-        images: how many there are to learn from.
+        images: how many there are to learn from; None where that is not known.
     """
     known = [known for known in _BY_SIDE if known <= side]
     first, usable, best = _BY_SIDE[max(known, default=min(_BY_SIDE))]
-    best = min(best, max(_MOST_PASSES * images, _LEAST))
+    if images is not None:
+        best = min(best, max(_MOST_PASSES * images, _LEAST))
     usable = min(usable, best // 2)
     return (
         Milestone(FIRST_SHAPES, min(first, usable // 2), "colours and rough shapes"),
@@ -53,8 +54,8 @@ def stages(side: int, images: int) -> tuple[Milestone, ...]:
     )
 
 
-def meaning_of(images_seen: int, side: int, images: int) -> str:
-    """What pictures mean after so many images seen, for a person."""
+def meaning_of(images_seen: int, side: int, images: int | None) -> str:
+    """What pictures mean after so many images seen, for a person; arguments as of :func:`stages`."""
     ahead = stages(side, images)
     index = bisect_right([stage.images_seen for stage in ahead], images_seen)
     if index == 0:
