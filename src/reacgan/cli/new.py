@@ -29,7 +29,7 @@ def new(
     Says what is there, what is proposed and why, how long it takes here, and what to expect of so few or so
     many images. In the plan, a YAML file, every value has its reason.
 
-    Examples: reacgan new photos/ | reacgan new photos/ --from cifar10-small-reacgan --out mine.yaml
+    Examples: reacgan new photos/ | reacgan new photos/ --from runs/pets --out mine.yaml
 
     Parameters
     ----------
