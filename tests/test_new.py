@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -220,6 +221,22 @@ def test_steps_are_timed_and_leave_nothing(pets, tmp_path, monkeypatch, reacgan)
     assert [path.name for path in tmp_path.iterdir()] == ["experiment.yaml"]
     code, _, err = reacgan("train", "experiment.yaml", "--images", 16, "--device", "cpu")
     assert code == 0 and (tmp_path / "runs" / "my pets" / "model").is_dir(), err
+
+
+def test_a_plan_beside_another_run_gets_a_folder_of_its_own(pets, tmp_path, monkeypatch, reacgan):
+    monkeypatch.chdir(tmp_path)
+    tiny = [item for key, value in TINY.items() for item in ("--set", f"{key}={value}")]
+    new = ["new", pets, "--seconds", 0, "--device", "cpu", *tiny, "--set", "training.images=16"]
+    for folder, batch in ("my pets", 16), ("my pets-2", 8):
+        other = ["--set", f"training.batch={batch}", "--out", f"{batch}.yaml"]
+        code, out, err = reacgan(*new, *other)
+        assert code == 0, err
+        (line,) = [line for line in out.splitlines() if line.startswith("next: ")]
+        code, _, err = reacgan(*shlex.split(line)[2:], "--device", "cpu")
+        assert code == 0, err
+        assert (tmp_path / "runs" / folder / "model").is_dir()
+        code, out, err = reacgan(*new, *other, "--force")  # its own run is no obstacle
+        assert code == 0 and line in out.splitlines(), err
 
 
 def test_a_timing_is_of_whole_cycles_after_a_warm_up(monkeypatch):

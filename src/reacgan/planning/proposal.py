@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reacgan.assembly import complete
-from reacgan.config import ConfigError, Device, Experiment, path_of, size_of
+from reacgan.config import ConfigError, Device, Experiment, load_experiment, path_of, size_of
 from reacgan.data import DataError, open_dataset, refuse_inside, survey_dataset
 from reacgan.data.overview import Overview, overview_of
 from reacgan.experiments import EXPERIMENTS
@@ -20,6 +20,7 @@ from reacgan.files import write_text
 from reacgan.planning.plan_file import to_yaml
 from reacgan.planning.start_weights import described, fitting, refuse_unlike, values_of
 from reacgan.planning.timing import Timing, time_steps
+from reacgan.training.run_folder import default_folder, free_folder
 
 _BASE = "cifar10-small/reacgan, which was tried on two CPU cores"
 _FEW_A_CLASS = 200
@@ -165,6 +166,17 @@ class Proposal:
             )
         write_text(file, self.text)
         return file
+
+    def train_command(self, file: str | Path) -> str:
+        """The command that trains the written plan: in ``runs/<name>``, or in the next that is free.
+
+        Args:
+            file: the plan, which may have been changed since.
+        """
+        planned = load_experiment(path_of(file))
+        folder = free_folder(planned)
+        elsewhere = ["--out", str(folder)] if folder != default_folder(planned) else []
+        return shlex.join(["reacgan", "train", str(file), *elsewhere])
 
 
 def _title(experiment: Experiment) -> str:
