@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -22,7 +23,7 @@ from reacgan.experiments.derive import ImageFacts, derive
 from reacgan.models import build_discriminator, build_generator
 from reacgan.planning import propose, time_steps
 from reacgan.planning.plan_file import to_yaml
-from reacgan.planning.proposal import values_of
+from reacgan.planning.start_weights import fitting, values_of
 from reacgan.progress import rough_duration
 from toy import pictures, toy
 
@@ -75,7 +76,7 @@ def test_what_is_found_is_said_by_name(pets):
         "in several classes",
         "data.balanced = True: the largest class has 12 images, the smallest 3",
         "21 images of 3 classes, about 7 a class, are very few",
-        "--from NAME",
+        "--from runs/NAME",
     ):
         assert words in text, text
     assert [part.split()[0] for part in parts] == ["found", "proposed:", "what"]
@@ -151,6 +152,8 @@ def test_trained_weights_bring_their_networks(pets, reacgan, tmp_path):
         pets,
         "--from",
         "digits-reacgan",
+        "--set",
+        "data.channels=1",
         "--seconds",
         0,
         "--out",
@@ -161,6 +164,8 @@ def test_trained_weights_bring_their_networks(pets, reacgan, tmp_path):
     code, out, err = reacgan(*words)
     assert code == 0, err
     assert "training.start_from = digits-reacgan" in out
+    assert "begins with digits-reacgan (digits, 8 x 8 x 1, 10 classes" in out
+    assert "have seen similar" not in out
     plan = load_experiment(file)
     assert plan.data.channels == 1 and plan.training.start_from == "digits-reacgan"
     code, out, err = reacgan(
@@ -170,6 +175,38 @@ def test_trained_weights_bring_their_networks(pets, reacgan, tmp_path):
     assert "began with" in err and "weights/digits-reacgan" in err
     frozen = [line for line in err.splitlines() if line.startswith("new:")]
     assert frozen and "discriminator/backbone" not in frozen[0]  # D came with the published weights
+
+
+def test_weights_of_unlike_images_are_refused(pets, tmp_path, monkeypatch):
+    with pytest.raises(ConfigError) as refused:
+        propose(pets, device="cpu", seconds=0, start_from="digits-reacgan")
+    said = str(refused.value)
+    assert "8 x 8 grey images; here 8 x 8 colour are proposed" in said
+    assert "digits, 8 x 8 x 1, 10 classes" in said and said.endswith("--set data.channels=1")
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(4):
+            picture = Image.new("L", (32, 32), 20 * number)
+            picture.save(tmp_path / "photos" / name / f"{number}.png")
+    with pytest.raises(ConfigError, match="8 x 8 grey.*32 x 32 grey .*--set data.resolution=8$"):
+        propose(tmp_path / "photos", device="cpu", seconds=0, start_from="digits-reacgan")
+    small = {"data.resolution": 8}
+    given = propose(
+        tmp_path / "photos", device="cpu", seconds=0, start_from="digits-reacgan", given=small
+    )
+    assert given.experiment.training.start_from == "digits-reacgan"
+
+
+def test_only_weights_that_fit_are_advised(pets, monkeypatch):
+    from reacgan.hub import places
+
+    bundled = places.weight_folders()[:1]
+    monkeypatch.setattr(places, "weight_folders", lambda: bundled)  # as in an installation
+    proposal, parts = told(pets, seconds=0)
+    assert "--from runs/NAME, a run of your own on similar images\n" in parts[-1] + "\n"
+    grey = proposal.experiment.replace(**{"data.channels": 1}).data
+    assert list(fitting(grey)) == ["digits-reacgan"]
+    assert not list(fitting(proposal.experiment.data))
 
 
 def test_steps_are_timed_and_leave_nothing(pets, tmp_path, monkeypatch, reacgan):
@@ -184,6 +221,22 @@ def test_steps_are_timed_and_leave_nothing(pets, tmp_path, monkeypatch, reacgan)
     assert [path.name for path in tmp_path.iterdir()] == ["experiment.yaml"]
     code, _, err = reacgan("train", "experiment.yaml", "--images", 16, "--device", "cpu")
     assert code == 0 and (tmp_path / "runs" / "my pets" / "model").is_dir(), err
+
+
+def test_a_plan_beside_another_run_gets_a_folder_of_its_own(pets, tmp_path, monkeypatch, reacgan):
+    monkeypatch.chdir(tmp_path)
+    tiny = [item for key, value in TINY.items() for item in ("--set", f"{key}={value}")]
+    new = ["new", pets, "--seconds", 0, "--device", "cpu", *tiny, "--set", "training.images=16"]
+    for folder, batch in ("my pets", 16), ("my pets-2", 8):
+        other = ["--set", f"training.batch={batch}", "--out", f"{batch}.yaml"]
+        code, out, err = reacgan(*new, *other)
+        assert code == 0, err
+        (line,) = [line for line in out.splitlines() if line.startswith("next: ")]
+        code, _, err = reacgan(*shlex.split(line)[2:], "--device", "cpu")
+        assert code == 0, err
+        assert (tmp_path / "runs" / folder / "model").is_dir()
+        code, out, err = reacgan(*new, *other, "--force")  # its own run is no obstacle
+        assert code == 0 and line in out.splitlines(), err
 
 
 def test_a_timing_is_of_whole_cycles_after_a_warm_up(monkeypatch):

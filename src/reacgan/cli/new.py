@@ -29,7 +29,7 @@ def new(
     Says what is there, what is proposed and why, how long it takes here, and what to expect of so few or so
     many images. In the plan, a YAML file, every value has its reason.
 
-    Examples: reacgan new photos/ | reacgan new photos/ --from cifar10-small-reacgan --out mine.yaml
+    Examples: reacgan new photos/ | reacgan new photos/ --from runs/pets --out mine.yaml
 
     Parameters
     ----------
@@ -71,7 +71,10 @@ def new(
             tell=(lambda text: None) if json_ else streams.show,
         )
     file = proposal.write(out, force=force)
-    command = shlex.join(["reacgan", "train", str(file)])
-    text = f"written: {file}, a file to read and change\nnext: {command}"
+    command = proposal.train_command(file)
+    text = f"written: {file}, a file to read and change"
+    if "--out" in shlex.split(command):
+        text += "\n  runs/ holds another run of that name, hence the --out"
+    text += f"\nnext: {command}"
     answer({**proposal.facts(), "file": file, "next": command}, text, as_json=json_)
     return 0

@@ -71,6 +71,7 @@ def train(
         streams.tell(f"reacgan {__version__}: starting {name or data}")
     from reacgan.assembly import complete  # noqa: PLC0415
     from reacgan.config import parse_assignments  # noqa: PLC0415
+    from reacgan.training.run_folder import default_folder  # noqa: PLC0415
 
     changes = parse_assignments(set_)
     if images is not None:
@@ -81,7 +82,7 @@ def train(
         name, data, device, changes, aloud=not (quiet or dry_run), quiet=quiet, verbose=verbose
     )
     experiment = complete(experiment.replace(**changes))
-    folder = out or Path("runs") / experiment.name.replace("/", "-")
+    folder = out or default_folder(experiment)
     if dry_run:
         return _show_plan(experiment, folder, device, survey=name is not None)
     from reacgan.distributed import leave  # noqa: PLC0415

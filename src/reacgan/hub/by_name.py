@@ -13,11 +13,11 @@ from reacgan.hub.places import known_models
 
 def pretrained() -> dict[str, str]:
     """Each model that has a name, with one line on what it is; nothing is loaded."""
-    return {name: _line(folder / CONFIG) for name, folder in known_models().items()}
+    return {name: line_of(folder / CONFIG) for name, folder in known_models().items()}
 
 
-def _line(file: Path) -> str:
-    """One line from a configuration, or that it is not readable."""
+def line_of(file: Path) -> str:
+    """One line on what a model is, from its configuration, or that this is not readable."""
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
         experiment, classes = config["experiment"], len(config["class_names"])

@@ -9,26 +9,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from reacgan import hub
 from reacgan.assembly import complete
-from reacgan.config import ConfigError, Device, Experiment, parse_experiment, path_of, size_of
+from reacgan.config import ConfigError, Device, Experiment, load_experiment, path_of, size_of
 from reacgan.data import DataError, open_dataset, refuse_inside, survey_dataset
 from reacgan.data.overview import Overview, overview_of
 from reacgan.experiments import EXPERIMENTS
 from reacgan.experiments.derive import Derived, derive, facts_of, find_set, has_accelerator
 from reacgan.experiments.methods import METHODS
 from reacgan.files import write_text
-from reacgan.hub.folder import DISCRIMINATOR, model_folder, read_config
-from reacgan.models import build_discriminator
 from reacgan.planning.plan_file import to_yaml
+from reacgan.planning.start_weights import described, fitting, refuse_unlike, values_of
 from reacgan.planning.timing import Timing, time_steps
+from reacgan.training.run_folder import default_folder, free_folder
 
 _BASE = "cifar10-small/reacgan, which was tried on two CPU cores"
-_FROZEN = 2
-_FEW = 1_000
-"""Images below which the first stages of a taken-over D stay as they are (FreezeD)."""
+_FEW_A_CLASS = 200
 
 
 @dataclass(frozen=True)
@@ -76,7 +71,7 @@ class Proposal:
                 for each in self.derived.choices
             ],
             "start_from": self.source,
-            "expected": [*_expectation(self.overview, begun=self.source is not None)],
+            "expected": [*self._expectation()],
             "timing": self.timing,
             "experiment": self.experiment.model_dump(),
         }
@@ -90,9 +85,27 @@ class Proposal:
             f"{_title(experiment)} at {size} pixels, {experiment.training.images:,} images to see"
         )
 
+    def _expectation(self) -> Iterator[str]:
+        """What can come of so many images, from these weights or without."""
+        yield _expectation(self.overview)
+        images = self.overview.images
+        if self.source is not None:
+            yield (
+                f"begins with {self.source} ({described(self.source)}); where its images are like yours "
+                "the first stages come sooner than from nothing"
+            )
+        elif images < _FEW_A_CLASS * len(self.overview.balance.counts):
+            yield (
+                "starting from trained weights helps sets like this: --from runs/NAME, a run of your own "
+                "on similar images"
+                + "".join(f", or {name}" for name in fitting(self.experiment.data))
+            )
+        if images > 100_000:
+            yield "on a CPU each image is seen a few times only; sets of this size want a GPU"
+
     def expected(self) -> str:
         """What so many images can give, and how long it takes."""
-        lines = [*_expectation(self.overview, begun=self.source is not None)]
+        lines = [*self._expectation()]
         if self.timing is not None:
             side = min(size_of(self.experiment.data.resolution))
             lines += self.timing.lines(self.experiment, side=side, images=self.overview.images)
@@ -107,7 +120,7 @@ class Proposal:
             for key in ("data.balanced", "model.head.name", "training.start_from")
             if key in reasons
         ]
-        lines.append(next(_expectation(self.overview, begun=self.source is not None)))
+        lines.append(next(self._expectation()))
         again = shlex.join(["reacgan", "new", self.path])
         lines.append(f"every value with its reason: --verbose, or {again}")
         first, *others = lines
@@ -153,6 +166,17 @@ class Proposal:
             )
         write_text(file, self.text)
         return file
+
+    def train_command(self, file: str | Path) -> str:
+        """The command that trains the written plan: in ``runs/<name>``, or in the next that is free.
+
+        Args:
+            file: the plan, which may have been changed since.
+        """
+        planned = load_experiment(path_of(file))
+        folder = free_folder(planned)
+        elsewhere = ["--out", str(folder)] if folder != default_folder(planned) else []
+        return shlex.join(["reacgan", "train", str(file), *elsewhere])
 
 
 def _title(experiment: Experiment) -> str:
@@ -203,6 +227,7 @@ def propose(
     )
     if start_from is not None:
         needed = values_of(start_from, images=facts.images)
+        refuse_unlike(start_from, needed, derive(facts).experiment.data, given=fixed)
         facts = replace(facts, source=str(start_from), of_source=needed)
     source = str(start_from) if start_from is not None else None
     proposal = Proposal(str(path), overview, derive(facts), source=source)
@@ -220,76 +245,29 @@ def propose(
     return proposal
 
 
-def values_of(source: str | Path, *, images: int) -> dict[str, Any]:
-    """The values, by dotted keys, that a run needs to begin with these weights.
-
-    Args:
-        source: a run, model folder or name of a model.
-        images: of the new set; few of them keep the first stages of D as they are.
-
-    Raises:
-        ConfigError: no model there, or a damaged one.
-    """
-    folder = hub.locate(source)
-    model = model_folder(folder)
-    config = read_config(model)
-    learned = parse_experiment(config["experiment"])
-    has_d = (model / DISCRIMINATOR).is_file() or bool(hub.list_states(folder))
-    with torch.device("meta"):
-        networks = learned.model
-        discriminator = build_discriminator(
-            networks.backbone,
-            networks.head,
-            learned.data,
-            len(config["class_names"]),
-            networks.codes,
-        )
-    stages = len(discriminator.backbone.stages())
-    frozen = min(_FROZEN, stages // 2) if has_d and images < _FEW else 0
-    name = str(source)
-    return {
-        "data.resolution": learned.data.resolution,
-        "data.channels": learned.data.channels,
-        "model.generator": networks.generator.model_dump(),
-        "model.backbone": networks.backbone.model_dump(),
-        "model.head": networks.head.model_dump(),
-        "model.codes": None if networks.codes is None else networks.codes.model_dump(),
-        "loss": learned.loss.model_dump(),
-        "training.start_from": str(folder) if Path(name).exists() else name,
-        "training.freeze_d": frozen,
-    }
-
-
-def _expectation(overview: Overview, *, begun: bool) -> Iterator[str]:
-    """What can come of so many images, without flattery; ``begun``: from trained weights."""
+def _expectation(overview: Overview) -> str:
+    """What can come of so many images, without flattery."""
     images, classes = overview.images, len(overview.balance.counts)
     each = images / classes
     what = f"{images:,} images" if classes == 1 else f"{images:,} images of {classes:,} classes"
-    if classes > 1 and each < 200:
+    if classes > 1 and each < _FEW_A_CLASS:
         what += f", about {each:.0f} a class,"
     if each < 20:
-        yield (
+        return (
             f"{what} are very few: pictures will be near-copies and blends of yours, nothing new. A few "
             "hundred a class change that more than any setting does"
         )
-    elif each < 200:
-        yield (
+    if each < _FEW_A_CLASS:
+        return (
             f"{what} are few: expect the colours and layout of your images, little variety, and copies of "
             "single ones (reacgan report RUN --pictures shows the nearest). More images help most"
         )
-    elif each < 2_000:
-        yield (
+    if each < 2_000:
+        return (
             f"{what}: classes can become recognisable, with less variety than the real images, and faults "
             "in detail"
         )
-    else:
-        yield f"{what} are enough for what the literature shows; time is what limits it"
-    if begun:
-        yield "from weights that have seen similar images the first stages come much sooner than below"
-    elif each < 200:
-        yield "starting from trained weights helps sets like this: --from NAME (reacgan weights list)"
-    if images > 100_000:
-        yield "on a CPU each image is seen a few times only; sets of this size want a GPU"
+    return f"{what} are enough for what the literature shows; time is what limits it"
 
 
 def _short(value: Any) -> str:

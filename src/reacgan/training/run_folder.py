@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,22 @@ _MAY_CHANGE = (
 
 class BusyError(ConfigError):
     """Another process holds the folder of a run."""
+
+
+def default_folder(experiment: Experiment, number: int = 1) -> Path:
+    """Where an experiment is trained if nothing else is said: ``runs/<name>``, from 2 on with the number."""
+    name = experiment.name.replace("/", "-")
+    return Path("runs") / (name if number == 1 else f"{name}-{number}")
+
+
+def free_folder(experiment: Experiment) -> Path:
+    """The first default folder that is new or holds a run of this very experiment."""
+    for number in count(1):
+        folder = RunFolder(default_folder(experiment, number))
+        with suppress(ConfigError):
+            folder.check(folder.with_precision(complete(experiment)))
+            return folder.path
+    raise AssertionError("numbers do not end")
 
 
 class RunFolder:
