@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from reacgan.data.prospects import prospect, stages
 
 import reacgan as package
 from reacgan.config import ConfigError, load_experiment
@@ -128,6 +129,27 @@ def test_sets_of_every_size_have_a_plan():
     assert "long; --images changes it" in reasons["training.images"]
 
 
+@pytest.mark.parametrize("images", [30, 135, 199, 900])
+@pytest.mark.parametrize("side", [8, 32])
+def test_small_sets_are_not_trained_beyond_what_adds_anything(images, side):
+    plan = derive(facts(images, side=side)).experiment
+    *_, best = stages(side, images, 2)
+    assert plan.training.images == min(best.images_seen, 400_000)
+    assert best.name == "as good as it gets" and "more training adds little" in best.pictures
+
+
+@pytest.mark.parametrize(
+    ("images", "expected", "promised"),
+    [(60, "near-copies", False), (135, "copies of single", False), (3_000, "less variety", True)],
+)
+def test_what_is_said_of_a_set_is_said_of_its_stages(images, expected, promised):
+    said, stage_words = prospect(images, 6).said, [each.pictures for each in stages(32, images, 6)]
+    assert expected in said and expected in stage_words[-1]
+    assert ("recognisable" in said) == promised
+    assert ("recognisable" in " ".join(stage_words)) == promised
+    assert ("usable" in [each.name for each in stages(32, images, 6)]) == promised
+
+
 def test_one_class_and_one_image_a_class_have_one_too():
     single = derive(facts(8, classes=("cat",))).experiment
     assert single.model.head.name == "unconditional" and single.training.batch == 8
@@ -215,7 +237,7 @@ def test_steps_are_timed_and_leave_nothing(pets, tmp_path, monkeypatch, reacgan)
     code, out, err = reacgan("new", pets, "--seconds", 0.01, "--device", "cpu", *words)
     assert code == 0, err
     assert "on this machine (cpu) about" in out and "an estimate" in out
-    for stage in ("first shapes", "usable", "as good as it gets", "this plan"):
+    for stage in ("first shapes", "halfway", "as good as it gets", "this plan"):
         assert stage in out
     assert out.splitlines()[-1] == "next: reacgan train experiment.yaml"
     assert [path.name for path in tmp_path.iterdir()] == ["experiment.yaml"]
@@ -248,7 +270,7 @@ def test_a_timing_is_of_whole_cycles_after_a_warm_up(monkeypatch):
     plan = toy(EXPERIMENTS["cifar10/reacgan"])
     timing = time_steps(plan, pictures(plan), device="cpu", seconds=1e-6)
     assert len(cycles) == 5 and timing.images_per_second > 0
-    lines = list(timing.lines(plan, side=8, images=100))
+    lines = list(timing.lines(plan, side=8, images=100, classes=10))
     assert len(lines) == 5
 
 

@@ -1,4 +1,4 @@
-"""What to expect of pictures by images seen, and what to do with a generator: in plain words.
+"""What to expect of so many images, by images seen, and what to do with a generator: in plain words.
 
 The figures are rough and of this project's own runs (``docs/results.md``): digits of 8 pixels, signs of
 16, CIFAR-10 and Tiny-ImageNet at 32; larger pictures by what published runs saw.
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-FIRST_SHAPES, USABLE, BEST = "first shapes", "usable", "as good as it gets"
+FIRST_SHAPES, HALFWAY, USABLE, BEST = "first shapes", "halfway", "usable", "as good as it gets"
 _BY_SIDE = {
     8: (10_000, 50_000, 150_000),
     16: (20_000, 200_000, 1_000_000),
@@ -23,6 +23,55 @@ _BY_SIDE = {
 """Images seen at each stage, by the shorter side of the pictures."""
 _MOST_PASSES, _LEAST = 2_000, 200_000
 """Small sets are learned by heart: more passes, beyond so many images, bring nothing new."""
+_LITTLE = "more training adds little"
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """What a set can give, by the images of a class; every statement on small sets is taken from here."""
+
+    below: float
+    """Images a class."""
+    said: str
+    """What to expect, after the number of images."""
+    middle: tuple[str, str]
+    """Name of the stage halfway and what its pictures show."""
+    best: str
+    """What pictures show at their best."""
+    few: bool = False
+    """Whether trained weights to start from would help much."""
+
+
+PROSPECTS = (
+    Prospect(
+        20,
+        "are very few: pictures will be near-copies and blends of yours, nothing new. A few "
+        "hundred a class change that more than any setting does",
+        (HALFWAY, "the colours and layout of your images"),
+        f"near-copies and blends of your images; {_LITTLE}",
+        few=True,
+    ),
+    Prospect(
+        200,
+        "are few: expect the colours and layout of your images, little variety, and copies of "
+        "single ones (reacgan report RUN --pictures shows the nearest). More images help most",
+        (HALFWAY, "the colours and layout of your images"),
+        f"little variety, copies of single images; {_LITTLE}",
+        few=True,
+    ),
+    Prospect(
+        2_000,
+        "can become recognisable, with less variety than the real images, and faults in detail",
+        (USABLE, "recognisable, with faults"),
+        f"less variety than the real images, faults in detail; {_LITTLE}",
+    ),
+    Prospect(
+        float("inf"),
+        "are enough for what the literature shows; time is what limits it",
+        (USABLE, "recognisable, with faults"),
+        _LITTLE,
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -35,28 +84,38 @@ class Milestone:
     """What its pictures show."""
 
 
-def stages(side: int, images: int | None) -> tuple[Milestone, ...]:
+def prospect(images: int | None, classes: int) -> Prospect:
+    """What so many images of so many classes can give; many, where their number is not known."""
+    if images is None:
+        return PROSPECTS[-1]
+    return next(known for known in PROSPECTS if images / max(classes, 1) < known.below)
+
+
+def stages(side: int, images: int | None, classes: int) -> tuple[Milestone, ...]:
     """The stages of a training, in their order; rough.
 
     Args:
         side: shorter side of the pictures, pixels.
         images: how many there are to learn from; None where that is not known.
+        classes: how many classes those have.
     """
     known = [known for known in _BY_SIDE if known <= side]
-    first, usable, best = _BY_SIDE[max(known, default=min(_BY_SIDE))]
+    first, middle, best = _BY_SIDE[max(known, default=min(_BY_SIDE))]
     if images is not None:
         best = min(best, max(_MOST_PASSES * images, _LEAST))
-    usable = min(usable, best // 2)
+    middle = min(middle, best // 2)
+    expected = prospect(images, classes)
+    name, pictures = expected.middle
     return (
-        Milestone(FIRST_SHAPES, min(first, usable // 2), "colours and rough shapes"),
-        Milestone(USABLE, usable, "recognisable, with faults"),
-        Milestone(BEST, best, "more training adds little"),
+        Milestone(FIRST_SHAPES, min(first, middle // 2), "colours and rough shapes"),
+        Milestone(name, middle, pictures),
+        Milestone(BEST, best, expected.best),
     )
 
 
-def meaning_of(images_seen: int, side: int, images: int | None) -> str:
+def meaning_of(images_seen: int, side: int, images: int | None, classes: int) -> str:
     """What pictures mean after so many images seen, for a person; arguments as of :func:`stages`."""
-    ahead = stages(side, images)
+    ahead = stages(side, images, classes)
     index = bisect_right([stage.images_seen for stage in ahead], images_seen)
     if index == 0:
         return (

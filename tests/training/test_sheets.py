@@ -84,9 +84,9 @@ def test_names_with_a_comma_are_not_suggested(tmp_path):
 @pytest.mark.parametrize("side", [8, 16, 31, 32, 64, 1024])
 @pytest.mark.parametrize("count", [1, 30, 3_000, 10**6])
 def test_stages_come_one_after_another(side, count):
-    seen = [stage.images_seen for stage in stages(side, count)]
+    seen = [stage.images_seen for stage in stages(side, count, 10)]
     assert 0 < seen[0] < seen[1] < seen[2]
-    said = [meaning_of(images_seen, side, count) for images_seen in (0, *seen)]
+    said = [meaning_of(images_seen, side, count, 10) for images_seen in (0, *seen)]
     assert len(set(said)) == 4 and "too early" in said[0] and "as good as it gets" in said[3]
 
 

@@ -21,6 +21,7 @@ from reacgan.data import (
 )
 from reacgan.experiments import experiment
 from reacgan.experiments.networks import Attention
+from reacgan.outlook import stages
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Preset:
     why: str
     """Reason for the augmentation, after the number of images."""
     least: int = 400_000
-    """Fewest images to see, so that small sets are learned at all."""
+    """Fewest images to see, so that small sets are learned at all; fewer where more adds little."""
 
 
 PRESETS = (
@@ -278,7 +279,9 @@ def _run_choices(facts: ImageFacts) -> list[tuple[str, Any, str]]:
     wider = 2 if facts.accelerator else 1
     device = "a GPU" if facts.accelerator else "two CPU cores"
     preset = next(preset for preset in PRESETS if images < preset.below)
-    length = min(max(_PASSES * images, preset.least), _LONGEST[facts.accelerator])
+    *_, best = stages(min(size_of(_resolution(facts))), images, len(facts.classes))
+    useful = max(_PASSES * images, min(preset.least, best.images_seen))
+    length = min(useful, _LONGEST[facts.accelerator])
     passes = f"{length / images:,.0f} passes over {images:,} images"
     if length == _LONGEST[facts.accelerator]:
         passes += f", which takes {device} long; --images changes it"

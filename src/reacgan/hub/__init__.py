@@ -1,9 +1,8 @@
 """Sharing and loading generators: safetensors, a configuration, a card, and digests."""
 
-from reacgan.hub.by_name import pretrained
 from reacgan.hub.card import card
 from reacgan.hub.models import load, save
-from reacgan.hub.places import known_models, locate
+from reacgan.hub.places import known_models, locate, pretrained
 from reacgan.hub.selection import find_states
 from reacgan.hub.states import list_states, load_discriminator, load_state
 from reacgan.hub.upload import push_to_hub

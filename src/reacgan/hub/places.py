@@ -6,10 +6,13 @@ and in the folder that the environment variable REACGAN_WEIGHTS names; the first
 
 from __future__ import annotations
 
+import json
 import os
 import re
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from reacgan.config import ConfigError, path_of, suggest, with_home
 from reacgan.hub.folder import CONFIG
@@ -45,6 +48,29 @@ def known_models() -> dict[str, Path]:
             if not folder.name.startswith(".") and (folder / CONFIG).is_file():
                 models.setdefault(folder.name, folder)
     return models
+
+
+def pretrained() -> dict[str, str]:
+    """Each model that has a name, with one line on what it is; nothing is loaded."""
+    return {name: line_of(folder / CONFIG) for name, folder in known_models().items()}
+
+
+def line_of(file: Path) -> str:
+    """One line on what a model is, from its configuration, or that this is not readable."""
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        experiment, classes = config["experiment"], len(config["class_names"])
+        data, head = experiment["data"], _name(experiment["model"]["head"])
+        size = data["resolution"]
+        sides = size if isinstance(size, list) else [size, size]
+        shape = " x ".join(str(side) for side in [*sides, data["channels"]])
+        return f"{data['name']}, {shape}, {classes} classes, {head}, {config['images_seen']:,} images seen"
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"{CONFIG} is not readable"
+
+
+def _name(component: Any) -> str:
+    return str(component["name"] if isinstance(component, Mapping) else component)
 
 
 def locate(named: str | Path, *, revision: str | None = None, ids: bool = False) -> Path:

@@ -17,13 +17,13 @@ from reacgan.experiments import EXPERIMENTS
 from reacgan.experiments.derive import Derived, derive, facts_of, find_set, has_accelerator
 from reacgan.experiments.methods import METHODS
 from reacgan.files import write_text
+from reacgan.outlook import prospect
 from reacgan.planning.plan_file import to_yaml
 from reacgan.planning.start_weights import described, fitting, refuse_unlike, values_of
 from reacgan.planning.timing import Timing, time_steps
 from reacgan.training.run_folder import default_folder, free_folder
 
 _BASE = "cifar10-small/reacgan, which was tried on two CPU cores"
-_FEW_A_CLASS = 200
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Proposal:
                 f"begins with {self.source} ({described(self.source)}); where its images are like yours "
                 "the first stages come sooner than from nothing"
             )
-        elif images < _FEW_A_CLASS * len(self.overview.balance.counts):
+        elif prospect(images, len(self.overview.balance.counts)).few:
             yield (
                 "starting from trained weights helps sets like this: --from runs/NAME, a run of your own "
                 "on similar images"
@@ -108,7 +108,12 @@ class Proposal:
         lines = [*self._expectation()]
         if self.timing is not None:
             side = min(size_of(self.experiment.data.resolution))
-            lines += self.timing.lines(self.experiment, side=side, images=self.overview.images)
+            lines += self.timing.lines(
+                self.experiment,
+                side=side,
+                images=self.overview.images,
+                classes=len(self.overview.balance.counts),
+            )
         return "\n".join(["what to expect", *_indented(lines)])
 
     def in_short(self) -> str:
@@ -248,26 +253,11 @@ def propose(
 def _expectation(overview: Overview) -> str:
     """What can come of so many images, without flattery."""
     images, classes = overview.images, len(overview.balance.counts)
-    each = images / classes
+    expected = prospect(images, classes)
     what = f"{images:,} images" if classes == 1 else f"{images:,} images of {classes:,} classes"
-    if classes > 1 and each < _FEW_A_CLASS:
-        what += f", about {each:.0f} a class,"
-    if each < 20:
-        return (
-            f"{what} are very few: pictures will be near-copies and blends of yours, nothing new. A few "
-            "hundred a class change that more than any setting does"
-        )
-    if each < _FEW_A_CLASS:
-        return (
-            f"{what} are few: expect the colours and layout of your images, little variety, and copies of "
-            "single ones (reacgan report RUN --pictures shows the nearest). More images help most"
-        )
-    if each < 2_000:
-        return (
-            f"{what}: classes can become recognisable, with less variety than the real images, and faults "
-            "in detail"
-        )
-    return f"{what} are enough for what the literature shows; time is what limits it"
+    if classes > 1 and expected.few:
+        what += f", about {images / classes:.0f} a class,"
+    return f"{what} {expected.said}"
 
 
 def _short(value: Any) -> str:

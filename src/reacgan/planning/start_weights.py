@@ -10,8 +10,8 @@ import torch
 
 from reacgan import hub
 from reacgan.config import ConfigError, DataConfig, parse_experiment, size_of
-from reacgan.hub.by_name import line_of
 from reacgan.hub.folder import CONFIG, DISCRIMINATOR, model_folder, read_config
+from reacgan.hub.places import line_of
 from reacgan.models import build_discriminator
 
 _FROZEN = 2

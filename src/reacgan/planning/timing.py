@@ -33,20 +33,23 @@ class Timing:
     """How long was measured."""
     device: str
 
-    def lines(self, experiment: Experiment, *, side: int, images: int) -> Iterator[str]:
+    def lines(
+        self, experiment: Experiment, *, side: int, images: int, classes: int
+    ) -> Iterator[str]:
         """The stages of a training by the clock; an estimate.
 
         Args:
             experiment: the plan.
             side: shorter side of its images, pixels.
             images: how many the set has.
+            classes: of how many classes.
         """
         yield (
             f"on this machine ({self.device}) about {self.images_per_second:,.0f} images a second: an "
             f"estimate from {self.seconds:.0f} s of the same steps"
         )
         planned = experiment.training.images
-        ahead = stages(side, images)
+        ahead = stages(side, images, classes)
         width = max(len(stage.name) for stage in ahead)
         for stage in ahead:
             yield f"  {stage.name:{width}}  {self._after(stage.images_seen)}  {stage.pictures}"

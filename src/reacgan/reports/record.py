@@ -60,7 +60,11 @@ class RunRecord:
     def is_early(self, images_seen: int) -> bool:
         """Whether pictures after so many images seen are before their first shapes."""
         side = self.side
-        return side is not None and images_seen < stages(side, self.images_to_learn)[0].images_seen
+        return (
+            side is not None
+            and images_seen
+            < stages(side, self.images_to_learn, len(self.class_names))[0].images_seen
+        )
 
     def series(self) -> dict[str, Points]:
         """Finite numbers of the journal over the images seen, by name; at most 1000 evenly spaced lines."""

@@ -282,7 +282,7 @@ def _closing(hooks: RunHooks) -> Iterator[str]:
         yield f"the minutes are over: {seen:,} images seen, {share}; the same command goes on"
     yield f"sheet       {run.folder.samples / f'{seen:012d}.png'}   (real images: real.png beside it)"
     yield f"generator   {run.folder.model}, with {statistics_in_words(hooks.trained())}"
-    yield f"pictures    {meaning_of(seen, min(data.size), len(data))}"
+    yield f"pictures    {meaning_of(seen, min(data.size), len(data), len(data.class_names))}"
     yield "next:"
     for command in next_commands(
         run.folder.path, data.class_names, planned=planned, complete=complete

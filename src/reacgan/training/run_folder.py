@@ -41,7 +41,7 @@ class BusyError(ConfigError):
 
 
 def default_folder(experiment: Experiment, number: int = 1) -> Path:
-    """Where an experiment is trained if nothing else is said: ``runs/<name>``, from 2 on with the number."""
+    """Where an experiment is trained if nothing else is said: ``runs/<name>``, ``runs/<name>-2``, ..."""
     name = experiment.name.replace("/", "-")
     return Path("runs") / (name if number == 1 else f"{name}-{number}")
 
