@@ -287,7 +287,7 @@ def test_the_page_in_a_browser(tmp_path):
     """Narrow and wide, light and dark: nothing runs over the edge, nothing is asked of the network."""
     run = make_run(tmp_path / "Мои фото", names=("champignons 🍄", "猫", EVIL))
     wide = Score("kid", 0.028387, "lower", protocol(), low=0.01461, high=0.04216, images_seen=5000)
-    many = [replace(wide, metric=f"kid{number}") for number in range(12)]
+    many = [replace(wide, metric=f"memorisation_ratio_{number}") for number in range(12)]
     append_scores(run / "scores.jsonl", many)
     browsers = pytest.importorskip("playwright.sync_api")
     (tmp_path / "page.html").write_text(report_html([read_run(run)]), "utf-8")
