@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from reacgan.data.prospects import prospect, stages
 
 import reacgan as package
 from reacgan.config import ConfigError, load_experiment
@@ -22,6 +21,7 @@ from reacgan.data import DataError
 from reacgan.experiments import EXPERIMENTS
 from reacgan.experiments.derive import ImageFacts, derive
 from reacgan.models import build_discriminator, build_generator
+from reacgan.outlook import prospect, stages
 from reacgan.planning import propose, time_steps
 from reacgan.planning.plan_file import to_yaml
 from reacgan.planning.start_weights import fitting, values_of

@@ -75,7 +75,7 @@ def test_three_sentences_come_first(run):
         "ReACGAN and has seen 5,000 images, 50% of its plan. Too early to judge: pictures are"
         in said
     )
-    assert meaning_of(5000, 8, None)[1:] in said  # one source of words, here and in training
+    assert meaning_of(5000, 8, None, 10)[1:] in said  # one source of words, here and in training
     assert "`reacgan evaluate`" in how_good({}) and "secret" not in page
 
 

@@ -87,7 +87,12 @@ def recordings(folder):
 
 
 def is_ended(path):
-    return any(record.WhichOneof("record_type") == "exit" for record in records(path))
+    from google.protobuf.message import DecodeError
+
+    try:
+        return any(record.WhichOneof("record_type") == "exit" for record in records(path))
+    except DecodeError:  # its last record is being written
+        return False
 
 
 def read_wandb(folder):

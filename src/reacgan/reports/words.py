@@ -69,7 +69,8 @@ def what_it_is(run: RunRecord) -> str:
     trained = f"it was trained by {NAMES.get(head, head)}" if head else "it was trained"
     meaning = ""
     if (side := run.side) is not None and run.images_seen:
-        meaning = f" {_sentence(meaning_of(run.images_seen, side, run.images_to_learn, len(run.class_names)))}"
+        learnt = run.images_to_learn, len(run.class_names)
+        meaning = f" {_sentence(meaning_of(run.images_seen, side, *learnt))}"
     return f"{makes}. {_sentence(trained + _how_far(run, flat))}{meaning}"
 
 
