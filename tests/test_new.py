@@ -17,7 +17,7 @@ from PIL import Image
 
 import reacgan as package
 from reacgan.config import ConfigError, load_experiment
-from reacgan.data import DataError
+from reacgan.data import DataError, open_dataset
 from reacgan.experiments import EXPERIMENTS
 from reacgan.experiments.derive import ImageFacts, derive
 from reacgan.models import build_discriminator, build_generator
@@ -75,6 +75,7 @@ def test_what_is_found_is_said_by_name(pets):
         "cat/broken.jpg: content is none of",
         "1 file is a copy of others: cat/0.png = 猫 🐈/again.png",
         "in several classes",
+        "copies are kept and trained on; move a file out of the folder to leave it out",
         "data.balanced = True: the largest class has 12 images, the smallest 3",
         "21 images of 3 classes, about 7 a class, are very few",
         "--from runs/NAME",
@@ -259,6 +260,21 @@ def test_a_plan_beside_another_run_gets_a_folder_of_its_own(pets, tmp_path, monk
         assert (tmp_path / "runs" / folder / "model").is_dir()
         code, out, err = reacgan(*new, *other, "--force")  # its own run is no obstacle
         assert code == 0 and line in out.splitlines(), err
+
+
+def test_refused_files_are_said_of_a_packed_set_too(pets, caplog):
+    plan = told(pets, seconds=0)[0].experiment
+    for _ in range(2):
+        caplog.clear()
+        open_dataset(plan.replace(**{"data.channels": 3, "data.resolution": 8}).data)
+        assert "1 file refused: 1 content is none of" in caplog.text
+        assert "(cat/broken.jpg)" in caplog.text
+
+
+def test_the_loss_of_sides_is_said():
+    choices = derive(facts(500, aspect=1.5)).choices
+    (why,) = [choice.reason for choice in choices if choice.key == "data.resolution"]
+    assert "about 33% of an image is lost left and right: --set data.resolution=32x48" in why
 
 
 def test_a_timing_is_of_whole_cycles_after_a_warm_up(monkeypatch):

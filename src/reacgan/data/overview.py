@@ -225,6 +225,7 @@ class Overview:
             return
         files = "1 file is a copy" if copies.spare == 1 else f"{copies.spare:,} files are copies"
         yield f"{files} of others: {_groups(copies.groups)}"
+        yield "  copies are kept and trained on; move a file out of the folder to leave it out"
         if copies.across:
             yield f"  in several classes, so wrong in one at least: {_groups(copies.across)}"
 

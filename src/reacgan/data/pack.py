@@ -9,7 +9,8 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, wraps
@@ -42,12 +43,14 @@ from reacgan.data.decode import (
 )
 from reacgan.data.images import decode_image
 from reacgan.data.listing import Listing
-from reacgan.data.names import plural, readable_name
+from reacgan.data.names import plural, readable_name, shown
 from reacgan.data.scan import (
     MAX_REFUSED,
     Refused,
     Scan,
     check_share,
+    read_refused,
+    report_refused,
     scan_listings,
 )
 from reacgan.data.threads import ordered_map
@@ -221,6 +224,8 @@ def open_listings(
         cached = read_cached(key, source)
         for note in cached.lost if cached is not None else ():
             logger.warning("%s: %s", listings[-1].root, note)
+        if cached is not None:
+            _warn_of_refused(listings[-1].root, read_refused(_report_of(key)))
         return cached
 
     def make() -> ImageData:
@@ -253,7 +258,7 @@ def _pack_listings(
         scan,
         resolution=resolution,
         channels=channels,
-        report=_writable_folder() / f"{key}.refused.txt",
+        report=_report_of(key),
         max_refused=max_refused,
         progress=log_progress(source),
     )
@@ -268,11 +273,23 @@ def _pack_listings(
     )
     data = replace(data, whites=scan.whites, lost=scan.lost)
     if decoder.refused:
-        reasons = replace(scan, refused=tuple(decoder.refused)).reasons
-        listed = ", ".join(f"{number:,} {reason}" for reason, number in reasons.items())
-        files = plural(len(decoder.refused), "file")
-        logger.warning("%s: %s refused: %s", scan.root, files, listed)
+        report_refused(decoder.refused, decoder.report)  # for who opens the packed file later
+    _warn_of_refused(scan.root, decoder.refused)
     return data
+
+
+def _report_of(key: str) -> Path:
+    return _writable_folder() / f"{key}.refused.txt"
+
+
+def _warn_of_refused(root: Path, refused: Sequence[Refused]) -> None:
+    """Say how many files are left out, and why; of few by name."""
+    if not refused:
+        return
+    reasons = Counter(each.reason for each in refused).most_common()
+    listed = ", ".join(f"{number:,} {reason}" for reason, number in reasons)
+    names = f" ({shown([each.path for each in refused], 3)})"
+    logger.warning("%s: %s refused: %s%s", root, plural(len(refused), "file"), listed, names)
 
 
 def stamps_of(listings: list[Listing]) -> list[Any]:

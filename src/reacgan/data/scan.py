@@ -214,6 +214,16 @@ def report_refused(scan: Scan | Iterable[Refused], path: str | Path) -> Path:
     return path
 
 
+def read_refused(path: Path) -> tuple[Refused, ...]:
+    """What :func:`report_refused` wrote; nothing where no such file is readable."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return ()
+    pairs = (line.partition("\t") for line in lines)
+    return tuple(Refused(name, reason) for reason, _, name in pairs)
+
+
 def check_share(
     refused: Sequence[Refused], total: int, *, max_refused: float, report: Path, source: str
 ) -> None:

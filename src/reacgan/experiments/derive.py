@@ -220,7 +220,12 @@ def _data_choices(facts: ImageFacts) -> list[tuple[str, Any, str]]:
         step = 1 << grid_of(resolution).doublings
         longer = step * round(shorter * max(facts.aspect, 1 / facts.aspect) / step)
         height, width = (shorter, longer) if facts.aspect > 1 else (longer, shorter)
-        why += f"; squares are cut out: --set data.resolution={height}x{width} keeps the whole"
+        lost = "left and right" if facts.aspect > 1 else "above and below"
+        share = 1 - min(facts.aspect, 1 / facts.aspect)
+        why += (
+            f"; squares are cut out, so about {share:.0%} of an image is lost {lost}: "
+            f"--set data.resolution={height}x{width} keeps the whole"
+        )
     balance = balance_of(facts.classes, np.array(facts.counts)) if facts.counts else None
     unequal: list[tuple[str, Any, str]] = []
     if balance is not None and balance.wants_balancing:
