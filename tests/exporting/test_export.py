@@ -64,11 +64,28 @@ def test_a_picture_without_torch_is_that_of_sampling(digits):
         assert ours.std() > 20 and apart.max() <= 1 and (apart > 0).mean() < 0.05
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--help"], 0, "Usage: python onnx_sample.py FILE CLASS SEED"),
+        (["digits.onnx"], 2, "Usage: python onnx_sample.py FILE CLASS SEED"),
+        (["digits.onnx", "sevn", "0"], 1, "sevn: no such class; known: 0, 1, 2"),
+        (["digits.onnx", "-1", "0"], 1, "-1: no such class; known: 0, 1, 2"),
+        (["digit.onnx", "7", "0"], 1, "digit.onnx: no such file"),
+    ],
+)
+def test_the_example_says_what_it_wants(digits, arguments, code, said):
+    words = [sys.executable, str(EXAMPLE), *arguments]
+    done = subprocess.run(words, cwd=digits[0], capture_output=True, text=True, check=False)
+    assert done.returncode == code and said in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_the_seed_recipe_is_ours(tmp_path):
     code = f"""
 import runpy, sys, json, types
 sys.modules.update(torch=None, reacgan=None)
-text = open({str(EXAMPLE)!r}).read().partition("file, wanted")[0]
+text = open({str(EXAMPLE)!r}).read().partition("if len(sys.argv)")[0]
 exec(text)
 print(json.dumps([latent(seed, 200) for seed in range(40)]))
 """
