@@ -422,3 +422,19 @@ def test_the_command(reacgan, tmp_path):
     assert code == 0 and f"opened by reacgan data inspect {tmp_path / 'odd' / 'labels.csv'}" in out
     code, _, err = reacgan(*words, "--out", tmp_path / "set", "--psi", 0.5)
     assert code == 1 and err.startswith("reacgan: ")
+
+
+def test_renamed_folders_are_said_with_their_true_names(tmp_path, reacgan):
+    names = ("Tigré & Katze", *"123456789")
+    odd = replace(reacgan_load("digits-reacgan", device="cpu"), class_names=names)
+    save(odd, tmp_path / "model")
+    line = "folder: 0~Tigré _ Katze is Tigré & Katze"
+    words = [tmp_path / "model", "--num", 1, "--device", "cpu"]
+    for form in ("folder", "zip"):
+        out = tmp_path / ("a.zip" if form == "zip" else "a")
+        code, said, err = reacgan("generate", *words, "--to", form, "--out", out)
+        assert code == 0 and f"{line}; labels.csv has the true names\n" in said, said + err
+    code, said, err = reacgan("sample", *words, "--out", tmp_path / "b")
+    assert code == 0 and said.endswith(f"{line}\n"), said + err
+    code, said, err = reacgan("sample", *words, "--classes", "1", "--out", tmp_path / "c")
+    assert code == 0 and "Tigr" not in said, said + err

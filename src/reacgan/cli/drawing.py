@@ -12,6 +12,8 @@ from reacgan.cli import streams
 from reacgan.cli.options import load_generator, tell_statistics
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from reacgan.models.trained import TrainedGenerator
     from reacgan.sampling import SamplingSettings
 
@@ -78,3 +80,19 @@ class Drawing:
 
 
 AS_USUAL = Drawing()
+
+
+def renamed(pairs: Iterable[tuple[str, str]], where: str = "") -> str:
+    """A line on classes whose folder has another name, or nothing; starts with a line break.
+
+    Args:
+        pairs: name and folder of each class.
+        where: the true names are too.
+    """
+    others = [f"{folder} is {name}" for name, folder in pairs if name != folder]
+    if not others:
+        return ""
+    listed = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
+    return f"\nnames that not every system takes as a folder: {listed}" + (
+        f"; {where} has the true names" if where else ""
+    )

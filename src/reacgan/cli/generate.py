@@ -126,8 +126,12 @@ def _summary(made: GeneratedSet) -> str:
     listed = ", ".join(f"{name} {count:,}" for name, count in few[:6])
     more = f" and {len(few) - 6} more classes" if len(few) > 6 else ""
     earlier = f" ({made.resumed:,} of them made before)" if made.resumed else ""
+    classes = made.manifest["classes"] if made.manifest and made.form in ("folder", "zip") else ()
+    folders = drawing.renamed(
+        ((entry["name"], entry["folder"]) for entry in classes), where="labels.csv"
+    )
     return (
-        f"{made.images:,} images in {made.path}{earlier}: {listed}{more}\n"
+        f"{made.images:,} images in {made.path}{earlier}: {listed}{more}{folders}\n"
         f"opened by {_opened_by(made)}\ndigest {made.digest}"
     )
 

@@ -88,7 +88,10 @@ def sample(
         sheets = _save_sheets(made, loaded.class_names, out)
         facts["sheets"] = sheets
         said += f", sheet{'s' * (len(sheets) > 1)} {', '.join(map(str, sheets))}"
-    answer(facts, f"{said}; {larger}" if larger else said, as_json=json_)
+    names = loaded.class_names
+    folders = list(zip(names, sampling.class_folders(names), strict=True))
+    other = drawing.renamed(folders[label] for label in dict.fromkeys(labels))
+    answer(facts, (f"{said}; {larger}" if larger else said) + other, as_json=json_)
     drawing.tell(loaded, settings)
     return 0
 
