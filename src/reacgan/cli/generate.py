@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from reacgan.cli import bars, streams
 from reacgan.cli.answers import Json, answer, print_json
-from reacgan.cli.drawing import AS_USUAL, Drawing
+from reacgan.cli.drawing import AS_USUAL, Drawing, renamed
 from reacgan.cli.options import Device
 
 if TYPE_CHECKING:
@@ -127,9 +127,7 @@ def _summary(made: GeneratedSet) -> str:
     more = f" and {len(few) - 6} more classes" if len(few) > 6 else ""
     earlier = f" ({made.resumed:,} of them made before)" if made.resumed else ""
     classes = made.manifest["classes"] if made.manifest and made.form in ("folder", "zip") else ()
-    folders = drawing.renamed(
-        ((entry["name"], entry["folder"]) for entry in classes), where="labels.csv"
-    )
+    folders = renamed(((entry["name"], entry["folder"]) for entry in classes), where="labels.csv")
     return (
         f"{made.images:,} images in {made.path}{earlier}: {listed}{more}{folders}\n"
         f"opened by {_opened_by(made)}\ndigest {made.digest}"

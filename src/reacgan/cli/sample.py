@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from reacgan.cli import bars
 from reacgan.cli.answers import Json, answer
-from reacgan.cli.drawing import AS_USUAL, Drawing
+from reacgan.cli.drawing import AS_USUAL, Drawing, renamed
 from reacgan.cli.options import Device
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def sample(
         said += f", sheet{'s' * (len(sheets) > 1)} {', '.join(map(str, sheets))}"
     names = loaded.class_names
     folders = list(zip(names, sampling.class_folders(names), strict=True))
-    other = drawing.renamed(folders[label] for label in dict.fromkeys(labels))
+    other = renamed(folders[label] for label in dict.fromkeys(labels))
     answer(facts, (f"{said}; {larger}" if larger else said) + other, as_json=json_)
     drawing.tell(loaded, settings)
     return 0
