@@ -221,9 +221,9 @@ def _data_choices(facts: ImageFacts) -> list[tuple[str, Any, str]]:
         longer = step * round(shorter * max(facts.aspect, 1 / facts.aspect) / step)
         height, width = (shorter, longer) if facts.aspect > 1 else (longer, shorter)
         lost = "left and right" if facts.aspect > 1 else "above and below"
-        share = 1 - min(facts.aspect, 1 / facts.aspect)
+        cut = 1 - min(facts.aspect, 1 / facts.aspect)
         why += (
-            f"; squares are cut out, so about {share:.0%} of an image is lost {lost}: "
+            f"; squares are cut out, so about {cut:.0%} of an image is lost {lost}: "
             f"--set data.resolution={height}x{width} keeps the whole"
         )
     balance = balance_of(facts.classes, np.array(facts.counts)) if facts.counts else None
