@@ -32,7 +32,9 @@ def test_the_wheel_holds_its_licences(wheel):
     metadata = message_from_bytes(wheel.read(f"{folder}/METADATA"))
     assert metadata["License-Expression"] == "MIT"
     files = metadata.get_all("License-File")
-    assert {"LICENSE", "NOTICE", "src/reacgan/fonts/LICENSE-DejaVu.txt", "licenses/STIX.txt"} <= {*files}
+    assert {"LICENSE", "NOTICE", "src/reacgan/fonts/LICENSE-DejaVu.txt", "licenses/STIX.txt"} <= {
+        *files
+    }
     for name in files:
         assert wheel.read(f"{folder}/licenses/{name}") == (ROOT / name).read_bytes()
 
