@@ -72,3 +72,10 @@ def test_examples_stand_on_lines_of_their_own():
 def test_flags_do_not_say_that_they_are_off():
     assert "[default: False]" not in "".join(map(page, PAGES))
     assert "[default: True]" in page("experiments run")
+
+
+@pytest.mark.parametrize("command", [name for name, _ in leaves(build_app())])
+def test_every_option_says_what_it_means(command):
+    app = dict(leaves(build_app()))[command]
+    arguments = app.assemble_argument_collection(parse_docstring=True).filter_by(show=True)
+    assert [each.name for each in arguments if not each.parameter.help] == []

@@ -16,8 +16,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-Json = Annotated[bool, Parameter(name="--json")]
-"""The option; its meaning in help pages: Print JSON instead of text."""
+Json = Annotated[bool, Parameter(name="--json", help="Print JSON instead of text.")]
 
 
 def answer(facts: Mapping[str, Any], text: str | Callable[[], str], *, as_json: bool) -> None:

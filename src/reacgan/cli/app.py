@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from reacgan.cli import streams
 from reacgan.cli.answers import Json, answer
@@ -17,7 +20,9 @@ def app(
     out: Path | None = None,
     browser: bool = False,
     device: Device = "auto",
-    json_: Json = False,
+    json_: Annotated[
+        Json, Parameter(help="Print address and models as JSON, once the page can be opened.")
+    ] = False,
 ) -> int:
     """Explore models on a page in the browser, until Ctrl-C.
 
@@ -40,10 +45,6 @@ def app(
         A folder in which the page may write data sets; without it they are zips to save.
     browser:
         Also open the page in the browser of this machine.
-    device:
-        As in sample.
-    json_:
-        Print address and models as JSON, once the page can be opened.
     """
     import webbrowser  # noqa: PLC0415
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from reacgan.cli import bars, streams
 from reacgan.cli.answers import Json, answer, print_json
 from reacgan.cli.drawing import AS_USUAL, Drawing
-from reacgan.cli.options import Device
+from reacgan.cli.options import Device, Model, Quiet
 
 if TYPE_CHECKING:
     from reacgan.benefit import Study
@@ -19,7 +19,7 @@ Number = TypeVar("Number", int, float)
 
 
 def augment_study(
-    model: Path,
+    model: Model,
     *,
     data: str | None = None,
     held_out: str | None = None,
@@ -33,7 +33,7 @@ def augment_study(
     drawing: Drawing = AS_USUAL,
     out: Path | None = None,
     device: Device = "auto",
-    quiet: bool = False,
+    quiet: Quiet = False,
     json_: Json = False,
 ) -> int:
     """Measure whether generated data helps your classifier.
@@ -47,8 +47,6 @@ def augment_study(
 
     Parameters
     ----------
-    model:
-        A run's folder, a model folder, or the name of a model.
     data:
         The real images: a folder with train/ and test/, or another set; by default those of the run.
     held_out:
@@ -71,12 +69,6 @@ def augment_study(
         How images are made.
     out:
         Where to write; by default augment-study in the run's folder.
-    device:
-        cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU.
-    quiet:
-        Print the result alone.
-    json_:
-        Print JSON instead of text.
     """
     from reacgan.benefit import augment_study as study_of  # noqa: PLC0415
     from reacgan.benefit.showing import table  # noqa: PLC0415

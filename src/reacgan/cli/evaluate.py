@@ -121,12 +121,8 @@ def evaluate(
         Options of metrics and extractor: --set prdc.k=3 extractor.epochs=5.
     out:
         Where scores and pictures go; by default the run's folder, or evaluations/<name>.
-    device:
-        cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU.
     quiet:
         Print the table alone.
-    json_:
-        Print JSON instead of text.
     """
     with bars.loading(quiet=quiet):
         from reacgan import distributed  # noqa: PLC0415

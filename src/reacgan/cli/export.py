@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from reacgan.cli import streams
 from reacgan.cli.answers import Json, answer
+from reacgan.cli.options import Model
 
 if TYPE_CHECKING:
     from reacgan.exporting import Exported
 
 
 def export(
-    model: Path,
+    model: Model,
     *,
     to: Literal["onnx", "torchscript", "torch-export", "safetensors"] | None = None,
     out: Path | None = None,
@@ -37,8 +38,6 @@ def export(
 
     Parameters
     ----------
-    model:
-        A run's folder, a model folder, or the name of a model.
     to:
         The format; by default that of the suffix of --out (.onnx, .torchscript, .pt2, .safetensors), else
         onnx.
@@ -58,8 +57,6 @@ def export(
         Also write z and image of this many seeds, to check another program by.
     overwrite:
         Replace an existing file.
-    json_:
-        Print JSON instead of text.
     """
     from reacgan import exporting  # noqa: PLC0415
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from reacgan.cli import bars, streams
 from reacgan.cli.answers import Json, answer, print_json
 from reacgan.cli.drawing import AS_USUAL, Drawing, renamed
-from reacgan.cli.options import Device
+from reacgan.cli.options import Device, Model, Quiet
 
 if TYPE_CHECKING:
     from reacgan.generated import GeneratedSet
 
 
 def generate(
-    model: Path,
+    model: Model,
     *,
     out: Path,
     to: Literal["folder", "zip", "webdataset", "parquet", "hf"] = "folder",
@@ -29,7 +29,7 @@ def generate(
     shard: int | None = None,
     drawing: Drawing = AS_USUAL,
     device: Device = "auto",
-    quiet: bool = False,
+    quiet: Quiet = False,
     json_: Json = False,
 ) -> int:
     """Generate a data set with labels for other tools.
@@ -45,8 +45,6 @@ def generate(
 
     Parameters
     ----------
-    model:
-        A run's folder, a model folder, or the name of a model.
     out:
         The folder to write; with --to zip the file.
     to:
@@ -67,12 +65,6 @@ def generate(
         Images of a file of webdataset and parquet; 1000 by default.
     drawing:
         How images are made.
-    device:
-        cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU.
-    quiet:
-        Print the result alone.
-    json_:
-        Print JSON instead of text.
     """
     from reacgan.generated import generate_dataset  # noqa: PLC0415
 

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from reacgan.cli import bars, streams
 from reacgan.cli.answers import Json, answer
-from reacgan.cli.options import Assignments, Device
+from reacgan.cli.options import Assignments, DeviceToTrain
 
 
 def new(
@@ -19,7 +19,7 @@ def new(
     out: Path = Path("experiment.yaml"),
     from_: Annotated[str | None, Parameter(name="--from")] = None,
     set_: Assignments = (),
-    device: Device = "auto",
+    device: DeviceToTrain = "auto",
     seconds: float = 20,
     force: bool = False,
     json_: Json = False,
@@ -44,9 +44,6 @@ def new(
         as they are (FreezeD).
     set_:
         Fix values; the others follow: --set data.resolution=64.
-    device:
-        Where it will be trained: cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then
-        the CPU.
     seconds:
         How long the steps of training are timed here, to say how long it takes; 0 for not at all.
     force:

@@ -31,7 +31,12 @@ else:
     Named = str | Path
     """A path, or a name that is none: text, which shells complete as a path."""
 
-Device = Annotated[str, Parameter(validator=_is_device)]
+_DEVICES = "cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU."
+Device = Annotated[str, Parameter(validator=_is_device, help=_DEVICES)]
+DeviceToTrain = Annotated[Device, Parameter(help=f"Where it will be trained: {_DEVICES}")]
+DeviceOfPictures = Annotated[Device, Parameter(help=f"For --pictures: {_DEVICES}")]
+Model = Annotated[Path, Parameter(help="A run's folder, a model folder, or the name of a model.")]
+Quiet = Annotated[bool, Parameter(help="Print the result alone.")]
 Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True, show_default=False)]
 Assignments = Annotated[
     tuple[str, ...], Parameter(name="--set", consume_multiple=True, show_default=False)

@@ -7,7 +7,7 @@ from typing import Any
 
 from reacgan.cli import bars
 from reacgan.cli.answers import Json, answer
-from reacgan.cli.options import Device, Named
+from reacgan.cli.options import DeviceOfPictures, Named
 
 
 def report(
@@ -17,7 +17,7 @@ def report(
     pictures: bool = False,
     reference: Named | None = None,
     extractor: Named | None = None,
-    device: Device = "auto",
+    device: DeviceOfPictures = "auto",
     json_: Json = False,
 ) -> int:
     """Write a page about runs: scores, curves, samples.
@@ -43,9 +43,6 @@ def report(
         For --pictures: real images, as in evaluate. The run's own test split by default.
     extractor:
         For --pictures: nearest images by its features too, as in evaluate: domain, inception ...
-    device:
-        For --pictures: cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the
-        CPU.
     json_:
         Print JSON instead of text.
     """

@@ -60,8 +60,6 @@ def sample(
         Enlarge images until the longer side has this many pixels.
     resample:
         How: nearest repeats pixels and adds nothing; bicubic and lanczos are smooth.
-    device:
-        cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU.
     json_:
         Print JSON instead of text.
     """

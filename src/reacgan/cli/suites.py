@@ -101,8 +101,6 @@ def run(
         each, for anything else.
     slurm:
         Settings of the jobs: --slurm timeout_min=600 slurm_partition=gpu gpus_per_node=1.
-    device:
-        cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU.
     by_domain:
         Score full scale by a classifier trained on the images, where Inception's weights are not available.
     resume:

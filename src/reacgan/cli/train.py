@@ -52,8 +52,6 @@ def train(
         Stop when this many real images have been seen (training.images).
     minutes:
         Stop after this many minutes in this call, scores and saving included.
-    device:
-        cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU.
     speed:
         auto takes what is fastest on the device, plain the textbook's formulas; results differ only by
         rounding (speed.mode; one by one: --set speed.channels_last=false).

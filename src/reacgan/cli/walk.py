@@ -89,8 +89,6 @@ def walk(
         As in sample.
     statistics:
         As in sample.
-    device:
-        As in sample.
     json_:
         Print JSON instead of text.
     """
