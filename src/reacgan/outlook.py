@@ -129,6 +129,11 @@ def meaning_of(images_seen: int, side: int, images: int | None, classes: int) ->
     return f"expect {now.pictures}; {after.name} at about {after.images_seen:,} images"
 
 
+def hardly_begun(images_seen: int, side: int, images: int | None, classes: int) -> bool:
+    """Whether pictures after so many images seen have no shapes yet; arguments as of :func:`stages`."""
+    return images_seen < stages(side, images, classes)[0].images_seen
+
+
 def share_of(images_seen: int, planned: int) -> str:
     """``3.1% of the plan``, with a decimal where whole numbers say too little."""
     share = images_seen / planned
@@ -152,10 +157,16 @@ def next_commands(
     yield _line("sample", run, *classes, "--num", "16", "--grid", "--out", f"{run}-pictures")
     yield _line("evaluate", run)
     yield _line("report", run, "--pictures")
-    again = ["train", str(folder / "experiment.json"), "--out", run]
-    if complete:
-        again += ["--images", str(2 * planned)]
-    yield _line(*again) + f"   # trains on, {'for twice' if complete else 'to the end of'} the plan"
+    further = ["--images", str(2 * planned)] if complete else []
+    yield (
+        go_on(folder, *further)
+        + f"   # trains on, {'for twice' if complete else 'to the end of'} the plan"
+    )
+
+
+def go_on(folder: Path, *options: str) -> str:
+    """The command that trains a run on."""
+    return _line("train", str(folder / "experiment.json"), "--out", str(folder), *options)
 
 
 def _line(*words: str) -> str:

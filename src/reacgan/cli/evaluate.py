@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -254,6 +255,10 @@ def _text(scores: list[Score], folder: Path, *, quiet: bool) -> str:
     from reacgan.reports.tables import score_table  # noqa: PLC0415
 
     single = len({(score.subject, score.images_seen) for score in scores}) == 1
-    text = str(listing(scores) if single else score_table(scores))
-    where = f"\n\nscores in {folder / 'scores.jsonl'}; page: reacgan report {folder}"
+    width = streams.columns()
+    text = listing(scores, width) if single else score_table(scores).text(width)
+    where = (
+        f"\n\nscores in {folder / 'scores.jsonl'}\npictures of them on a page: "
+        f"{shlex.join(['reacgan', 'report', str(folder)])}"
+    )
     return text if quiet else text + where

@@ -104,17 +104,22 @@ def tell(text: str, end: str = "\n") -> None:
         print(text, end=end, file=sys.stderr, flush=True)
 
 
+def columns() -> int:
+    """Of lines on standard output: those of the terminal, 100 in files."""
+    if sys.stdout is not None and sys.stdout.isatty():
+        return max(shutil.get_terminal_size().columns, _NARROWEST)
+    return _COLUMNS
+
+
 def fitted(text: str) -> str:
     """Long lines broken between words, to the terminal's width or, for files, to 100 columns."""
-    columns = _COLUMNS
-    if sys.stdout is not None and sys.stdout.isatty():
-        columns = max(shutil.get_terminal_size().columns, _NARROWEST)
+    width = columns()
     lines = []
     for line in text.splitlines():
         indent = " " * (len(line) - len(line.lstrip()) + 2)
         lines += textwrap.wrap(
             line,
-            columns,
+            width,
             subsequent_indent=indent,
             break_long_words=False,
             break_on_hyphens=False,

@@ -20,9 +20,13 @@ from reacgan import distributed
 from reacgan.config import ConfigError
 from reacgan.evaluation.plan import Plan
 from reacgan.extractors import EXTRACTORS, Extractor, build_extractor
+from reacgan.extractors.in_domain import default_epochs
 from reacgan.extractors.inception import FEATURES, PUBLISHED
 from reacgan.extractors.weights import why_missing
-from reacgan.progress import say
+from reacgan.progress import rough_duration, say
+
+_WORTH_SAYING = 15.0
+"""Seconds of a training that are told beforehand."""
 
 logger = logging.getLogger("reacgan.evaluation")
 
@@ -60,6 +64,26 @@ def say_choice(text: str) -> None:
     """Tell a choice to the listener, or in the log where there is none."""
     if not say(text):
         logger.warning("%s", text)
+
+
+def say_cost(plan: Plan, options: Mapping[str, Any], seconds: float) -> None:
+    """Tell what the training of a classifier costs, if a person would wait for it.
+
+    Args:
+        plan: with the images that it learns from.
+        options: of the extractor.
+        seconds: that the training takes.
+    """
+    learned = plan.classifier_data.training
+    if seconds < _WORTH_SAYING or learned is None or not distributed.is_main():
+        return
+    passes = options.get("epochs") or default_epochs(len(learned))
+    say(
+        f"training that classifier of {len(learned):,} images takes about {rough_duration(seconds)} here, "
+        "once: it is kept, and later evaluations of these images begin at once. Cheaper: half the time and "
+        f"a coarser judge by --set extractor.epochs={max(passes / 2, 1):.0f} (such scores compare only "
+        "with each other); fewer images to generate by --num 1000"
+    )
 
 
 def _agreed(plan: Plan, count: int | None, device: torch.device) -> str:

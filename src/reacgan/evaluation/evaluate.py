@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from reacgan.config import ConfigError, DataConfig, Device
 from reacgan.data import ImageData
 from reacgan.devices import describe_software, find_device
 from reacgan.evaluation.cache import FeatureCache
-from reacgan.evaluation.choice import choose_extractor
+from reacgan.evaluation.choice import choose_extractor, say_cost
 from reacgan.evaluation.features import Pass, RealFeatures, extract, input_shape
 from reacgan.evaluation.plan import (
     Origin,
@@ -32,6 +33,7 @@ from reacgan.evaluation.scores import Score
 from reacgan.evaluation.sources import GeneratorSource, Images, Source, with_shape
 from reacgan.extractors import Extractor, build_extractor
 from reacgan.extractors.fitting import Shape
+from reacgan.extractors.in_domain import hold_out
 from reacgan.metrics import Classification, Comparison, FeatureSet, Metric, Value
 from reacgan.metrics.base import Need
 from reacgan.progress import stage
@@ -194,6 +196,7 @@ class _Work:
             train=self.plan.classifier_data.training if domain else None,
             held_out=self.plan.classifier_held_out if domain else None,
             device=self.device,
+            expect=partial(say_cost, self.plan, options) if domain else None,
         )
 
     def compare(
@@ -332,11 +335,14 @@ class _Work:
         learned, real = self.plan.classifier_data.training, self.reference.data
         if network.name != "domain" or learned is None or real is None:
             return
+        if self.plan.classifier_held_out is None:  # it has kept a tenth apart for itself
+            learned, _ = hold_out(learned)
         share = known_share(learned, real)
         if share >= _KNOWN:
             yield (
-                f"the classifier whose features are compared was trained on {share:.0%} of the reference: "
-                "their features differ from those of new images; use held-out images as reference"
+                f"the classifier whose features are compared was trained on {share:.0%} of the reference, "
+                "and knows those images better than new ones: compare these scores with one another "
+                "only. Better: a folder test/ of images that nothing learns from, or --reference"
             )
 
     def measure(

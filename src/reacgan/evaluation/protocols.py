@@ -198,10 +198,15 @@ def _is_usual(key: str, value: Any) -> bool:
     return key in _IMPLIED or published_scale or classifier_input or value in _USUAL.get(key, ())
 
 
-def _statistics_kind(kind: str) -> str:
+def _statistics_kind(kind: str, rule: Mapping[str, Any]) -> str:
     """A kind of statistics of batch norms as protocols say it."""
+    bound = rule.get("bound")
+    apart = " do not" if bound is None else f" are more than {word(bound)} apart"
     known = {
-        "auto": "statistics that fit the generator (its own where the averages of training do not)",
+        "auto": (
+            "statistics of batch norm that fit the generator (its own where the averages of training"
+            f"{apart})"
+        ),
         "own": "the generator's own statistics",
     }
     return known.get(kind, f"{kind} statistics")
@@ -268,7 +273,8 @@ def _generator(generator: dict[str, Any]) -> Iterator[str]:
         weights = generator.pop("weights")
         yield "averaged weights" if weights in AVERAGED else f"weights: {word(weights)}"
     if kind := generator.pop("batch_norm", None):
-        yield _statistics_kind(kind)
+        yield _statistics_kind(kind, _part(generator, "auto"))
+        generator.pop("auto", None)
     if generator.get("precision"):
         yield f"generator in {generator.pop('precision')}"
     if isinstance(chain := generator.pop("langevin", None), Mapping):

@@ -35,6 +35,7 @@ from reacgan.evaluation.targets import (
 )
 from reacgan.extractors import Extractor, build_extractor
 from reacgan.metrics import METRICS
+from reacgan.outlook import go_on
 from reacgan.sampling import SamplingSettings
 
 _NO_FILES = ("digits", "hub")
@@ -171,6 +172,7 @@ def score(
     reference = _reference(first, request)
     origin = _origin(first, reference, request)
     options = request.extractor_options
+    _tell_early(path, first, origin)
     if extractor is None:
         plan = Plan(reference=reference, metrics=measured, explicit=False, origin=origin)
         extractor, options = _chosen(first, plan, request)
@@ -190,6 +192,15 @@ def score(
         num = min(request.count(first, reference), len(real.images))
         source, facts = real.resolved(SamplingSettings(), num, reference)
         yield real, evaluate(source, reference, metrics=_SCALE, num=num, facts=facts, **shared)
+
+
+def _tell_early(path: str | Path, target: Target, origin: Origin) -> None:
+    """Say before the work that a run has hardly trained, and how to go on."""
+    early = target.early(origin.training) if isinstance(target, GeneratorTarget) else ""
+    if early and distributed.is_main():
+        folder = Path(path)
+        trains_on = (folder / "experiment.json").is_file()
+        say_choice(f"{early}. Train on first: {go_on(folder)}" if trains_on else early)
 
 
 def _check(target: Target, request: Request) -> None:

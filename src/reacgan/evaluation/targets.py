@@ -17,6 +17,7 @@ from reacgan.evaluation.reference import Reference, ShapeWish
 from reacgan.evaluation.sources import DataSource, GeneratorSource, Source, choose_labels
 from reacgan.extractors.fitting import Shape
 from reacgan.models.trained import TrainedState
+from reacgan.outlook import hardly_begun, share_of, stages
 from reacgan.sampling import SamplingSettings
 
 
@@ -95,6 +96,23 @@ class GeneratorTarget:
     def shape(self) -> Shape:
         """(channels, height, width)."""
         return self.config.channels, *size_of(self.config.resolution)
+
+    def early(self, training: ImageData | None) -> str:
+        """A warning where it has hardly begun to learn, so that scores say little; else nothing.
+
+        Args:
+            training: what it learned from, where that is at hand.
+        """
+        model, planned = self.state.model, self.state.model.experiment.training.images
+        learnt = None if training is None else len(training), len(model.class_names)
+        side = min(size_of(self.config.resolution))
+        if model.images_seen >= planned or not hardly_begun(model.images_seen, side, *learnt):
+            return ""
+        return (
+            f"{self.name} has hardly begun to learn: {model.images_seen:,} images seen, "
+            f"{share_of(model.images_seen, planned)}; shapes come at about "
+            f"{stages(side, *learnt)[0].images_seen:,}. Scores say little until then"
+        )
 
     def resolved(
         self, settings: SamplingSettings, num: int, reference: Reference

@@ -15,7 +15,7 @@ from reacgan.config import ConfigError, Device, check_options, lookup, path_of
 from reacgan.data import ImageData
 from reacgan.devices import find_device
 from reacgan.extractors.base import Extracted, Extractor
-from reacgan.extractors.classifier import classify, train_classifier
+from reacgan.extractors.classifier import Expect, classify, train_classifier
 from reacgan.extractors.classifier_file import holds_classifier, load_classifier, save_classifier
 from reacgan.extractors.classifier_network import Classifier
 from reacgan.extractors.in_domain import FileClassifier, InDomain
@@ -38,7 +38,7 @@ EXTRACTORS: dict[str, type[Extractor]] = {
 logger = logging.getLogger("reacgan.extractors")
 
 _ENDINGS = (".safetensors", ".pth", ".pt")
-_GIVEN = ("train", "held_out", "cache", "device")
+_GIVEN = ("train", "held_out", "cache", "device", "expect")
 _FILES = (
     "a classifier saved by reacgan (.safetensors), or weights of Inception as pytorch-fid publishes "
     "them (.pth, .safetensors)"
@@ -53,6 +53,7 @@ def build_extractor(
     held_out: ImageData | None = None,
     cache: Path | None = None,
     device: Device = "cpu",
+    expect: Expect | None = None,
 ) -> Extractor:
     """The extractor of a name in :data:`EXTRACTORS`, or of a file.
 
@@ -63,6 +64,7 @@ def build_extractor(
         held_out: real images for its accuracy.
         cache: a folder for the classifiers of ``domain``; by default ``extractors`` in the package's cache.
         device: of the network, see :func:`reacgan.devices.find_device`.
+        expect: told how many seconds the training of ``domain`` will take, once that is known.
 
     Raises:
         ConfigError: an unknown name or option, ``domain`` without images, a file of another kind, or
@@ -86,6 +88,7 @@ def build_extractor(
         "held_out": held_out,
         "cache": cache or _usual_cache(),
         "device": device,
+        "expect": expect,
     }
     made: Extractor = member(**checked, **{key: given[key] for key in given if key in wanted})
     made.to(find_device(device))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +27,12 @@ from reacgan.randomness import derive_seed
 
 VERSION = 2
 """Of the network and its training: incremented with every change that affects weights."""
+
+Expect = Callable[[float], None]
+"""Told how many seconds a training will take."""
+
+_WARM, _TIMED = 2, 5
+"""Steps before the timing of a training, and of it."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,7 @@ def train_classifier(
     flip: bool = True,
     cache: Path | None = None,
     device: Device = "cpu",
+    expect: Expect | None = None,
 ) -> Classifier:
     """A classifier trained on real images, frozen; deterministic on a CPU.
 
@@ -74,6 +82,8 @@ def train_classifier(
         cache: a folder for classifiers, keyed by the digest of the images and all arguments. Of two
             processes that need the same one, the second waits.
         device: where it is trained, and stays.
+        expect: called after the first steps with the seconds that all of them will take; not called
+            where the classifier is in the cache.
 
     Raises:
         ConfigError: a number is out of range, the training diverged, or the cache cannot be written.
@@ -82,7 +92,7 @@ def train_classifier(
     recipe = _Recipe(float(epochs), batch, width, seed, flip, device.type)
     recipe.check()
     if cache is None:
-        return _trained(train, recipe, device)
+        return _trained(train, recipe, device, expect)
     facts = {
         "class_names": list(train.class_names),
         "data": train.digest,
@@ -95,7 +105,7 @@ def train_classifier(
         with _alone(kept, train.source):
             classifier = read_kept(kept, facts)  # another process was faster
             if classifier is None:
-                classifier = _trained(train, recipe, device)
+                classifier = _trained(train, recipe, device, expect)
                 save_classifier(classifier, kept, facts)
     return classifier.to(device)
 
@@ -167,7 +177,9 @@ def _alone(kept: Path, source: str) -> Iterator[None]:
         yield
 
 
-def _trained(train: ImageData, recipe: _Recipe, device: torch.device) -> Classifier:
+def _trained(
+    train: ImageData, recipe: _Recipe, device: torch.device, expect: Expect | None
+) -> Classifier:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(recipe.seed, "judge", 0))
         classifier = Classifier(
@@ -177,7 +189,7 @@ def _trained(train: ImageData, recipe: _Recipe, device: torch.device) -> Classif
             size=train.size,
         )
     classifier.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    _fit(classifier, train, recipe, device)
+    _fit(classifier, train, recipe, device, expect)
     if not all(bool(value.isfinite().all()) for value in classifier.state_dict().values()):
         raise ConfigError(
             f"the classifier of {train.source} diverged; try another seed (it was {recipe.seed}) or "
@@ -186,7 +198,13 @@ def _trained(train: ImageData, recipe: _Recipe, device: torch.device) -> Classif
     return classifier.eval().requires_grad_(False)
 
 
-def _fit(classifier: Classifier, data: ImageData, recipe: _Recipe, device: torch.device) -> None:
+def _fit(
+    classifier: Classifier,
+    data: ImageData,
+    recipe: _Recipe,
+    device: torch.device,
+    expect: Expect | None,
+) -> None:
     classifier.train()
     batch = recipe.batch
     steps = max(1, round(recipe.epochs * len(data) / batch))
@@ -199,6 +217,7 @@ def _fit(classifier: Classifier, data: ImageData, recipe: _Recipe, device: torch
             classifier.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True
         )
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=steps)
+        began = time.monotonic()
         for step in range(steps):
             images, labels = loader.at(step * batch)
             loss = F.cross_entropy(classifier(scale(images)), labels, label_smoothing=0.1)
@@ -207,4 +226,9 @@ def _fit(classifier: Classifier, data: ImageData, recipe: _Recipe, device: torch
             optimizer.step()
             schedule.step()
             progress.advance()
+            if step == _WARM:
+                began = time.monotonic()
+            elif step == _WARM + _TIMED and expect is not None:
+                float(loss)  # a GPU has then done all that was asked of it
+                expect((time.monotonic() - began) / _TIMED * steps)
         loader.close()

@@ -19,7 +19,7 @@ from reacgan.config import ConfigError, Device, PositiveFloat, PositiveInt
 from reacgan.data import ImageData
 from reacgan.devices import find_device
 from reacgan.extractors.base import Extracted, Extractor
-from reacgan.extractors.classifier import extract, held_out_accuracy, train_classifier
+from reacgan.extractors.classifier import Expect, extract, held_out_accuracy, train_classifier
 from reacgan.extractors.classifier_file import load_classifier, save_classifier
 from reacgan.extractors.classifier_network import Classifier
 from reacgan.files import write_text
@@ -141,6 +141,7 @@ class InDomain(ClassifierExtractor):
             ``train``.
         cache: a folder for classifiers and their accuracy; None: no cache.
         device: where it is trained, and stays.
+        expect: as of :func:`reacgan.extractors.classifier.train_classifier`.
 
     Raises:
         ConfigError: the two sets differ in classes or shape, or are the same.
@@ -157,6 +158,7 @@ class InDomain(ClassifierExtractor):
         held_out: ImageData | None = None,
         cache: Path | None = None,
         device: Device = "cpu",
+        expect: Expect | None = None,
     ) -> None:
         training, validation, which = train, held_out, "others"
         if held_out is None:
@@ -174,6 +176,7 @@ class InDomain(ClassifierExtractor):
             flip=flip,
             cache=cache,
             device=device,
+            expect=expect,
         )
         facts: dict[str, Any] = {
             "class_names": list(train.class_names),

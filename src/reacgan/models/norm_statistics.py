@@ -178,7 +178,10 @@ def statistics_in_words(model: TrainedGenerator) -> str:
         return f"{norms.kind} statistics"
     off = "an unknown distance" if norms.distance is None else f"{norms.distance:.2f}"
     if norms.kind == "own":
-        return f"its own statistics (the averages of training are {off} from them)"
+        return (
+            "its own statistics of batch norm (the averages of training do not fit it yet: "
+            f"{off} apart, up to {BOUND:g} is fine)"
+        )
     return f"the averages of training as statistics ({off} from its own)"
 
 

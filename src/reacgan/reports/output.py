@@ -74,7 +74,8 @@ class Output:
             for score in result.scores:
                 for caption, png in pictures_of(score).items():
                     folder.mkdir(parents=True, exist_ok=True)
-                    with replacing(folder / f"{file_stem(caption)}-{stem}.png") as temporary:
+                    drawn = file_stem(f"{score.metric}: {caption}")
+                    with replacing(folder / f"{drawn}-{stem}.png") as temporary:
                         temporary.write_bytes(png)
 
 

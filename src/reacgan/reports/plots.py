@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from reacgan.config import ConfigError
 from reacgan.evaluation.scores import Score
+from reacgan.metrics.names import title_of
 from reacgan.reports.palette import ACCENT, SECOND, SOFT, Style, styles
 from reacgan.reports.record import Points, section
 from reacgan.reports.tables import column
@@ -117,7 +118,7 @@ def class_bars(score: Score) -> bytes:
     few = f"worst {len(shown)} of {len(ranked)} classes" if len(shown) < len(ranked) else "by class"
     lines = sum(_tick(name).count("\n") + 1 for name, _ in shown)
     figure = new_figure(1.3 + 0.2 * max(len(shown), lines))
-    axes = open_axes(figure.add_subplot(), f"{score.metric}, {few}")
+    axes = open_axes(figure.add_subplot(), f"{title_of(score.metric)}, {few}")
     rows = range(len(shown))
     axes.barh(rows, [value for _, value in shown], color=ACCENT, height=0.75)
     names = [_tick(name) for name, _ in shown]
@@ -167,7 +168,7 @@ def metric_curve(
             axes.vlines(known, low, high, color=line.get_color(), alpha=0.5)  # type: ignore[arg-type]
         better = states[seen[0]].better
     toward = "" if better == "neither" else f" ({better} is better)"
-    return _finish(axes, f"{metric}{toward}", "images seen", len(lines) > 1)
+    return _finish(axes, f"{title_of(metric)}{toward}", "images seen", len(lines) > 1)
 
 
 def extrapolation(score: Score) -> bytes:
@@ -196,7 +197,7 @@ def extrapolation(score: Score) -> bytes:
     axes.errorbar([0], [score.value], yerr=error, fmt="s", color=SECOND, label=label)
     axes.set_xlim(left=-0.03 * max(inverse))
     axes.set_ylabel("FID")
-    return _finish(axes, f"{score.metric}: {score.value:.4g}", "1 / N", True)
+    return _finish(axes, f"{title_of(score.metric)}: {score.value:.4g}", "1 / N", True)
 
 
 def precision_recall(score: Score) -> bytes:
@@ -243,7 +244,7 @@ def journal_curve(
 
 
 def pictures_of(score: Score) -> dict[str, bytes]:
-    """All pictures that the details of a score allow, by caption.
+    """All pictures that the details of a score allow, by what they show.
 
     Raises:
         ConfigError: no matplotlib.
@@ -253,11 +254,7 @@ def pictures_of(score: Score) -> dict[str, bytes]:
         ("fid", "extrapolation to infinitely many images", extrapolation),
         ("curve", "precision and recall", precision_recall),
     )
-    return {
-        f"{score.metric}: {caption}": draw(score)
-        for key, caption, draw in plots
-        if score.details.get(key)
-    }
+    return {caption: draw(score) for key, caption, draw in plots if score.details.get(key)}
 
 
 def worst_first(score: Score) -> list[tuple[str, float]]:

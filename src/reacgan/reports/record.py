@@ -12,7 +12,7 @@ from typing import Any
 from reacgan.config import ConfigError
 from reacgan.evaluation.scores import Score, read_scores
 from reacgan.history import JOURNAL, read_records
-from reacgan.outlook import stages
+from reacgan.outlook import hardly_begun
 
 PICTURE_NUMBERS = "pictures.json"
 """In the folder of a run's pictures: their settings and numbers."""
@@ -59,12 +59,8 @@ class RunRecord:
 
     def is_early(self, images_seen: int) -> bool:
         """Whether pictures after so many images seen are before their first shapes."""
-        side = self.side
-        return (
-            side is not None
-            and images_seen
-            < stages(side, self.images_to_learn, len(self.class_names))[0].images_seen
-        )
+        learnt = self.images_to_learn, len(self.class_names)
+        return self.side is not None and hardly_begun(images_seen, self.side, *learnt)
 
     def series(self) -> dict[str, Points]:
         """Finite numbers of the journal over the images seen, by name; at most 1000 evenly spaced lines."""

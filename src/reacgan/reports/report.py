@@ -10,6 +10,7 @@ from pathlib import Path
 
 from reacgan.evaluation.scores import Score
 from reacgan.files import write_text
+from reacgan.metrics.names import LEGEND, meaning_of, title_of
 from reacgan.reports import page, plots
 from reacgan.reports.compare import comparison, losses_beside, names_of, run_styles
 from reacgan.reports.palette import Style
@@ -23,7 +24,6 @@ from reacgan.reports.tables import (
     ScoreTable,
     html_rows,
     score_table,
-    with_arrow,
 )
 from reacgan.reports.words import age, sentences
 
@@ -63,6 +63,7 @@ def report_html(runs: Sequence[RunRecord]) -> str:
         parts += [] if alone else losses_beside(runs)
     parts.append(page.heading("Scores"))
     parts += page.scores(table) or [page.paragraph("None yet.")]
+    parts += _what_they_say(table)
     parts += _classes(table, drawing)
     for run in runs:
         parts += run_parts(run, drawing, alone=alone)
@@ -110,9 +111,16 @@ def _in_short(table: ScoreTable) -> list[str]:
             facts = [row.subject, *([at] if seen else [])]
             body.append([*map(Cell, facts), *(cells.get(metric, Cell("")) for metric in shown)])
         head = ["subject", *(["images seen"] if seen else [])]
-        head += [with_arrow(metric, better[metric]) for metric in shown]
+        head += [title_of(metric, better[metric]) for metric in shown]
         parts += [page.paragraph(under), html_rows(head, body, len(shown))]
     return [page.heading("In short"), *parts] if parts else []
+
+
+def _what_they_say(table: ScoreTable) -> list[str]:
+    """Folded: the scores of the page, a line each."""
+    metrics = dict.fromkeys(column.metric for block in table.blocks for column in block.columns)
+    lines = [f"{title_of(metric)}: {says}" for metric in metrics if (says := meaning_of(metric))]
+    return page.folded(f"What the scores say ({LEGEND})", [page.bullets(lines)]) if lines else []
 
 
 def _short_cell(column: ScoreColumn, row: ScoreRow) -> Cell:
@@ -157,10 +165,11 @@ def _classes(table: ScoreTable, drawing: bool) -> list[str]:
         if section(score.details, "classes"):
             ranked = plots.worst_first(score)
             body = [[Cell(name), Cell(f"{value:.4g}")] for name, value in ranked[:_MOST_CLASSES]]
-            title = f"{score.metric}: worst {len(body)} of {len(ranked)} classes; {where}"
-            parts += [page.heading(title, 3), html_rows(["class", score.metric], body, 1)]
+            name = title_of(score.metric)
+            title = f"{name}: worst {len(body)} of {len(ranked)} classes; {where}"
+            parts += [page.heading(title, 3), html_rows(["class", name], body, 1)]
     pictures = (
-        page.picture(png, f"{caption}; {where}", kind="plot")
+        page.picture(png, f"{title_of(score.metric)}: {caption}; {where}", kind="plot")
         for score, where in newest
         for caption, png in plots.pictures_of(score).items()
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,10 +18,10 @@ from reacgan.evaluation.protocols import (
     word,
 )
 from reacgan.evaluation.scores import Score, canonical, comparable, protocol_id
+from reacgan.metrics.names import title_of, with_arrow
 from reacgan.reports.record import section
 from reacgan.reports.text import escape, one_line, safe
 
-ARROWS: Mapping[str, str] = {"lower": "↓", "higher": "↑", "neither": ""}
 TINY = 1e-3
 """Smaller numbers have three significant digits."""
 
@@ -52,6 +53,25 @@ def aligned(head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
     return ["  ".join(line).rstrip() for line in zip(*columns, strict=True)]
 
 
+def broken(texts: Iterable[str], width: int | None) -> list[str]:
+    """Each as lines of so many columns, those after its first indented; None breaks nothing."""
+    lines = []
+    for text in map(one_line, texts):
+        indent = " " * (len(text) - len(text.lstrip()) + 2)
+        lines += (
+            [text]
+            if width is None
+            else textwrap.wrap(
+                text,
+                width,
+                subsequent_indent=indent,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        )
+    return lines
+
+
 def markdown_rows(head: Sequence[str], rows: Sequence[Sequence[Cell]], numbers: int) -> list[str]:
     """A table in Markdown whose last ``numbers`` columns are right-aligned; the best in bold."""
     lines = [[safe(text) for text in head], ["---"] * (len(head) - numbers) + ["---:"] * numbers]
@@ -81,11 +101,6 @@ def html_rows(head: Sequence[str], rows: Sequence[Sequence[Cell]], numbers: int)
 def _class(*kinds: str) -> str:
     names = " ".join(filter(None, kinds))
     return f' class="{names}"' if names else ""
-
-
-def with_arrow(title: str, better: str) -> str:
-    """``fid ↓``."""
-    return f"{title} {ARROWS.get(better, '')}".strip()
 
 
 def interval(score: Score, number: Callable[[float], str]) -> str:
@@ -200,11 +215,33 @@ class ScoreBlock:
         """The protocol in words."""
         named = [PROTOCOLS[self.name].description] if self.name else []
         settings = owners_of(
-            (describe_settings(settings_of(next(iter(column.scores.values())))), column.metric)
+            (
+                describe_settings(settings_of(next(iter(column.scores.values())))),
+                title_of(column.metric),
+            )
             for column in self.columns
         )
         own = [f"{', '.join(metrics)}: {words}" for words, metrics in settings.items() if words]
         return [*named, *describe(self.protocol), *own]
+
+    def table(self, width: int | None = None) -> list[str]:
+        """Aligned lines; columns that do not fit in so many columns of text go below the others."""
+        head, body = self.head(), self.body()
+        labels = len(head) - self.numbers
+        lines: list[str] = []
+        first = labels
+        while first < len(head):
+            last = len(head)
+            while True:
+                chosen = [*range(labels), *range(first, last)]
+                rows = [[row[at] for at in chosen] for row in body]
+                part = aligned([head[at] for at in chosen], rows)
+                if width is None or last == first + 1 or max(map(len, part)) <= width:
+                    break
+                last -= 1
+            lines += [*([""] if lines else []), *part]
+            first = last
+        return lines
 
     @property
     def numbers(self) -> int:
@@ -264,16 +301,20 @@ class ScoreTable:
         return lines
 
     def __str__(self) -> str:
+        return self.text()
+
+    def text(self, width: int | None = None) -> str:
+        """For a terminal, broken at so many columns; None breaks nothing."""
         parts = []
         for block in self.blocks:
             lines = [block.title, *(f"  {line}" for line in block.lines)]
-            lines += [*(f"warning: {text}" for text in block.warnings), ""]
-            lines += aligned(block.head(), block.body())
-            lines += [f"note: {note}" for note in block.notes]
-            parts.append("\n".join(map(one_line, lines)))
+            lines += [*(f"warning: {text}" for text in block.warnings)]
+            notes = [f"note: {note}" for note in block.notes]
+            table = [one_line(line) for line in block.table(width)]
+            parts.append("\n".join([*broken(lines, width), "", *table, *broken(notes, width)]))
         if any(column.best for block in self.blocks for column in block.columns):
             parts.append("* best of its column")
-        return "\n\n".join([*parts, *map(one_line, self.differences())])
+        return "\n\n".join([*parts, *broken(self.differences(), width)])
 
     def markdown(self) -> str:
         """The same as Markdown."""
@@ -355,12 +396,12 @@ def _block(group: Sequence[Score]) -> ScoreBlock:
         for score, rows in zip(firsts, by_settings.values(), strict=True):
             own = flatten(settings_of(score))
             words = ", ".join(f"{key} {word(own.get(key, _ABSENT))}" for key, _ in facts)
-            title = f"{metric} ({words})" if words else metric
+            title = title_of(metric) + (f" ({words})" if words else "")
             if name and name_of(score.protocol) is None:
                 title += f" (not as in {name})"
             columns.append(ScoreColumn(metric, with_arrow(title, score.better), rows))
     notes = owners_of(
-        (note, f"{row.subject} {of_metric.metric}".strip())
+        (note, f"{row.subject} {title_of(of_metric.metric)}".strip())
         for of_metric in columns
         for row, score in of_metric.scores.items()
         for note in score.notes

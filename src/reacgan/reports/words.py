@@ -7,6 +7,7 @@ from typing import Any
 
 from reacgan.config import flatten
 from reacgan.evaluation.scores import Score, canonical
+from reacgan.metrics.names import title_of
 from reacgan.outlook import meaning_of
 from reacgan.reports.palette import NAMES
 from reacgan.reports.record import RunRecord, section
@@ -124,7 +125,7 @@ def how_good(scores: Mapping[str, Score], run: RunRecord | None = None) -> str:
     shapeless = early or min(known, default=1.0) < _FAIR or _lacks_variety(scores)
     said = list(_facts(scores, trusted=not shapeless and not doubts))
     if not said:
-        verdict = f"Scored by {', '.join(scores)}; the table below has the numbers."
+        verdict = f"Scored by {', '.join(map(title_of, scores))}; the table below has the numbers."
     else:
         grade = f"{_grade(min(known))}: " if known and not early else ""
         grade = f"as far as they go, {grade}" if grade and doubts else grade

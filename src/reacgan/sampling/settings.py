@@ -138,4 +138,8 @@ class SamplingSettings:
     def notes_on(self, model: TrainedGenerator) -> tuple[str, ...]:
         """Notes for a score where the moving averages of training did not fit the generator."""
         own = self.statistics == "auto" and model.norms is not None and model.norms.kind == "own"
-        return (f"made with {statistics_in_words(model)}",) if own else ()
+        if not own:
+            return ()
+        return (
+            f"made with {statistics_in_words(model)}; usual early in a training, no reason to worry",
+        )

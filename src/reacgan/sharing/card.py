@@ -11,6 +11,7 @@ from reacgan.config import size_of
 from reacgan.config.resolution import describe
 from reacgan.evaluation.scores import Score
 from reacgan.hub.licences import LICENCES
+from reacgan.metrics.names import title_of
 from reacgan.models.trained import TrainedGenerator
 from reacgan.reports.record import RunRecord, section
 from reacgan.reports.text import safe
@@ -161,7 +162,9 @@ def _limits_of_scores(own: Mapping[str, Score], scores: Sequence[Score]) -> list
         if name in own:
             real = real_beside(own[name], scores)
             beside = f", where as many real images have {number(real.value)}" if real else ""
-            lines.append(f"{name} is {number(own[name].value)}{beside}. It is the share {words}.")
+            lines.append(
+                f"{title_of(name)} is {number(own[name].value)}{beside}. It is the share {words}."
+            )
     if "top1" in own:
         accuracy = section(own["top1"].protocol, "metric").get("judge_held_out_top1")
         known = isinstance(accuracy, float)
@@ -185,7 +188,7 @@ def _memorised(score: Score | None) -> str:
         return "Whether it repeats training images was not measured."
     chance = section(score.protocol, "metric").get("chance")
     if not isinstance(chance, int | float) or chance <= 0:
-        return f"memorised_share is {number(score.value)}."
+        return f"{title_of(score.metric)} is {number(score.value)}."
     verdict = (
         "some are close to copies. Do not take its images for new ones."
         if score.value > _ORDINARY * chance

@@ -16,6 +16,7 @@ from reacgan.evaluation.protocols import describe, describe_settings
 from reacgan.evaluation.scores import Score, canonical, comparable, protocol_id
 from reacgan.files import without_paths
 from reacgan.hub.licences import terms_of
+from reacgan.metrics.names import title_of
 from reacgan.reports.record import section
 from reacgan.reports.tables import (
     Cell,
@@ -23,7 +24,6 @@ from reacgan.reports.tables import (
     markdown_rows,
     owners_of,
     shared_protocol,
-    with_arrow,
 )
 from reacgan.reports.text import safe
 
@@ -92,7 +92,7 @@ def _table(group: list[Score], scores: Sequence[Score], name: str, data: DataCon
     rows = []
     for score, other in zip(group, beside, strict=True):
         cells = [
-            with_arrow(score.metric, score.better),
+            title_of(score.metric, score.better),
             number(score.value),
             interval(score, number),
             *([number(other.value) if other else ""] if real else []),
@@ -108,7 +108,7 @@ def _table(group: list[Score], scores: Sequence[Score], name: str, data: DataCon
         f"seed {section(first.protocol, 'fake').get('seed', 'unknown')}",
         "with " + ", ".join(f"{key} {value}" for key, value in software),
     ]
-    notes = owners_of((note, score.metric) for score in group for note in score.notes)
+    notes = owners_of((note, title_of(score.metric)) for score in group for note in score.notes)
     lines = [
         f"Protocol `{protocol_id(shared)}`:",
         "",

@@ -11,27 +11,12 @@ from reacgan.config import flatten
 from reacgan.evaluation.protocols import describe, describe_settings
 from reacgan.experiments.notes import differences_of, fid_of
 from reacgan.experiments.published import PublishedScore, published_for
+from reacgan.metrics.names import title_of, with_arrow
 from reacgan.reports.tables import Cell
 from reacgan.suites.base import Suite, Trial
 from reacgan.suites.results import Mean, Result
 
-_ARROWS = {"lower": " ↓", "higher": " ↑", "neither": ""}
-
-
 _WORDS: dict[str, str] = {
-    "fid": "FID",
-    "kid": "KID",
-    "is": "IS",
-    "ifid": "FID within classes",
-    "f_8": "F8",
-    "f_1_8": "F1/8",
-    "top1": "label accuracy (top 1)",
-    "top5": "label accuracy (top 5)",
-    "gan_train_top1": "CAS (top 1)",
-    "gan_test_top1": "label accuracy by CAS's classifier (top 1)",
-    "real_top1": "CAS of real images (top 1)",
-    "gan_train_ratio": "CAS, share of real images' CAS",
-    "memorised_share": "memorised share",
     # watched while training
     "diagnosis/classifier_gradient": "gradient of the classifier",
     "diagnosis/feature_gradient": "gradient of the features",
@@ -78,7 +63,7 @@ def in_words(metric: str, features: str = "") -> str:
         features: the extractor (``domain``), added to distances unless it is Inception.
     """
     name, _, summary = metric.partition(":")
-    words = _WORDS.get(name, name.replace("/", ": ").replace("_", " "))
+    words = _WORDS.get(name) or title_of(name).replace("/", ": ").replace("_", " ")
     if name in _OF_FEATURES and features not in ("", "inception"):
         words = f"{words} ({features})"
     return f"{words}, {_SUMMARY_WORDS[summary]}" if summary else words
@@ -150,7 +135,7 @@ def _table(
             cells.append(Cell(text, trial in best[name]))
         rows.append((*cells, *(Cell(_published(trial)) for _ in extra)))
     heads = tuple(
-        f"{in_words(name, results[0].features)}{_ARROWS[better.get(name, 'neither')]}"
+        with_arrow(in_words(name, results[0].features), better.get(name, "neither"))
         for name in samples
     )
     return ResultTable(
