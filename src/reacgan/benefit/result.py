@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +15,12 @@ from reacgan.metrics.intervals import student95
 
 _NORMAL = 1.959963984540054
 _FEW_IMAGES = 200
+LEAST_OF_CLASS = 10
+"""Held-out images of a class that an interval needs."""
+METHOD = (
+    "in brackets 95 % intervals: Student's t over the repeats; of a difference the repeats are paired, and "
+    "the standard error of the held-out images is added in squares"
+)
 
 Verdict = Literal["helps", "harms", "not shown"]
 
@@ -38,11 +44,25 @@ class Interval:
         return cls(mean, mean - reach, mean + reach)
 
     def points(self) -> str:
-        """As a difference in percentage points."""
-        text = f"{100 * self.value:+.1f}"
+        """As a difference in percentage points; without an interval it says why."""
+        return self._with_ends("{:+.1f}", "", -1.0)
+
+    def percent(self) -> str:
+        """As a share, its ends within 0 and 100 %."""
+        return self._with_ends("{:.1f}", " %", 0.0)
+
+    def _with_ends(self, form: str, unit: str, least: float) -> str:
+        text = form.format(100 * self.value) + unit
         if self.low is None or self.high is None:
-            return text
-        return f"{text} ({100 * self.low:+.1f} to {100 * self.high:+.1f})"
+            return f"{text} (one repeat)"
+        ends = (max(self.low, least), min(self.high, 1.0))
+        return f"{text} ({' to '.join(form.format(100 * end) for end in ends)})"
+
+    @property
+    def sign(self) -> int:
+        """1 where all of the interval is above 0, -1 where all is below, else 0."""
+        above = self.low is not None and self.low > 0
+        return above - (self.high is not None and self.high < 0)
 
 
 @dataclass(frozen=True)
@@ -63,6 +83,8 @@ class ArmResult:
     """The same by class, the mean of the repeats; classes without held-out images are left out."""
     difference: Interval | None = None
     """From the classifiers of real images alone, of the same seeds; None for these."""
+    class_differences: Mapping[str, Interval] = field(default_factory=dict)
+    """The same by class; without those of fewer than ten held-out images."""
 
     @property
     def is_mixture(self) -> bool:
@@ -72,12 +94,10 @@ class ArmResult:
     @property
     def verdict(self) -> Verdict | None:
         """Whether the difference is beyond its interval; None where there is none."""
-        difference = self.difference
-        if difference is None:
+        if self.difference is None:
             return None
-        if difference.low is not None and difference.low > 0:
-            return "helps"
-        return "harms" if difference.high is not None and difference.high < 0 else "not shown"
+        verdicts: dict[int, Verdict] = {1: "helps", -1: "harms", 0: "not shown"}
+        return verdicts[self.difference.sign]
 
 
 @dataclass(frozen=True)
@@ -154,15 +174,17 @@ class Study:
             return f"{among}: there is no mixture to compare with real images alone."
         points = f"{best.name} against real images alone: {best.difference.points()} points"
         if self.repeats == 1:
-            return f"{among} a single repeat shows nothing: {points}. Take 3 or more."
+            return (
+                f"{among} one repeat shows nothing: {points}. --repeats 3 or more gives intervals."
+            )
         if best.verdict == "helps":
             return f"{among} generated images help: {points}."
         verdicts = {arm.verdict for arm in self.arms if arm.size == size and arm.is_mixture}
         if verdicts == {"harms"}:
             return f"{among} generated images harm in every mixture; the best, {points}."
         return (
-            f"{among} there is no gain that {self.repeats} repeats and {self.held_out:,} held-out images "
-            f"could show: {points}."
+            f"{among} no difference can be told from {self.repeats} repeats and {self.held_out:,} held-out "
+            f"images: {points}."
         )
 
 
@@ -183,3 +205,25 @@ def compared(
     each = apart.mean(0)
     error = float(each.std(ddof=1)) / math.sqrt(len(each)) if len(each) > 1 else 0.0
     return Interval.of(apart.mean(1).tolist(), error)
+
+
+def compared_by_class(
+    right: Sequence[npt.NDArray[np.bool_]],
+    base: Sequence[npt.NDArray[np.bool_]],
+    labels: npt.NDArray[np.int64],
+    names: Sequence[str],
+) -> dict[str, Interval]:
+    """As :func:`compared`, for each class with ten held-out images or more.
+
+    Args:
+        right: whether each held-out image is classified rightly, bool ``[N]`` for each repeat.
+        base: the same of real images alone.
+        labels: of the held-out images, ``[N]``.
+        names: of the classes.
+    """
+    members = {name: np.flatnonzero(labels == label) for label, name in enumerate(names)}
+    return {
+        name: compared([each[chosen] for each in right], [each[chosen] for each in base])
+        for name, chosen in members.items()
+        if len(chosen) >= LEAST_OF_CLASS
+    }

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reacgan.benefit.result import ArmResult, Study
+from reacgan.benefit.result import LEAST_OF_CLASS, METHOD, ArmResult, Interval, Study
 from reacgan.reports.plots import figure_png, new_figure, open_axes
-from reacgan.reports.text import one_line, shorten
+from reacgan.reports.tables import Cell, aligned
+from reacgan.reports.text import shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,44 +15,38 @@ if TYPE_CHECKING:
 _MOST_CLASSES = 30
 _NAMED = 3
 _REAL, _FAKE, _MIXED, _BAD = "#4a5568", "#b7791f", "#2b6cb0", "#c05621"
-_WORDS = {"helps": "helps", "harms": "harms", "not shown": "no difference shown", None: ""}
+_WORDS = {"helps": "helps", "harms": "harms", "not shown": "unclear", None: ""}
+_ONE_REPEAT = "one repeat has no interval: --repeats 3 or more"
 
 
 def table(study: Study) -> str:
     """The arms as aligned lines, the classes that change most, the verdict, and what to know."""
-    sized = any(arm.size is not None for arm in study.arms)
-    rows = [("learned from", "images", "right", "95 % interval", "against real, points", "")]
-    for arm in study.arms:
-        name = _name(arm, sized=sized)
-        low, high = arm.accuracy.low, arm.accuracy.high
-        wide = (
-            f"{max(low, 0):.1%} to {min(high, 1):.1%}"
-            if low is not None and high is not None
-            else "-"
-        )
-        apart = arm.difference.points() if arm.difference is not None else "-"
-        images = f"{arm.real + arm.generated:,}"
-        rows.append((name, images, f"{arm.accuracy.value:.1%}", wide, apart, _WORDS[arm.verdict]))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    repeats = f"{study.repeats} repeat{'s' * (study.repeats != 1)}"
+    lines = [f"tested on {study.held_out:,} held-out real images, {repeats}"]
     for size in dict.fromkeys(arm.size for arm in study.arms):
-        changes = _changes(study, size)
-        best = study.best_mixture(size)
-        if best is not None and changes:
-            lines += ["", _classes_in_words(_name(best, sized=sized), changes)]
-    return "\n".join(
-        [
-            f"tested on {study.held_out:,} held-out real images, {study.repeats} repeats",
-            "",
-            *lines,
-            "",
-            *study.words(),
-            *(f"note: {text}" for text in study.warnings()),
+        rows = [
+            [
+                Cell(arm.name),
+                Cell(arm.accuracy.percent()),
+                Cell("" if arm.difference is None else arm.difference.points()),
+                Cell(_WORDS[arm.verdict]),
+            ]
+            for arm in study.arms
+            if arm.size == size
         ]
-    )
+        lines += ["", *_of_size(study, size)]
+        lines += aligned(("learned from", "right", "against real, points", ""), rows)
+        lines += _by_class(study, size)
+    lines += ["", *study.words(), "", METHOD if study.repeats > 1 else _ONE_REPEAT]
+    return "\n".join([*lines, *(f"note: {text}" for text in study.warnings())])
+
+
+def _of_size(study: Study, size: int | None) -> list[str]:
+    """A heading where several sizes of the real set are compared."""
+    base = study.baseline(size)
+    if size is None or base is None:
+        return []
+    return [f"{size:,} real image{'s' * (size > 1)} a class, {base.real:,} in all:"]
 
 
 def figure(study: Study) -> bytes:
@@ -76,14 +71,22 @@ def figure(study: Study) -> bytes:
             drawn.add_subplot(1, 2, 2),
             f"{_name(best, sized=size is not None)}, by class",
         )
-        values = [100 * change for _, change in shown]
+        values = [100 * change.value for _, change in shown]
         colours = [_MIXED if value >= 0 else _BAD for value in values]
-        axes.barh(range(len(shown)), values, color=colours, height=0.7)
+        axes.barh(range(len(shown)), values, color=colours, height=0.7, alpha=0.8)
+        for row, (_, change) in enumerate(shown):
+            if change.low is not None and change.high is not None:
+                ends = [100 * change.low, 100 * change.high]
+                axes.plot(ends, [row, row], color=_REAL, linewidth=1)
         names = [shorten(name, 24) for name, _ in shown]
         axes.set_yticks(range(len(shown)), names, fontsize=8, parse_math=False)
         axes.invert_yaxis()
         axes.axvline(0, color=_REAL, linewidth=0.8)
-        axes.set_xlabel("points more or less right than with real images alone")
+        single = study.repeats == 1
+        axes.set_xlabel(
+            "points against real images alone, "
+            + ("one repeat: no interval" if single else "95 % interval")
+        )
         axes.grid(axis="x", alpha=0.3)
     return figure_png(drawn)
 
@@ -116,13 +119,11 @@ def _draw_arms(axes: Axes, study: Study) -> None:
     axes.grid(axis="x", alpha=0.3)
 
 
-def _changes(study: Study, size: int | None) -> list[tuple[str, float]]:
+def _changes(study: Study, size: int | None) -> list[tuple[str, Interval]]:
     """Class and change from real images alone to the best mixture, the largest gain first."""
-    best, base = study.best_mixture(size), study.baseline(size)
-    if best is None or base is None:
-        return []
-    changes = [(name, share - base.classes[name]) for name, share in best.classes.items()]
-    return sorted(changes, key=lambda pair: -pair[1])
+    best = study.best_mixture(size)
+    changes = {} if best is None else best.class_differences
+    return sorted(changes.items(), key=lambda pair: -pair[1].value)
 
 
 def _name(arm: ArmResult, *, sized: bool) -> str:
@@ -130,12 +131,27 @@ def _name(arm: ArmResult, *, sized: bool) -> str:
     return f"{arm.size or 'all'} a class: {arm.name}" if sized else arm.name
 
 
-def _classes_in_words(best: str, changes: list[tuple[str, float]]) -> str:
-    def listed(pairs: list[tuple[str, float]]) -> str:
-        return ", ".join(f"{one_line(name)} {100 * value:+.1f}" for name, value in pairs)
+def _by_class(study: Study, size: int | None) -> list[str]:
+    """The classes that the best mixture changes beyond their intervals, and what is said of the others."""
+    best, changes = study.best_mixture(size), _changes(study, size)
+    if best is None:
+        return []
+    few = len(best.classes) - len(changes)
+    lines = []
+    if changes and study.repeats == 1:
+        lines.append(f"by class: needs 2 repeats or more; this is {study.repeats}")
+    elif changes:
+        lines += _listed("gains", [pair for pair in changes if pair[1].sign > 0])
+        lines += _listed("losses", [pair for pair in changes[::-1] if pair[1].sign < 0])
+        lines = lines or ["no class differs by more than its interval"]
+        lines = [f"{best.name}, by class, points:", *(f"  {line}" for line in lines)]
+    if few:
+        lines.append(f"by class: {few} classes have fewer than {LEAST_OF_CLASS} held-out images")
+    return ["", *lines] if lines else []
 
-    gains = [pair for pair in changes[:_NAMED] if pair[1] > 0]
-    losses = [pair for pair in changes[: -_NAMED - 1 : -1] if pair[1] < 0]
-    parts = [f"gains: {listed(gains)}"] if gains else []
-    parts += [f"losses: {listed(losses)}"] if losses else []
-    return f"{best}, by class, points: {'; '.join(parts) or 'no change'}"
+
+def _listed(title: str, pairs: list[tuple[str, Interval]]) -> list[str]:
+    """The first few classes of a kind, a line each."""
+    lines = [f"{title}: {shorten(name, 30)} {change.points()}" for name, change in pairs[:_NAMED]]
+    more = len(pairs) - _NAMED
+    return lines + ([f"{title}: {more} more in study.json"] if more > 0 else [])

@@ -22,7 +22,7 @@ from reacgan.benefit.images import (
     part_of,
     together,
 )
-from reacgan.benefit.result import ArmResult, Interval, Study, compared
+from reacgan.benefit.result import ArmResult, Interval, Study, compared, compared_by_class
 from reacgan.config import ConfigError, Device, differing, path_of
 from reacgan.data import ImageData, refuse_inside
 from reacgan.data.order import apportion
@@ -300,15 +300,16 @@ class _Work:
             return None
         right = [self.right[size, arm.name, number] for number in numbers]
         shared = [n for n in numbers if (size, self.arms[0].name, n) in self.right]
-        difference = None
+        shares = [float(each.mean()) for each in right]
+        held_out = self.images.held_out
+        difference, by_class = None, {}
         if arm.amount and shared:
             ours, theirs = (
                 [self.right[size, name, number] for number in shared]
                 for name in (arm.name, self.arms[0].name)
             )
             difference = compared(ours, theirs)
-        shares = [float(each.mean()) for each in right]
-        held_out = self.images.held_out
+            by_class = compared_by_class(ours, theirs, held_out.labels, held_out.class_names)
         labels = torch.tensor(held_out.labels).repeat(len(right))
         real = len(part_of(self.images.training, size, seed=self._seed, repeat=0))
         return ArmResult(
@@ -320,6 +321,7 @@ class _Work:
             repeats=tuple(shares),
             classes=class_shares(torch.tensor(np.concatenate(right)), labels, held_out.class_names),
             difference=difference,
+            class_differences=by_class,
         )
 
     def _generated(self, real: ImageData, arms: Sequence[Arm], repeat: int) -> ImageData | None:

@@ -100,7 +100,7 @@ class _Bars:
         self._tasks: dict[Task, tuple[TaskID, float]] = {}
 
     def say(self, text: str) -> None:
-        self._display.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._display.console.print(text, markup=False, highlight=False)
 
     def changed(self, stage: Task) -> None:
         now = time.monotonic()

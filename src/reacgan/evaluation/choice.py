@@ -79,7 +79,7 @@ def say_cost(plan: Plan, options: Mapping[str, Any], seconds: float) -> None:
         return
     passes = options.get("epochs") or default_epochs(len(learned))
     say(
-        f"training that classifier of {len(learned):,} images takes about {rough_duration(seconds)} here, "
+        f"training the classifier of {len(learned):,} images takes about {rough_duration(seconds)} here, "
         "once: it is kept, and later evaluations of these images begin at once. Cheaper: half the time and "
         f"a coarser judge by --set extractor.epochs={max(passes / 2, 1):.0f} (such scores compare only "
         "with each other); fewer images to generate by --num 1000"

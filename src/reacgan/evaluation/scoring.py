@@ -186,6 +186,8 @@ def score(
     for target in targets:
         num = request.count(target, reference)
         source, facts = target.resolved(request.settings(target), num, reference)
+        if early := _early(target, origin):
+            facts = replace(facts, warnings=(*facts.warnings, early))
         yield target, evaluate(source, reference, metrics=metrics, num=num, facts=facts, **shared)
     if request.real:
         real = _real_target(reference, origin)
@@ -196,11 +198,17 @@ def score(
 
 def _tell_early(path: str | Path, target: Target, origin: Origin) -> None:
     """Say before the work that a run has hardly trained, and how to go on."""
-    early = target.early(origin.training) if isinstance(target, GeneratorTarget) else ""
+    early = _early(target, origin)
     if early and distributed.is_main():
         folder = Path(path)
         trains_on = (folder / "experiment.json").is_file()
-        say_choice(f"{early}. Train on first: {go_on(folder)}" if trains_on else early)
+        say_choice(f"{early}. To go on:\n  {go_on(folder)}" if trains_on else early)
+
+
+def _early(target: Target, origin: Origin) -> str:
+    if not isinstance(target, GeneratorTarget):
+        return ""
+    return target.early(lambda: origin.training)
 
 
 def _check(target: Target, request: Request) -> None:

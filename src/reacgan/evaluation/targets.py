@@ -97,20 +97,24 @@ class GeneratorTarget:
         """(channels, height, width)."""
         return self.config.channels, *size_of(self.config.resolution)
 
-    def early(self, training: ImageData | None) -> str:
+    def early(self, training: Callable[[], ImageData | None]) -> str:
         """A warning where it has hardly begun to learn, so that scores say little; else nothing.
 
         Args:
-            training: what it learned from, where that is at hand.
+            training: gives what it learned from, where that is at hand; called only if it matters.
         """
         model, planned = self.state.model, self.state.model.experiment.training.images
-        learnt = None if training is None else len(training), len(model.class_names)
-        side = min(size_of(self.config.resolution))
-        if model.images_seen >= planned or not hardly_begun(model.images_seen, side, *learnt):
+        seen, side = model.images_seen, min(size_of(self.config.resolution))
+        classes = len(model.class_names)
+        if seen >= planned or not hardly_begun(seen, side, None, classes):
+            return ""
+        data = training()  # of fewer images shapes come earlier
+        learnt = None if data is None else len(data), classes
+        if not hardly_begun(seen, side, *learnt):
             return ""
         return (
-            f"{self.name} has hardly begun to learn: {model.images_seen:,} images seen, "
-            f"{share_of(model.images_seen, planned)}; shapes come at about "
+            f"{self.name} has hardly begun to learn: {seen:,} images seen, "
+            f"{share_of(seen, planned)}; shapes come at about "
             f"{stages(side, *learnt)[0].images_seen:,}. Scores say little until then"
         )
 

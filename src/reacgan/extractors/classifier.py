@@ -229,6 +229,6 @@ def _fit(
             if step == _WARM:
                 began = time.monotonic()
             elif step == _WARM + _TIMED and expect is not None:
-                float(loss)  # a GPU has then done all that was asked of it
+                loss.detach().item()  # a GPU has then done all that was asked of it
                 expect((time.monotonic() - began) / _TIMED * steps)
         loader.close()
