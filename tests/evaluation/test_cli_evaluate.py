@@ -63,7 +63,7 @@ def test_a_run(reacgan, run_folder, tmp_path):
     protocol = scores["fid"].protocol
     rule = {"batch_norm": "auto", "auto": {"bound": 0.35, "images": 1024}}
     assert protocol["generator"] == {"weights": "average", **rule}
-    assert any("made with its own statistics (the averages" in note for note in scores["fid"].notes)
+    assert any("made with its own statistics of batch norm (the averages" in note for note in scores["fid"].notes)
     assert protocol["fake"] == {"images": 596, "labels": "reference", "seed": 0}
     assert protocol["reference"]["split"] == "test"
     assert protocol["selection"] == {"checkpoint": "as it is"}

@@ -129,8 +129,8 @@ def test_nothing_to_draw(draw, details, message):
 def test_what_details_allow():
     held = {"classes": {"a": 1.0}, "fid": [1.0], "images": [100], "curve": []}
     assert list(plots.pictures_of(score("m", details=held))) == [
-        "m: classes",
-        "m: extrapolation to infinitely many images",
+        "classes",
+        "extrapolation to infinitely many images",
     ]
     assert plots.pictures_of(score()) == {}
 

@@ -164,10 +164,12 @@ def test_pictures(run, plotted, monkeypatch):
     pictures = re.findall(r"<figcaption>([^<]*)</figcaption>", report_html([read_run(run)]))
     titles = [re.split(r"[;:,] | images seen", one)[0] for one in pictures]
     assert titles == [
-        "generated images at 2,000", "real images", "fid ↓", "ifid",
+        "generated images at 2,000", "real images", "FID ↓", "Intra-class FID",
         "discriminator losses", "generator losses", "speed", "closest pairs of run-1 at 2,000",
     ]  # fmt: skip
-    assert "ifid: classes; run at 2,000 images seen, 100 fakes, test split" in pictures[3]
+    assert (
+        "Intra-class FID: classes; run at 2,000 images seen, 100 fakes, test split" in pictures[3]
+    )
     monkeypatch.setattr(plots, "have_plots", lambda: False)
     page = report_html([read_run(run)])
     assert page.count("<figcaption>") == 3 and "pip install &#x27;reacgan[plots]&#x27;" in page
@@ -267,11 +269,11 @@ def test_in_short(tmp_path):
     (final, of_final), (during, of_during) = short(report_html([read_run(tmp_path)]))
     assert final.startswith("100 fakes, test split, domain [")
     assert of_final == [
-        ["subject", "images seen", "fid ↓", "memorised_share ↓"],
+        ["subject", "images seen", "FID ↓", "Memorised share ↓"],
         ["x", "2,000", "3.000", "0 (chance 0.01)"],
     ]
     assert during.startswith("100 fakes, test split, domain, states during training [")
-    assert of_during == [["subject", "images seen", "recall ↑"], ["x", "500", "0.2500"]]
+    assert of_during == [["subject", "images seen", "Recall ↑"], ["x", "500", "0.2500"]]
     (tmp_path / "scores.jsonl").write_text("")
     assert "In short" not in report_html([read_run(tmp_path)])
 

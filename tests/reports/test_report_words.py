@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from reacgan.evaluation.scores import Score, append_scores
+from reacgan.metrics.names import LEGEND
 from reacgan.outlook import meaning_of
 from reacgan.reports import plots
 from reacgan.reports.palette import METHODS
@@ -208,8 +209,11 @@ def test_settings_and_protocols_are_folded(run):
     append_scores(run / "scores.jsonl", [Score("fid", 3.0, "lower", protocol(), notes=("a note",))])
     page = report_html([read_run(run)])
     folded = re.findall(r"<details><summary>(.*?)</summary>(.*?)</details>", page, re.DOTALL)
-    assert [title for title, _ in folded] == ["How it was measured", "Notes (1)", "Settings"]
+    assert [title for title, _ in folded] == [
+        "How it was measured", "Notes (1)", f"What the scores say ({LEGEND})", "Settings",
+    ]  # fmt: skip
     assert "images to see" in folded[-1][1] and "a note" in folded[1][1]
+    assert "FID: distance to the real images; 0 is best" in folded[2][1]
 
 
 @pytest.mark.parametrize(

@@ -108,11 +108,11 @@ def test_settings_tell_columns_of_one_metric_apart():
         for k in (5, 3)
     ]
     block = score_table(held).blocks[0]
-    assert block.head() == ["subject", "precision (k 5) ↑", "precision (k 3) ↑"]
-    assert block.lines[-2:] == ["precision: k 5, of 9", "precision: k 3, of 9"]
+    assert block.head() == ["subject", "Precision (k 5) ↑", "Precision (k 3) ↑"]
+    assert block.lines[-2:] == ["Precision: k 5, of 9", "Precision: k 3, of 9"]
     assert block.notes == ("run precision: n",)
     one = score_table(held[:1]).blocks[0]
-    assert one.head() == ["subject", "precision ↑"]
+    assert one.head() == ["subject", "Precision ↑"]
 
 
 def test_published_names_are_printed_where_they_are_true():
@@ -129,7 +129,7 @@ def test_published_names_are_printed_where_they_are_true():
         [score(held=paper), score(0.5, "recall", held={**paper, "metric": {"k": 3}})]
     )
     assert re.fullmatch(r"protocol paper \[[0-9a-f]{8}\]", table.blocks[0].title)
-    assert table.blocks[0].head() == ["subject", "fid ↓", "recall (not as in paper) ↓"]
+    assert table.blocks[0].head() == ["subject", "FID ↓", "Recall (not as in paper) ↓"]
     assert "NeurIPS 2021" in str(table)
     assert "paper" not in str(score_table([score()]))
 
@@ -192,7 +192,7 @@ def test_rows_by_images_seen_and_seed_and_the_newest_of_one():
         ["run", "1,000", "7", "6.000"],
         ["run", "2,000", "0", "3.000"],
     ]
-    assert score_table(scores[:3]).blocks[0].head() == ["subject", "images seen", "fid ↓"]
+    assert score_table(scores[:3]).blocks[0].head() == ["subject", "images seen", "FID ↓"]
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_text_is_aligned():
     lines = str(table).split("\n")
     head = next(line for line in lines if line.startswith("subject"))
     body = [line for line in lines if line.startswith(("a ", "longer"))]
-    assert head == "subject    fid ↓"
+    assert head == "subject    FID ↓"
     assert body == ["a        100.00", "longer     7.50*"]
 
 

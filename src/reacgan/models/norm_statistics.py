@@ -179,8 +179,8 @@ def statistics_in_words(model: TrainedGenerator) -> str:
     off = "an unknown distance" if norms.distance is None else f"{norms.distance:.2f}"
     if norms.kind == "own":
         return (
-            "its own statistics of batch norm (the averages of training do not fit it yet: "
-            f"{off} apart, up to {BOUND:g} is fine)"
+            "its own statistics of batch norm (the averages of training do not fit yet: "
+            f"{off} apart, {BOUND:g} allowed)"
         )
     return f"the averages of training as statistics ({off} from its own)"
 

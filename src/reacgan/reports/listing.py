@@ -45,7 +45,7 @@ def listing(scores: Sequence[Score], width: int = 80) -> str:
         "",
         *_rows(scores, width),
         "",
-        LEGEND,
+        *broken([LEGEND], width),
         "",
         "Measured with:",
         *broken((f"  {text}" for text in _protocol(scores)), width),
