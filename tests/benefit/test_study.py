@@ -15,7 +15,7 @@ from scipy import stats
 import reacgan
 from reacgan.benefit import ArmResult, Interval, Study, augment_study
 from reacgan.benefit.images import generated, open_real, part_of
-from reacgan.benefit.result import compared
+from reacgan.benefit.result import METHOD, compared, compared_by_class
 from reacgan.benefit.showing import figure, table
 from reacgan.benefit.study import Recipe, arms_of
 from reacgan.config import ConfigError
@@ -177,7 +177,7 @@ def test_intervals():
     low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
     interval = Interval.of(values)
     assert (interval.low, interval.high) == pytest.approx((low, high), rel=1e-4)
-    assert Interval.of([0.5]) == Interval(0.5) and Interval(0.5).points() == "+50.0"
+    assert Interval.of([0.5]) == Interval(0.5) and Interval(0.5).points() == "+50.0 (one repeat)"
     draw = np.random.default_rng(0)
     base = [draw.random(400) < 0.5 for _ in range(3)]
     better = [each | (draw.random(400) < 0.3) for each in base]
@@ -191,31 +191,68 @@ def test_intervals():
     assert (same.value, same.low, same.high) == (0, 0, 0)
 
 
-def study_of(difference, repeats=3, **changes):
+def study_of(difference, repeats=3, classes=None, **changes):
     base = ArmResult("real", None, 10, 0, Interval(0.5, 0.4, 0.6), (0.5,), {"a": 0.5, "b": 0.5})
     mixed = replace(
         base, name="real + 1x generated", generated=10, difference=difference,
-        classes={"a": 0.7, "b": 0.4},
+        classes={"a": 0.7, "b": 0.4}, class_differences=classes or {},
     )  # fmt: skip
     return Study((base, mixed), 500, repeats, {}, **changes)
 
 
 def test_in_words():
     assert study_of(Interval(0.02, -0.01, 0.05)).words() == [
-        "With all real images there is no gain that 3 repeats and 500 held-out images could show: "
+        "With all real images no difference can be told from 3 repeats and 500 held-out images: "
         "real + 1x generated against real images alone: +2.0 (-1.0 to +5.0) points."
     ]
     assert "generated images help" in study_of(Interval(0.02, 0.01, 0.03)).words()[0]
     assert "harm in every" in study_of(Interval(-0.02, -0.03, -0.01)).words()[0]
-    assert "a single repeat shows nothing" in study_of(Interval(0.2), repeats=1).words()[0]
+    assert (
+        "one repeat shows nothing: real + 1x generated against real images alone: +20.0 (one repeat)"
+        in study_of(Interval(0.2), repeats=1).words()[0]
+    )
     few = study_of(Interval(0.02, -0.01, 0.05), notes=("mind this",))
     assert few.warnings() == ["mind this"]
     assert replace(few, held_out=50).warnings()[1] == (
         "50 held-out images are few: one of them is 2.0 points"
     )
     text = table(few)
-    assert "real + 1x generated  20      50.0%  40.0% to 60.0%  +2.0 (-1.0 to +5.0)" in text
-    assert "gains: a +20.0; losses: b -10.0" in text and text.endswith("note: mind this")
+    assert "real + 1x generated  50.0 % (40.0 to 60.0)  +2.0 (-1.0 to +5.0)   unclear" in text
+    assert text.endswith("note: mind this") and METHOD in text
+
+
+def test_classes_have_intervals_or_no_number():
+    changes = {
+        "a": Interval(0.2, 0.1, 0.3), "b": Interval(-0.1, -0.15, -0.05), "c": Interval(0.5, -0.1, 1.1)
+    }  # fmt: skip
+    study = study_of(Interval(0.02, -0.01, 0.05), classes=changes)
+    text = table(study)
+    assert "  gains: a +20.0 (+10.0 to +30.0)\n  losses: b -10.0 (-15.0 to -5.0)\n" in text
+    assert "c +50.0" not in text
+    unclear = table(study_of(Interval(0.0, -0.1, 0.1), classes={"c": changes["c"]}))
+    assert "no class differs by more than its interval" in unclear
+    assert "by class: 1 classes have fewer than 10 held-out images" in unclear
+    alone = table(study_of(Interval(0.02), repeats=1, classes={"a": Interval(0.2)}))
+    assert "by class: needs 2 repeats or more" in alone and "a +20.0" not in alone
+    assert figure(study).startswith(b"\x89PNG")
+
+
+def test_a_class_is_compared_as_all_images_are():
+    draw = np.random.default_rng(1)
+    labels = np.repeat([0, 1, 2], [40, 30, 9])
+    base, better = ([draw.random(79) < share for _ in range(2)] for share in (0.3, 0.7))
+    by_class = compared_by_class(better, base, labels, ("a", "b", "c"))
+    assert by_class.keys() == {"a", "b"}
+    ours, theirs = ([each[40:70] for each in arm] for arm in (better, base))
+    assert by_class["b"] == compared(ours, theirs)
+
+
+def test_lines_fit_80_columns():
+    wide = Interval(-0.123, -0.999, 0.999)
+    base, mixed = study_of(wide).arms
+    arms = (base, replace(mixed, name="real + 0.5x generated", accuracy=Interval(0.5, -1, 2)))
+    lines = table(replace(study_of(wide), arms=arms)).split("\n\n")[1].split("\n")
+    assert max(map(len, lines)) <= 80
 
 
 def test_the_command(reacgan, tmp_path):
@@ -233,7 +270,8 @@ def test_the_command(reacgan, tmp_path):
     code, out, err = reacgan(*words)
     assert code == 0, err
     assert "tested on 596 held-out real images, 2 repeats" in out
-    assert "4 a class: real + 1x generated" in out and "With 4 real images a class" in out
+    assert "4 real images a class, 40 in all:\nlearned from" in out
+    assert "With 4 real images a class no difference can be told from 2 repeats" in out
     with Image.open(tmp_path / "out" / "study.png") as drawn:
         assert drawn.size[0] > 600
     assert reacgan(*words) == (0, out, "")
@@ -247,6 +285,7 @@ def test_the_figure_of_many_classes():
     study = study_of(Interval(0.02, -0.01, 0.05))
     names = [f"class {number}" for number in range(80)]
     arms = [
-        replace(arm, classes=dict.fromkeys(names, 0.1 * at)) for at, arm in enumerate(study.arms)
+        replace(arm, class_differences=dict.fromkeys(names, Interval(0.1, 0.0, 0.2)))
+        for arm in study.arms
     ]
     assert figure(replace(study, arms=tuple(arms))).startswith(b"\x89PNG")

@@ -63,7 +63,10 @@ def test_a_run(reacgan, run_folder, tmp_path):
     protocol = scores["fid"].protocol
     rule = {"batch_norm": "auto", "auto": {"bound": 0.35, "images": 1024}}
     assert protocol["generator"] == {"weights": "average", **rule}
-    assert any("made with its own statistics of batch norm (the averages" in note for note in scores["fid"].notes)
+    assert any(
+        "made with its own statistics of batch norm (the averages" in note
+        for note in scores["fid"].notes
+    )
     assert protocol["fake"] == {"images": 596, "labels": "reference", "seed": 0}
     assert protocol["reference"]["split"] == "test"
     assert protocol["selection"] == {"checkpoint": "as it is"}
@@ -255,6 +258,16 @@ def test_a_reference_that_was_learned_by_heart_is_noted(reacgan, folders, tmp_pa
     assert code == 0, err
     (score,) = read_scores(tmp_path / "scores.jsonl")
     assert any("was trained on 100% of the reference" in note for note in score.notes)
+
+
+def test_a_tenth_that_the_classifier_kept_apart_is_not_counted(reacgan, folders, tmp_path):
+    code, _, err = reacgan(
+        "evaluate", folders / "made", "--reference", folders / "real" / "train",
+        "--extractor", "domain", "--metrics", "fid", "--out", tmp_path, *QUICK,
+    )  # fmt: skip
+    assert code == 0, err
+    (score,) = read_scores(tmp_path / "scores.jsonl")
+    assert any("was trained on 90% of the reference" in note for note in score.notes), score.notes
 
 
 def test_what_is_refused(reacgan, run_folder, folders, tmp_path):

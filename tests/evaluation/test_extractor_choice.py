@@ -14,12 +14,14 @@ import reacgan as package
 from random_inception import patterns, random_weights
 from reacgan.data import ImageData
 from reacgan.evaluation import read_scores
-from reacgan.evaluation.choice import choose_extractor
+from reacgan.evaluation.choice import choose_extractor, say_cost
 from reacgan.evaluation.plan import Plan, build_metrics, origin_of
 from reacgan.evaluation.reference import Reference
+from reacgan.extractors import train_classifier
 from reacgan.extractors.inception import FEATURES, PUBLISHED
 from reacgan.extractors.weights import kept_at
 from reacgan.metrics.moments import Moments
+from reacgan.progress import listening
 
 CPU = torch.device("cpu")
 QUICK = ["--metrics", "fid", "--num", "40", "--device", "cpu"]
@@ -188,3 +190,48 @@ def test_the_wish_of_a_run_is_respected(reacgan, tmp_path, wish):
     if name == "domain":
         (score,) = read_scores(out / "scores.jsonl")
         assert score.protocol["extractor"]["epochs"] == 1
+
+
+class Heard:
+    def __init__(self):
+        self.said = []
+
+    def changed(self, stage):
+        pass
+
+    def say(self, text):
+        self.said.append(text)
+
+
+def test_what_a_classifier_costs_is_said_where_it_is_worth_it():
+    listener = Heard()
+    with listening(listener):
+        say_cost(plan(3000), {}, 5.0)
+        assert listener.said == []
+        say_cost(plan(3000), {"epochs": 40}, 300.0)
+    (said,) = listener.said
+    assert "training the classifier of 64 images takes about 5 min here, once" in said
+    assert "--set extractor.epochs=20 " in said and "--num 1000" in said
+
+
+def test_the_cost_is_timed_on_the_first_steps_and_never_where_it_is_kept(tmp_path):
+    expected = []
+    options = {"epochs": 10, "batch": 8, "width": 2, "cache": tmp_path, "expect": expected.append}
+    first = train_classifier(images(16), **options)
+    again = train_classifier(images(16), **options)
+    plain = train_classifier(images(16), **{**options, "cache": None, "expect": None})
+    assert len(expected) == 1 and 0 < expected[0] < 600
+    for one in (again, plain):
+        for key, value in first.state_dict().items():
+            assert torch.equal(value, one.state_dict()[key])
+
+
+def test_a_run_that_has_hardly_begun_is_warned_of_first(reacgan, run_folder, tmp_path):
+    code, out, err = reacgan(
+        "evaluate", run_folder, "--out", tmp_path, *QUICK, "--set", "extractor.epochs=1"
+    )
+    assert code == 0, err
+    first = err.splitlines()[0]
+    assert "has hardly begun to learn: 256 images seen" in first and "To go on:" in first
+    assert f"reacgan train {run_folder / 'experiment.json'} --out {run_folder}" in err
+    assert "warning: " in out and "has hardly begun" in out.split("score ")[0]

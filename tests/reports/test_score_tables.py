@@ -110,7 +110,7 @@ def test_settings_tell_columns_of_one_metric_apart():
     block = score_table(held).blocks[0]
     assert block.head() == ["subject", "Precision (k 5) ↑", "Precision (k 3) ↑"]
     assert block.lines[-2:] == ["Precision: k 5, of 9", "Precision: k 3, of 9"]
-    assert block.notes == ("run precision: n",)
+    assert block.notes == ("run Precision: n",)
     one = score_table(held[:1]).blocks[0]
     assert one.head() == ["subject", "Precision ↑"]
 
