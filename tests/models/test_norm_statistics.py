@@ -185,7 +185,11 @@ def test_what_is_far_gives_way(lag):
     assert not torch.equal(images_of(fitted), images_of(model))
     assert torch.equal(images_of(with_moving(fitted)), images_of(model))
     assert fit_statistics(fitted) is fitted and with_own(fitted) is fitted
-    assert "its own statistics of batch norm (the averages of training do not fit yet: 1.1" in statistics_in_words(fitted)
+    told = statistics_in_words(fitted)
+    assert "its own statistics of batch norm (the averages of training do not fit yet: 1.1" in told
+        "its own statistics of batch norm (the averages of training do not fit yet: 1.1"
+        in statistics_in_words(fitted)
+    )
 
 
 def test_with_statistics_takes_them(monkeypatch):

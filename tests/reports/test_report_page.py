@@ -129,7 +129,7 @@ def test_what_the_page_says(run):
         "100 fakes against the whole test split", "100 fakes against the whole train split",
         "is not comparable with", "reference.split train, not test", "worst 10 of 21 classes",
         "mode collapse", "evidence.variety 0.1", "generated images at 2,000 images seen",
-        "100 fakes, test split, domain [", "real images", "ordinary unless memorised_share",
+        "100 fakes, test split, domain [", "real images", "ordinary unless the memorised share",
     ):  # fmt: skip
         assert words in page.text, words
     assert "secret" not in page.text

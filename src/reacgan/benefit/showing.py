@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reacgan.benefit.result import LEAST_OF_CLASS, METHOD, ArmResult, Interval, Study
+from reacgan.reports.cells import Cell, aligned
 from reacgan.reports.plots import figure_png, new_figure, open_axes
-from reacgan.reports.tables import Cell, aligned
 from reacgan.reports.text import shorten
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def figure(study: Study) -> bytes:
         axes.barh(range(len(shown)), values, color=colours, height=0.7, alpha=0.8)
         for row, (_, change) in enumerate(shown):
             if change.low is not None and change.high is not None:
-                ends = [100 * change.low, 100 * change.high]
+                ends = [100 * max(change.low, -1), 100 * min(change.high, 1)]
                 axes.plot(ends, [row, row], color=_REAL, linewidth=1)
         names = [shorten(name, 24) for name, _ in shown]
         axes.set_yticks(range(len(shown)), names, fontsize=8, parse_math=False)

@@ -67,7 +67,7 @@ def _entry(entry: CacheEntry) -> dict[str, Any]:
 
 
 def _text(entries: list[dict[str, Any]], kept: list[dict[str, Any]], limit_bytes: int) -> str:
-    from reacgan.reports.tables import Cell, aligned  # noqa: PLC0415
+    from reacgan.reports.cells import Cell, aligned  # noqa: PLC0415
 
     lines = []
     if entries:

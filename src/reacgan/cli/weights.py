@@ -39,7 +39,7 @@ def list_models(*, json_: Json = False) -> int:
         Print JSON instead of text.
     """
     from reacgan.hub import pretrained  # noqa: PLC0415
-    from reacgan.reports.tables import Cell, aligned  # noqa: PLC0415
+    from reacgan.reports.cells import Cell, aligned  # noqa: PLC0415
 
     models = [{"name": name, "what": line} for name, line in pretrained().items()]
     rows = [[Cell(model["name"]), Cell(model["what"])] for model in models]

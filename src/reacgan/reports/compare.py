@@ -9,6 +9,7 @@ from typing import Any
 from reacgan.config import flatten
 from reacgan.evaluation.protocols import word
 from reacgan.reports import page, plots
+from reacgan.reports.cells import Cell, html_rows
 from reacgan.reports.palette import NAMES, Style, styles
 from reacgan.reports.record import Points, RunRecord
 from reacgan.reports.sheets import (
@@ -19,7 +20,7 @@ from reacgan.reports.sheets import (
     sheet_figure,
     sheets_beside,
 )
-from reacgan.reports.tables import Cell, ScoreTable, html_rows
+from reacgan.reports.tables import ScoreTable
 from reacgan.reports.words import how_good, newest_scores
 
 _OF_DATA = ("data.name", "data.path", "data.resolution", "data.channels")

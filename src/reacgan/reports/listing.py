@@ -9,8 +9,9 @@ from typing import Any
 from reacgan.evaluation.protocols import describe, describe_settings, name_of
 from reacgan.evaluation.scores import Score
 from reacgan.metrics.names import LEGEND, meaning_of, title_of
+from reacgan.reports.cells import Cell, aligned, broken
 from reacgan.reports.record import section
-from reacgan.reports.tables import TINY, Cell, aligned, broken, interval, owners_of, settings_of
+from reacgan.reports.tables import TINY, interval, owners_of, settings_of
 from reacgan.reports.text import one_line, shorten
 
 _MOST_CLASSES = 3

@@ -10,8 +10,9 @@ from typing import Literal
 
 from PIL import Image
 
+from reacgan.reports.cells import html_rows
 from reacgan.reports.sheets import read_sheet, sheet_figure
-from reacgan.reports.tables import ScoreTable, html_rows
+from reacgan.reports.tables import ScoreTable
 from reacgan.reports.text import escape
 from reacgan.sampling.fonts import FOLDER, font_of
 

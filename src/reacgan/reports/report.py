@@ -12,19 +12,12 @@ from reacgan.evaluation.scores import Score
 from reacgan.files import write_text
 from reacgan.metrics.names import LEGEND, meaning_of, title_of
 from reacgan.reports import page, plots
+from reacgan.reports.cells import Cell, html_rows
 from reacgan.reports.compare import comparison, losses_beside, names_of, run_styles
 from reacgan.reports.palette import Style
 from reacgan.reports.record import RunRecord, read_run, section
 from reacgan.reports.run_part import newest_sheets, run_parts
-from reacgan.reports.tables import (
-    Cell,
-    ScoreBlock,
-    ScoreColumn,
-    ScoreRow,
-    ScoreTable,
-    html_rows,
-    score_table,
-)
+from reacgan.reports.tables import ScoreBlock, ScoreColumn, ScoreRow, ScoreTable, score_table
 from reacgan.reports.words import age, sentences
 
 __all__ = ["RunRecord", "read_run", "report_html", "table_of", "write_report"]

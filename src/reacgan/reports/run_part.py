@@ -10,6 +10,7 @@ from typing import Any
 from reacgan.config import flatten
 from reacgan.evaluation.protocols import word
 from reacgan.reports import page, plots
+from reacgan.reports.cells import Cell, html_rows
 from reacgan.reports.record import PICTURE_NUMBERS, RunRecord, read_json, section
 from reacgan.reports.sheets import (
     newest_sheet,
@@ -18,7 +19,6 @@ from reacgan.reports.sheets import (
     sheets_beside,
     shows_same,
 )
-from reacgan.reports.tables import Cell, html_rows
 from reacgan.reports.text import file_stem
 from reacgan.reports.words import newest_scores
 
@@ -187,5 +187,5 @@ def _caption(stem: str, subjects: Sequence[str] = ()) -> str:
     subject = next((name for name in subjects if file_stem(name) == subject), subject)
     return (
         f"closest pairs of {subject}{at}: generated images above their nearest training images; "
-        "ordinary unless memorised_share is above chance"
+        "ordinary unless the memorised share is above chance"
     )

@@ -1,10 +1,9 @@
-"""Tables of cells for a terminal, Markdown and HTML; tables of scores that never mix protocols."""
+"""Tables of scores that never mix protocols, for a terminal, Markdown and HTML."""
 
 from __future__ import annotations
 
 import math
-import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -19,8 +18,9 @@ from reacgan.evaluation.protocols import (
 )
 from reacgan.evaluation.scores import Score, canonical, comparable, protocol_id
 from reacgan.metrics.names import title_of, with_arrow
+from reacgan.reports.cells import Cell, aligned, broken, markdown_rows
 from reacgan.reports.record import section
-from reacgan.reports.text import escape, one_line, safe
+from reacgan.reports.text import one_line, safe
 
 TINY = 1e-3
 """Smaller numbers have three significant digits."""
@@ -29,78 +29,6 @@ _DIGITS = 4
 _MOST_COLUMNS = 9
 _FEW_ROWS = 5
 _ABSENT = "absent"
-
-
-class Cell(NamedTuple):
-    """The text of a cell, and whether it is the best of its column."""
-
-    text: str
-    best: bool = False
-
-
-def aligned(head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
-    """Lines with aligned columns: numbers right, text left; the best with a star."""
-    columns = []
-    for title, cells in zip(
-        head, zip(*rows, strict=True) if rows else [()] * len(head), strict=True
-    ):
-        star = any(cell.best for cell in cells)
-        texts = [one_line(cell.text) + ("*" if cell.best else " " * star) for cell in cells]
-        flush = all(not text.strip() or text.lstrip("-")[:1].isdigit() for text in texts)
-        texts.insert(0, one_line(title))
-        width = max(map(len, texts))
-        columns.append([text.rjust(width) if flush else text.ljust(width) for text in texts])
-    return ["  ".join(line).rstrip() for line in zip(*columns, strict=True)]
-
-
-def broken(texts: Iterable[str], width: int | None) -> list[str]:
-    """Each as lines of so many columns, those after its first indented; None breaks nothing."""
-    lines = []
-    for text in map(one_line, texts):
-        indent = " " * (len(text) - len(text.lstrip()) + 2)
-        lines += (
-            [text]
-            if width is None
-            else textwrap.wrap(
-                text,
-                width,
-                subsequent_indent=indent,
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
-        )
-    return lines
-
-
-def markdown_rows(head: Sequence[str], rows: Sequence[Sequence[Cell]], numbers: int) -> list[str]:
-    """A table in Markdown whose last ``numbers`` columns are right-aligned; the best in bold."""
-    lines = [[safe(text) for text in head], ["---"] * (len(head) - numbers) + ["---:"] * numbers]
-    for row in rows:
-        lines.append([f"**{safe(cell.text)}**" if cell.best else safe(cell.text) for cell in row])
-    return [f"| {' | '.join(line)} |" for line in lines]
-
-
-def html_rows(head: Sequence[str], rows: Sequence[Sequence[Cell]], numbers: int) -> str:
-    """The same in HTML."""
-    kinds = [""] * (len(head) - numbers) + ["number"] * numbers
-    top = "".join(
-        f"<th{_class(kind)}>{escape(text)}</th>" for kind, text in zip(kinds, head, strict=True)
-    )
-    lines = (
-        "".join(
-            f"<td{_class(kind, 'best' * cell.best)}>{escape(cell.text)}</td>"
-            for kind, cell in zip(kinds, row, strict=True)
-        )
-        for row in rows
-    )
-    body = "".join(f"<tr>{line}</tr>" for line in lines)
-    kind = "wide pair" if len(head) == 2 else "wide"
-    return f'<div class="{kind}"><table><tr>{top}</tr>{body}</table></div>'
-
-
-def _class(*kinds: str) -> str:
-    names = " ".join(filter(None, kinds))
-    return f' class="{names}"' if names else ""
 
 
 def interval(score: Score, number: Callable[[float], str]) -> str:
@@ -400,23 +328,37 @@ def _block(group: Sequence[Score]) -> ScoreBlock:
             if name and name_of(score.protocol) is None:
                 title += f" (not as in {name})"
             columns.append(ScoreColumn(metric, with_arrow(title, score.better), rows))
-    notes = owners_of(
-        (note, f"{row.subject} {title_of(of_metric.metric)}".strip())
-        for of_metric in columns
-        for row, score in of_metric.scores.items()
-        for note in score.notes
-    )
     warnings = owners_of((text, score.subject) for score in group for text in score.warnings)
     return ScoreBlock(
         shared,
         name,
         tuple(columns),
-        tuple(f"{', '.join(owners)}: {note}" for note, owners in notes.items()),
+        tuple(_notes(columns)),
         tuple(
             f"{', '.join(filter(None, owners)) or 'images'}: {text}"
             for text, owners in warnings.items()
         ),
     )
+
+
+def _notes(columns: Sequence[ScoreColumn]) -> Iterator[str]:
+    """Each note once, with its scores; of a subject all of whose scores have it, the subject alone."""
+    titles: dict[str, dict[str, None]] = {}
+    noted: dict[str, dict[str, dict[str, None]]] = {}
+    for of_metric in columns:
+        title = title_of(of_metric.metric)
+        for row, score in of_metric.scores.items():
+            titles.setdefault(row.subject, {})[title] = None
+            for note in score.notes:
+                noted.setdefault(note, {}).setdefault(row.subject, {})[title] = None
+    for note, by_subject in noted.items():
+        owners = (
+            subject
+            if subject and len(own) == len(titles[subject]) > 1
+            else ", ".join(f"{subject} {title}".strip() for title in own)
+            for subject, own in by_subject.items()
+        )
+        yield f"{', '.join(owners)}: {note}"
 
 
 def _phrase(protocol: Mapping[str, Any]) -> str:

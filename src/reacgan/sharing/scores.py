@@ -17,14 +17,9 @@ from reacgan.evaluation.scores import Score, canonical, comparable, protocol_id
 from reacgan.files import without_paths
 from reacgan.hub.licences import terms_of
 from reacgan.metrics.names import title_of
+from reacgan.reports.cells import Cell, markdown_rows
 from reacgan.reports.record import section
-from reacgan.reports.tables import (
-    Cell,
-    interval,
-    markdown_rows,
-    owners_of,
-    shared_protocol,
-)
+from reacgan.reports.tables import interval, owners_of, shared_protocol
 from reacgan.reports.text import safe
 
 TASK = "unconditional-image-generation"

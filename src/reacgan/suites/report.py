@@ -14,7 +14,7 @@ from reacgan.config import ConfigError
 from reacgan.experiments.published import PROTOCOLS
 from reacgan.files import replacing, write_text
 from reacgan.reports import page as html
-from reacgan.reports.tables import Cell, html_rows, markdown_rows
+from reacgan.reports.cells import Cell, html_rows, markdown_rows
 from reacgan.reports.text import escape, safe
 from reacgan.suites.base import Scale, Suite
 from reacgan.suites.claims import Verdict, verdicts

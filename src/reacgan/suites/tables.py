@@ -12,7 +12,7 @@ from reacgan.evaluation.protocols import describe, describe_settings
 from reacgan.experiments.notes import differences_of, fid_of
 from reacgan.experiments.published import PublishedScore, published_for
 from reacgan.metrics.names import title_of, with_arrow
-from reacgan.reports.tables import Cell
+from reacgan.reports.cells import Cell
 from reacgan.suites.base import Suite, Trial
 from reacgan.suites.results import Mean, Result
 
