@@ -187,9 +187,6 @@ def test_what_is_far_gives_way(lag):
     assert fit_statistics(fitted) is fitted and with_own(fitted) is fitted
     told = statistics_in_words(fitted)
     assert "its own statistics of batch norm (the averages of training do not fit yet: 1.1" in told
-        "its own statistics of batch norm (the averages of training do not fit yet: 1.1"
-        in statistics_in_words(fitted)
-    )
 
 
 def test_with_statistics_takes_them(monkeypatch):
