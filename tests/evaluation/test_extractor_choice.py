@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,10 +18,12 @@ from reacgan.evaluation import read_scores
 from reacgan.evaluation.choice import choose_extractor, say_cost
 from reacgan.evaluation.plan import Plan, build_metrics, origin_of
 from reacgan.evaluation.reference import Reference
+from reacgan.evaluation.targets import GeneratorTarget
 from reacgan.extractors import train_classifier
 from reacgan.extractors.inception import FEATURES, PUBLISHED
 from reacgan.extractors.weights import kept_at
 from reacgan.metrics.moments import Moments
+from reacgan.models.trained import TrainedState
 from reacgan.progress import listening
 
 CPU = torch.device("cpu")
@@ -226,12 +229,13 @@ def test_the_cost_is_timed_on_the_first_steps_and_never_where_it_is_kept(tmp_pat
             assert torch.equal(value, one.state_dict()[key])
 
 
-def test_a_run_that_has_hardly_begun_is_warned_of_first(reacgan, run_folder, tmp_path):
-    code, out, err = reacgan(
-        "evaluate", run_folder, "--out", tmp_path, *QUICK, "--set", "extractor.epochs=1"
-    )
-    assert code == 0, err
-    first = err.splitlines()[0]
-    assert "has hardly begun to learn: 256 images seen" in first and "To go on:" in first
-    assert f"reacgan train {run_folder / 'experiment.json'} --out {run_folder}" in err
-    assert "warning: " in out and "has hardly begun" in out.split("score ")[0]
+def test_a_run_that_has_hardly_begun_is_warned_of():
+    model = package.load("digits-reacgan", device="cpu")
+    asked = []
+
+    def early(seen):
+        state = TrainedState("mine", replace(model, images_seen=seen))
+        return GeneratorTarget(state).early(lambda: asked.append(seen))
+
+    assert "mine has hardly begun to learn: 1,500 images seen, 1.0% of the plan" in early(1_500)
+    assert early(model.images_seen) == "" and asked == [1_500]
