@@ -189,6 +189,7 @@ def fill_with(
             # Models saved before condition_strength existed have a strength of 1.
             if name.split(".")[-1] == "condition_strength" and name not in tensors:
                 tensors[name] = torch.ones((), dtype=next(iter(tensors.values())).dtype)
+        _check_types(network, tensors)
         network.load_state_dict(tensors, assign=True)
     except (StopIteration, RuntimeError) as error:
         raise ConfigError(f"{file}: does not fit its {described_in}; {REMEDY}: {error}") from None
@@ -198,6 +199,20 @@ def fill_with(
             f"{describe_non_finite(tensors, wrong)}; they generate no images. Take an earlier state of "
             "the run (its checkpoints/ or best/), or another model"
         )
+
+
+def _check_types(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Raise RuntimeError where a tensor is of another kind of number than the network's."""
+    floats: dict[torch.dtype, str] = {}
+    for name, wanted in network.state_dict().items():
+        kind = tensors[name].dtype if name in tensors else wanted.dtype
+        if wanted.is_floating_point() and kind in (torch.float32, torch.float64):
+            if name in tensors:
+                floats.setdefault(kind, name)
+        elif kind != wanted.dtype:
+            raise RuntimeError(f"{name} is of {kind}; allowed: {wanted.dtype}, or 16 bits")
+    if len(floats) > 1:
+        raise RuntimeError(f"its numbers are of several types: {floats}")
 
 
 def check_digests(folder: Path, config: Mapping[str, Any]) -> list[str]:
