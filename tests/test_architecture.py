@@ -18,7 +18,7 @@ MODULES = {
 
 GROUND = {
     "config", "devices", "distributed", "files", "history", "kernels", "outlook", "progress", "randomness",
-    "tensors",
+    "records", "tensors",
 }  # fmt: skip
 LEAVES = {"data", "heads", "losses", "augment"}
 MIDDLE = {"models", "assembly", "hub", "sampling", "extractors", "metrics", "evaluation"}
@@ -27,10 +27,12 @@ ALLOWED: dict[str, set[str]] = {
     "devices": {"config", "distributed"},
     "history": {"config"},
     "kernels": {"tensors"},
+    "records": {"files"},
+    "tensors": {"files"},
     **dict.fromkeys(LEAVES, GROUND),
     "models": GROUND | {"heads"},
     "assembly": {"config", "heads", "losses", "augment", "models"},
-    "hub": {"config", "devices", "files", "models", "assembly", "tensors"},
+    "hub": {"config", "devices", "files", "models", "assembly", "records", "tensors"},
     "sampling": GROUND | {"data", "models"},
     "api": GROUND | {"models", "hub", "sampling"},
     "generated": GROUND | {"data", "models", "hub", "sampling"},

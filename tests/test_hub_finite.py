@@ -14,6 +14,7 @@ import reacgan as package
 from reacgan import hub, publish
 from reacgan.config import ConfigError
 from reacgan.files import digest_of
+from reacgan.records import sealed
 from reacgan.sharing import check
 from reacgan.tensors import describe_non_finite, non_finite, packed, read_tensors
 from test_hub import rewrite
@@ -47,7 +48,7 @@ def broken(run):
     for part in ("average", "discriminator"):
         wrong[part] = spoil(state / f"{part}.safetensors", -math.inf)
         manifest["digests"][f"{part}.safetensors"] = digest_of(state / f"{part}.safetensors")
-    (state / "state.json").write_text(json.dumps(manifest))
+    (state / "state.json").write_text(json.dumps(sealed(manifest)))
     return run, wrong
 
 

@@ -19,6 +19,7 @@ from reacgan.files import without_paths
 from reacgan.hub.folder import read_config
 from reacgan.hub.licences import TERMS, terms_of
 from reacgan.models.norm_statistics import put_statistics
+from reacgan.records import sealed
 from reacgan.sharing import check, renew
 from reacgan.sharing.card import limits, missing
 from reacgan.sharing.record import command_of, cost_of, record_of, seconds_of
@@ -176,7 +177,7 @@ def test_the_card_says_what_is_known(shared):
 def test_nothing_tells_of_the_machine(run, shared, tmp_path):
     config = json.loads((run / "model" / "config.json").read_text())
     config["experiment"]["data"]["path"] = str(tmp_path / "photos")
-    (run / "model" / "config.json").write_text(json.dumps(config))
+    (run / "model" / "config.json").write_text(json.dumps(sealed(config)))
     told = json.loads((run / "environment.json").read_text())
     told["command"] = [
         "/home/me/bin/reacgan",

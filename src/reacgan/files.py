@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
 import re
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -122,6 +124,31 @@ def write_text(path: Path, text: str) -> None:
     """Replace a text file as a whole."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def read_regular(path: Path, *, most: int | None = None) -> bytes:
+    """The content of an ordinary file; a pipe or device, which may never end, is refused.
+
+    Args:
+        path: the file.
+        most: bytes that it may have; None any number.
+
+    Raises:
+        OSError: not there, not readable, no ordinary file, or longer.
+    """
+    # Without the flag opening a pipe waits for somebody who writes into it.
+    descriptor = os.open(
+        path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    )
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "no ordinary file", str(path))
+        if most is not None and status.st_size > most:
+            raise OSError(
+                errno.EFBIG, f"{status.st_size:,} bytes, at most {most:,} are expected", str(path)
+            )
+        return file.read()
 
 
 def digest_of(path: Path, algorithm: str = "sha256") -> str:

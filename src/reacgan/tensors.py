@@ -9,9 +9,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor
+
+from reacgan.files import read_regular
 
 # Other libraries ask for it. One key alone: safetensors writes several in any order.
 _METADATA = {"format": "pt"}
@@ -26,7 +29,19 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
         OSError: it is not there or not readable.
         SafetensorError: it is no whole safetensors file.
     """
-    return from_bytes(file.read_bytes())
+    return parsed_tensors(read_regular(file))
+
+
+def parsed_tensors(content: bytes) -> dict[str, Tensor]:
+    """The tensors of a safetensors file's content.
+
+    Raises:
+        SafetensorError: it is no whole safetensors file, or a type of number that PyTorch lacks.
+    """
+    try:
+        return from_bytes(content)
+    except (KeyError, ValueError, RuntimeError, TypeError) as error:
+        raise SafetensorError(f"not readable ({error!r})") from None
 
 
 def packed(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] = _METADATA) -> bytes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 
 import pytest
 from test_resume import assert_same_bits, state_of
@@ -17,6 +19,8 @@ from reacgan.evaluation.reference import HALVES, Reference
 from reacgan.evaluation.scoring import Request, score
 from reacgan.hub import find_states
 from reacgan.hub.selection import read_selection
+from reacgan.training.checkpoint import list_checkpoints
+from reacgan.training.monitor import periodic_scores as periodic_module
 
 pytestmark = pytest.mark.kernels
 
@@ -99,6 +103,33 @@ def test_a_run_that_is_taken_up_again_scores_as_if_it_had_not_stopped(data, tmp_
     seen = {one for one in lines_of(tmp_path / "parts", "each") if one[1] != 96}
     assert seen == set(lines_of(tmp_path / "whole", "each"))
     assert '{"another": "line"}' in path.read_text()
+
+
+@pytest.mark.parametrize("before", ["_evaluate", "_keep", "_count_states", "append_scores"])
+def test_a_run_that_ends_before_its_last_score_makes_it_later(before, data, tmp_path):
+    """Killed at the last state, once it was saved: the same best state as without."""
+    settings = {**SCORED, "report.checkpoint_every": 32}
+    train(tmp_path / "whole", data, **settings)
+    child = os.fork()
+    if child == 0:
+        owner = periodic_module if before == "append_scores" else periodic_module.PeriodicScores
+        whole = getattr(owner, before)
+
+        def dies(*args, **options):
+            if list_checkpoints(tmp_path / "killed" / "checkpoints")[-1:] == [last]:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return whole(*args, **options)
+
+        last = tmp_path / "killed" / "checkpoints" / f"{160:012d}"
+        setattr(owner, before, dies)
+        train(tmp_path / "killed", data, **settings)
+        os._exit(0)
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    train(tmp_path / "killed", data, **settings)
+    for how in ("each", "best"):
+        assert lines_of(tmp_path / "killed", how) == lines_of(tmp_path / "whole", how)
+    left, right = (read_selection(tmp_path / run) for run in ("killed", "whole"))
+    assert left == right
 
 
 def test_held_out_images_are_reported_on(tmp_path):

@@ -17,6 +17,7 @@ import reacgan
 from reacgan.assembly import complete
 from reacgan.config import ConfigError, component
 from reacgan.data import DataError, ImageData
+from reacgan.records import sealed
 from reacgan.training import checkpoint as checkpoint_module
 from reacgan.training.checkpoint import CheckpointError
 from reacgan.training.engine import Engine
@@ -194,8 +195,10 @@ def test_a_start_that_failed_does_not_hold_the_folder(data, tmp_path):
 def test_states_of_another_version_are_no_damaged_ones(data, tmp_path, recwarn):
     train(tmp_path, data)
     manifest = next(tmp_path.glob("checkpoints/*/state.json"))
-    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "format": 1}))
-    with pytest.raises(CheckpointError, match="is of format 1, this version reads 2") as caught:
+    manifest.write_text(json.dumps(sealed({**json.loads(manifest.read_text()), "format": 1})))
+    with pytest.raises(
+        CheckpointError, match="is of format 1, this version reads 2 and 3"
+    ) as caught:
         train(tmp_path, data)
     assert "Delete" not in str(caught.value) and not list(recwarn)
 

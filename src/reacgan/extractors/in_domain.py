@@ -24,6 +24,7 @@ from reacgan.extractors.classifier_file import load_classifier, save_classifier
 from reacgan.extractors.classifier_network import Classifier
 from reacgan.files import write_text
 from reacgan.randomness import derive_seed
+from reacgan.records import read_sealed, sealed
 from reacgan.tensors import tensors_digest
 
 BATCH = 128
@@ -233,7 +234,7 @@ def _accuracy_facts(
     if shares is None:
         shares = held_out_accuracy(classifier, held_out)
         if kept is not None:
-            write_text(kept, json.dumps(shares))
+            write_text(kept, json.dumps(sealed({"shares": shares})))
     return {"held_out": facts, "held_out_top1": shares[0], "held_out_top5": shares[1]}
 
 
@@ -242,8 +243,8 @@ def _read_shares(kept: Path | None) -> tuple[float, float] | None:
     if kept is None or not kept.is_file():
         return None
     try:
-        first, fifth = json.loads(kept.read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError):
+        first, fifth = read_sealed(kept)["shares"]
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     fits = all(isinstance(share, float) and 0 <= share <= 1 for share in (first, fifth))
     return (first, fifth) if fits else None

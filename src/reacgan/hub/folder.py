@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from reacgan.config import ConfigError
 from reacgan.files import digest_of
+from reacgan.records import SEAL, check_seal, read_json
 from reacgan.tensors import describe_non_finite, non_finite, read_tensors
 
 FORMAT = 1
@@ -52,17 +52,26 @@ def holds_generator(folder: Path) -> bool:
 def read_config(folder: Path) -> dict[str, Any]:
     """The configuration of a folder, every key checked; raises ConfigError."""
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        if "format" not in config:
-            raise KeyError("format")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        config = read_json(folder / CONFIG)
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{folder / CONFIG}: not readable ({error!r}); {REMEDY}") from None
-    check_config(config, folder / CONFIG)
-    return dict(config)
+    return check_config(config, folder / CONFIG)
 
 
-def check_config(config: Any, file: Path) -> None:
-    """Check every key of a configuration; raises ConfigError, which names the file."""
+def check_config(config: Any, file: Path) -> dict[str, Any]:
+    """The configuration without its seal, once that and every key are checked.
+
+    Raises:
+        ConfigError: it is damaged, was changed, or is of another version; names the file.
+    """
+    if not isinstance(config, dict) or "format" not in config:
+        raise ConfigError(f"{file}: not readable (it does not say its format); {REMEDY}")
+    try:
+        config = check_seal(config, required=False)
+    except ValueError as error:
+        raise ConfigError(
+            f"{file}: {error}; {REMEDY}. If the change is yours, remove the entry {SEAL!r} from it"
+        ) from None
     made_with = config.get("format")
     if made_with != FORMAT:
         raise ConfigError(
@@ -78,6 +87,7 @@ def check_config(config: Any, file: Path) -> None:
             f"{file}: class_names has {twice[0]!r} more than once, so a class cannot be asked "
             "for by its name; give each its own name there"
         )
+    return config
 
 
 def _are_names(value: Any) -> bool:
@@ -179,6 +189,7 @@ def fill_with(
             # Models saved before condition_strength existed have a strength of 1.
             if name.split(".")[-1] == "condition_strength" and name not in tensors:
                 tensors[name] = torch.ones((), dtype=next(iter(tensors.values())).dtype)
+        _check_types(network, tensors)
         network.load_state_dict(tensors, assign=True)
     except (StopIteration, RuntimeError) as error:
         raise ConfigError(f"{file}: does not fit its {described_in}; {REMEDY}: {error}") from None
@@ -188,6 +199,20 @@ def fill_with(
             f"{describe_non_finite(tensors, wrong)}; they generate no images. Take an earlier state of "
             "the run (its checkpoints/ or best/), or another model"
         )
+
+
+def _check_types(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Raise RuntimeError where a tensor is of another kind of number than the network's."""
+    floats: dict[torch.dtype, str] = {}
+    for name, wanted in network.state_dict().items():
+        kind = tensors[name].dtype if name in tensors else wanted.dtype
+        if wanted.is_floating_point() and kind in (torch.float32, torch.float64):
+            if name in tensors:
+                floats.setdefault(kind, name)
+        elif kind != wanted.dtype:
+            raise RuntimeError(f"{name} is of {kind}; allowed: {wanted.dtype}, or 16 bits")
+    if len(floats) > 1:
+        raise RuntimeError(f"its numbers are of several types: {floats}")
 
 
 def check_digests(folder: Path, config: Mapping[str, Any]) -> list[str]:

@@ -42,6 +42,7 @@ from reacgan.hub.single_file import read_single
 from reacgan.models import Discriminator, build_generator
 from reacgan.models.norm_statistics import fit_statistics, statistics_in_words, with_moving
 from reacgan.models.trained import NormStatistics, TrainedGenerator
+from reacgan.records import sealed
 from reacgan.tensors import read_tensors, write_tensors
 
 _LOG = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ def save(
         config["discriminator_sha256"] = _write(tensors, DISCRIMINATOR, writing, folder)
     config = {**(facts or {}), **config, **({"dtype": dtype} if dtype else {})}
     files = {"README.md": card(model), **(beside or {})}
-    files[CONFIG] = json.dumps(config, indent=2) + "\n"
+    files[CONFIG] = json.dumps(sealed(config), indent=2) + "\n"
     for name, content in files.items():
         # A class name can be a folder's name, which may hold bytes that are no UTF-8.
         text = content if isinstance(content, bytes) else content.encode(errors="replace")

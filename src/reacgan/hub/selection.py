@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from functools import partial
@@ -15,6 +14,7 @@ from reacgan.hub.models import load
 from reacgan.hub.places import known_models, locate
 from reacgan.hub.states import list_states, load_discriminator, load_state
 from reacgan.models.trained import TrainedGenerator, TrainedState
+from reacgan.records import read_sealed
 
 BEST = "best"
 """The folder of a run with the best state of its periodic scores."""
@@ -84,12 +84,9 @@ def read_selection(run: Path) -> dict[str, Any]:
     """
     file = run / BEST / "selection.json"
     try:
-        selection = json.loads(file.read_text(encoding="utf-8"))
+        return read_sealed(file, required=False)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file}: not readable ({error})") from None
-    if not isinstance(selection, dict):
-        raise ConfigError(f"{file}: not readable (it holds no mapping)")
-    return selection
 
 
 def for_protocol(selection: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:

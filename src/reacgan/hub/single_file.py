@@ -21,6 +21,7 @@ from reacgan.files import without_paths
 from reacgan.hub.folder import FORMAT, check_config
 from reacgan.models.spectral import SpectralNorm, weight_of
 from reacgan.models.trained import TrainedGenerator
+from reacgan.records import parse_json, sealed
 from reacgan.tensors import packed, read_metadata, read_tensors
 
 SUFFIX = ".safetensors"
@@ -64,7 +65,7 @@ def write_single(
     }
     if norms is not None:
         config["statistics"] = {"kind": norms.kind, "distance": norms.distance}
-    text = json.dumps(config, ensure_ascii=False)
+    text = json.dumps(sealed(config), ensure_ascii=False)
     path.write_bytes(packed(tensors, {KEY: text}))
 
 
@@ -75,14 +76,14 @@ def read_single(file: Path) -> tuple[dict[str, Any], dict[str, Tensor], dict[str
         ConfigError: another file, or a damaged one.
     """
     try:
-        config = json.loads(read_metadata(file)[KEY])
+        config = parse_json(read_metadata(file)[KEY])
         tensors = read_tensors(file)
     except (OSError, ValueError, KeyError, AttributeError, SafetensorError) as error:
         raise ConfigError(
             f"{file}: neither a run's folder nor a model folder, nor a file that reacgan export --to "
             f"safetensors wrote ({error!r})"
         ) from None
-    check_config(config, file)
+    config = check_config(config, file)
     if _digest(tensors) != config["sha256"]:
         raise ConfigError(
             f"{file}: checksum mismatch: its weights are not those written; export it again"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from reacgan.hub.places import locate
 from reacgan.models import Discriminator, build_discriminator
 from reacgan.models.norm_statistics import fit_statistics
 from reacgan.models.trained import TrainedGenerator
+from reacgan.records import read_sealed
 
 _STATES = "checkpoints"
 _AVERAGE = "average.safetensors"
@@ -124,7 +124,7 @@ def _part(run: Path, images_seen: int, name: str) -> Path | None:
     """A file of a state, if its digest is the recorded one."""
     state = run / _STATES / f"{images_seen:012d}"
     try:
-        digests = json.loads((state / "state.json").read_text(encoding="utf-8"))["digests"]
+        digests = read_sealed(state / "state.json", required=False)["digests"]
         return state / name if digest_of(state / name) == digests[name] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

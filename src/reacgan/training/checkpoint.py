@@ -1,27 +1,38 @@
 """Resumable states on disk: whole or not there, verified, and never unpickled.
 
 A checkpoint is a folder ``checkpoints/<images seen>`` with one safetensors file for each part of the
-state and ``state.json``, which holds the clock and the digest of each file. It is written beside its
-final name, flushed to the disk, and renamed; older ones go only after the new one has been read back.
+state and ``state.json``, which holds the clock and the digest of each file, sealed by its own digest. It is
+written beside its final name, flushed to the disk, and renamed; older ones go only after the new one has
+been read back. Files that the manifest does not name are ignored.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
+from torch import Tensor
 
 from reacgan.config import ConfigError
-from reacgan.files import digest_of, flush_folder, flush_to_disk, naming
+from reacgan.files import digest_of, flush_folder, flush_to_disk, naming, read_regular
+from reacgan.records import SEAL, check_seal, read_json, sealed
+from reacgan.tensors import parsed_tensors
 from reacgan.training.background import Saveable
 from reacgan.training.state import TrainState
 
-FORMAT = 2
+FORMAT = 3
+READABLE = (2, 3)
+"""States of format 2 are the same without a seal."""
+PARTS = ("generator", "discriminator", "average", "adaptive", "g_optimizer", "d_optimizer")
+_LONGEST = 2**53
+"""Images seen beyond which no whole number is exact in every reader of JSON."""
 _MANIFEST = "state.json"
 
 
@@ -92,7 +103,8 @@ def _write(state: Saveable, writing: Path, facts: dict[str, Any]) -> None:
         "digests": digests,
     }
     with naming(writing / _MANIFEST):
-        (writing / _MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+        text = json.dumps(sealed(manifest), indent=2)
+        (writing / _MANIFEST).write_text(text, encoding="utf-8")
     flush_folder(writing)
 
 
@@ -105,11 +117,10 @@ def load_latest(state: TrainState, folder: Path, *, facts: dict[str, Any]) -> Pa
         CheckpointError: every checkpoint is damaged, or the newest good one is of another format, or
             belongs to other facts (another data set, another model).
     """
-    candidates = list_checkpoints(folder)
     problems = []
-    for path in reversed(candidates):
+    for path in reversed(list_checkpoints(folder)):
         try:
-            manifest = read_manifest(path)
+            manifest, parts = _read_whole(path, state)
         except FormatError:
             raise
         except CheckpointError as error:
@@ -122,18 +133,48 @@ def load_latest(state: TrainState, folder: Path, *, facts: dict[str, Any]) -> Pa
                     f"{path}: was made with {name} = {manifest['facts'].get(name)!r}, now it is "
                     f"{value!r}; resume with the same, or choose another --out"
                 )
-        parts = {file.stem: load_file(file) for file in sorted(path.glob("*.safetensors"))}
         try:
             state.load_tensors(parts)
-        except (ValueError, KeyError) as error:
+        except ValueError as error:
             raise CheckpointError(f"{path}: does not fit this experiment: {error}") from None
-        state.images_seen = int(manifest["images_seen"])
+        state.images_seen = manifest["images_seen"]
         return path
     if problems:
         raise CheckpointError(
             "no checkpoint is whole:\n" + "\n".join(problems) + "\nDelete them to start anew."
         )
     return None
+
+
+def _read_whole(
+    path: Path, state: TrainState
+) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
+    """A checkpoint's manifest and tensors, each file read once; no longer one than the state can fill."""
+    manifest = _opened(path)
+    parts = {}
+    for part, expected in state.expected().items():
+        size = sum(shape.numel() * kind.itemsize for shape, kind in expected.values())
+        file = path / f"{part}.safetensors"
+        recorded = manifest["digests"][file.name]
+        parts[part] = _tensors(file, recorded, most=size + _HEADER * (len(expected) + 8))
+    return manifest, parts
+
+
+_HEADER = 1024
+"""Bytes that a name and its description take in a file's header, at most."""
+
+
+def _tensors(file: Path, recorded: str, *, most: int | None = None) -> dict[str, Tensor]:
+    try:
+        content = read_regular(file, most=most)
+    except OSError as error:
+        raise CheckpointError(f"{file}: missing or damaged ({error.strerror})") from None
+    if hashlib.sha256(content).hexdigest() != recorded:
+        raise CheckpointError(f"{file}: missing or damaged (checksum mismatch)")
+    try:
+        return parsed_tensors(content)
+    except SafetensorError as error:
+        raise CheckpointError(f"{file}: not readable ({error})") from None
 
 
 def remove_after(folder: Path, images_seen: int) -> None:
@@ -152,32 +193,66 @@ def list_checkpoints(folder: Path) -> list[Path]:
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """A checkpoint's manifest after each file's digest has been compared with it."""
-    try:
-        manifest = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
-        made_with, digests = manifest["format"], manifest["digests"]
-        int(manifest["images_seen"]), dict(manifest["facts"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path / _MANIFEST}: not readable ({error!r})") from None
-    if made_with != FORMAT:
-        raise FormatError(
-            f"{path}: is of format {made_with}, this version reads {FORMAT}; resume with the version "
-            "that wrote it, or choose another --out. Its model can be sampled from as it is."
-        )
-    for name, expected in digests.items():
-        file = path / name
+    """A checkpoint's manifest after each file's digest has been compared with it.
+
+    Raises:
+        CheckpointError: damaged; :class:`FormatError` where it is of another version.
+    """
+    manifest = _opened(path)
+    for name, expected in manifest["digests"].items():
         try:
-            digest = digest_of(file)
+            digest = digest_of(path / name)
         except OSError:
             digest = None
         if digest != expected:
-            raise CheckpointError(f"{file}: missing or damaged (checksum mismatch)")
-    return dict(manifest)
+            raise CheckpointError(f"{path / name}: missing or damaged (checksum mismatch)")
+    return manifest
 
 
-def read_part(path: Path, part: str) -> dict[str, Any]:
-    """The tensors of one part (``average``, ``generator``, ...) of a checkpoint."""
+def _opened(path: Path) -> dict[str, Any]:
+    """The manifest, with its seal and every key checked; the files that it names are not read."""
+    file = path / _MANIFEST
     try:
-        return load_file(path / f"{part}.safetensors")
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path / part}.safetensors: not readable ({error})") from None
+        record = read_json(file)
+        made_with = record["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{file}: not readable ({error!r})") from None
+    if type(made_with) is int and made_with not in READABLE and SEAL not in record:
+        raise _another_format(path, made_with)
+    try:
+        manifest = check_seal(record, required=made_with == FORMAT)
+        _check_keys(manifest, path)
+    except ValueError as error:
+        raise CheckpointError(f"{file}: damaged ({error})") from None
+    if made_with not in READABLE:
+        raise _another_format(path, made_with)
+    return manifest
+
+
+def _another_format(path: Path, made_with: Any) -> FormatError:
+    listed = " and ".join(map(str, READABLE))
+    return FormatError(
+        f"{path}: is of format {made_with}, this version reads {listed}; resume with the version "
+        "that wrote it, or choose another --out. Its model can be sampled from as it is."
+    )
+
+
+def _check_keys(manifest: Mapping[str, Any], path: Path) -> None:
+    """Raise ValueError where a key of a manifest is not what a save writes."""
+    seen = manifest.get("images_seen")
+    if type(seen) is not int or not 0 <= seen < _LONGEST:
+        raise ValueError(f"images_seen is {str(seen)[:40]}")
+    if path.name.isdigit() and int(path.name) != seen:
+        raise ValueError(f"images_seen is {seen}, the folder's name says {int(path.name)}")
+    if not isinstance(manifest.get("facts"), dict):
+        raise ValueError("facts are missing")
+    digests = manifest.get("digests")
+    files = {f"{part}.safetensors" for part in PARTS}
+    if not isinstance(digests, dict) or set(digests) != files:
+        raise ValueError("it does not name the files of a state")
+
+
+def read_part(path: Path, part: str) -> dict[str, Tensor]:
+    """The tensors of one part (``average``, ``generator``, ...) of a checkpoint, verified."""
+    file = path / f"{part}.safetensors"
+    return _tensors(file, _opened(path)["digests"][file.name])

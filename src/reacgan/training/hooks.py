@@ -48,7 +48,6 @@ class RunHooks(Hooks):
         """For the next line."""
         self._trained: TrainedGenerator | None = None
         self._statistics: str | None = "moving"
-        self.began_at = run.images_seen
         # The checkpoint that a resumed state was read from stays as it is.
         self.saved_at: int | None = run.images_seen or None
 
@@ -97,7 +96,7 @@ class RunHooks(Hooks):
         """Score the best state on the images that are reported, after a run that is complete."""
         if self.scores is None:
             return
-        if self.run.images_seen not in (self.began_at, self.scores.measured_at):
+        if self.scores.lacks(self.run.images_seen):
             self.score()
         # A process that was ended in the middle has left the report undone.
         if self.scores.best() is None or self.scores.reported():

@@ -111,14 +111,34 @@ class TrainState:
         }
 
     def load_tensors(self, parts: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Put back what :meth:`tensors` gave; raises ValueError where names or shapes differ."""
+        """Put back what :meth:`tensors` gave; nothing is changed unless all of it fits.
+
+        Raises:
+            ValueError: a part or tensor is missing, too many, or of another shape or type (names it).
+        """
+        for part, expected in self.expected(untrained=_is_untrained(parts)).items():
+            if part not in parts:
+                raise ValueError(f"{part} is missing")
+            _compare(part, expected, parts[part])
         for name in ("generator", "discriminator", "average", "adaptive"):
-            try:
-                getattr(self, name).load_state_dict(parts[name], strict=True)
-            except RuntimeError as error:
-                raise ValueError(f"{name}: {error}") from None
+            getattr(self, name).load_state_dict(parts[name], strict=True)
         _unflatten(self.g_optimizer, parts["g_optimizer"])
         _unflatten(self.d_optimizer, parts["d_optimizer"])
+
+    def expected(self, *, untrained: bool = False) -> dict[str, dict[str, Expected]]:
+        """Shape and type of every tensor that a checkpoint of this state holds, by part and name.
+
+        Args:
+            untrained: before the first step, when optimisers have no moments.
+        """
+        parts = {
+            part: {name: (value.shape, value.dtype) for name, value in tensors.items()}
+            for part, tensors in self.tensors().items()
+            if not part.endswith("_optimizer")
+        }
+        for part in ("g_optimizer", "d_optimizer"):
+            parts[part] = {} if untrained else _moments(getattr(self, part))
+        return parts
 
     def non_finite(self) -> list[str]:
         """Names (``part/tensor``) of what holds NaN or infinity; waits for the device once."""
@@ -134,6 +154,43 @@ class TrainState:
             # A sum may also be too large for its type.
             if doubtful and not bool(torch.isfinite(named[name]).all())
         ]
+
+
+Expected = tuple[torch.Size, torch.dtype]
+
+_OPTIONAL = ("adaptive", "rollbacks")
+"""It counts how often a run went back, which need not have been counted; see :class:`Adaptive`."""
+
+
+def _compare(part: str, expected: Mapping[str, Expected], tensors: Mapping[str, Tensor]) -> None:
+    """Raise ValueError where tensors are not those expected; an optimiser would write beyond them."""
+    for name, (shape, kind) in expected.items():
+        if name not in tensors:
+            if (part, name) != _OPTIONAL:
+                raise ValueError(f"{part}: {name} is missing")
+        elif tensors[name].shape != shape:
+            raise ValueError(
+                f"{part}: {name} has the shape {list(tensors[name].shape)}, needed: {list(shape)}"
+            )
+        elif tensors[name].dtype != kind:
+            raise ValueError(f"{part}: {name} is of {tensors[name].dtype}, needed: {kind}")
+    unknown = [name for name in tensors if name not in expected and (part, name) != _OPTIONAL]
+    if unknown:
+        raise ValueError(f"{part}: {unknown[0]} is unknown to this experiment")
+
+
+def _is_untrained(parts: Mapping[str, Mapping[str, Tensor]]) -> bool:
+    return not parts.get("g_optimizer", True) and not parts.get("d_optimizer", True)
+
+
+def _moments(optimizer: torch.optim.Adam) -> dict[str, Expected]:
+    """What Adam keeps of each parameter once it has taken a step."""
+    kept: dict[str, Expected] = {}
+    for index, parameter in enumerate(optimizer.param_groups[0]["params"]):
+        kept[f"{index}/step"] = (torch.Size(), torch.float32)
+        for moment in ("exp_avg", "exp_avg_sq"):
+            kept[f"{index}/{moment}"] = (parameter.shape, parameter.dtype)
+    return kept
 
 
 @torch.no_grad()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,8 +92,10 @@ def take_up(
     if resumed is None:
         transfer = start_from(state, path)
         return {_FACT: transfer.digest}, transfer.lines()
-    facts = json.loads((resumed / "state.json").read_text(encoding="utf-8"))["facts"]
-    return {_FACT: facts[_FACT]}, []
+    known = read_manifest(resumed)["facts"].get(_FACT)
+    if not isinstance(known, str):
+        raise CheckpointError(f"{resumed}: does not say what this run began with ({_FACT})")
+    return {_FACT: known}, []
 
 
 def start_from(state: TrainState, path: str | Path) -> Transfer:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +39,7 @@ from reacgan.extractors import Extractor, build_extractor
 from reacgan.files import write_text
 from reacgan.hub.selection import BEST, for_protocol, read_selection
 from reacgan.models.trained import TrainedGenerator, TrainedState
+from reacgan.records import sealed
 from reacgan.sampling import SamplingSettings
 from reacgan.training.context import RunContext
 
@@ -70,8 +73,6 @@ class PeriodicScores:
         self.folder = folder
         self.device = device
         self.cache = FeatureCache()
-        self.measured_at: int | None = None
-        """Images seen of the state that was scored last."""
 
     @cached_property
     def held_out(self) -> ImageData | None:
@@ -140,7 +141,6 @@ class PeriodicScores:
         reference = self.selection_reference
         how = {"checkpoint": "each", "during": "training", **self._selection_facts()}
         scores = self._evaluate(model, reference, how).scores
-        self.measured_at = model.images_seen
         chosen = next((score for score in scores if score.metric == self.config.by), None)
         if chosen is None:
             known = ", ".join(score.metric for score in scores)
@@ -148,21 +148,30 @@ class PeriodicScores:
                 f"scores.by is {self.config.by!r}, which is not measured; it is: {known}"
             )
         if distributed.is_main():
-            append_scores(self.folder / "scores.jsonl", scores)
             best = self.best()
             if best is None or best.beaten_by(chosen):
                 self._keep(model, chosen)
-            self._count_states()
+            self._count_states({*self._states(), model.images_seen})
+            # Last: a process that is killed before measures again, and comes to the same choice.
+            append_scores(self.folder / "scores.jsonl", scores)
         return scores
+
+    def lacks(self, images_seen: int) -> bool:
+        """Whether the state of this moment has no periodic score on record; the same on every process."""
+        missing = distributed.is_main() and images_seen not in self._states()
+        return distributed.any_process(missing, self.device)
 
     def best(self) -> Best | None:
         """The best state so far; None where there is none."""
+        if not (self.folder / BEST).is_dir():
+            return None
         try:
             selection = read_selection(self.folder)
             if selection["chosen_by"] != self.chosen_by:
                 return None  # chosen by another score or on other images: not comparable
             return Best(selection["images_seen"], selection["value"], selection["better"])
-        except (ConfigError, KeyError):
+        except (ConfigError, KeyError) as error:
+            warnings.warn(f"{error}; the best state is chosen anew from here on", stacklevel=2)
             return None
 
     def reported(self) -> bool:
@@ -224,13 +233,14 @@ class PeriodicScores:
             "states": 1,
             "chosen_by": self.chosen_by,
         }
-        beside = {"selection.json": json.dumps(facts, indent=2) + "\n"}
+        beside = {"selection.json": json.dumps(sealed(facts), indent=2) + "\n"}
         hub.save(model, self.folder / BEST, beside=beside)
 
-    def _count_states(self) -> None:
+    def _count_states(self, states: Collection[int]) -> None:
         """Store the number of states of which the best was chosen."""
-        facts = {**read_selection(self.folder), "states": len(self._states())}
-        write_text(self.folder / BEST / "selection.json", json.dumps(facts, indent=2) + "\n")
+        facts = {**read_selection(self.folder), "states": len(states)}
+        text = json.dumps(sealed(facts), indent=2) + "\n"
+        write_text(self.folder / BEST / "selection.json", text)
 
     def _selection_facts(self) -> dict[str, Any]:
         """For protocols: the selection reference and rule."""
