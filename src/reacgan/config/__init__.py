@@ -18,6 +18,7 @@ from reacgan.config.schema import (
     load_experiment,
     parse_assignments,
     parse_experiment,
+    read_experiment,
     with_overrides,
 )
 from reacgan.config.sections import (
@@ -93,6 +94,7 @@ __all__ = [
     "parse_assignments",
     "parse_experiment",
     "path_of",
+    "read_experiment",
     "size_of",
     "suggest",
     "with_home",

@@ -19,7 +19,7 @@ from typing import Any, get_args
 from pydantic import Field, ValidationError, model_validator
 
 from reacgan.config.home import path_of
-from reacgan.config.members import check_members
+from reacgan.config.members import check_member_options, check_members
 from reacgan.config.reading import read_scalar, read_values
 from reacgan.config.registry import ConfigError, explain
 from reacgan.config.reporting import ReportConfig, ScoresConfig, WatchConfig
@@ -142,7 +142,25 @@ _PRINTED_BESIDE = ("out", "num_classes", "parameters", "published", "notes", "me
 
 
 def load_experiment(path: str | Path) -> Experiment:
-    """Read an experiment from a JSON or YAML file of this schema."""
+    """Read an experiment from a JSON or YAML file of this schema.
+
+    Raises:
+        ConfigError: no such file, or one that cannot be used; options of members are checked by name,
+            except those of members that are registered later.
+    """
+    experiment = read_experiment(path)
+    check_member_options(experiment, paths=known_paths())
+    return experiment
+
+
+def read_experiment(path: str | Path) -> Experiment:
+    """As :func:`load_experiment`, but members may have options that they do not take here.
+
+    For what a run has recorded, perhaps with another version.
+
+    Raises:
+        ConfigError: no such file, or one that is no experiment.
+    """
     path = path_of(path)
     if not path.is_file():
         raise ConfigError(f"{path}: no such file; give a JSON or YAML file of an experiment")
@@ -160,7 +178,8 @@ def with_overrides(experiment: Experiment, changes: Mapping[str, Any]) -> Experi
     The order of the changes does not matter: sections come before their parts, names before options.
 
     Raises:
-        ConfigError: an unknown key, or a member that nobody has registered.
+        ConfigError: an unknown key, a member that nobody has registered, or an option that it does not
+            take.
     """
     tree = experiment.model_dump()
     for key in sorted(changes, key=lambda key: (key.count("."), not key.endswith(".name"))):
@@ -195,7 +214,7 @@ def with_overrides(experiment: Experiment, changes: Mapping[str, Any]) -> Experi
                 section["options"] = {}
         section[leaf] = value
     changed = parse_experiment(tree)
-    check_members(changed, experiment)
+    check_members(changed, experiment, paths=known_paths())
     return changed
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from reacgan.assembly import complete
-from reacgan.config import ConfigError, Experiment, differing, load_experiment
+from reacgan.config import ConfigError, Experiment, differing, read_experiment
 from reacgan.devices import describe_machine
 from reacgan.files import write_text
 
@@ -99,7 +99,7 @@ class RunFolder:
         remedy = f"choose another --out, or write it anew from {self.model / 'config.json'}"
         if self.experiment.exists():
             try:
-                recorded = load_experiment(self.experiment)
+                recorded = read_experiment(self.experiment)
             except ConfigError as error:
                 raise ConfigError(f"{self.experiment}: damaged; {remedy}:\n{error}") from None
             with suppress(ConfigError):  # a member that is not here: the names will differ
@@ -120,7 +120,7 @@ class RunFolder:
         if experiment.training.precision != "auto" or not self.experiment.exists():
             return experiment
         try:
-            recorded = load_experiment(self.experiment).training.precision
+            recorded = read_experiment(self.experiment).training.precision
         except ConfigError:
             return experiment  # :meth:`check` says what is wrong
         return experiment.replace(**{"training.precision": recorded})
