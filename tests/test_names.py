@@ -99,7 +99,9 @@ def test_a_misspelt_option_is_refused_alike_where_it_is_written(key, hint, tmp_p
 @pytest.mark.parametrize("over", [{"temprature": 1}, {"name": "contrastive", "temprature": 1}])
 def test_a_misspelt_option_of_a_head_within(over):
     inner = over.get("name", "d2dce")
-    with pytest.raises(ConfigError, match=rf"model\.head\.over\.temprature: .* of {inner}; did you"):
+    with pytest.raises(
+        ConfigError, match=rf"model\.head\.over\.temprature: .* of {inner}; did you"
+    ):
         DIGITS.replace(**{"model.head": {"name": "twin", "over": over}})
 
 
@@ -113,9 +115,13 @@ def test_options_of_a_member_from_outside_are_checked_once_it_is_registered(monk
     early = load_experiment(file)  # the head may be registered after this line
     assert early.replace(**{"training.batch": 8}).model.head.options == {"strenth": 2}
     monkeypatch.setitem(HEADS, "ours", Ours)
-    with pytest.raises(ConfigError, match="strenth: unknown option of ours; did you mean 'strength'"):
+    with pytest.raises(
+        ConfigError, match="strenth: unknown option of ours; did you mean 'strength'"
+    ):
         load_experiment(file)
-    with pytest.raises(ConfigError, match="strenth: unknown option of ours; did you mean 'strength'"):
+    with pytest.raises(
+        ConfigError, match="strenth: unknown option of ours; did you mean 'strength'"
+    ):
         DIGITS.replace(**{"model.head": {"name": "ours", "strenth": 2}})
     with pytest.raises(ConfigError, match="strenth: unknown option; did you mean 'strength'"):
         complete(early)

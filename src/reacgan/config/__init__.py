@@ -1,6 +1,7 @@
 """The schema of an experiment, and the tables that its names are looked up in."""
 
-from reacgan.config.comparing import differing, flatten
+from reacgan.config.arguments import check_choice, check_kind, check_real, check_whole
+from reacgan.config.comparing import as_written, differing, flatten
 from reacgan.config.home import PathText, path_of, with_home
 from reacgan.config.registry import (
     ConfigError,
@@ -80,7 +81,12 @@ __all__ = [
     "UnitFloat",
     "UnknownNameError",
     "WatchConfig",
+    "as_written",
+    "check_choice",
+    "check_kind",
     "check_options",
+    "check_real",
+    "check_whole",
     "component",
     "differing",
     "explain",

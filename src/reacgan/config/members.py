@@ -190,9 +190,7 @@ class _Named(NamedTuple):
     options: Mapping[str, Any]
 
 
-def check_members(
-    experiment: Experiment, before: Experiment, *, paths: Iterable[str] = ()
-) -> None:
+def check_members(experiment: Experiment, before: Experiment, *, paths: Iterable[str] = ()) -> None:
     """See that each member and option is known that an experiment names and the one before it did not.
 
     Raises:
@@ -232,9 +230,7 @@ def check_member_options(
         known = _options_of(OWN_MEMBERS[member.family], member.name) if new else None
         wrong = [option for option in new if known is not None and option not in known]
         if wrong:
-            raise unknown_option(
-                member.where, wrong[0], known or (), of=member.name, paths=paths
-            )
+            raise unknown_option(member.where, wrong[0], known or (), of=member.name, paths=paths)
 
 
 def _named(experiment: Experiment) -> Iterator[_Named]:

@@ -107,10 +107,15 @@ def load_plugins() -> None:
 def unknown(family: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """The error of a name that no member has: what it may mean, and the names there are."""
     known = sorted(known)
-    listed = known if len(known) <= _MOST else [*known[:8], f"... ({len(known)} in all)"]
+    listed = _listed(known)
     return UnknownNameError(
         f"unknown {family} {name!r}{meaning(name, known)} Known: {', '.join(listed)}."
     )
+
+
+def _listed(known: list[str]) -> list[str]:
+    """Names for a message."""
+    return known if len(known) <= _MOST else [*known[:8], f"... ({len(known)} in all)"]
 
 
 def lookup(family: str, table: Mapping[str, Member], name: str) -> Member:
@@ -118,6 +123,10 @@ def lookup(family: str, table: Mapping[str, Member], name: str) -> Member:
 
     Plugins are loaded before a name counts as unknown.
     """
+    if not isinstance(name, str):
+        raise ConfigError(
+            f"{family} is {name!r}; needed: a name. Known: {', '.join(_listed(sorted(table)))}."
+        )
     if name not in table:
         load_plugins()
     if name in table:
@@ -153,9 +162,7 @@ def _constructor(member: Callable[..., Any]) -> Callable[..., Any]:
     return member.__init__ if inspect.isclass(member) else member
 
 
-def _keywords(
-    member: Callable[..., Any], given: Iterable[str]
-) -> dict[str, inspect.Parameter]:
+def _keywords(member: Callable[..., Any], given: Iterable[str]) -> dict[str, inspect.Parameter]:
     return {
         name: parameter
         for name, parameter in inspect.signature(_constructor(member)).parameters.items()

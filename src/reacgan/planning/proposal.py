@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from reacgan.assembly import complete
-from reacgan.config import ConfigError, Device, Experiment, load_experiment, path_of, size_of
+from reacgan.config import (
+    ConfigError,
+    Device,
+    Experiment,
+    as_written,
+    load_experiment,
+    path_of,
+    size_of,
+)
 from reacgan.data import DataError, open_dataset, refuse_inside, survey_dataset
 from reacgan.data.overview import Overview, overview_of
 from reacgan.experiments import EXPERIMENTS
@@ -263,7 +271,7 @@ def _expectation(overview: Overview) -> str:
 def _short(value: Any) -> str:
     if isinstance(value, Mapping):
         return str(value.get("name", dict(value)))
-    return f"{value:,}" if type(value) is int else str(value)
+    return f"{value:,}" if type(value) is int else as_written(value)
 
 
 def _indented(lines: Iterable[str]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
@@ -15,7 +14,7 @@ import numpy as np
 
 from reacgan import api, distributed
 from reacgan.assembly import complete
-from reacgan.config import ConfigError, Device, Experiment, path_of
+from reacgan.config import ConfigError, Device, Experiment, check_kind, check_real, path_of
 from reacgan.data import DataError, ImageData, open_dataset, refuse_inside
 from reacgan.evaluation import Score, read_scores
 from reacgan.history import History, read_records
@@ -108,7 +107,7 @@ def train(
         NonFiniteError: a loss became infinite or NaN, by plain operations too.
         CallbackError: a callback raised an exception; the state is saved.
     """
-    _refuse(experiment, minutes)
+    _refuse(experiment, minutes, data)
     folder = RunFolder(path_of(out))
     experiment = folder.with_precision(complete(experiment))
     engine = Engine.of(experiment, device)
@@ -243,15 +242,16 @@ def _conclude(hooks: RunHooks, request: StopRequest, *, done: bool) -> RunResult
     return RunResult(folder.path, seen, done, request.number, kind or by)
 
 
-def _refuse(experiment: Experiment, minutes: float | None) -> None:
+def _refuse(experiment: Any, minutes: Any, data: Any) -> None:
     """Raise ConfigError for what no run can be made of."""
     if not isinstance(experiment, Experiment):
         raise ConfigError(
             f"experiment is {experiment!r}; needed: an Experiment, such as reacgan.experiment("
             '"digits/reacgan") or reacgan.load_experiment(FILE)'
         )
-    if minutes is not None and not 0 < minutes < math.inf:
-        raise ConfigError(f"minutes is {minutes:g}; allowed: a positive number")
+    check_real("minutes", minutes, "a positive number", above=0, optional=True)
+    if data is not None:
+        check_kind("data", data, ImageData, "images of reacgan.data.open_dataset(...)")
 
 
 def _located(experiment: Experiment) -> Experiment:

@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from reacgan.assembly import complete
-from reacgan.config import ConfigError, Experiment, differing, read_experiment
+from reacgan.config import ConfigError, Experiment, as_written, differing, read_experiment
 from reacgan.devices import describe_machine
 from reacgan.files import write_text
 
@@ -141,7 +141,7 @@ class RunFolder:
 def compare(recorded: Experiment, wanted: Experiment) -> list[str]:
     """``key: recorded -> wanted`` for each value that may not change within a run."""
     return [
-        f"  {key}: {old!r} -> {new!r}"
+        f"  {key}: {as_written(old)} -> {as_written(new)}"
         for key, old, new in sorted(
             differing(recorded.model_dump(), wanted.model_dump()), key=lambda each: each[0]
         )
