@@ -15,6 +15,7 @@ from reacgan.config.reporting import ReportConfig, ScoresConfig, WatchConfig
 from reacgan.config.resolution import Grid, Resolution, grid_of, neighbours, size_of
 from reacgan.config.schema import (
     Experiment,
+    check_changes,
     known_keys,
     load_experiment,
     parse_assignments,
@@ -82,6 +83,7 @@ __all__ = [
     "UnknownNameError",
     "WatchConfig",
     "as_written",
+    "check_changes",
     "check_choice",
     "check_kind",
     "check_options",

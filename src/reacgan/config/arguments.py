@@ -26,7 +26,7 @@ def check_whole(name: str, value: Any, *, least: int = 1, optional: bool = False
         return
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not whole or int(value) < least:
-        kind = "" if whole else ", a whole number" + _or_none(optional)
+        kind = "" if whole else ", a whole number"
         raise ConfigError(f"{name} is {value!r}; allowed: {least} or more{kind}")
 
 
@@ -58,7 +58,7 @@ def check_real(
         return
     number = isinstance(value, Real) and not isinstance(value, bool)
     if not number or not math.isfinite(value) or not (least <= value <= most and value > above):
-        raise ConfigError(f"{name} is {value!r}; allowed: {allowed}{_or_none(optional)}")
+        raise ConfigError(f"{name} is {value!r}; allowed: {allowed}")
 
 
 def check_choice(
@@ -76,7 +76,7 @@ def check_choice(
         ConfigError: it is not.
     """
     if not (optional and value is None) and not (isinstance(value, str) and value in allowed):
-        raise ConfigError(f"{name} is {value!r}; allowed: {', '.join(allowed)}{_or_none(optional)}")
+        raise ConfigError(f"{name} is {value!r}; allowed: {', '.join(allowed)}")
 
 
 def check_kind(name: str, value: Any, kind: type | tuple[type, ...], needed: str) -> None:
@@ -93,7 +93,3 @@ def check_kind(name: str, value: Any, kind: type | tuple[type, ...], needed: str
     """
     if not isinstance(value, kind):
         raise ConfigError(f"{name} is {value!r}; needed: {needed}")
-
-
-def _or_none(optional: bool) -> str:
-    return ", or None" if optional else ""

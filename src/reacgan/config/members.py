@@ -88,7 +88,9 @@ OWN_MEMBERS: Mapping[str, OwnMembers] = {
     "adversarial": _family(
         "adversarial loss",
         "losses:ADVERSARIAL",
-        "\n".join("hinge non_saturating least_squares wasserstein relativistic none".split()),
+        "\n".join(
+            ["hinge", "non_saturating", "least_squares", "wasserstein", "relativistic", "none"]
+        ),
     ),
     "penalties": _family(
         "penalties",
@@ -231,6 +233,31 @@ def check_member_options(
         wrong = [option for option in new if known is not None and option not in known]
         if wrong:
             raise unknown_option(member.where, wrong[0], known or (), of=member.name, paths=paths)
+
+
+PARTS = {
+    "model.generator": "generator",
+    "model.backbone": "backbone",
+    "model.head": "head",
+    "model.head.over": "head",
+    "augment": "augment",
+    "scores.extractor": "extractor",
+    "data.options": "dataset",
+}
+"""Families of the members that have one place each, by the dotted path of their options."""
+
+
+def check_some_member_takes(part: str, option: str, *, paths: Iterable[str] = ()) -> None:
+    """See that any member of a part's family has an option, where it is open which member it will be.
+
+    Raises:
+        ConfigError: none has.
+    """
+    members = OWN_MEMBERS[PARTS[part]]
+    names = {*members.options, *_table(members)}
+    known = {each for name in names for each in _options_of(members, name) or ()}
+    if option not in known:
+        raise unknown_option(part, option, known, of=f"any {members.noun}", paths=paths)
 
 
 def _named(experiment: Experiment) -> Iterator[_Named]:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reacgan.config import ConfigError
+from reacgan.config import ConfigError, check_kind, check_real, check_whole
 from reacgan.models import Discriminator, Generator
 from reacgan.models.norm_statistics import normalises_by_batch
 from reacgan.randomness import Draws

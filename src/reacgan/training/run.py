@@ -32,7 +32,7 @@ from reacgan.training.logs import open_logs
 from reacgan.training.loop import Trainer, run
 from reacgan.training.memory.advice import describe_memory, memory_explained
 from reacgan.training.progress import Progress, told_if_long
-from reacgan.training.run_folder import RunFolder
+from reacgan.training.run_folder import RunFolder, refuse_file
 from reacgan.training.signals import Interrupted, StopRequest
 from reacgan.training.state import TrainState
 from reacgan.training.transfer import take_up
@@ -108,6 +108,7 @@ def train(
         CallbackError: a callback raised an exception; the state is saved.
     """
     _refuse(experiment, minutes, data)
+    refuse_file(out)
     folder = RunFolder(path_of(out))
     experiment = folder.with_precision(complete(experiment))
     engine = Engine.of(experiment, device)

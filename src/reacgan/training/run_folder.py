@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from reacgan.assembly import complete
-from reacgan.config import ConfigError, Experiment, as_written, differing, read_experiment
+from reacgan.config import ConfigError, Experiment, as_written, differing, path_of, read_experiment
 from reacgan.devices import describe_machine
 from reacgan.files import write_text
 
@@ -34,6 +34,12 @@ _MAY_CHANGE = (
     "data.path",
     *_WATCH,
 )
+
+
+def refuse_file(out: str | Path) -> None:
+    """Raise ConfigError where a run's folder would have the place of a file."""
+    if path_of(out).is_file():
+        raise ConfigError(f"{out}: a file; needed: the folder of a run, which is made if need be")
 
 
 class BusyError(ConfigError):

@@ -22,7 +22,7 @@ def open_logs(names: str | Sequence[str]) -> list[Log]:
     Raises:
         ConfigError: an unknown name, or a library that is not installed.
     """
-    names = [names] if isinstance(names, str) else names
+    names = names if isinstance(names, list | tuple | set) else [names]
     return [lookup("log", LOGS, name)() for name in dict.fromkeys(names)]
 
 
