@@ -127,7 +127,7 @@ def test_a_wrong_argument_is_named(model, tmp_path, entry, name, value):
     words = ("allowed", "needed", "Known", "known", "usable here", "give", "choose")
     assert any(word in said for word in words), said
     given = value[-1] if isinstance(value, list | tuple) and len(value) == 2 else value
-    named = {"classes": "class", "distribution": "class", "out": "", "path": "", "to": ""}
+    named = {"classes": "class", "distribution": "", "out": "", "path": "", "to": ""}
     assert named.get(name, name) in said or str(given) in said, said
     assert not list(tmp_path.iterdir())
 

@@ -14,9 +14,10 @@ import numpy as np
 
 from reacgan import api, distributed
 from reacgan.assembly import complete
-from reacgan.config import ConfigError, Device, Experiment, check_kind, check_real, path_of
+from reacgan.config import ConfigError, Device, Experiment, check_kind, check_real, flatten, path_of
 from reacgan.data import DataError, ImageData, open_dataset, refuse_inside
 from reacgan.evaluation import Score, read_scores
+from reacgan.extractors import EXTRACTORS
 from reacgan.history import History, read_records
 from reacgan.models.norm_statistics import statistics_in_words
 from reacgan.outlook import meaning_of, next_commands, share_of
@@ -113,8 +114,8 @@ def train(
     experiment = folder.with_precision(complete(experiment))
     engine = Engine.of(experiment, device)
     experiment = experiment.replace(**{"training.precision": engine.precision})
+    experiment = _located(experiment)
     if data is None:
-        experiment = _located(experiment)
         refuse_inside(folder.path, experiment.data.path)
     main = distributed.is_main()
     calls = Callbacks([*_as_list(callbacks), *open_logs(log)] if main else ())
@@ -255,14 +256,34 @@ def _refuse(experiment: Any, minutes: Any, data: Any) -> None:
         check_kind("data", data, ImageData, "images of reacgan.data.open_dataset(...)")
 
 
+_PATHS = ("data.path", "training.start_from", "scores.extractor.name", "scores.extractor.weights")
+
+
 def _located(experiment: Experiment) -> Experiment:
-    """The experiment with the whole path of its images: a run is used from any folder."""
-    path = experiment.data.path
-    if (
-        path is None or path.isdecimal() or not path_of(path).exists()
-    ):  # some sets take a count there
-        return experiment
-    return experiment.replace(**{"data.path": str(path_of(path).absolute())})
+    """The experiment with the whole paths of what it reads: a run is used from any folder.
+
+    A name that no file or folder has here, such as that of a model, stays as it is.
+    """
+    values = flatten(experiment.model_dump())
+    changes = {}
+    for key in _PATHS:
+        text = values.get(key)
+        # Some sets take a count as their path; an extractor's name is no file of this folder.
+        if not isinstance(text, str) or text.isdecimal() or text in EXTRACTORS:
+            continue
+        if path_of(text).exists():
+            changes[key] = str(path_of(text).absolute())
+    return experiment.replace(**_keeping_options(experiment, changes))
+
+
+def _keeping_options(experiment: Experiment, changes: dict[str, str]) -> dict[str, Any]:
+    """The changes as they are made without dropping the extractor's options."""
+    name = changes.pop("scores.extractor.name", None)
+    if name is None:
+        return dict(changes)
+    weights = changes.pop("scores.extractor.weights", None)
+    options = experiment.scores.extractor.options | ({"weights": weights} if weights else {})
+    return {**changes, "scores.extractor": {"name": name, **options}}
 
 
 def _all_seen(hooks: RunHooks) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -40,6 +41,9 @@ def refuse_file(out: str | Path) -> None:
     """Raise ConfigError where a run's folder would have the place of a file."""
     if path_of(out).is_file():
         raise ConfigError(f"{out}: a file; needed: the folder of a run, which is made if need be")
+
+
+_SOURCE = "training.start_from"
 
 
 class BusyError(ConfigError):
@@ -144,6 +148,18 @@ class RunFolder:
         write_text(self.environment, json.dumps(environment, indent=2) + "\n")
 
 
+def _same_place(recorded: Any, wanted: Any) -> bool:
+    """Whether two paths may be one: earlier versions recorded it as it was written, from any folder."""
+    if not isinstance(recorded, str) or not isinstance(wanted, str):
+        return False
+    known, asked = Path(recorded), Path(wanted)
+    if known.is_absolute() and asked.is_absolute():
+        return known == asked
+    whole, part = (known, asked) if known.is_absolute() else (asked, known)
+    ends = Path(os.path.normpath(part)).parts
+    return whole.parts[-len(ends) :] == ends
+
+
 def compare(recorded: Experiment, wanted: Experiment) -> list[str]:
     """``key: recorded -> wanted`` for each value that may not change within a run."""
     return [
@@ -151,5 +167,5 @@ def compare(recorded: Experiment, wanted: Experiment) -> list[str]:
         for key, old, new in sorted(
             differing(recorded.model_dump(), wanted.model_dump()), key=lambda each: each[0]
         )
-        if not key.startswith(_MAY_CHANGE)
+        if not key.startswith(_MAY_CHANGE) and not (key == _SOURCE and _same_place(old, new))
     ]
