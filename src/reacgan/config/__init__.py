@@ -3,6 +3,7 @@
 from reacgan.config.arguments import check_choice, check_kind, check_real, check_whole
 from reacgan.config.comparing import as_written, differing, flatten
 from reacgan.config.home import PathText, path_of, with_home
+from reacgan.config.members import from_scripts
 from reacgan.config.registry import (
     ConfigError,
     UnknownNameError,
@@ -93,6 +94,7 @@ __all__ = [
     "differing",
     "explain",
     "flatten",
+    "from_scripts",
     "grid_of",
     "known_keys",
     "load_experiment",

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reacgan.config.registry import load_plugins, options_of, unknown, unknown_option
+from reacgan.config.registry import is_of_plugin, load_plugins, options_of, unknown, unknown_option
 
 if TYPE_CHECKING:
     from reacgan.config.schema import Experiment
@@ -258,6 +258,20 @@ def check_some_member_takes(part: str, option: str, *, paths: Iterable[str] = ()
     known = {each for name in names for each in _options_of(members, name) or ()}
     if option not in known:
         raise unknown_option(part, option, known, of=f"any {members.noun}", paths=paths)
+
+
+def from_scripts(experiment: Experiment) -> list[tuple[str, str]]:
+    """Families and names of members that neither this package nor an installed plugin registers.
+
+    The command line does not know them: a script has registered them in this process.
+    """
+    others = []
+    for member in _named(experiment):
+        members = OWN_MEMBERS[member.family]
+        known = _table(members).get(member.name)
+        if member.name not in members.names and known is not None and not is_of_plugin(known):
+            others.append((member.family, member.name))
+    return list(dict.fromkeys(others))
 
 
 def _named(experiment: Experiment) -> Iterator[_Named]:

@@ -104,6 +104,15 @@ def load_plugins() -> None:
             )
 
 
+def is_of_plugin(member: Any) -> bool:
+    """Whether an installed package that has an entry point of ours has made a member."""
+    package = (getattr(member, "__module__", None) or "").partition(".")[0]
+    return any(
+        entry_point.value.partition(":")[0].partition(".")[0] == package
+        for entry_point in entry_points(group=PLUGINS)
+    )
+
+
 def unknown(family: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """The error of a name that no member has: what it may mean, and the names there are."""
     known = sorted(known)

@@ -14,7 +14,16 @@ import numpy as np
 
 from reacgan import api, distributed
 from reacgan.assembly import complete
-from reacgan.config import ConfigError, Device, Experiment, check_kind, check_real, flatten, path_of
+from reacgan.config import (
+    ConfigError,
+    Device,
+    Experiment,
+    check_kind,
+    check_real,
+    flatten,
+    from_scripts,
+    path_of,
+)
 from reacgan.data import DataError, ImageData, open_dataset, refuse_inside
 from reacgan.evaluation import Score, read_scores
 from reacgan.extractors import EXTRACTORS
@@ -307,7 +316,11 @@ def _closing(hooks: RunHooks) -> Iterator[str]:
     yield f"pictures    {meaning_of(seen, min(data.size), len(data), len(data.class_names))}"
     yield "next:"
     for command in next_commands(
-        run.folder.path, data.class_names, planned=planned, complete=complete
+        run.folder.path,
+        data.class_names,
+        planned=planned,
+        complete=complete,
+        outside=from_scripts(run.experiment),
     ):
         yield f"  {command}"
 
