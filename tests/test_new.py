@@ -414,4 +414,4 @@ def test_a_run_is_called_by_the_stem_of_its_table(tmp_path, ending):
     rows = [f"a/{number}.png{separator}{'xy'[number % 2]}" for number in range(4)]
     table = tmp_path / f"Tabelle 2.1{ending}"
     table.write_text("\n".join([f"path{separator}label", *rows]) + "\n")
-    assert package.derive_experiment(str(table)).name == "Tabelle 2.1"
+    assert package.derive_experiment(str(table)).experiment.name == "Tabelle 2.1"
