@@ -70,15 +70,10 @@ def train(
     if (name or data) and not (quiet or dry_run):  # loading PyTorch takes seconds
         streams.tell(f"reacgan {__version__}: starting {name or data}")
     from reacgan.assembly import complete  # noqa: PLC0415
-    from reacgan.config import check_real, parse_assignments  # noqa: PLC0415
-    from reacgan.devices import find_device  # noqa: PLC0415
-    from reacgan.training.run_folder import default_folder, refuse_file  # noqa: PLC0415
+    from reacgan.config import parse_assignments  # noqa: PLC0415
+    from reacgan.training.run_folder import default_folder  # noqa: PLC0415
 
-    check_real("minutes", minutes, "a positive number", above=0, optional=True)
-    find_device(device)  # what is wrong is said before the images are looked at
-    if out is not None:
-        refuse_file(out)
-
+    _refuse_early(minutes, device, out)
     changes = parse_assignments(set_)
     if images is not None:
         changes["training.images"] = images
@@ -107,6 +102,18 @@ def train(
     if result.stopped_by is not None:
         return 3
     return 128 + result.signal if result.signal else 0
+
+
+def _refuse_early(minutes: float | None, device: Device, out: Path | None) -> None:
+    """Say what is wrong with an option before the images are looked at."""
+    from reacgan.config import check_real  # noqa: PLC0415
+    from reacgan.devices import find_device  # noqa: PLC0415
+    from reacgan.training.run_folder import refuse_file  # noqa: PLC0415
+
+    check_real("minutes", minutes, "a positive number", above=0, optional=True)
+    find_device(device)
+    if out is not None:
+        refuse_file(out)
 
 
 def _show_plan(experiment: Experiment, folder: Path, device: Device, *, survey: bool) -> int:
