@@ -47,7 +47,11 @@ def test_version(reacgan):
         ("train", 1, "nothing to train: give an experiment"),
         ("train digits/reacga", 1, "unknown experiment 'digits/reacga'; did you mean 'digits/re"),
         ("train digits/reacgan --set training.btch=3", 1, "training.btch: unknown key; did you"),
-        ("train digits/reacgan --set model.head.margn=3", 1, "model.head.margn: unknown option; "),
+        (
+            "train digits/reacgan --set model.head.margn=3",
+            1,
+            "model.head.margn: unknown option of d2dce; ",
+        ),
         ("train digits/reacgan --set batch", 1, "--set 'batch': needed: key=value"),
         ("train digits/reacgan --set training.batch=x", 1, "training.batch: Input should be"),
         ("train digits/reacgan --set g_optimizer.lr=-1", 1, "g_optimizer.lr: Input should be"),

@@ -113,22 +113,22 @@ def test_overrides():
 
 
 @pytest.mark.parametrize(
-    ("part", "other"),
+    ("part", "old", "other", "new"),
     [
-        ("model.generator", "resnet"),
-        ("model.backbone", "resnet"),
-        ("model.head", "projection"),
-        ("augment", "ada"),
+        ("model.generator", "shared_dim", "resnet", "conditional"),
+        ("model.backbone", "width", "resnet", "norm"),
+        ("model.head", "margin", "mapped_projection", "width"),
+        ("augment", "cutout", "ada", "target"),
     ],
 )
-def test_another_member_drops_the_old_options(part, other):
+def test_another_member_drops_the_old_options(part, old, other, new):
     """The order of the changes does not matter: names come first."""
-    before = EXPERIMENTS["cifar10/reacgan"].replace(**{f"{part}.old": 1})
-    after = before.replace(**{f"{part}.new": 2, f"{part}.name": other})
+    before = EXPERIMENTS["cifar10/reacgan-diffaug"].replace(**{f"{part}.{old}": 1})
+    after = before.replace(**{f"{part}.{new}": 2, f"{part}.name": other})
     held = after
     for step in part.split("."):
         held = getattr(held, step)
-    assert (held.name, held.options) == (other, {"new": 2})
+    assert (held.name, held.options) == (other, {new: 2})
     if part == "model.head":
         assert before.replace(**{"model.head.name": before.model.head.name}) == before
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 
 import pytest
+import yaml
 
 import reacgan
+from reacgan.assembly import complete
 from reacgan.config import ConfigError, load_experiment, parse_assignments
-from reacgan.config.members import OWN_MEMBERS
+from reacgan.config.members import INNER_HEADS, OWN_MEMBERS
+from reacgan.config.registry import DEFAULT_MEMBERS, options_of
 from reacgan.config.synonyms import _KEYS, _NAMES, _plain
-from reacgan.heads import HEADS
+from reacgan.data import LISTERS
+from reacgan.heads import HEADS, OverHead
 from reacgan.plugins import _named
 
 DIGITS = reacgan.experiment("digits/reacgan")
@@ -21,6 +26,105 @@ DIGITS = reacgan.experiment("digits/reacgan")
 def test_the_known_names_are_those_of_the_tables(family):
     members = OWN_MEMBERS[family]
     assert members.names == set(_named(members.table))
+
+
+@pytest.mark.parametrize(
+    ("family", "name"),
+    [(family, name) for family, members in OWN_MEMBERS.items() for name in members.options],
+)
+def test_the_known_options_are_those_of_the_constructors(family, name):
+    members = OWN_MEMBERS[family]
+    member = _named(members.table)[name]
+    taken = {} if family == "adversarial" else options_of(member, given=members.given)
+    white = {"white"} if family == "dataset" and name in LISTERS else set()  # of every set of files
+    assert set(members.options[name]) == set(taken) | white
+
+
+def test_the_known_inner_heads_are_those_of_the_constructors():
+    own = {name: HEADS[name] for name in OWN_MEMBERS["head"].names}
+    over = {name for name, head in own.items() if issubclass(head, OverHead)}
+    assert {
+        name: inspect.signature(HEADS[name].__init__).parameters["over"].default.name
+        for name in over
+    } == INNER_HEADS
+
+
+MISSPELT = [
+    ("model.head.temprature", "of d2dce; did you mean 'temperature'? Allowed: embedding_dim, "),
+    ("model.head.lr", "of d2dce; lr is g_optimizer.lr or d_optimizer.lr. Allowed: "),
+    ("augment.nme", "of identity; did you mean 'name'? Allowed: none, identity has no options."),
+    ("model.generator.wdth", "of biggan; did you mean 'width'?"),
+    ("model.generator.z_dim", "of biggan; z_dim is model.generator.latent_dim."),
+    ("model.backbone.atention_after", "of biggan; did you mean 'attention_after'?"),
+    ("data.options.sed", "of digits. Allowed: none"),
+    ("penalties.r1.wieght", "of r1; did you mean 'weight'?"),
+    ("consistency.zcr.radus", "of zcr; did you mean 'radius'?"),
+    ("scores.metrics.prdc.nm", "of prdc; did you mean 'num'?"),
+    ("scores.extractor.epochz", "of domain; did you mean 'epochs'?"),
+]
+
+
+def _tree(key):
+    """The tree that says 1 at a dotted key, with the members that are not there by themselves."""
+    tree = {
+        "augment": {"name": "identity"},
+        "scores": {"extractor": {"name": "domain"}},
+        "data": {"name": "digits"},
+        "model": {},
+    }
+    *parents, leaf = key.split(".")
+    section = tree
+    for part in parents:
+        section = section.setdefault(part, {})
+    section[leaf] = 1
+    for name, default in DEFAULT_MEMBERS.items():
+        tree["model"].setdefault(name, {}).setdefault("name", default)
+    return tree
+
+
+@pytest.mark.parametrize(("key", "hint"), MISSPELT)
+def test_a_misspelt_option_is_refused_alike_where_it_is_written(key, hint, tmp_path, reacgan):
+    said = f"{key}: unknown option {hint}"
+    with pytest.raises(ConfigError) as caught:
+        DIGITS.replace(**{key: 1})
+    assert said in str(caught.value)
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(_tree(key)))
+    with pytest.raises(ConfigError) as caught:
+        load_experiment(tmp_path / "mine.yaml")
+    assert said in str(caught.value)
+    code, _, err = reacgan("train", "digits/reacgan", "--set", f"{key}=1", "--dry-run")
+    assert code == 1 and said in " ".join(err.split())
+
+
+@pytest.mark.parametrize("over", [{"temprature": 1}, {"name": "contrastive", "temprature": 1}])
+def test_a_misspelt_option_of_a_head_within(over):
+    inner = over.get("name", "d2dce")
+    with pytest.raises(
+        ConfigError, match=rf"model\.head\.over\.temprature: .* of {inner}; did you"
+    ):
+        DIGITS.replace(**{"model.head": {"name": "twin", "over": over}})
+
+
+def test_options_of_a_member_from_outside_are_checked_once_it_is_registered(monkeypatch, tmp_path):
+    class Ours(HEADS["projection"]):
+        def __init__(self, *, in_features, num_classes, layers, strength: float = 1.0):
+            """As every head."""
+
+    file = tmp_path / "ours.yaml"
+    file.write_text("data: {name: digits}\nmodel: {head: {name: ours, strenth: 2}}\n")
+    early = load_experiment(file)  # the head may be registered after this line
+    assert early.replace(**{"training.batch": 8}).model.head.options == {"strenth": 2}
+    monkeypatch.setitem(HEADS, "ours", Ours)
+    with pytest.raises(
+        ConfigError, match="strenth: unknown option of ours; did you mean 'strength'"
+    ):
+        load_experiment(file)
+    with pytest.raises(
+        ConfigError, match="strenth: unknown option of ours; did you mean 'strength'"
+    ):
+        DIGITS.replace(**{"model.head": {"name": "ours", "strenth": 2}})
+    with pytest.raises(ConfigError, match="strenth: unknown option; did you mean 'strength'"):
+        complete(early)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 import reacgan as package
-from reacgan.config import ConfigError, load_experiment
+from reacgan.config import ConfigError, check_changes, load_experiment, parse_assignments
 from reacgan.data import DataError, open_dataset
 from reacgan.experiments import EXPERIMENTS
 from reacgan.experiments.derive import ImageFacts, derive
@@ -369,3 +369,49 @@ def test_a_reader_that_goes_away_costs_no_plan(pets, tmp_path):
     )
     os.close(writer)
     assert done.returncode == 141 and (tmp_path / "plan.yaml").is_file(), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--minutes", "-1"], "minutes is -1.0; allowed: a positive number"),
+        (["--device", "cuda:99"], "device is cuda:99, which is not usable here"),
+        (["--set", "training.precision=half"], "training.precision: "),
+        (["--set", "training.seed=-1"], "training.seed: "),
+        (["--set", "model.head.temprature=2"], "of any head; did you mean 'temperature'?"),
+        (["--set", "data.options.wite=1"], "of any data set; did you mean 'white'?"),
+        (["--set", "training.sed=1"], "did you mean 'seed'?"),
+        (["--out", __file__], "a file; needed: the folder of a run"),
+    ],
+)
+def test_wrong_values_are_refused_before_images_are_looked_at(reacgan, tmp_path, words, said):
+    code, _, err = reacgan("train", "--data", tmp_path / "nothing", *words)
+    assert code == 1 and said in " ".join(err.split()) and "nothing: " not in err
+
+
+def test_what_other_values_decide_is_not_refused_early():
+    check_changes({"training.batch": 20, "training.accumulate": 3, "model.generator.depth": 2})
+
+
+def test_none_is_null_and_words_like_numbers_stay_words(tmp_path):
+    assert parse_assignments(["x=None", "y='None'", "z=null", "a=none"]) == {
+        "x": None, "y": "None", "z": None, "a": "none",
+    }  # fmt: skip
+    for name in ("None", "1e3", "null", "01"):
+        plan = to_yaml(EXPERIMENTS["digits/reacgan"].model_copy(update={"name": name}), {}, head="")
+        (tmp_path / "plan.yaml").write_text(plan)
+        assert load_experiment(tmp_path / "plan.yaml").name == name
+        assert "None" not in plan.replace(f'"{name}"', "")
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".CSV"])
+def test_a_run_is_called_by_the_stem_of_its_table(tmp_path, ending):
+    (tmp_path / "a").mkdir()
+    for number in range(4):
+        picture = Image.new("RGB", (16, 16), (40 * number, 0, 0))
+        picture.save(tmp_path / "a" / f"{number}.png")
+    separator = "\t" if ending == ".tsv" else ","
+    rows = [f"a/{number}.png{separator}{'xy'[number % 2]}" for number in range(4)]
+    table = tmp_path / f"Tabelle 2.1{ending}"
+    table.write_text("\n".join([f"path{separator}label", *rows]) + "\n")
+    assert package.derive_experiment(str(table)).experiment.name == "Tabelle 2.1"

@@ -181,3 +181,18 @@ def test_a_system_of_ascii_writes_and_reads_names_in_utf_8(places, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "вон" / NAMES[0] / "0.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("sample", "reacgan sample: MODEL is missing. A run's folder"),
+        ("sample digits-reacgan", "reacgan sample: --out is missing. Where to write."),
+        ("sample digits-reacgan --out", "reacgan sample: --out has no value. Where to write."),
+        ("generate digits-reacgan", "--out is missing. The folder to write; with --to zip the"),
+    ],
+)
+def test_what_is_missing_is_explained_with_an_example(reacgan, words, said):
+    code, _, err = reacgan(*words.split())
+    plain = " ".join(err.replace("│", " ").split())
+    assert code == 2 and said in plain and f"Example: reacgan {words.split()[0]} runs/" in plain

@@ -53,7 +53,9 @@ class Model(TrainedGenerator):
         Raises:
             ConfigError: an unknown class or setting, or a value out of range.
         """
-        return sample(self, classes, num, settings or SamplingSettings(), **options)
+        return sample(
+            self, classes, num, SamplingSettings() if settings is None else settings, **options
+        )
 
     def to(self, device: Device) -> Model:
         """Move the generator itself, as ``torch.nn.Module.to`` does; returns this model.

@@ -141,7 +141,12 @@ def share_of(images_seen: int, planned: int) -> str:
 
 
 def next_commands(
-    folder: Path, class_names: Sequence[str], *, planned: int, complete: bool = True
+    folder: Path,
+    class_names: Sequence[str],
+    *,
+    planned: int,
+    complete: bool = True,
+    outside: Sequence[tuple[str, str]] = (),
 ) -> Iterator[str]:
     """What a person may do with a run now: lines to paste into a shell.
 
@@ -150,6 +155,8 @@ def next_commands(
         class_names: its classes.
         planned: images to see, all in all.
         complete: whether they are seen.
+        outside: families and names of members that a script has registered, which the command line does
+            not know.
     """
     plain = [name for name in class_names if "," not in name and name == name.strip()]
     classes = ["--classes", ",".join(plain[:2])] if 0 < len(plain[:2]) < len(class_names) else []
@@ -157,11 +164,14 @@ def next_commands(
     yield _line("sample", run, *classes, "--num", "16", "--grid", "--out", f"{run}-pictures")
     yield _line("evaluate", run)
     yield _line("report", run, "--pictures")
+    goes_on = f"trains on, {'for twice' if complete else 'to the end of'} the plan"
+    if outside:
+        members = " and ".join(f"the {family} {name}" for family, name in outside)
+        more = f", with training.images={2 * planned}" if complete else ""
+        yield f"run your script again{more}   # {goes_on}; it registers {members}"
+        return
     further = ["--images", str(2 * planned)] if complete else []
-    yield (
-        go_on(folder, *further)
-        + f"   # trains on, {'for twice' if complete else 'to the end of'} the plan"
-    )
+    yield f"{go_on(folder, *further)}   # {goes_on}"
 
 
 def go_on(folder: Path, *options: str) -> str:

@@ -210,7 +210,7 @@ def test_a_run_keeps_the_precision_that_it_was_begun_in(tmp_path):
     train(again, tmp_path, data=data, quiet=True)
     recorded = json.loads((tmp_path / "experiment.json").read_text())
     assert recorded["training"]["precision"] == "bfloat16"
-    with pytest.raises(ConfigError, match=r"training\.precision: 'bfloat16' -> 'float32'"):
+    with pytest.raises(ConfigError, match=r"training\.precision: bfloat16 -> float32"):
         train(begun.replace(**{"training.precision": "float32"}), tmp_path, data=data, quiet=True)
 
 

@@ -13,8 +13,9 @@ from tiny import experiment, images
 
 import reacgan
 from reacgan.assembly import complete
-from reacgan.config import ConfigError
+from reacgan.config import ConfigError, read_experiment
 from reacgan.data import ImageData
+from reacgan.experiments import EXPERIMENTS
 from reacgan.training.checkpoint import list_checkpoints
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal
@@ -255,3 +256,36 @@ def test_a_run_of_grey_images_takes_over_what_lies_behind_the_first_layer(source
     changes = {**SHORT, "data.channels": 1, "training.start_from": str(source)}
     result = reacgan.train(experiment(**changes), tmp_path, device="cpu", data=grey, quiet=True)
     assert result.complete
+
+
+def test_a_relative_source_is_recorded_whole_and_the_run_resumes_from_elsewhere(
+    tmp_path, monkeypatch
+):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    tiny = EXPERIMENTS["digits/reacgan"].replace(
+        **{
+            "training.batch": 8,
+            "training.images": 16,
+            "model.generator.width": 4,
+            "model.backbone.width": 4,
+            "speed.mode": "plain",
+            "training.precision": "float32",
+        }
+    )
+    reacgan.train(tiny, "first", device="cpu", quiet=True)
+    second = tiny.replace(**{"training.start_from": "first"})
+    reacgan.train(second, "second", device="cpu", quiet=True)
+    recorded = read_experiment(here / "second" / "experiment.json")
+    assert recorded.training.start_from == str(here / "first")
+    monkeypatch.chdir(tmp_path)
+    longer = recorded.replace(**{"training.images": 32})
+    assert reacgan.train(longer, "here/second", device="cpu", quiet=True).images_seen == 32
+    monkeypatch.chdir(here)
+    earlier = second.to_json()  # as versions before recorded it
+    (here / "second" / "experiment.json").write_text(earlier)
+    again = second.replace(**{"training.images": 48})
+    assert reacgan.train(again, "second", device="cpu", quiet=True).images_seen == 48
+    with pytest.raises(ConfigError, match=r"training.start_from: .*first -> third"):
+        reacgan.train(second.replace(**{"training.start_from": "third"}), "second", device="cpu")

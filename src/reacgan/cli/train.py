@@ -71,6 +71,7 @@ def train(
     from reacgan.config import parse_assignments  # noqa: PLC0415
     from reacgan.training.run_folder import default_folder  # noqa: PLC0415
 
+    _refuse_early(minutes, device, out)
     changes = parse_assignments(set_)
     if images is not None:
         changes["training.images"] = images
@@ -99,6 +100,18 @@ def train(
     if result.stopped_by is not None:
         return 3
     return 128 + result.signal if result.signal else 0
+
+
+def _refuse_early(minutes: float | None, device: Device, out: Path | None) -> None:
+    """Say what is wrong with an option before the images are looked at."""
+    from reacgan.config import check_real  # noqa: PLC0415
+    from reacgan.devices import find_device  # noqa: PLC0415
+    from reacgan.training.run_folder import refuse_file  # noqa: PLC0415
+
+    check_real("minutes", minutes, "a positive number", above=0, optional=True)
+    find_device(device)
+    if out is not None:
+        refuse_file(out)
 
 
 def _show_plan(experiment: Experiment, folder: Path, device: Device, *, survey: bool) -> int:

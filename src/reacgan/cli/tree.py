@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import shutil
 import signal
 from collections.abc import Sequence
 from typing import Any
 
 import cyclopts
+from cyclopts import CycloptsPanel
 
 from reacgan import __version__
 from reacgan.cli import (
@@ -48,6 +51,7 @@ def build_app() -> cyclopts.App:
         default_parameter=cyclopts.Parameter(negative=(), converter=convert),
         exit_on_error=False,
         print_error=True,
+        error_formatter=_in_a_panel,
         result_action="return_value",
         suppress_keyboard_interrupt=False,  # Ctrl-C is reported by :func:`run`
     )
@@ -75,6 +79,26 @@ def build_app() -> cyclopts.App:
     return app
 
 
+def _in_a_panel(error: cyclopts.CycloptsError) -> Any:
+    return CycloptsPanel(_described(error))
+
+
+def _described(error: cyclopts.CycloptsError) -> str:
+    """What is wrong with the words; of a missing argument also what it is, and an example."""
+    argument = error.argument
+    if not isinstance(error, cyclopts.MissingArgumentError) or argument is None:
+        return str(error)
+    page = inspect.getdoc(error.target) or ""
+    option = argument.field_info.kind is argument.field_info.KEYWORD_ONLY
+    name = argument.name if option else argument.name.lstrip("-").upper()
+    says = re.search(rf"^{argument.field_info.name}:\n((?: +.*\n?)+)", page, re.MULTILINE)
+    lacking = "has no value" if option and error.keyword is not None else "is missing"
+    text = f"reacgan {' '.join(error.command_chain or ())}: {name} {lacking}."
+    text += f" {' '.join(says[1].split())}" if says else ""
+    example = re.search(r"^Examples?: (.*?)(?: \||\n\n)", page, re.DOTALL | re.MULTILINE)
+    return f"{text}\nExample: {' '.join(example[1].split())}" if example else text
+
+
 def _list_as_added(app: cyclopts.App) -> None:
     """Have help pages list commands in the order in which they were added, not by name."""
     for number, name in enumerate(app):
@@ -88,7 +112,7 @@ def run(words: Sequence[str]) -> int:
     try:
         return int(build_app()(written_out(words), **_consoles()) or 0)
     except cyclopts.CycloptsError as error:
-        return _failed(words, str(error), 2)  # already printed
+        return _failed(words, _described(error), 2)  # already printed
     except BrokenPipeError:
         return streams.BROKEN_PIPE
     except KeyboardInterrupt:

@@ -1,7 +1,9 @@
 """The schema of an experiment, and the tables that its names are looked up in."""
 
-from reacgan.config.comparing import differing, flatten
+from reacgan.config.arguments import check_choice, check_kind, check_real, check_whole
+from reacgan.config.comparing import as_written, differing, flatten
 from reacgan.config.home import PathText, path_of, with_home
+from reacgan.config.members import from_scripts
 from reacgan.config.registry import (
     ConfigError,
     UnknownNameError,
@@ -14,10 +16,12 @@ from reacgan.config.reporting import ReportConfig, ScoresConfig, WatchConfig
 from reacgan.config.resolution import Grid, Resolution, grid_of, neighbours, size_of
 from reacgan.config.schema import (
     Experiment,
+    check_changes,
     known_keys,
     load_experiment,
     parse_assignments,
     parse_experiment,
+    read_experiment,
     with_overrides,
 )
 from reacgan.config.sections import (
@@ -79,11 +83,18 @@ __all__ = [
     "UnitFloat",
     "UnknownNameError",
     "WatchConfig",
+    "as_written",
+    "check_changes",
+    "check_choice",
+    "check_kind",
     "check_options",
+    "check_real",
+    "check_whole",
     "component",
     "differing",
     "explain",
     "flatten",
+    "from_scripts",
     "grid_of",
     "known_keys",
     "load_experiment",
@@ -93,6 +104,7 @@ __all__ = [
     "parse_assignments",
     "parse_experiment",
     "path_of",
+    "read_experiment",
     "size_of",
     "suggest",
     "with_home",

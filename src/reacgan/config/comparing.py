@@ -18,6 +18,11 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def as_written(value: Any) -> str:
+    """A value as a configuration file has it: ``null``, ``true``, ``[1, 2]``; words as they are."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
 def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     """Dotted key, value before and value now of each difference; None for what is not there.
 

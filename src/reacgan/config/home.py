@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
+from reacgan.config.registry import ConfigError
+
 # At the beginning, or after a name: ~/photos, NAME:~/photos, NAME=~/photos, --out=~/runs.
 _HOME = re.compile(r"(?P<before>(?:-*[\w.-]+[:=])*)(?P<home>~[\w.-]*)(?P<rest>[/\\].*)?", re.DOTALL)
 
@@ -31,7 +33,13 @@ def with_home(text: str) -> str:
 
 
 def path_of(text: str | Path) -> Path:
-    """A path as a person wrote it, with ``~`` written out."""
+    """A path as a person wrote it, with ``~`` written out.
+
+    Raises:
+        ConfigError: neither text nor a path.
+    """
+    if not isinstance(text, str | os.PathLike):
+        raise ConfigError(f"{text!r} is no path; needed: text or a pathlib.Path")
     return Path(with_home(str(text)))
 
 

@@ -1,7 +1,7 @@
 """Values as people write them: JSON as JSON, all else as YAML, with the same numbers in both.
 
-A number in scientific notation that is whole is a whole number (``1e3`` is 1000). A key that stands
-twice in one mapping is an error that names both lines.
+A number in scientific notation that is whole is a whole number (``1e3`` is 1000), and ``None`` without
+quotes is ``null``. A key that stands twice in one mapping is an error that names both lines.
 """
 
 from __future__ import annotations
@@ -142,4 +142,5 @@ def _loader() -> Any:
     whole_word = re.compile(f"(?:{_SCIENTIFIC.pattern})$")
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", whole_word, list("-+.0123456789"))
     Loader.add_constructor("tag:yaml.org,2002:float", construct_float)
+    Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile("None$"), ["N"])
     return Loader

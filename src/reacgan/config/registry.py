@@ -17,7 +17,7 @@ from pydantic import (
     field_validator,
 )
 
-from reacgan.config.synonyms import key_meaning, meaning, suggest, value_meaning
+from reacgan.config.synonyms import key_meaning, meaning, value_meaning
 
 Member = TypeVar("Member")
 
@@ -104,13 +104,27 @@ def load_plugins() -> None:
             )
 
 
+def is_of_plugin(member: Any) -> bool:
+    """Whether an installed package that has an entry point of ours has made a member."""
+    package = (getattr(member, "__module__", None) or "").partition(".")[0]
+    return any(
+        entry_point.value.partition(":")[0].partition(".")[0] == package
+        for entry_point in entry_points(group=PLUGINS)
+    )
+
+
 def unknown(family: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """The error of a name that no member has: what it may mean, and the names there are."""
     known = sorted(known)
-    listed = known if len(known) <= _MOST else [*known[:8], f"... ({len(known)} in all)"]
+    listed = _listed(known)
     return UnknownNameError(
         f"unknown {family} {name!r}{meaning(name, known)} Known: {', '.join(listed)}."
     )
+
+
+def _listed(known: list[str]) -> list[str]:
+    """Names for a message."""
+    return known if len(known) <= _MOST else [*known[:8], f"... ({len(known)} in all)"]
 
 
 def lookup(family: str, table: Mapping[str, Member], name: str) -> Member:
@@ -118,6 +132,10 @@ def lookup(family: str, table: Mapping[str, Member], name: str) -> Member:
 
     Plugins are loaded before a name counts as unknown.
     """
+    if not isinstance(name, str):
+        raise ConfigError(
+            f"{family} is {name!r}; needed: a name. Known: {', '.join(_listed(sorted(table)))}."
+        )
     if name not in table:
         load_plugins()
     if name in table:
@@ -127,6 +145,38 @@ def lookup(family: str, table: Mapping[str, Member], name: str) -> Member:
 
 class _Options(Checked):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+def unknown_option(
+    where: str, name: str, known: Iterable[str], *, of: str = "", paths: Iterable[str] = ()
+) -> ConfigError:
+    """The error of an option that a member does not take: what it may mean, and the options there are.
+
+    ``of`` is the member's name, ``paths`` are the keys of an experiment, where it may stand instead.
+    """
+    known = sorted(known)
+    allowed = ", ".join(known) or (f"none, {of} has no options" if of else "none")
+    whose = f" of {of}" if of else ""
+    near = known if where.endswith(".options") else [*known, "name"]
+    hint = key_meaning(name, near, paths)
+    return ConfigError(f"{where}.{name}: unknown option{whose}{hint} Allowed: {allowed}.")
+
+
+def options_of(member: Callable[..., Any], *, given: Iterable[str] = ()) -> list[str]:
+    """The names of the options that a member takes, as :func:`check_options` reads them."""
+    return list(_keywords(member, given))
+
+
+def _constructor(member: Callable[..., Any]) -> Callable[..., Any]:
+    return member.__init__ if inspect.isclass(member) else member
+
+
+def _keywords(member: Callable[..., Any], given: Iterable[str]) -> dict[str, inspect.Parameter]:
+    return {
+        name: parameter
+        for name, parameter in inspect.signature(_constructor(member)).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY and name not in set(given)
+    }
 
 
 def check_options(
@@ -147,20 +197,15 @@ def check_options(
     Raises:
         ConfigError: an unknown or missing option, or a value of the wrong type or range.
     """
-    target = member.__init__ if inspect.isclass(member) else member
+    target = _constructor(member)
     hints = get_type_hints(target, include_extras=True)
     fields: dict[str, Any] = {}
-    for parameter in inspect.signature(target).parameters.values():
-        if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in set(given):
-            required = parameter.default is parameter.empty
-            default = ... if required else parameter.default
-            fields[parameter.name] = (hints.get(parameter.name, Any), default)
-    unknown = [name for name in options if name not in fields]
-    if unknown:
-        allowed = ", ".join(sorted(fields)) or "none"
-        raise ConfigError(
-            f"{where}.{unknown[0]}: unknown option{suggest(unknown[0], fields)} Allowed: {allowed}."
-        )
+    for name, parameter in _keywords(member, given).items():
+        default = ... if parameter.default is parameter.empty else parameter.default
+        fields[name] = (hints.get(name, Any), default)
+    for name in options:
+        if name not in fields:
+            raise unknown_option(where, name, fields)
     schema = create_model("Options", __base__=_Options, **fields)
     try:
         return dict(schema(**options).model_dump())

@@ -19,7 +19,12 @@ from typing import Any, get_args
 from pydantic import Field, ValidationError, model_validator
 
 from reacgan.config.home import path_of
-from reacgan.config.members import check_members
+from reacgan.config.members import (
+    PARTS,
+    check_member_options,
+    check_members,
+    check_some_member_takes,
+)
 from reacgan.config.reading import read_scalar, read_values
 from reacgan.config.registry import ConfigError, explain
 from reacgan.config.reporting import ReportConfig, ScoresConfig, WatchConfig
@@ -134,7 +139,11 @@ def parse_experiment(values: Mapping[str, Any]) -> Experiment:
     try:
         return Experiment.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(explain(error, known_keys=known_keys, paths=known_paths())) from None
+        raise _explained(error) from None
+
+
+def _explained(error: ValidationError) -> ConfigError:
+    return ConfigError(explain(error, known_keys=known_keys, paths=known_paths()))
 
 
 _COMPONENTS = ("penalties", "consistency", "scores.metrics")
@@ -142,7 +151,25 @@ _PRINTED_BESIDE = ("out", "num_classes", "parameters", "published", "notes", "me
 
 
 def load_experiment(path: str | Path) -> Experiment:
-    """Read an experiment from a JSON or YAML file of this schema."""
+    """Read an experiment from a JSON or YAML file of this schema.
+
+    Raises:
+        ConfigError: no such file, or one that cannot be used; options of members are checked by name,
+            except those of members that are registered later.
+    """
+    experiment = read_experiment(path)
+    check_member_options(experiment, paths=known_paths())
+    return experiment
+
+
+def read_experiment(path: str | Path) -> Experiment:
+    """As :func:`load_experiment`, but members may have options that they do not take here.
+
+    For what a run has recorded, perhaps with another version.
+
+    Raises:
+        ConfigError: no such file, or one that is no experiment.
+    """
     path = path_of(path)
     if not path.is_file():
         raise ConfigError(f"{path}: no such file; give a JSON or YAML file of an experiment")
@@ -160,8 +187,44 @@ def with_overrides(experiment: Experiment, changes: Mapping[str, Any]) -> Experi
     The order of the changes does not matter: sections come before their parts, names before options.
 
     Raises:
-        ConfigError: an unknown key, or a member that nobody has registered.
+        ConfigError: an unknown key, a member that nobody has registered, or an option that it does not
+            take.
     """
+    changed = parse_experiment(_changed(experiment, changes))
+    check_members(changed, experiment, paths=known_paths())
+    return changed
+
+
+def check_changes(changes: Mapping[str, Any]) -> None:
+    """See that values can be set, whatever experiment they will be set in; takes no time.
+
+    What depends on other values (a batch, and the parts it is worked off in) is left to
+    :func:`with_overrides`, and so are the values of options of members.
+
+    Raises:
+        ConfigError: an unknown key, member or option, or a value outside its range.
+    """
+    fixed: dict[str, Any] = {}
+    for key, value in changes.items():
+        part, _, option = key.rpartition(".")
+        owner = "data" if part == "data.options" else part.removesuffix(".over")
+        decided = {part, owner, f"{owner}.name", f"{part}.name"} & changes.keys()
+        if part in PARTS and option != "name" and not decided:
+            check_some_member_takes(part, option, paths=known_paths())
+        else:
+            fixed[key] = value
+    usual = Experiment(name="new")
+    try:
+        changed = Experiment.model_validate(_changed(usual, fixed))
+    except ValidationError as error:
+        if error.errors()[0]["loc"]:  # else of the whole, of which other values may still change
+            raise _explained(error) from None
+        return
+    check_members(changed, usual, paths=known_paths())
+
+
+def _changed(experiment: Experiment, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The tree of an experiment with dotted keys changed, not yet checked."""
     tree = experiment.model_dump()
     for key in sorted(changes, key=lambda key: (key.count("."), not key.endswith(".name"))):
         *parents, leaf = key.split(".")
@@ -194,9 +257,7 @@ def with_overrides(experiment: Experiment, changes: Mapping[str, Any]) -> Experi
             if parents == ["data"]:
                 section["options"] = {}
         section[leaf] = value
-    changed = parse_experiment(tree)
-    check_members(changed, experiment)
-    return changed
+    return tree
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:

@@ -88,6 +88,7 @@ _NAMES: dict[str, str] = {
 # Keys, as their last part is called elsewhere.
 _KEYS: dict[str, str] = {
     "batchsize": "training.batch",
+    "epoch": "training.images (images seen, repeats counted)",
     "epochs": "training.images (images seen, repeats counted)",
     "steps": "training.images (images seen, repeats counted)",
     "iterations": "training.images (images seen, repeats counted)",

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from reacgan import distributed
-from reacgan.config import ConfigError, DataConfig, Device
+from reacgan.config import ConfigError, DataConfig, Device, check_whole
 from reacgan.data import ImageData
 from reacgan.devices import describe_software, find_device
 from reacgan.evaluation.cache import FeatureCache
@@ -135,17 +135,17 @@ def evaluate(
             f"images are {images!r:.60}; needed: batches, a data set or a source. Folders and runs are "
             "scored by `reacgan evaluate`, or reacgan.evaluation.scoring.score"
         )
-    if num is not None and num < 1:
-        raise ConfigError(f"num is {num}; allowed: 1 or more")
+    check_whole("num", num, optional=True)
+    measured, computing = build_metrics(metrics), find_device(device)
     shape, images = with_shape(images)
     opened = open_reference(reference, resolution=resolution, channels=channels, like=shape)
     plan = Plan(
         reference=opened,
-        metrics=build_metrics(metrics),
+        metrics=measured,
         explicit=metrics is not None and metrics != "all",
         origin=origin or origin_of(opened, training=training, held_out=held_out),
     )
-    work = _Work(plan, shape, find_device(device), cache if cache is not None else FeatureCache())
+    work = _Work(plan, shape, computing, cache if cache is not None else FeatureCache())
     network, options = extractor, extractor_options or {}
     if network is None:
         network = choose_extractor(

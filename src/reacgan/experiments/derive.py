@@ -44,6 +44,8 @@ _SIZES = {
 }
 _BASE, _NETWORK = "cifar10-small/reacgan", "biggan"
 _OF_FILES = ("folder", "archive", "csv", "jsonl")
+_ENDINGS = (".csv", ".tsv", ".jsonl", ".json", ".npz", ".npy", ".zip", ".tar", ".safetensors")
+"""Of files of images, which a run is not called by."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,9 @@ def _counts(key: str, facts: ImageFacts) -> bool:
 def _name(facts: ImageFacts) -> str:
     if facts.path is None:
         return facts.dataset
-    name = Path(facts.path).resolve().name
+    path = Path(facts.path).resolve()
+    known = path.suffix.lower() in _ENDINGS and not path.is_dir()
+    name = (path.stem if known else path.name) or facts.dataset
     return name if facts.dataset in _OF_FILES else f"{facts.dataset}-{name}"
 
 

@@ -12,7 +12,7 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
-from reacgan.config import ConfigError, lookup, path_of
+from reacgan.config import ConfigError, check_choice, check_kind, check_whole, lookup, path_of
 from reacgan.exporting.metadata import Metadata, metadata_of
 from reacgan.exporting.onnx_file import OPSET, check_opset, onnx_unread, read_onnx, write_onnx
 from reacgan.exporting.plain import Output, PlainGenerator, Runner, as_it_is, plain_generator
@@ -122,8 +122,8 @@ def export(
         ConfigError: an unknown format; an option that it has not; an existing file; a package that is not
             installed; a file that differs.
     """
-    to = to or _FORMAT_OF.get(Path(out or "").suffix, "onnx")
-    _check(to, output, psi=psi, opset=opset, latents=latents)
+    to = to or _FORMAT_OF.get("" if out is None else path_of(out).suffix, "onnx")
+    _check(to, output, psi=psi, opset=opset, latents=latents, half=half, overwrite=overwrite)
     if isinstance(model, TrainedGenerator):
         loaded, name = model, model.experiment.name.replace("/", "-")
     else:
@@ -171,10 +171,13 @@ def _in_place_of(path: Path) -> Iterator[Path]:
             file.replace(path.with_name(file.name))
 
 
-def _check(to: str, output: str, *, psi: bool, opset: int, latents: int) -> None:
+def _check(to: str, output: str, *, psi: bool, opset: int, latents: int, **flags: bool) -> None:
     lookup("format", dict.fromkeys(FORMATS), to)
-    if output not in get_args(Output):
-        raise ConfigError(f"output is {output!r}; allowed: {', '.join(get_args(Output))}")
+    check_choice("output", output, get_args(Output))
+    for name, flag in flags.items():
+        check_kind(name, flag, bool, "True or False")
+    check_whole("latents", latents, least=0)
+    check_kind("psi", psi, bool, "True (psi becomes an input) or False")
     if to == "safetensors" and (psi or output != "float32"):
         raise ConfigError(
             "safetensors holds weights and no network, so output and psi are nothing to it; leave them out"
@@ -183,8 +186,6 @@ def _check(to: str, output: str, *, psi: bool, opset: int, latents: int) -> None
         check_opset(opset)
     elif opset != OPSET:
         raise ConfigError(f"opset is {opset}, but {to} has none; leave it out, or choose onnx")
-    if latents < 0:
-        raise ConfigError(f"latents is {latents}; allowed: 0 or more")
 
 
 def _name_of(path: Path) -> str:

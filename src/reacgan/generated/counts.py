@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from reacgan.config import ConfigError
+from reacgan.config import ConfigError, check_whole
 from reacgan.data import DataError, survey_dataset
 from reacgan.data.order import apportion
 from reacgan.models.trained import TrainedGenerator
@@ -49,8 +49,7 @@ def class_counts(
     if num is not None and total is not None:
         raise ConfigError(f"num is {num} and total is {total}; give one of them")
     for name, value in (("num", num), ("total", total)):
-        if value is not None and value < 1:
-            raise ConfigError(f"{name} is {value}; allowed: 1 or more")
+        check_whole(name, value, optional=True)
     shares = _shares(model, distribution, chosen, everything=classes == "all")
     if not shares.any():
         raise ConfigError(f"distribution is {distribution!r}, which gives no class an image")

@@ -10,14 +10,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import PIL
 import torch
 
 from reacgan import __version__
-from reacgan.config import ConfigError, Device, differing, lookup, path_of, size_of
+from reacgan.config import (
+    ConfigError,
+    Device,
+    check_choice,
+    check_whole,
+    differing,
+    lookup,
+    path_of,
+    size_of,
+)
 from reacgan.data import refuse_inside
 from reacgan.data.beside import GENERATED
 from reacgan.files import cache_root, locked, write_text
@@ -39,7 +48,7 @@ from reacgan.progress import stage
 from reacgan.sampling.grids import class_folders
 from reacgan.sampling.images import DEFAULTS, images_of
 from reacgan.sampling.passes import Passes
-from reacgan.sampling.settings import SamplingSettings
+from reacgan.sampling.settings import SamplingSettings, check_settings
 from reacgan.tensors import tensors_digest
 
 KIND = f"{GENERATED} 1"
@@ -136,7 +145,11 @@ def generate_dataset(
         OSError: the place cannot be written.
     """
     kind: Any = lookup("form", FORMS, to)
+    check_settings(settings)
     settings = settings.changed(**options)
+    for name, value in (("num", num), ("total", total), ("shard", shard)):
+        check_whole(name, value, optional=True)
+    check_choice("order", order, get_args(Order), optional=True)
     model, settings = prepared(model, settings, device)
     data, path = model.experiment.data, path_of(out)
     refuse_inside(path, data.path)
@@ -184,8 +197,6 @@ def _part_size(to: str, shard: int | None, size_of_pass: int) -> int:
         if shard is not None:
             raise ConfigError(f"shard is {shard}, and {to} has no shards; leave it out")
         return max(PART, size_of_pass)
-    if shard is not None and shard < 1:
-        raise ConfigError(f"shard is {shard}; allowed: 1 or more")
     return shard or SHARD
 
 

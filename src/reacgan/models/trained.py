@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import operator
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
-from reacgan.config import ConfigError, Experiment, size_of, suggest
+from reacgan.config import ConfigError, Experiment, check_kind, size_of, suggest
 from reacgan.files import as_text
 from reacgan.models.base import Generator
 
@@ -69,7 +70,7 @@ class TrainedGenerator:
         """Labels from indices, names, a comma-separated mixture of both, or ``"all"``.
 
         Raises:
-            ConfigError: a class that this generator does not know.
+            ConfigError: a class that this generator does not know, or none at all.
         """
         if isinstance(classes, str) and classes.strip() == "all":
             return list(range(len(self.class_names)))
@@ -77,10 +78,13 @@ class TrainedGenerator:
             # A name may itself hold a comma, so the whole text is tried first.
             classes = as_text(classes)
             named = self._named(classes)
-            parts: Sequence[int | str] = classes.split(",") if named is None else [named]
+            parts: Iterable[Any] = split_names(classes) if named is None else [named]
         else:
-            parts = [classes] if isinstance(classes, int) else classes
-        return [self._index(part) for part in parts]
+            parts = classes if isinstance(classes, Iterable) else [classes]
+        indices = [self._index(part) for part in parts]
+        if not indices:
+            raise ConfigError(f"classes is {classes!r}, which names none; {self._known()}")
+        return indices
 
     def _named(self, text: str) -> int | None:
         """The index of a class name: an exact match first, then without outer spaces and Unicode form."""
@@ -94,23 +98,49 @@ class TrainedGenerator:
                 return composed.index(wanted)
         return None
 
-    def _index(self, part: int | str) -> int:
+    def _known(self) -> str:
+        last = len(self.class_names) - 1
+        shown = ", ".join(self.class_names[:12]) + (" ..." if last >= 12 else "")
+        return f"Known: {shown}; or an index from 0 to {last}, or all"
+
+    def _index(self, part: Any) -> int:
         named = self._named(part) if isinstance(part, str) else None
         if named is not None:
             return named
         part = part.strip() if isinstance(part, str) else part
         last = len(self.class_names) - 1
         try:
-            index = int(part)
-        except ValueError:
-            shown = ", ".join(self.class_names[:12]) + (" ..." if last >= 12 else "")
+            index = int(part) if isinstance(part, str) else operator.index(part)
+        except (TypeError, ValueError):
             hint = suggest(str(part), self.class_names)
+            raise ConfigError(f"unknown class {part!r}{hint} {self._known()}.") from None
+        if isinstance(part, bool) or not 0 <= index <= last:
             raise ConfigError(
-                f"unknown class {part!r}{hint} Known: {shown}; or an index from 0 to {last}, or all."
-            ) from None
-        if not 0 <= index <= last:
-            raise ConfigError(f"class index is {index}; allowed: 0 to {last}, a class name, or all")
+                f"class index is {part!r}; allowed: 0 to {last}, a class name, or all"
+            )
         return index
+
+
+def check_model(model: Any) -> None:
+    """See that something is a trained generator; raises ConfigError that says how to get one."""
+    check_kind("model", model, TrainedGenerator, "a trained generator, such as reacgan.load(RUN)")
+
+
+def split_names(text: str) -> list[str]:
+    """Names between commas; a comma at the end says nothing more.
+
+    Raises:
+        ConfigError: two commas with nothing between them, or one at the beginning.
+    """
+    parts = text.split(",")
+    if len(parts) > 1 and not parts[-1].strip():
+        parts.pop()
+    if not all(part.strip() for part in parts):
+        raise ConfigError(
+            f"classes is {text!r}, with nothing before a comma; needed: names or indices separated by "
+            "commas, such as 3,7, or all"
+        )
+    return parts
 
 
 @dataclass(frozen=True)

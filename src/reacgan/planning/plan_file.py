@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -104,8 +106,8 @@ def _written(
 
 
 def _first(text: str | None) -> str:
-    """The first sentence of a description, as plain words."""
-    words = " ".join((text or "").replace("``", "").split())
+    """The first sentence of a description, as plain words; ``None`` as YAML has it."""
+    words = re.sub(r"\bNone\b", "null", " ".join((text or "").replace("``", "").split()))
     end = words.find(". ")
     return words if end < 0 else words[: end + 1]
 
@@ -133,4 +135,6 @@ def _scalar(value: Any) -> str:
     text = yaml.safe_dump(
         plain, default_flow_style=True, allow_unicode=True, width=10**6, sort_keys=False
     )
-    return str(text).removesuffix("...\n").strip()
+    text = str(text).removesuffix("...\n").strip()
+    # Words such as None or 1e3 need quotes, since our reader takes more for numbers and null.
+    return text if read_scalar(text) == plain else json.dumps(plain, ensure_ascii=False)

@@ -10,13 +10,25 @@ from pathlib import Path
 from typing import Any
 
 from reacgan.assembly import complete
-from reacgan.config import ConfigError, Device, Experiment, load_experiment, path_of, size_of
+from reacgan.config import (
+    ConfigError,
+    Device,
+    Experiment,
+    as_written,
+    check_changes,
+    check_real,
+    load_experiment,
+    path_of,
+    size_of,
+)
 from reacgan.data import DataError, open_dataset, refuse_inside, survey_dataset
 from reacgan.data.overview import Overview, overview_of
+from reacgan.devices import find_device
 from reacgan.experiments import EXPERIMENTS
 from reacgan.experiments.derive import Derived, derive, facts_of, find_set, has_accelerator
 from reacgan.experiments.methods import METHODS
 from reacgan.files import write_text
+from reacgan.hub import locate
 from reacgan.outlook import prospect
 from reacgan.planning.plan_file import to_yaml
 from reacgan.planning.start_weights import described, fitting, refuse_unlike, values_of
@@ -223,6 +235,11 @@ def propose(
         ConfigError: a value that cannot be used, or weights that cannot.
     """
     fixed = dict(given or {})
+    check_changes(fixed)  # before minutes of looking
+    find_device(device)
+    check_real("seconds", seconds, "0 or more", least=0)
+    if start_from is not None:
+        locate(start_from)
     dataset = find_set(str(path), white=fixed.get("data.options.white"))
     survey = survey_dataset(dataset)
     overview = overview_of(survey, copies=copies)
@@ -263,7 +280,7 @@ def _expectation(overview: Overview) -> str:
 def _short(value: Any) -> str:
     if isinstance(value, Mapping):
         return str(value.get("name", dict(value)))
-    return f"{value:,}" if type(value) is int else str(value)
+    return f"{value:,}" if type(value) is int else as_written(value)
 
 
 def _indented(lines: Iterable[str]) -> list[str]:

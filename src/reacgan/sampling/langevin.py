@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reacgan.config import ConfigError
+from reacgan.config import ConfigError, check_kind, check_real, check_whole
 from reacgan.models import Discriminator, Generator
 from reacgan.models.norm_statistics import normalises_by_batch
 from reacgan.randomness import Draws
@@ -34,15 +34,18 @@ class Langevin:
     """... applied after every this many steps; None: never."""
 
     def __post_init__(self) -> None:
-        for name, value, fits in (
-            ("steps", self.steps, self.steps >= 0),
-            ("rate", self.rate, 0 < self.rate < math.inf),
-            ("noise", self.noise, 0 <= self.noise < math.inf),
-            ("decay", self.decay, 0 < self.decay <= 1),
-            ("decay_every", self.decay_every, self.decay_every is None or self.decay_every >= 1),
-        ):
-            if not fits:
-                raise ConfigError(f"langevin: {name} is {value}; allowed: {_ALLOWED[name]}")
+        if self.discriminator is not None:
+            check_kind(
+                "langevin: discriminator",
+                self.discriminator,
+                Discriminator,
+                "that of a run, such as reacgan.hub.load_discriminator(RUN)",
+            )
+        check_whole("langevin: steps", self.steps, least=0)
+        check_real("langevin: rate", self.rate, _ALLOWED["rate"], above=0)
+        check_real("langevin: noise", self.noise, _ALLOWED["noise"], least=0)
+        check_real("langevin: decay", self.decay, _ALLOWED["decay"], above=0, most=1)
+        check_whole("langevin: decay_every", self.decay_every, optional=True)
 
     def facts(self) -> dict[str, Any]:
         """For the protocol of a score."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from reacgan.config import ConfigError
+from reacgan.config import ConfigError, check_real
 from reacgan.randomness import derive_seed
 
 COUPLED_CHUNK = 64
@@ -47,9 +47,8 @@ def chunk_size(device: torch.device, pixels: int | None = None) -> int:
 
 def check_truncation(truncation: Any) -> None:
     """Raise ConfigError unless it is positive, or None."""
-    number = isinstance(truncation, Real) and not isinstance(truncation, bool)
-    if truncation is not None and not (number and truncation > 0):
-        raise ConfigError(f"truncation is {truncation!r}; allowed: a positive number, such as 0.7")
+    allowed = "a positive number, such as 0.7"
+    check_real("truncation", truncation, allowed, above=0, optional=True)
 
 
 def check_seed(seed: Any) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
-from reacgan.config import ConfigError
+from reacgan.config import check_whole
 from reacgan.models import Generator
-from reacgan.models.trained import TrainedGenerator
+from reacgan.models.trained import TrainedGenerator, check_model
 from reacgan.sampling.images import DEFAULTS
 from reacgan.sampling.samples import SampleSequence
-from reacgan.sampling.settings import SamplingSettings
+from reacgan.sampling.settings import SamplingSettings, check_settings
 
 
 def sample(
@@ -43,8 +43,9 @@ def sample(
     Raises:
         ConfigError: an unknown class or setting, or a value out of range.
     """
-    if num < 1:
-        raise ConfigError(f"num is {num}; allowed: 1 or more")
+    check_model(model)
+    check_whole("num", num)
+    check_settings(settings)
     settings = settings.changed(**options)
     settings.refuse("labels", by="sample")
     model = settings.prepared(model)

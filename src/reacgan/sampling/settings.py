@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import torch
 from torch import Tensor
 
-from reacgan.config import ConfigError, suggest
+from reacgan.config import ConfigError, check_choice, check_kind, check_real, check_whole, suggest
 from reacgan.models import Generator
 from reacgan.models.norm_statistics import BOUND, IMAGES, statistics_in_words
 from reacgan.models.trained import TrainedGenerator
@@ -20,6 +20,12 @@ from reacgan.sampling.moves import Moves
 from reacgan.sampling.statistics import Statistics, with_statistics
 
 SamplingPrecision: TypeAlias = Literal["auto", "float32", "bfloat16"]
+LABELS = ("reference", "balanced", "uniform")
+_CHAIN = (
+    "Langevin(discriminator, steps=2) of reacgan.sampling; the discriminator of a run is "
+    "reacgan.hub.load_discriminator(RUN)"
+)
+_MOVES = "Moves(...) of reacgan.sampling, or parse_moves(toward, along)"
 
 
 @dataclass(frozen=True)
@@ -58,16 +64,24 @@ class SamplingSettings:
         check_truncation(self.truncation)
         if self.seed is not None:
             check_seed(self.seed)
-        if self.precision not in (None, *get_args(SamplingPrecision)):
-            raise ConfigError(
-                f"precision is {self.precision!r}; allowed: {', '.join(get_args(SamplingPrecision))}"
-            )
+        check_choice("precision", self.precision, get_args(SamplingPrecision), optional=True)
+        check_choice("statistics", self.statistics, get_args(Statistics), optional=True)
+        check_choice("labels", self.labels, LABELS, optional=True)
+        check_real(
+            "psi",
+            self.psi,
+            "0 (the mean style) to 1 (no truncation)",
+            least=0,
+            most=1,
+            optional=True,
+        )
+        check_whole("layers", self.layers, optional=True)
         if self.psi is None and self.layers is not None:
             raise ConfigError(f"layers is {self.layers}, but psi is not given; layers needs psi")
-        if self.psi is not None and not 0 <= self.psi <= 1:
-            raise ConfigError(
-                f"psi is {self.psi}; allowed: 0 (the mean style) to 1 (no truncation)"
-            )
+        if self.langevin is not None:
+            check_kind("langevin", self.langevin, Langevin, _CHAIN)
+        if self.moves is not None:
+            check_kind("moves", self.moves, Moves, _MOVES)
 
     def changed(self, **options: Any) -> SamplingSettings:
         """The same with these values; raises ConfigError for an unknown name."""
@@ -143,3 +157,13 @@ class SamplingSettings:
         return (
             f"made with {statistics_in_words(model)}; usual early in a training, no reason to worry",
         )
+
+
+def check_settings(settings: Any) -> None:
+    """See that something is SamplingSettings; raises ConfigError that says how they are given."""
+    check_kind(
+        "settings",
+        settings,
+        SamplingSettings,
+        "reacgan.SamplingSettings(seed=3, ...), or the single values by their names: seed=3",
+    )

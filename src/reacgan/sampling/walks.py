@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -11,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from reacgan.config import ConfigError
-from reacgan.models.trained import TrainedGenerator
+from reacgan.config import ConfigError, check_kind, check_real, check_whole
+from reacgan.models.trained import TrainedGenerator, check_model
 from reacgan.sampling.images import DEFAULTS, generate
-from reacgan.sampling.latents import latents_for
+from reacgan.sampling.latents import check_seed, latents_for
 from reacgan.sampling.moves import spherical
-from reacgan.sampling.settings import SamplingSettings
+from reacgan.sampling.settings import SamplingSettings, check_settings
 
 
 def interpolate(
@@ -48,11 +47,17 @@ def interpolate(
     Raises:
         ConfigError: an unknown class, or a value out of range.
     """
+    check_model(model)
+    check_settings(settings)
+    _check_pair("classes", classes, "(3, 7)")
+    _check_pair("seeds", seeds, "(0, 1)")
     settings = settings.changed(**options)
     settings.refuse("labels", "seed", "langevin", "moves", by="interpolate")
     model = settings.prepared(model)
     shares = _steps(steps, 0.0, 1.0)
     first, last = model.class_indices(list(classes))
+    for seed in seeds:
+        check_seed(seed)
     start, end = latents_for(seeds, model.latent_dim, settings.truncation)
     z = torch.stack([spherical(start, end, share) for share in shares])
     draw = partial(
@@ -96,12 +101,14 @@ def walk(
     Raises:
         ConfigError: an unknown class, or a value out of range.
     """
+    check_model(model)
+    check_settings(settings)
+    check_kind("direction", direction, Tensor, "a tensor, such as one of semantic_directions(...)")
     if direction.shape != (model.latent_dim,):
         raise ConfigError(
             f"direction has the shape {list(direction.shape)}; needed: [{model.latent_dim}]"
         )
-    if not 0 <= span < math.inf:
-        raise ConfigError(f"span is {span}; allowed: 0 or more")
+    check_real("span", span, "0 or more", least=0)
     settings = settings.changed(**options)
     settings.refuse("labels", "langevin", "moves", by="walk")
     model = settings.prepared(model)
@@ -121,7 +128,12 @@ def walk(
     return images.unflatten(0, (len(labels), steps))
 
 
+def _check_pair(name: str, value: Any, example: str) -> None:
+    """See that both ends are given; raises ConfigError."""
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise ConfigError(f"{name} is {value!r}; needed: both ends, such as {example}")
+
+
 def _steps(steps: int, start: float, end: float) -> list[float]:
-    if steps < 2:
-        raise ConfigError(f"steps is {steps}; allowed: 2 or more")
+    check_whole("steps", steps, least=2)
     return [start + (end - start) * step / (steps - 1) for step in range(steps)]

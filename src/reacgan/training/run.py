@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
@@ -15,9 +14,19 @@ import numpy as np
 
 from reacgan import api, distributed
 from reacgan.assembly import complete
-from reacgan.config import ConfigError, Device, Experiment, path_of
+from reacgan.config import (
+    ConfigError,
+    Device,
+    Experiment,
+    check_kind,
+    check_real,
+    flatten,
+    from_scripts,
+    path_of,
+)
 from reacgan.data import DataError, ImageData, open_dataset, refuse_inside
 from reacgan.evaluation import Score, read_scores
+from reacgan.extractors import EXTRACTORS
 from reacgan.history import History, read_records
 from reacgan.models.norm_statistics import statistics_in_words
 from reacgan.outlook import meaning_of, next_commands, share_of
@@ -33,7 +42,7 @@ from reacgan.training.logs import open_logs
 from reacgan.training.loop import Trainer, run
 from reacgan.training.memory.advice import describe_memory, memory_explained
 from reacgan.training.progress import Progress, told_if_long
-from reacgan.training.run_folder import RunFolder
+from reacgan.training.run_folder import RunFolder, refuse_file
 from reacgan.training.signals import Interrupted, StopRequest
 from reacgan.training.state import TrainState
 from reacgan.training.transfer import take_up
@@ -108,13 +117,14 @@ def train(
         NonFiniteError: a loss became infinite or NaN, by plain operations too.
         CallbackError: a callback raised an exception; the state is saved.
     """
-    _refuse(experiment, minutes)
+    _refuse(experiment, minutes, data)
+    refuse_file(out)
     folder = RunFolder(path_of(out))
     experiment = folder.with_precision(complete(experiment))
     engine = Engine.of(experiment, device)
     experiment = experiment.replace(**{"training.precision": engine.precision})
+    experiment = _located(experiment)
     if data is None:
-        experiment = _located(experiment)
         refuse_inside(folder.path, experiment.data.path)
     main = distributed.is_main()
     calls = Callbacks([*_as_list(callbacks), *open_logs(log)] if main else ())
@@ -243,25 +253,46 @@ def _conclude(hooks: RunHooks, request: StopRequest, *, done: bool) -> RunResult
     return RunResult(folder.path, seen, done, request.number, kind or by)
 
 
-def _refuse(experiment: Experiment, minutes: float | None) -> None:
+def _refuse(experiment: Any, minutes: Any, data: Any) -> None:
     """Raise ConfigError for what no run can be made of."""
     if not isinstance(experiment, Experiment):
         raise ConfigError(
             f"experiment is {experiment!r}; needed: an Experiment, such as reacgan.experiment("
             '"digits/reacgan") or reacgan.load_experiment(FILE)'
         )
-    if minutes is not None and not 0 < minutes < math.inf:
-        raise ConfigError(f"minutes is {minutes:g}; allowed: a positive number")
+    check_real("minutes", minutes, "a positive number", above=0, optional=True)
+    if data is not None:
+        check_kind("data", data, ImageData, "images of reacgan.data.open_dataset(...)")
+
+
+_PATHS = ("data.path", "training.start_from", "scores.extractor.name", "scores.extractor.weights")
 
 
 def _located(experiment: Experiment) -> Experiment:
-    """The experiment with the whole path of its images: a run is used from any folder."""
-    path = experiment.data.path
-    if (
-        path is None or path.isdecimal() or not path_of(path).exists()
-    ):  # some sets take a count there
-        return experiment
-    return experiment.replace(**{"data.path": str(path_of(path).absolute())})
+    """The experiment with the whole paths of what it reads: a run is used from any folder.
+
+    A name that no file or folder has here, such as that of a model, stays as it is.
+    """
+    values = flatten(experiment.model_dump())
+    changes = {}
+    for key in _PATHS:
+        text = values.get(key)
+        # Some sets take a count as their path; an extractor's name is no file of this folder.
+        if not isinstance(text, str) or text.isdecimal() or text in EXTRACTORS:
+            continue
+        if path_of(text).exists():
+            changes[key] = str(path_of(text).absolute())
+    return experiment.replace(**_keeping_options(experiment, changes))
+
+
+def _keeping_options(experiment: Experiment, changes: dict[str, str]) -> dict[str, Any]:
+    """The changes as they are made without dropping the extractor's options."""
+    name = changes.pop("scores.extractor.name", None)
+    if name is None:
+        return dict(changes)
+    weights = changes.pop("scores.extractor.weights", None)
+    options = experiment.scores.extractor.options | ({"weights": weights} if weights else {})
+    return {**changes, "scores.extractor": {"name": name, **options}}
 
 
 def _all_seen(hooks: RunHooks) -> bool:
@@ -285,7 +316,11 @@ def _closing(hooks: RunHooks) -> Iterator[str]:
     yield f"pictures    {meaning_of(seen, min(data.size), len(data), len(data.class_names))}"
     yield "next:"
     for command in next_commands(
-        run.folder.path, data.class_names, planned=planned, complete=complete
+        run.folder.path,
+        data.class_names,
+        planned=planned,
+        complete=complete,
+        outside=from_scripts(run.experiment),
     ):
         yield f"  {command}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -12,7 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from reacgan.assembly import complete
-from reacgan.config import ConfigError, Experiment, differing, load_experiment
+from reacgan.config import ConfigError, Experiment, as_written, differing, path_of, read_experiment
 from reacgan.devices import describe_machine
 from reacgan.files import write_text
 
@@ -34,6 +35,15 @@ _MAY_CHANGE = (
     "data.path",
     *_WATCH,
 )
+
+
+def refuse_file(out: str | Path) -> None:
+    """Raise ConfigError where a run's folder would have the place of a file."""
+    if path_of(out).is_file():
+        raise ConfigError(f"{out}: a file; needed: the folder of a run, which is made if need be")
+
+
+_SOURCE = "training.start_from"
 
 
 class BusyError(ConfigError):
@@ -99,7 +109,7 @@ class RunFolder:
         remedy = f"choose another --out, or write it anew from {self.model / 'config.json'}"
         if self.experiment.exists():
             try:
-                recorded = load_experiment(self.experiment)
+                recorded = read_experiment(self.experiment)
             except ConfigError as error:
                 raise ConfigError(f"{self.experiment}: damaged; {remedy}:\n{error}") from None
             with suppress(ConfigError):  # a member that is not here: the names will differ
@@ -120,7 +130,7 @@ class RunFolder:
         if experiment.training.precision != "auto" or not self.experiment.exists():
             return experiment
         try:
-            recorded = load_experiment(self.experiment).training.precision
+            recorded = read_experiment(self.experiment).training.precision
         except ConfigError:
             return experiment  # :meth:`check` says what is wrong
         return experiment.replace(**{"training.precision": recorded})
@@ -138,12 +148,24 @@ class RunFolder:
         write_text(self.environment, json.dumps(environment, indent=2) + "\n")
 
 
+def _same_place(recorded: Any, wanted: Any) -> bool:
+    """Whether two paths may be one: earlier versions recorded it as it was written, from any folder."""
+    if not isinstance(recorded, str) or not isinstance(wanted, str):
+        return False
+    known, asked = Path(recorded), Path(wanted)
+    if known.is_absolute() and asked.is_absolute():
+        return known == asked
+    whole, part = (known, asked) if known.is_absolute() else (asked, known)
+    ends = Path(os.path.normpath(part)).parts
+    return whole.parts[-len(ends) :] == ends
+
+
 def compare(recorded: Experiment, wanted: Experiment) -> list[str]:
     """``key: recorded -> wanted`` for each value that may not change within a run."""
     return [
-        f"  {key}: {old!r} -> {new!r}"
+        f"  {key}: {as_written(old)} -> {as_written(new)}"
         for key, old, new in sorted(
             differing(recorded.model_dump(), wanted.model_dump()), key=lambda each: each[0]
         )
-        if not key.startswith(_MAY_CHANGE)
+        if not key.startswith(_MAY_CHANGE) and not (key == _SOURCE and _same_place(old, new))
     ]

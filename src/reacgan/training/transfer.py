@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -204,7 +205,12 @@ def _load_what_fits(network: nn.Module, source: Tensors) -> tuple[dict[str, Tens
 def _check_frozen(discriminator: nn.Module, source: WeightSource, new: set[str]) -> None:
     for name, parameter in discriminator.named_parameters():
         if not parameter.requires_grad and f"discriminator/{name}" in new:
+            there = source.discriminator.get(name)
+            has = "has none of it" if there is None else f"has it as {list(there.shape)}"
+            if not source.discriminator:
+                has = "has no discriminator"
             raise ConfigError(
-                f"training.freeze_d keeps {name} as it is, but {source.path} holds no weights that "
-                "fit it; freeze fewer stages, or start from a run with this backbone"
+                f"training.freeze_d keeps {name} {list(parameter.shape)} as it is, but {source.path} "
+                f"{has}; set training.freeze_d=0, or take networks of its kind: "
+                f"reacgan new IMAGES --from {shlex.quote(str(source.path))} writes such a plan"
             )

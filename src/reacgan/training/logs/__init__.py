@@ -22,8 +22,8 @@ def open_logs(names: str | Sequence[str]) -> list[Log]:
     Raises:
         ConfigError: an unknown name, or a library that is not installed.
     """
-    names = [names] if isinstance(names, str) else names
-    return [lookup("log", LOGS, name)() for name in dict.fromkeys(names)]
+    several = [names] if isinstance(names, str) or not isinstance(names, Sequence) else names
+    return [lookup("log", LOGS, name)() for name in dict.fromkeys(several)]
 
 
 __all__ = ["LOGS", "Log", "open_logs"]
