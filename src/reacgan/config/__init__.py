@@ -2,6 +2,7 @@
 
 from reacgan.config.comparing import differing, flatten
 from reacgan.config.home import PathText, path_of, with_home
+from reacgan.config.outputs import reason_of, refuse_unwritable
 from reacgan.config.registry import (
     ConfigError,
     UnknownNameError,
@@ -93,6 +94,8 @@ __all__ = [
     "parse_assignments",
     "parse_experiment",
     "path_of",
+    "reason_of",
+    "refuse_unwritable",
     "size_of",
     "suggest",
     "with_home",

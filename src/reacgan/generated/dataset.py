@@ -40,7 +40,6 @@ from reacgan.sampling.grids import class_folders
 from reacgan.sampling.images import DEFAULTS, images_of
 from reacgan.sampling.passes import Passes
 from reacgan.sampling.settings import SamplingSettings
-from reacgan.tensors import tensors_digest
 
 KIND = f"{GENERATED} 1"
 SHARD = 1000
@@ -132,10 +131,12 @@ def generate_dataset(
             moves.
 
     Raises:
-        ConfigError: a value out of range, a missing package, images or another set in the same place.
-        OSError: the place cannot be written.
+        ConfigError: a value out of range, a missing package, images or another set in the same place, a
+            place that cannot be written, the name of another kind of file.
+        OSError: the disk is full.
     """
     kind: Any = lookup("form", FORMS, to)
+    kind.check_name(out)
     settings = settings.changed(**options)
     model, settings = prepared(model, settings, device)
     data, path = model.experiment.data, path_of(out)
@@ -213,7 +214,7 @@ def _facts(
         "model": {
             "experiment": model.experiment.name,
             "images_seen": model.images_seen,
-            "digest": tensors_digest(model.generator.state_dict()),
+            "digest": model.digest,
             "batch_norm": None if model.norms is None else model.norms.kind,
         },
         "settings": {**named, "seed": first},

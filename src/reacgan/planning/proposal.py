@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from reacgan.assembly import complete
-from reacgan.config import ConfigError, Device, Experiment, load_experiment, path_of, size_of
+from reacgan.config import (
+    ConfigError,
+    Device,
+    Experiment,
+    load_experiment,
+    path_of,
+    refuse_unwritable,
+    size_of,
+)
 from reacgan.data import DataError, open_dataset, refuse_inside, survey_dataset
 from reacgan.data.overview import Overview, overview_of
 from reacgan.experiments import EXPERIMENTS
@@ -159,12 +167,10 @@ class Proposal:
             force: replace a file that is there.
 
         Raises:
-            ConfigError: the file is there already, or lies among the images.
+            ConfigError: the file is there already, lies among the images, or cannot be written.
         """
-        file = path_of(out)
+        file = refuse_unwritable(out, "file")
         refuse_inside(file, self.experiment.data.path)
-        if file.is_dir():
-            raise ConfigError(f"{out}: a folder; give the name of the file to write")
         if file.exists() and not force:
             raise ConfigError(
                 f"{out}: exists, and is not replaced; --force replaces it, --out FILE writes another"
