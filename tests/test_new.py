@@ -101,7 +101,7 @@ def test_the_file_holds_the_plan_with_its_reasons_and_is_never_lost(pets, tmp_pa
     assert proposal.write(file, force=True).read_text("utf-8") == text
     with pytest.raises(DataError, match="choose an --out elsewhere"):
         proposal.write(pets / "plan.yaml")
-    with pytest.raises(ConfigError, match="a folder; give the name of the file"):
+    with pytest.raises(ConfigError, match="it is a folder; give the name of a file"):
         proposal.write(tmp_path)
     monkeypatch.chdir(pets.parent)
     assert propose(pets.name, device="cpu", seconds=0).text.count(str(pets)) == 1  # found anywhere

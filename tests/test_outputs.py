@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -35,7 +36,7 @@ def test_what_the_system_says_has_no_number(tmp_path):
     long = tmp_path / ("x" * 300)
     with pytest.raises(ConfigError, match=r"cannot be written.*: file name too long; choose"):
         refuse_unwritable(long, "folder")
-    if os.path.isdir("/proc/self"):  # where nobody can make a file, root included
+    if Path("/proc/self").is_dir():  # where nobody can make a file, root included
         with pytest.raises(ConfigError, match=r"/proc/x/y: cannot be written in /proc: "):
             refuse_unwritable("/proc/x/y", "file")
 
@@ -58,7 +59,10 @@ def test_nothing_is_left_where_it_can_be_written(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("export", "digits-reacgan", "--out", "foo.bar"), "the ending .bar is no format's; allowed"),
+        (
+            ("export", "digits-reacgan", "--out", "foo.bar"),
+            "the ending .bar is no format's; allowed",
+        ),
         (
             ("export", "digits-reacgan", "--to", "onnx", "--out", "g.v2"),
             "its name ends in .v2; allowed: .onnx. Give --out g.v2.onnx",

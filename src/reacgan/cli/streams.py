@@ -87,7 +87,7 @@ def explained(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is None and _came_from_printing(error):
         return f"standard output: {error.strerror}"
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror.lower()}"  # without its number
+        return f"{error.filename}: {error.strerror}"  # without its number
     return str(error)
 
 

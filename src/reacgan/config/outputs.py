@@ -43,7 +43,8 @@ def refuse_unwritable(
         stem = path.stem if path.suffix[1:].isalpha() else path.name  # v1.2 has no ending
         has = f"ends in {path.suffix}" if path.suffix else "has no ending"
         raise ConfigError(
-            f"{out}: its name {has}; allowed: {', '.join(allowed)}. Give --out {path.with_name(stem + allowed[0])}"
+            f"{out}: its name {has}; allowed: {', '.join(allowed)}. "
+            f"Give --out {path.with_name(stem + allowed[0])}"
         )
     nearest = path if kind == "folder" else path.parent
     try:
