@@ -24,7 +24,7 @@ from reacgan.models import build_discriminator, build_generator
 from reacgan.outlook import prospect, stages
 from reacgan.planning import propose, time_steps
 from reacgan.planning.plan_file import to_yaml
-from reacgan.planning.start_weights import fitting, values_of
+from reacgan.planning.start_weights import MEASURED, TRIED, fitting, values_of
 from reacgan.progress import rough_duration
 from toy import pictures, toy
 
@@ -229,7 +229,13 @@ def test_only_weights_that_fit_are_advised(pets, monkeypatch):
     assert "--from runs/NAME, a run of your own on similar images\n" in parts[-1] + "\n"
     grey = proposal.experiment.replace(**{"data.channels": 1}).data
     assert list(fitting(grey)) == ["digits-reacgan"]
-    assert not list(fitting(proposal.experiment.data))
+    for side, names in ((8, []), (16, []), (32, [TRIED]), (64, [TRIED]), (80, [])):
+        wanted = proposal.experiment.replace(**{"data.resolution": side}).data
+        assert list(fitting(wanted)) == names, side
+    larger, parts = told(pets, seconds=0, given={"data.resolution": 32})
+    assert f"photos in colour gain by --from {TRIED}, which is here already" in parts[-1]
+    assert MEASURED.split(",")[0] in " ".join(parts[-1].split())
+    assert TRIED not in proposal.expected() and larger.source is None
 
 
 def test_steps_are_timed_and_leave_nothing(pets, tmp_path, monkeypatch, reacgan):

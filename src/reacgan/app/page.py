@@ -78,11 +78,9 @@ def look() -> dict[str, Any]:
 
 def _head(exhibit: Exhibit) -> str:
     channels, height, width = exhibit.shape
+    kind = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
     model = exhibit.model
-    facts = (
-        f"{len(model.class_names):,} classes · {height} × {width} pixels, {channels} "
-        f"channel{'s' if channels > 1 else ''} · trained on {model.images_seen:,} images"
-    )
+    facts = f"{len(model.class_names):,} classes · {height} × {width} pixels, {kind} · trained on {model.images_seen:,} images"
     return (
         f'<header class="rg-head"><h1>{markup.text(exhibit.name)}</h1>'
         f"<p>{markup.text(facts)}</p></header>"

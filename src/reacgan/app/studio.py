@@ -58,6 +58,7 @@ class Exhibit:
     """Directions of SeFa that have a slider; 0 where its layers are not known."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "digest", self.model.digest)
         object.__setattr__(self, "class_names", shown_names(self.model.class_names))
         count = min(MAX_DIRECTIONS, self.model.latent_dim)
         try:

@@ -27,7 +27,14 @@ from reacgan.experiments.methods import METHODS
 from reacgan.files import write_text
 from reacgan.outlook import prospect
 from reacgan.planning.plan_file import to_yaml
-from reacgan.planning.start_weights import described, fitting, refuse_unlike, values_of
+from reacgan.planning.start_weights import (
+    MEASURED,
+    TRIED,
+    described,
+    fitting,
+    refuse_unlike,
+    values_of,
+)
 from reacgan.planning.timing import Timing, time_steps
 from reacgan.training.run_folder import default_folder, free_folder
 
@@ -103,11 +110,13 @@ class Proposal:
                 "the first stages come sooner than from nothing"
             )
         elif prospect(images, len(self.overview.balance.counts)).few:
+            names = [*fitting(self.experiment.data)]
             yield (
                 "starting from trained weights helps sets like this: --from runs/NAME, a run of your own "
-                "on similar images"
-                + "".join(f", or {name}" for name in fitting(self.experiment.data))
+                "on similar images" + "".join(f", or {name}" for name in names)
             )
+            if TRIED in names:
+                yield f"photos in colour gain by --from {TRIED}, which is here already: {MEASURED}"
         if images > 100_000:
             yield "on a CPU each image is seen a few times only; sets of this size want a GPU"
 
