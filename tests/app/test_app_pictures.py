@@ -77,3 +77,15 @@ def test_pictures_of_other_channel_counts(tmp_path):
         assert Image.open(io.BytesIO(png_of(images[0]))).mode == mode
         gif = Image.open(io.BytesIO(gif_of(images)))
         assert (gif.n_frames, gif.size) == (4, (128, 128))
+
+
+def test_a_column_of_names_is_as_wide_as_their_words():
+    """A word that is broken is no word; a long name takes lines, not the room of the pictures."""
+    from reacgan.app.markup import Shown, sheet
+
+    def width(name):
+        html = sheet([(name, [Shown("", "")])], 8, label="sheet")
+        return float(re.search(r"--names: ([0-9.]+)rem", html)[1])
+
+    assert width("3") < width("лисица") < width("Обыкновенная лисица") == width("Обыкновенная")
+    assert width("x" * 200) == width("x" * 14) and width("家猫") == width("abcd")

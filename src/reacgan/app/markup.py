@@ -54,10 +54,11 @@ def sheet(
             number += 1
         parts += ["<span></span>"] * (columns - len(cells))
     kind = "rg-named" if named else "rg-plain"
+    wide = _width([name for name, _ in rows])
     how = "; arrow keys move, Enter picks" if picks else ""
     return (
         f'<div class="rg-sheet {kind} {_sharpness(side)}" role="group" '
-        f'aria-label="{text(label)}{how}" style="--columns: {columns}; --names: {_width([name for name, _ in rows])}rem">'
+        f'aria-label="{text(label)}{how}" style="--columns: {columns}; --names: {wide}rem">'
         f"{''.join(parts)}</div>"
     )
 
