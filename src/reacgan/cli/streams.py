@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import TextIO
+from typing import Any, TextIO
 
 from reacgan.files import remove_scratch
 from reacgan.progress import can_redraw
@@ -152,7 +152,10 @@ def ending_tidily() -> Iterator[None]:
     Libraries swallow or replace the exception there. Folders of a moment are removed either way.
     """
     ours = threading.current_thread() is threading.main_thread()
-    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    usual: dict[signal.Signals, Any] = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+    }
     taken = [name for name, handler in usual.items() if ours and signal.getsignal(name) == handler]
     process = os.getpid()
 
