@@ -24,7 +24,7 @@ from reacgan.models import build_discriminator, build_generator
 from reacgan.outlook import prospect, stages
 from reacgan.planning import propose, time_steps
 from reacgan.planning.plan_file import to_yaml
-from reacgan.planning.start_weights import fitting, values_of
+from reacgan.planning.start_weights import MEASURED, TRIED, fitting, values_of
 from reacgan.progress import rough_duration
 from toy import pictures, toy
 
@@ -101,7 +101,7 @@ def test_the_file_holds_the_plan_with_its_reasons_and_is_never_lost(pets, tmp_pa
     assert proposal.write(file, force=True).read_text("utf-8") == text
     with pytest.raises(DataError, match="choose an --out elsewhere"):
         proposal.write(pets / "plan.yaml")
-    with pytest.raises(ConfigError, match="a folder; give the name of the file"):
+    with pytest.raises(ConfigError, match="it is a folder; give the name of a file"):
         proposal.write(tmp_path)
     monkeypatch.chdir(pets.parent)
     assert propose(pets.name, device="cpu", seconds=0).text.count(str(pets)) == 1  # found anywhere
@@ -229,7 +229,13 @@ def test_only_weights_that_fit_are_advised(pets, monkeypatch):
     assert "--from runs/NAME, a run of your own on similar images\n" in parts[-1] + "\n"
     grey = proposal.experiment.replace(**{"data.channels": 1}).data
     assert list(fitting(grey)) == ["digits-reacgan"]
-    assert not list(fitting(proposal.experiment.data))
+    for side, names in ((8, []), (16, []), (32, [TRIED]), (64, [TRIED]), (80, [])):
+        wanted = proposal.experiment.replace(**{"data.resolution": side}).data
+        assert list(fitting(wanted)) == names, side
+    larger, parts = told(pets, seconds=0, given={"data.resolution": 32})
+    assert f"photos in colour gain by --from {TRIED}, which is here already" in parts[-1]
+    assert MEASURED.split(",")[0] in " ".join(parts[-1].split())
+    assert TRIED not in proposal.expected() and larger.source is None
 
 
 def test_steps_are_timed_and_leave_nothing(pets, tmp_path, monkeypatch, reacgan):

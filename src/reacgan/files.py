@@ -1,4 +1,4 @@
-"""Files that are whole or not there, locks that are waited for aloud, and the folder of the cache."""
+"""Files that are whole or not there, folders of a moment, locks that are waited for aloud, the cache."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import hashlib
 import logging
 import os
 import re
+import shutil
 import stat
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -94,6 +96,57 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch_folder(beside: Path, prefix: str) -> Iterator[Path]:
+    """A folder for the time of the block, beside ``beside``, on the same disk.
+
+    It is gone after an error and a signal (:func:`remove_scratch`). What a killed process has left is
+    removed by the next call that makes one there: a lock, which a dead process does not hold, tells it
+    from one in use.
+
+    Args:
+        beside: a file that may not exist yet; its folder is made.
+        prefix: of its name.
+    """
+    from filelock import FileLock  # noqa: PLC0415 - a third of the time that help takes
+
+    beside.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(beside.parent, prefix)
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=beside.parent))
+    _SCRATCH.add(folder)
+    lock = FileLock(folder / _LOCK)
+    try:
+        with suppress(OSError, NotImplementedError):  # a file system without locks
+            lock.acquire(blocking=False)
+        yield folder
+    finally:
+        lock.release()
+        shutil.rmtree(folder, ignore_errors=True)
+        _SCRATCH.discard(folder)
+
+
+def remove_scratch() -> None:
+    """Remove what :func:`scratch_folder` has made: for a process that ends at once."""
+    for folder in tuple(_SCRATCH):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+_SCRATCH: set[Path] = set()
+_LOCK = ".lock"
+
+
+def _sweep(parent: Path, prefix: str) -> None:
+    """Remove the folders of processes that were killed."""
+    from filelock import FileLock, Timeout  # noqa: PLC0415
+
+    for folder in parent.glob(f"{prefix}*"):
+        lock = folder / _LOCK
+        with suppress(OSError, NotImplementedError, Timeout):
+            if lock.is_file():
+                with FileLock(lock, blocking=False):
+                    shutil.rmtree(folder)
 
 
 def as_text(word: str) -> str:

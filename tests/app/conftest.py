@@ -67,6 +67,25 @@ def styles(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def studio(nasty, styles):
+    """The three models of the page, opened once."""
+    pytest.importorskip("gradio")
+    from reacgan.app.studio import open_studio
+
+    return open_studio(["digits-reacgan", nasty, styles], "cpu")
+
+
+@pytest.fixture
+def handlers(studio, tmp_path):
+    """What the page calls, with folders of its own."""
+    from reacgan.app.handlers import Handlers
+    from reacgan.app.sets import DataSets
+
+    with DataSets(studio, tmp_path / "scratch", tmp_path / "out") as sets:
+        yield Handlers(sets, "auto")
+
+
+@pytest.fixture(scope="session")
 def served(tmp_path_factory, nasty, styles):
     """Digits, awkward class names, and styles on one page."""
     folder = tmp_path_factory.mktemp("served")

@@ -207,10 +207,15 @@ def test_a_foreign_name_of_this_machine_is_refused(served):
     assert answer(served, "/config")[0] == 200
 
 
-def ask(served, data) -> dict:
-    """A call as a script would make it, past the page."""
+@pytest.fixture(scope="module")
+def sheet(served):
+    """The number of the call that makes a sheet."""
     parts = json.loads(answer(served, "/config")[1])["dependencies"]
-    sheet = next(part["id"] for part in parts if part["api_name"] == "sheet")
+    return next(part["id"] for part in parts if part["api_name"] == "sheet")
+
+
+def ask(served, sheet, data) -> dict:
+    """A call as a script would make it, past the page."""
     body = json.dumps({"data": data, "fn_index": sheet, "session_hash": "hostile"}).encode()
     headers = {"Content-Type": "application/json"}
     status, said = answer(
@@ -235,8 +240,8 @@ def ask(served, data) -> dict:
         ([["deep"] * 1000, 0, 1, [], 1, 0], "model is"),
     ],
 )
-def test_hostile_calls(served, data, words):
-    event = ask(served, data)
+def test_hostile_calls(served, sheet, data, words):
+    event = ask(served, sheet, data)
     if "status" in event:
         assert event["status"] in (400, 422)
         return
@@ -244,6 +249,6 @@ def test_hostile_calls(served, data, words):
     assert words in str(event["output"].get("error", "")) and "root:" not in str(event)
 
 
-def test_too_few_values(served):
-    event = ask(served, ["digits-reacgan"])
+def test_too_few_values(served, sheet):
+    event = ask(served, sheet, ["digits-reacgan"])
     assert event.get("success") is not True

@@ -173,14 +173,21 @@ def test_metadata_says_what_is_needed():
     json.dumps(facts)
 
 
-def test_the_digest_is_that_of_the_saved_weights(tmp_path):
-    from reacgan import save
-    from reacgan.exporting.metadata import weights_digest
-    from reacgan.hub.folder import read_config
+def test_the_digest_names_the_model_however_it_is_stored(tmp_path, reacgan):
+    """That of a file is of its bytes, which differ by the type of its numbers; this is of values."""
+    from reacgan import generate_dataset, load, save
 
-    trained = model()
-    folder = save(trained, tmp_path / "model")
-    assert weights_digest(trained.generator) == read_config(folder)["sha256"]
+    rounded = load(save(model(), tmp_path / "half", dtype="bfloat16"))
+    whole = load(save(rounded, tmp_path / "whole", dtype="float32"))
+    assert rounded.digest == whole.digest != model().digest
+    for trained in (rounded, whole):
+        plain = plain_generator(trained.generator)
+        facts = metadata_of(trained, plain, half=True, name="pets")
+        assert facts["model_digest"] == whole.digest
+    made = generate_dataset(whole, tmp_path / "set", num=1)
+    assert made.manifest["model"]["digest"] == whole.digest
+    _, out, _ = reacgan("weights", "check", tmp_path / "whole")
+    assert whole.digest in out
 
 
 @pytest.mark.parametrize("name", ["resnet", "stylegan2"])

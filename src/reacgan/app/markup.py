@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,10 +54,26 @@ def sheet(
             number += 1
         parts += ["<span></span>"] * (columns - len(cells))
     kind = "rg-named" if named else "rg-plain"
+    wide = _width([name for name, _ in rows])
     how = "; arrow keys move, Enter picks" if picks else ""
     return (
         f'<div class="rg-sheet {kind} {_sharpness(side)}" role="group" '
-        f'aria-label="{text(label)}{how}" style="--columns: {columns}">{"".join(parts)}</div>'
+        f'aria-label="{text(label)}{how}" style="--columns: {columns}; --names: {wide}rem">'
+        f"{''.join(parts)}</div>"
+    )
+
+
+def _width(names: Sequence[str]) -> float:
+    """Of the column of names: for the longest word, and for a long name in three lines."""
+    lengths = [max([_letters(name) / 3, *map(_letters, name.split())]) for name in names]
+    return round(0.6 + 0.6 * min(max(lengths, default=0), 14), 1)
+
+
+def _letters(word: str) -> int:
+    """Columns of a terminal: two for a sign of Chinese and the like, none for an accent."""
+    return sum(
+        0 if unicodedata.combining(mark) else 1 + (unicodedata.east_asian_width(mark) in "WF")
+        for mark in word
     )
 
 

@@ -78,10 +78,11 @@ def look() -> dict[str, Any]:
 
 def _head(exhibit: Exhibit) -> str:
     channels, height, width = exhibit.shape
+    kind = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
     model = exhibit.model
     facts = (
-        f"{len(model.class_names):,} classes · {height} × {width} pixels, {channels} "
-        f"channel{'s' if channels > 1 else ''} · trained on {model.images_seen:,} images"
+        f"{len(model.class_names):,} classes · {height} × {width} pixels, {kind} · "
+        f"trained on {model.images_seen:,} images"
     )
     return (
         f'<header class="rg-head"><h1>{markup.text(exhibit.name)}</h1>'
@@ -169,8 +170,8 @@ def _sheet_tab(gr: Any, first: Exhibit) -> dict[str, Any]:
 def _walk_tab(gr: Any, first: Exhibit) -> dict[str, Any]:
     names = first.class_names
     with gr.Row():
-        start = _classes(gr, first, names[0], label="From class", min_width=150)
-        end = _classes(gr, first, names[min(1, len(names) - 1)], label="To class", min_width=150)
+        start = _classes(gr, first, names[0], label="From class", min_width=260)
+        end = _classes(gr, first, names[min(1, len(names) - 1)], label="To class", min_width=260)
     with gr.Row():
         seeds = [_seed(gr, "From seed", 0), _seed(gr, "To seed", 1)]
         steps = gr.Slider(

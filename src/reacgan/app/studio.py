@@ -19,7 +19,7 @@ from reacgan.app import checks
 from reacgan.config import ConfigError, Device
 from reacgan.data import DataError, ImageData, offline, open_dataset
 from reacgan.hub import load
-from reacgan.hub.folder import model_folder, read_config
+from reacgan.hub.folder import model_folder
 from reacgan.hub.places import locate
 from reacgan.models import Generator
 from reacgan.models.trained import TrainedGenerator
@@ -50,14 +50,15 @@ class Exhibit:
     name: str
     """In the selector; unique."""
     model: TrainedGenerator
-    digest: str
-    """SHA-256 of its weights."""
+    digest: str = field(init=False)
+    """:attr:`TrainedGenerator.digest`."""
     class_names: tuple[str, ...] = field(init=False)
     """For people: one line each, unique, at most 60 characters."""
     directions: int = field(init=False)
     """Directions of SeFa that have a slider; 0 where its layers are not known."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "digest", self.model.digest)
         object.__setattr__(self, "class_names", shown_names(self.model.class_names))
         count = min(MAX_DIRECTIONS, self.model.latent_dim)
         try:
@@ -245,7 +246,7 @@ class Studio:
         return {
             "reacgan": __version__,
             "model": exhibit.word,
-            "weights_sha256": exhibit.digest,
+            "model_digest": exhibit.digest,
             "class": exhibit.model.class_names[recipe.label],
             "label": recipe.label,
             "seed": recipe.seed,
@@ -272,7 +273,7 @@ def open_studio(models: Sequence[str | Path], device: Device = "auto") -> Studio
     exhibits = []
     for name, (folder, word) in zip(names, folders.items(), strict=True):
         model = with_statistics(load(folder, device=device, check=False), "auto")
-        exhibits.append(Exhibit(word, name, model, read_config(folder)["sha256"]))
+        exhibits.append(Exhibit(word, name, model))
     return Studio(exhibits)
 
 

@@ -37,7 +37,6 @@ from reacgan.progress import stage
 from reacgan.randomness import derive_seed
 from reacgan.sampling.images import DEFAULTS
 from reacgan.sampling.settings import SamplingSettings
-from reacgan.tensors import tensors_digest
 
 STEPS = (300, 3000)
 """Fewest and most steps of a training by default: ten passes over the real images, between these."""
@@ -201,7 +200,7 @@ class _Work:
         langevin = self.settings.langevin
         return {
             "reacgan": __version__,
-            "model": tensors_digest(self.model.generator.state_dict()),
+            "model": self.model.digest,
             "training": self.images.training.digest,
             "held_out": self.images.held_out.digest,
             "sampling": {

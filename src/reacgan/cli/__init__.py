@@ -6,7 +6,6 @@ Nothing here imports torch, numpy or the schema before a command runs, so ``--he
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -32,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     streams.make_patient()
     _share_cores()
-    with streams.ending_imports():
+    with streams.ending_tidily():
         sys.exit(streams.close_output(_run(arguments)))
 
 
@@ -55,6 +54,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
         return run(sys.argv[1:] if arguments is None else list(arguments))
     except BaseException as error:
-        if not streams.is_interrupt(error):
+        interrupt = streams.interrupt_of(error)
+        if interrupt is None:
             raise
-        return 128 + signal.SIGINT
+        return streams.exit_code_of(interrupt)

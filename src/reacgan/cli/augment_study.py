@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -92,11 +91,11 @@ def augment_study(
                 settings=settings,
                 device=device,
             )
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         streams.tell(f"stopped; what is finished is in {folder}, and the same command goes on")
         if json_:
             print_json({"folder": folder, "complete": False})
-        return 128 + signal.SIGINT
+        return streams.exit_code_of(interrupt)
     files = [folder / "study.json", *_drawn(study, folder / "study.png", quiet=quiet)]
     text = f"{table(study)}\n\nwritten: {', '.join(map(str, files))}"
     answer({**study.to_json(), "files": files}, lambda: streams.fitted(text), as_json=json_)

@@ -39,8 +39,8 @@ def export(
     Parameters
     ----------
     to:
-        The format; by default that of the suffix of --out (.onnx, .torchscript, .pt2, .safetensors), else
-        onnx.
+        The format; by default that of the ending of --out (.onnx, .torchscript, .pt2, .safetensors), or
+        onnx where it has none.
     out:
         The file, or a folder for it; by default the model's name, in this folder.
     output:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -85,13 +84,13 @@ def generate(
                 settings=settings,
                 progress=lambda done, images: seen.update(done=done, images=images),
             )
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         streams.tell(
             f"stopped at {seen['done']:,} of {seen['images']:,} images; the same command goes on"
         )
         if json_:
             print_json({"path": out, "form": to, **seen, "complete": False})
-        return 128 + signal.SIGINT
+        return streams.exit_code_of(interrupt)
     answer(_facts(made), lambda: _summary(made), as_json=json_)
     if not quiet:
         drawing.tell(loaded, settings)

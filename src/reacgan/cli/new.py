@@ -51,10 +51,12 @@ def new(
     json_:
         Print JSON instead of text.
     """
-    from reacgan.config import ConfigError, parse_assignments, path_of  # noqa: PLC0415
+    from reacgan.config import ConfigError, parse_assignments, refuse_unwritable  # noqa: PLC0415
     from reacgan.planning import propose  # noqa: PLC0415
 
-    if path_of(out).exists() and not force:  # before minutes of looking and timing
+    if (
+        refuse_unwritable(out, "file").exists() and not force
+    ):  # before minutes of looking and timing
         raise ConfigError(
             f"{out}: exists, and is not replaced; --force replaces it, --out FILE writes another"
         )

@@ -46,7 +46,7 @@ def report(
     json_:
         Print JSON instead of text.
     """
-    from reacgan.config import ConfigError  # noqa: PLC0415
+    from reacgan.config import ConfigError, refuse_unwritable  # noqa: PLC0415
     from reacgan.files import write_text  # noqa: PLC0415
     from reacgan.progress import stage  # noqa: PLC0415
 
@@ -56,6 +56,8 @@ def report(
 
     if not runs:
         raise ConfigError("no run is named; needed: one or several folders of runs or evaluations")
+    if out is not None:
+        refuse_unwritable(out, "file")
     facts: dict[str, Any] = {}
     if pictures:
         options = {"reference": reference, "extractor": extractor, "device": device}

@@ -64,10 +64,11 @@ def sample(
         Print JSON instead of text.
     """
     from reacgan import sampling  # noqa: PLC0415
-    from reacgan.config import size_of  # noqa: PLC0415
+    from reacgan.config import refuse_unwritable, size_of  # noqa: PLC0415
     from reacgan.data import refuse_inside  # noqa: PLC0415
     from reacgan.progress import counted  # noqa: PLC0415
 
+    refuse_unwritable(out, "folder")
     enlarging = sampling.Enlarging(scale, side, resample)
     loaded, settings = drawing.opened(model, device)
     refuse_inside(out, loaded.experiment.data.path)

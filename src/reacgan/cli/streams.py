@@ -15,8 +15,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import TextIO
+from typing import Any, TextIO
 
+from reacgan.files import remove_scratch
 from reacgan.progress import can_redraw
 
 BROKEN_PIPE = 128 + 13
@@ -85,6 +86,8 @@ def explained(error: Exception) -> str:
     """The message of an error; where printing failed, it names standard output."""
     if isinstance(error, OSError) and error.filename is None and _came_from_printing(error):
         return f"standard output: {error.strerror}"
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"  # without its number
     return str(error)
 
 
@@ -138,38 +141,54 @@ def line_moves() -> bool:
     return can_redraw(sys.stderr)
 
 
-@contextlib.contextmanager
-def ending_imports() -> Iterator[None]:
-    """Within the block, Ctrl-C during an import ends the process at once.
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: what is begun is tidied up as after Ctrl-C."""
 
-    Libraries swallow or replace the exception there, and there is nothing to save yet.
+
+def exit_code_of(interrupt: KeyboardInterrupt) -> int:
+    """130 after Ctrl-C, 143 after SIGTERM."""
+    return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
+
+
+@contextlib.contextmanager
+def ending_tidily() -> Iterator[None]:
+    """Within the block, Ctrl-C and SIGTERM raise; during an import they end the process at once.
+
+    Libraries swallow or replace the exception there. Folders of a moment are removed either way.
     """
-    before = signal.getsignal(signal.SIGINT)
     ours = threading.current_thread() is threading.main_thread()
-    if not ours or before is not signal.default_int_handler:
-        yield
-        return
-    signal.signal(signal.SIGINT, _end_or_raise)
+    usual: dict[signal.Signals, Any] = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+    }
+    taken = [name for name, handler in usual.items() if ours and signal.getsignal(name) == handler]
+    process = os.getpid()
+
+    def end_or_raise(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != process:  # a worker's, whose end is nothing to tell
+            os._exit(128 + number)
+        while frame is not None:
+            if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+                remove_scratch()
+                os._exit(128 + number)
+            frame = frame.f_back
+        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+    for name in taken:
+        signal.signal(name, end_or_raise)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for name in taken:
+            signal.signal(name, usual[name])
 
 
-def _end_or_raise(number: int, frame: FrameType | None) -> None:
-    while frame is not None:
-        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
-            os._exit(128 + number)
-        frame = frame.f_back
-    raise KeyboardInterrupt
-
-
-def is_interrupt(error: BaseException | None) -> bool:
-    """Whether Ctrl-C caused an error: libraries replace the exception while they are imported."""
+def interrupt_of(error: BaseException | None) -> KeyboardInterrupt | None:
+    """The Ctrl-C or SIGTERM that caused an error: libraries replace it while they are imported."""
     met: set[int] = set()
     while error is not None and id(error) not in met:
         if isinstance(error, KeyboardInterrupt):
-            return True
+            return error
         met.add(id(error))
         error = error.__cause__ or error.__context__
-    return False
+    return None

@@ -6,7 +6,6 @@ import inspect
 import os
 import re
 import shutil
-import signal
 from collections.abc import Sequence
 from typing import Any
 
@@ -115,9 +114,9 @@ def run(words: Sequence[str]) -> int:
         return _failed(words, _described(error), 2)  # already printed
     except BrokenPipeError:
         return streams.BROKEN_PIPE
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         streams.complain("interrupted")
-        return _failed(words, "interrupted", 128 + signal.SIGINT)
+        return _failed(words, "interrupted", streams.exit_code_of(interrupt))
     except SystemExit as ended:  # how the help printer ends on a closed pipe
         return streams.BROKEN_PIPE if isinstance(ended.__context__, BrokenPipeError) else 1
     except (ValueError, FloatingPointError, OSError, ImportError, RuntimeError) as error:

@@ -93,11 +93,12 @@ def walk(
         Print JSON instead of text.
     """
     from reacgan import sampling  # noqa: PLC0415
-    from reacgan.config import ConfigError  # noqa: PLC0415
+    from reacgan.config import ConfigError, refuse_unwritable  # noqa: PLC0415
     from reacgan.data import refuse_inside  # noqa: PLC0415
 
     if not (between or seeds or directions):
         raise ConfigError("nothing to draw: give --between A,B, --seeds 0,1 or --directions 3")
+    refuse_unwritable(out, "folder")
     kinds = tuple(kind for kind, wanted in (("gif", gif), ("mp4", mp4)) if wanted)
     film = sampling.Film(kinds, frames, fps, once, scale)
     loaded = load_generator(model, statistics, device)

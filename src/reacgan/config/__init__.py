@@ -4,6 +4,7 @@ from reacgan.config.arguments import check_choice, check_kind, check_real, check
 from reacgan.config.comparing import as_written, differing, flatten
 from reacgan.config.home import PathText, path_of, with_home
 from reacgan.config.members import from_scripts
+from reacgan.config.outputs import reason_of, refuse_unwritable
 from reacgan.config.registry import (
     ConfigError,
     UnknownNameError,
@@ -105,6 +106,8 @@ __all__ = [
     "parse_experiment",
     "path_of",
     "read_experiment",
+    "reason_of",
+    "refuse_unwritable",
     "size_of",
     "suggest",
     "with_home",

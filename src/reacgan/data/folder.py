@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reacgan.config import Resolution, path_of, size_of
+from reacgan.config import Resolution, path_of, refuse_unwritable, size_of
 from reacgan.data.archive import held_out_path, is_archive, new_archive, read_archive
 from reacgan.data.beside import Beside, look_beside
 from reacgan.data.dataset import (
@@ -133,8 +133,7 @@ def prepare_data(
         split="train", resolution=resolution, channels=3 if channels is None else channels
     )
     check_grid(resolution)
-    if out.is_dir():
-        raise DataError(f"{out}: a folder; give the name of the file to write")
+    refuse_unwritable(out, "file")
     labels = find_labels(path)
     for split in parts_up_to("test" if labels.has_test else "train"):
         listings = labels.listings(split)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
 import numpy as np
 import torch
 
-from reacgan.config import ConfigError, check_choice, check_kind, check_whole, lookup, path_of
+from reacgan.config import (
+    ConfigError,
+    check_choice,
+    check_kind,
+    check_whole,
+    lookup,
+    path_of,
+    refuse_unwritable,
+)
 from reacgan.exporting.metadata import Metadata, metadata_of
 from reacgan.exporting.onnx_file import OPSET, check_opset, onnx_unread, read_onnx, write_onnx
 from reacgan.exporting.plain import Output, PlainGenerator, Runner, as_it_is, plain_generator
@@ -22,7 +29,7 @@ from reacgan.exporting.torch_files import (
     write_program,
     write_torchscript,
 )
-from reacgan.files import flush_to_disk, naming, replacing
+from reacgan.files import flush_to_disk, naming, replacing, scratch_folder
 from reacgan.hub import load
 from reacgan.hub.single_file import write_single
 from reacgan.models.trained import TrainedGenerator
@@ -61,6 +68,8 @@ SUFFIXES = {
     "safetensors": ".safetensors",
 }
 _FORMAT_OF = {suffix: name for name, suffix in SUFFIXES.items()}
+_ALSO = {"torchscript": (".pt", ".ts")}
+"""Other usual endings, which say too little by themselves: they need ``to``."""
 FORMATS = tuple(SUFFIXES)
 
 
@@ -105,8 +114,8 @@ def export(
 
     Args:
         model: from :func:`reacgan.load`, or what that takes.
-        to: onnx, torchscript, torch-export or safetensors; None for that of the suffix of ``out``, else
-            onnx.
+        to: onnx, torchscript, torch-export or safetensors; None for that of the suffix of ``out``, or
+            onnx where there is none.
         out: the file, or an existing folder for it; by default the model's name and the format's suffix,
             in this folder.
         output: images from -1 to 1, or bytes (uint8, 0 to 255).
@@ -119,10 +128,11 @@ def export(
         overwrite: whether an existing file is replaced.
 
     Raises:
-        ConfigError: an unknown format; an option that it has not; an existing file; a package that is not
-            installed; a file that differs.
+        ConfigError: an unknown format or suffix, or one that contradicts the other; an option that it has
+            not; an existing file, or one that cannot be written; a package that is not installed; a file
+            that differs.
     """
-    to = to or _FORMAT_OF.get("" if out is None else path_of(out).suffix, "onnx")
+    to = to or _format_of(out)
     _check(to, output, psi=psi, opset=opset, latents=latents, half=half, overwrite=overwrite)
     if isinstance(model, TrainedGenerator):
         loaded, name = model, model.experiment.name.replace("/", "-")
@@ -161,12 +171,10 @@ def export(
 @contextmanager
 def _in_place_of(path: Path) -> Iterator[Path]:
     """A file of this name in a folder of its own; what is there comes to ``path`` when the block ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with naming(path), TemporaryDirectory(prefix=".exporting-", dir=path.parent) as folder:
-        yield Path(folder) / path.name
-        for file in sorted(
-            Path(folder).iterdir(), reverse=True
-        ):  # weights apart before their network
+    with naming(path), scratch_folder(path, ".exporting-") as folder:
+        yield folder / path.name
+        written = [file for file in folder.iterdir() if file.name.startswith(path.name)]
+        for file in sorted(written, reverse=True):  # weights apart before their network
             flush_to_disk(file)
             file.replace(path.with_name(file.name))
 
@@ -197,17 +205,39 @@ def _name_of(path: Path) -> str:
 
 
 def _path(to: str, out: str | Path | None, name: str) -> Path:
-    """Where to write; raises ConfigError where the suffix is another format's."""
+    """Where to write; raises ConfigError where it cannot be, or the suffix is another format's."""
     path = Path(f"{name}{SUFFIXES[to]}") if out is None else path_of(out)
-    if path.is_dir():
+    if _is_folder(path):
         path /= f"{name}{SUFFIXES[to]}"
-    other = _FORMAT_OF.get(path.suffix, to)
+    suffix = path.suffix.lower()
+    other = _FORMAT_OF.get(suffix, to)
     if other != to:
         raise ConfigError(
             f"{path}: its suffix is that of {other}, but the format is {to}; choose {SUFFIXES[to]}, or "
             f"--to {other}"
         )
-    return path
+    endings = (SUFFIXES[to], *_ALSO.get(to, ()))
+    return refuse_unwritable(path, "file", endings=endings if suffix else ())
+
+
+def _format_of(out: str | Path | None) -> str:
+    """By the suffix of a file; raises ConfigError where it is no format's."""
+    path = Path() if out is None else path_of(out)
+    suffix = path.suffix.lower()
+    if not suffix or _is_folder(path):
+        return "onnx"
+    if suffix not in _FORMAT_OF:
+        formats = ", ".join(f"{ending} ({name})" for ending, name in _FORMAT_OF.items())
+        raise ConfigError(
+            f"{out}: the ending {suffix} is no format's; allowed: {formats}, or choose one by --to"
+        )
+    return _FORMAT_OF[suffix]
+
+
+def _is_folder(path: Path) -> bool:
+    with suppress(OSError):  # a name that no file can have is told of later
+        return path.is_dir()
+    return False
 
 
 def _tolerance(output: Output, half: bool) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -13,12 +12,9 @@ from reacgan import __version__
 from reacgan.config import size_of
 from reacgan.exporting.plain import PlainGenerator
 from reacgan.hub.licences import licence_of, terms_of
-from reacgan.hub.models import stored
-from reacgan.models import Generator
 from reacgan.models.norm_statistics import statistics_in_words
 from reacgan.models.stylegan2 import StyleGAN2Generator
 from reacgan.models.trained import TrainedGenerator
-from reacgan.tensors import packed
 
 Metadata = Mapping[str, Any]
 """Plain JSON."""
@@ -74,7 +70,7 @@ def metadata_of(
         "statistics": statistics_in_words(model),
         "licence": own_name or licence,
         "data": f"{terms.title}. {terms.licence}",
-        "weights_sha256": weights_digest(model.generator),
+        "model_digest": model.digest,
         "reacgan": __version__,
         "torch": torch.__version__,
     }
@@ -84,11 +80,6 @@ def _images_in_words(plain: PlainGenerator, shape: str) -> str:
     if plain.output == "uint8":
         return f"uint8 {shape}, 0 to 255"
     return f"float32 {shape}, -1 to 1; pixel = round(127.5 (image + 1))"
-
-
-def weights_digest(generator: Generator) -> str:
-    """SHA-256 of the weights as ``model.safetensors`` in float32, before anything is folded."""
-    return hashlib.sha256(packed(stored(generator, "float32"))).hexdigest()
 
 
 def as_text(metadata: Metadata) -> dict[str, str]:

@@ -49,7 +49,6 @@ from reacgan.sampling.grids import class_folders
 from reacgan.sampling.images import DEFAULTS, images_of
 from reacgan.sampling.passes import Passes
 from reacgan.sampling.settings import SamplingSettings, check_settings
-from reacgan.tensors import tensors_digest
 
 KIND = f"{GENERATED} 1"
 SHARD = 1000
@@ -141,11 +140,13 @@ def generate_dataset(
             moves.
 
     Raises:
-        ConfigError: a value out of range, a missing package, images or another set in the same place.
-        OSError: the place cannot be written.
+        ConfigError: a value out of range, a missing package, images or another set in the same place, a
+            place that cannot be written, the name of another kind of file.
+        OSError: the disk is full.
     """
     kind: Any = lookup("form", FORMS, to)
     check_settings(settings)
+    kind.check_name(out)
     settings = settings.changed(**options)
     for name, value in (("num", num), ("total", total), ("shard", shard)):
         check_whole(name, value, optional=True)
@@ -224,7 +225,7 @@ def _facts(
         "model": {
             "experiment": model.experiment.name,
             "images_seen": model.images_seen,
-            "digest": tensors_digest(model.generator.state_dict()),
+            "digest": model.digest,
             "batch_norm": None if model.norms is None else model.norms.kind,
         },
         "settings": {**named, "seed": first},

@@ -14,6 +14,7 @@ from torch import Tensor
 from reacgan.config import ConfigError, Experiment, check_kind, size_of, suggest
 from reacgan.files import as_text
 from reacgan.models.base import Generator
+from reacgan.tensors import tensors_digest
 
 if TYPE_CHECKING:
     from reacgan.models.discriminator import Discriminator
@@ -65,6 +66,15 @@ class TrainedGenerator:
         """Length of z."""
         length: Any = self.generator.latent_dim
         return int(length)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) over names, types, shapes and values of the generator's tensors.
+
+        The same weights have the same digest in whatever file and at whatever time they are loaded: it
+        is what generated data sets and exported files name as their model.
+        """
+        return tensors_digest(self.generator.state_dict())
 
     def class_indices(self, classes: Sequence[int | str] | str | int) -> list[int]:
         """Labels from indices, names, a comma-separated mixture of both, or ``"all"``.

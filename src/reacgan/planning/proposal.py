@@ -19,6 +19,7 @@ from reacgan.config import (
     check_real,
     load_experiment,
     path_of,
+    refuse_unwritable,
     size_of,
 )
 from reacgan.data import DataError, open_dataset, refuse_inside, survey_dataset
@@ -31,7 +32,14 @@ from reacgan.files import write_text
 from reacgan.hub import locate
 from reacgan.outlook import prospect
 from reacgan.planning.plan_file import to_yaml
-from reacgan.planning.start_weights import described, fitting, refuse_unlike, values_of
+from reacgan.planning.start_weights import (
+    MEASURED,
+    TRIED,
+    described,
+    fitting,
+    refuse_unlike,
+    values_of,
+)
 from reacgan.planning.timing import Timing, time_steps
 from reacgan.training.run_folder import default_folder, free_folder
 
@@ -107,11 +115,13 @@ class Proposal:
                 "the first stages come sooner than from nothing"
             )
         elif prospect(images, len(self.overview.balance.counts)).few:
+            names = [*fitting(self.experiment.data)]
             yield (
                 "starting from trained weights helps sets like this: --from runs/NAME, a run of your own "
-                "on similar images"
-                + "".join(f", or {name}" for name in fitting(self.experiment.data))
+                "on similar images" + "".join(f", or {name}" for name in names)
             )
+            if TRIED in names:
+                yield f"photos in colour gain by --from {TRIED}, which is here already: {MEASURED}"
         if images > 100_000:
             yield "on a CPU each image is seen a few times only; sets of this size want a GPU"
 
@@ -171,12 +181,10 @@ class Proposal:
             force: replace a file that is there.
 
         Raises:
-            ConfigError: the file is there already, or lies among the images.
+            ConfigError: the file is there already, lies among the images, or cannot be written.
         """
-        file = path_of(out)
+        file = refuse_unwritable(out, "file")
         refuse_inside(file, self.experiment.data.path)
-        if file.is_dir():
-            raise ConfigError(f"{out}: a folder; give the name of the file to write")
         if file.exists() and not force:
             raise ConfigError(
                 f"{out}: exists, and is not replaced; --force replaces it, --out FILE writes another"

@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+from reacgan.config import refuse_unwritable
 from reacgan.evaluation.scores import Score
 from reacgan.files import write_text
 from reacgan.metrics.names import LEGEND, meaning_of, title_of
@@ -67,10 +68,12 @@ def write_report(paths: Sequence[Path], out: Path | None = None) -> Path:
     """Write the page; by default ``report.html`` in the run, or here for several.
 
     Raises:
-        ConfigError: a folder that is not that of a run.
+        ConfigError: a folder that is not that of a run; a file that cannot be written.
     """
     runs = [read_run(path) for path in dict.fromkeys(paths)]
-    target = out or (runs[0].path if len(runs) == 1 else Path()) / "report.html"
+    target = refuse_unwritable(
+        out or (runs[0].path if len(runs) == 1 else Path()) / "report.html", "file"
+    )
     write_text(target, report_html(runs))
     return target
 

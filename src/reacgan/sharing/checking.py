@@ -57,7 +57,7 @@ def _digests(folder: Path) -> str:
 
 def _generator(folder: Path) -> str:
     model = hub.load(folder, device="cpu")
-    return f"{len(model.class_names)} classes, {model.images_seen:,} images seen"
+    return f"{len(model.class_names)} classes, {model.images_seen:,} images seen, digest {model.digest}"
 
 
 def _discriminator(folder: Path) -> str:

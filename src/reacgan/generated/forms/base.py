@@ -15,12 +15,16 @@ from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor
 
-from reacgan.config import ConfigError
+from reacgan.config import ConfigError, path_of, refuse_unwritable
 from reacgan.files import naming
 from reacgan.generated.sequence import ClassSeeds, Order
 from reacgan.sampling.grids import PICTURE_CHANNELS, encoded
 
 MANIFEST = "manifest.json"
+_FILES = frozenset(
+    (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar", ".parquet", ".arrow", ".csv", ".json",
+     ".jsonl", ".npz", ".npy", ".pt", ".safetensors", ".png", ".jpg", ".jpeg", ".webp")
+)  # fmt: skip
 STATE = ".generating"
 """Folder of what an unfinished set remembers."""
 
@@ -73,6 +77,8 @@ class SetForm(ABC):
     sharded: ClassVar[bool] = False
     """Whether a part is a file that readers see, whose size a person chooses."""
     pictures_only: ClassVar[bool] = False
+    ending: ClassVar[str] = ""
+    """Of the name of a set that is a file; a folder has none of a file's."""
 
     @classmethod
     def check(cls, channels: int) -> None:
@@ -86,6 +92,25 @@ class SetForm(ABC):
                 f"the images have {channels} channels, and this form holds pictures of 1, 3 or 4; "
                 "take folder, zip or webdataset, which hold arrays"
             )
+
+    @classmethod
+    def check_name(cls, out: str | Path) -> None:
+        """Refuse a name that promises something else, and a place that cannot be written.
+
+        Raises:
+            ConfigError: either.
+        """
+        suffix = path_of(out).suffix.lower()
+        if cls.ending:
+            refuse_unwritable(out, "file", endings=(cls.ending,))
+        elif suffix in _FILES and not path_of(out).is_dir():
+            zipped = ", or take --to zip" if suffix == ".zip" else ""
+            raise ConfigError(
+                f"{out}: the name of a {suffix} file, but a folder is written; allowed: a name without "
+                f"such an ending: --out {path_of(out).with_suffix('')}{zipped}"
+            )
+        else:
+            refuse_unwritable(out, "folder")
 
     @property
     def state(self) -> Path:

@@ -86,6 +86,8 @@ class FolderForm(_Files):
 class ZipForm(_Files):
     """The same folders in one file; images are stored, since PNG is compressed already."""
 
+    ending = ".zip"
+
     @property
     def state(self) -> Path:
         """Beside the file."""
