@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -51,7 +52,7 @@ def train(
     images:
         Stop when this many real images have been seen (training.images).
     minutes:
-        Stop after this many minutes in this call, scores and saving included.
+        End after this many minutes, from the start of the command to the last score and file.
     device:
         cpu, cuda, cuda:1 (and so on) or mps; auto takes CUDA, then MPS, then the CPU.
     speed:
@@ -67,6 +68,7 @@ def train(
     verbose:
         Print details too: every derived value, parameters, memory, how steps are computed.
     """
+    began = time.monotonic()
     if (name or data) and not (quiet or dry_run):  # loading PyTorch takes seconds
         streams.tell(f"reacgan {__version__}: starting {name or data}")
     from reacgan.assembly import complete  # noqa: PLC0415
@@ -96,6 +98,7 @@ def train(
         quiet=quiet,
         verbose=verbose,
         log=log,
+        began=began,
     )
     leave()
     if result.stopped_by is not None:

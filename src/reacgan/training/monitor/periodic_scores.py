@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -155,6 +156,24 @@ class PeriodicScores:
             self._count_states()
         return scores
 
+    def prepare(self) -> None:
+        """Make the extractor: a classifier is trained, or read from the cache."""
+        _ = self.extractor
+
+    def rehearse(self, model: TrainedGenerator) -> Evaluation:
+        """Score a state as :meth:`measure` does, and record nothing."""
+        return self._evaluate(model, self.selection_reference, {})
+
+    @property
+    def report_share(self) -> float:
+        """Images of the report to those of a score on the way."""
+        counts = [
+            self.config.num or min(len(reference.data), MOST)
+            for reference in (self.report_reference, self.selection_reference)
+            if reference.data is not None
+        ]
+        return counts[0] / counts[-1]
+
     def best(self) -> Best | None:
         """The best state so far; None where there is none."""
         try:
@@ -164,6 +183,24 @@ class PeriodicScores:
             return Best(selection["images_seen"], selection["value"], selection["better"])
         except (ConfigError, KeyError):
             return None
+
+    def recorded(self, images_seen: int) -> bool:
+        """Whether a state was scored on the way."""
+        return images_seen in self._states()
+
+    def explained(self) -> str:
+        """Why scores on the way and reported ones differ; empty where nothing is remarkable."""
+        if self.config.selection == "published":
+            return ""
+        where = self.selection_reference.describe()
+        images = f"{where['images']:,} {where['split']} images"
+        if self.config.extractor.name != "domain":
+            return f"note: scores on the way are against {images}, to choose the best state by"
+        return (
+            f"note: scores on the way are against {images} that the classifier behind them has "
+            "learned from, and\n  serve to choose the best state; the report at the end is on images "
+            "new to it, where numbers are others"
+        )
 
     def reported(self) -> bool:
         """Whether the best state was scored on the reference for reported scores."""
@@ -270,6 +307,28 @@ class Best:
         """Whether a score is strictly better; of equal ones the earlier stays."""
         sign = 1 if self.better == "higher" else -1
         return sign * score.value > sign * self.value
+
+
+def values_in_words(scores: Sequence[Score]) -> str:
+    """``fid 12.91  precision 0.875``."""
+    return "  ".join(f"{score.metric} {score.value:.4g}" for score in scores)
+
+
+def best_in_words(scores: Sequence[Score], periodic: PeriodicScores) -> Iterator[str]:
+    """The report of the best state, and what it must not be compared with."""
+    if not scores:
+        return
+    best = scores[0].images_seen or 0
+    where = periodic.report_reference.describe()
+    yield f"best state  of {best:,} images seen, chosen by {periodic.config.by}: {values_in_words(scores)}"
+    kind = "held-out" if periodic.held_out is not None else "training"
+    if periodic.config.selection == "published":
+        yield "            on the images that it was chosen by, which flatters it"
+        return
+    yield (
+        f"            on {where['images']:,} {kind} images that it was not chosen by; compare these "
+        "numbers with other reports, not with scores on the way"
+    )
 
 
 def is_later(line: str, images_seen: int) -> bool:
