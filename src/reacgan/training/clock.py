@@ -13,9 +13,9 @@ from contextlib import contextmanager
 
 _RECENT = 3
 """Durations of a part that are kept: an estimate is the longest of them."""
-_MARGIN = 1.15
+MARGIN = 1.25
 """Estimates are times this much: other work on the machine comes and goes."""
-_LEAST = 0.5
+_LEAST = 1.5
 """Seconds that closing files and the process itself take at the end."""
 
 
@@ -72,7 +72,7 @@ class WallClock:
 
     def cost(self, part: str) -> float:
         """Seconds that a part takes at most, by the last ones; 0 for what was not met yet."""
-        return _MARGIN * max(self._recent.get(part, (0.0,)))
+        return MARGIN * max(self._recent.get(part, (0.0,)))
 
     def total(self, part: str) -> float:
         """Seconds that all parts of a name took."""

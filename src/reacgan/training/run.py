@@ -249,7 +249,7 @@ def _conclude(hooks: RunHooks, request: StopRequest, *, done: bool) -> RunResult
     progress, folder, seen = hooks.run.progress, hooks.run.folder, hooks.run.images_seen
     seconds = hooks.timetable.ending(seen)
     if done and not progress.quiet and seconds >= PATIENCE:
-        progress.say(f"ending: the last sheet, saving and scores, about {duration(seconds)}")
+        progress.say(f"ending: {hooks.timetable.named()}, about {duration(seconds)}")
     hooks.last_sheet()
     hooks.finish()
     request.saved()

@@ -10,6 +10,7 @@ from reacgan import distributed
 from reacgan.evaluation import Evaluation
 from reacgan.models.trained import TrainedGenerator
 from reacgan.progress import Listener, Task, listening, rough_duration
+from reacgan.training.clock import MARGIN
 from reacgan.training.context import RunContext
 from reacgan.training.monitor.periodic_scores import PeriodicScores
 from reacgan.training.schedules import due, sheet_due, snapshot_due
@@ -57,7 +58,8 @@ class Timetable:
             return False
         before = self.run.images_seen
         now = before + cycles * self.run.experiment.cycle_images
-        between = self.clock.costs(*self._due(before, now))
+        # A state may be saved by the clock at any time, too.
+        between = self.clock.costs(*self._due(before, now), "saving")
         return left < cycles * self.clock.cost("cycle") + between + self.ending(now)
 
     def _due(self, before: int, now: int) -> Iterator[str]:
@@ -71,12 +73,15 @@ class Timetable:
             yield "diagnosis"
         if sheet_due(report.samples_every, before, now):
             yield "sheet"
-        if due(report.checkpoint_every, before, now):
-            yield from ("saving", "writing")
 
     def ending(self, images_seen: int) -> float:
         """Seconds from the last step at a moment to the end of the call."""
         return self.clock.costs(*_ENDING) + self._last_scores(images_seen)
+
+    def named(self) -> str:
+        """What comes after the last step, in words."""
+        scores = self.scores is not None and self.scores_fit()
+        return f"saving, the last sheet{' and scores' if scores else ''}"
 
     def _last_scores(self, images_seen: int) -> float:
         if self.scores is None or not self.scores_fit():
@@ -92,7 +97,9 @@ class Timetable:
     def have_time_for_scores(self) -> bool:
         """Whether the last scores fit in what is left now; every process gets the same answer."""
         left = self.clock.left()
-        no = not self.scores_fit() or (left is not None and left < self._last_scores(-1))
+        # Without the margin, which was for what has happened by now.
+        needed = self._last_scores(-1) / MARGIN
+        no = not self.scores_fit() or (left is not None and left < needed)
         return not distributed.any_process(no, self.run.engine.device)
 
     def ahead(self, images_seen: int) -> tuple[float, bool]:
@@ -152,8 +159,7 @@ class Timetable:
         with self.clock.measuring("score"):
             compared: Evaluation = scores.rehearse(model)
         del compared
-        took = self.clock.cost("score") * scores.report_share
-        self.clock.learn("report", took)
+        self.clock.learn("report", self.clock.cost("score") / MARGIN * scores.report_share)
         return time.monotonic() - began
 
     def _say_too_long(self, seconds: float) -> None:
