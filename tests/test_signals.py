@@ -183,7 +183,9 @@ def test_ctrl_c_says_what_is_kept_of_samples(tmp_path):
 def test_ctrl_c_says_what_is_kept_of_other_commands(tmp_path):
     model, cpu = "digits-reacgan", ["--device", "cpu"]
     walk = ["walk", model, "--num", "5000", "--steps", "50", "--out", tmp_path / "walk", *cpu]
-    assert "interrupted; pictures that were written stay" in _interrupted(walk, b"", python=["-v"])
+    assert "interrupted; pictures that were written stay" in _interrupted(
+        walk, b"import 'reacgan.sampling.walks", python=["-v"]
+    )
     scored = ["evaluate", model, "--num", "100000", "--extractor", "domain", *cpu]
     scored += ["--out", tmp_path / "scores"]
     assert "scores of states that were finished" in _interrupted(scored, b"training a classifier")

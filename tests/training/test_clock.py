@@ -17,6 +17,7 @@ from reacgan.training.clock import WallClock
 from reacgan.training.hooks import RunHooks
 from reacgan.training.loop import Trainer
 from reacgan.training.monitor.periodic_scores import PeriodicScores
+from reacgan.training.timetable import ScoringStoppedError, TooLongError, _Watch
 
 pytestmark = pytest.mark.kernels
 

@@ -147,8 +147,8 @@ def screen(text):
 @pytest.mark.parametrize(
     ("columns", "first", "second"),
     [
-        (200, "500 images  50%  1,234/s  ETA 0s", "D adversarial 1.235  G adversarial 0.500"),
-        (40, "500 images  50%  1,234/s  ETA 0s", "D adversarial 1.235"),
+        (200, "500 images  50%  1,234/s  ETA 1s", "D adversarial 1.235  G adversarial 0.500"),
+        (40, "500 images  50%  1,234/s  ETA 1s", "D adversarial 1.235"),
         (25, "500 images  50%  1,234/s", "D adversarial 1.235"),
     ],
 )

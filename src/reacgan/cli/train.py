@@ -87,10 +87,9 @@ def train(
     folder = out or default_folder(experiment)
     if dry_run:
         return _show_plan(experiment, folder, device, survey=name is not None)
-    from reacgan.distributed import leave  # noqa: PLC0415
-    from reacgan.training import train as call  # noqa: PLC0415
+    from reacgan import distributed, training  # noqa: PLC0415
 
-    result = call(
+    result = training.train(
         experiment,
         folder,
         device=device,
@@ -100,7 +99,7 @@ def train(
         log=log,
         began=began,
     )
-    leave()
+    distributed.leave()
     if result.stopped_by is not None:
         return 3
     return 128 + result.signal if result.signal else 0

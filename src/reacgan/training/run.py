@@ -130,22 +130,13 @@ def train(
         StopRequest(grace=_GRACE if engine.world > 1 else 0.0) as request,
         folder.locked() if main else nullcontext(),
     ):
-        try:
-            # Several processes stop together, in the loop.
-            with (
-                request.interrupting() if engine.world == 1 else nullcontext(),
-                told_if_long("opening the images", quiet=quiet or not main),
-            ):
-                data = _open_once(experiment) if data is None else data
-        except Interrupted:
+        quiet = quiet or not main
+        data = data or _opened(experiment, request, alone=engine.world == 1, quiet=quiet)
+        if data is None:
             saved = [int(path.name) for path in list_checkpoints(folder.checkpoints)]
             return RunResult(folder.path, max(saved, default=0), False, request.number)
         progress = Progress(
-            experiment.training.images,
-            0,
-            left=clock.left,
-            quiet=quiet or not main,
-            verbose=verbose,
+            experiment.training.images, 0, left=clock.left, quiet=quiet, verbose=verbose
         )
         progress.stopping = lambda: request.set
         with closing(calls):
@@ -266,6 +257,20 @@ def _conclude(hooks: RunHooks, request: StopRequest, *, done: bool) -> RunResult
     share = f" ({share_of(seen, planned)})"
     progress.say(f"stopped at {seen:,} images{why}{share}; the same command resumes")
     return RunResult(folder.path, seen, done, request.number, kind or by)
+
+
+def _opened(
+    experiment: Experiment, request: StopRequest, *, alone: bool, quiet: bool
+) -> ImageData | None:
+    """The images; None where a signal came. Several processes stop together, in the loop."""
+    try:
+        with (
+            request.interrupting() if alone else nullcontext(),
+            told_if_long("opening the images", quiet=quiet),
+        ):
+            return _open_once(experiment)
+    except Interrupted:
+        return None
 
 
 def _first_save(clock: WallClock) -> float | None:

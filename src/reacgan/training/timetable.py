@@ -18,7 +18,7 @@ from reacgan.training.schedules import due, sheet_due, snapshot_due
 _ENDING = ("saving", "writing", "sheet", "drawing")
 _SHARE_FOR_SCORES = 0.5
 """Of the minutes that are left: preparing scores may take so much of them."""
-_SURE_AFTER = 4.0
+_SURE_AFTER = 2.0
 """Seconds after which the length of a stage is estimated from its share that is done."""
 
 
@@ -135,22 +135,40 @@ class Timetable:
         left, scores = self.clock.left(), self.scores
         if left is None or scores is None:
             return
-        progress = self.run.progress
-        progress.say(
+        self.run.progress.say(
             "scores: what the first one needs is made now, so that all of them fit into the minutes"
         )
         alone = self.run.engine.world == 1
         most = _SHARE_FOR_SCORES * left if alone else float("inf")
         try:
             with listening(_Watch(listener, self.stopping if alone else lambda: False, most)):
+                self._learn_saving(model)
                 took = self._rehearse(scores, model())
         except ScoringStoppedError:
             return
         except TooLongError as error:
-            self._say_too_long(error.seconds)
-            return
+            took = error.seconds
         if took > most:
             self._say_too_long(took)
+        self._say_if_late()
+
+    def _learn_saving(self, model: Callable[[], TrainedGenerator]) -> None:
+        """What a saved state costs before it is written: statistics that fit its generator."""
+        try:
+            with self.clock.measuring("saving"):
+                model()
+        except TooLongError as error:
+            self.clock.learn("saving", error.seconds)
+            raise
+
+    def _say_if_late(self) -> None:
+        left, ending = self.clock.left(), self.ending(self.run.images_seen)
+        if left is not None and left < ending:
+            self.run.progress.say(
+                f"note: {self.named()} take about {rough_duration(ending)} here, and of the minutes "
+                f"{rough_duration(max(left, 0))} are left: one cycle is made, and this call takes longer "
+                "than asked for"
+            )
 
     def _rehearse(self, scores: PeriodicScores, model: TrainedGenerator) -> float:
         """Measure a score that nobody keeps; the seconds that all of it took."""
