@@ -302,14 +302,19 @@ def test_a_score_of_evaluate_is_in_the_log_at_once(name, tmp_path):
     run = Run(tmp_path / "run", name).begin().go(400, 1.0)
     run.end()
     write_text(run.folder / "experiment.json", experiment().to_json())
-    before = READERS[name](run.folder).scores
+    logs = run.folder / "logs" / name
+    before = READERS[name](logs)
     protocol = {"selection": {"checkpoint": "last"}, "reference": {"images": 7}}
     score = Score("fid", 4.5, "lower", protocol, subject="run", images_seen=400)
     append_scores(run.folder / "scores.jsonl", [score])
     for _ in range(2):  # the second time there is nothing new
         fill_logs(run.folder)
-    assert READERS[name](run.folder).scores == before | {"evaluated/fid": [(400, 4.5)]}
-    assert READERS[name](run.folder).losses == run.reports
+    after = READERS[name](logs)
+    assert [each for each in after["scores"] if each not in before["scores"]] == [
+        ("evaluated/fid", 400, 4.5, protocol)
+    ]
+    assert len(after["scores"]) == len(before["scores"]) + 1
+    assert (after["reports"], after["sheets"]) == (before["reports"], before["sheets"])
 
 
 def test_logs_that_are_not_there_are_not_made(tmp_path):

@@ -35,7 +35,6 @@ from reacgan.cli.help_pages import Pages
 from reacgan.cli.options import convert, written_out
 
 _NARROWEST, _USUAL = 20, 80
-_WHOLE = "files that were written before are whole, and no half-written one is left"
 _KEPT = {
     "train": "no step was made, and nothing is changed; the same command begins again",
     "evaluate": "scores of states that were finished are in scores.jsonl, and what was computed for "
@@ -118,7 +117,7 @@ def run(words: Sequence[str]) -> int:
 def _kept(words: Sequence[str]) -> str:
     """What Ctrl-C leaves of a command that does not say it itself."""
     names = [" ".join(words[:count]) for count in (2, 1)]
-    return next((_KEPT[name] for name in names if name in _KEPT), _WHOLE)
+    return next((_KEPT[name] for name in names if name in _KEPT), streams.WHOLE)
 
 
 def _failed(words: Sequence[str], text: str, code: int) -> int:
