@@ -81,7 +81,7 @@ class Timetable:
     def named(self) -> str:
         """What comes after the last step, in words."""
         scores = self.scores is not None and self.scores_fit()
-        return f"saving, the last sheet{' and scores' if scores else ''}"
+        return "saving, the last sheet and scores" if scores else "saving and the last sheet"
 
     def _last_scores(self, images_seen: int) -> float:
         if self.scores is None or not self.scores_fit():
