@@ -130,6 +130,37 @@ def _tell(stage: Task) -> None:
         listener.changed(stage)
 
 
+def named(task: Task) -> str:
+    """``features of the reference: 10,000 images``; without a number where there is none."""
+    return task.what if task.total is None else f"{task.what}: {_amount(task.total, task)}"
+
+
+def counts(task: Task) -> str:
+    """``3,200 of 10,000 images``; empty where nothing is counted."""
+    if task.total is None:
+        return _amount(task.done, task) if task.done else ""
+    if task.unit == "bytes":
+        return f"{task.done / 1e6:,.0f} of {_amount(task.total, task)}"
+    return f"{task.done:,} of {_amount(task.total, task)}"
+
+
+def in_words(task: Task) -> str:
+    """``features of the reference: 3,200 of 10,000 images``."""
+    return f"{task.what}: {counts(task)}" if counts(task) else task.what
+
+
+def _amount(number: int, task: Task) -> str:
+    return f"{number / 1e6:,.0f} MB" if task.unit == "bytes" else f"{number:,} {task.unit}"
+
+
+def time_left(task: Task, spent: float) -> str:
+    """``, 12s left`` by what is done after so many seconds; what has passed where that is unknown."""
+    done = task.done - task.start
+    if not task.total or done <= 0:
+        return f", {duration(spent)} so far"
+    return f", {duration(spent * (task.total - task.done) / done)} left"
+
+
 def can_redraw(stream: TextIO) -> bool:
     """Whether a line that was written can be overwritten: on a terminal that is not dumb."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"

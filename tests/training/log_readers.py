@@ -44,7 +44,7 @@ def read_tensorboard(folder):
     tags = events.Tags()
     scores = []
     for tag in tags["scalars"]:
-        if tag.startswith(("score/", "best/")) and tag.count("/") == 1:
+        if tag.startswith(("score/", "best/", "evaluated/")) and tag.count("/") == 1:
             texts = {
                 event.step: event.tensor_proto.string_val[0]
                 for event in events.Tensors(f"{tag}/protocol/text_summary")
@@ -117,7 +117,7 @@ def read_wandb(folder):
             elif name == "samples/path":
                 assert (path.parent / "files" / value).is_file()
                 read["sheets"].append(row["images_seen"])
-            elif name.startswith(("score/", "best/")):
+            elif name.startswith(("score/", "best/", "evaluated/")):
                 protocol = protocols.get(f"protocol/{name}")
                 read["scores"].append((name, row["images_seen"], value, protocol))
     return read

@@ -18,7 +18,7 @@ import reacgan as package
 from reacgan.config import ConfigError
 from reacgan.evaluation import Score, append_scores
 from reacgan.files import write_text
-from reacgan.training.logs import LOGS, open_logs
+from reacgan.training.logs import LOGS, fill_logs, open_logs
 
 
 @pytest.fixture(autouse=True)
@@ -294,3 +294,29 @@ def test_an_unknown_log():
     with pytest.raises(ConfigError, match="unknown log 'tensorbord'; did you mean 'tensorboard'"):
         open_logs("tensorbord")
     assert list(LOGS) == ["tensorboard", "wandb", "csv"]
+
+
+@pytest.mark.parametrize("name", ["csv", "tensorboard"])
+def test_a_score_of_evaluate_is_in_the_log_at_once(name, tmp_path):
+    """As ``reacgan evaluate RUN`` leaves it: a further line of scores, and no training."""
+    run = Run(tmp_path / "run", name).begin().go(400, 1.0)
+    run.end()
+    write_text(run.folder / "experiment.json", experiment().to_json())
+    logs = run.folder / "logs" / name
+    before = READERS[name](logs)
+    protocol = {"selection": {"checkpoint": "last"}, "reference": {"images": 7}}
+    score = Score("fid", 4.5, "lower", protocol, subject="run", images_seen=400)
+    append_scores(run.folder / "scores.jsonl", [score])
+    for _ in range(2):  # the second time there is nothing new
+        fill_logs(run.folder)
+    after = READERS[name](logs)
+    assert [each for each in after["scores"] if each not in before["scores"]] == [
+        ("evaluated/fid", 400, 4.5, protocol)
+    ]
+    assert len(after["scores"]) == len(before["scores"]) + 1
+    assert (after["reports"], after["sheets"]) == (before["reports"], before["sheets"])
+
+
+def test_logs_that_are_not_there_are_not_made(tmp_path):
+    fill_logs(tmp_path)
+    assert not any(tmp_path.iterdir())

@@ -8,7 +8,8 @@ import pty
 
 import pytest
 
-from reacgan.training.progress import Progress
+from reacgan.progress import listening, stage
+from reacgan.training.progress import Progress, ScoreStages
 
 
 @pytest.fixture
@@ -36,9 +37,10 @@ def test_start_up_is_no_measure_of_what_is_left(clock):
     clock[0] = 710
     progress.report(_line(110, speed=10))
     assert _eta(stream) == "1m29s"  # 890 images at 10/s
-    clock[0] = 760  # a pause for scores counts: there will be more of them
+    clock[0] = 760  # a pause for scores counts apart: those to come are known by themselves
+    progress.apart = lambda: 40.0
     progress.report(_line(210, speed=10))
-    assert _eta(stream) == "3m57s"  # 790 images at 200 a minute
+    assert _eta(stream) == "1m19s"  # 790 images at 200 in 20 seconds
 
 
 def test_of_the_first_line_the_speed_of_training_counts(clock):
@@ -52,13 +54,43 @@ def test_of_the_first_line_the_speed_of_training_counts(clock):
     assert _eta(stream) == "40s"
 
 
-def test_a_deadline_counts_from_the_first_step(clock):
-    progress = Progress(10**6, 0, deadline=100, stream=(stream := io.StringIO()))
+def test_minutes_that_are_left_bound_the_estimate_from_the_start_of_the_call(clock):
+    stream = io.StringIO()
+    progress = Progress(10**6, 0, left=lambda: 700 - clock[0], stream=stream)
     clock[0] = 600
     progress.begin()
     clock[0] = 630
     progress.report(_line(600, speed=20))
     assert _eta(stream) == "1m10s"
+    clock[0] = 700
+    progress.report(_line(700, speed=20))
+    assert _eta(stream) == "1s"  # something remains until the process has ended
+
+
+def test_scores_and_the_end_are_part_of_what_is_left(clock):
+    progress = Progress(1000, 0, stream=(stream := io.StringIO()))
+    progress.ahead = lambda seen: (30.0, seen > 500)
+    progress.begin()
+    progress.report(_line(500, speed=10))
+    assert stream.getvalue().rstrip().endswith("ETA 1m20s + scores  D adversarial 1.000")
+    progress.report(_line(1000, speed=10))
+    assert _eta(stream) == "30s"  # all is seen, and not all is done
+
+
+def test_a_long_stage_of_scores_is_a_line(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    progress = Progress(1000, 0, stream=(stream := io.StringIO()))
+    with listening(ScoreStages(progress)):
+        with stage("a short one", 10):
+            pass
+        with stage("training a classifier", 600, "steps") as outer:
+            with stage("within it", 5):
+                now[0] = 10.0
+            outer.at(100)
+            now[0] = 11.0
+            outer.at(110)
+    assert stream.getvalue() == "  training a classifier: 100 of 600 steps, 50s left\n"
 
 
 def test_between_lines_of_the_journal_the_line_of_a_terminal_moves(clock, monkeypatch):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from reacgan import progress
 from reacgan.cli import streams
-from reacgan.progress import duration
+from reacgan.progress import counts, duration, named, time_left
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -86,7 +86,7 @@ class _Lines:
             began, line_at = self._open[stage]
             if now - line_at >= _BETWEEN_LINES and stage.done != stage.total:
                 self._open[stage] = began, now
-                streams.tell(f"  {stage.what}: {counts(stage)}{_left(stage, now - began)}")
+                streams.tell(f"  {stage.what}: {counts(stage)}{time_left(stage, now - began)}")
 
 
 class _Bars:
@@ -172,28 +172,3 @@ def _bars() -> Iterator[_Bars]:
 def _worth_a_line(stage: Task, spent: float) -> bool:
     """Whether to say that it is done: what was interrupted is not."""
     return spent >= WORTH_A_LINE and not stage.broken
-
-
-def named(stage: Task) -> str:
-    """``features of the reference: 10,000 images``; without a number where there is none."""
-    return stage.what if stage.total is None else f"{stage.what}: {_amount(stage.total, stage)}"
-
-
-def counts(stage: Task) -> str:
-    """``3,200 of 10,000 images``; empty where nothing is counted."""
-    if stage.total is None:
-        return _amount(stage.done, stage) if stage.done else ""
-    if stage.unit == "bytes":
-        return f"{stage.done / 1e6:,.0f} of {_amount(stage.total, stage)}"
-    return f"{stage.done:,} of {_amount(stage.total, stage)}"
-
-
-def _amount(number: int, stage: Task) -> str:
-    return f"{number / 1e6:,.0f} MB" if stage.unit == "bytes" else f"{number:,} {stage.unit}"
-
-
-def _left(stage: Task, spent: float) -> str:
-    done = stage.done - stage.start
-    if not stage.total or done <= 0:
-        return f", {duration(spent)} so far"
-    return f", {duration(spent * (stage.total - stage.done) / done)} left"

@@ -150,6 +150,7 @@ def evaluate(
         for name, reason in skipped.items():
             streams.tell(f"not measured: {name}: {reason}")
     if main:
+        _fill_logs(output.folder)
         facts = {
             "scores": [score.facts() for score in scores],
             "not_measured": skipped,
@@ -158,6 +159,14 @@ def evaluate(
         answer(facts, lambda: _text(scores, output.folder, quiet=quiet), as_json=json_)
     distributed.leave()
     return 1 if lacking else 0
+
+
+def _fill_logs(folder: Path) -> None:
+    """Where the folder is a run with logs for other tools, they get the scores, too."""
+    if (folder / "logs").is_dir() and (folder / "experiment.json").is_file():
+        from reacgan.training.logs import fill_logs  # noqa: PLC0415
+
+        fill_logs(folder)
 
 
 def _keep_out_of_images(out: Path, subject: str, measures: Measures) -> None:

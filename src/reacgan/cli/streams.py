@@ -21,6 +21,8 @@ from reacgan.files import remove_scratch
 from reacgan.progress import can_redraw
 
 BROKEN_PIPE = 128 + 13
+WHOLE = "files that were written before are whole, and no half-written one is left"
+"""What is left by Ctrl-C where a command has nothing of its own to say."""
 _COLUMNS, _NARROWEST = 100, 30
 
 
@@ -170,6 +172,8 @@ def ending_tidily() -> Iterator[None]:
         while frame is not None:
             if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
                 remove_scratch()
+                with contextlib.suppress(OSError):
+                    os.write(2, f"\nreacgan: interrupted; {WHOLE}\n".encode())
                 os._exit(128 + number)
             frame = frame.f_back
         raise Terminated if number == signal.SIGTERM else KeyboardInterrupt

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -51,7 +52,7 @@ def train(
     images:
         Stop when this many real images have been seen (training.images).
     minutes:
-        Stop after this many minutes in this call, scores and saving included.
+        End after this many minutes, from the start of the command to the last score and file.
     speed:
         auto takes what is fastest on the device, plain the textbook's formulas; results differ only by
         rounding (speed.mode; one by one: --set speed.channels_last=false).
@@ -65,6 +66,7 @@ def train(
     verbose:
         Print details too: every derived value, parameters, memory, how steps are computed.
     """
+    began = time.monotonic()
     if (name or data) and not (quiet or dry_run):  # loading PyTorch takes seconds
         streams.tell(f"reacgan {__version__}: starting {name or data}")
     from reacgan.assembly import complete  # noqa: PLC0415
@@ -84,10 +86,9 @@ def train(
     folder = out or default_folder(experiment)
     if dry_run:
         return _show_plan(experiment, folder, device, survey=name is not None)
-    from reacgan.distributed import leave  # noqa: PLC0415
-    from reacgan.training import train as call  # noqa: PLC0415
+    from reacgan import distributed, training  # noqa: PLC0415
 
-    result = call(
+    result = training.train(
         experiment,
         folder,
         device=device,
@@ -95,8 +96,9 @@ def train(
         quiet=quiet,
         verbose=verbose,
         log=log,
+        began=began,
     )
-    leave()
+    distributed.leave()
     if result.stopped_by is not None:
         return 3
     return 128 + result.signal if result.signal else 0

@@ -37,6 +37,16 @@ from reacgan.cli.help_pages import Pages
 from reacgan.cli.options import convert, written_out
 
 _NARROWEST, _USUAL = 20, 80
+_KEPT = {
+    "train": "no step was made, and nothing is changed; the same command begins again",
+    "evaluate": "scores of states that were finished are in scores.jsonl, and what was computed for "
+    "others is used again by the same command",
+    "sample": "images that were written stay, each is whole; the same command writes them again",
+    "walk": "pictures that were written stay, each is whole; the same command writes them again",
+    "export": "no file was written, and one that was there before is as it was",
+    "data prepare": "no packed file was written; the same command begins again",
+}
+"""What is said after Ctrl-C; ``generate`` and ``augment-study`` tell how far they came."""
 
 
 def build_app() -> cyclopts.App:
@@ -115,7 +125,7 @@ def run(words: Sequence[str]) -> int:
     except BrokenPipeError:
         return streams.BROKEN_PIPE
     except KeyboardInterrupt as interrupt:
-        streams.complain("interrupted")
+        streams.complain(f"interrupted; {_kept(words)}")
         return _failed(words, "interrupted", streams.exit_code_of(interrupt))
     except SystemExit as ended:  # how the help printer ends on a closed pipe
         return streams.BROKEN_PIPE if isinstance(ended.__context__, BrokenPipeError) else 1
@@ -125,6 +135,12 @@ def run(words: Sequence[str]) -> int:
             raise
         streams.complain(text)
         return _failed(words, text, 1)
+
+
+def _kept(words: Sequence[str]) -> str:
+    """What Ctrl-C leaves of a command that does not say it itself."""
+    names = [" ".join(words[:count]) for count in (2, 1)]
+    return next((_KEPT[name] for name in names if name in _KEPT), streams.WHOLE)
 
 
 def _failed(words: Sequence[str], text: str, code: int) -> int:

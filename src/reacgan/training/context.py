@@ -8,6 +8,7 @@ from typing import Any
 from reacgan.config import Experiment
 from reacgan.data import ImageData
 from reacgan.training.callbacks import Callbacks
+from reacgan.training.clock import WallClock
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal
 from reacgan.training.progress import Progress
@@ -30,6 +31,8 @@ class RunContext:
     """Plain values that must be equal when the run is resumed."""
     callbacks: Callbacks = field(default_factory=Callbacks)
     """Of the main process; none elsewhere."""
+    clock: WallClock = field(default_factory=WallClock)
+    """Of this process, for when to stop; images seen are the clock of everything else."""
 
     @property
     def images_seen(self) -> int:

@@ -23,9 +23,16 @@ from reacgan.training.journal import NonFiniteError
 from reacgan.training.loop import Hook, Hooks, Trainer
 from reacgan.training.monitor.diagnosis import diagnose
 from reacgan.training.monitor.monitor import Monitor
-from reacgan.training.monitor.periodic_scores import periodic_scores
+from reacgan.training.monitor.periodic_scores import (
+    PeriodicScores,
+    best_in_words,
+    periodic_scores,
+    values_in_words,
+)
+from reacgan.training.progress import ScoreStages
 from reacgan.training.recovery.rewind import Rewind
 from reacgan.training.schedules import due, sheet_due, snapshot_due
+from reacgan.training.timetable import ScoringStoppedError, Timetable
 
 
 class RunHooks(Hooks):
@@ -44,8 +51,11 @@ class RunHooks(Hooks):
         self.monitor = Monitor(run, finish_writing=self.writer.finish)
         self.rewind = Rewind(run, trainer.careful)
         self.scores = periodic_scores(run)
+        self.timetable = Timetable(run, self.scores, run.progress.stopping)
+        self.stages = ScoreStages(run.progress)
         self.diagnosis: dict[str, float] = {}
         """For the next line."""
+        self._explained = False
         self._trained: TrainedGenerator | None = None
         self._statistics: str | None = "moving"
         # The checkpoint that a resumed state was read from stays as it is.
@@ -74,7 +84,7 @@ class RunHooks(Hooks):
 
     def diagnose(self) -> None:
         """What the conditioning loss does at the head, for the line of this moment."""
-        with self.run.journal.paused():
+        with self.run.journal.paused(), self.run.clock.measuring("diagnosis"):
             values = diagnose(self.steps)
         self.diagnosis = {name: float(f"{value:.6g}") for name, value in values.items()}
 
@@ -83,28 +93,71 @@ class RunHooks(Hooks):
         if self.scores is None:
             return
         with self.run.journal.paused(), self._images_are_finite():
-            scores = self.scores.measure(self.trained())
+            try:
+                scores = self._measured()
+            except ScoringStoppedError:  # it is measured when the run goes on
+                return
         if self.monitor.error is not None:
             self.resolve()
             return
         self.monitor.scored(scores)
         self._tell_scores(scores)
-        text = "  ".join(f"{score.metric} {score.value:.4g}" for score in scores)
-        self.run.progress.scored(self.run.images_seen, text)
+        self.run.progress.scored(self.run.images_seen, values_in_words(scores))
+        if not self._explained and (line := self.scores.explained()):
+            self.run.progress.say(line)
+        self._explained = True
+
+    def _measured(self) -> tuple[Score, ...]:
+        scores, clock = self.scores, self.run.clock
+        if scores is None:
+            return ()
+        with self.timetable.scoring(self.stages):
+            if not clock.knows("score"):  # what only the first needs says nothing of the others
+                scores.prepare()
+            with clock.measuring("score"):
+                return scores.measure(self.trained())
+
+    def prepare(self) -> None:
+        """Before the first step: a score that a signal has ended, and what the first one needs."""
+        if self.scores is None:
+            return
+        with self.run.journal.paused(), self._images_are_finite():
+            self.timetable.prepare_scores(self.trained, self.stages)
+        seen, experiment = self.run.images_seen, self.run.experiment
+        was_due = due(experiment.scores.every, seen - experiment.cycle_images, seen)
+        if seen and was_due and self.scores.lacks(seen):
+            self.score()
+
+    def late(self, cycles: int) -> bool:
+        """Whether the minutes of this call are needed for its end."""
+        return self.timetable.late(cycles)
 
     def final_scores(self) -> None:
         """Score the best state on the images that are reported, after a run that is complete."""
         if self.scores is None:
             return
-        if self.scores.lacks(self.run.images_seen):
+        if not self.timetable.have_time_for_scores():
+            self.run.progress.say(
+                "note: the last state is not scored, which would take longer than the minutes; "
+                f"reacgan evaluate {self.run.folder.path} scores it"
+            )
+            return
+        try:
+            self._final_scores(self.scores)
+        except ScoringStoppedError:
+            self.run.progress.say("the last scores are left out; reacgan evaluate measures them")
+
+    def _final_scores(self, periodic: PeriodicScores) -> None:
+        if periodic.lacks(self.run.images_seen):
             self.score()
         # A process that was ended in the middle has left the report undone.
-        if self.scores.best() is None or self.scores.reported():
+        if periodic.best() is None or periodic.reported():
             return
-        scores = self.scores.final()
+        with self.timetable.scoring(self.stages), self.run.clock.measuring("report"):
+            scores = periodic.final()
         self._tell_scores(scores)
-        for score in scores:
-            self.run.progress.say(f"best state  {score.metric} {score.value:.4g}")
+        for line in best_in_words(scores, periodic):
+            self.run.progress.say(line)
 
     def _tell_scores(self, scores: Sequence[Score]) -> None:
         with self.run.journal.paused():
@@ -113,7 +166,11 @@ class RunHooks(Hooks):
 
     def snapshot(self) -> None:
         """Take a snapshot for the monitor, report, and act on it."""
-        with self.run.journal.paused(), self._images_are_finite():
+        with (
+            self.run.journal.paused(),
+            self._images_are_finite(),
+            self.run.clock.measuring("snapshot"),
+        ):
             self.monitor.snapshot(self.trained_roughly if distributed.is_main() else None)
         self.report()
         self.resolve()
@@ -139,6 +196,7 @@ class RunHooks(Hooks):
 
     def tick(self) -> None:
         """Move the line of a terminal."""
+        self.run.clock.lap()
         self.run.progress.tick(self.run.images_seen)
 
     def fail(self, error: NonFiniteError) -> None:
@@ -213,7 +271,11 @@ class RunHooks(Hooks):
     def _sheet(self) -> None:
         if not distributed.is_main():
             return
-        with self.run.journal.paused(), self._images_are_finite():
+        with (
+            self.run.journal.paused(),
+            self._images_are_finite(),
+            self.run.clock.measuring("sheet"),
+        ):
             model = self.trained()
             images = class_images(model.generator, self.run.data.class_names)
             path = self.run.folder.samples / f"{model.images_seen:012d}.png"
@@ -235,7 +297,8 @@ class RunHooks(Hooks):
 
     def _draw(self, images: Tensor, caption: str, path: Path, images_seen: int) -> None:
         try:
-            save_png(draw_classes(images, self.run.data.class_names, caption), path)
+            with self.run.clock.measuring("drawing"):
+                save_png(draw_classes(images, self.run.data.class_names, caption), path)
             self.run.callbacks.drawn(path, images_seen)
         except OSError as error:  # no sheet is worth a run
             self.run.progress.say(f"note: {path} cannot be written ({error}); training goes on")
@@ -246,7 +309,7 @@ class RunHooks(Hooks):
         """Save the state and the averaged generator, unless a number in them is not finite."""
         self.check()  # a state with a non-finite loss behind it is never saved
         self.report()
-        with self.run.journal.paused():
+        with self.run.journal.paused(), self.run.clock.measuring("saving"):
             self.resolve()
             if distributed.is_main():
                 self._save()
@@ -273,10 +336,11 @@ class RunHooks(Hooks):
     ) -> None:
         folder, facts = self.run.folder, self.run.facts
         try:
-            if new:
-                keep = self.run.experiment.report.keep_checkpoints
-                save_checkpoint(state, folder.checkpoints, keep=keep, facts=facts, good=good)
-            hub.save(model, folder.model)
+            with self.run.clock.measuring("writing"):
+                if new:
+                    keep = self.run.experiment.report.keep_checkpoints
+                    save_checkpoint(state, folder.checkpoints, keep=keep, facts=facts, good=good)
+                hub.save(model, folder.model)
         except (OSError, SafetensorError) as error:
             raise CheckpointError(
                 f"{folder.path}: the state at {state.images_seen:,} images cannot be written "

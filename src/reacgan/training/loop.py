@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -143,6 +142,10 @@ class Hooks:
     def tick(self) -> None:
         """After every cycle; must be cheap."""
 
+    def late(self, cycles: int) -> bool:
+        """Whether so many more cycles, what is due within them, and the end have no time left."""
+        return False
+
     def check(self) -> None:
         """Before hooks: see that losses and state are finite."""
 
@@ -169,11 +172,18 @@ def run(
     hooks: Hooks,
     *,
     stop: Callable[[], bool],
-    seconds: float | None = None,
+    first_save: float | None = None,
 ) -> bool:
-    """Cycle until the images are seen, the time is over, or ``stop`` says so.
+    """Cycle until the images are seen, the hooks are late, or ``stop`` says so.
 
     A checkpoint is written at the end in any case.
+
+    Args:
+        trainer: makes the cycles.
+        journal: gets what they report.
+        hooks: are called when they are due.
+        stop: whether to save and end after this cycle.
+        first_save: seconds until the first checkpoint by the clock, if that is sooner than usual.
 
     Returns:
         Whether the run is complete: all images seen, or the allotted time used up.
@@ -181,9 +191,10 @@ def run(
     state, report = trainer.state, trainer.experiment.report
     last = trainer.experiment.training.images - trainer.experiment.cycle_images
     journal.start_clock()
-    deadline = time.monotonic() + seconds if seconds is not None else None
     line = Alarm(_FIRST_LINE, _SECONDS_BETWEEN_LINES)
-    save = Alarm(60 * report.checkpoint_minutes, 60 * report.checkpoint_minutes)
+    usual = 60 * report.checkpoint_minutes
+    save = Alarm(usual if first_save is None else min(first_save, usual), usual)
+    ahead = 1 if trainer.engine.world == 1 else _CYCLES_BETWEEN_QUESTIONS
     device, cycles, scheduled = trainer.engine.device, 0, hooks.scheduled()
     stopped = timed_out = False
     while True:
@@ -198,13 +209,14 @@ def run(
             hooks.tick()
             due = [hook.call for hook in scheduled if hook.due(before, state.images_seen)]
             _call(hooks, due, state, by_clock=line.rings())
-            if trainer.engine.world == 1 or cycles % _CYCLES_BETWEEN_QUESTIONS == 0:
+            if cycles % ahead == 0:
                 hooks.resolve()
                 stopped = distributed.any_process(stop(), device)
-                late = deadline is not None and time.monotonic() > deadline
-                timed_out = distributed.any_process(late, device)
                 if distributed.any_process(save.rings(), device):
                     hooks.checkpoint()
+                # The end of the plan is no matter of time: all of it is ahead anyway.
+                late = state.images_seen <= last and hooks.late(ahead)
+                timed_out = distributed.any_process(late, device)
             if stopped or timed_out:
                 break
         hooks.checkpoint()  # which may find that the run must go back

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from reacgan.files import PATIENCE
-from reacgan.progress import can_redraw, duration
+from reacgan.progress import Task, can_redraw, duration, in_words, time_left
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _TICK = 1.0
 """Seconds between two moves of the line."""
+_BETWEEN_LINES = 15.0
+"""Seconds between two lines on the same stage, where lines do not move."""
 _BAR = (12, 30)
 """Narrowest and widest bar, in columns."""
 _LOSSES = {
@@ -42,7 +44,7 @@ class Progress:
     Args:
         total: images the run will see.
         start: images seen when this process begins.
-        deadline: seconds this process may train, or None.
+        left: seconds until the minutes of this call are over, or None without a limit.
         quiet: print nothing.
         verbose: print details too, of memory, speed and statistics.
         stream: where to; standard error by default, so that results can be piped.
@@ -53,20 +55,25 @@ class Progress:
         total: int,
         start: int,
         *,
-        deadline: float | None = None,
+        left: Callable[[], float | None] = lambda: None,
         quiet: bool = False,
         verbose: bool = False,
         stream: TextIO | None = None,
     ) -> None:
         self.total = total
         self.start = start
-        self.deadline = deadline
+        self.left = left
+        self.ahead: Callable[[int], tuple[float, bool]] = lambda seen: (0.0, True)
+        """Seconds of scores and of the end that are ahead at a moment, and whether all are known."""
+        self.apart: Callable[[], float] = lambda: 0.0
+        """Seconds that scores have taken so far: they do not count towards the speed."""
         self.quiet = quiet
         self.verbose = verbose
         self.stream = stream or sys.stderr
         self.moving = can_redraw(self.stream)
-        self._began = time.perf_counter()
         self._first: tuple[float, int] | None = None
+        self._busy = self._eta = ""
+        self._shown = start
         self._line: dict[str, Any] = {}
         self.stopping: Callable[[], bool] = lambda: False
         """Whether a signal has come, which says so itself, below lines that then move no more."""
@@ -75,8 +82,7 @@ class Progress:
         self._moved = -_TICK
 
     def begin(self) -> None:
-        """Training begins now; the time before it does not count towards the estimate."""
-        self._began = time.perf_counter()
+        """Training begins now; the time before it does not count towards the speed."""
         self._first = None
 
     def say(self, text: str) -> None:
@@ -131,7 +137,21 @@ class Progress:
         now = time.perf_counter()
         if now - self._moved < _TICK:
             return
-        self._show(images_seen, self._left(images_seen, self._measured(images_seen, now)))
+        speed = self._measured(images_seen, self._now())
+        self._show(images_seen, self._left(images_seen, speed))
+
+    def busy(self, text: str) -> None:
+        """Something beside the steps takes long; empty where it has ended.
+
+        In a terminal the text is part of the moving lines.
+        """
+        if self.quiet:
+            return
+        self._busy = text
+        if self.moving:
+            self._show(self._shown, self._eta)
+        elif text:
+            self.write(f"  {text}\n")
 
     def close(self) -> None:
         """End the moving lines."""
@@ -153,7 +173,7 @@ class Progress:
         except (OSError, ValueError):
             self.quiet = True
 
-    def _show(self, seen: int, left: float | None) -> None:
+    def _show(self, seen: int, left: str) -> None:
         from rich.console import Group  # noqa: PLC0415
 
         self._leave_lines()
@@ -164,13 +184,15 @@ class Progress:
             self._live = _live_lines(self)
         self._live.console.width = columns + 1
         self._moved = time.perf_counter()
+        self._shown, self._eta = seen, left
         lines = [self._first_line(seen, left, columns)]
-        for parts in (losses_in_words(self._line), self._latest(columns)):
+        doing = [self._busy] if self._busy else []
+        for parts in (losses_in_words(self._line), self._latest(columns), doing):
             if text := "  ".join(_fitting(parts, columns)):
                 lines.append(_text(text, "dim"))
         self._live.update(Group(*lines), refresh=True)
 
-    def _first_line(self, seen: int, left: float | None, columns: int) -> RenderableType:
+    def _first_line(self, seen: int, left: str, columns: int) -> RenderableType:
         """A bar where there is room for it, and as many whole numbers as fit."""
         from rich.progress_bar import ProgressBar  # noqa: PLC0415
         from rich.table import Table  # noqa: PLC0415
@@ -185,12 +207,12 @@ class Progress:
         row.add_row(bar, _text(text))
         return row
 
-    def _facts(self, seen: int, left: float | None) -> list[str]:
+    def _facts(self, seen: int, left: str) -> list[str]:
         speed = self._line.get("images_per_second")
         return [
             f"{seen / self.total:.0%}",
             *([f"{speed:,.0f}/s"] if speed is not None else []),
-            *([f"ETA {duration(left)}"] if left is not None else []),
+            *([f"ETA {left}"] if left else []),
         ]
 
     def _latest(self, columns: int) -> list[str]:
@@ -208,24 +230,29 @@ class Progress:
         except (OSError, ValueError):
             return 80
 
-    def _left(self, seen: int, speed: float | None) -> float | None:
-        """Seconds that are left; None before a speed is known."""
+    def _left(self, seen: int, speed: float | None) -> str:
+        """The time that is left until the very end; empty before a speed is known."""
         if speed is None:
-            return None
-        left = (self.total - seen) / speed
-        if self.deadline is not None:
-            left = min(left, self.deadline - (time.perf_counter() - self._began))
-        return left
+            return ""
+        more, known = self.ahead(seen)
+        seconds = (self.total - seen) / speed + more
+        limit = self.left()
+        if limit is not None and limit < seconds:
+            return duration(max(limit, 1))
+        return duration(max(seconds, 1)) + ("" if known else " + scores")
 
     def _speed(self, seen: int, training: float) -> float:
-        """Images a second since the first line, pauses included; the steps before it are slower.
+        """Images a second since the first line, but for scores; the steps before it are slower.
 
         For the first line itself: ``training``, the speed in the journal.
         """
-        now = time.perf_counter()
+        now = self._now()
         if self._first is None or seen <= self._first[1]:
             self._first = now, seen
         return self._measured(seen, now) or max(training, 1e-9)
+
+    def _now(self) -> float:
+        return time.perf_counter() - self.apart()
 
     def _measured(self, seen: int, now: float) -> float | None:
         if self._first is None:
@@ -294,6 +321,39 @@ def losses_in_words(line: Mapping[str, Any]) -> list[str]:
             words = _LOSSES.get(name, name.replace("_", " "))
             parts.append(f"{network.upper()} {words} {value:.3f}")
     return parts
+
+
+class ScoreStages:
+    """Shows the outermost stage of what goes on, such as the training of a classifier.
+
+    Args:
+        progress: of the run.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._open: dict[Task, tuple[float, float]] = {}
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        self._progress.say(text)
+
+    def changed(self, stage: Task) -> None:
+        """A stage has begun, advanced or ended."""
+        now = time.monotonic()
+        if stage.ended:
+            self._open.pop(stage, None)
+            if not self._open:
+                self._progress.busy("")
+            return
+        outer = next(iter(self._open), stage)
+        began, shown = self._open.setdefault(stage, (now, now))
+        if outer is not stage or now - began < PATIENCE:
+            return
+        first = shown == began
+        if now - shown >= (_TICK if self._progress.moving else _BETWEEN_LINES) or first:
+            self._open[stage] = began, now
+            self._progress.busy(f"{in_words(stage)}{time_left(stage, now - began)}")
 
 
 @contextmanager

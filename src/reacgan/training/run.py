@@ -27,12 +27,15 @@ from reacgan.config import (
 from reacgan.data import DataError, ImageData, open_dataset, refuse_inside
 from reacgan.evaluation import Score, read_scores
 from reacgan.extractors import EXTRACTORS
+from reacgan.files import PATIENCE
 from reacgan.history import History, read_records
 from reacgan.models.norm_statistics import statistics_in_words
 from reacgan.outlook import meaning_of, next_commands, share_of
+from reacgan.progress import duration
 from reacgan.sampling import save_png
 from reacgan.training.callbacks import Callbacks
 from reacgan.training.checkpoint import list_checkpoints, load_latest
+from reacgan.training.clock import WallClock
 from reacgan.training.context import RunContext
 from reacgan.training.engine import Engine
 from reacgan.training.hooks import RunHooks
@@ -93,6 +96,7 @@ def train(
     verbose: bool = False,
     callbacks: Sequence[Any] = (),
     log: str | Sequence[str] = (),
+    began: float | None = None,
 ) -> RunResult:
     """Train, or take up again, the run in ``out``.
 
@@ -103,13 +107,16 @@ def train(
             :func:`reacgan.derive_experiment`.
         out: the run's folder; made if need be.
         device: ``auto`` takes CUDA, then MPS, then the CPU.
-        minutes: stop after this many minutes of training in this call even if images are left.
+        minutes: end this call after so many minutes even if images are left: opening the images, saving,
+            the last sheet and the last scores are within them. Where they are too few for that, the call
+            says so before it trains.
         data: the images, where they are already open; else the experiment says where they are.
         quiet: print nothing.
         verbose: print details too: parameters, memory, how steps are computed, statistics.
         callbacks: objects with methods of :class:`reacgan.Callback`, which are told what the run does.
         log: also write what is reported as ``tensorboard``, ``wandb`` or ``csv``, or several of them, into
             ``logs/`` of the run's folder.
+        began: when the minutes began, by :func:`time.monotonic`; None for now.
 
     Raises:
         ConfigError: a value that cannot be used, or a folder that holds another run.
@@ -119,6 +126,7 @@ def train(
     """
     _refuse(experiment, minutes, data)
     refuse_file(out)
+    clock = WallClock(minutes, began)
     folder = RunFolder(path_of(out))
     experiment = folder.with_precision(complete(experiment))
     engine = Engine.of(experiment, device)
@@ -132,26 +140,25 @@ def train(
         StopRequest(grace=_GRACE if engine.world > 1 else 0.0) as request,
         folder.locked() if main else nullcontext(),
     ):
-        try:
-            # Several processes stop together, in the loop.
-            with (
-                request.interrupting() if engine.world == 1 else nullcontext(),
-                told_if_long("opening the images", quiet=quiet or not main),
-            ):
-                data = _open_once(experiment) if data is None else data
-        except Interrupted:
+        quiet = quiet or not main
+        data = data or _opened(experiment, request, alone=engine.world == 1, quiet=quiet)
+        if data is None:
             saved = [int(path.name) for path in list_checkpoints(folder.checkpoints)]
             return RunResult(folder.path, max(saved, default=0), False, request.number)
         progress = Progress(
-            experiment.training.images,
-            0,
-            deadline=minutes * 60 if minutes is not None else None,
-            quiet=quiet or not main,
-            verbose=verbose,
+            experiment.training.images, 0, left=clock.left, quiet=quiet, verbose=verbose
         )
+        progress.stopping = lambda: request.set
         with closing(calls):
             result = _train_locked(
-                experiment, folder, engine, request, data=data, progress=progress, callbacks=calls
+                experiment,
+                folder,
+                engine,
+                request,
+                data=data,
+                progress=progress,
+                callbacks=calls,
+                clock=clock,
             )
         calls.check()
         return result
@@ -166,27 +173,31 @@ def _train_locked(
     data: ImageData,
     progress: Progress,
     callbacks: Callbacks,
+    clock: WallClock,
 ) -> RunResult:
     context, new = _begin(
-        experiment, folder, engine, data=data, progress=progress, callbacks=callbacks
+        experiment, folder, engine, data=data, progress=progress, callbacks=callbacks, clock=clock
     )
     trainer = Trainer(experiment, context.state, data, engine)
     trainer.say = context.progress.say
     hooks = RunHooks(context, trainer)
-    progress.stopping = lambda: request.set
+    progress.ahead, progress.apart = hooks.timetable.ahead, lambda: clock.total("score")
     if distributed.is_main() and new:
-        save_png(real_sheet(data), folder.samples / "real.png")
+        with clock.measuring("drawing"):
+            save_png(real_sheet(data), folder.samples / "real.png")
     callbacks.tell("on_begin", experiment, folder.path, context.images_seen)
     with hooks.writer:
         try:
             with memory_explained(experiment, context.state, data, engine):
-                context.progress.begin()
+                hooks.prepare()
+                progress.begin()
+                clock.begin()
                 done = run(
                     trainer,
                     context.journal,
                     hooks,
                     stop=lambda: request.set or hooks.monitor.stops or callbacks.stops,
-                    seconds=progress.deadline,
+                    first_save=_first_save(clock),
                 )
         finally:
             context.progress.close()
@@ -204,6 +215,7 @@ def _begin(
     data: ImageData,
     progress: Progress,
     callbacks: Callbacks,
+    clock: WallClock,
 ) -> tuple[RunContext, bool]:
     """Build or resume the state, record the run, and say what it is; whether it is new."""
     _check_classes(data)
@@ -228,7 +240,7 @@ def _begin(
     journal = Journal(folder.journal if distributed.is_main() else None, state.images_seen)
     journal.mark("speed", engine.speed.describe())
     context = RunContext(
-        experiment, state, data, engine, folder, journal, progress, facts, callbacks
+        experiment, state, data, engine, folder, journal, progress, facts, callbacks, clock
     )
     return context, resumed is None
 
@@ -236,8 +248,12 @@ def _begin(
 def _conclude(hooks: RunHooks, request: StopRequest, *, done: bool) -> RunResult:
     """Leave a sheet, say where things are, and why it ended."""
     progress, folder, seen = hooks.run.progress, hooks.run.folder, hooks.run.images_seen
+    seconds = hooks.timetable.ending(seen)
+    if done and not progress.quiet and seconds >= PATIENCE:
+        progress.say(f"ending: {hooks.timetable.named()}, about {duration(seconds)}")
     hooks.last_sheet()
     hooks.finish()
+    request.saved()
     hooks.run.callbacks.deliver(seen)
     if done:
         hooks.final_scores()
@@ -251,6 +267,26 @@ def _conclude(hooks: RunHooks, request: StopRequest, *, done: bool) -> RunResult
     share = f" ({share_of(seen, planned)})"
     progress.say(f"stopped at {seen:,} images{why}{share}; the same command resumes")
     return RunResult(folder.path, seen, done, request.number, kind or by)
+
+
+def _opened(
+    experiment: Experiment, request: StopRequest, *, alone: bool, quiet: bool
+) -> ImageData | None:
+    """The images; None where a signal came. Several processes stop together, in the loop."""
+    try:
+        with (
+            request.interrupting() if alone else nullcontext(),
+            told_if_long("opening the images", quiet=quiet),
+        ):
+            return _open_once(experiment)
+    except Interrupted:
+        return None
+
+
+def _first_save(clock: WallClock) -> float | None:
+    """Seconds until the first state is saved: early enough to know how long that takes at the end."""
+    left = clock.left()
+    return None if left is None else max(left / 4, 0.0)
 
 
 def _refuse(experiment: Any, minutes: Any, data: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +16,10 @@ from types import FrameType, TracebackType
 # to each of its jobs, so another one never ends a run that is saving.
 _HANGUP = getattr(signal, "SIGHUP", None)
 
+_STEP = "finishes this step, saves and ends; once more (Ctrl-C) ends at once without that"
+_NOTHING = "nothing is trained yet that could be saved"
+_SAVED = "the state is saved; what comes after it is left out"
+
 
 class Interrupted(BaseException):
     """A signal came while there was nothing to save."""
@@ -22,6 +27,9 @@ class Interrupted(BaseException):
 
 class StopRequest:
     """Context in which a signal sets :attr:`number` instead of interrupting a step.
+
+    Signals are counted as they come, by a thread: Python's own handler runs between two operations, and
+    two signals within a long one are a single call of it.
 
     Args:
         grace: seconds in which further signals count as the first one. A launcher passes on the
@@ -31,14 +39,24 @@ class StopRequest:
     def __init__(self, grace: float = 0.0) -> None:
         self.number: int | None = None
         self.grace = grace
+        self.answer = _STEP
         self._came = 0.0
         self._interrupting = False
         self._previous: dict[signal.Signals, object] = {}
+        self._counting = threading.RLock()
+        self._ends: tuple[socket.socket, socket.socket] | None = None
+        self._woken_before = -1
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
+            self._ends = reader, writer = socket.socketpair()
+            writer.setblocking(False)
+            thread = threading.Thread(target=self._listen, args=(reader,), name="signals")
+            thread.daemon = True
             for name in _asking():
                 self._previous[name] = signal.signal(name, self._receive)
+            self._woken_before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+            thread.start()
         return self
 
     def __exit__(
@@ -47,31 +65,64 @@ class StopRequest:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._ends is not None:
+            signal.set_wakeup_fd(self._woken_before)
+            self._ends[1].close()  # which ends the thread
         for name, handler in self._previous.items():
             signal.signal(name, handler)  # type: ignore[arg-type]
 
+    def _listen(self, reader: socket.socket) -> None:
+        """Count signals while the main thread may be within a long operation."""
+        with reader:
+            while numbers := reader.recv(16):
+                for number in numbers:
+                    if number in self._previous:
+                        self._count(number)
+
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self.number is not None:
-            if time.monotonic() - self._came >= self.grace and number != _HANGUP:
-                os._exit(128 + number)
-            return
-        self.number, self._came = number, time.monotonic()
-        # Not print: a signal may come while something else is being printed.
-        with contextlib.suppress(OSError):  # the terminal may be what has gone
-            os.write(
-                2, b"\nstopping: the state is saved; a second signal ends it at once, unsaved\n"
-            )
+        """Python's handler; the thread has counted the signal already, or will within a moment."""
+        with self._counting:
+            first = self.number is None
+        if first:
+            self._wait_until_counted(number)
         if self._interrupting:
             raise Interrupted
+
+    def _wait_until_counted(self, number: int) -> None:
+        waited_until = time.monotonic() + 1.0
+        while self.number is None and time.monotonic() < waited_until:
+            time.sleep(0.001)
+        if self.number is None:  # another library has taken the wake-up of signals over
+            self._count(number)
+
+    def _count(self, number: int) -> None:
+        with self._counting:
+            if self.number is None:
+                self.number, self._came = number, time.monotonic()
+                self._say(f"stopping: {self.answer}")
+                return
+            if time.monotonic() - self._came < self.grace or number == _HANGUP:
+                return
+        self._say("ended at once: what was saved before is whole, later steps are not saved")
+        os._exit(128 + number)
+
+    def _say(self, text: str) -> None:
+        # Not print: a signal may come while something else is being printed.
+        with contextlib.suppress(OSError):  # the terminal may be what has gone
+            os.write(2, f"\n{text}\n".encode())
 
     @contextmanager
     def interrupting(self) -> Iterator[None]:
         """A block in which there is nothing to save: a signal raises :class:`Interrupted`."""
-        self._interrupting = True
+        self._interrupting, self.answer = True, _NOTHING
         try:
             yield
         finally:
-            self._interrupting = False
+            self._interrupting, self.answer = False, _STEP
+
+    def saved(self) -> None:
+        """From here on all is saved: a signal leaves out the rest."""
+        self.answer = _SAVED
 
     @property
     def set(self) -> bool:

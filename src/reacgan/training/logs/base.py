@@ -82,6 +82,16 @@ class Log(Callback):
         self._recall()
         self._continue_at(images_seen)
 
+    def catch_up(self, experiment: Experiment, folder: Path) -> None:
+        """Fill in what the run's files have beyond the log; nothing is opened where that is nothing."""
+        self.experiment, self.run = experiment, folder
+        self.folder = folder / "logs" / self.name
+        self._recall()
+        scores = read_scores(folder / "scores.jsonl")
+        new = [score for score in scores if _digest(score) not in self._scores]
+        if self.last >= 0 and any((score.images_seen or 0) <= self.last for score in new):
+            self._continue_at(self.last)
+
     def on_back(self, images_seen: int) -> None:
         """Drop what the run has taken back."""
         self._continue_at(images_seen)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -73,6 +73,8 @@ class PeriodicScores:
         self.folder = folder
         self.device = device
         self.cache = FeatureCache()
+        self.measured_at: int | None = None
+        """Images seen of the state that this call scored last."""
 
     @cached_property
     def held_out(self) -> ImageData | None:
@@ -154,12 +156,31 @@ class PeriodicScores:
             self._count_states({*self._states(), model.images_seen})
             # Last: a process that is killed before measures again, and comes to the same choice.
             append_scores(self.folder / "scores.jsonl", scores)
+        self.measured_at = model.images_seen
         return scores
 
     def lacks(self, images_seen: int) -> bool:
         """Whether the state of this moment has no periodic score on record; the same on every process."""
         missing = distributed.is_main() and images_seen not in self._states()
         return distributed.any_process(missing, self.device)
+
+    def prepare(self) -> None:
+        """Make the extractor: a classifier is trained, or read from the cache."""
+        _ = self.extractor
+
+    def rehearse(self, model: TrainedGenerator) -> Evaluation:
+        """Score a state as :meth:`measure` does, and record nothing."""
+        return self._evaluate(model, self.selection_reference, {})
+
+    @property
+    def report_share(self) -> float:
+        """Images of the report to those of a score on the way."""
+        counts = [
+            self.config.num or min(len(reference.data), MOST)
+            for reference in (self.report_reference, self.selection_reference)
+            if reference.data is not None
+        ]
+        return counts[0] / counts[-1]
 
     def best(self) -> Best | None:
         """The best state so far; None where there is none."""
@@ -173,6 +194,20 @@ class PeriodicScores:
         except (ConfigError, KeyError) as error:
             warnings.warn(f"{error}; the best state is chosen anew from here on", stacklevel=2)
             return None
+
+    def explained(self) -> str:
+        """Why scores on the way and reported ones differ; empty where nothing is remarkable."""
+        if self.config.selection == "published":
+            return ""
+        where = self.selection_reference.describe()
+        images = f"{where['images']:,} {where['split']} images"
+        if self.config.extractor.name != "domain":
+            return f"note: scores on the way are against {images}, to choose the best state by"
+        return (
+            f"note: scores on the way are against {images} that the classifier behind them has "
+            "learned from, and\n  serve to choose the best state; the report at the end is on images "
+            "new to it, where numbers are others"
+        )
 
     def reported(self) -> bool:
         """Whether the best state was scored on the reference for reported scores."""
@@ -280,6 +315,28 @@ class Best:
         """Whether a score is strictly better; of equal ones the earlier stays."""
         sign = 1 if self.better == "higher" else -1
         return sign * score.value > sign * self.value
+
+
+def values_in_words(scores: Sequence[Score]) -> str:
+    """``fid 12.91  precision 0.875``."""
+    return "  ".join(f"{score.metric} {score.value:.4g}" for score in scores)
+
+
+def best_in_words(scores: Sequence[Score], periodic: PeriodicScores) -> Iterator[str]:
+    """The report of the best state, and what it must not be compared with."""
+    if not scores:
+        return
+    best = scores[0].images_seen or 0
+    where = periodic.report_reference.describe()
+    yield f"best state  of {best:,} images seen, chosen by {periodic.config.by}: {values_in_words(scores)}"
+    kind = "held-out" if periodic.held_out is not None else "training"
+    if periodic.config.selection == "published":
+        yield "            on the images that it was chosen by, which flatters it"
+        return
+    yield (
+        f"            on {where['images']:,} {kind} images that it was not chosen by; compare these "
+        "numbers with other reports, not with scores on the way"
+    )
 
 
 def is_later(line: str, images_seen: int) -> bool:
