@@ -130,7 +130,12 @@ class _Options(Checked):
 
 
 def check_options(
-    member: Callable[..., Any], options: Mapping[str, Any], *, where: str, given: Iterable[str] = ()
+    member: Callable[..., Any],
+    options: Mapping[str, Any],
+    *,
+    where: str,
+    given: Iterable[str] = (),
+    also: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Check options against a constructor's keyword-only parameters and fill in its defaults.
 
@@ -140,6 +145,7 @@ def check_options(
         options: what a configuration says.
         where: the dotted path in the configuration, for messages (``model.head``).
         given: parameters that the caller supplies itself and a configuration may not set.
+        also: options that the caller has taken out, named in messages.
 
     Returns:
         Every option with its validated value.
@@ -157,9 +163,10 @@ def check_options(
             fields[parameter.name] = (hints.get(parameter.name, Any), default)
     unknown = [name for name in options if name not in fields]
     if unknown:
-        allowed = ", ".join(sorted(fields)) or "none"
+        known = sorted({*fields, *also})
         raise ConfigError(
-            f"{where}.{unknown[0]}: unknown option{suggest(unknown[0], fields)} Allowed: {allowed}."
+            f"{where}.{unknown[0]}: unknown option{suggest(unknown[0], known)} Allowed: "
+            f"{', '.join(known) or 'none'}."
         )
     schema = create_model("Options", __base__=_Options, **fields)
     try:

@@ -98,7 +98,7 @@ def look_beside(root: Path, tree: Tree, decision: Decision) -> Beside:
         try:
             candidate = _candidate(read_table(folder / name, Files(folder)), folder, way)
         except DataError as error:
-            refusals.append(str(error))
+            refusals.append(f"{error}{_given_itself(folder / name, str(error))}")
             continue
         if not candidate.table.without_labels:
             (style_gan if name.casefold() == STYLE_GAN else tables).append(candidate)
@@ -126,6 +126,11 @@ def look_beside(root: Path, tree: Tree, decision: Decision) -> Beside:
             unread=tuple(root / name for name in names if _may_have_labels(name)),
         )
     return _listed_by(chosen, tree, root, names)
+
+
+def _given_itself(file: Path, refusal: str) -> str:
+    """Options name columns of a table, not of a folder with one in it."""
+    return f" (with {file} as the path)" if "--set" in refusal else ""
 
 
 def _listed_by(chosen: _Candidate, tree: Tree, root: Path, names: Sequence[str]) -> Beside:
@@ -261,7 +266,7 @@ def _notes(chosen: _Candidate, rows: Sequence[Row]) -> list[str]:
     if left:
         notes.append(f"{len(left):,} images are not in {name}, not read: {shown(left, 2)}")
     held_out = () if chosen.table.has_split else held_out_note(chosen.rows)
-    return [*notes, *held_out, *chosen.table.notes]
+    return [*notes, *held_out, *(f"{name}: {note}" for note in chosen.table.notes)]
 
 
 def _list_unlabelled(folder: Path, split: str, *, notes: tuple[str, ...]) -> list[Listing]:

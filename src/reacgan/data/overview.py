@@ -259,7 +259,7 @@ def overview_of(survey: Scan | ImageData, *, copies: bool = True) -> Overview:
         )
     sides = [min(size) for size in survey.sizes]
     return Overview(
-        str(survey.root),
+        str(survey.source),
         balance,
         survey.channels,
         (min(sides), int(median(sides)), max(sides)),

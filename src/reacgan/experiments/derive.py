@@ -141,8 +141,8 @@ def derive_experiment(
         ConfigError: a value that cannot be used.
         DataError: images that cannot be used, or too many of them.
     """
-    white = (given or {}).get("data.options.white")
-    facts = find_facts(str(path), accelerator=has_accelerator(device), white=white)
+    options = options_in(given or {})
+    facts = find_facts(str(path), accelerator=has_accelerator(device), options=options)
     return derive(replace(facts, given=dict(given or {})))
 
 
@@ -191,7 +191,8 @@ def _counts(key: str, facts: ImageFacts) -> bool:
 def _name(facts: ImageFacts) -> str:
     if facts.path is None:
         return facts.dataset
-    name = Path(facts.path).resolve().name
+    path = Path(facts.path).resolve()
+    name = path.stem if facts.dataset in ("csv", "jsonl") else path.name
     return name if facts.dataset in _OF_FILES else f"{facts.dataset}-{name}"
 
 
@@ -309,21 +310,28 @@ def _batch(facts: ImageFacts, usual: int) -> tuple[int, str]:
     return usual, "more pairs a step" if facts.accelerator else "short steps on a CPU"
 
 
-def find_facts(path: str, *, accelerator: bool, white: Any = None) -> ImageFacts:
+def options_in(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a data set among values by dotted keys: ``data.options.label`` and the like."""
+    start = "data.options."
+    return {key.removeprefix(start): given[key] for key in given if key.startswith(start)}
+
+
+def find_facts(
+    path: str, *, accelerator: bool, options: Mapping[str, Any] | None = None
+) -> ImageFacts:
     """Scan a set's files, or open it; raises DataError where training would."""
-    dataset = find_set(path, white=white)
+    dataset = find_set(path, options=options)
     return facts_of(dataset, survey_usable(dataset), accelerator=accelerator)
 
 
-def find_set(path: str, *, white: Any = None) -> DataConfig:
+def find_set(path: str, *, options: Mapping[str, Any] | None = None) -> DataConfig:
     """The set at a path or of a name, in its own shape where that is known without a look at it."""
-    dataset = find_dataset(path)
-    options = {} if white is None else {"white": white}
+    dataset = find_dataset(path, options=options)
     shape = PUBLISHED_SHAPES.get(dataset.name)
     own: dict[str, Any] = {}
     if shape is not None and shape.sizes:
         own = {"resolution": min(shape.sizes[0]), "channels": shape.channels}
-    return dataset.model_copy(update={"options": options, **own})
+    return dataset.model_copy(update=own)
 
 
 def facts_of(

@@ -14,7 +14,14 @@ from reacgan.config import ConfigError, Device, Experiment, load_experiment, pat
 from reacgan.data import DataError, open_dataset, refuse_inside, survey_dataset
 from reacgan.data.overview import Overview, overview_of
 from reacgan.experiments import EXPERIMENTS
-from reacgan.experiments.derive import Derived, derive, facts_of, find_set, has_accelerator
+from reacgan.experiments.derive import (
+    Derived,
+    derive,
+    facts_of,
+    find_set,
+    has_accelerator,
+    options_in,
+)
 from reacgan.experiments.methods import METHODS
 from reacgan.files import write_text
 from reacgan.outlook import prospect
@@ -126,20 +133,25 @@ class Proposal:
             if key in reasons
         ]
         lines.append(next(self._expectation()))
-        again = shlex.join(["reacgan", "new", self.path])
-        lines.append(f"every value with its reason: --verbose, or {again}")
+        lines.append(f"every value with its reason: --verbose, or {self._command}")
         first, *others = lines
         return "\n".join([first, *_indented(others)])
+
+    @property
+    def _command(self) -> str:
+        """What makes this plan, but for values that change nothing of what is found."""
+        words = ["reacgan", "new", self.path]
+        options = self.experiment.data.options
+        if options:
+            words += ["--set", *(f"data.options.{key}={value}" for key, value in options.items())]
+        return shlex.join(words + (["--from", self.source] if self.source else []))
 
     @cached_property
     def text(self) -> str:
         """The plan as a YAML file, with comments."""
-        command = shlex.join(
-            ["reacgan", "new", self.path, *(["--from", self.source] if self.source else [])]
-        )
         base = f"{self.source}, whose weights it starts from" if self.source else _BASE
         head = (
-            f"A plan for {self.overview.images:,} images, made by: {command}\n"
+            f"A plan for {self.overview.images:,} images, made by: {self._command}\n"
             "Train it, and train it on after a stop, by: reacgan train THIS_FILE\n"
             "Every key there is: reacgan train THIS_FILE --dry-run; what is not here has its default.\n"
             f"Where no reason is given, a value is that of {base}."
@@ -223,7 +235,7 @@ def propose(
         ConfigError: a value that cannot be used, or weights that cannot.
     """
     fixed = dict(given or {})
-    dataset = find_set(str(path), white=fixed.get("data.options.white"))
+    dataset = find_set(str(path), options=options_in(fixed))
     survey = survey_dataset(dataset)
     overview = overview_of(survey, copies=copies)
     facts = replace(
