@@ -272,9 +272,9 @@ def test_refused_files_are_said_of_a_packed_set_too(pets, caplog):
 
 
 def test_the_loss_of_sides_is_said():
-    choices = derive(facts(500, aspect=1.5)).choices
+    choices = derive(facts(500, sizes={(90, 60): 500})).choices
     (why,) = [choice.reason for choice in choices if choice.key == "data.resolution"]
-    assert "about 33% of an image is lost left and right: --set data.resolution=32x48" in why
+    assert "about 33% of an image is cut off left and right: --set data.resolution=32x48" in why
 
 
 def test_a_timing_is_of_whole_cycles_after_a_warm_up(monkeypatch):

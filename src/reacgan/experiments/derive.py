@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from reacgan.data import (
     find_dataset,
     survey_usable,
 )
+from reacgan.data.cropping import Sizes, advice, cut_in_words
 from reacgan.experiments import experiment
 from reacgan.experiments.networks import Attention
 from reacgan.outlook import stages
@@ -92,8 +94,8 @@ class ImageFacts:
     """Resolution of a packed file, which is not resized again."""
     channels: int = 3
     """Channels of the images, where they are not grey."""
-    aspect: float = 1.0
-    """Median of width / height."""
+    sizes: Sizes = field(default_factory=dict)
+    """How many images have which (width, height); empty where they are not cropped as a whole."""
     notes: tuple[str, ...] = ()
     """Notes of the scan: where its classes were found, what is not read."""
     given: Mapping[str, Any] = field(default_factory=dict)
@@ -173,7 +175,8 @@ def derive(facts: ImageFacts) -> Derived:
 
 def _chosen(key: str, value: Any, reason: str, *, facts: ImageFacts) -> Choice:
     if key in facts.given:
-        return Choice(key, facts.given[key], _SAID)
+        cut = cut_in_words(facts.sizes, _resolution(facts)) if key == "data.resolution" else ""
+        return Choice(key, facts.given[key], f"{_SAID}; {cut}" if cut else _SAID)
     if key in facts.of_source and key.startswith("data."):
         return Choice(key, facts.of_source[key], f"as {facts.source}, whose weights it starts from")
     return Choice(key, value, reason)
@@ -217,16 +220,8 @@ def _data_choices(facts: ImageFacts) -> list[tuple[str, Any, str]]:
     shorter = min(size_of(resolution))
     if shorter < facts.side // 2 + 1:
         why += f"; larger is slow here: --set data.resolution={2 * shorter} if you have the time"
-    if facts.size is None and not 0.8 < facts.aspect < 1.25:  # else cropping loses much
-        step = 1 << grid_of(resolution).doublings
-        longer = step * round(shorter * max(facts.aspect, 1 / facts.aspect) / step)
-        height, width = (shorter, longer) if facts.aspect > 1 else (longer, shorter)
-        lost = "left and right" if facts.aspect > 1 else "above and below"
-        cut = 1 - min(facts.aspect, 1 / facts.aspect)
-        why += (
-            f"; squares are cut out, so about {cut:.0%} of an image is lost {lost}: "
-            f"--set data.resolution={height}x{width} keeps the whole"
-        )
+    if facts.size is None and facts.sizes and (cut := advice(facts.sizes, shorter)):
+        why += f"; {cut}"
     balance = balance_of(facts.classes, np.array(facts.counts)) if facts.counts else None
     unequal: list[tuple[str, Any, str]] = []
     if balance is not None and balance.wants_balancing:
@@ -349,9 +344,7 @@ def facts_of(
         accelerator=accelerator,
         size=survey.resolution if isinstance(survey, ImageData) else None,
         channels=survey.channels,
-        aspect=1.0
-        if isinstance(survey, ImageData)
-        else median(width / height for width, height in sizes),
+        sizes={} if isinstance(survey, ImageData) or survey.boxes else Counter(survey.sizes),
         notes=() if isinstance(survey, ImageData) else survey.notes,
         counts=tuple(int(count) for count in survey.counts),
     )
