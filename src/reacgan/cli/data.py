@@ -167,13 +167,11 @@ def prepare(
         f"{out}: {plural(len(data), 'image')}, {plural(data.num_classes, 'class', 'es')}, "
         f"{data.channels} x {data.size[0]} x {data.size[1]}"
     ]
-    refused = {}
-    for split in ("", ".test"):
-        listed = out.with_name(f"{out.stem}{split}{out.suffix}.refused.txt")
-        if listed.exists():
-            reasons = listed.read_text(encoding="utf-8", errors="replace").splitlines()
-            refused[str(listed)] = len(reasons)
-            lines.append(f"refused {plural(len(reasons), 'file')}, with reasons in {listed}")
+    refused = _refused_lists(out)
+    lines += [
+        f"refused {plural(count, 'file')}, with reasons in {file}"
+        for file, count in refused.items()
+    ]
     facts = {
         "file": out,
         "images": len(data),
@@ -193,3 +191,13 @@ def _options(assignments: tuple[str, ...]) -> dict[str, Any]:
 
     values = parse_assignments(assignments)
     return {key.removeprefix("data.options."): values[key] for key in values}
+
+
+def _refused_lists(out: Path) -> dict[str, int]:
+    """How many files are in each list of refused ones that was written beside a packed file."""
+    files = (out.with_name(f"{out.stem}{split}{out.suffix}.refused.txt") for split in ("", ".test"))
+    return {
+        str(file): len(file.read_text(encoding="utf-8", errors="replace").splitlines())
+        for file in files
+        if file.exists()
+    }

@@ -92,6 +92,7 @@ __all__ = [
     "Scan",
     "balance_of",
     "describe_opener",
+    "files_of",
     "find_dataset",
     "inspect_data",
     "offline",
@@ -152,6 +153,21 @@ def survey_dataset(config: DataConfig, split: str = "train") -> Scan | ImageData
     options = _checked(config, lister, options)
     scan = scan_listings(lister(config.path, split=split, **options), white=white)
     return with_held_out(scan, lambda: lister(config.path, split="test", **options), white=white)
+
+
+def files_of(config: DataConfig) -> dict[str, list[int]]:
+    """Size (bytes) and time of change (ns) of each training file, by path; empty for sets without files.
+
+    Raises:
+        DataError: as :func:`survey_dataset`.
+        ConfigError: likewise.
+    """
+    lister: Any = LISTERS.get(config.name)
+    if lister is None or archive_of(config, "train") is not None:
+        return {}
+    options = _checked(config, lister, _white_of(config)[1])
+    entries = lister(config.path, split="train", **options)[0].entries
+    return {entry.relative: [entry.size, entry.mtime_ns] for entry in entries}
 
 
 def survey_usable(config: DataConfig, split: str = "train") -> Scan | ImageData:

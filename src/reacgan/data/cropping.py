@@ -79,9 +79,9 @@ def advice(sizes: Sizes, side: int) -> str:
     if kept_share(sizes, side) > 1 - 4 * _WORTH:
         return ""
     text = f"squares are cut out, so {cut_in_words(sizes, side)}"
-    found = better(sizes, side)
-    if found is None:
+    proposed = better(sizes, side)
+    if proposed is None:
         return text
-    (height, width), kept = found
+    (height, width), kept = proposed
     share = "the whole" if kept >= _WHOLE else f"{kept:.0%}"
     return f"{text}: --set data.resolution={height}x{width} keeps {share}"

@@ -266,8 +266,8 @@ def _read_json_lines(file: Path, wanted: Wanted) -> Table:
     pairs = [_path_and_label(item, where, named_keys) for where, item in objects]
     used = [keys.index(key) for key in dict.fromkeys(key for pair in pairs for key in pair)]
     split_key = named_keys[2]
-    if split_key is None and (found := find_split(keys, texts, used)) is not None:
-        split_key = keys[found]
+    if split_key is None and (index := find_split(keys, texts, used)) is not None:
+        split_key = keys[index]
     rows = []
     for (where, item), (path, label) in zip(objects, pairs, strict=True):
         split = "" if split_key is None else _split_in(item.get(split_key), split_key, where)

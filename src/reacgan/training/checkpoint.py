@@ -29,6 +29,10 @@ class CheckpointError(ConfigError):
     """A checkpoint that cannot be used; names the file and what is wrong with it."""
 
 
+class OtherFactsError(CheckpointError):
+    """A whole checkpoint of another data set or model."""
+
+
 class FormatError(CheckpointError):
     """A whole checkpoint of another version of this package."""
 
@@ -102,8 +106,8 @@ def load_latest(state: TrainState, folder: Path, *, facts: dict[str, Any]) -> Pa
     A damaged one is reported as a warning and the one before it is taken.
 
     Raises:
-        CheckpointError: every checkpoint is damaged, or the newest good one is of another format, or
-            belongs to other facts (another data set, another model).
+        CheckpointError: every checkpoint is damaged, or the newest good one is of another format.
+        OtherFactsError: it belongs to other facts (another data set, another model).
     """
     candidates = list_checkpoints(folder)
     problems = []
@@ -118,7 +122,7 @@ def load_latest(state: TrainState, folder: Path, *, facts: dict[str, Any]) -> Pa
             continue
         for name, value in facts.items():
             if manifest["facts"].get(name) != value:
-                raise CheckpointError(
+                raise OtherFactsError(
                     f"{path}: was made with {name} = {manifest['facts'].get(name)!r}, now it is "
                     f"{value!r}; resume with the same, or choose another --out"
                 )
