@@ -204,7 +204,7 @@ def test_weights_of_unlike_images_are_refused(pets, tmp_path, monkeypatch):
     with pytest.raises(ConfigError) as refused:
         propose(pets, device="cpu", seconds=0, start_from="digits-reacgan")
     said = str(refused.value)
-    assert "8 x 8 grey images; here 8 x 8 colour are proposed" in said
+    assert "8 x 8 grey images; here 8 x 8 colour images are proposed" in said
     assert "digits, 8 x 8 x 1, 10 classes" in said and said.endswith("--set data.channels=1")
     for name in ("cat", "dog"):
         (tmp_path / "photos" / name).mkdir(parents=True)
@@ -369,3 +369,19 @@ def test_a_reader_that_goes_away_costs_no_plan(pets, tmp_path):
     )
     os.close(writer)
     assert done.returncode == 141 and (tmp_path / "plan.yaml").is_file(), done.stderr
+
+
+def test_a_note_is_said_once(tmp_path, reacgan, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REACGAN_CACHE", str(tmp_path / "first"))
+    for number in range(20):
+        (tmp_path / "scans" / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 3_700, (9, 9), np.uint16)
+        Image.fromarray(pixels).save(tmp_path / "scans" / "ab"[number % 2] / f"{number}.tif")
+    code, out, err = reacgan("new", "scans", "--seconds", "0.01", "--device", "cpu")
+    assert code == 0 and (out + err).count("integers of more than 8 bits") == 1
+    assert "shades and layout" in " ".join(out.split()) and "colours" not in out
+    monkeypatch.setenv("REACGAN_CACHE", str(tmp_path / "second"))
+    train = "train", "--data", "scans", "--images", "16", "--device", "cpu", "--out", "run"
+    code, out, err = reacgan(*train, "--set", "training.batch=8")
+    assert code == 0 and (out + err).count("integers of more than 8 bits") == 1

@@ -149,10 +149,8 @@ def prepare(
     refuse_inside(out, path)
     if out.exists():
         raise DataError(f"{out}: exists; choose another name, or delete it first")
-
-    options = _options(set_)
-    white = options.pop("white", white)
     with bars.shown():
+        options = _options(set_)
         data = prepare_data(
             path,
             out,
@@ -160,12 +158,12 @@ def prepare(
             channels=channels,
             max_refused=max_refused,
             max_pixels=max_pixels,
-            white=white,
+            white=options.pop("white", white),
             options=options,
         )
     lines = [
         f"{out}: {plural(len(data), 'image')}, {plural(data.num_classes, 'class', 'es')}, "
-        f"{data.channels} x {data.size[0]} x {data.size[1]}"
+        + " x ".join(map(str, (data.channels, *data.size)))
     ]
     refused = _refused_lists(out)
     lines += [
@@ -179,9 +177,10 @@ def prepare(
         "size": data.size,
         "channels": data.channels,
         "digest": data.digest,
+        "refused": refused,
     }
     text = "\n".join([*lines, f"digest {data.digest}"])
-    answer({**facts, "refused": refused}, text, as_json=json_)
+    answer(facts, text, as_json=json_)
     return 0
 
 

@@ -23,7 +23,7 @@ from reacgan.data.dataset import (
 )
 from reacgan.data.layout import Decision, decide
 from reacgan.data.listing import Listing, explain, list_decided, parts_up_to, read_tree
-from reacgan.data.names import is_general, shown
+from reacgan.data.names import is_general, plural, shown
 from reacgan.data.pack import Decoder, depth_of, describe, log_notes, logger
 from reacgan.data.scan import MAX_REFUSED, Scan, report_refused, scan_listings, with_held_out
 from reacgan.data.tables import TABLE_LISTERS
@@ -90,7 +90,8 @@ def inspect_data(
     if path.is_file() and is_archive(path):
         data = read_archive(path)
         raise DataError(
-            f"{path}: already a packed set of {len(data)} images, {data.num_classes} classes, "
+            f"{path}: already a packed set of {plural(len(data), 'image')}, "
+            f"{plural(data.num_classes, 'class', 'es')}, "
             f"{describe_shape(data.resolution, data.channels)}, digest {data.digest}"
         )
     labels = _find_labels(path, options or {})

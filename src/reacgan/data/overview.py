@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -228,6 +230,24 @@ class Overview:
         yield "  copies are kept and trained on; move a file out of the folder to leave it out"
         if copies.across:
             yield f"  in several classes, so wrong in one at least: {_groups(copies.across)}"
+
+
+@contextmanager
+def without_notes(notes: Collection[str]) -> Iterator[None]:
+    """Keep notes that have been said out of the log while the images are opened."""
+    known = set(notes)
+
+    def is_new(record: logging.LogRecord) -> bool:
+        return not (
+            isinstance(record.args, tuple) and record.args[-1:] and record.args[-1] in known
+        )
+
+    log = logging.getLogger("reacgan.data")
+    log.addFilter(is_new)
+    try:
+        yield
+    finally:
+        log.removeFilter(is_new)
 
 
 def _groups(groups: Sequence[tuple[str, ...]]) -> str:

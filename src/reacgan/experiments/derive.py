@@ -21,6 +21,7 @@ from reacgan.data import (
     survey_usable,
 )
 from reacgan.data.cropping import Sizes, advice, cut_in_words
+from reacgan.data.names import plural
 from reacgan.experiments import experiment
 from reacgan.experiments.networks import Attention
 from reacgan.outlook import stages
@@ -226,7 +227,7 @@ def _data_choices(facts: ImageFacts) -> list[tuple[str, Any, str]]:
     unequal: list[tuple[str, Any, str]] = []
     if balance is not None and balance.wants_balancing:
         largest, smallest = max(balance.counts), min(balance.counts)
-        share = f"the largest class has {largest:,} images, the smallest {smallest:,}"
+        share = f"the largest class has {plural(largest, 'image')}, the smallest {smallest:,}"
         unequal = [("data.balanced", True, f"{share}: each class is shown equally often")]
     mirrored = not all(len(name) == 1 for name in facts.classes)
     return [
@@ -283,11 +284,11 @@ def _run_choices(facts: ImageFacts) -> list[tuple[str, Any, str]]:
     *_, best = stages(min(size_of(_resolution(facts))), images, len(facts.classes))
     useful = max(_PASSES * images, min(preset.least, best.images_seen))
     length = min(useful, _LONGEST[facts.accelerator])
-    passes = f"{length / images:,.0f} passes over {images:,} images"
+    passes = f"{length / images:,.0f} passes over {plural(images, 'image')}"
     if length == _LONGEST[facts.accelerator]:
         passes += f", which takes {device} long; --images changes it"
     return [
-        ("augment.name", preset.augment, f"{images:,} images: {preset.why}"),
+        ("augment.name", preset.augment, f"{plural(images, 'image')}: {preset.why}"),
         ("model.generator.width", wider * size.generator, f"what {device} train in time"),
         ("model.backbone.width", wider * size.backbone, f"what {device} train in time"),
         ("training.batch", *_batch(facts, 64 * wider)),

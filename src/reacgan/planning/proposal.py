@@ -12,7 +12,8 @@ from typing import Any
 from reacgan.assembly import complete
 from reacgan.config import ConfigError, Device, Experiment, load_experiment, path_of, size_of
 from reacgan.data import DataError, open_dataset, refuse_inside, survey_dataset
-from reacgan.data.overview import Overview, overview_of
+from reacgan.data.names import plural
+from reacgan.data.overview import Overview, overview_of, without_notes
 from reacgan.experiments import EXPERIMENTS
 from reacgan.experiments.derive import (
     Derived,
@@ -24,7 +25,7 @@ from reacgan.experiments.derive import (
 )
 from reacgan.experiments.methods import METHODS
 from reacgan.files import write_text
-from reacgan.outlook import prospect
+from reacgan.outlook import prospect, seen_in
 from reacgan.planning.plan_file import to_yaml
 from reacgan.planning.start_weights import described, fitting, refuse_unlike, values_of
 from reacgan.planning.timing import Timing, time_steps
@@ -151,7 +152,7 @@ class Proposal:
         """The plan as a YAML file, with comments."""
         base = f"{self.source}, whose weights it starts from" if self.source else _BASE
         head = (
-            f"A plan for {self.overview.images:,} images, made by: {self._command}\n"
+            f"A plan for {plural(self.overview.images, 'image')}, made by: {self._command}\n"
             "Train it, and train it on after a stop, by: reacgan train THIS_FILE\n"
             "Every key there is: reacgan train THIS_FILE --dry-run; what is not here has its default.\n"
             f"Where no reason is given, a value is that of {base}."
@@ -255,7 +256,8 @@ def propose(
     tell(proposal.proposed())
     if seconds > 0:
         tell(f"timing the steps of training for {seconds:g} s ...")
-        data = open_dataset(proposal.experiment.data)
+        with without_notes(overview.notes):
+            data = open_dataset(proposal.experiment.data)
         timing = time_steps(proposal.experiment, data, device=device, seconds=seconds)
         proposal = replace(proposal, timing=timing)
     tell(proposal.expected())
@@ -266,10 +268,12 @@ def _expectation(overview: Overview) -> str:
     """What can come of so many images, without flattery."""
     images, classes = overview.images, len(overview.balance.counts)
     expected = prospect(images, classes)
-    what = f"{images:,} images" if classes == 1 else f"{images:,} images of {classes:,} classes"
-    if classes > 1 and expected.few:
-        what += f", about {images / classes:.0f} a class,"
-    return f"{what} {expected.said}"
+    what = plural(images, "image")
+    if classes > 1:
+        what += f" of {classes:,} classes"
+        what += f", about {images / classes:.0f} a class," if expected.few else ""
+    said = seen_in(expected.said, overview.channels)
+    return f"{what} {said.replace('are', 'is', 1) if images == 1 else said}"
 
 
 def _short(value: Any) -> str:

@@ -20,7 +20,7 @@ from reacgan.data import DataError, ImageData, open_dataset, refuse_inside
 from reacgan.evaluation import Score, read_scores
 from reacgan.history import History, read_records
 from reacgan.models.norm_statistics import statistics_in_words
-from reacgan.outlook import meaning_of, next_commands, share_of
+from reacgan.outlook import meaning_of, next_commands, seen_in, share_of
 from reacgan.sampling import save_png
 from reacgan.training.callbacks import Callbacks
 from reacgan.training.checkpoint import OtherFactsError, list_checkpoints, load_latest
@@ -295,7 +295,8 @@ def _closing(hooks: RunHooks) -> Iterator[str]:
         yield f"the minutes are over: {seen:,} images seen, {share}; the same command goes on"
     yield f"sheet       {run.folder.samples / f'{seen:012d}.png'}   (real images: real.png beside it)"
     yield f"generator   {run.folder.model}, with {statistics_in_words(hooks.trained())}"
-    yield f"pictures    {meaning_of(seen, min(data.size), len(data), len(data.class_names))}"
+    meaning = meaning_of(seen, min(data.size), len(data), len(data.class_names))
+    yield f"pictures    {seen_in(meaning, data.channels)}"
     yield "next:"
     for command in next_commands(
         run.folder.path, data.class_names, planned=planned, complete=complete
