@@ -73,7 +73,7 @@ def test_what_is_found_is_said_by_name(pets):
         "shorter sides: 8 pixels",
         "unequal: the largest class has 4 times the images of the smallest",
         "cat/broken.jpg: content is none of",
-        "1 file is a copy of others: cat/0.png = 猫 🐈/again.png",
+        "1 file is a copy of another: cat/0.png = 猫 🐈/again.png",
         "in several classes",
         "copies are kept and trained on; move a file out of the folder to leave it out",
         "data.balanced = True: the largest class has 12 images, the smallest 3",

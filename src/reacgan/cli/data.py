@@ -179,8 +179,7 @@ def prepare(
         "digest": data.digest,
         "refused": refused,
     }
-    text = "\n".join([*lines, f"digest {data.digest}"])
-    answer(facts, text, as_json=json_)
+    answer(facts, "\n".join([*lines, f"digest {data.digest}"]), as_json=json_)
     return 0
 
 

@@ -225,8 +225,9 @@ class Overview:
         copies = self.copies
         if not copies.groups:
             return
-        files = "1 file is a copy" if copies.spare == 1 else f"{copies.spare:,} files are copies"
-        yield f"{files} of others: {_groups(copies.groups)}"
+        many = f"{copies.spare:,} files are copies of others"
+        files = "1 file is a copy of another" if copies.spare == 1 else many
+        yield f"{files}: {_groups(copies.groups)}"
         yield "  copies are kept and trained on; move a file out of the folder to leave it out"
         if copies.across:
             yield f"  in several classes, so wrong in one at least: {_groups(copies.across)}"

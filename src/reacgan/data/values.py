@@ -153,7 +153,8 @@ class Census:
         rule = ", as in the training images" * held_out
         have = "has" if above == 1 else "have"
         return [
-            f"{above:,} of {plural(len(mine), 'image')} {have} values above {white:,g}, which is white{rule}: "
+            f"{above:,} of {plural(len(mine), 'image')} {have} values above {white:,g}, which is "
+            f"white{rule}: "
             f"{over:,} of {table.sum():,} values ({over / table.sum():.2%}) are clipped to 255. "
             f"{_setting(range_end(max(reach.high for reach in mine), is_float=is_float))} keeps them"
         ]
