@@ -274,11 +274,18 @@ def test_published_parameter_counts(name, generator, discriminator):
 
 
 @pytest.mark.parametrize(
-    ("aspect", "said"), [(1.5, "32x48 keeps"), (0.667, "48x32 keeps"), (1.1, None)]
+    ("size", "said"),
+    [
+        ((300, 200), "32x48 keeps the whole"),
+        ((200, 300), "48x32 keeps the whole"),
+        ((96, 72), "24x32 keeps the whole"),
+        ((1920, 1080), "32x56 keeps 98%"),
+        ((110, 100), None),
+    ],
 )
-def test_what_cutting_squares_would_lose_is_said(aspect, said):
+def test_what_cutting_squares_would_lose_is_said(size, said):
     reason = next(
-        held.reason for held in derive(facts(aspect=aspect)).choices if "resolution" in held.key
+        held.reason for held in derive(facts(sizes={size: 9})).choices if "resolution" in held.key
     )
     assert ("squares are cut out" in reason) == (said is not None)
     assert said is None or f"data.resolution={said}" in reason

@@ -73,7 +73,7 @@ def test_what_is_found_is_said_by_name(pets):
         "shorter sides: 8 pixels",
         "unequal: the largest class has 4 times the images of the smallest",
         "cat/broken.jpg: content is none of",
-        "1 file is a copy of others: cat/0.png = 猫 🐈/again.png",
+        "1 file is a copy of another: cat/0.png = 猫 🐈/again.png",
         "in several classes",
         "copies are kept and trained on; move a file out of the folder to leave it out",
         "data.balanced = True: the largest class has 12 images, the smallest 3",
@@ -204,7 +204,7 @@ def test_weights_of_unlike_images_are_refused(pets, tmp_path, monkeypatch):
     with pytest.raises(ConfigError) as refused:
         propose(pets, device="cpu", seconds=0, start_from="digits-reacgan")
     said = str(refused.value)
-    assert "8 x 8 grey images; here 8 x 8 colour are proposed" in said
+    assert "8 x 8 grey images; here 8 x 8 colour images are proposed" in said
     assert "digits, 8 x 8 x 1, 10 classes" in said and said.endswith("--set data.channels=1")
     for name in ("cat", "dog"):
         (tmp_path / "photos" / name).mkdir(parents=True)
@@ -278,9 +278,9 @@ def test_refused_files_are_said_of_a_packed_set_too(pets, caplog):
 
 
 def test_the_loss_of_sides_is_said():
-    choices = derive(facts(500, aspect=1.5)).choices
+    choices = derive(facts(500, sizes={(90, 60): 500})).choices
     (why,) = [choice.reason for choice in choices if choice.key == "data.resolution"]
-    assert "about 33% of an image is lost left and right: --set data.resolution=32x48" in why
+    assert "about 33% of an image is cut off left and right: --set data.resolution=32x48" in why
 
 
 def test_a_timing_is_of_whole_cycles_after_a_warm_up(monkeypatch):
@@ -421,3 +421,19 @@ def test_a_run_is_called_by_the_stem_of_its_table(tmp_path, ending):
     table = tmp_path / f"Tabelle 2.1{ending}"
     table.write_text("\n".join([f"path{separator}label", *rows]) + "\n")
     assert package.derive_experiment(str(table)).experiment.name == "Tabelle 2.1"
+
+
+def test_a_note_is_said_once(tmp_path, reacgan, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REACGAN_CACHE", str(tmp_path / "first"))
+    for number in range(20):
+        (tmp_path / "scans" / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 3_700, (9, 9), np.uint16)
+        Image.fromarray(pixels).save(tmp_path / "scans" / "ab"[number % 2] / f"{number}.tif")
+    code, out, err = reacgan("new", "scans", "--seconds", "0.01", "--device", "cpu")
+    assert code == 0 and (out + err + caplog.text).count("integers of more") == 1
+    assert "shades and layout" in " ".join(out.split()) and "colours" not in out
+    monkeypatch.setenv("REACGAN_CACHE", str(tmp_path / "second"))
+    train = "train", "--data", "scans", "--images", "16", "--device", "cpu", "--out", "run"
+    code, out, err = reacgan(*train, "--set", "training.batch=8")
+    assert code == 0 and (out + err + caplog.text).count("integers of more") == 1

@@ -113,6 +113,11 @@ def stages(side: int, images: int | None, classes: int) -> tuple[Milestone, ...]
     )
 
 
+def seen_in(text: str, channels: int) -> str:
+    """What pictures show, of images with so many channels: grey ones have shades, no colours."""
+    return text.replace("colours", "shades") if channels == 1 else text
+
+
 def meaning_of(images_seen: int, side: int, images: int | None, classes: int) -> str:
     """What pictures mean after so many images seen, for a person; arguments as of :func:`stages`."""
     ahead = stages(side, images, classes)

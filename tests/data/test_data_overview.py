@@ -43,7 +43,7 @@ LINES = """found in {}
   7 files (20.6%) cannot be used:
     5 x content is none of PNG, JPEG, WEBP, BMP, TIFF, HEIC, AVIF: cat/bad0.jpg, cat/bad1.jpg, cat/bad2.jpg and 2 more
     2 x empty file: dog/empty0.png, dog/empty1.png
-  1 file is a copy of others: cat/0.png = dog/again.png
+  1 file is a copy of another: cat/0.png = dog/again.png
     copies are kept and trained on; move a file out of the folder to leave it out
     in several classes, so wrong in one at least: cat/0.png = dog/again.png"""  # noqa: E501
 

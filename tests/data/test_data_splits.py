@@ -82,7 +82,7 @@ def test_columns_that_are_not_read_are_named(tmp_path):
     rows = [f"{k}.png,x,{'ABA'[k]},{k}.5" for k in range(3)]
     held, notes = files_of(table(root / "t.csv", "path,label,Aufteilung,Güte", *rows))
     assert len(held) == 3 and notes == (
-        "t.csv: columns not read: Aufteilung (A, B), Güte; if Aufteilung is the split, call it split "
+        "columns not read: Aufteilung (A, B), Güte; if Aufteilung is the split, call it split "
         "and its values train and test"
     )
     path = table(

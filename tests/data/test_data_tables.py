@@ -209,7 +209,7 @@ def test_files_in_other_folders_are_found_by_name_and_said(pictures):
     scan = survey_dataset(DataConfig(name="csv", path=str(write_csv(pictures / "t.csv", rows))))
     assert scan.counts.tolist() == [3, 3] and scan.files[0] == "files/a/0.png"
     assert "6 files found by name: 0 is files/a/0.png" in scan.notes
-    assert "t.csv: column id is taken for the file, label for the class" in scan.notes
+    assert "column id is taken for the file, label for the class" in scan.notes
 
 
 def test_labels_in_two_unicode_forms_are_one_class(pictures):
@@ -242,7 +242,10 @@ def test_labels_in_two_unicode_forms_are_one_class(pictures):
         ),
         ("path,label\ntable.csv,x\n", r"not an image's extension \(\.csv\)"),
         ('path,label\n"a.png,x\n', "not readable as CSV"),
-        (b"path,label\n\xff.png,x\n", "not readable: 'utf-8' codec.*save it as UTF-8"),
+        (
+            b"path,label\n\xff.png,x\n",
+            r"not readable as utf-8, line 2, near '.\.png,x'; save it as UTF-8.*encoding=cp1252",
+        ),
         (
             'file,weight\na.png,0.5\nb.png,"1,5"\n',
             "column weight, which holds fractions; rename it",

@@ -86,7 +86,7 @@ def test_the_white_that_a_person_sets(tmp_path):
     notes = survey_dataset(config(root, white=4095)).notes
     assert notes == inspect_data(root, white=4095).notes
     assert "0 to 4,095 become 0 to 255, so 256 of 256 steps" in notes[0]
-    assert "1 of 6 images have values above 4,095, which is white: 1 of 6,144 values" in notes[1]
+    assert "1 of 6 images has values above 4,095, which is white: 1 of 6,144 values" in notes[1]
     assert "are clipped to 255" in notes[1]
     packed = prepare_data(root, tmp_path / "set.safetensors", resolution=32, white=4095)
     assert (packed.images == images).all()
@@ -223,7 +223,7 @@ def test_zero_as_white_is_turned(tmp_path, high):
     assert abs(images[2] - images[1]).max() <= 1
     assert images[1, 0, 0, 0] == 0
     assert (
-        "2 TIFF images are stored with zero as white and are inverted"
+        "2 TIFF images are stored with zero as white and inverted"
         in inspect_data(folder.parent).notes
     )
 

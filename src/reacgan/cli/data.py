@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cyclopts
 
@@ -72,13 +72,12 @@ def inspect(
     split:
         Which part to inspect.
     set_:
-        Options of the data set: --set train_on_all=true.
+        Options of the data set: --set data.options.label=Art, or --set train_on_all=true.
     list_refused:
         Write the refused files and the reasons here.
     json_:
         Print JSON instead of text.
     """
-    from reacgan.config import parse_assignments  # noqa: PLC0415
     from reacgan.data import (  # noqa: PLC0415
         DataError,
         report_refused,
@@ -87,12 +86,9 @@ def inspect(
     from reacgan.data.overview import overview_of  # noqa: PLC0415
     from reacgan.experiments.derive import find_set  # noqa: PLC0415
 
-    config = find_set(path)
-    options = {
-        key.removeprefix("data.options."): value for key, value in parse_assignments(set_).items()
-    }
+    config = find_set(path, options=_options(set_))
     with bars.shown():
-        surveyed = survey_dataset(config.model_copy(update={"options": options}), split)
+        surveyed = survey_dataset(config, split)
         overview = overview_of(surveyed)
     lines = [overview.text()]
     if overview.refusal:
@@ -116,9 +112,10 @@ def prepare(
     max_refused: float = 0.05,
     max_pixels: int | None = None,
     white: float | None = None,
+    set_: Assignments = (),
     json_: Json = False,
 ) -> int:
-    """Pack a folder of images, cropped and resized, into one file.
+    """Pack a folder or table of images, cropped and resized, into one file.
 
     The file is mapped into memory, so training from it starts at once: reacgan train NAME --data OUT,
     or reacgan train --data OUT.
@@ -126,7 +123,8 @@ def prepare(
     Parameters
     ----------
     path:
-        A folder with one sub-folder a class, or with train/ and test/ that hold those.
+        A folder with one sub-folder a class, or with train/ and test/ that hold those; or a table
+        (.csv, .tsv, .jsonl).
     out:
         The file to write, such as photos.safetensors.
     resolution:
@@ -140,6 +138,8 @@ def prepare(
     white:
         For images of more than 8 bits, the value that becomes 255, such as 4095; by default the end of
         the first of 8, 10, 12, 14 or 16 bits (of floats also 0..1) that holds all training images.
+    set_:
+        Options of a table: --set data.options.label=Art.
     json_:
         Print JSON instead of text.
     """
@@ -149,8 +149,8 @@ def prepare(
     refuse_inside(out, path)
     if out.exists():
         raise DataError(f"{out}: exists; choose another name, or delete it first")
-
     with bars.shown():
+        options = _options(set_)
         data = prepare_data(
             path,
             out,
@@ -158,19 +158,18 @@ def prepare(
             channels=channels,
             max_refused=max_refused,
             max_pixels=max_pixels,
-            white=white,
+            white=options.pop("white", white),
+            options=options,
         )
     lines = [
-        f"{out}: {len(data):,} images, {data.num_classes} classes, "
-        f"{data.channels} x {data.size[0]} x {data.size[1]}"
+        f"{out}: {plural(len(data), 'image')}, {plural(data.num_classes, 'class', 'es')}, "
+        + " x ".join(map(str, (data.channels, *data.size)))
     ]
-    refused = {}
-    for split in ("", ".test"):
-        listed = out.with_name(f"{out.stem}{split}{out.suffix}.refused.txt")
-        if listed.exists():
-            reasons = listed.read_text(encoding="utf-8", errors="replace").splitlines()
-            refused[str(listed)] = len(reasons)
-            lines.append(f"refused {plural(len(reasons), 'file')}, with reasons in {listed}")
+    refused = _refused_lists(out)
+    lines += [
+        f"refused {plural(count, 'file')}, with reasons in {file}"
+        for file, count in refused.items()
+    ]
     facts = {
         "file": out,
         "images": len(data),
@@ -178,7 +177,25 @@ def prepare(
         "size": data.size,
         "channels": data.channels,
         "digest": data.digest,
+        "refused": refused,
     }
-    text = "\n".join([*lines, f"digest {data.digest}"])
-    answer({**facts, "refused": refused}, text, as_json=json_)
+    answer(facts, "\n".join([*lines, f"digest {data.digest}"]), as_json=json_)
     return 0
+
+
+def _options(assignments: tuple[str, ...]) -> dict[str, Any]:
+    """Options of a data set, with or without ``data.options.`` before them."""
+    from reacgan.config import parse_assignments  # noqa: PLC0415
+
+    values = parse_assignments(assignments)
+    return {key.removeprefix("data.options."): values[key] for key in values}
+
+
+def _refused_lists(out: Path) -> dict[str, int]:
+    """How many files are in each list of refused ones that was written beside a packed file."""
+    files = (out.with_name(f"{out.stem}{split}{out.suffix}.refused.txt") for split in ("", ".test"))
+    return {
+        str(file): len(file.read_text(encoding="utf-8", errors="replace").splitlines())
+        for file in files
+        if file.exists()
+    }

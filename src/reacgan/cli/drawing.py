@@ -74,6 +74,8 @@ class Drawing:
     def tell(self, model: TrainedGenerator, settings: SamplingSettings) -> None:
         """Say what was decided, once the images are made."""
         tell_statistics(model, self.statistics)
+        if model.values_in_words:
+            streams.tell(f"note: {model.values_in_words}")
         made_in = settings.precision_on(next(model.generator.parameters()).device)
         if made_in != "float32":
             streams.tell(f"note: made in {made_in}; --precision float32 takes the other")

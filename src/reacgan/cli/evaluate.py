@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -119,7 +120,8 @@ def evaluate(
     generation:
         How images are generated.
     set_:
-        Options of metrics and extractor: --set prdc.k=3 extractor.epochs=5.
+        Options of metrics, extractor and of the images that are named: --set prdc.k=3
+        extractor.epochs=5 data.options.label=Art.
     out:
         Where scores and pictures go; by default the run's folder, or evaluations/<name>.
     quiet:
@@ -182,9 +184,16 @@ def _keep_out_of_images(out: Path, subject: str, measures: Measures) -> None:
 def _request(
     measures: Measures, generation: Generation, assignments: tuple[str, ...], device: str
 ) -> Request:
+    from reacgan.config import parse_assignments  # noqa: PLC0415
     from reacgan.evaluation.scoring import Request  # noqa: PLC0415
+    from reacgan.experiments.derive import options_in  # noqa: PLC0415
 
-    metrics, options = _options(measures.metrics, assignments)
+    given_values = parse_assignments(assignments)
+    data_options = options_in(given_values)
+    metrics, options = _options(
+        measures.metrics,
+        {key: given_values[key] for key in given_values if not key.startswith("data.options.")},
+    )
     given = {"resizer": measures.resizer, "weights": measures.weights}
     options |= {key: value for key, value in given.items() if value is not None}
     return Request(
@@ -203,6 +212,7 @@ def _request(
         real=measures.real,
         protocol=measures.protocol,
         device=device,
+        data_options=data_options,
     )
 
 
@@ -232,16 +242,16 @@ def join_processes(device: str) -> None:
         start_processes(device)
 
 
-def _options(metrics: str | None, assignments: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:
+def _options(metrics: str | None, values: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Metrics with their options, and the extractor's."""
-    from reacgan.config import ConfigError, parse_assignments  # noqa: PLC0415
+    from reacgan.config import ConfigError  # noqa: PLC0415
     from reacgan.config.sections import named_options  # noqa: PLC0415
     from reacgan.evaluation.plan import STANDARD  # noqa: PLC0415
     from reacgan.metrics import METRICS  # noqa: PLC0415
 
     extractor: dict[str, Any] = {}
     options: dict[str, dict[str, Any]] = {}
-    for key, value in parse_assignments(assignments).items():
+    for key, value in values.items():
         owner, separator, name = key.partition(".")
         if not separator:
             raise ConfigError(f"--set {key}: needed: METRIC.OPTION or extractor.OPTION")

@@ -66,6 +66,7 @@ def sample(
     from reacgan import sampling  # noqa: PLC0415
     from reacgan.config import refuse_unwritable, size_of  # noqa: PLC0415
     from reacgan.data import refuse_inside  # noqa: PLC0415
+    from reacgan.data.names import plural  # noqa: PLC0415
     from reacgan.progress import counted  # noqa: PLC0415
 
     refuse_unwritable(out, "folder")
@@ -82,7 +83,7 @@ def sample(
         files = _write(loaded.class_names, enlarged, out, made)
     precision = settings.precision_on(next(loaded.generator.parameters()).device)
     facts: dict[str, Any] = {"folder": out, "images": files, "precision": precision}
-    said = f"{len(labels) * num} images in {out}"
+    said = f"{plural(len(labels) * num, 'image')} in {out}"
     if made is not None:
         sheets = _save_sheets(made, loaded.class_names, out)
         facts["sheets"] = sheets

@@ -79,7 +79,7 @@ def train(
         changes["training.images"] = images
     if speed is not None:
         changes["speed.mode"] = speed
-    experiment = _resolve(
+    experiment, said = _resolve(
         name, data, device, changes, aloud=not (quiet or dry_run), quiet=quiet, verbose=verbose
     )
     experiment = complete(experiment.replace(**changes))
@@ -87,21 +87,22 @@ def train(
     if dry_run:
         return _show_plan(experiment, folder, device, survey=name is not None)
     from reacgan import distributed, training  # noqa: PLC0415
+    from reacgan.data.overview import without_notes  # noqa: PLC0415
 
-    result = training.train(
-        experiment,
-        folder,
-        device=device,
-        minutes=minutes,
-        quiet=quiet,
-        verbose=verbose,
-        log=log,
-        began=began,
-    )
+    with without_notes(said):
+        result = training.train(
+            experiment,
+            folder,
+            device=device,
+            minutes=minutes,
+            quiet=quiet,
+            verbose=verbose,
+            log=log,
+            began=began,
+        )
     distributed.leave()
-    if result.stopped_by is not None:
-        return 3
-    return 128 + result.signal if result.signal else 0
+    ended_by_signal = 128 + result.signal if result.signal else 0
+    return 3 if result.stopped_by is not None else ended_by_signal
 
 
 def _refuse_early(minutes: float | None, device: Device, out: Path | None) -> None:
@@ -170,8 +171,11 @@ def _resolve(
     aloud: bool,
     quiet: bool,
     verbose: bool,
-) -> Experiment:
-    """The experiment before ``changes``; a derived one considers them, and says what it is."""
+) -> tuple[Experiment, tuple[str, ...]]:
+    """The experiment before ``changes``, and notes on its images that were said.
+
+    A derived one considers the changes, and says what it is.
+    """
     from reacgan.config import ConfigError, path_of  # noqa: PLC0415
     from reacgan.experiments import EXPERIMENTS, named_or_file  # noqa: PLC0415
 
@@ -186,9 +190,7 @@ def _resolve(
         )
     if name is not None:
         named = named_or_file(name)
-        if data is None:
-            return named
-        return named.replace(**_elsewhere(data))
+        return (named if data is None else named.replace(**_elsewhere(data))), ()
     from reacgan.planning import propose  # noqa: PLC0415
 
     proposal = propose(str(data), device=device, given=changes, seconds=0, copies=False)
@@ -196,7 +198,7 @@ def _resolve(
         streams.show(proposal.proposed() if verbose else proposal.in_short())
     elif not quiet:
         _say(proposal.derived.notes)
-    return proposal.experiment
+    return proposal.experiment, () if quiet else proposal.overview.notes
 
 
 def _elsewhere(data: Path) -> dict[str, Any]:

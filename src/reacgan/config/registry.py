@@ -180,7 +180,12 @@ def _keywords(member: Callable[..., Any], given: Iterable[str]) -> dict[str, ins
 
 
 def check_options(
-    member: Callable[..., Any], options: Mapping[str, Any], *, where: str, given: Iterable[str] = ()
+    member: Callable[..., Any],
+    options: Mapping[str, Any],
+    *,
+    where: str,
+    given: Iterable[str] = (),
+    also: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Check options against a constructor's keyword-only parameters and fill in its defaults.
 
@@ -190,6 +195,7 @@ def check_options(
         options: what a configuration says.
         where: the dotted path in the configuration, for messages (``model.head``).
         given: parameters that the caller supplies itself and a configuration may not set.
+        also: options that the caller has taken out, named in messages.
 
     Returns:
         Every option with its validated value.
@@ -205,7 +211,7 @@ def check_options(
         fields[name] = (hints.get(name, Any), default)
     for name in options:
         if name not in fields:
-            raise unknown_option(where, name, fields)
+            raise unknown_option(where, name, {*fields, *also})
     schema = create_model("Options", __base__=_Options, **fields)
     try:
         return dict(schema(**options).model_dump())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from reacgan.data.imagenet import list_imagenet
 from reacgan.data.order import Balance, balance_of
 from reacgan.data.pack import Lister, open_listings, opener_of, own_shape_of
 from reacgan.data.scan import Scan, refusal_of, report_refused, scan_listings, with_held_out
-from reacgan.data.tables import list_csv, list_jsonl
+from reacgan.data.tables import TABLE_LISTERS, TABLE_OPTIONS, list_csv, list_jsonl
 from reacgan.data.tiny_imagenet import list_tiny_imagenet
 
 DATASETS: dict[str, Opener] = {
@@ -91,6 +92,7 @@ __all__ = [
     "Scan",
     "balance_of",
     "describe_opener",
+    "files_of",
     "find_dataset",
     "inspect_data",
     "offline",
@@ -105,7 +107,9 @@ __all__ = [
 ]
 
 _SUPPLIED = ("split", "resolution", "channels")
-_TABLES = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".json": "jsonl"}
+_TABLES = {
+    suffix: "csv" if lister is list_csv else "jsonl" for suffix, lister in TABLE_LISTERS.items()
+}
 
 
 def open_dataset(config: DataConfig, split: str = "train") -> ImageData:
@@ -119,7 +123,7 @@ def open_dataset(config: DataConfig, split: str = "train") -> ImageData:
     """
     opener: Any = lookup("data set", DATASETS, config.name)
     white, options = _white_of(config)
-    options = check_options(opener, options, where="data.options", given=_SUPPLIED)
+    options = _checked(config, opener, options, given=_SUPPLIED)
     resolution, channels = config.resolution, config.channels
     if white is not None:
         check_request(split=split, resolution=resolution, channels=channels)
@@ -146,9 +150,24 @@ def survey_dataset(config: DataConfig, split: str = "train") -> Scan | ImageData
     lister: Any = LISTERS.get(config.name)
     if lister is None:
         return open_dataset(config, split)
-    options = check_options(lister, options, where="data.options", given=("split",))
+    options = _checked(config, lister, options)
     scan = scan_listings(lister(config.path, split=split, **options), white=white)
     return with_held_out(scan, lambda: lister(config.path, split="test", **options), white=white)
+
+
+def files_of(config: DataConfig) -> dict[str, list[int]]:
+    """Size (bytes) and time of change (ns) of each training file, by path; empty for sets without files.
+
+    Raises:
+        DataError: as :func:`survey_dataset`.
+        ConfigError: likewise.
+    """
+    lister: Any = LISTERS.get(config.name)
+    if lister is None or archive_of(config, "train") is not None:
+        return {}
+    options = _checked(config, lister, _white_of(config)[1])
+    entries = lister(config.path, split="train", **options)[0].entries
+    return {entry.relative: [entry.size, entry.mtime_ns] for entry in entries}
 
 
 def survey_usable(config: DataConfig, split: str = "train") -> Scan | ImageData:
@@ -185,8 +204,22 @@ def own_shape(config: DataConfig, split: str = "train") -> OwnShape | None:
         return own_shape_of(listings)
     if lister is None:
         return PUBLISHED_SHAPES.get(config.name)
-    options = check_options(lister, _white_of(config)[1], where="data.options", given=("split",))
+    options = _checked(config, lister, _white_of(config)[1])
     return own_shape_of(lister(path, split=split, **options))
+
+
+def _checked(
+    config: DataConfig, member: Any, options: dict[str, Any], given: Sequence[str] = ("split",)
+) -> dict[str, Any]:
+    """The set's own options; an error names white where that is one, too."""
+    also = ("white",) if config.name in LISTERS else ()
+    column = next((name for name in options if name in TABLE_OPTIONS), None)
+    if column is not None and config.name == "folder" and member is not open_archive:
+        raise DataError(
+            f"data.options.{column}: an option of tables, but {config.path} is a folder; give the table's "
+            "file (.csv, .jsonl) as the path"
+        )
+    return check_options(member, options, where="data.options", given=given, also=also)
 
 
 def _white_of(config: DataConfig) -> tuple[Any, dict[str, Any]]:
@@ -209,11 +242,20 @@ def _white_of(config: DataConfig) -> tuple[Any, dict[str, Any]]:
     return white, options
 
 
-def find_dataset(text: str) -> DataConfig:
+def find_dataset(text: str, *, options: Mapping[str, Any] | None = None) -> DataConfig:
     """Find a set by a path, a registered name, or ``NAME:PATH``.
 
     An existing path is a packed file, a table (.csv, .tsv, .jsonl, dataset.json) or a folder of classes.
+
+    Args:
+        text: the path or name.
+        options: ``data.options`` of the set, such as the columns of a table.
     """
+    config = _find_dataset(text)
+    return config.model_copy(update={"options": dict(options)}) if options else config
+
+
+def _find_dataset(text: str) -> DataConfig:
     text = with_home(text)
     path = Path(text)
     if path.is_file():

@@ -16,7 +16,7 @@ from pathlib import Path
 from reacgan.data.dataset import DataError, MissingSplitError
 from reacgan.data.layout import Decision, Tree, Way
 from reacgan.data.listing import NO_CLASS, Listing, describe_file, image_names
-from reacgan.data.names import class_name_of, shown, split_of
+from reacgan.data.names import class_name_of, plural, shown, split_of
 from reacgan.data.rows import (
     AmbiguousNameError,
     Files,
@@ -98,7 +98,7 @@ def look_beside(root: Path, tree: Tree, decision: Decision) -> Beside:
         try:
             candidate = _candidate(read_table(folder / name, Files(folder)), folder, way)
         except DataError as error:
-            refusals.append(str(error))
+            refusals.append(f"{error}{_given_itself(folder / name, str(error))}")
             continue
         if not candidate.table.without_labels:
             (style_gan if name.casefold() == STYLE_GAN else tables).append(candidate)
@@ -128,13 +128,18 @@ def look_beside(root: Path, tree: Tree, decision: Decision) -> Beside:
     return _listed_by(chosen, tree, root, names)
 
 
+def _given_itself(file: Path, refusal: str) -> str:
+    """Options name columns of a table, not of a folder with one in it."""
+    return f" (with {file} as the path)" if "--set" in refusal else ""
+
+
 def _listed_by(chosen: _Candidate, tree: Tree, root: Path, names: Sequence[str]) -> Beside:
     test_table, test = _test_rows(chosen, tree, root)
     rows = (*chosen.rows, *test)
     notes = _notes(chosen, rows)
     if test_table is not None:
         name = test_table.relative_to(root)
-        notes.insert(1, f"test: classes from {name}, for {len(test):,} images")
+        notes.insert(1, f"test: classes from {name}, for {plural(len(test), 'image')}")
     notes += _unread_note([name for name in names if root / name != test_table])
     source = str(chosen.table.file)
 
@@ -257,11 +262,12 @@ def _notes(chosen: _Candidate, rows: Sequence[Row]) -> list[str]:
         for path in image_names(chosen.files.folder)
         if path not in listed and str(Path(path).parent) in folders
     ]
-    notes = [f"classes from {name}, for {len(chosen.labels):,} images"]
+    notes = [f"classes from {name}, for {plural(len(chosen.labels), 'image')}"]
     if left:
-        notes.append(f"{len(left):,} images are not in {name}, not read: {shown(left, 2)}")
+        are = "image is" if len(left) == 1 else "images are"
+        notes.append(f"{len(left):,} {are} not in {name}, not read: {shown(left, 2)}")
     held_out = () if chosen.table.has_split else held_out_note(chosen.rows)
-    return [*notes, *held_out, *chosen.table.notes]
+    return [*notes, *held_out, *(f"{name}: {note}" for note in chosen.table.notes)]
 
 
 def _list_unlabelled(folder: Path, split: str, *, notes: tuple[str, ...]) -> list[Listing]:

@@ -6,8 +6,10 @@ Names and values are known in many languages; a note reports columns with undocu
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+import shlex
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from reacgan.data.names import TEST_NAMES, TRAIN_NAMES, SplitWord, class_name_of, shown
 
@@ -39,6 +41,17 @@ _MORE_LABELS = frozenset(
         "클래스", "라벨",
     }
 )  # fmt: skip
+_HINTED_LABELS = frozenset(
+    {
+        "species", "breed", "art", "sorte", "spezies", "gattung", "rasse", "espèce", "race", "especie",
+        "raza", "specie", "razza", "espécie", "raça", "soort", "ras", "gatunek", "druh",
+        "faj", "вид", "порода", "tür", "种类", "種類", "品种", "종류",
+    }
+)  # fmt: skip
+"""Taken only without any of the names above."""
+PATH_NAMES = (PATHS, _MORE_PATHS)
+LABEL_NAMES = (LABELS, _MORE_LABELS, _HINTED_LABELS)
+"""Plain names of columns, the first set that a table has one of first."""
 SPLITS = ("split",)
 SPLIT_VALUES = ", ".join(TRAIN_NAMES + TEST_NAMES)
 
@@ -110,6 +123,36 @@ class ColumnsError(ValueError):
     """No column, or several, for a role; the message lists the columns."""
 
 
+class Wanted(NamedTuple):
+    """Columns that the user names; None leaves the choice to the table."""
+
+    file: str | None = None
+    label: str | None = None
+    split_column: str | None = None
+
+    def column_of(self, role: str, header: Sequence[str]) -> int | None:
+        """The column that is named for a role (a field of this tuple), if one is.
+
+        Raises:
+            ColumnsError: the table has no such column, or several.
+        """
+        wanted = getattr(self, role)
+        if wanted is None:
+            return None
+        exact = [index for index, name in enumerate(header) if name.strip() == wanted.strip()]
+        alike = exact or [
+            index for index, name in enumerate(header) if plain_name(name) == plain_name(wanted)
+        ]
+        if len(alike) == 1:
+            return alike[0]
+        titles = ", ".join(name.strip() for name in header if name.strip())
+        state = "several columns of that name" if alike else "no such column"
+        raise ColumnsError(f"data.options.{role} is {wanted!r}: {state}; the columns: {titles}")
+
+
+AUTOMATIC = Wanted()
+
+
 @dataclass(frozen=True)
 class Columns:
     """Numbers of columns."""
@@ -130,17 +173,31 @@ def plain_name(name: str) -> str:
 
 
 def choose_columns(
-    header: Sequence[str], rows: Sequence[Sequence[str]], looks_like_file: Callable[[str], bool]
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    looks_like_file: Callable[[str], bool],
+    wanted: Wanted = AUTOMATIC,
 ) -> Columns:
     """Choose by documented names, then by usual ones, then where only one column is possible.
+
+    Args:
+        header: names of the columns.
+        rows: the cells below them.
+        looks_like_file: whether a cell may name an image.
+        wanted: columns that the user names.
 
     Raises:
         ColumnsError: no column, or several.
     """
     names = [plain_name(name) for name in header]
-    label = _named(names, LABELS, _MORE_LABELS)
-    path = _named(names, PATHS, _MORE_PATHS)
-    split = find_split(names, rows, (label, path))
+    given = [wanted.column_of(role, header) for role in Wanted._fields]
+    path, label, split = given
+    if label is None:
+        label = named(names, "label", LABEL_NAMES, given)
+    if path is None:
+        path = named(names, "file", PATH_NAMES, (label, *given))
+    if split is None:
+        split = find_split(names, rows, (label, path))
     if path is None:
         path = _path_column(header, names, rows[:_SAMPLED_ROWS], (label, split), looks_like_file)
     one_hot: tuple[int, ...] = ()
@@ -152,28 +209,51 @@ def choose_columns(
         taken.append(
             f"each column is taken for a class: {shown([titles[index] for index in one_hot], 8)}"
         )
-    elif names[path] not in PATHS or names[label] not in LABELS:
-        taken.append(f"column {titles[path]} is taken for the file, {titles[label]} for the class")
-    if split is not None and names[split] not in SPLITS:
+    else:
+        taken.append(taken_note(titles, path, label, wanted))
+    if split is not None and names[split] not in SPLITS and split != given[2]:
         taken.append(split_taken(titles[split], names[split], [row[split] for row in rows]))
     used = [index for index in (path, label, split, *one_hot) if index is not None]
-    notes = "; ".join(taken), unread_note(header, names, rows, used, split)
+    notes = "; ".join(filter(None, taken)), unread_note(header, names, rows, used, split)
     return Columns(path, label, split, one_hot, tuple(filter(None, notes)))
 
 
-def _named(names: Sequence[str], documented: Sequence[str], usual: frozenset[str]) -> int | None:
-    for known in (documented, usual):
-        there = [index for index, name in enumerate(names) if name in known]
+def taken_note(titles: Sequence[str], path: int, label: int, wanted: Wanted) -> str:
+    """A note on columns of file and class with undocumented names that the user did not name."""
+    free = (path, wanted.file, PATHS), (label, wanted.label, LABELS)
+    if all(given or plain_name(titles[index]) in known for index, given, known in free):
+        return ""
+    return f"column {titles[path]} is taken for the file, {titles[label]} for the class"
+
+
+def named(
+    names: Sequence[str],
+    role: str,
+    known: Sequence[Collection[str]],
+    taken: Collection[int | None] = (),
+) -> int | None:
+    """The column whose plain name is known for a role, by the first set of names that has one.
+
+    Raises:
+        ColumnsError: several.
+    """
+    for those in known:
+        there = [index for index, name in enumerate(names) if name in those and index not in taken]
         if len(there) > 1:
             first, second = names[there[0]], names[there[1]]
             if first == second:
                 raise ColumnsError(f"names the column {first} twice; leave one out")
             raise ColumnsError(
-                f"has both {first} and {second}; needed: one of {', '.join(documented)}"
+                f"has both {first} and {second}; needed: one of {', '.join(known[0])}{or_name(role)}"
             )
         if there:
             return there[0]
     return None
+
+
+def or_name(role: str, example: str = "NAME") -> str:
+    """How to name a column without changing the table."""
+    return f", or name the column: --set {shlex.quote(f'data.options.{role}={example}')}"
 
 
 def _path_column(
@@ -190,7 +270,7 @@ def _path_column(
         if name and index not in taken and 2 * sum(map(looks_like_file, values)) > len(values):
             candidates.append(index)
     if len(candidates) != 1:
-        raise ColumnsError(_state(header, candidates, PATHS, "may name the files"))
+        raise ColumnsError(_state(header, candidates, PATHS, "may name the files", "file"))
     return candidates[0]
 
 
@@ -205,12 +285,12 @@ def _label_columns(
     if len(left) > 1 and rows and all(class_column_of(row, left) is not None for row in rows):
         return None, tuple(left)
     if len(left) != 1:
-        state = _state(header, left, LABELS, "may hold the class")
+        state = _state(header, left, LABELS, "may hold the class", "label", _likely(rows, left))
         raise ColumnsError(state + _not_one_hot(header, rows, left))
     name = header[left[0]].strip()
     cells = (row[left[0]].strip() for row in rows[:_SAMPLED_ROWS] if left[0] < len(row))
     values = [value for value in cells if value]
-    needed = f"rename it to {LABELS[0]} if it is the class"
+    needed = f"rename it to {LABELS[0]} if it is the class{or_name('label', name)}"
     if values and all(_NUMBER.fullmatch(value) for value in values):
         raise ColumnsError(f"has the column {name}, which holds fractions; {needed}")
     if len(values) > 20 and len(set(values)) == len(values):
@@ -223,7 +303,7 @@ def _not_one_hot(header: Sequence[str], rows: Sequence[Sequence[str]], left: Seq
     numeric = [
         index for index in left if all(_NUMBER_OR_BIT.fullmatch(row[index].strip()) for row in rows)
     ]
-    if len(numeric) < 2 or not rows:
+    if len(numeric) < 2 or 2 * len(numeric) <= len(left) or not rows:
         return ""
     numbered = enumerate(rows, start=2)
     number, row = next(pair for pair in numbered if class_column_of(pair[1], left) is None)
@@ -242,14 +322,32 @@ def class_column_of(row: Sequence[str], columns: Sequence[int]) -> int | None:
     return columns[values.index(1)]
 
 
+def _likely(rows: Sequence[Sequence[str]], left: Sequence[int]) -> int | None:
+    """The column that most resembles one of classes: several values, repeated, the fewest texts."""
+    best: tuple[int, int] | None = None
+    for index in left:
+        values = [row[index].strip() for row in rows]
+        kinds = set(values)
+        repeats = 1 < len(kinds) <= len(values) // 2 and "" not in kinds
+        if repeats and not all(map(_NUMBER_OR_BIT.fullmatch, kinds)):
+            best = min(best or (len(kinds), index), (len(kinds), index))
+    return None if best is None else best[1]
+
+
 def _state(
-    header: Sequence[str], candidates: Sequence[int], documented: Sequence[str], what: str
+    header: Sequence[str],
+    candidates: Sequence[int],
+    documented: Sequence[str],
+    what: str,
+    role: str,
+    likely: int | None = None,
 ) -> str:
     titles = shown([name.strip() for name in header if name.strip()], 8) or "nothing"
     several = shown([header[index].strip() for index in candidates])
+    example = "NAME" if likely is None else header[likely].strip()
     return (
-        f"has only {titles}{f', of which {several} {what}' if candidates else ''}; needed: one of "
-        f"{', '.join(documented)} in the header line; rename the intended column"
+        f"has only {titles}{f', of which {several} {what}' if candidates else ''}; needed: one "
+        f"of {', '.join(documented)} in the header line{or_name(role, example)}"
     )
 
 
@@ -302,8 +400,8 @@ def find_split(
         if meanings[further] != meanings[candidates[0]]:
             both = f"{names[candidates[0]]} and {names[further]}"
             raise ColumnsError(
-                f"has the columns {both}, which may both be the split but differ; "
-                "rename one of them to split"
+                f"has the columns {both}, which may both be the split but differ; rename one of "
+                f"them to split{or_name('split_column', names[further])}"
             )
     return candidates[0] if candidates else None
 

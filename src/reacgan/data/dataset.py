@@ -90,6 +90,12 @@ class ImageData:
         return len(self.class_names)
 
     @property
+    def white(self) -> float | None:
+        """The only one of ``whites``; None without one, or with two that differ."""
+        values = {white for white in self.whites or () if white is not None}
+        return values.pop() if len(values) == 1 else None
+
+    @property
     def size(self) -> tuple[int, int]:
         """(height, width) of the images in pixels."""
         return int(self.images.shape[2]), int(self.images.shape[3])

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from reacgan.config import Resolution, path_of, refuse_unwritable, size_of
+from reacgan.config import Resolution, check_options, path_of, refuse_unwritable, size_of
 from reacgan.data.archive import held_out_path, is_archive, new_archive, read_archive
 from reacgan.data.beside import Beside, look_beside
 from reacgan.data.dataset import (
@@ -23,9 +23,10 @@ from reacgan.data.dataset import (
 )
 from reacgan.data.layout import Decision, decide
 from reacgan.data.listing import Listing, explain, list_decided, parts_up_to, read_tree
-from reacgan.data.names import is_general, shown
+from reacgan.data.names import is_general, plural, shown
 from reacgan.data.pack import Decoder, depth_of, describe, log_notes, logger
 from reacgan.data.scan import MAX_REFUSED, Scan, report_refused, scan_listings, with_held_out
+from reacgan.data.tables import TABLE_LISTERS
 from reacgan.data.tiny_imagenet import is_official, list_official
 
 
@@ -78,8 +79,9 @@ def inspect_data(
     split: str = "train",
     max_pixels: int | None = None,
     white: float | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Scan:
-    """Scan a folder of images without decoding them: classes, counts, sizes, refused files.
+    """Scan a folder or table of images without decoding them: classes, counts, sizes, refused files.
 
     Raises:
         DataError: no class folders, no usable image; or a packed file, which needs no scan.
@@ -88,12 +90,13 @@ def inspect_data(
     if path.is_file() and is_archive(path):
         data = read_archive(path)
         raise DataError(
-            f"{path}: already a packed set of {len(data)} images, {data.num_classes} classes, "
+            f"{path}: already a packed set of {plural(len(data), 'image')}, "
+            f"{plural(data.num_classes, 'class', 'es')}, "
             f"{describe_shape(data.resolution, data.channels)}, digest {data.digest}"
         )
-    listings = list_folder(path, split=split)
-    scan = scan_listings(listings, max_pixels=max_pixels, white=white)
-    return with_held_out(scan, lambda: list_folder(path, split="test"), white=white)
+    labels = _find_labels(path, options or {})
+    scan = scan_listings(labels.listings(split), max_pixels=max_pixels, white=white)
+    return with_held_out(scan, lambda: labels.listings("test"), white=white)
 
 
 def prepare_data(
@@ -106,14 +109,15 @@ def prepare_data(
     max_pixels: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     white: float | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> ImageData:
-    """Pack a folder of images into one memory-mappable file: cropped, resized, labelled.
+    """Pack a folder or table of images into one memory-mappable file: cropped, resized, labelled.
 
     A held-out part (test, val) is packed into a second file, ``NAME.test.SUFFIX``. Refused files are
     listed in ``OUT.refused.txt``.
 
     Args:
-        path: class folders, as :func:`list_folder` takes them.
+        path: class folders, as :func:`list_folder` takes them, or a table (.csv, .tsv, .jsonl).
         out: the file to write, atomically.
         resolution: side in pixels, or (height, width).
         channels: 1, 3 or 4, or those of all arrays; None takes 1 if all training images are grey,
@@ -124,6 +128,7 @@ def prepare_data(
         progress: called with (images done, images in all) for each split.
         white: the value that becomes 255, of images of more than 8 bits; None takes the end of the
             first of 8, 10, 12, 14 or 16 bits (of floats also 0..1) that holds the training images.
+        options: of a table: ``label``, ``file``, ``split_column``, ``encoding``.
 
     Raises:
         DataError: as :func:`inspect_data`, and where too many files are refused.
@@ -134,7 +139,7 @@ def prepare_data(
     )
     check_grid(resolution)
     refuse_unwritable(out, "file")
-    labels = find_labels(path)
+    labels = _find_labels(path, options or {})
     for split in parts_up_to("test" if labels.has_test else "train"):
         listings = labels.listings(split)
         target = out if split == "train" else held_out_path(out)
@@ -196,6 +201,26 @@ class LabelSource(NamedTuple):
     listings: Callable[[str], list[Listing]]
     """Listings of train, and of test if requested."""
     has_test: bool
+
+
+def _find_labels(path: Path, options: Mapping[str, Any]) -> LabelSource:
+    """The classes of a folder, or of a table with its options."""
+    lister: Any = TABLE_LISTERS.get(path.suffix.lower()) if path.is_file() else None
+    chosen = check_options(
+        lister or list_folder, options, where="data.options", given=("split",), also=("white",)
+    )
+    if lister is None:
+        return find_labels(path)
+
+    def listings(split: str) -> list[Listing]:
+        listed: list[Listing] = lister(str(path), split=split, **chosen)
+        return listed
+
+    try:
+        listings("test")
+    except MissingSplitError:
+        return LabelSource(listings, has_test=False)
+    return LabelSource(listings, has_test=True)
 
 
 def find_labels(path: str | Path) -> LabelSource:

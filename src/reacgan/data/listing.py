@@ -59,6 +59,13 @@ class Listing:
     entries: tuple[Entry, ...]
     ignored: int = 0
     notes: tuple[str, ...] = ()
+    table: Path | None = None
+    """The table that names the files, where one was given instead of a folder."""
+
+    @property
+    def source(self) -> Path:
+        """Where the images come from, for messages: the table, or the folder."""
+        return self.table or self.root
 
 
 def parts_up_to(split: str) -> tuple[str, ...]:
@@ -66,20 +73,46 @@ def parts_up_to(split: str) -> tuple[str, ...]:
     return ("train",) if split == "train" else ("train", "test")
 
 
-def read_text(path: Path, *, may_be_wide: bool = False) -> str:
+def read_text(path: Path, *, may_be_wide: bool = False, encoding: str | None = None) -> str:
     """A text file in UTF-8, or, with ``may_be_wide``, in UTF-16 with a byte order mark.
+
+    Args:
+        path: the file.
+        may_be_wide: whether it may be in UTF-16, or in another encoding that the user names.
+        encoding: that name, of Python's, such as cp1252.
 
     Raises:
         DataError: not readable, or another encoding.
     """
     try:
         content = path.read_bytes()
+        if encoding is not None:
+            return content.decode(encoding).removeprefix("\ufeff")
         wide = may_be_wide and content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
         return content.decode("utf-16" if wide else "utf-8-sig")
     except OSError as error:
         raise DataError(f"{path}: not readable: {error}") from None
+    except LookupError:
+        raise DataError(
+            f"{path}: data.options.encoding is {encoding!r}; allowed: a name that Python knows, such as "
+            "cp1252 (Western Europe), cp1250 (Central Europe), cp1251 (Cyrillic), shift_jis, gb18030"
+        ) from None
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not readable: {error}; save it as UTF-8") from None
+        raise DataError(f"{path}: {_undecodable(error, may_be_wide=may_be_wide)}") from None
+
+
+def _undecodable(error: UnicodeDecodeError, *, may_be_wide: bool) -> str:
+    """Where a text is not in its encoding, and what to do."""
+    line = error.object[: error.start].count(b"\n") + 1
+    before = error.object[: error.start][-8:].rpartition(b"\n")[2]
+    after = error.object[error.start :][:8].splitlines()[0]
+    around = (before + after).decode("ascii", "replace")
+    text = (
+        f"not readable as {error.encoding}, line {line}, near {around!r}; save it as UTF-8 (in Excel: "
+        "save as 'CSV UTF-8')"
+    )
+    named = ", or name its encoding, such as --set data.options.encoding=cp1252"
+    return text + named * may_be_wide
 
 
 def read_lines(path: Path) -> list[str]:
@@ -274,14 +307,23 @@ def read_tree(root: Path) -> Tree:
         raise DataError(f"{root}: no such folder{_nearest(root)}")
     if not root.is_dir():
         raise DataError(
-            f"{root}: a file, needed: a folder with one sub-folder a class, or a packed file of "
-            "`reacgan data prepare` (unpack archives such as .zip or .tar first)"
+            f"{root}: a file, needed: a folder with one sub-folder a class, a table (.csv, .tsv, .jsonl), "
+            f"or a packed file of `reacgan data prepare`{_remedy(root.suffix.lower())}"
         )
     try:
         os.scandir(root).close()
     except OSError as error:
         raise DataError(f"{root}: not readable: {error.strerror}") from None
     return _tree_of(root, "", _above(root))
+
+
+def _remedy(suffix: str) -> str:
+    """What to do with a file of a kind that is not read."""
+    if suffix in (".xlsx", ".xls", ".ods", ".numbers"):
+        return "; save the spreadsheet as CSV (in Excel: 'CSV UTF-8')"
+    if suffix in (".parquet", ".arrow", ".feather"):
+        return "; save the table as CSV or JSON lines, its pictures as files"
+    return " (unpack archives such as .zip or .tar first)"
 
 
 def _nearest(missing: Path) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -223,11 +225,30 @@ class Overview:
         copies = self.copies
         if not copies.groups:
             return
-        files = "1 file is a copy" if copies.spare == 1 else f"{copies.spare:,} files are copies"
-        yield f"{files} of others: {_groups(copies.groups)}"
+        many = f"{copies.spare:,} files are copies of others"
+        files = "1 file is a copy of another" if copies.spare == 1 else many
+        yield f"{files}: {_groups(copies.groups)}"
         yield "  copies are kept and trained on; move a file out of the folder to leave it out"
         if copies.across:
             yield f"  in several classes, so wrong in one at least: {_groups(copies.across)}"
+
+
+@contextmanager
+def without_notes(notes: Collection[str]) -> Iterator[None]:
+    """Keep notes that have been said out of the log while the images are opened."""
+    known = set(notes)
+
+    def is_new(record: logging.LogRecord) -> bool:
+        return not (
+            isinstance(record.args, tuple) and record.args[-1:] and record.args[-1] in known
+        )
+
+    log = logging.getLogger("reacgan.data")
+    log.addFilter(is_new)
+    try:
+        yield
+    finally:
+        log.removeFilter(is_new)
 
 
 def _groups(groups: Sequence[tuple[str, ...]]) -> str:
@@ -259,7 +280,7 @@ def overview_of(survey: Scan | ImageData, *, copies: bool = True) -> Overview:
         )
     sides = [min(size) for size in survey.sizes]
     return Overview(
-        str(survey.root),
+        str(survey.source),
         balance,
         survey.channels,
         (min(sides), int(median(sides)), max(sides)),

@@ -93,12 +93,12 @@ class Decoder:
         counts = np.zeros(len(self.scan.class_names), dtype=np.int64)
         self._check(total)
         if self.channels not in PICTURE_CHANNELS and not any(map(is_array, self.scan.files)):
-            raise DataError(f"{self.scan.root}: {no_such_channels(self.channels)}")
+            raise DataError(f"{self.scan.source}: {no_such_channels(self.channels)}")
         boxes = self.scan.boxes or (None,) * len(self.scan.files)
         items = list(zip(self.scan.files, boxes, strict=True))
         with pillow_warnings_off():
             decoded = ordered_map(self._decode, items, progress=self.progress)
-            decoded = counted(decoded, f"packing {self.scan.root.name}", len(items))
+            decoded = counted(decoded, f"packing {self.scan.source.resolve().name}", len(items))
             results = zip(self.scan.files, self.scan.labels, decoded, strict=True)
             for images, labels in in_batches(results, self.refused):
                 counts += np.bincount(labels, minlength=len(counts))
@@ -126,7 +126,8 @@ class Decoder:
             total,
             max_refused=self.max_refused,
             report=self.report,
-            source=str(self.scan.root),
+            source=self.scan.source,
+            root=self.scan.root,
         )
 
     def _check_classes(self, counts: npt.NDArray[np.int64]) -> None:
@@ -134,7 +135,7 @@ class Decoder:
         if len(lost):
             names = ", ".join(self.scan.class_names[label] for label in lost[:10])
             raise DataError(
-                f"{self.scan.root}: every image of these classes is damaged: {names}; repair the "
+                f"{self.scan.source}: every image of these classes is damaged: {names}; repair the "
                 "images or remove the folders"
             )
 
@@ -218,14 +219,14 @@ def open_listings(
     key = cache_key(
         decoding_rules(), size_of(resolution), channels, pixel_limit(), stamps_of(listings), white
     )
-    source = f"{listings[-1].root} ({listings[-1].split})"
+    source = f"{listings[-1].source} ({listings[-1].split})"
 
     def read() -> ImageData | None:
         cached = read_cached(key, source)
         for note in cached.lost if cached is not None else ():
-            logger.warning("%s: %s", listings[-1].root, note)
+            logger.warning("%s: %s", listings[-1].source, note)
         if cached is not None:
-            _warn_of_refused(listings[-1].root, read_refused(_report_of(key)))
+            _warn_of_refused(listings[-1].source, read_refused(_report_of(key)))
         return cached
 
     def make() -> ImageData:
@@ -274,7 +275,7 @@ def _pack_listings(
     data = replace(data, whites=scan.whites, lost=scan.lost)
     if decoder.refused:
         report_refused(decoder.refused, decoder.report)  # for who opens the packed file later
-    _warn_of_refused(scan.root, decoder.refused)
+    _warn_of_refused(scan.source, decoder.refused)
     return data
 
 
@@ -412,7 +413,7 @@ def write_cached(
 def log_notes(scan: Scan) -> None:
     """Log the notes of a scan."""
     for note in scan.notes:
-        logger.warning("%s: %s", scan.root, note)
+        logger.warning("%s: %s", scan.source, note)
 
 
 def log_progress(source: str) -> Progress:

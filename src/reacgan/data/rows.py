@@ -176,7 +176,8 @@ def held_out_note(rows: Sequence[Row]) -> tuple[str, ...]:
     paths = [row.path for row in rows if row.split == "test"]
     if not paths:
         return ()
-    return (f"{len(paths):,} images are held out, as their folders say: {shown(paths, 1)}",)
+    images = "1 image is" if len(paths) == 1 else f"{len(paths):,} images are"
+    return (f"{images} held out, as their folders say: {shown(paths, 1)}",)
 
 
 def sort_classes(names: set[str]) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ class Scan:
     ``modes`` (Pillow's names) from the headers; ``grey``: whether every image is grey; ``channels``
     of the images before conversion: 1 (grey), 3 (pictures), or the arrays' own; ``boxes``: the part of each
     file to crop, or None; ``whites``: white values of deep images, or None; ``lost``: the notes on what
-    such images lose.
+    such images lose; ``table``: the table that names the files, if that was given.
     """
 
     root: Path
@@ -59,6 +59,12 @@ class Scan:
     notes: tuple[str, ...] = ()
     whites: Whites | None = None
     lost: tuple[str, ...] = ()
+    table: Path | None = None
+
+    @property
+    def source(self) -> Path:
+        """Where the images come from, for messages: the table, or the folder."""
+        return self.table or self.root
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
@@ -167,16 +173,17 @@ def _scan(listing: Listing, max_pixels: int, whites: Whites | None, white: float
         notes=(*listing.notes, *notes, *measured),
         whites=whites,
         lost=lost,
+        table=listing.table,
     )
 
 
 def _nothing_usable(listing: Listing, refused: Sequence[Refused]) -> str:
     if refused:
         reasons = _reasons(refused, listing.root)
-        return f"{listing.root}: no usable image among {plural(len(refused), 'file')}: {reasons}"
+        return f"{listing.source}: no usable image among {plural(len(refused), 'file')}: {reasons}"
     names = ", ".join(f"{name}/" for name in listing.class_names[:5])
     return (
-        f"{listing.root}: no image in the folders of its classes ({names}); put the images of each class "
+        f"{listing.source}: no image in the folders of its classes ({names}); put the images of each class "
         "into its folder"
     )
 
@@ -225,14 +232,20 @@ def read_refused(path: Path) -> tuple[Refused, ...]:
 
 
 def check_share(
-    refused: Sequence[Refused], total: int, *, max_refused: float, report: Path, source: str
+    refused: Sequence[Refused],
+    total: int,
+    *,
+    max_refused: float,
+    report: Path,
+    source: str | Path,
+    root: Path | None = None,
 ) -> None:
-    """Check the share of refused files.
+    """Check the share of refused files, which are in ``root``, or in ``source``.
 
     Raises:
         DataError: it exceeds ``max_refused``; with counts by reason and the path of the list.
     """
-    problem = _share_problem(refused, total, max_refused, source)
+    problem = _share_problem(refused, total, max_refused, source, root or Path(source))
     if problem:
         written = report_refused(refused, report)
         raise DataError(
@@ -244,21 +257,23 @@ def check_share(
 def refusal_of(scan: Scan) -> str:
     """Why training would refuse these files, as known from headers, or empty."""
     total = len(scan.refused) + len(scan.files)
-    problem = _share_problem(scan.refused, total, MAX_REFUSED, str(scan.root))
+    problem = _share_problem(scan.refused, total, MAX_REFUSED, scan.source, scan.root)
     return problem and (
         f"{problem}. Repair or remove them (reacgan data inspect PATH --list-refused FILE names all), "
         "or pack the rest: reacgan data prepare --max-refused."
     )
 
 
-def _share_problem(refused: Sequence[Refused], total: int, max_refused: float, source: str) -> str:
+def _share_problem(
+    refused: Sequence[Refused], total: int, max_refused: float, source: str | Path, root: Path
+) -> str:
     """The error for too many refused files, or empty."""
     if len(refused) <= max_refused * total:
         return ""
     return (
         f"{source}: {len(refused)} of {plural(total, 'file')} {'was' if len(refused) == 1 else 'were'} "
         "refused, more than the share of "
-        f"{max_refused:g} that is allowed: {_reasons(refused, Path(source))}"
+        f"{max_refused:g} that is allowed: {_reasons(refused, root)}"
     )
 
 

@@ -4,10 +4,10 @@ Columns, in any case, by one of these names: the file ``path`` | ``file`` | ``fi
 ``file_name`` | ``image``, relative to the table or absolute, with slashes or backslashes; its class
 ``label`` | ``class`` | ``target``; and, where images are held out, ``split``: train (training) or test
 (testing, val, valid, validation, dev, eval), in every line. Columns with other names, also in other
-languages, are used if unambiguous, with a note (``columns.py``). Further columns are reported, not
-read. Without a split column folders named as splits divide the files. CSV is
-separated by commas, semicolons, tabs or bars. Classes are sorted: as numbers where all are whole numbers,
-otherwise by code point.
+languages, are used if unambiguous, with a note (``columns.py``); the options ``file``, ``label`` and
+``split_column`` name them. Further columns are reported, not read. Without a split column folders named
+as splits divide the files. CSV is separated by commas, semicolons, tabs or bars. Classes are sorted: as
+numbers where all are whole numbers, otherwise by code point.
 
 ``dataset.json`` is that of StyleGAN's tool: ``{"labels": [[path, class], ...]}``, or null for none.
 """
@@ -20,24 +20,31 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from reacgan.data.columns import (
+    AUTOMATIC,
+    LABEL_NAMES,
     LABELS,
+    PATH_NAMES,
     PATHS,
     SPLIT_VALUES,
     SPLITS,
     Columns,
     ColumnsError,
+    Wanted,
     choose_columns,
     class_column_of,
     find_split,
     meaning,
+    named,
+    or_name,
     plain_name,
     split_taken,
+    taken_note,
     unread_note,
 )
 from reacgan.data.dataset import DataError
@@ -65,51 +72,100 @@ class Table:
     """Whether it declares that there are no classes."""
 
 
-def list_csv(path: str | None, *, split: str) -> list[Listing]:
+def list_csv(
+    path: str | None,
+    *,
+    split: str,
+    file: str | None = None,
+    label: str | None = None,
+    split_column: str | None = None,
+    encoding: str | None = None,
+) -> list[Listing]:
     """The images that a CSV file names, separated by commas, semicolons, tabs or bars.
 
     Args:
         path: the file; its header names path (or file, filename, file_name, image), label (or class,
             target) and, where images are held out, split.
         split: train or test.
+        file: the column of the files; None finds it by its name.
+        label: the column of the classes; likewise.
+        split_column: the column of the split; likewise.
+        encoding: of the file, such as cp1252; None is UTF-8, or UTF-16 with a byte order mark.
 
     Raises:
         DataError: no such file or columns, an invalid line, or too many unusable images.
     """
-    return _listings(path, split, ".csv")
+    return _listings(path, split, ".csv", Wanted(file, label, split_column), encoding)
 
 
-def list_jsonl(path: str | None, *, split: str) -> list[Listing]:
+def list_jsonl(
+    path: str | None,
+    *,
+    split: str,
+    file: str | None = None,
+    label: str | None = None,
+    split_column: str | None = None,
+) -> list[Listing]:
     """The images that a JSON-lines file names, or StyleGAN's dataset.json.
 
     Args:
         path: the file; each object in it has path, label and perhaps split, named as for csv.
         split: train or test.
+        file: the key of the files; None finds it by its name.
+        label: the key of the classes; likewise.
+        split_column: the key of the split; likewise.
 
     Raises:
         DataError: as :func:`list_csv`.
     """
-    return _listings(path, split, ".jsonl")
+    return _listings(path, split, ".jsonl", Wanted(file, label, split_column))
 
 
-def _listings(path: str | None, split: str, kind: str) -> list[Listing]:
+TABLE_LISTERS = {".csv": list_csv, ".tsv": list_csv, ".jsonl": list_jsonl, ".json": list_jsonl}
+"""What lists a table, by the extension of its file."""
+TABLE_OPTIONS = ("file", "label", "split_column", "encoding")
+
+
+def _listings(
+    path: str | None, split: str, kind: str, wanted: Wanted, encoding: str | None = None
+) -> list[Listing]:
     if path is None:
         raise DataError("data.path is missing; give the file with the columns path and label")
     file = Path(path)
     if not file.is_file():
         raise DataError(f"{file}: no such file; give the file with the columns path and label")
     files = Files(file.parent)
-    table = read_table(file, files, kind=".json" if file.suffix.lower() == ".json" else kind)
+    kind = ".json" if file.suffix.lower() == ".json" else kind
+    table = read_table(file, files, kind=kind, wanted=wanted, encoding=encoding)
     if table.without_labels:
         raise DataError(f"{file}: declares no labels (null); give its folder for one class")
-    named = split_of_table(file)
-    return listings_of(
-        table.rows, files, source=str(file), split=split, notes=table.notes, named=named
+    listings = listings_of(
+        table.rows,
+        files,
+        source=str(file),
+        split=split,
+        notes=table.notes,
+        named=split_of_table(file),
     )
+    return [replace(listing, table=file) for listing in listings]
 
 
-def read_table(file: Path, files: Files, *, kind: str | None = None) -> Table:
-    """Read a table; ``files`` is used only to find the column of files.
+def read_table(
+    file: Path,
+    files: Files,
+    *,
+    kind: str | None = None,
+    wanted: Wanted = AUTOMATIC,
+    encoding: str | None = None,
+) -> Table:
+    """Read a table.
+
+    Args:
+        file: the table.
+        files: used only to find the column of files.
+        kind: ``.csv``, ``.jsonl`` or ``.json``; None as the file's extension says.
+        wanted: columns that the user names.
+        encoding: of CSV; None is UTF-8, or UTF-16 with a byte order mark.
 
     Raises:
         DataError: not readable, no such columns, or an invalid line.
@@ -118,13 +174,16 @@ def read_table(file: Path, files: Files, *, kind: str | None = None) -> Table:
     try:
         if kind == ".json":
             return _read_style_gan(file)
-        return _read_json_lines(file) if kind == ".jsonl" else _read_csv(file, files)
+        if kind == ".jsonl":
+            return _read_json_lines(file, wanted)
+        return _read_csv(file, files, wanted, encoding)
     except ColumnsError as error:
         raise DataError(f"{file}: {error}") from None
 
 
-def _read_csv(file: Path, files: Files) -> Table:
-    text = read_text(file, may_be_wide=True).replace("\r\n", "\n").replace("\r", "\n")
+def _read_csv(file: Path, files: Files, wanted: Wanted, encoding: str | None) -> Table:
+    text = read_text(file, may_be_wide=True, encoding=encoding)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     spoken = re.match(r'"?sep=(.)"?\n', text)
     if spoken:  # the ``sep=`` line of spreadsheets
         text = text[spoken.end() :]
@@ -148,13 +207,12 @@ def _read_csv(file: Path, files: Files) -> Table:
                 f"{', '.join(header)} (a value that holds {_DELIMITERS.get(delimiter, delimiter)} "
                 "needs double quotes)"
             )
-    columns = choose_columns(header, body, files.may_be_named)
+    columns = choose_columns(header, body, files.may_be_named, wanted)
     table_rows = tuple(
         _csv_row(row, header, columns, f"{file}, row {number}")
         for number, row in enumerate(body, start=2)
     )
-    notes = tuple(f"{file.name}: {note}" for note in columns.notes)
-    return Table(file, table_rows, columns.split is not None, notes)
+    return Table(file, table_rows, columns.split is not None, columns.notes)
 
 
 def _csv_row(row: Sequence[str], header: Sequence[str], columns: Columns, where: str) -> Row:
@@ -194,31 +252,38 @@ def _delimiter(text: str) -> str:
     return best
 
 
-def _read_json_lines(file: Path) -> Table:
+def _read_json_lines(file: Path, wanted: Wanted) -> Table:
     """Rows of objects with path, label and perhaps a split, in every line or in none."""
     objects = list(_objects(file))
     keys = list(dict.fromkeys(key for _, item in objects for key in item))
     texts = [
         ["" if item.get(key) is None else str(item[key]) for key in keys] for _, item in objects
     ]
-    used = [index for index, key in enumerate(keys) if key in (*PATHS, *LABELS)]
-    split_index = find_split(keys, texts, used)
-    split_key = None if split_index is None else keys[split_index]
+    named_keys = [
+        None if index is None else keys[index]
+        for index in (wanted.column_of(role, keys) for role in Wanted._fields)
+    ]
+    pairs = [_path_and_label(item, where, named_keys) for where, item in objects]
+    used = [keys.index(key) for key in dict.fromkeys(key for pair in pairs for key in pair)]
+    split_key = named_keys[2]
+    if split_key is None and (index := find_split(keys, texts, used)) is not None:
+        split_key = keys[index]
     rows = []
-    for where, item in objects:
-        path_key, label_key = _key(item, PATHS, where), _key(item, LABELS, where)
+    for (where, item), (path, label) in zip(objects, pairs, strict=True):
         split = "" if split_key is None else _split_in(item.get(split_key), split_key, where)
-        path = _path_in(item[path_key], path_key, where)
-        rows.append(Row(path, _label_in(item[label_key], label_key, where), split))
-    notes = []
+        rows.append(
+            Row(_path_in(item[path], path, where), _label_in(item[label], label, where), split)
+        )
+    first = pairs[0] if pairs else None
+    notes = [taken_note(keys, keys.index(first[0]), keys.index(first[1]), wanted)] if first else []
+    split_index = None if split_key is None else keys.index(split_key)
     if split_index is not None:
         used.append(split_index)
-        if keys[split_index] not in SPLITS:
+        if split_key not in SPLITS and wanted.split_column is None:
             values = [text[split_index] for text in texts]
             notes.append(split_taken(keys[split_index], keys[split_index], values))
     notes.append(unread_note(keys, keys, texts, used, split_index))
-    notes_of_file = tuple(f"{file.name}: {note}" for note in notes if note)
-    return Table(file, tuple(rows), split_key is not None, notes_of_file)
+    return Table(file, tuple(rows), split_key is not None, tuple(filter(None, notes)))
 
 
 def _objects(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -238,12 +303,26 @@ def _objects(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         yield where, {plain_name(key): value for key, value in item.items()}
 
 
-def _key(item: Mapping[str, Any], names: Sequence[str], where: str) -> str:
-    there = [name for name in names if name in item]
-    if len(there) == 1:
-        return there[0]
-    state = f"both {' and '.join(there[:2])}" if there else f"only {', '.join(item) or 'nothing'}"
-    raise DataError(f"{where}: has {state}; needed: one of {', '.join(names)}")
+def _path_and_label(
+    item: Mapping[str, Any], where: str, named_keys: Sequence[str | None]
+) -> tuple[str, str]:
+    """The keys of file and class of an object: those that are named, or known."""
+    keys = []
+    roles = ("file", PATH_NAMES), ("label", LABEL_NAMES)
+    for wanted, (role, known) in zip(named_keys, roles, strict=False):
+        if wanted is not None and wanted in item:
+            keys.append(wanted)
+            continue
+        names = list(item)
+        try:
+            index = None if wanted is not None else named(names, role, known)
+        except ColumnsError as error:
+            raise DataError(f"{where}: {error}") from None
+        if index is None:
+            needed = wanted or f"one of {', '.join(known[0])}{or_name(role)}"
+            raise DataError(f"{where}: has only {', '.join(names) or 'nothing'}; needed: {needed}")
+        keys.append(names[index])
+    return keys[0], keys[1]
 
 
 def _read_style_gan(file: Path) -> Table:

@@ -28,6 +28,7 @@ from reacgan.data.depth import (
 )
 from reacgan.data.images import DEEP_COLOUR, Header
 from reacgan.data.listing import Listing
+from reacgan.data.names import plural
 from reacgan.data.threads import ordered_map
 
 _FEW_STEPS = 64
@@ -124,7 +125,8 @@ class Census:
         lost += self._coloured(sum(image.is_colour for image in images))
         turned = sum(image.is_turned for image in images)
         if turned:
-            notes.append(f"{turned:,} TIFF images are stored with zero as white and are inverted")
+            are = "image is stored" if turned == 1 else "images are stored"
+            notes.append(f"{turned:,} TIFF {are} with zero as white and inverted")
         scale = (whites[0], whites[1]) if deep else known
         return scale, (*notes, *lost), tuple(lost)
 
@@ -135,7 +137,7 @@ class Census:
         steps = len(np.unique(np.round(np.minimum(values * (255 / white), 255))))
         kind = "floats" if is_float else "integers of more than 8 bits"
         text = (
-            f"{len(mine):,} images hold {kind}, from {low:,g} to {high:,g}: 0 to {white:,g} become "
+            f"{_holding(len(mine))} {kind}, from {low:,g} to {high:,g}: 0 to {white:,g} become "
             f"0 to 255, so {steps} of 256 steps are used"
         )
         advice = "; rescale their values first to see more"
@@ -149,8 +151,10 @@ class Census:
         table = self._table(is_float)
         over = table[_values(np.arange(len(table)), is_float) > white].sum()
         rule = ", as in the training images" * held_out
+        have = "has" if above == 1 else "have"
         return [
-            f"{above:,} of {len(mine):,} images have values above {white:,g}, which is white{rule}: "
+            f"{above:,} of {plural(len(mine), 'image')} {have} values above {white:,g}, which is "
+            f"white{rule}: "
             f"{over:,} of {table.sum():,} values ({over / table.sum():.2%}) are clipped to 255. "
             f"{_setting(range_end(max(reach.high for reach in mine), is_float=is_float))} keeps them"
         ]
@@ -180,10 +184,14 @@ class Census:
             else ""
         )
         return [
-            f"{count:,} images hold 16 bits a channel in colour; only the upper 8 are read{dark}. Rescale "
+            f"{_holding(count)} 16 bits a channel in colour; only the upper 8 are read{dark}. Rescale "
             "their values first, or give arrays [height, width, channels] of uint16 as .npy files, of "
             "which all bits are read"
         ]
+
+
+def _holding(count: int) -> str:
+    return "1 image holds" if count == 1 else f"{count:,} images hold"
 
 
 def _setting(white: float) -> str:

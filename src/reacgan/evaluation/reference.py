@@ -229,6 +229,7 @@ def open_reference(
     channels: int | None = None,
     like: Shape | None = None,
     crop: Any = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Reference:
     """Open a reference by name or path, with its own size and channels.
 
@@ -243,6 +244,7 @@ def open_reference(
         like: channels, height and width of the images to score: for a set without a size of its own,
             such as one that is drawn at any size. Colour images get a fourth channel where these have one.
         crop: the size for a set of many sizes, with a warning; None refuses such a set.
+        options: ``data.options`` of a set that is named, such as the columns of a table.
 
     Raises:
         ConfigError: nothing usable there, or images of many sizes without ``resolution``.
@@ -261,7 +263,7 @@ def open_reference(
     if is_flat(path) or (path.is_file() and is_sample_file(path)):
         return _open_loose(path, split, resolution, channels)
     wish = ShapeWish(resolution, channels, like, crop)
-    return open_named(find_dataset(named), split, wish)
+    return open_named(find_dataset(named, options=options), split, wish)
 
 
 def _open_loose(path: Path, split: str | None, resolution: Any, channels: int | None) -> Reference:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from reacgan import distributed
-from reacgan.config import ConfigError, Device, lookup
+from reacgan.config import ConfigError, DataConfig, Device, lookup
 from reacgan.config.sections import named_options
-from reacgan.data import DataError, ImageData
+from reacgan.data import DataError, ImageData, find_dataset
 from reacgan.data.listing import is_flat
 from reacgan.devices import find_device
 from reacgan.evaluation.cache import FeatureCache
@@ -69,6 +69,8 @@ class Request:
     held_out: str | None = None
     protocol: str | None = None
     device: Device = "auto"
+    data_options: Mapping[str, Any] = field(default_factory=dict)
+    """``data.options`` of the sets that are named, such as the columns of a table."""
 
     def with_protocol(self) -> Request:
         """The request, completed by its named protocol.
@@ -163,6 +165,7 @@ def score(
         channels=request.channels,
         device=request.device,
         find_states=find_states,
+        options=request.data_options,
     )
     first = targets[0]
     _check(first, given)
@@ -273,18 +276,21 @@ def _named_reference(target: Target, request: Request) -> Reference:
     named = str(request.reference)
     crop = own.resolution if own is not None else None
     wish = ShapeWish(request.resolution, request.channels, target.shape, crop)
-    if (
-        own is not None
-        and own.name not in _NO_FILES
-        and Path(named).is_dir()
-        and not is_flat(named)
-    ):
+    options = request.data_options
+    if own is not None and not options and _read_alike(own, named):
         # The run's own data set at another path: its reader knows its layout.
         try:
             return open_named(own.model_copy(update={"path": named}), request.split, wish)
         except DataError:
             pass
-    return open_reference(named, split=request.split, **vars(wish))
+    return open_reference(named, split=request.split, options=options, **vars(wish))
+
+
+def _read_alike(own: DataConfig, named: str) -> bool:
+    """Whether a path may hold the same kind of set as a run's: class folders, or a table."""
+    if own.name in ("csv", "jsonl"):
+        return Path(named).is_file() and find_dataset(named).name == own.name
+    return own.name not in _NO_FILES and Path(named).is_dir() and not is_flat(named)
 
 
 def _other_half(reference: Reference, target: Target) -> Reference:
@@ -305,7 +311,11 @@ def _origin(target: Target, reference: Reference, request: Request) -> Origin:
         return origin_of(reference)
     # In the shape of the reference, in which all sets are compared.
     channels, *size = reference.shape or target.shape
-    asked: dict[str, Any] = {"resolution": tuple(size), "channels": channels}
+    asked: dict[str, Any] = {
+        "resolution": tuple(size),
+        "channels": channels,
+        "options": request.data_options,
+    }
     training = held_out = None
     if request.training is not None:
         training = _images_of(open_reference(request.training, split="train", **asked))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -172,6 +172,7 @@ def find_targets(
     channels: int | None = None,
     device: Device = "auto",
     find_states: FindStates | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Sequence[Target]:
     """The targets of a path.
 
@@ -184,6 +185,7 @@ def find_targets(
         channels: of a folder's images; None: unchanged.
         device: for generators.
         find_states: loads generators, such as :func:`reacgan.hub.find_states`; None for images alone.
+        options: ``data.options`` of a table.
 
     Raises:
         ConfigError: nothing there, or images of many sizes.
@@ -193,10 +195,12 @@ def find_targets(
         return [GeneratorTarget(state) for state in states]
     if checkpoint != "last":
         raise ConfigError(f"checkpoint is {checkpoint!r}, which only a run has; {text} is none")
-    return [_image_target(text, resolution, channels)]
+    return [_image_target(text, resolution, channels, options)]
 
 
-def _image_target(text: str, resolution: Any, channels: int | None) -> ImageTarget:
+def _image_target(
+    text: str, resolution: Any, channels: int | None, options: Mapping[str, Any] | None
+) -> ImageTarget:
     """A folder's or file's images at one size, their own if they share one."""
     path = Path(text)
     name = str(path)  # two folders may have one name
@@ -205,7 +209,7 @@ def _image_target(text: str, resolution: Any, channels: int | None) -> ImageTarg
             f"{path}: no such folder or file; give a run, a model folder, or images. {READ}"
         )
     if path.is_file() and not is_sample_file(path):
-        config = find_dataset(text)
+        config = find_dataset(text, options=options)
         if config.name == "folder":  # an unknown kind of file
             raise DataError(f"{path}: no file of images. {READ}")
         config, _ = ShapeWish(resolution, channels).applied(config, "train")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from reacgan.data import (
     find_dataset,
     survey_usable,
 )
+from reacgan.data.cropping import Sizes, advice, cut_in_words
+from reacgan.data.names import plural
 from reacgan.experiments import experiment
 from reacgan.experiments.networks import Attention
 from reacgan.outlook import stages
@@ -94,8 +97,8 @@ class ImageFacts:
     """Resolution of a packed file, which is not resized again."""
     channels: int = 3
     """Channels of the images, where they are not grey."""
-    aspect: float = 1.0
-    """Median of width / height."""
+    sizes: Sizes = field(default_factory=dict)
+    """How many images have which (width, height); empty where they are not cropped as a whole."""
     notes: tuple[str, ...] = ()
     """Notes of the scan: where its classes were found, what is not read."""
     given: Mapping[str, Any] = field(default_factory=dict)
@@ -143,8 +146,8 @@ def derive_experiment(
         ConfigError: a value that cannot be used.
         DataError: images that cannot be used, or too many of them.
     """
-    white = (given or {}).get("data.options.white")
-    facts = find_facts(str(path), accelerator=has_accelerator(device), white=white)
+    options = options_in(given or {})
+    facts = find_facts(str(path), accelerator=has_accelerator(device), options=options)
     return derive(replace(facts, given=dict(given or {})))
 
 
@@ -175,7 +178,8 @@ def derive(facts: ImageFacts) -> Derived:
 
 def _chosen(key: str, value: Any, reason: str, *, facts: ImageFacts) -> Choice:
     if key in facts.given:
-        return Choice(key, facts.given[key], _SAID)
+        cut = cut_in_words(facts.sizes, _resolution(facts)) if key == "data.resolution" else ""
+        return Choice(key, facts.given[key], f"{_SAID}; {cut}" if cut else _SAID)
     if key in facts.of_source and key.startswith("data."):
         return Choice(key, facts.of_source[key], f"as {facts.source}, whose weights it starts from")
     return Choice(key, value, reason)
@@ -220,21 +224,13 @@ def _data_choices(facts: ImageFacts) -> list[tuple[str, Any, str]]:
     shorter = min(size_of(resolution))
     if shorter < facts.side // 2 + 1:
         why += f"; larger is slow here: --set data.resolution={2 * shorter} if you have the time"
-    if facts.size is None and not 0.8 < facts.aspect < 1.25:  # else cropping loses much
-        step = 1 << grid_of(resolution).doublings
-        longer = step * round(shorter * max(facts.aspect, 1 / facts.aspect) / step)
-        height, width = (shorter, longer) if facts.aspect > 1 else (longer, shorter)
-        lost = "left and right" if facts.aspect > 1 else "above and below"
-        cut = 1 - min(facts.aspect, 1 / facts.aspect)
-        why += (
-            f"; squares are cut out, so about {cut:.0%} of an image is lost {lost}: "
-            f"--set data.resolution={height}x{width} keeps the whole"
-        )
+    if facts.size is None and facts.sizes and (cut := advice(facts.sizes, shorter)):
+        why += f"; {cut}"
     balance = balance_of(facts.classes, np.array(facts.counts)) if facts.counts else None
     unequal: list[tuple[str, Any, str]] = []
     if balance is not None and balance.wants_balancing:
         largest, smallest = max(balance.counts), min(balance.counts)
-        share = f"the largest class has {largest:,} images, the smallest {smallest:,}"
+        share = f"the largest class has {plural(largest, 'image')}, the smallest {smallest:,}"
         unequal = [("data.balanced", True, f"{share}: each class is shown equally often")]
     mirrored = not all(len(name) == 1 for name in facts.classes)
     return [
@@ -291,11 +287,11 @@ def _run_choices(facts: ImageFacts) -> list[tuple[str, Any, str]]:
     *_, best = stages(min(size_of(_resolution(facts))), images, len(facts.classes))
     useful = max(_PASSES * images, min(preset.least, best.images_seen))
     length = min(useful, _LONGEST[facts.accelerator])
-    passes = f"{length / images:,.0f} passes over {images:,} images"
+    passes = f"{length / images:,.0f} passes over {plural(images, 'image')}"
     if length == _LONGEST[facts.accelerator]:
         passes += f", which takes {device} long; --images changes it"
     return [
-        ("augment.name", preset.augment, f"{images:,} images: {preset.why}"),
+        ("augment.name", preset.augment, f"{plural(images, 'image')}: {preset.why}"),
         ("model.generator.width", wider * size.generator, f"what {device} train in time"),
         ("model.backbone.width", wider * size.backbone, f"what {device} train in time"),
         ("training.batch", *_batch(facts, 64 * wider)),
@@ -313,21 +309,28 @@ def _batch(facts: ImageFacts, usual: int) -> tuple[int, str]:
     return usual, "more pairs a step" if facts.accelerator else "short steps on a CPU"
 
 
-def find_facts(path: str, *, accelerator: bool, white: Any = None) -> ImageFacts:
+def options_in(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a data set among values by dotted keys: ``data.options.label`` and the like."""
+    start = "data.options."
+    return {key.removeprefix(start): given[key] for key in given if key.startswith(start)}
+
+
+def find_facts(
+    path: str, *, accelerator: bool, options: Mapping[str, Any] | None = None
+) -> ImageFacts:
     """Scan a set's files, or open it; raises DataError where training would."""
-    dataset = find_set(path, white=white)
+    dataset = find_set(path, options=options)
     return facts_of(dataset, survey_usable(dataset), accelerator=accelerator)
 
 
-def find_set(path: str, *, white: Any = None) -> DataConfig:
+def find_set(path: str, *, options: Mapping[str, Any] | None = None) -> DataConfig:
     """The set at a path or of a name, in its own shape where that is known without a look at it."""
-    dataset = find_dataset(path)
-    options = {} if white is None else {"white": white}
+    dataset = find_dataset(path, options=options)
     shape = PUBLISHED_SHAPES.get(dataset.name)
     own: dict[str, Any] = {}
     if shape is not None and shape.sizes:
         own = {"resolution": min(shape.sizes[0]), "channels": shape.channels}
-    return dataset.model_copy(update={"options": options, **own})
+    return dataset.model_copy(update=own)
 
 
 def facts_of(
@@ -345,9 +348,7 @@ def facts_of(
         accelerator=accelerator,
         size=survey.resolution if isinstance(survey, ImageData) else None,
         channels=survey.channels,
-        aspect=1.0
-        if isinstance(survey, ImageData)
-        else median(width / height for width, height in sizes),
+        sizes={} if isinstance(survey, ImageData) or survey.boxes else Counter(survey.sizes),
         notes=() if isinstance(survey, ImageData) else survey.notes,
         counts=tuple(int(count) for count in survey.counts),
     )

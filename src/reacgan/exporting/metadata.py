@@ -64,6 +64,8 @@ def metadata_of(
         facts["psi"] = "float32 [1], 0 to 1: truncation of styles towards their mean; 1 is none"
     if any(isinstance(part, StyleGAN2Generator) for part in model.generator.modules()):
         facts["noise"] = "constant in each layer: z and class determine an image"
+    if model.white is not None:
+        facts |= {"white": model.white, "values": model.values_in_words}
     return {
         **facts,
         "images_seen": model.images_seen,

@@ -215,6 +215,7 @@ def _facts(
     return {
         "kind": KIND,
         "images": sum(counts),
+        **({} if model.white is None else {"white": model.white, "values": model.values_in_words}),
         "made_with": {
             "reacgan": __version__,
             "torch": torch.__version__,

@@ -78,8 +78,10 @@ def _front_matter(
 def _summary(model: TrainedGenerator) -> str:
     data, count = model.experiment.data, len(model.class_names)
     names = ", ".join(model.class_names[:_MOST_CLASSES]) + (" ..." if count > _MOST_CLASSES else "")
+    channels = "1 channel" if data.channels == 1 else f"{data.channels} channels"
+    classes = "1 class" if count == 1 else f"{count} classes"
     return f"""A class-conditional generator: {describe(data.resolution)} pixels,
-{data.channels} channel(s), {count} classes, {count_parameters(model.generator):,} parameters,
+{channels}, {classes}, {count_parameters(model.generator):,} parameters,
 trained by `{model.experiment.name}` until {model.images_seen:,} real images had been seen (repeats
 counted). These weights are the exponential moving average of the generator's; batch norms hold
 {statistics_in_words(model)}.
@@ -113,8 +115,9 @@ def _quoted(text: str) -> str:
 def _data(model: TrainedGenerator, terms: Terms, licence: str | None) -> str:
     weights, own_name = licence_of(terms.named if licence is None else licence)
     said = f"{weights} ({own_name})" if own_name else weights
+    values = f"\n| values | {model.values_in_words} |" if model.values_in_words else ""
     return f"""| | |
 |---|---|
 | data set | `{model.experiment.data.name}`: {terms.title} |
 | its licence | {terms.licence} |
-| these weights | {said} |"""
+| these weights | {said} |{values}"""

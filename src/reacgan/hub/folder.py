@@ -110,6 +110,7 @@ _KEYS: dict[str, Callable[[Any], bool]] = {
     "images_seen": lambda value: type(value) is int and value >= 0,
     "sha256": lambda value: isinstance(value, str),
     "statistics": lambda value: value is None or _are_statistics(value),
+    "white": lambda value: value is None or (isinstance(value, int | float) and value > 0),
 }
 
 

@@ -95,6 +95,8 @@ def save(
         "images_seen": model.images_seen,
         "sha256": _write(stored(model.generator, dtype), WEIGHTS, writing, folder),
     }
+    if model.white is not None:
+        config["white"] = model.white
     config |= _store_statistics(model.norms, writing, folder)
     if discriminator is not None:
         tensors = stored(discriminator, dtype)
@@ -212,7 +214,8 @@ def _built(config: Mapping[str, Any], file: Path, norms: NormStatistics | None) 
         )
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from None
-    return TrainedGenerator(generator, experiment, names, config["images_seen"], norms)
+    seen, white = config["images_seen"], config.get("white")
+    return TrainedGenerator(generator, experiment, names, seen, norms, white)
 
 
 def _norms(

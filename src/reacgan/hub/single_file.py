@@ -63,6 +63,8 @@ def write_single(
         "images_seen": model.images_seen,
         "sha256": _digest(tensors),
     }
+    if model.white is not None:
+        config["white"] = model.white
     if norms is not None:
         config["statistics"] = {"kind": norms.kind, "distance": norms.distance}
     text = json.dumps(sealed(config), ensure_ascii=False)

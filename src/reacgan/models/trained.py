@@ -45,6 +45,18 @@ class TrainedGenerator:
     images_seen: int
     norms: NormStatistics | None = None
     """None until it was checked whether the stored statistics fit the weights."""
+    white: float | None = None
+    """The value that became 255 where the training images had more than 8 bits, such as 4095."""
+
+    @property
+    def values_in_words(self) -> str:
+        """How pixels map back to the values of such training images; empty for others."""
+        if self.white is None:
+            return ""
+        return (
+            f"the training images had more than 8 bits, of which 0 to {self.white:,g} became 0 to 255: "
+            f"value = pixel / 255 * {self.white:g}, in steps of {self.white / 255:.3g}"
+        )
 
     def __repr__(self) -> str:
         data = self.experiment.data

@@ -84,7 +84,8 @@ def _written(
     """A key, its comment and what is below it; ``value`` is the section or value of the schema."""
     indent = _INDENT * depth
     if isinstance(kept, dict) and kept:
-        says = _MEANINGS.get(name) or _first(type(value).__doc__)
+        is_section = hasattr(type(value), "model_fields")
+        says = _MEANINGS.get(name) or (_first(type(value).__doc__) if is_section else meaning)
         yield from _comment(_joined(says, reasons.get(key, "")), indent)
         yield f"{indent}{name}:"
         fields = getattr(type(value), "model_fields", {})

@@ -23,14 +23,22 @@ from reacgan.config import (
     size_of,
 )
 from reacgan.data import DataError, open_dataset, refuse_inside, survey_dataset
-from reacgan.data.overview import Overview, overview_of
+from reacgan.data.names import plural
+from reacgan.data.overview import Overview, overview_of, without_notes
 from reacgan.devices import find_device
 from reacgan.experiments import EXPERIMENTS
-from reacgan.experiments.derive import Derived, derive, facts_of, find_set, has_accelerator
+from reacgan.experiments.derive import (
+    Derived,
+    derive,
+    facts_of,
+    find_set,
+    has_accelerator,
+    options_in,
+)
 from reacgan.experiments.methods import METHODS
 from reacgan.files import write_text
 from reacgan.hub import locate
-from reacgan.outlook import prospect
+from reacgan.outlook import prospect, seen_in
 from reacgan.planning.plan_file import to_yaml
 from reacgan.planning.start_weights import (
     MEASURED,
@@ -148,20 +156,25 @@ class Proposal:
             if key in reasons
         ]
         lines.append(next(self._expectation()))
-        again = shlex.join(["reacgan", "new", self.path])
-        lines.append(f"every value with its reason: --verbose, or {again}")
+        lines.append(f"every value with its reason: --verbose, or {self._command}")
         first, *others = lines
         return "\n".join([first, *_indented(others)])
+
+    @property
+    def _command(self) -> str:
+        """What makes this plan, but for values that change nothing of what is found."""
+        words = ["reacgan", "new", self.path]
+        options = self.experiment.data.options
+        if options:
+            words += ["--set", *(f"data.options.{key}={value}" for key, value in options.items())]
+        return shlex.join(words + (["--from", self.source] if self.source else []))
 
     @cached_property
     def text(self) -> str:
         """The plan as a YAML file, with comments."""
-        command = shlex.join(
-            ["reacgan", "new", self.path, *(["--from", self.source] if self.source else [])]
-        )
         base = f"{self.source}, whose weights it starts from" if self.source else _BASE
         head = (
-            f"A plan for {self.overview.images:,} images, made by: {command}\n"
+            f"A plan for {plural(self.overview.images, 'image')}, made by: {self._command}\n"
             "Train it, and train it on after a stop, by: reacgan train THIS_FILE\n"
             "Every key there is: reacgan train THIS_FILE --dry-run; what is not here has its default.\n"
             f"Where no reason is given, a value is that of {base}."
@@ -248,7 +261,7 @@ def propose(
     check_real("seconds", seconds, "0 or more", least=0)
     if start_from is not None:
         locate(start_from)
-    dataset = find_set(str(path), white=fixed.get("data.options.white"))
+    dataset = find_set(str(path), options=options_in(fixed))
     survey = survey_dataset(dataset)
     overview = overview_of(survey, copies=copies)
     facts = replace(
@@ -268,7 +281,8 @@ def propose(
     tell(proposal.proposed())
     if seconds > 0:
         tell(f"timing the steps of training for {seconds:g} s ...")
-        data = open_dataset(proposal.experiment.data)
+        with without_notes(overview.notes):
+            data = open_dataset(proposal.experiment.data)
         timing = time_steps(proposal.experiment, data, device=device, seconds=seconds)
         proposal = replace(proposal, timing=timing)
     tell(proposal.expected())
@@ -279,10 +293,12 @@ def _expectation(overview: Overview) -> str:
     """What can come of so many images, without flattery."""
     images, classes = overview.images, len(overview.balance.counts)
     expected = prospect(images, classes)
-    what = f"{images:,} images" if classes == 1 else f"{images:,} images of {classes:,} classes"
-    if classes > 1 and expected.few:
-        what += f", about {images / classes:.0f} a class,"
-    return f"{what} {expected.said}"
+    what = plural(images, "image")
+    if classes > 1:
+        what += f" of {classes:,} classes"
+        what += f", about {images / classes:.0f} a class," if expected.few else ""
+    said = seen_in(expected.said, overview.channels)
+    return f"{what} {said.replace('are', 'is', 1) if images == 1 else said}"
 
 
 def _short(value: Any) -> str:

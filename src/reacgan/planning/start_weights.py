@@ -54,8 +54,8 @@ def refuse_unlike(
         raise ConfigError(
             f"--from {source}: weights of other images ({described(source)}), which make "
             f"{_shape(needed['data.resolution'], needed['data.channels'])} images; here "
-            f"{_shape(wanted.resolution, wanted.channels)} are proposed. Leave --from out, or give a run "
-            "of your own on similar images (--from runs/NAME); to train at their shape all the same: "
+            f"{_shape(wanted.resolution, wanted.channels)} images are proposed. Leave --from out, or give "
+            "a run of your own on similar images (--from runs/NAME); to train at their shape all the same: "
             f"--set {' '.join(f'{key}={value}' for key, value in shape.items())}"
         )
 

@@ -11,7 +11,7 @@ import torch
 from reacgan.assembly import complete
 from reacgan.config import Device, Experiment
 from reacgan.data import ImageData
-from reacgan.outlook import stages
+from reacgan.outlook import seen_in, stages
 from reacgan.progress import rough_duration
 from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal
@@ -52,7 +52,8 @@ class Timing:
         ahead = stages(side, images, classes)
         width = max(len(stage.name) for stage in ahead)
         for stage in ahead:
-            yield f"  {stage.name:{width}}  {self._after(stage.images_seen)}  {stage.pictures}"
+            pictures = seen_in(stage.pictures, experiment.data.channels)
+            yield f"  {stage.name:{width}}  {self._after(stage.images_seen)}  {pictures}"
         reached = [stage.name for stage in ahead if stage.images_seen <= planned]
         yield (
             f"  {'this plan':{width}}  {self._after(planned)}  "

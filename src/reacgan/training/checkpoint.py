@@ -40,6 +40,10 @@ class CheckpointError(ConfigError):
     """A checkpoint that cannot be used; names the file and what is wrong with it."""
 
 
+class OtherFactsError(CheckpointError):
+    """A whole checkpoint of another data set or model."""
+
+
 class FormatError(CheckpointError):
     """A whole checkpoint of another version of this package."""
 
@@ -114,25 +118,21 @@ def load_latest(state: TrainState, folder: Path, *, facts: dict[str, Any]) -> Pa
     A damaged one is reported as a warning and the one before it is taken.
 
     Raises:
-        CheckpointError: every checkpoint is damaged, or the newest good one is of another format, or
-            belongs to other facts (another data set, another model).
+        CheckpointError: every checkpoint is damaged, or the newest good one is of another format.
+        OtherFactsError: it belongs to other facts (another data set, another model).
     """
     problems = []
     for path in reversed(list_checkpoints(folder)):
         try:
-            manifest, parts = _read_whole(path, state)
-        except FormatError:
+            manifest = _opened(path)
+            _compare_facts(path, manifest["facts"], facts)
+            parts = _read_parts(path, manifest["digests"], state)
+        except (FormatError, OtherFactsError):
             raise
         except CheckpointError as error:
             problems.append(str(error))
             warnings.warn(f"{error}; trying the one before", stacklevel=2)
             continue
-        for name, value in facts.items():
-            if manifest["facts"].get(name) != value:
-                raise CheckpointError(
-                    f"{path}: was made with {name} = {manifest['facts'].get(name)!r}, now it is "
-                    f"{value!r}; resume with the same, or choose another --out"
-                )
         try:
             state.load_tensors(parts)
         except ValueError as error:
@@ -146,18 +146,26 @@ def load_latest(state: TrainState, folder: Path, *, facts: dict[str, Any]) -> Pa
     return None
 
 
-def _read_whole(
-    path: Path, state: TrainState
-) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
-    """A checkpoint's manifest and tensors, each file read once; no longer one than the state can fill."""
-    manifest = _opened(path)
+def _compare_facts(path: Path, recorded: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    for name, value in facts.items():
+        if recorded.get(name) != value:
+            raise OtherFactsError(
+                f"{path}: was made with {name} = {recorded.get(name)!r}, now it is "
+                f"{value!r}; resume with the same, or choose another --out"
+            )
+
+
+def _read_parts(
+    path: Path, digests: Mapping[str, str], state: TrainState
+) -> dict[str, dict[str, Tensor]]:
+    """A checkpoint's tensors, each file read once, and no more bytes than the state can fill."""
     parts = {}
     for part, expected in state.expected().items():
         size = sum(shape.numel() * kind.itemsize for shape, kind in expected.values())
         file = path / f"{part}.safetensors"
-        recorded = manifest["digests"][file.name]
-        parts[part] = _tensors(file, recorded, most=size + _HEADER * (len(expected) + 8))
-    return manifest, parts
+        most = size + _HEADER * (len(expected) + 8)
+        parts[part] = _tensors(file, digests[file.name], most=most)
+    return parts
 
 
 _HEADER = 1024

@@ -370,7 +370,11 @@ class RunHooks(Hooks):
     def _average(self) -> TrainedGenerator:
         run = self.run
         return TrainedGenerator(
-            run.state.average, run.experiment, run.data.class_names, run.images_seen
+            run.state.average,
+            run.experiment,
+            run.data.class_names,
+            run.images_seen,
+            white=run.data.white,
         )
 
     def _forget_what_was_shown(self) -> None:

@@ -30,15 +30,16 @@ from reacgan.extractors import EXTRACTORS
 from reacgan.files import PATIENCE
 from reacgan.history import History, read_records
 from reacgan.models.norm_statistics import statistics_in_words
-from reacgan.outlook import meaning_of, next_commands, share_of
+from reacgan.outlook import meaning_of, next_commands, seen_in, share_of
 from reacgan.progress import duration
 from reacgan.sampling import save_png
 from reacgan.training.callbacks import Callbacks
-from reacgan.training.checkpoint import list_checkpoints, load_latest
+from reacgan.training.checkpoint import OtherFactsError, list_checkpoints, load_latest
 from reacgan.training.clock import WallClock
 from reacgan.training.context import RunContext
 from reacgan.training.engine import Engine
 from reacgan.training.hooks import RunHooks
+from reacgan.training.images_record import changes_since, describe_images, write_record
 from reacgan.training.introduction import introduce, real_sheet
 from reacgan.training.journal import Journal
 from reacgan.training.logs import open_logs
@@ -226,11 +227,23 @@ def _begin(
     if distributed.is_main():
         folder.check(experiment)
     distributed.barrier()
-    resumed = load_latest(state, folder.checkpoints, facts=facts)
+    images = describe_images(experiment.data, data) if distributed.is_main() else {}
+    try:
+        resumed = load_latest(state, folder.checkpoints, facts=facts)
+    except OtherFactsError as error:
+        changes = [f"  {line}" for line in changes_since(folder.path, images)]
+        if not changes:
+            raise
+        raise OtherFactsError(
+            f"{folder.path}: the images are not those that this run has learned from:\n"
+            + "\n".join(changes)
+            + f"\nResume with the same images, or start a new run: --out {folder.path}-2"
+        ) from error
     origin, notes = take_up(state, experiment.training.start_from, resumed)
     facts |= origin
     if distributed.is_main():
         folder.record(experiment, sys.argv, {**engine.describe(), **origin})
+        write_record(folder.path, images)
     memory = () if quiet else describe_memory(experiment, state, data, engine)
     with told_if_long("working out the memory that is needed", quiet=quiet):
         introduce(progress, experiment, state, data, engine, memory=memory, resumed=resumed)
@@ -349,7 +362,8 @@ def _closing(hooks: RunHooks) -> Iterator[str]:
         yield f"the minutes are over: {seen:,} images seen, {share}; the same command goes on"
     yield f"sheet       {run.folder.samples / f'{seen:012d}.png'}   (real images: real.png beside it)"
     yield f"generator   {run.folder.model}, with {statistics_in_words(hooks.trained())}"
-    yield f"pictures    {meaning_of(seen, min(data.size), len(data), len(data.class_names))}"
+    meaning = meaning_of(seen, min(data.size), len(data), len(data.class_names))
+    yield f"pictures    {seen_in(meaning, data.channels)}"
     yield "next:"
     for command in next_commands(
         run.folder.path,
