@@ -20,7 +20,7 @@ _STYLE = """
   --ground: #ffffff; --raised: #f3f6fa; --best: #22543d; --mark: #b45309; }
 @media (prefers-color-scheme: dark) { :root { --text: #e6e9ef; --soft: #a3adbd; --line: #3a4252;
   --ground: #14171d; --raised: #1e232c; --best: #9ae6b4; --mark: #f0a44b; }
-  img.plot { filter: invert(.91) hue-rotate(180deg); } }
+  img.plot { filter: invert(1) hue-rotate(180deg) brightness(.93); mix-blend-mode: screen; } }
 body { margin: 0 auto; max-width: 76rem; padding: 1rem 1rem 4rem; color: var(--text);
   background: var(--ground); font: 16px/1.5 system-ui, sans-serif; font-family: FAMILIES;
   overflow-wrap: anywhere; }
@@ -45,24 +45,24 @@ summary:focus-visible { outline: 2px solid var(--mark); }
 details > :not(summary) { margin-left: .8rem; margin-right: .8rem; }
 .figures { display: grid; gap: 0 1.5rem; align-items: start;
   grid-template-columns: repeat(auto-fit, minmax(min(28rem, 100%), 1fr)); }
-figure { margin: 1rem 0; } figcaption { color: var(--soft); font-size: .94rem; max-width: 60rem; }
+.across { grid-column: 1 / -1; } figure { margin: 1rem 0; } figcaption { color: var(--soft); font-size: .94rem; max-width: 60rem; }
 img { max-width: 100%; height: auto; background: #ffffff; vertical-align: top; }
 img.pixels { image-rendering: pixelated; }
 .broad { overflow-x: auto; } .broad img { max-width: none; width: 100%; min-width: 44rem; }
 .sheet figcaption { margin-bottom: .4rem; }
 .row { display: grid; gap: .15rem .6rem; align-items: center; margin-bottom: .15rem;
   grid-template-columns: minmax(3rem, max-content) repeat(var(--beside), minmax(0, 1fr)); }
-.walk .row { grid-template-columns: 9rem minmax(0, 26rem) 9rem; }
+.walk .row { grid-template-columns: var(--named) minmax(0, 26rem) var(--ended); }
 .plain .row { grid-template-columns: repeat(var(--beside), minmax(0, 1fr)); }
 .row .name, .row .end { font-size: .9rem; line-height: 1.25; }
-.sheet:not(.walk) .name { width: 9rem; }
+.sheet:not(.walk) .name { width: var(--named); }
 .strip img { width: 100%; } .which { display: none; color: var(--soft); font-size: .78rem; }
 .heads { align-items: end; color: var(--soft); font-size: .78rem; }
 .heads .title { color: var(--text); font-size: .9rem; font-weight: 600; }
 .columns { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(0, 1fr);
   text-align: center; overflow: hidden; white-space: nowrap; }
 .cells { display: flex; gap: .3rem; margin-bottom: .5rem; font-size: .78rem; line-height: 1.25; }
-.cell { flex: 0 1 7rem; min-width: 4.2rem; } .cell:first-child { margin-right: .8rem; }
+.cell { flex: 0 1 5.2rem; min-width: 4.2rem; } .cell:first-child { margin-right: .8rem; }
 .cells img { width: 100%; }
 .cells span { display: block; }
 @media (max-width: 40rem) { .row, .plain .row { grid-template-columns: minmax(0, 1fr); }
