@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -37,6 +38,7 @@ th { color: var(--soft); font-weight: 600; } td.number, th.number { text-align: 
   white-space: nowrap; overflow-wrap: normal; }
 td.best { font-weight: 700; color: var(--best); }
 ul.protocol { color: var(--soft); margin: .2rem 0 .6rem; padding-left: 1.2rem; }
+code { background: var(--raised); padding: .1rem .3rem; border-radius: .2rem; font-size: .9em; }
 .note { background: var(--raised); border-left: 3px solid var(--mark); margin: .5rem 0;
   padding: .4rem .8rem; white-space: pre-wrap; }
 details { margin: .5rem 0; border: 1px solid var(--line); border-radius: .4rem; }
@@ -71,7 +73,12 @@ img.pixels { image-rendering: pixelated; }
   .walk .heads .name, .walk .heads .end { display: none; }
   .sheet:not(.walk) .name { width: auto; margin-top: .4rem; }
   .several .which { display: block; } .several .heads .title { display: none; }
+  .several .heads .strip ~ .strip { display: none; }
   .pair th, .pair td { min-width: 0; padding: .25rem .3rem; } .pair .number { white-space: normal; }
+  .brief tr:first-child { display: none; } .brief tr { display: block; margin-bottom: .8rem; }
+  .brief table, .brief tbody { display: block; } .brief td { display: flex; gap: 1rem;
+  justify-content: space-between; padding: .15rem 0; } .brief td:empty { display: none; }
+  .brief td::before { content: attr(data-head); color: var(--soft); font-weight: 400; }
   .row.heads .name { display: none; } body { padding: .5rem .7rem 3rem; } }
 """
 Kind = Literal["image", "plot", "pixels"]
@@ -174,8 +181,13 @@ def bullets(lines: Iterable[str]) -> str:
 
 def lead(said: Sequence[tuple[str, str]]) -> str:
     """Questions and their answers in plain words."""
-    pairs = "".join(f"<dt>{escape(what)}</dt><dd>{escape(text)}</dd>" for what, text in said)
+    pairs = "".join(f"<dt>{escape(what)}</dt><dd>{_marked(text)}</dd>" for what, text in said)
     return f'<dl class="lead">{pairs}</dl>'
+
+
+def _marked(text: str) -> str:
+    """Commands between backticks are set as such."""
+    return re.sub(r"`([^`<]+)`", r"<code>\1</code>", escape(text))
 
 
 def folded(title: str, parts: Sequence[str]) -> list[str]:
