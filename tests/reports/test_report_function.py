@@ -83,9 +83,7 @@ def test_the_command_is_one_call_of_it(run, reacgan, monkeypatch):
 
     calls = []
     plain = reporting.report
-    monkeypatch.setattr(
-        reporting, "report", lambda *a, **k: calls.append((a, k)) or plain(*a, **k)
-    )
+    monkeypatch.setattr(reporting, "report", lambda *a, **k: calls.append((a, k)) or plain(*a, **k))
     code, out, _ = reacgan("report", str(run), "--markdown", "--json")
     assert code == 0 and "fid" in json.loads(out)["markdown"]
     ((runs, options),) = calls

@@ -315,3 +315,13 @@ def test_the_page_in_a_browser(tmp_path):
                 assert len(shown) == (6 if width == 390 else 2)
                 assert page.evaluate("[...document.fonts].some(f => f.status === 'loaded')")
         browser.close()
+
+
+def test_short_tables_are_lists_on_a_narrow_page(run):
+    append_scores(run / "scores.jsonl", state(0.5, "coverage", seen=5000).values())
+    page = report_html([read_run(run)])
+    short = page[page.index("In short") :]
+    short = short[: short.index("</div>")]
+    assert 'class="wide brief"' in short
+    heads = re.findall(r"<th[^>]*>([^<]+)", short)
+    assert re.findall('data-head="([^"]+)"', short)[: len(heads)] == heads

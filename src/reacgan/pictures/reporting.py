@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from reacgan.config import ConfigError, DataConfig, Device
 from reacgan.data import ImageData
@@ -22,13 +22,13 @@ from reacgan.reports.report import table_of, write_report
 from reacgan.reports.text import escape
 from reacgan.reports.words import sentences
 
-if TYPE_CHECKING:
 
-    class HasFolder(Protocol):
-        """What :func:`reacgan.train` returns."""
+class HasFolder(Protocol):
+    """What :func:`reacgan.train` returns."""
 
-        @property
-        def folder(self) -> Path: ...
+    @property
+    def folder(self) -> Path:
+        """Of the run."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,7 @@ class Report:
             return f"<pre>{escape(self.tables)}</pre>"
         relative = Path(os.path.relpath(self.path)).as_posix()
         link = f'<p><a href="{escape(relative)}" target="_blank">{escape(relative)}</a></p>'
-        return link + (
-            page.lead(sentences(read_run(self.runs[0]))) if len(self.runs) == 1 else ""
-        )
+        return link + (page.lead(sentences(read_run(self.runs[0]))) if len(self.runs) == 1 else "")
 
 
 def report(

@@ -26,7 +26,7 @@ _DENSE = 400
 def draw_points(parts: Mapping[str, Tensor], labels: Tensor, names: Sequence[str]) -> bytes:
     """A panel a part, one below the other, with common limits.
 
-    Of more than 25 classes, 25 evenly spaced ones have colours and names, as on sheets; the others are grey.
+    Of more than 25 classes, 25 evenly spaced ones have colours and names, as on sheets; others are grey.
     A name that would cover another one is left to the legend.
 
     Args:

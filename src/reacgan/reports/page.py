@@ -38,6 +38,7 @@ th { color: var(--soft); font-weight: 600; } td.number, th.number { text-align: 
   white-space: nowrap; overflow-wrap: normal; }
 td.best { font-weight: 700; color: var(--best); }
 ul.protocol { color: var(--soft); margin: .2rem 0 .6rem; padding-left: 1.2rem; }
+.brief th, .brief td { min-width: 3.2rem; white-space: normal; }
 code { background: var(--raised); padding: .1rem .3rem; border-radius: .2rem; font-size: .9em; }
 .note { background: var(--raised); border-left: 3px solid var(--mark); margin: .5rem 0;
   padding: .4rem .8rem; white-space: pre-wrap; }
@@ -47,7 +48,8 @@ summary:focus-visible { outline: 2px solid var(--mark); }
 details > :not(summary) { margin-left: .8rem; margin-right: .8rem; }
 .figures { display: grid; gap: 0 1.5rem; align-items: start;
   grid-template-columns: repeat(auto-fit, minmax(min(28rem, 100%), 1fr)); }
-.across { grid-column: 1 / -1; } figure { margin: 1rem 0; } figcaption { color: var(--soft); font-size: .94rem; max-width: 60rem; }
+.across { grid-column: 1 / -1; } figure { margin: 1rem 0; }
+figcaption { color: var(--soft); font-size: .94rem; max-width: 60rem; }
 img { max-width: 100%; height: auto; background: #ffffff; vertical-align: top; }
 img.pixels { image-rendering: pixelated; }
 .broad { overflow-x: auto; } .broad img { max-width: none; width: 100%; min-width: 44rem; }

@@ -130,7 +130,7 @@ def _rows(sheets: Mapping[str, PageSheet], caption: str) -> str:
 
 
 def _room(names: Sequence[str]) -> str:
-    """The width of a column of names, which is the same in all rows: as long as the longest, 9rem at most."""
+    """The width of a column of names, the same in all rows: as long as the longest, 9rem at most."""
     longest = max((text_width(line, 14) for name in names for line in name.split("\n")), default=0)
     return f"{min(9.0, max(2.5, round(longest / 16 + 0.7, 1)))}rem"
 
