@@ -23,9 +23,9 @@ PAGE = ROOT / "docs" / "api.md"
 
 _HEAD = """# Python
 
-`import reacgan` gives every name below and loads torch only when one is used. `help(reacgan.train)` says all
-about one; so does the site (`make site`), on this page. What stands after `*` is given by its name. This page is
-made from the code (`make docs`).
+`import reacgan` gives every name below and loads torch only when one is used. `help(reacgan.train)` says
+all about one; so does the site (`make site`), on this page. What stands after `*` is given by its name.
+This page is made from the code (`make docs`).
 
 ```python
 import reacgan
