@@ -88,6 +88,7 @@ docs: $(VENV)/.dev  ## write the pages anew that are made from the code
 	$(BIN)/python tests/cli_help.py
 	$(BIN)/python tests/methods_page.py
 	$(BIN)/python tools/configuration_page.py
+	$(BIN)/python tools/api_page.py
 	$(BIN)/python tools/reproducing_page.py
 
 site: $(VENV)/.dev  ## build the documentation into site/, links checked, no network

@@ -12,9 +12,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import harness
+from reacgan.reports.palette import ACCENT, SECOND
 
 FOLDER = harness.ROOT / "docs" / "images" / "performance"
-OURS, THEIRS, SECOND = "#1f5fa8", "#b8b8b8", "#d9822b"
+OURS, THEIRS = ACCENT, "#b8b8b8"
 
 
 def figure(columns: int, width: float = 8.0, height: float = 3.0) -> tuple[Any, Any]:
@@ -100,12 +101,12 @@ def growth(record: dict[str, Any]) -> Any:
         if axis == "width":
             one.set_yscale("log", base=2)
         else:
-            one.set_ylim(bottom=0)
+            one.set_ylim(0, 1.08 * max(point[key] for point in points))
         if axis == "classes" and "peak_mib" in points[0]:
             other = one.twinx()
             peaks = [point["peak_mib"] for point in points]
             other.plot(values, peaks, "s--", color=SECOND, markersize=3)
-            other.set_ylim(bottom=0)
+            other.set_ylim(0, 1.08 * max(peaks))
             other.spines["top"].set_visible(False)
             other.tick_params(labelsize=7, colors=SECOND)
             other.set_title("peak MiB", fontsize=8, color=SECOND, loc="right")

@@ -62,7 +62,7 @@ ALLOWED: dict[str, set[str]] = {
     "__init__": GROUND
     | LEAVES
     | MIDDLE
-    | {"api", "benefit", "exporting", "generated", "planning", "sharing", "training"}
+    | {"api", "benefit", "exporting", "generated", "pictures", "planning", "sharing", "training"}
     | {"experiments", "plugins"},
 }
 EXCEPTIONS = {

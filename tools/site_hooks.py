@@ -9,14 +9,14 @@ from typing import Any
 import reacgan
 
 ROOT = Path(__file__).parents[1]
-PUBLIC = "<!-- public names -->"
+_DOCUMENTED = re.compile(r"<!-- documented: ([\w.]+) -->")
 _OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./([^)\s#]+)\)")
 
 
 def on_page_markdown(markdown: str, **kwargs: Any) -> str:
-    """Fill in the public names where the page on Python has its mark, and take out links to code."""
-    if PUBLIC in markdown:
-        markdown = markdown.replace(PUBLIC, directives())
+    """Fill in documentation where the page on Python has its marks, and take out links to code."""
+    first: dict[str, str] = {}
+    markdown = _DOCUMENTED.sub(lambda mark: _directive(mark[1], first), markdown)
     return _OUTSIDE.sub(_named, markdown)
 
 
@@ -28,17 +28,14 @@ def _named(link: re.Match[str]) -> str:
     return text if path in text else f"{text} (`{path}`)"
 
 
-def directives() -> str:
-    """Directives of mkdocstrings for everything in ``reacgan.__all__``, by where it is defined."""
-    names = sorted({*reacgan.__all__} - {"__version__"}, key=str.lower)
-    paths = {name: path_of(name) for name in names}
-    first = {path: name for name, path in reversed(paths.items())}
-    return "\n\n".join(
-        f"::: {path}"
-        if first[path] == name
-        else f"### {name} {{#reacgan.{name}}}\n\nAnother name of `{first[path]}`."
-        for name, path in paths.items()
-    )
+def _directive(named: str, first: dict[str, str]) -> str:
+    """The directive of mkdocstrings for a name, by where it is defined; ``first``: those shown before."""
+    package, _, name = named.rpartition(".")
+    path = path_of(name) if package == "reacgan" else named
+    if path in first:
+        return f"### {name} {{#{named}}}\n\nAnother name of `{first[path]}`."
+    first[path] = name
+    return f"::: {path}"
 
 
 def path_of(name: str) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from reacgan.generated import GeneratedImages, generate_dataset
     from reacgan.history import journal
     from reacgan.hub import pretrained, push_to_hub, save, save_pretrained
+    from reacgan.pictures.reporting import Report, report
     from reacgan.planning import propose
     from reacgan.plugins import register
     from reacgan.sampling.sample import sample
@@ -44,6 +45,8 @@ _PUBLIC = {
     "CallbackError": "reacgan.training",
     "StopTraining": "reacgan.training",
     "journal": "reacgan.history",
+    "report": "reacgan.pictures.reporting",
+    "Report": "reacgan.pictures.reporting",
     "register": "reacgan.plugins",
     "export": "reacgan.exporting",
     "Model": "reacgan.api",
@@ -68,6 +71,7 @@ __all__ = [
     "Experiment",
     "GeneratedImages",
     "Model",
+    "Report",
     "StopTraining",
     "__version__",
     "augment_study",
@@ -88,6 +92,7 @@ __all__ = [
     "publish",
     "push_to_hub",
     "register",
+    "report",
     "sample",
     "save",
     "save_pretrained",

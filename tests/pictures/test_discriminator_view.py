@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ from reacgan.config import ConfigError, Experiment
 from reacgan.data import ImageData
 from reacgan.models import Generator
 from reacgan.models.trained import TrainedGenerator
-from reacgan.pictures import class_purity, discriminator_features, projection_tsne
+from reacgan.pictures import class_purity, discriminator_features, projection_tsne, scatter
 from reacgan.pictures.discriminator_view import balanced_choice
 
 
@@ -160,3 +161,25 @@ def test_the_legend_is_not_cut():
         picture = opened.convert("L")
     edge = picture.crop((picture.width - 3, 0, picture.width, picture.height))
     assert edge.getextrema() == (255, 255), "words reach the right edge"
+
+
+def test_classes_have_marks_and_names_and_the_rest_is_grey(monkeypatch):
+    """30 classes: 25 in the legend, by colour and mark, the others grey; names never cover names."""
+    drawn = []
+    monkeypatch.setattr(scatter, "figure_png", lambda figure: drawn.append(figure) or b"")
+    labels = torch.arange(30).repeat_interleave(4)
+    spread = torch.randn(120, 2, generator=torch.Generator().manual_seed(0)) + labels[:, None]
+    names = [f"$class_{label}" for label in range(30)]
+    scatter.draw_points({"real images": spread}, labels, names)
+    (axes,), box = drawn[0].axes, drawn[0].legends[0]
+    assert len(box.get_texts()) == 25 and "25 of 30 classes" in box.get_title().get_text()
+    assert len(axes.collections[0].get_offsets()) == 5 * 4
+    pairs = {
+        (tuple(points.get_facecolor()[0][:3]), points.get_paths()[0].vertices.tobytes())
+        for points in axes.collections[1:]
+    }
+    assert len(pairs) == 25
+    drawn[0].canvas.draw()
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert 3 < len(boxes) < 25
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))

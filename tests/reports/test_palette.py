@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 
 from reacgan.heads import HEADS
-from reacgan.reports.palette import METHODS, NAMES, head_of, styles
+from reacgan.reports.palette import METHODS, NAMES, class_style, head_of, styles
 
 # Machado, Oliveira & Fernandes 2009, severity 1, on linear RGB.
 BLIND = {
@@ -78,3 +78,9 @@ def test_runs_of_one_method_differ_in_dashes():
     assert first.dash != second.dash and first.mark != second.mark
     many = styles([f"row {number}" for number in range(30)])
     assert len({(style.colour, str(style.dash)) for style in many}) == 30
+
+
+def test_eighty_classes_are_told_apart():
+    pairs = {(class_style(rank).colour, class_style(rank).mark) for rank in range(88)}
+    assert len(pairs) == 88
+    assert all(class_style(rank).colour != class_style(rank + 1).colour for rank in range(88))

@@ -312,7 +312,7 @@ def test_many_pictures_are_cut(run, plotted):
     record = read_run(run)
     record.scores[:], record.journal[:] = scores, []
     drawn = []
-    plain, plots.extrapolation = plots.extrapolation, lambda score: drawn.append(score) or b"x"
+    plain, plots.extrapolation = plots.extrapolation, lambda score, _: drawn.append(score) or b"x"
     try:
         page = report_html([record])
     finally:

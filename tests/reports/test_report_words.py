@@ -144,7 +144,7 @@ def test_scores_of_an_older_state_say_so(run):
     append_scores(run / "scores.jsonl", state(0.5, "coverage", seen=2500).values())
     page = report_html([read_run(run)])
     assert "of its state at 2,500 images seen; it has trained on since, to 5,000" in page
-    assert "`reacgan evaluate` with this folder" in page
+    assert "<code>reacgan evaluate</code> with this folder" in page
     caption = re.findall("<figcaption>(.*?)</figcaption>", page)[0]
     assert "not of these images but of the state at 2,500 images seen" in caption
     append_scores(run / "scores.jsonl", state(0.5, "coverage", seen=5000).values())
@@ -190,7 +190,8 @@ def test_words_of_sheets_are_text_and_each_sheet_is_shown_once(run):
     assert 'class="pixels"' not in page
     assert re.findall('<div class="name">([^<]+)<', page)[:2] == ["кошка", "猫"]
     assert "<span>seed 0</span><span>1</span>" in page and "<script" not in page
-    assert page.count("generated images at 5,000 images seen</div>") == 1
+    assert page.count("generated images at 5,000 images seen, a column a seed, and real ones") == 1
+    assert page.count('<div class="title">generated<') == page.count('"title">real<') == 1
 
 
 def test_a_sheet_of_pictures_is_not_shown_again(run):
@@ -318,3 +319,13 @@ def test_the_page_in_a_browser(tmp_path):
                 assert len(shown) == (6 if width == 390 else 2)
                 assert page.evaluate("[...document.fonts].some(f => f.status === 'loaded')")
         browser.close()
+
+
+def test_short_tables_are_lists_on_a_narrow_page(run):
+    append_scores(run / "scores.jsonl", state(0.5, "coverage", seen=5000).values())
+    page = report_html([read_run(run)])
+    short = page[page.index("In short") :]
+    short = short[: short.index("</div>")]
+    assert 'class="wide brief"' in short
+    heads = re.findall(r"<th[^>]*>([^<]+)", short)
+    assert re.findall('data-head="([^"]+)"', short)[: len(heads)] == heads

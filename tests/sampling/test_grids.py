@@ -166,3 +166,11 @@ def test_classes_of_one_name_but_for_case_get_all_their_images(tmp_path, untrain
     assert match_classes(list(alike), names, alike=alike) == ([0, 1, 2, 3], "")
     written = [path.parent.name for path in sorted((tmp_path / "out").rglob("*.png"))]
     assert len(written) == 8 and len({name.casefold() for name in written}) == 4
+
+
+def test_a_column_without_words_has_none():
+    images = torch.zeros(1, 3, 1, 8, 8, dtype=torch.uint8)
+    some = np.asarray(sheet(images, heads=["a", "", ""])).copy()
+    alone = np.asarray(sheet(images, heads=["a"]))
+    tops = some[:, 52:].min(axis=(1, 2))[:12]
+    assert (tops == 255).all() and alone[:12].min() < 255

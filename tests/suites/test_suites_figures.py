@@ -134,3 +134,16 @@ def test_failed_trials_are_not_drawn():
     held = result("a", fid=1.0)
     held = type(held)(held.trial, 0, {**held.record, "status": "failed"})
     assert draw(Figure("bars", ("fid",), "x"), [held]) is None
+
+
+def test_a_panel_of_one_moment_is_bars():
+    """A single point has no course: its value is drawn from zero, with the moment below."""
+    figure = Figure("curves", ("d/x",), TITLE)
+    one, two = (draw(figure, results(rows=3, points=count)) for count in (1, 2))
+    colour = np.array([int(styles(rows_of(3))[0].colour[at : at + 2], 16) for at in (1, 3, 5)])
+
+    def area(png):
+        return int((np.asarray(opened(png)) == colour).all(2).sum())
+
+    is_drawn(one)
+    assert area(one) > 10 * area(two) > 0

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reacgan.cli import bars
 from reacgan.cli.answers import Json, answer
 from reacgan.cli.options import DeviceOfPictures, Named
+
+if TYPE_CHECKING:
+    from reacgan.pictures.reporting import DrawnPictures
 
 
 def report(
@@ -46,62 +50,38 @@ def report(
     json_:
         Print JSON instead of text.
     """
-    from reacgan.config import ConfigError, refuse_unwritable  # noqa: PLC0415
-    from reacgan.files import write_text  # noqa: PLC0415
-    from reacgan.progress import stage  # noqa: PLC0415
-
     with bars.loading():
-        from reacgan.reports import report as reports  # noqa: PLC0415
-    from reacgan.reports.record import read_run  # noqa: PLC0415
+        from reacgan.pictures import reporting  # noqa: PLC0415
 
-    if not runs:
-        raise ConfigError("no run is named; needed: one or several folders of runs or evaluations")
-    if out is not None:
-        refuse_unwritable(out, "file")
-    facts: dict[str, Any] = {}
-    if pictures:
-        options = {"reference": reference, "extractor": extractor, "device": device}
-        with bars.shown():
-            facts["pictures"] = {str(path): _draw(path, options) for path in dict.fromkeys(runs)}
-    elif reference or extractor:
-        raise ConfigError("--reference and --extractor go with --pictures, which is not given")
+    with bars.shown():
+        written = reporting.report(
+            *runs,
+            out=out,
+            markdown=markdown,
+            pictures=pictures,
+            reference=reference,
+            extractor=extractor,
+            device=device,
+        )
+    facts: dict[str, Any] = {"pictures": written.pictures} if pictures else {}
+    drawn = _drawn(written.pictures)
     if not markdown:
-        with bars.shown(), stage("writing the page"):
-            facts["report"] = reports.write_report(runs, out)
-        answer(facts, f"{_drawn(facts)}report: {facts['report']}", as_json=json_)
+        facts["report"] = written.path
+        answer(facts, f"{drawn}report: {written.path}", as_json=json_)
         return 0
-    table = reports.table_of([read_run(path) for path in dict.fromkeys(runs)])
-    text = table.markdown() if table.blocks else "No scores yet.\n"
-    facts |= {"markdown": text, "tables": out}
-    if out is not None:
-        write_text(out, text)
-        text = f"tables: {out}\n"
-    answer(facts, _drawn(facts) + text.removesuffix("\n"), as_json=json_)
+    facts |= {"markdown": written.tables, "tables": written.path}
+    text = written.tables.removesuffix("\n") if out is None else f"tables: {out}"
+    answer(facts, drawn + text, as_json=json_)
     return 0
 
 
-def _draw(path: Path, options: dict[str, Any]) -> dict[str, Any]:
-    """What was drawn of a run, and what was not."""
-    from reacgan.pictures import pictures  # noqa: PLC0415
-    from reacgan.reports.record import read_run  # noqa: PLC0415
-
-    if not read_run(path).experiment:
-        return {"folder": None, "made": [], "skipped": {}}
-    made = pictures(path, path / "pictures", **options)
-    return {
-        "folder": path / "pictures",
-        "made": list(made["pictures"]),
-        "skipped": made["skipped"],
-    }
-
-
-def _drawn(facts: dict[str, Any]) -> str:
+def _drawn(pictures: Mapping[Path, DrawnPictures]) -> str:
     """What a person reads of the pictures."""
     lines = []
-    for path, drawn in facts.get("pictures", {}).items():
-        if drawn["folder"] is None:
+    for path, drawn in pictures.items():
+        if drawn.folder is None:
             lines.append(f"pictures: {path}: none, it is an evaluation and no run\n")
             continue
-        lines.append(f"pictures: {drawn['folder']}: {', '.join(drawn['made'])}\n")
-        lines += [f"  {name}: not made: {reason}\n" for name, reason in drawn["skipped"].items()]
+        lines.append(f"pictures: {drawn.folder}: {', '.join(drawn.made)}\n")
+        lines += [f"  {name}: not made: {reason}\n" for name, reason in drawn.skipped.items()]
     return "".join(lines)

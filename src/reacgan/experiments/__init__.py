@@ -13,7 +13,7 @@ _CIFAR10 = cifar.rows("cifar10")
 
 
 class _Experiments(dict[str, Experiment]):
-    """By name; an unknown one gets the error of :func:`experiment`, which is a KeyError too."""
+    """Every ready experiment by name; an unknown one gets the error of :func:`experiment`."""
 
     def __missing__(self, name: str) -> Experiment:
         return experiment(name)

@@ -19,19 +19,12 @@ from reacgan.metrics.neighbours import nearest
 from reacgan.models import Discriminator
 from reacgan.models.trained import TrainedGenerator
 from reacgan.pictures.samples import Picture
+from reacgan.pictures.scatter import draw_points
 from reacgan.randomness import Draws
-from reacgan.reports.palette import CYCLE
-from reacgan.reports.plots import figure_png, legend, new_figure
-from reacgan.reports.text import shorten
 from reacgan.sampling import SamplingSettings
-from reacgan.sampling.fonts import wrapped
 
 _CHUNK = 64
 _MOST_NEIGHBOURS = 10
-_NAMED = 10
-_LETTERS = 36
-_LINE = 108
-"""Pixels of a line in the legend, at 96 to the inch: three columns fit."""
 _FEWEST = 8
 
 
@@ -164,7 +157,8 @@ def projection_tsne(
     perplexity = min(perplexity, (sum(map(len, shown)) - 1) / 3)
     points = _tsne(torch.cat(shown), perplexity, seed).split(len(labels))
     numbers = {"of": of, "seed": seed, "perplexity": perplexity, **_numbers(seen, labels)}
-    return Picture(_draw(points, labels, data.class_names), _caption(numbers), numbers)
+    parts = dict(zip(("real images", "generated images"), points, strict=False))
+    return Picture(draw_points(parts, labels, data.class_names), _caption(numbers), numbers)
 
 
 def _shown(seen: ImageFeatures, of: str) -> Tensor:
@@ -207,40 +201,6 @@ def _numbers(seen: Sequence[ImageFeatures], labels: Tensor) -> dict[str, Any]:
             "k": k,
         }
     return numbers
-
-
-def _draw(parts: Sequence[Tensor], labels: Tensor, names: Sequence[str]) -> bytes:
-    import matplotlib  # noqa: PLC0415
-
-    figure = new_figure(4.4 * len(parts) + 1.4)
-    panels: Any = figure.subplots(len(parts), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
-    low, high = torch.cat(list(parts)).aminmax(dim=0)
-    middle, half = ((low + high) / 2).tolist(), 0.53 * float((high - low).max())
-    few = len(names) <= _NAMED
-    scale = matplotlib.colormaps["viridis"]
-    style: dict[str, Any] = {"s": 9} if few else {"s": 22, "edgecolors": "black", "linewidths": 0.4}
-    for axes, points, title in zip(
-        panels, parts, ("real images", "generated images"), strict=False
-    ):
-        axes.set(title=title, xticks=[], yticks=[], aspect="equal")
-        axes.set(
-            xlim=(middle[0] - half, middle[0] + half), ylim=(middle[1] - half, middle[1] + half)
-        )
-        if not few:
-            rest = labels >= _NAMED
-            shades = scale(labels[rest].numpy() / (len(names) - 1))
-            axes.scatter(*points[rest].T.numpy(), c=shades, s=5, alpha=0.6, linewidths=0)
-        for label, name in enumerate(names[:_NAMED]):
-            words = "\n".join(wrapped(shorten(name, _LETTERS), 12, _LINE))
-            chosen = points[labels == label].T.numpy()
-            axes.scatter(*chosen, color=CYCLE[label], label=f" {words}", **style)
-    handles, texts = panels[0].get_legend_handles_labels()
-    close = {"columnspacing": 1.0, "handlelength": 1.0, "markerscale": 1.5}
-    box = legend(figure, handles, texts, ncols=3, **close)
-    if not few:
-        box.set_title(f"first {_NAMED} of {len(names)} classes;\nothers by index")
-        box.get_title().set_fontsize(8)
-    return figure_png(figure)
 
 
 def _caption(numbers: dict[str, Any]) -> str:

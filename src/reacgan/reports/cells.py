@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from reacgan.reports.text import escape, one_line, safe
 
+_FEW_COLUMNS = 3
+
 
 class Cell(NamedTuple):
     """The text of a cell, and whether it is the best of its column."""
@@ -58,21 +60,24 @@ def markdown_rows(head: Sequence[str], rows: Sequence[Sequence[Cell]], numbers: 
     return [f"| {' | '.join(line)} |" for line in lines]
 
 
-def html_rows(head: Sequence[str], rows: Sequence[Sequence[Cell]], numbers: int) -> str:
-    """The same in HTML."""
+def html_rows(
+    head: Sequence[str], rows: Sequence[Sequence[Cell]], numbers: int, *, brief: bool = False
+) -> str:
+    """The same in HTML; ``brief``: of few rows, each of which a narrow page shows as a list."""
     kinds = [""] * (len(head) - numbers) + ["number"] * numbers
     top = "".join(
         f"<th{_class(kind)}>{escape(text)}</th>" for kind, text in zip(kinds, head, strict=True)
     )
+    titles = [f' data-head="{escape(text)}"' * brief for text in head]
     lines = (
         "".join(
-            f"<td{_class(kind, 'best' * cell.best)}>{escape(cell.text)}</td>"
-            for kind, cell in zip(kinds, row, strict=True)
+            f"<td{_class(kind, 'best' * cell.best)}{title}>{escape(cell.text)}</td>"
+            for kind, title, cell in zip(kinds, titles, row, strict=True)
         )
         for row in rows
     )
     body = "".join(f"<tr>{line}</tr>" for line in lines)
-    kind = "wide pair" if len(head) == 2 else "wide"
+    kind = "wide brief" if brief else "wide pair" if len(head) <= _FEW_COLUMNS else "wide"
     return f'<div class="{kind}"><table><tr>{top}</tr>{body}</table></div>'
 
 

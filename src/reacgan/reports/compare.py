@@ -47,7 +47,7 @@ def comparison(runs: Sequence[RunRecord], table: ScoreTable) -> list[str]:
     parts = []
     if trained:
         body = [[*map(Cell, _facts(name, run))] for name, run in trained]
-        parts.append(html_rows(_GLANCE, body, 2))
+        parts.append(html_rows(_GLANCE, body, 2, brief=True))
     if differences := apart(runs, table):
         parts.append(page.note("\n".join(differences)))
     parts += _sheets(runs, names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -21,7 +22,7 @@ _STYLE = """
   --ground: #ffffff; --raised: #f3f6fa; --best: #22543d; --mark: #b45309; }
 @media (prefers-color-scheme: dark) { :root { --text: #e6e9ef; --soft: #a3adbd; --line: #3a4252;
   --ground: #14171d; --raised: #1e232c; --best: #9ae6b4; --mark: #f0a44b; }
-  img.plot { filter: invert(.91) hue-rotate(180deg); } }
+  img.plot { filter: invert(1) hue-rotate(180deg) brightness(.93); mix-blend-mode: screen; } }
 body { margin: 0 auto; max-width: 76rem; padding: 1rem 1rem 4rem; color: var(--text);
   background: var(--ground); font: 16px/1.5 system-ui, sans-serif; font-family: FAMILIES;
   overflow-wrap: anywhere; }
@@ -38,6 +39,8 @@ th { color: var(--soft); font-weight: 600; } td.number, th.number { text-align: 
   white-space: nowrap; overflow-wrap: normal; }
 td.best { font-weight: 700; color: var(--best); }
 ul.protocol { color: var(--soft); margin: .2rem 0 .6rem; padding-left: 1.2rem; }
+.brief th, .brief td { min-width: 3.2rem; white-space: normal; }
+code { background: var(--raised); padding: .1rem .3rem; border-radius: .2rem; font-size: .9em; }
 .note { background: var(--raised); border-left: 3px solid var(--mark); margin: .5rem 0;
   padding: .4rem .8rem; white-space: pre-wrap; }
 details { margin: .5rem 0; border: 1px solid var(--line); border-radius: .4rem; }
@@ -46,24 +49,25 @@ summary:focus-visible { outline: 2px solid var(--mark); }
 details > :not(summary) { margin-left: .8rem; margin-right: .8rem; }
 .figures { display: grid; gap: 0 1.5rem; align-items: start;
   grid-template-columns: repeat(auto-fit, minmax(min(28rem, 100%), 1fr)); }
-figure { margin: 1rem 0; } figcaption { color: var(--soft); font-size: .94rem; max-width: 60rem; }
+.across { grid-column: 1 / -1; } figure { margin: 1rem 0; }
+figcaption { color: var(--soft); font-size: .94rem; max-width: 60rem; }
 img { max-width: 100%; height: auto; background: #ffffff; vertical-align: top; }
 img.pixels { image-rendering: pixelated; }
 .broad { overflow-x: auto; } .broad img { max-width: none; width: 100%; min-width: 44rem; }
 .sheet figcaption { margin-bottom: .4rem; }
 .row { display: grid; gap: .15rem .6rem; align-items: center; margin-bottom: .15rem;
   grid-template-columns: minmax(3rem, max-content) repeat(var(--beside), minmax(0, 1fr)); }
-.walk .row { grid-template-columns: 9rem minmax(0, 26rem) 9rem; }
+.walk .row { grid-template-columns: var(--named) minmax(0, 26rem) var(--ended); }
 .plain .row { grid-template-columns: repeat(var(--beside), minmax(0, 1fr)); }
 .row .name, .row .end { font-size: .9rem; line-height: 1.25; }
-.sheet:not(.walk) .name { width: 9rem; }
+.sheet:not(.walk) .name { width: var(--named); }
 .strip img { width: 100%; } .which { display: none; color: var(--soft); font-size: .78rem; }
 .heads { align-items: end; color: var(--soft); font-size: .78rem; }
 .heads .title { color: var(--text); font-size: .9rem; font-weight: 600; }
 .columns { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(0, 1fr);
   text-align: center; overflow: hidden; white-space: nowrap; }
 .cells { display: flex; gap: .3rem; margin-bottom: .5rem; font-size: .78rem; line-height: 1.25; }
-.cell { flex: 0 1 7rem; min-width: 4.2rem; } .cell:first-child { margin-right: .8rem; }
+.cell { flex: 0 1 5.2rem; min-width: 4.2rem; } .cell:first-child { margin-right: .8rem; }
 .cells img { width: 100%; }
 .cells span { display: block; }
 @media (max-width: 40rem) { .row, .plain .row { grid-template-columns: minmax(0, 1fr); }
@@ -72,7 +76,12 @@ img.pixels { image-rendering: pixelated; }
   .walk .heads .name, .walk .heads .end { display: none; }
   .sheet:not(.walk) .name { width: auto; margin-top: .4rem; }
   .several .which { display: block; } .several .heads .title { display: none; }
+  .several .heads .strip ~ .strip { display: none; }
   .pair th, .pair td { min-width: 0; padding: .25rem .3rem; } .pair .number { white-space: normal; }
+  .brief tr:first-child { display: none; } .brief tr { display: block; margin-bottom: .8rem; }
+  .brief table, .brief tbody { display: block; } .brief td { display: flex; gap: 1rem;
+  justify-content: space-between; padding: .15rem 0; } .brief td:empty { display: none; }
+  .brief td::before { content: attr(data-head); color: var(--soft); font-weight: 400; }
   .row.heads .name { display: none; } body { padding: .5rem .7rem 3rem; } }
 """
 Kind = Literal["image", "plot", "pixels"]
@@ -175,8 +184,13 @@ def bullets(lines: Iterable[str]) -> str:
 
 def lead(said: Sequence[tuple[str, str]]) -> str:
     """Questions and their answers in plain words."""
-    pairs = "".join(f"<dt>{escape(what)}</dt><dd>{escape(text)}</dd>" for what, text in said)
+    pairs = "".join(f"<dt>{escape(what)}</dt><dd>{_marked(text)}</dd>" for what, text in said)
     return f'<dl class="lead">{pairs}</dl>'
+
+
+def _marked(text: str) -> str:
+    """Commands between backticks are set as such."""
+    return re.sub(r"`([^`<]+)`", r"<code>\1</code>", escape(text))
 
 
 def folded(title: str, parts: Sequence[str]) -> list[str]:

@@ -100,3 +100,8 @@ def styles(names: Sequence[str], heads: Sequence[str | None] | None = None) -> l
         made.append(Style(colour, _DASHES[often[colour] % len(_DASHES)], mark))
         often[colour] += 1
     return made
+
+
+def class_style(rank: int) -> Style:
+    """The style of the ``rank``-th class in a figure: 88 pairs of a colour and a mark differ."""
+    return Style(CYCLE[rank % len(CYCLE)], "-", _MARKS[rank % len(_MARKS)])

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from reacgan.config import ConfigError
 from reacgan.evaluation.scores import Score
 from reacgan.metrics.names import title_of
-from reacgan.reports.palette import ACCENT, SECOND, SOFT, Style, styles
+from reacgan.reports.palette import ACCENT, INK, SOFT, Style, styles
 from reacgan.reports.record import Points, section
 from reacgan.reports.tables import column
 from reacgan.reports.text import one_line, shorten
@@ -102,8 +102,8 @@ def figure_png(figure: Figure, dpi: int = _DPI) -> bytes:
     return png.getvalue()
 
 
-def class_bars(score: Score) -> bytes:
-    """One bar a class of ``details["classes"]``, the worst on top, at most 30.
+def class_bars(score: Score, style: Style | None = None) -> bytes:
+    """One bar a class of ``details["classes"]``, the worst on top, at most 30; ``style``: its colour.
 
     Dashed: the median of all classes, and the classifier's own accuracy where the settings hold it.
 
@@ -120,17 +120,19 @@ def class_bars(score: Score) -> bytes:
     figure = new_figure(1.3 + 0.2 * max(len(shown), lines))
     axes = open_axes(figure.add_subplot(), f"{title_of(score.metric)}, {few}")
     rows = range(len(shown))
-    axes.barh(rows, [value for _, value in shown], color=ACCENT, height=0.75)
+    colour = ACCENT if style is None else style.colour
+    axes.barh(rows, [value for _, value in shown], color=colour, height=0.75)
     names = [_tick(name) for name, _ in shown]
     axes.set_yticks(rows, names, parse_math=False, fontsize=9)
     axes.set_ylim(len(shown) - 0.4, -0.6)
     median = statistics.median(value for _, value in ranked)
-    marks = [(f"median of the classes {median:.4g}", median, SOFT)]
+    marks = [(f"median of the classes {median:.4g}", median, SOFT, "--")]
     own = section(score.protocol, "metric").get(f"judge_held_out_{score.metric}")
     if isinstance(own, int | float):
-        marks.append((f"the classifier itself on held-out real images {own:.4g}", own, SECOND))
-    for label, value, colour in marks:
-        axes.axvline(value, color=colour, linestyle="--", linewidth=1, label=label)
+        said = f"the classifier itself on held-out real images {own:.4g}"
+        marks.append((said, own, INK, ":"))
+    for label, value, ink, dash in marks:
+        axes.axvline(value, color=ink, linestyle=dash, linewidth=1.2, label=label)
     axes.grid(axis="x", alpha=0.3)
     legend(figure, ncols=1)
     return figure_png(figure)
@@ -171,8 +173,8 @@ def metric_curve(
     return _finish(axes, f"{title_of(metric)}{toward}", "images seen", len(lines) > 1)
 
 
-def extrapolation(score: Score) -> bytes:
-    """FID over 1/N with the fitted line and its value at infinite N.
+def extrapolation(score: Score, style: Style | None = None) -> bytes:
+    """FID over 1/N with the fitted line and its value at infinite N; ``style``: of the points.
 
     ``details`` holds ``images`` (each N) and ``fid`` (each value).
 
@@ -184,7 +186,8 @@ def extrapolation(score: Score) -> bytes:
         raise ConfigError(f"{score.metric}: {len(counts)} counts and {len(values)} values of FID")
     axes = new_figure(3.2).add_subplot()
     inverse = [1 / count for count in counts]
-    axes.plot(inverse, values, "o", color=ACCENT, markersize=4, label="FID of N images")
+    colour = ACCENT if style is None else style.colour
+    axes.plot(inverse, values, "o", color=colour, markersize=4, label="FID of N images")
     if len(set(inverse)) > 1:
         fit = statistics.linear_regression(inverse, values)
         ends = [0.0, max(inverse)]
@@ -194,14 +197,14 @@ def extrapolation(score: Score) -> bytes:
     if score.low is not None and score.high is not None:
         error = [[max(score.value - score.low, 0)], [max(score.high - score.value, 0)]]
     label = _label(score.metric)
-    axes.errorbar([0], [score.value], yerr=error, fmt="s", color=SECOND, label=label)
+    axes.errorbar([0], [score.value], yerr=error, fmt="s", color=INK, label=label)
     axes.set_xlim(left=-0.03 * max(inverse))
     axes.set_ylabel("FID")
     return _finish(axes, f"{title_of(score.metric)}: {score.value:.4g}", "1 / N", True)
 
 
-def precision_recall(score: Score) -> bytes:
-    """The curve in ``details["curve"]``: precision and recall of distributions.
+def precision_recall(score: Score, style: Style | None = None) -> bytes:
+    """The curve in ``details["curve"]``: precision and recall of distributions; ``style``: its colour.
 
     Raises:
         ConfigError: no matplotlib, or no curve in the score.
@@ -213,7 +216,8 @@ def precision_recall(score: Score) -> bytes:
     except (TypeError, KeyError, ValueError) as error:
         raise ConfigError(f"{score.metric}: damaged curve: {error!r}") from None
     axes = new_figure(4.0, width=4.4).add_subplot()
-    axes.plot(recall, precision, color=ACCENT, marker="." if len(points) < 3 else "")
+    colour = ACCENT if style is None else style.colour
+    axes.plot(recall, precision, color=colour, marker="." if len(points) < 3 else "")
     axes.set(xlim=(0, 1.02), ylim=(0, 1.02), ylabel="precision", aspect="equal")
     return _finish(axes, "precision and recall of distributions", "recall", False)
 
@@ -243,8 +247,8 @@ def journal_curve(
     return _finish(axes, title, "images seen", len(drawn) > 1)
 
 
-def pictures_of(score: Score) -> dict[str, bytes]:
-    """All pictures that the details of a score allow, by what they show.
+def pictures_of(score: Score, style: Style | None = None) -> dict[str, bytes]:
+    """All pictures that the details of a score allow, by what they show; ``style``: of what was scored.
 
     Raises:
         ConfigError: no matplotlib.
@@ -254,7 +258,7 @@ def pictures_of(score: Score) -> dict[str, bytes]:
         ("fid", "extrapolation to infinitely many images", extrapolation),
         ("curve", "precision and recall", precision_recall),
     )
-    return {caption: draw(score) for key, caption, draw in plots if score.details.get(key)}
+    return {caption: draw(score, style) for key, caption, draw in plots if score.details.get(key)}
 
 
 def worst_first(score: Score) -> list[tuple[str, float]]:

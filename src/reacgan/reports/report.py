@@ -58,7 +58,7 @@ def report_html(runs: Sequence[RunRecord]) -> str:
     parts.append(page.heading("Scores"))
     parts += page.scores(table) or [page.paragraph("None yet.")]
     parts += _what_they_say(table)
-    parts += _classes(table, drawing)
+    parts += _classes(table, drawing, run_styles(runs))
     for run in runs:
         parts += run_parts(run, drawing, alone=alone)
     return page.page(", ".join(run.name for run in runs), parts)
@@ -108,7 +108,7 @@ def _in_short(table: ScoreTable) -> list[str]:
             body.append([*map(Cell, facts), *(cells.get(metric, Cell("")) for metric in shown)])
         head = ["subject", *(["images seen"] if seen else [])]
         head += [title_of(metric, better[metric]) for metric in shown]
-        parts += [page.paragraph(under), html_rows(head, body, len(shown))]
+        parts += [page.paragraph(under), html_rows(head, body, len(shown), brief=True)]
     return [page.heading("In short"), *parts] if parts else []
 
 
@@ -149,8 +149,8 @@ def _metric_curves(table: ScoreTable, drawn_as: Mapping[str, Style]) -> Iterator
                 yield page.picture(drawn, f"{column.title}, {block.title}", kind="plot")
 
 
-def _classes(table: ScoreTable, drawing: bool) -> list[str]:
-    """Worst classes and pictures of the newest state of each subject."""
+def _classes(table: ScoreTable, drawing: bool, drawn_as: Mapping[str, Style]) -> list[str]:
+    """Worst classes and pictures of the newest state of each subject, in the colours of its method."""
     parts = []
     newest = []
     for block in table.blocks:
@@ -167,7 +167,7 @@ def _classes(table: ScoreTable, drawing: bool) -> list[str]:
     pictures = (
         page.picture(png, f"{title_of(score.metric)}: {caption}; {where}", kind="plot")
         for score, where in newest
-        for caption, png in plots.pictures_of(score).items()
+        for caption, png in plots.pictures_of(score, drawn_as.get(score.subject)).items()
     )
     drawn = list(islice(pictures, _MOST_PICTURES + 1)) if drawing else []
     numbers = page.folded("Worst classes, as numbers", parts) if drawn else parts

@@ -72,10 +72,10 @@ def newest_sheets(run: RunRecord) -> list[str]:
     samples = run.path / "samples"
     newest, real = newest_sheet(samples), samples / "real.png"
     paths = [path for path in (newest, real) if path is not None and path.is_file()]
-    sheets = {_caption(path.stem): read_sheet(path) for path in paths}
+    sheets = dict(zip(("generated", "real"), map(read_sheet, paths), strict=False))
     known = {title: sheet for title, sheet in sheets.items() if sheet is not None}
-    if len(known) == len(sheets) == 2 and same_rows(list(known.values())):
-        caption = "a row a class; a column of generated images a seed"
+    if newest and len(known) == len(sheets) == 2 and same_rows(list(known.values())):
+        caption = f"{_caption(newest.stem)}, a column a seed, and real ones; a row a class"
         return sheets_beside(
             known, "; ".join(filter(None, [caption, scored_elsewhere(run, newest)]))
         )
@@ -114,7 +114,7 @@ def picture_parts(folder: Path, newest: Path | None = None) -> list[str]:
     facts = {key.replace("_", " ").replace(".", ", "): value for key, value in known.items()}
     if extractor := section(numbers, "extractor"):
         facts["extractor"] = f"{extractor.get('name')} {str(extractor.get('weights'))[:16]}"
-    parts = [page.heading("Pictures", 3), *shown]
+    parts = [page.heading("Pictures", 3), *page.figures(shown)]
     skipped = section(numbers, "skipped").items()
     parts += [page.note(f"{name}: skipped: {reason}") for name, reason in skipped]
     return parts + page.folded("How the pictures were made", [page.facts(facts)])

@@ -14,7 +14,7 @@ from PIL import Image
 
 from reacgan.reports.record import section
 from reacgan.reports.text import escape
-from reacgan.sampling.fonts import visible
+from reacgan.sampling.fonts import text_width, visible
 from reacgan.sampling.grids import SHEET_KEY
 
 _MOST_BYTES = 16 * 2**20
@@ -122,10 +122,17 @@ def _rows(sheets: Mapping[str, PageSheet], caption: str) -> str:
             for title, sheet in sheets.items()
         )
         lines.append(f'<div class="row">{label}{strips}{_end(ends[row]) if ends else ""}</div>')
+    widths = f"--named:{_room(names)};--ended:{_room(ends)}"
     return (
-        f'<figure class="{kind}" style="--beside:{len(sheets)}">'
+        f'<figure class="{kind}" style="--beside:{len(sheets)};{widths}">'
         f"<figcaption>{escape(caption)}</figcaption>{''.join(lines)}</figure>"
     )
+
+
+def _room(names: Sequence[str]) -> str:
+    """The width of a column of names, the same in all rows: as long as the longest, 9rem at most."""
+    longest = max((text_width(line, 14) for name in names for line in name.split("\n")), default=0)
+    return f"{min(9.0, max(2.5, round(longest / 16 + 0.7, 1)))}rem"
 
 
 def section_heads(sheet: PageSheet) -> list[str]:
@@ -151,7 +158,7 @@ def _cells(sheet: PageSheet, caption: str) -> str:
         )
         lines.append(f'<div class="cells">{cells}</div>')
     return (
-        f'<figure class="sheet"><figcaption>{escape(caption)}</figcaption>'
+        f'<figure class="sheet across"><figcaption>{escape(caption)}</figcaption>'
         f'<div class="wide">{"".join(lines)}</div></figure>'
     )
 

@@ -247,7 +247,7 @@ def _draw_heads(draw: ImageDraw.ImageDraw, heads: Sequence[str], first: float, s
         middle, half = first + column * step, fonts.text_width(head, _SMALL) / 2
         if column == 0:  # its words may start over the names
             middle = min(max(middle, half), max(half, draw.im.size[0] - half))
-        if middle - half >= end:
+        if head and middle - half >= end:
             fonts.draw_text(draw, (middle, 0), head, _SMALL, "dimgrey", align="middle")
             end = middle + half + 6
 

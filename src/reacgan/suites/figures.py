@@ -52,6 +52,10 @@ def draw(figure: Figure, results: Sequence[Result]) -> bytes | None:
             continue
         if figure.kind == "lines":
             _lines(each, content, rows, figure)
+        elif at := _only_moment(content):
+            _bars(each, _ends_of(content), rows, named=index % across == 0, log=False)
+            each.set_xlabel(f"at {at:,.0f} images seen")
+            continue
         else:
             _curves(each, content, rows)
         if figure.log_y:
@@ -75,6 +79,19 @@ def _curves_of(results: Sequence[Result], name: str) -> dict[str, list[Curve]]:
         if curve:
             curves.setdefault(result.trial.row, []).append(curve)
     return curves
+
+
+def _only_moment(curves: Mapping[str, list[Curve]]) -> float | None:
+    """Where all curves of a panel are one point: no course to draw; None where they are more."""
+    moments = {x for own in curves.values() for curve in own for x, _ in curve}
+    return moments.pop() if len(moments) == 1 else None
+
+
+def _ends_of(curves: Mapping[str, list[Curve]]) -> dict[tuple[str, float | None], Mean]:
+    """The last values of each row's seeds as a mean."""
+    return {
+        (row, None): Mean.of([curve[-1][1] for curve in own]) for row, own in curves.items() if own
+    }
 
 
 def _axes(
