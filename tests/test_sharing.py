@@ -120,7 +120,7 @@ def test_a_published_folder_is_published_again_without_its_run(shared, tmp_path)
     more = renew(shared, shared, scores=[score("recall", 0.5, settings={"k": 5}, time="2027")])
     assert more == shared.resolve()
     card = (shared / "README.md").read_text(encoding="utf-8")
-    assert "| recall ↑ | 0.5 |" in card and "memorised" not in card
+    assert "| Recall ↑ | 0.5 |" in card and "memorised" not in card
     assert all(good(check(shared)).values()), check(shared)
 
 
@@ -157,15 +157,15 @@ def test_the_card_says_what_is_known(shared):
     for told in (
         "\nlicense: cc-by-4.0\n",
         "CC BY 4.0",
-        "| recall ↑ | 0.75 | 0.7 to 0.8 | 0.95 | k 5 |",
+        "| Recall ↑ | 0.75 | 0.7 to 0.8 | 0.95 | k 5 |",
         "596 fakes against the whole test split",
         "reacgan evaluate tiny-digits --extractor domain --real",
         "\nreacgan train digits/reacgan --images 256\n",
         "256 (repeats counted)",
         "before these were stored in bfloat16",
-        "recall is 0.75, where as many real images have 0.95",
+        "Recall is 0.75, where as many real images have 0.95",
         "some are close to copies",
-        "memorised_share: a \\| note",
+        "Memorised share: a \\| note",
         "One training run (seed 0)",
         "`domain`",
     ):

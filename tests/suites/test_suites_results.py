@@ -249,6 +249,6 @@ def test_what_is_named_has_words(name):
 def test_words():
     assert in_words("fid") == in_words("fid", "inception") == "FID"
     assert in_words("fid", "domain") == "FID (domain)"
-    assert in_words("recall", "domain") == "recall"
+    assert in_words("recall", "domain") == "Recall"
     assert in_words("diagnosis/true_class:last") == "probability of the true class, at the end"
     assert in_words("other/thing_here:max") == "other: thing here, largest"
