@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from reacgan.config import ConfigError, DataConfig, Device
+from reacgan.config import ConfigError, DataConfig, Device, refuse_unwritable
 from reacgan.data import ImageData
 from reacgan.evaluation.reference import Reference
 from reacgan.extractors import Extractor
@@ -115,6 +115,8 @@ def report(
             "reference and extractor go with pictures, which are not asked for: pictures=True, "
             "on the command line --pictures"
         )
+    if out is not None:
+        refuse_unwritable(out, "file")
     folders = tuple(dict.fromkeys(Path(getattr(run, "folder", run)) for run in runs))  # type: ignore[arg-type]
     trained = {folder: bool(read_run(folder).experiment) for folder in folders}
     drawn = {}

@@ -129,7 +129,7 @@ class Proposal:
                 "on similar images" + "".join(f", or {name}" for name in names)
             )
             if TRIED in names:
-                yield f"photos in colour gain by --from {TRIED}, which is here already: {MEASURED}"
+                yield f"photos in colour gain by --from {TRIED}, for non-commercial research: {MEASURED}"
         if images > 100_000:
             yield "on a CPU each image is seen a few times only; sets of this size want a GPU"
 

@@ -16,7 +16,7 @@ from reacgan.models import build_discriminator
 
 _FROZEN = 2
 TRIED = "tiny-32-reacgan"
-"""Of the package, for photos in colour: what a start from it gives was measured (docs/own-images.md)."""
+"""Of a checkout, for photos in colour: what a start from it gives was measured (docs/own-images.md)."""
 MEASURED = (
     "of 60 photos of each of 10 classes, after 4,096 images seen, FID by a classifier of such photos was "
     "3.5 to 4.6 instead of 8.5 to 17.8 (three seeds)"
