@@ -7,18 +7,17 @@ import os
 import signal
 import sys
 
-# Tests run beside each other; more threads than cores slow all of them, and the processes they start.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Else each process that a test starts compiles the package anew.
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-sys.dont_write_bytecode = False
-
 import pytest
 import torch
 
 from commands import TINY
 from reacgan.cli import main as reacgan_main
 
+# Of the processes that tests start: others run beside them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Else each process that a test starts compiles the package anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 torch.manual_seed(0)  # what is drawn while tests are collected
 # A shell that starts the tests in the background lets them ignore Ctrl-C, and whatever they start too.
 signal.signal(signal.SIGINT, signal.default_int_handler)

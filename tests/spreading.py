@@ -1,4 +1,4 @@
-"""Which tests a process gets of ``pytest -n``: those of a file together, as what they share costs seconds."""
+"""Which tests a process of ``pytest -n`` gets: those of a file, as what they share costs seconds."""
 
 from __future__ import annotations
 
