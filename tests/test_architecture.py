@@ -234,6 +234,7 @@ numbers, python = numpy.random.get_state()[1].copy(), random.getstate()
 threads, handlers = torch.get_num_threads(), signal.getsignal(signal.SIGINT)
 kind, grad = torch.get_default_dtype(), torch.is_grad_enabled()
 environment = dict(os.environ)
+sys.dont_write_bytecode = True  # which is Python's to write
 written = []
 sys.addaudithook(lambda event, held: written.append(held) if event == "open"
     and isinstance(held[1], str) and set(held[1]) & set("wax+") and "pycache" not in str(held[0])
