@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import signal
+import sys
 
 import pytest
 import torch
@@ -10,9 +13,28 @@ import torch
 from commands import TINY
 from reacgan.cli import main as reacgan_main
 
+# Of the processes that tests start: others run beside them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Else each process that a test starts compiles the package anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 torch.manual_seed(0)  # what is drawn while tests are collected
 # A shell that starts the tests in the background lets them ignore Ctrl-C, and whatever they start too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Whatever ``--dist`` says."""
+    from spreading import ByFile
+
+    return ByFile(config, log)
+
+
+def pytest_collection_finish():
+    """What was collected stays; nobody need look through it for what can go."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,8 @@
-"""Every name in ``experiments list`` trains: tiny always, at full size among the slow tests."""
+"""Every kind of experiment trains at toy size; every name, and at full size, among the slow tests."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
@@ -31,10 +33,49 @@ def two_cycles(experiment: Experiment, classes: int, count: int = 24) -> dict[st
     return journal.read(trainer.state.images_seen)
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+def small(name: str) -> Experiment:
+    published = EXPERIMENTS[name]
+    return toy(published, 8 if published.data.name == "digits" else 16)
+
+
+def kind(value: Any) -> Any:
+    """What decides which code runs: members, terms and switches; of a fraction whether it is 0."""
+    if isinstance(value, dict):
+        return tuple((key, kind(inner)) for key, inner in sorted(value.items()))
+    return bool(value) if isinstance(value, float) else str(value)
+
+
+def kinds() -> dict[str, bool]:
+    """Names of experiments, and whether each is the first that at toy size runs its code."""
+    seen: set[Any] = set()
+    first = {}
+    for name in EXPERIMENTS:
+        settings = small(name).model_dump(exclude={"name": True, "data": {"name", "path"}})
+        first[name] = kind(settings) not in seen
+        seen.add(kind(settings))
+    return first
+
+
+def test_kinds_differ_in_members_and_not_in_numbers():
+    first = kinds()
+    assert 60 < sum(first.values()) < len(first)
+    assert first["cifar10/reacgan"] and not first["cifar100/reacgan"]
+    assert {EXPERIMENTS[name].model.head.name for name in first if first[name]} == {
+        experiment.model.head.name for experiment in EXPERIMENTS.values()
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        # Another set of images, or other numbers, with the same code.
+        pytest.param(name, marks=() if is_first else pytest.mark.slow)
+        for name, is_first in kinds().items()
+    ],
+)
 def test_two_cycles_at_toy_size(name):
     published = EXPERIMENTS[name]
-    found = two_cycles(toy(published, 8 if published.data.name == "digits" else 16), 3)
+    found = two_cycles(small(name), 3)
     expected = {"d/adversarial", "d/conditioning", "g/adversarial", "g/conditioning"}
     # Each term shows in D's loss or in G's, whichever it belongs to.
     for term in (*published.penalties, *published.consistency):
@@ -48,7 +89,7 @@ def test_two_cycles_at_toy_size(name):
 def test_two_cycles_at_full_size_and_batch_2(name):
     published = EXPERIMENTS[name]
     parts = min(published.training.accumulate, 2)
-    small = published.replace(
+    two_images = published.replace(
         **{
             "training.batch": 2 * parts,
             "training.d_steps": 1,
@@ -57,7 +98,7 @@ def test_two_cycles_at_full_size_and_batch_2(name):
             "ema.start": 0,
         }
     )
-    two_cycles(small, CLASSES[published.data.name], 1000)
+    two_cycles(two_images, CLASSES[published.data.name], 1000)
 
 
 def test_scores_belong_to_experiments_and_protocols():

@@ -48,7 +48,16 @@ def test_published_settings(name, head, batch, weight, d):
     assert describe(held)["parameters"] == {"generator": 9_416_196, "discriminator": d}
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+def of_each_kind():
+    """The first of each data set with each pair of networks; the others among the slow tests."""
+    seen = set()
+    for name, settings in EXPERIMENTS.items():
+        kind = (settings.data.name, settings.model.generator.name, settings.model.backbone.name)
+        yield pytest.param(name, marks=pytest.mark.slow if kind in seen else ())
+        seen.add(kind)
+
+
+@pytest.mark.parametrize("name", of_each_kind())
 def test_describe(name):
     described = json.loads(json.dumps(describe(experiment(name))))
     assert described.pop("parameters")["generator"] > 0

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from test_architecture import MODULES, part_of
+from test_architecture import MODULES, part_of, tree_of, wherever
 
 FILLERS = {"held", "found", "told", "place", "one"}
-TREES = {module: ast.parse(path.read_text("utf-8")) for module, path in MODULES.items()}
 # The default head has to be named where torch is not loaded; the palette is a table of all heads.
 DEFAULTS = {"config.registry", "reports.palette"}
 # Packages whose files are members of a family, small by nature.
@@ -88,12 +87,11 @@ def floor_of(module: str, graph: dict[str, set[str]], package: str) -> int:
 
 @pytest.fixture(scope="module")
 def lazy_imports() -> dict[str, set[str]]:
-    return {module: imported(tree, lazily=True) - {module, ""} for module, tree in TREES.items()}
+    return {module: imported(tree_of(module), lazily=True) - {module, ""} for module in MODULES}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_names_say_what_a_thing_is(module: str) -> None:
-    assert fillers(TREES[module]) == []
+def test_names_say_what_a_thing_is() -> None:
+    assert wherever(lambda module: fillers(tree_of(module))) == {}
 
 
 def test_a_filler_is_seen() -> None:
@@ -122,7 +120,7 @@ def test_a_circle_is_seen() -> None:
 
 @pytest.mark.parametrize(("package", "most"), [("training", 8), ("evaluation", 8)])
 def test_floors(package: str, most: int) -> None:
-    graph = {module: imported(tree, lazily=False) - {module} for module, tree in TREES.items()}
+    graph = {module: imported(tree_of(module), lazily=False) - {module} for module in MODULES}
     floors = {
         module: floor_of(module, graph, package)
         for module in graph
@@ -131,32 +129,37 @@ def test_floors(package: str, most: int) -> None:
     assert max(floors.values()) <= most, sorted(floors.items(), key=lambda item: -item[1])[:5]
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_no_small_file_serves_one_other_alone(
-    module: str, lazy_imports: dict[str, set[str]]
-) -> None:
-    path = MODULES[module]
-    users = {user for user, targets in lazy_imports.items() if module in targets}
-    users -= {module.rpartition(".")[0]}  # a package's __init__ that passes it on
-    small = len(path.read_text("utf-8").splitlines()) < 60
-    exempt = path.name in ("__init__.py", "__main__.py") or part_of(module) in FAMILIES
-    assert exempt or not small or len(users) != 1, f"only {users} imports it: put it there"
+def test_no_small_file_serves_one_other_alone(lazy_imports: dict[str, set[str]]) -> None:
+    def lone_user(module: str) -> set[str]:
+        path = MODULES[module]
+        users = {user for user, targets in lazy_imports.items() if module in targets}
+        users -= {module.rpartition(".")[0]}  # a package's __init__ that passes it on
+        small = len(path.read_text("utf-8").splitlines()) < 60
+        exempt = path.name in ("__init__.py", "__main__.py") or part_of(module) in FAMILIES
+        return users if small and not exempt and len(users) == 1 else set()
+
+    # Put each into the file that alone imports it.
+    assert wherever(lambda module: sorted(lone_user(module))) == {}
 
 
-@pytest.mark.parametrize("module", sorted(MACHINERY - DEFAULTS))
-def test_the_machinery_names_no_method(module: str) -> None:
-    names = {
-        node.value
-        for node in ast.walk(TREES[module])
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
-    assert not {name for name in names if name == "d2dce"}
+def test_the_machinery_names_no_method() -> None:
+    def names(module: str) -> list[str]:
+        if module not in MACHINERY - DEFAULTS:
+            return []
+        nodes = ast.walk(tree_of(module))
+        return [
+            f"line {node.lineno}"
+            for node in nodes
+            if isinstance(node, ast.Constant) and node.value == "d2dce"
+        ]
+
+    assert wherever(names) == {}
 
 
 def test_class_names_stand_once() -> None:
     places: dict[str, list[str]] = {}
-    for module, tree in TREES.items():
-        for node in tree.body:
+    for module in MODULES:
+        for node in tree_of(module).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places.setdefault(node.name, []).append(module)
     assert {name: modules for name, modules in places.items() if len(modules) > 1} == {}

@@ -27,6 +27,9 @@ def opened(path, split="train", resolution=(8, 10), **options):
 def offline(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    for module in ("huggingface_hub.constants", "datasets.config"):
+        if module in sys.modules:  # and has read the environment: it would ask, and ask again
+            monkeypatch.setattr(f"{module}.HF_HUB_OFFLINE", True)
 
 
 def made(labels, *, names=None, image="image", label="label", pixels=PIXELS):

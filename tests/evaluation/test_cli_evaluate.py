@@ -293,7 +293,10 @@ def test_what_is_refused(reacgan, run_folder, folders, tmp_path):
         ([run_folder, "--extractor", "incepton"], "did you mean 'inception'?"),
         ([run_folder, "--resolution", "8x"], "needed: a side or height and width, 64 or 64x96"),
         ([run_folder, "--protocol", "paper", "--split", "train"], "'paper' has test"),
-        ([made, "--reference", made, "--extractor", "domain", "--metrics", "cas"], "no held-out"),
+        (
+            [made, "--reference", made, "--extractor", "domain", "--metrics", "cas", *QUICK[:3]],
+            "no held-out",
+        ),
     ]
     for arguments, words in cases:
         code, _, err = reacgan("evaluate", *arguments, "--device", "cpu", "--out", tmp_path / "out")

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import two_evaluations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from looking_networks import Broken, Pixels
@@ -350,16 +351,16 @@ def test_chunks_hold_every_image_once(sizes, size):
 
 def test_two_processes_give_the_digits_of_one(tmp_path):
     """Torchrun: features are shared out by chunks, and the cache is filled once."""
-    script = Path(__file__).parent / "two_evaluations.py"
     for count in (1, 2):
-        folder = tmp_path / str(count)
-        folder.mkdir()
-        subprocess.run(
-            [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={count}",
-             "--master-port=0", "--standalone", str(script), str(folder)],
-            check=True, timeout=240, capture_output=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},  # threads round, processes must not
-        )  # fmt: skip
+        (tmp_path / str(count)).mkdir()
+    two_evaluations.main(tmp_path / "1")
+    script = Path(two_evaluations.__file__)
+    subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2",
+         "--master-port=0", "--standalone", str(script), str(tmp_path / "2")],
+        check=True, timeout=240, capture_output=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},  # threads round, processes must not
+    )  # fmt: skip
     alone = json.loads((tmp_path / "1" / "0.json").read_text())
     assert len(alone) >= 8
     for rank in (0, 1):

@@ -41,8 +41,7 @@ def unequal(config: DataConfig, held_out: ImageData) -> bool:
     return distributed.world_size() == 1
 
 
-def main() -> None:
-    folder = Path(sys.argv[1])
+def main(folder: Path) -> None:
     start_processes("cpu")
     config = DataConfig(name="digits", resolution=8, channels=1)
     held_out = open_dataset(config, "test")
@@ -64,4 +63,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]))

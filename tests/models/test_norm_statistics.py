@@ -274,11 +274,12 @@ def test_one_kind_after_another():
     """Whatever was asked for before, each kind is what it is of the model as it was trained."""
     model = make(lag=3.0)
     kinds = ("auto", "own", "moving", "batch", "standing")
-    expected = {kind: images_of(with_statistics(model, kind)) for kind in kinds}
+    made = {kind: with_statistics(model, kind) for kind in kinds}
+    expected = {kind: images_of(made[kind]) for kind in kinds}
     assert torch.equal(expected["auto"], expected["own"])
     for before in kinds:
         for kind in kinds:
-            chained = with_statistics(with_statistics(model, before), kind)
+            chained = with_statistics(made[before], kind)
             assert torch.equal(images_of(chained), expected[kind]), (before, kind)
 
 

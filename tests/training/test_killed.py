@@ -20,7 +20,7 @@ from reacgan.hub import models as hub_module
 from reacgan.training import checkpoint as checkpoint_module
 
 # A state every second cycle: about half of the time goes into saving.
-OFTEN = {"report.checkpoint_every": 32, "report.samples_every": 64, "training.images": 1600}
+OFTEN = {"report.checkpoint_every": 32, "report.samples_every": 64, "training.images": 960}
 SHORT = {"training.images": 96}
 
 
@@ -59,7 +59,7 @@ def kill_at_random(out: Path, times: int, chance: random.Random, **changes: obje
 @pytest.mark.parametrize(
     ("kills", "background"),
     [
-        (4, True),
+        (3, True),
         pytest.param(20, True, marks=pytest.mark.slow),
         pytest.param(20, False, marks=pytest.mark.slow),
     ],
