@@ -45,7 +45,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": GROUND | {"data", "models", "sampling", "extractors", "metrics"},
     "pictures": GROUND | {"data", "reports"} | MIDDLE,
     "reports": GROUND | {"data", "sampling", "metrics", "evaluation"},
-    "sharing": GROUND | {"models", "hub", "sampling", "evaluation", "reports"},
+    "sharing": GROUND | {"models", "hub", "sampling", "metrics", "evaluation", "reports"},
     "training": GROUND | LEAVES | MIDDLE | {"api"},
     "planning": GROUND | {"data", "models", "assembly", "hub", "training", "experiments"},
     "app": GROUND

@@ -56,7 +56,7 @@ def test_version(reacgan):
         ("train digits/reacgan --set training.batch=x", 1, "training.batch: Input should be"),
         ("train digits/reacgan --set g_optimizer.lr=-1", 1, "g_optimizer.lr: Input should be"),
         ("train digits/reacgan --images 10", 1, "training.images is 10, less than one cycle"),
-        ("train digits/reacgan --minutes 0 --out X", 1, "minutes is 0; allowed: a positive num"),
+        ("train digits/reacgan --minutes 0 --out X", 1, "minutes is 0.0; allowed: a positive num"),
         ("train digits/reacgan --out FILE", 1, "FILE"),
         ("train digits/reacgan --out FILE/run", 1, "FILE"),
         ("train --data nowhere", 1, "nowhere: no such folder"),

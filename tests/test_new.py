@@ -76,7 +76,7 @@ def test_what_is_found_is_said_by_name(pets):
         "1 file is a copy of another: cat/0.png = 猫 🐈/again.png",
         "in several classes",
         "copies are kept and trained on; move a file out of the folder to leave it out",
-        "data.balanced = True: the largest class has 12 images, the smallest 3",
+        "data.balanced = true: the largest class has 12 images, the smallest 3",
         "21 images of 3 classes, about 7 a class, are very few",
         "--from runs/NAME",
     ):
@@ -223,17 +223,19 @@ def test_weights_of_unlike_images_are_refused(pets, tmp_path, monkeypatch):
 def test_only_weights_that_fit_are_advised(pets, monkeypatch):
     from reacgan.hub import places
 
-    bundled = places.weight_folders()[:1]
-    monkeypatch.setattr(places, "weight_folders", lambda: bundled)  # as in an installation
+    bundled, checkout = places.weight_folders()[:2]
+    monkeypatch.setattr(places, "weight_folders", lambda: [bundled])  # as in an installation
     proposal, parts = told(pets, seconds=0)
     assert "--from runs/NAME, a run of your own on similar images\n" in parts[-1] + "\n"
     grey = proposal.experiment.replace(**{"data.channels": 1}).data
     assert list(fitting(grey)) == ["digits-reacgan"]
-    for side, names in ((8, []), (16, []), (32, [TRIED]), (64, [TRIED]), (80, [])):
+    assert list(fitting(proposal.experiment.replace(**{"data.resolution": 32}).data)) == []
+    monkeypatch.setattr(places, "weight_folders", lambda: [bundled, checkout])
+    for side, advised in ((8, False), (16, False), (32, True), (64, True), (80, False)):
         wanted = proposal.experiment.replace(**{"data.resolution": side}).data
-        assert list(fitting(wanted)) == names, side
+        assert (TRIED in fitting(wanted)) == advised, side
     larger, parts = told(pets, seconds=0, given={"data.resolution": 32})
-    assert f"photos in colour gain by --from {TRIED}, which is here already" in parts[-1]
+    assert f"photos in colour gain by --from {TRIED}, for non-commercial" in parts[-1]
     assert MEASURED.split(",")[0] in " ".join(parts[-1].split())
     assert TRIED not in proposal.expected() and larger.source is None
 

@@ -15,7 +15,7 @@ import pytest
 import reacgan as package
 from reacgan.cli import bars
 from reacgan.data import ImageData
-from reacgan.progress import counted, heard, listening, say, stage
+from reacgan.progress import counted, heard, listening, say, stage, time_left
 
 
 class Ear:
@@ -59,7 +59,7 @@ def test_what_was_done_before_and_what_breaks_off():
     resumed, stopped = ear.stages
     assert (resumed.start, ear.seen[resumed][0], resumed.broken) == (6, 6, False)
     assert stopped.ended and stopped.broken
-    assert bars._left(resumed, 5) == ", 5s left"  # two of four in five seconds
+    assert time_left(resumed, 5) == ", 5s left"  # two of four in five seconds
     assert not bars._worth_a_line(stopped, 60) and bars._worth_a_line(resumed, 60)
 
 

@@ -10,8 +10,8 @@ import pytest
 from test_architecture import MODULES, part_of, tree_of, wherever
 
 FILLERS = {"held", "found", "told", "place", "one"}
-# The default head has to be named where torch is not loaded; the palette is a table of all heads.
-DEFAULTS = {"config.registry", "reports.palette"}
+# The default head, and the options of each, are named where torch is not loaded; the palette is a table.
+DEFAULTS = {"config.registry", "config.members", "reports.palette"}
 # Packages whose files are members of a family, small by nature.
 FAMILIES = {"heads", "losses", "augment", "experiments"}
 MACHINERY = set(MODULES) - {

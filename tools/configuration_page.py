@@ -68,7 +68,7 @@ _NAMED = {
 """The family of a key that names members."""
 _WORDS = {"data.name": "dataset", "loss.adversarial": "adversarial"}
 """Keys that hold a member's name alone."""
-_SUPPLIED = {"build", "codes", "train", "held_out", "cache", "device"}
+_SUPPLIED = {"build", "codes", "train", "held_out", "cache", "device", "expect"}
 """What the package passes to constructors and a configuration does not set."""
 _BOUNDS = {"gt": "above", "ge": "from", "lt": "below", "le": "to"}
 _PLAIN = {int: "whole number", float: "number", str: "text", bool: "`true`, `false`"}

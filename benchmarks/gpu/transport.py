@@ -27,6 +27,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parents[2] / "src"))
 
 from reacgan.files import digest_of
+from reacgan.records import sealed
 from reacgan.training.checkpoint import list_checkpoints, read_manifest
 
 FILES = ("experiment.json", "environment.json", "journal.jsonl", "scores.jsonl")
@@ -115,7 +116,9 @@ def unpack(folder: Path, run: Path) -> Path:
     for part, tensors in widen(parts).items():
         save_file(tensors, final / f"{part}.safetensors")
         digests[f"{part}.safetensors"] = digest_of(final / f"{part}.safetensors")
-    (final / "state.json").write_text(json.dumps({**manifest, "digests": digests}, indent=2))
+    (final / "state.json").write_text(
+        json.dumps(sealed({**manifest, "digests": digests}), indent=2)
+    )
     shutil.rmtree(state)
     with (run / "journal.jsonl").open("a") as journal:
         event = {"kind": "transport", "message": MESSAGE}

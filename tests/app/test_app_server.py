@@ -16,6 +16,7 @@ import pytest
 from reacgan.app.guard import is_plain
 from reacgan.app.server import _environment, _signals, address_of, is_loopback, listening
 from reacgan.config import ConfigError
+from reacgan.records import sealed
 
 pytest.importorskip("gradio")
 
@@ -132,7 +133,7 @@ def test_a_folder_of_training_images_is_no_place_for_data_sets(reacgan, tmp_path
     config["experiment"]["data"]["path"] = str(tmp_path)
     changed = tmp_path / "model"
     changed.mkdir()
-    (changed / "config.json").write_text(json.dumps(config))
+    (changed / "config.json").write_text(json.dumps(sealed(config)))
     (changed / "model.safetensors").write_bytes((styles / "model.safetensors").read_bytes())
     code, _, errors = reacgan("app", changed, "--port", 0, "--out", tmp_path / "sets")
     assert code == 1 and "lies inside" in errors

@@ -201,7 +201,8 @@ def test_a_number_set_on_the_command_line():
 def test_a_named_experiment_on_other_data(name, data, expected, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").mkdir()
-    held = _resolve(name, Path(data), "cpu", {}, aloud=False, quiet=True, verbose=False).data
+    experiment, _ = _resolve(name, Path(data), "cpu", {}, aloud=False, quiet=True, verbose=False)
+    held = experiment.data
     assert (held.name, held.path, held.options) == expected
 
 

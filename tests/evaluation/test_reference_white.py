@@ -51,7 +51,7 @@ def test_another_white_is_said(reacgan, whites, tmp_path, monkeypatch):
         shown[reference] = out
     said = "of the integers 65,535 is white in the reference, 4,095 in the run's data"
     shown[other] = " ".join(shown[other].split())
-    assert 0 <= shown[other].find(said) < shown[other].find("fid")
+    assert 0 <= shown[other].find(said) < shown[other].find("FID")
     assert "is white in the reference" not in shown[same]
 
 

@@ -28,6 +28,7 @@ from reacgan.models.norms import BATCH_NORM_EPS, BatchNorm
 from reacgan.models.spectral import SpectralNorm
 from reacgan.models.trained import TrainedGenerator
 from reacgan.randomness import Draws
+from reacgan.records import sealed
 from reacgan.sampling import with_statistics
 
 NAMES = ("cat", "dog", "owl")
@@ -243,7 +244,7 @@ def test_damaged_files_are_named(tmp_path):
     assert "moving.safetensors" in check_digests(folder, read_config(folder))
     config = json.loads((folder / "config.json").read_text())
     for wrong in ("own", {"kind": "batch", "distance": 1}, {"kind": "own"}):
-        text = json.dumps({**config, "statistics": wrong})
+        text = json.dumps(sealed({**config, "statistics": wrong}))
         (folder / "config.json").write_text(text)
         with pytest.raises(ConfigError, match="missing or wrong: statistics"):
             hub.load(folder)

@@ -13,6 +13,7 @@ import torch
 from reacgan.config import ConfigError, DataConfig
 from reacgan.data import ImageData, open_dataset
 from reacgan.pictures import PICTURES, pictures
+from reacgan.records import sealed
 from reacgan.reports import plots
 from reacgan.reports.run_part import picture_parts
 from reacgan.sampling import save_image
@@ -62,7 +63,7 @@ def test_what_cannot_be_made_says_why(run_folder, tmp_path):
     shutil.copytree(run_folder / "model", alone)
     config = json.loads((alone / "config.json").read_text())
     config["experiment"]["data"] |= {"name": "folder", "path": str(tmp_path / "gone")}
-    (alone / "config.json").write_text(json.dumps(config))
+    (alone / "config.json").write_text(json.dumps(sealed(config)))
     held = pictures(alone, tmp_path / "out", num=20, device="cpu")
     assert list(held["pictures"]) == ["sheet", "interpolations-latents", "interpolations-classes"]
     assert held["skipped"] == {
@@ -121,7 +122,7 @@ def test_on_the_page(reacgan, run_folder, tmp_path, monkeypatch):
     assert reacgan("report", run)[0] == 0  # what is there stays on the page
     assert "power by frequency" in (run / "report.html").read_text("utf-8")
     code, _, err = reacgan("report", run, "--extractor", "domain")
-    assert code == 1 and "go with --pictures" in err
+    assert code == 1 and "go with pictures" in err
 
 
 def test_an_evaluation_has_no_pictures(reacgan, tmp_path):

@@ -46,7 +46,7 @@ def test_what_train_returns_and_several_runs(run, tmp_path):
 
 def test_tables_alone(run, tmp_path):
     report = reacgan.report(run, markdown=True)
-    assert report.path is None and str(report) == report.tables and "| fid ↓ |" in report.tables
+    assert report.path is None and str(report) == report.tables and "| FID ↓ |" in report.tables
     assert not (run / "report.html").exists()
     with pytest.raises(ConfigError, match="out=FILE"):
         Path(report)
@@ -85,6 +85,6 @@ def test_the_command_is_one_call_of_it(run, reacgan, monkeypatch):
     plain = reporting.report
     monkeypatch.setattr(reporting, "report", lambda *a, **k: calls.append((a, k)) or plain(*a, **k))
     code, out, _ = reacgan("report", str(run), "--markdown", "--json")
-    assert code == 0 and "fid" in json.loads(out)["markdown"]
+    assert code == 0 and "FID" in json.loads(out)["markdown"]
     ((runs, options),) = calls
     assert runs == (run,) and options["markdown"] is True and options["out"] is None

@@ -147,7 +147,7 @@ def discriminator_of(model):
         ({"rate": math.nan}, "rate is nan"),
         ({"noise": -0.1}, "noise is -0.1; allowed: 0 or more"),
         ({"decay": 1.5}, "decay is 1.5; allowed: above 0 to 1"),
-        ({"decay_every": 0}, "decay_every is 0; allowed: 1 or more, or None"),
+        ({"decay_every": 0}, "decay_every is 0; allowed: 1 or more"),
     ],
 )
 def test_bad_values(options, message):

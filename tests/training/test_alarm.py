@@ -9,12 +9,13 @@ from tiny import experiment, images
 
 import reacgan
 from reacgan.config import ConfigError, load_experiment
+from reacgan.training import alarm as alarm_module
 from reacgan.training import loop
 
 
 def test_an_alarm_rings_once_a_period(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(alarm_module.time, "monotonic", lambda: now[0])
     alarm, heard = loop.Alarm(5, 30), []
     for moment in (104.9, 105.0, 105.1, 134.9, 135.0, 200.0, 229.0, 230.0):
         now[0] = moment

@@ -117,7 +117,7 @@ def test_no_whole_checkpoint_is_an_error_that_names_the_file(spoil, data, tmp_pa
 
 def test_other_images_or_another_configuration_are_refused(data, tmp_path):
     train(tmp_path, data)
-    with pytest.raises(CheckpointError, match="made with images = 50, now it is 51"):
+    with pytest.raises(CheckpointError, match="50 images then, 51 now"):
         train(tmp_path, images(count=51))
     with pytest.raises(ConfigError, match=r"training.batch: 8 -> 16"):
         train(tmp_path, data, **{"training.batch": 16})

@@ -115,7 +115,7 @@ def prepare(
     set_: Assignments = (),
     json_: Json = False,
 ) -> int:
-    """Pack a folder or table of images, cropped and resized, into one file.
+    """Pack a folder or table of images into one file.
 
     The file is mapped into memory, so training from it starts at once: reacgan train NAME --data OUT,
     or reacgan train --data OUT.

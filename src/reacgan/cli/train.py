@@ -15,6 +15,7 @@ from reacgan.cli.options import Assignments, Device, Logs
 
 if TYPE_CHECKING:
     from reacgan.config import Experiment
+    from reacgan.training import RunResult
 
 
 def train(
@@ -75,10 +76,8 @@ def train(
 
     _refuse_early(minutes, device, out)
     changes = parse_assignments(set_)
-    if images is not None:
-        changes["training.images"] = images
-    if speed is not None:
-        changes["speed.mode"] = speed
+    given = {"training.images": images, "speed.mode": speed}
+    changes |= {key: value for key, value in given.items() if value is not None}
     experiment, said = _resolve(
         name, data, device, changes, aloud=not (quiet or dry_run), quiet=quiet, verbose=verbose
     )
@@ -101,8 +100,14 @@ def train(
             began=began,
         )
     distributed.leave()
-    ended_by_signal = 128 + result.signal if result.signal else 0
-    return 3 if result.stopped_by is not None else ended_by_signal
+    return _exit_code(result)
+
+
+def _exit_code(result: RunResult) -> int:
+    """docs/exit-codes.md."""
+    if result.stopped_by is not None:
+        return 3
+    return 128 + result.signal if result.signal else 0
 
 
 def _refuse_early(minutes: float | None, device: Device, out: Path | None) -> None:

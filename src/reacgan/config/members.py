@@ -132,8 +132,8 @@ OWN_MEMBERS: Mapping[str, OwnMembers] = {
         digits:
         glyphs: images colours seed
         folder: white
-        csv: white
-        jsonl: white
+        csv: white label file split_column encoding
+        jsonl: white label file split_column
         archive:
         cifar10:
         cifar100:
@@ -158,7 +158,7 @@ OWN_MEMBERS: Mapping[str, OwnMembers] = {
         dinov2: weights revision resizer
         clip: weights revision resizer
         """,
-        given="train held_out cache device",
+        given="train held_out cache device expect",
     ),
     "metric": _family(
         "metric",

@@ -135,7 +135,8 @@ def key_meaning(key: str, known: Iterable[str], paths: Iterable[str]) -> str:
     here = _KEYS.get(_plain(key))
     if here is None and key != "name":
         here = " or ".join(path for path in paths if path.rpartition(".")[2] == key)
-    return f"; {key} is {here}." if here else suggest(key, known)
+    near = suggest(key, known)
+    return f"; {key} is {here}." if here and "did you mean" not in near else near
 
 
 def value_meaning(value: object) -> str:

@@ -137,9 +137,7 @@ class TrainedGenerator:
             hint = suggest(str(part), self.class_names)
             raise ConfigError(f"unknown class {part!r}{hint} {self._known()}.") from None
         if isinstance(part, bool) or not 0 <= index <= last:
-            raise ConfigError(
-                f"class index is {part!r}; allowed: 0 to {last}, a class name, or all"
-            )
+            raise ConfigError(f"class index is {part}; allowed: 0 to {last}, a class name, or all")
         return index
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from reacgan.config import ConfigError, check_kind, check_real, check_whole
 from reacgan.models import Discriminator, Generator
@@ -38,7 +38,7 @@ class Langevin:
             check_kind(
                 "langevin: discriminator",
                 self.discriminator,
-                Discriminator,
+                nn.Module,
                 "that of a run, such as reacgan.hub.load_discriminator(RUN)",
             )
         check_whole("langevin: steps", self.steps, least=0)

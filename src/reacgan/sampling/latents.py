@@ -48,7 +48,8 @@ def chunk_size(device: torch.device, pixels: int | None = None) -> int:
 def check_truncation(truncation: Any) -> None:
     """Raise ConfigError unless it is positive, or None."""
     allowed = "a positive number, such as 0.7"
-    check_real("truncation", truncation, allowed, above=0, optional=True)
+    if truncation != math.inf:
+        check_real("truncation", truncation, allowed, above=0, optional=True)
 
 
 def check_seed(seed: Any) -> None:

@@ -75,7 +75,7 @@ class SamplingSettings:
             most=1,
             optional=True,
         )
-        check_whole("layers", self.layers, optional=True)
+        check_whole("layers", self.layers, least=0, optional=True)
         if self.psi is None and self.layers is not None:
             raise ConfigError(f"layers is {self.layers}, but psi is not given; layers needs psi")
         if self.langevin is not None:

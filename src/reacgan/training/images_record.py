@@ -36,7 +36,7 @@ def describe_images(config: DataConfig, data: ImageData) -> Record:
 
 def write_record(folder: Path, record: Record) -> None:
     """Write it into a run's folder."""
-    write_text(folder / NAME, json.dumps(record, ensure_ascii=False) + "\n")
+    write_text(folder / NAME, json.dumps(record) + "\n")
 
 
 def changes_since(folder: Path, now: Record) -> Iterator[str]:

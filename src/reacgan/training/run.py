@@ -125,8 +125,7 @@ def train(
         NonFiniteError: a loss became infinite or NaN, by plain operations too.
         CallbackError: a callback raised an exception; the state is saved.
     """
-    _refuse(experiment, minutes, data)
-    refuse_file(out)
+    _refuse(experiment, minutes, data, out)
     clock = WallClock(minutes, began)
     folder = RunFolder(path_of(out))
     experiment = folder.with_precision(complete(experiment))
@@ -302,7 +301,7 @@ def _first_save(clock: WallClock) -> float | None:
     return None if left is None else max(left / 4, 0.0)
 
 
-def _refuse(experiment: Any, minutes: Any, data: Any) -> None:
+def _refuse(experiment: Any, minutes: Any, data: Any, out: Any) -> None:
     """Raise ConfigError for what no run can be made of."""
     if not isinstance(experiment, Experiment):
         raise ConfigError(
@@ -312,6 +311,7 @@ def _refuse(experiment: Any, minutes: Any, data: Any) -> None:
     check_real("minutes", minutes, "a positive number", above=0, optional=True)
     if data is not None:
         check_kind("data", data, ImageData, "images of reacgan.data.open_dataset(...)")
+    refuse_file(out)
 
 
 _PATHS = ("data.path", "training.start_from", "scores.extractor.name", "scores.extractor.weights")
