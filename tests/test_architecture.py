@@ -18,21 +18,22 @@ MODULES = {
 
 GROUND = {
     "config", "devices", "distributed", "files", "history", "kernels", "outlook", "progress", "randomness",
-    "records", "tensors",
+    "records", "tensors", "text",
 }  # fmt: skip
 LEAVES = {"data", "heads", "losses", "augment"}
 MIDDLE = {"models", "assembly", "hub", "sampling", "extractors", "metrics", "evaluation"}
 ALLOWED: dict[str, set[str]] = {
     **{part: set() for part in GROUND},
+    "config": {"files", "records"},
     "devices": {"config", "distributed"},
-    "history": {"config"},
+    "history": {"config", "records"},
     "kernels": {"tensors"},
     "records": {"files"},
     "tensors": {"files"},
     **dict.fromkeys(LEAVES, GROUND),
     "models": GROUND | {"heads"},
     "assembly": {"config", "heads", "losses", "augment", "models"},
-    "hub": {"config", "devices", "files", "models", "assembly", "records", "tensors"},
+    "hub": {"config", "devices", "files", "models", "assembly", "records", "tensors", "text"},
     "sampling": GROUND | {"data", "models"},
     "api": GROUND | {"models", "hub", "sampling"},
     "generated": GROUND | {"data", "models", "hub", "sampling"},

@@ -58,11 +58,12 @@ def show(model: Named, *, json_: Json = False) -> int:
     json_:
         Print JSON instead of text.
     """
+    from reacgan.files import read_text  # noqa: PLC0415
     from reacgan.hub import locate  # noqa: PLC0415
     from reacgan.hub.folder import model_folder  # noqa: PLC0415
 
     folder = model_folder(locate(model))
-    card = (folder / "README.md").read_text(encoding="utf-8", errors="replace")
+    card = read_text(folder / "README.md")
     facts = {"folder": folder, "card": card}
     answer(facts, f"{folder}\n\n{card.removesuffix(chr(10))}", as_json=json_)
     return 0

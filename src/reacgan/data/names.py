@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
+from reacgan.files import as_text
+
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff"}
     | {
@@ -78,7 +80,7 @@ def is_image(name: str) -> bool:
 
 def readable_name(name: str) -> str:
     """The name with bytes that are not UTF-8 replaced, so that it can be stored and printed."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return as_text(name)
 
 
 def class_name_of(name: str) -> str:

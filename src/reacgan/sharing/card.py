@@ -13,6 +13,7 @@ from reacgan.evaluation.scores import Score
 from reacgan.hub.licences import LICENCES
 from reacgan.metrics.names import title_of
 from reacgan.models.trained import TrainedGenerator
+from reacgan.records import parse_yaml
 from reacgan.reports.record import RunRecord, section
 from reacgan.reports.text import safe
 from reacgan.sharing import samples
@@ -69,13 +70,11 @@ def section_of(card: str, heading: str) -> str:
 
 
 def _metadata(card: str) -> Mapping[str, Any]:
-    import yaml  # noqa: PLC0415
-
     parts = card.split("---\n")
     front = parts[1] if card.startswith("---\n") and len(parts) > 2 else ""
     try:
-        metadata = yaml.safe_load(front)
-    except yaml.YAMLError:
+        metadata = parse_yaml(front)
+    except ValueError:
         return {}
     return metadata if isinstance(metadata, dict) else {}
 
