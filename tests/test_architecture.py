@@ -17,17 +17,18 @@ MODULES = {
 }
 
 GROUND = {
-    "config", "devices", "distributed", "files", "history", "kernels", "outlook", "progress", "randomness",
-    "records", "tensors", "text",
+    "config", "devices", "distributed", "files", "history", "kernels", "outlook", "plain_yaml", "progress",
+    "randomness", "records", "tensors", "text",
 }  # fmt: skip
 LEAVES = {"data", "heads", "losses", "augment"}
 MIDDLE = {"models", "assembly", "hub", "sampling", "extractors", "metrics", "evaluation"}
 ALLOWED: dict[str, set[str]] = {
     **{part: set() for part in GROUND},
-    "config": {"files", "records"},
+    "config": {"files", "plain_yaml", "records"},
     "devices": {"config", "distributed"},
     "history": {"config", "records"},
     "kernels": {"tensors"},
+    "plain_yaml": {"records"},
     "records": {"files"},
     "tensors": {"files"},
     **dict.fromkeys(LEAVES, GROUND),

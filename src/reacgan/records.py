@@ -1,4 +1,4 @@
-"""JSON and YAML that others may have touched: bounded, plain errors, and sealed where a letter counts.
+"""JSON that others may have touched: bounded, plain errors, and sealed where a letter counts.
 
 A sealed record holds the digest of everything else in it, so that one changed letter is seen. It guards
 against damage, not against forgery: who rewrites the record can seal it again.
@@ -12,7 +12,6 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +30,9 @@ MOST_LEVELS = 100
 """Of lists and mappings within one another: what walks through them calls itself at each level."""
 MOST_DIGITS = 300
 """Of a whole number: larger ones do not fit into a float."""
-MOST_NODES = 100_000
-"""Of a text of YAML, each as often as its aliases repeat it."""
 _LONG = re.compile(rf"[0-9]{{{MOST_DIGITS + 1}}}")
 _LONG_BYTES = re.compile(_LONG.pattern.encode())
-_DEEP = f"nested too deeply to be read, at most {MOST_LEVELS} levels are"
+TOO_DEEP = f"nested too deeply to be read, at most {MOST_LEVELS} levels are"
 
 
 def parse_json(text: str | bytes, *, finite: bool = False, **options: Callable[..., Any]) -> Any:
@@ -57,12 +54,12 @@ def parse_json(text: str | bytes, *, finite: bool = False, **options: Callable[.
     try:
         value = json.loads(text, **options)
     except RecursionError:
-        raise ValueError(_DEEP) from None
+        raise ValueError(TOO_DEEP) from None
     level, depth = [value], 0
     while level := [part for whole in level for part in _parts_of(whole)]:
         depth += 1
         if depth > MOST_LEVELS:
-            raise ValueError(_DEEP)
+            raise ValueError(TOO_DEEP)
     return value
 
 
@@ -133,90 +130,6 @@ def json_lines(path: Path) -> Iterator[dict[str, Any]]:
             continue
         if isinstance(record, dict):
             yield record
-
-
-def parse_yaml(text: str, loader: Any = None) -> Any:
-    """What YAML says in plain values: words, numbers, booleans, null, lists, mappings.
-
-    Args:
-        text: of one document.
-        loader: a class that extends :func:`plain_loader`, which is taken by default.
-
-    Raises:
-        ValueError: no YAML, another kind of value, nested too deeply, a number of more than 300 digits, or
-            more than 100,000 values once aliases are written out.
-    """
-    import yaml  # noqa: PLC0415
-
-    try:
-        return yaml.load(text, loader or plain_loader())
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from None
-    except RecursionError:
-        raise ValueError(_DEEP) from None
-    except (AttributeError, KeyError, TypeError, OverflowError):  # `!!bool maybe`
-        raise ValueError("a value does not fit its tag") from None
-
-
-@cache
-def plain_loader() -> Any:
-    """The class that reads YAML for :func:`parse_yaml`: the safe one, with limits and without dates."""
-    import yaml  # noqa: PLC0415
-
-    class PlainLoader(yaml.SafeLoader):
-        def __init__(self, stream: Any) -> None:
-            super().__init__(stream)
-            self._level = 0
-            self._sizes: dict[int, tuple[int, int]] = {}
-            """Values and levels of each node, with its aliases written out; by its identity."""
-
-        def compose_node(self, parent: Any, index: Any) -> Any:
-            mark = self.peek_event().start_mark
-            self._level += 1
-            if self._level > MOST_LEVELS:
-                raise yaml.composer.ComposerError(None, None, _DEEP, mark)
-            is_alias = self.check_event(yaml.AliasEvent)
-            node = super().compose_node(parent, index)
-            self._level -= 1
-            if not is_alias:
-                self._sizes[id(node)] = self._size_of(node)
-            size, levels = self._sizes.get(id(node), (0, 0))
-            if not size:
-                raise yaml.composer.ComposerError(None, None, "an alias of what it is in", mark)
-            if levels > MOST_LEVELS:
-                raise yaml.composer.ComposerError(None, None, _DEEP, mark)
-            if size > MOST_NODES:
-                problem = f"more than {MOST_NODES:,} values, once aliases are written out"
-                raise yaml.composer.ComposerError(None, None, problem, mark)
-            return node
-
-        def _size_of(self, node: Any) -> tuple[int, int]:
-            parts = [] if isinstance(node, yaml.ScalarNode) else node.value
-            if isinstance(node, yaml.MappingNode):
-                parts = [part for pair in parts for part in pair]
-            sizes = [self._sizes[id(part)] for part in parts]
-            return 1 + sum(size for size, _ in sizes), 1 + max(
-                (deep for _, deep in sizes), default=0
-            )
-
-    def construct_int(loader: Any, node: Any) -> int:
-        parse_whole(str(loader.construct_scalar(node)))
-        value: int = loader.construct_yaml_int(node)
-        return value
-
-    tag = "tag:yaml.org,2002:"
-    odd = {f"{tag}{name}" for name in ("timestamp", "binary", "set", "omap", "pairs")}
-    PlainLoader.yaml_constructors = {
-        name: constructor
-        for name, constructor in yaml.SafeLoader.yaml_constructors.items()
-        if name not in odd
-    }
-    PlainLoader.yaml_implicit_resolvers = {
-        first: [(name, pattern) for name, pattern in resolvers if name not in odd]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-    PlainLoader.add_constructor(f"{tag}int", construct_int)
-    return PlainLoader
 
 
 def sealed(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import pytest
 from PIL import Image
+from text_mutations import aliased, mutated
 
 from reacgan.config import (
     ConfigError,
@@ -40,7 +41,6 @@ from reacgan.reports.report import table_of
 from reacgan.reports.words import sentences
 from reacgan.sharing.card import missing, section_of
 from reacgan.suites.results import read_result
-from text_mutations import aliased, mutated
 
 SECONDS = 1.0
 KIBIBYTES = 256 * 1024
@@ -102,19 +102,22 @@ SCORES = "".join(
     f"{line}\n"
     for line in (SCORE.to_line(), Score("top1", 0.5, "higher", SCORE.protocol).to_line())
 ).encode()
-JOURNAL = b"".join(
-    json.dumps(
-        {
-            "images_seen": seen,
-            "images_per_second": 100.0,
-            "d/adversarial": 1.0,
-            "g/conditioning": 0.5,
-            "watch": {"fake_variety": 0.5},
-        }
-    ).encode()
-    + b"\n"
-    for seen in (100, 200)
-) + b'{"images_seen": 200, "event": "alarm", "kind": "collapse"}\n'
+JOURNAL = (
+    b"".join(
+        json.dumps(
+            {
+                "images_seen": seen,
+                "images_per_second": 100.0,
+                "d/adversarial": 1.0,
+                "g/conditioning": 0.5,
+                "watch": {"fake_variety": 0.5},
+            }
+        ).encode()
+        + b"\n"
+        for seen in (100, 200)
+    )
+    + b'{"images_seen": 200, "event": "alarm", "kind": "collapse"}\n'
+)
 CONFIG = json.dumps(
     {
         "format": 1,
@@ -260,9 +263,15 @@ def test_many_damaged_texts(name: str, tmp_path: Path) -> None:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as where:
         wanted = KINDS[sys.argv[1]]
-        first, last = int(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else int(sys.argv[2]) + 1
+        first, last = (
+            int(sys.argv[2]),
+            int(sys.argv[3]) if len(sys.argv) > 3 else int(sys.argv[2]) + 1,
+        )
         seen = faults(wanted, Path(where), range(first, last))
-        short = {fault.strip().rpartition("\n")[2][:200]: (number, fault) for number, fault in seen.items()}
+        short = {
+            fault.strip().rpartition("\n")[2][:200]: (number, fault)
+            for number, fault in seen.items()
+        }
         for line, (number, fault) in short.items():
             print(f"== {wanted.name} {number}\n{fault[-900:]}")
         print(f"{wanted.name}: {len(seen)} faults of {last - first}")

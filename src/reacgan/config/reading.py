@@ -13,7 +13,8 @@ from typing import Any
 
 from reacgan.config.registry import ConfigError
 from reacgan.files import read_regular
-from reacgan.records import parse_json, parse_yaml, plain_loader
+from reacgan.plain_yaml import parse_yaml, plain_loader
+from reacgan.records import parse_json
 
 _EXACT = 2**53
 """Below it every whole number is a float of its own."""

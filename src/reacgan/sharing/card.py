@@ -13,7 +13,7 @@ from reacgan.evaluation.scores import Score
 from reacgan.hub.licences import LICENCES
 from reacgan.metrics.names import title_of
 from reacgan.models.trained import TrainedGenerator
-from reacgan.records import parse_yaml
+from reacgan.plain_yaml import parse_yaml
 from reacgan.reports.record import RunRecord, section
 from reacgan.reports.text import safe
 from reacgan.sharing import samples
