@@ -197,10 +197,13 @@ KINDS = {
         Kind("mine.yaml", [YAML, aliased().encode()], _as_experiment),
         Kind("mine.json", [EXPERIMENT.encode()], _as_experiment),
         Kind("assignment", SETTINGS, _as_assignment, names_file=False),
-        Kind("table.csv", [b"path,label,split\n1.png,cat,train\n2.png,dog,train\n3.png,cat,test\n"], _as_table),
+        Kind("table.csv", [b"path,label,split\n1.png,cat,train\n2.png,dog,train\n3.png,cat,test\n"],
+             _as_table),
         Kind("table.tsv", [b'path\tlabel\n1.png\tcat\n"2.png"\tdog\n'], _as_table),
-        Kind("table.jsonl", [b'{"path": "1.png", "label": "cat"}\n{"path": "2.png", "label": 7}\n'], _as_table),
-        Kind("dataset.json", [b'{"labels": [["1.png", 0], ["2.png", [0, 1]], ["3.png", "cat"]]}'], _as_table),
+        Kind("table.jsonl", [b'{"path": "1.png", "label": "cat"}\n{"path": "2.png", "label": 7}\n'],
+             _as_table),
+        Kind("dataset.json", [b'{"labels": [["1.png", 0], ["2.png", [0, 1]], ["3.png", "cat"]]}'],
+             _as_table),
         Kind("journal.jsonl", [JOURNAL], _as_journal),
         Kind("scores.jsonl", [SCORES], _as_scores),
         Kind("experiment.json", [EXPERIMENT.encode()], _as_run),
@@ -272,6 +275,6 @@ if __name__ == "__main__":
             fault.strip().rpartition("\n")[2][:200]: (number, fault)
             for number, fault in seen.items()
         }
-        for line, (number, fault) in short.items():
+        for number, fault in short.values():
             print(f"== {wanted.name} {number}\n{fault[-900:]}")
         print(f"{wanted.name}: {len(seen)} faults of {last - first}")
