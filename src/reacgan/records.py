@@ -11,7 +11,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ _LONG_BYTES = re.compile(_LONG.pattern.encode())
 TOO_DEEP = f"nested too deeply to be read, at most {MOST_LEVELS} levels are"
 
 
-def parse_json(text: str | bytes, *, finite: bool = False, **options: Callable[..., Any]) -> Any:
+def parse_json(text: str | bytes, *, finite: bool = False, **options: Any) -> Any:
     """What JSON says; unlike :func:`json.loads` all that is wrong with it is a ValueError.
 
     Args:

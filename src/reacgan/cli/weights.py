@@ -10,6 +10,7 @@ import cyclopts
 from reacgan.cli import convert, streams
 from reacgan.cli.answers import Json, answer
 from reacgan.cli.options import Named
+from reacgan.text import one_line
 
 
 def app() -> cyclopts.App:
@@ -81,7 +82,6 @@ def check(model: Named, *, json_: Json = False) -> int:
     json_:
         Print JSON instead of text.
     """
-    from reacgan.reports.text import one_line  # noqa: PLC0415
     from reacgan.sharing import check  # noqa: PLC0415
 
     findings = check(model)

@@ -20,8 +20,8 @@ from reacgan.reports.sheets import (
     sheets_beside,
     shows_same,
 )
-from reacgan.reports.text import file_stem
 from reacgan.reports.words import newest_scores
+from reacgan.text import file_stem
 
 _TRAINED = {
     "name": "experiment",

@@ -13,9 +13,9 @@ from PIL import Image
 
 from reacgan.records import parse_json
 from reacgan.reports.record import section
-from reacgan.reports.text import escape
 from reacgan.sampling.fonts import text_width, visible
 from reacgan.sampling.grids import SHEET_KEY
+from reacgan.text import escape
 
 _MOST_BYTES = 16 * 2**20
 _MOST_BESIDE = 3

@@ -15,10 +15,10 @@ from reacgan.metrics.names import title_of
 from reacgan.models.trained import TrainedGenerator
 from reacgan.plain_yaml import parse_yaml
 from reacgan.reports.record import RunRecord, section
-from reacgan.reports.text import safe
 from reacgan.sharing import samples
 from reacgan.sharing.record import command_of, cost_of
 from reacgan.sharing.scores import is_real, model_index, number, real_beside, scores_section
+from reacgan.text import safe
 
 HEADINGS = ("Use", "Data", "Scores", "Training", "Same samples elsewhere", "Intended use", "Limits")
 """Sections of a complete card."""

@@ -20,7 +20,7 @@ from reacgan.metrics.names import title_of
 from reacgan.reports.cells import Cell, markdown_rows
 from reacgan.reports.record import section
 from reacgan.reports.tables import interval, owners_of, shared_protocol
-from reacgan.reports.text import safe
+from reacgan.text import safe
 
 TASK = "unconditional-image-generation"
 _STANDARD = "inception"

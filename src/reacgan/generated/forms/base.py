@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from abc import ABC, abstractmethod
@@ -20,6 +19,7 @@ from reacgan.files import naming
 from reacgan.generated.sequence import ClassSeeds, Order
 from reacgan.records import parse_json, read_mapping
 from reacgan.sampling.grids import PICTURE_CHANNELS, encoded
+from reacgan.text import json_text
 
 MANIFEST = "manifest.json"
 _FILES = frozenset(
@@ -158,7 +158,7 @@ class SetForm(ABC):
 
 def as_json(manifest: Mapping[str, Any]) -> bytes:
     """A manifest as the content of its file."""
-    return (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()
+    return f"{json_text(manifest, indent=2)}\n".encode()
 
 
 def parsed(content: bytes) -> Mapping[str, Any] | None:
