@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from reacgan.files import as_text
+from reacgan.text import one_line
 
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff"}
@@ -140,7 +141,7 @@ def plural(number: int, word: str, ending: str = "s") -> str:
 
 def shown(names: Sequence[str], most: int = 5) -> str:
     """Some of the names, and the number of further ones."""
-    listed = ", ".join(map(readable_name, names[:most]))
+    listed = ", ".join(one_line(readable_name(name)) for name in names[:most])
     return listed + (f" and {len(names) - most} more" if len(names) > most else "")
 
 

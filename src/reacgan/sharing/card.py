@@ -18,7 +18,7 @@ from reacgan.reports.record import RunRecord, section
 from reacgan.sharing import samples
 from reacgan.sharing.record import command_of, cost_of
 from reacgan.sharing.scores import is_real, model_index, number, real_beside, scores_section
-from reacgan.text import safe
+from reacgan.text import code_block, one_line, safe
 
 HEADINGS = ("Use", "Data", "Scores", "Training", "Same samples elsewhere", "Intended use", "Limits")
 """Sections of a complete card."""
@@ -93,7 +93,7 @@ def training_section(record: RunRecord, images_seen: int, *, curve: bool) -> str
     """How the generator was trained: command, cost, and the curve where there is one."""
     command = command_of(record)
     parts = [
-        f"The command:\n\n```\n{command}\n```"
+        f"The command:\n\n{code_block(one_line(command))}"
         if command
         else "Trained from Python by `reacgan.train`, with the configuration in `config.json`."
     ]
