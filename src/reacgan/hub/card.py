@@ -82,9 +82,8 @@ def _front_matter(
 
 def _summary(model: TrainedGenerator) -> str:
     data, count = model.experiment.data, len(model.class_names)
-    names = ", ".join(map(safe, model.class_names[:_MOST_CLASSES])) + (
-        " ..." if count > _MOST_CLASSES else ""
-    )
+    names = ", ".join(map(safe, model.class_names[:_MOST_CLASSES]))
+    names += " ..." if count > _MOST_CLASSES else ""
     channels = "1 channel" if data.channels == 1 else f"{data.channels} channels"
     classes = "1 class" if count == 1 else f"{count} classes"
     return f"""A class-conditional generator: {describe(data.resolution)} pixels,
