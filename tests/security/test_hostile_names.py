@@ -324,6 +324,7 @@ def _values(page) -> Iterator[str]:
             yield str(component["props"].get("value") or "")
 
 
+@pytest.mark.slow  # names in the page are tested in a browser, too
 def test_the_page(trained, tmp_path) -> None:
     pytest.importorskip("gradio")
     with warnings.catch_warnings():
