@@ -19,22 +19,24 @@ MODULES = {
 }
 
 GROUND = {
-    "config", "devices", "distributed", "files", "history", "kernels", "outlook", "progress", "randomness",
-    "records", "tensors",
+    "config", "devices", "distributed", "files", "history", "kernels", "outlook", "plain_yaml", "progress",
+    "randomness", "records", "tensors", "text",
 }  # fmt: skip
 LEAVES = {"data", "heads", "losses", "augment"}
 MIDDLE = {"models", "assembly", "hub", "sampling", "extractors", "metrics", "evaluation"}
 ALLOWED: dict[str, set[str]] = {
     **{part: set() for part in GROUND},
+    "config": {"files", "plain_yaml", "records"},
     "devices": {"config", "distributed"},
-    "history": {"config"},
+    "history": {"config", "records"},
     "kernels": {"tensors"},
+    "plain_yaml": {"records"},
     "records": {"files"},
     "tensors": {"files"},
     **dict.fromkeys(LEAVES, GROUND),
     "models": GROUND | {"heads"},
     "assembly": {"config", "heads", "losses", "augment", "models"},
-    "hub": {"config", "devices", "files", "models", "assembly", "records", "tensors"},
+    "hub": {"config", "devices", "files", "models", "assembly", "records", "tensors", "text"},
     "sampling": GROUND | {"data", "models"},
     "api": GROUND | {"models", "hub", "sampling"},
     "generated": GROUND | {"data", "models", "hub", "sampling"},

@@ -19,6 +19,8 @@ from typing import Any
 PATIENCE = 5.0
 """Seconds of waiting before it is said what is waited for."""
 
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_MOST_TEXT = 64 * 2**20
 _WITHIN = re.compile(r"""(?<![\w.~:/\\])~?(?:/[^/\s"',;()]+){2,}""")
 
 logger = logging.getLogger("reacgan")
@@ -150,8 +152,26 @@ def _sweep(parent: Path, prefix: str) -> None:
 
 
 def as_text(word: str) -> str:
-    """A word of the system as text: where its encoding is ASCII, UTF-8 comes as bytes in disguise."""
-    return word.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """A word of the system as text: where its encoding is ASCII, UTF-8 comes as bytes in disguise.
+
+    What is no text, as half a surrogate pair of JSON, is replaced, so that it can be written anywhere.
+    """
+    known = word if _is_escaped(word) else _SURROGATES.sub("\ufffd", word)
+    return known.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def is_file_name(text: str) -> bool:
+    """Whether a text can be a file's name or path: bytes that are no UTF-8 can, in disguise."""
+    return "\0" not in text and _is_escaped(text)
+
+
+def _is_escaped(text: str) -> bool:
+    """Whether all surrogates in a text are bytes in disguise."""
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def as_file_name(text: str) -> str:
@@ -202,6 +222,16 @@ def read_regular(path: Path, *, most: int | None = None) -> bytes:
                 errno.EFBIG, f"{status.st_size:,} bytes, at most {most:,} are expected", str(path)
             )
         return file.read()
+
+
+def read_text(path: Path) -> str:
+    """A text file of at most 64 MiB, such as a card; bytes that are not UTF-8 are replaced.
+
+    Raises:
+        OSError: as :func:`read_regular`.
+    """
+    text = read_regular(path, most=_MOST_TEXT).decode("utf-8", "replace")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def digest_of(path: Path, algorithm: str = "sha256") -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reacgan.config import ConfigError, path_of
+from reacgan.records import json_lines
 
 if TYPE_CHECKING:
     import pandas
@@ -71,13 +71,9 @@ def read_records(path: Path) -> History:
     records = History()
     if not path.exists():
         return records
-    for text in path.read_text(encoding="utf-8", errors="replace").split("\n"):
-        try:
-            record = json.loads(text)
-        except ValueError:
-            continue
-        if isinstance(record, dict) and isinstance(record.get("images_seen"), int):
-            records.append(record)
+    records.extend(
+        record for record in json_lines(path) if isinstance(record.get("images_seen"), int)
+    )
     return records
 
 

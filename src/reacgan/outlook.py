@@ -163,7 +163,11 @@ def next_commands(
         outside: families and names of members that a script has registered, which the command line does
             not know.
     """
-    plain = [name for name in class_names if "," not in name and name == name.strip()]
+    plain = [
+        name
+        for name in class_names
+        if "," not in name and name == name.strip() and name.isprintable() and name[:1] != "-"
+    ]
     classes = ["--classes", ",".join(plain[:2])] if 0 < len(plain[:2]) < len(class_names) else []
     run = str(folder)
     yield _line("sample", run, *classes, "--num", "16", "--grid", "--out", f"{run}-pictures")

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from reacgan.experiments.notes import differences_of, fid_of
-from reacgan.reports.text import safe
+from reacgan.text import safe
 from reacgan.suites import SUITES
 from reacgan.suites.tables import published_of
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from reacgan.experiments.notes import differences_of, fid_of
 from reacgan.experiments.published import published_for
-from reacgan.reports.text import safe
+from reacgan.text import safe
 from reacgan.suites import SUITES
 from reacgan.suites.base import SCALES
 from reacgan.suites.results import folder_of, read_result

@@ -6,9 +6,10 @@ has routes for editing code; none of it is reached.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
+
+from reacgan.records import parse_json
 
 BODY_BYTES = 1 << 20
 """Of a request, at most."""
@@ -86,9 +87,9 @@ def is_plain(body: bytes) -> bool:
     In others gradio finds files and addresses, and fetches them before the page sees the values.
     """
     try:
-        call = json.loads(body or b"{}")
+        call = parse_json(body or b"{}")
         data = call.get("data")
-    except (ValueError, AttributeError, RecursionError):
+    except (ValueError, AttributeError):
         return False
     waiting = [data]
     while waiting:

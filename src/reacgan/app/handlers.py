@@ -22,10 +22,10 @@ from reacgan.app.studio import FIRST_CLASSES, MAX_DIRECTIONS, Exhibit, PictureRe
 from reacgan.config import ConfigError
 from reacgan.data import DataError
 from reacgan.pictures.samples import spread
-from reacgan.reports.text import file_stem
 from reacgan.sampling import Moves, class_folders, seed_heads, share_heads
 from reacgan.sampling import sheet as draw_sheet
 from reacgan.sampling.grids import png_of as sheet_png
+from reacgan.text import file_stem
 
 ALIKE = 8
 NEAREST = 8

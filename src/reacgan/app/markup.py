@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reacgan.app.pixels import address
-from reacgan.reports.text import escape
+from reacgan.text import escape
 
 _TEMPLATES = str.maketrans({mark: f"&#{ord(mark)};" for mark in "{}$`"})
 _BLOCKY = 128

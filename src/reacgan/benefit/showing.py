@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from reacgan.benefit.result import LEAST_OF_CLASS, METHOD, ArmResult, Interval, Study
 from reacgan.reports.cells import Cell, aligned
 from reacgan.reports.plots import figure_png, new_figure, open_axes
-from reacgan.reports.text import shorten
+from reacgan.text import shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

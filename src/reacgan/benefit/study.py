@@ -35,6 +35,7 @@ from reacgan.metrics.label_accuracy import class_shares
 from reacgan.models.trained import TrainedGenerator
 from reacgan.progress import stage
 from reacgan.randomness import derive_seed
+from reacgan.records import read_json
 from reacgan.sampling.images import DEFAULTS
 from reacgan.sampling.settings import SamplingSettings
 
@@ -221,7 +222,7 @@ class _Work:
             return
         plan = self.folder / PLAN
         if plan.exists():
-            known = json.loads(plan.read_text(encoding="utf-8"))
+            known = read_json(plan)
             lines = [
                 f"{key} {old!r} there, {new!r} now"
                 for key, old, new in differing(known, self.facts)

@@ -30,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     stopped, 129, 130 and 143 one that a signal stopped, 141 a closed output pipe.
     """
     streams.make_patient()
+    streams.escape_notes()
     _share_cores()
     with streams.ending_tidily():
         sys.exit(streams.close_output(_run(arguments)))

@@ -7,7 +7,6 @@ error. An error is ``{"error": ...}`` there besides its message, with the same e
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,6 +14,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
+
+from reacgan.cli import streams
+from reacgan.text import json_text
 
 Json = Annotated[bool, Parameter(name="--json", help="Print JSON instead of text.")]
 
@@ -30,7 +32,7 @@ def answer(facts: Mapping[str, Any], text: str | Callable[[], str], *, as_json: 
     if as_json:
         print_json(facts)
     else:
-        print(text if isinstance(text, str) else text())
+        streams.say(text if isinstance(text, str) else text())
 
 
 def print_json(facts: Mapping[str, Any]) -> None:
@@ -38,7 +40,7 @@ def print_json(facts: Mapping[str, Any]) -> None:
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(encoding="utf-8")
-    print(json.dumps(_plain(facts), indent=2, ensure_ascii=False, allow_nan=False))
+    print(json_text(_plain(facts), indent=2))
 
 
 def asks_for_json(words: Sequence[str]) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from reacgan import progress
 from reacgan.cli import streams
 from reacgan.progress import counts, duration, named, time_left
+from reacgan.text import one_line, plain_lines
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -47,11 +48,11 @@ def loading(*, quiet: bool = False) -> Iterator[None]:
     if quiet or not streams.line_moves():
         yield
         return
-    streams.tell("loading PyTorch ...", end="\r")
+    streams.draw("loading PyTorch ...\r")
     try:
         yield
     finally:
-        streams.tell("\x1b[2K", end="\r")
+        streams.draw("\x1b[2K\r")
 
 
 class _Nothing:
@@ -100,7 +101,7 @@ class _Bars:
         self._tasks: dict[Task, tuple[TaskID, float]] = {}
 
     def say(self, text: str) -> None:
-        self._display.console.print(text, markup=False, highlight=False)
+        self._display.console.print(plain_lines(text), markup=False, highlight=False)
 
     def changed(self, stage: Task) -> None:
         now = time.monotonic()
@@ -113,7 +114,7 @@ class _Bars:
                 self._display.start()
                 self._display.console.show_cursor(True)  # also where the process is killed
             task = self._display.add_task(
-                ("  " if inner else "") + stage.what,
+                ("  " if inner else "") + one_line(stage.what),
                 total=stage.total,
                 completed=stage.done,
                 count="",

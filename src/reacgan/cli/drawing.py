@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from reacgan.cli import streams
 from reacgan.cli.options import load_generator, tell_statistics
+from reacgan.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,7 +92,7 @@ def renamed(pairs: Iterable[tuple[str, str]], where: str = "") -> str:
         pairs: name and folder of each class.
         where: the true names are too.
     """
-    others = [f"{folder} is {name}" for name, folder in pairs if name != folder]
+    others = [one_line(f"{folder} is {name}") for name, folder in pairs if name != folder]
     if not others:
         return ""
     listed = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")

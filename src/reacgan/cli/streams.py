@@ -6,12 +6,14 @@ Commands print after their work, so a failure to print loses none of it.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import signal
 import sys
 import textwrap
 import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -19,6 +21,7 @@ from typing import Any, TextIO
 
 from reacgan.files import remove_scratch
 from reacgan.progress import can_redraw
+from reacgan.text import plain_lines
 
 BROKEN_PIPE = 128 + 13
 WHOLE = "files that were written before are whole, and no half-written one is left"
@@ -35,6 +38,21 @@ def make_patient() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+
+
+def escape_notes() -> None:
+    """Have warnings and messages of a log move no cursor either, whoever made them."""
+
+    class Escaped(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return plain_lines(super().format(record))
+
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(Escaped())
+    warnings.formatwarning = lambda *words, **named: plain_lines(_formatted(*words, **named))
+
+
+_formatted = warnings.formatwarning
 
 
 def _fill_closed_numbers() -> None:
@@ -103,10 +121,20 @@ def _came_from_printing(error: OSError) -> bool:
     )
 
 
-def tell(text: str, end: str = "\n") -> None:
+def say(text: str, end: str = "\n") -> None:
+    """Print on standard output; what stands in it moves no cursor."""
+    print(plain_lines(text), end=end)
+
+
+def tell(text: str) -> None:
     """Print on standard error; a failure to print is ignored."""
+    draw(f"{plain_lines(text)}\n")
+
+
+def draw(text: str) -> None:
+    """Print on standard error as it is: for text that moves the cursor, and holds nothing of others."""
     with contextlib.suppress(OSError, ValueError):
-        print(text, end=end, file=sys.stderr, flush=True)
+        print(text, end="", file=sys.stderr, flush=True)
 
 
 def columns() -> int:
@@ -119,23 +147,23 @@ def columns() -> int:
 def fitted(text: str) -> str:
     """Long lines broken between words, to the terminal's width or, for files, to 100 columns."""
     width = columns()
-    lines = []
-    for line in text.splitlines():
+    broken: list[str] = []
+    for line in text.split("\n"):
         indent = " " * (len(line) - len(line.lstrip()) + 2)
-        lines += textwrap.wrap(
+        broken += textwrap.wrap(
             line,
             width,
             subsequent_indent=indent,
             break_long_words=False,
             break_on_hyphens=False,
         ) or [""]
-    return "\n".join(lines)
+    return "\n".join(broken)
 
 
 def show(text: str) -> None:
     """Print before the work is done: a failure to print does not end it."""
     with contextlib.suppress(OSError, ValueError):
-        print(fitted(text), flush=True)
+        print(plain_lines(fitted(text)), flush=True)
 
 
 def line_moves() -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from reacgan.cli import streams
 from reacgan.cli.answers import Json, answer
 from reacgan.cli.options import Assignments, Device, Words
 
@@ -125,7 +126,7 @@ def run(
             job.trial.work.settings(job.seed, context)  # raises where --set is wrong
             begun = "to resume" if (job.folder / "journal.jsonl").exists() else "to run"
             state = "complete" if is_complete(job, context) else begun
-            print(f"{job.trial.name}, seed {job.seed}: {state}, {job.folder}")
+            streams.say(f"{job.trial.name}, seed {job.seed}: {state}, {job.folder}")
         return 0
     if launcher != "local":
         return _hand_over(
@@ -134,11 +135,11 @@ def run(
     try:
         failed = run_suite(chosen, out, scale, seeds=all_seeds, only=only, context=context)
     except StoppedError as stopped:
-        print(f"{stopped}; the same command resumes")
+        streams.say(f"{stopped}; the same command resumes")
         return 128 + stopped.signal if stopped.signal else 3
-    print(f"report: {write_suite_report(chosen, out, scale)}")
+    streams.say(f"report: {write_suite_report(chosen, out, scale)}")
     for line in failed:
-        print(f"failed: {line}")
+        streams.say(f"failed: {line}")
     return 1 if failed else 0
 
 
@@ -236,11 +237,11 @@ def _hand_over(
 
     wanted = commands(suite, out.resolve(), scale, seeds=seeds, only=only, context=context)
     if launcher == "print":
-        print(as_text(wanted), end="")
+        streams.say(as_text(wanted), end="")
         return 0
     jobs = submit(wanted, out / "jobs", parameters=parse_assignments(slurm))
     for job, words in zip(jobs, wanted, strict=True):
         trial = next(re.sub("^--only=", "", word) for word in words if word.startswith("--only="))
-        print(f"job {job.job_id}: {trial}")
-    print(f"then: reacgan experiments report {suite.name} --scale {scale} --out {out}")
+        streams.say(f"job {job.job_id}: {trial}")
+    streams.say(f"then: reacgan experiments report {suite.name} --scale {scale} --out {out}")
     return 0

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from reacgan import __version__
 from reacgan.cli import streams
 from reacgan.cli.options import Assignments, Device, Logs
+from reacgan.text import json_text
 
 if TYPE_CHECKING:
     from reacgan.config import Experiment
@@ -127,7 +126,9 @@ def _show_plan(experiment: Experiment, folder: Path, device: Device, *, survey: 
     if survey:
         _survey(experiment)
     needed = _memory(experiment, device)
-    print(json.dumps({"out": str(folder), **experiment.model_dump(), "memory": needed}, indent=2))
+    streams.say(
+        json_text({"out": str(folder), **experiment.model_dump(), "memory": needed}, indent=2)
+    )
     return 0
 
 
@@ -148,7 +149,7 @@ def _survey(experiment: Experiment) -> None:
 def _say(notes: tuple[str, ...]) -> None:
     """Notes go to standard error: what a dry run prints can be read by a program."""
     for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+        streams.tell(f"note: {note}")
 
 
 def _memory(experiment: Experiment, device: Device) -> dict[str, int] | None:

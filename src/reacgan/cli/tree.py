@@ -35,6 +35,7 @@ from reacgan.cli import (
 from reacgan.cli import app as page
 from reacgan.cli.help_pages import Pages
 from reacgan.cli.options import convert, written_out
+from reacgan.text import plain_lines
 
 _NARROWEST, _USUAL = 20, 80
 _KEPT = {
@@ -89,7 +90,7 @@ def build_app() -> cyclopts.App:
 
 
 def _in_a_panel(error: cyclopts.CycloptsError) -> Any:
-    return CycloptsPanel(_described(error))
+    return CycloptsPanel(plain_lines(_described(error)))
 
 
 def _described(error: cyclopts.CycloptsError) -> str:

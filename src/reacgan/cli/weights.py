@@ -10,6 +10,7 @@ import cyclopts
 from reacgan.cli import convert, streams
 from reacgan.cli.answers import Json, answer
 from reacgan.cli.options import Named
+from reacgan.text import one_line
 
 
 def app() -> cyclopts.App:
@@ -58,11 +59,12 @@ def show(model: Named, *, json_: Json = False) -> int:
     json_:
         Print JSON instead of text.
     """
+    from reacgan.files import read_text  # noqa: PLC0415
     from reacgan.hub import locate  # noqa: PLC0415
     from reacgan.hub.folder import model_folder  # noqa: PLC0415
 
     folder = model_folder(locate(model))
-    card = (folder / "README.md").read_text(encoding="utf-8", errors="replace")
+    card = read_text(folder / "README.md")
     facts = {"folder": folder, "card": card}
     answer(facts, f"{folder}\n\n{card.removesuffix(chr(10))}", as_json=json_)
     return 0
@@ -80,7 +82,6 @@ def check(model: Named, *, json_: Json = False) -> int:
     json_:
         Print JSON instead of text.
     """
-    from reacgan.reports.text import one_line  # noqa: PLC0415
     from reacgan.sharing import check  # noqa: PLC0415
 
     findings = check(model)

@@ -6,13 +6,15 @@ quotes is ``null``. A key that stands twice in one mapping is an error that name
 
 from __future__ import annotations
 
-import json
 import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from reacgan.config.registry import ConfigError
+from reacgan.files import read_regular
+from reacgan.plain_yaml import parse_yaml, plain_loader
+from reacgan.records import parse_json
 
 _EXACT = 2**53
 """Below it every whole number is a float of its own."""
@@ -20,6 +22,8 @@ _SCIENTIFIC = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)[eE][-+
 _BOOL = "tag:yaml.org,2002:bool"
 _TRUTH = re.compile("(?:true|True|TRUE|false|False|FALSE)$")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_MOST_BYTES = 2**20
+"""Of a configuration; reading YAML takes seconds for as many."""
 
 
 class _TwiceError(ValueError):
@@ -38,24 +42,23 @@ def read_values(path: Path) -> Any:
     """
     text = _text_of(path)
     try:
-        return json.loads(text, object_pairs_hook=_mapping, parse_float=number)
+        return parse_json(text, object_pairs_hook=_mapping, parse_float=number)
     except _TwiceError as error:
         return _read_yaml(path, text.replace("\t", " "), twice=error)  # which knows the lines
-    except (json.JSONDecodeError, RecursionError) as error:
+    except ValueError as error:
         written_as_json = path.suffix.lower() == ".json" or re.match(r'\s*\{\s*"', text)
         return _read_yaml(path, text, json_error=error if written_as_json else None)
 
 
 def read_scalar(text: str) -> Any:
     """One value in YAML, such as ``[1, 2]`` or ``1e3``; raises :class:`ConfigError` with the reason."""
-    import yaml  # noqa: PLC0415
-
     try:
-        return yaml.load(text, _loader())
+        return parse_yaml(text, _loader())
     except _TwiceError as error:
         raise ConfigError(f"{error.key!r} stands twice") from None
-    except (yaml.YAMLError, RecursionError):
-        raise ConfigError("the value is not readable") from None
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"the value is not readable: {reason}") from None
 
 
 def number(text: str) -> int | float:
@@ -66,7 +69,10 @@ def number(text: str) -> int | float:
 
 
 def _text_of(path: Path) -> str:
-    content = path.read_bytes()
+    try:
+        content = read_regular(path, most=_MOST_BYTES)
+    except OSError as error:
+        raise ConfigError(f"{path}: not readable: {error.strerror}") from None
     if content.startswith(_UTF16) or b"\0" in content[:4]:
         raise ConfigError(
             f"{path}: not readable: it is UTF-16, as some editors and PowerShell write; save it as UTF-8"
@@ -93,13 +99,11 @@ def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _read_yaml(
     path: Path, text: str, *, json_error: Exception | None = None, twice: _TwiceError | None = None
 ) -> Any:
-    import yaml  # noqa: PLC0415
-
     try:
-        values = yaml.load(text, _loader())
+        values = parse_yaml(text, _loader())
     except _TwiceError as error:
         twice = error
-    except (yaml.YAMLError, RecursionError) as error:
+    except ValueError as error:
         if twice is None:
             what = "JSON" if json_error is not None else "YAML or JSON"
             raise ConfigError(f"{path}: not readable as {what}: {json_error or error}") from None
@@ -114,7 +118,7 @@ def _loader() -> Any:
     """YAML's safe loader, with our numbers and without keys that stand twice."""
     import yaml  # noqa: PLC0415
 
-    class Loader(yaml.SafeLoader):
+    class Loader(plain_loader()):  # type: ignore[misc]
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
             lines: dict[Any, int] = {}
             for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
@@ -135,7 +139,7 @@ def _loader() -> Any:
     # YAML 1.1 takes off, on, yes and no for booleans: here they are words, as watch.action=off needs.
     Loader.yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOL]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        for first, resolvers in plain_loader().yaml_implicit_resolvers.items()
     }
     Loader.add_implicit_resolver(_BOOL, _TRUTH, list("tTfF"))
     # YAML 1.1 takes 1e6 and 2e-4, which have no point, for words.

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, get_args
 
@@ -158,7 +158,8 @@ def load_experiment(path: str | Path) -> Experiment:
             except those of members that are registered later.
     """
     experiment = read_experiment(path)
-    check_member_options(experiment, paths=known_paths())
+    with _naming(path):
+        check_member_options(experiment, paths=known_paths())
     return experiment
 
 
@@ -178,7 +179,17 @@ def read_experiment(path: str | Path) -> Experiment:
         values = {key: values[key] for key in values if key not in _PRINTED_BESIDE}
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: holds {type(values).__name__}, needed: a mapping of sections")
-    return parse_experiment({"name": path.stem, **values})
+    with _naming(path):
+        return parse_experiment({"name": path.stem, **values})
+
+
+@contextmanager
+def _naming(path: str | Path) -> Iterator[None]:
+    """What is wrong with a file's values is said with the file's name."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
 def with_overrides(experiment: Experiment, changes: Mapping[str, Any]) -> Experiment:

@@ -24,6 +24,7 @@ from reacgan.config import DataConfig
 from reacgan.data.dataset import DataError, ImageData, combine_digest, pixels_digest
 from reacgan.data.depth import Whites
 from reacgan.files import naming
+from reacgan.records import parse_json
 
 KIND = "reacgan images 1"
 
@@ -143,10 +144,10 @@ def read_archive(path: str | Path) -> ImageData:
     except OSError as error:
         raise DataError(f"{path}: not readable: {error.strerror}") from None
     try:
-        names = tuple(str(name) for name in json.loads(metadata["class_names"]))
+        names = tuple(str(name) for name in parse_json(metadata["class_names"]))
         expected = combine_digest(shape, metadata["pixels_sha256"], labels, class_names=names)
         intact = metadata["digest"] == expected
-    except (KeyError, TypeError, ValueError, RecursionError):
+    except (KeyError, TypeError, ValueError):
         raise _damaged(path, "its metadata is incomplete") from None
     if not intact:
         raise _damaged(path, "labels or class names do not match their digest")
@@ -157,13 +158,13 @@ def read_archive(path: str | Path) -> ImageData:
 def _depth_of(metadata: Mapping[str, str], path: Path) -> tuple[Whites | None, tuple[str, ...]]:
     """White values and losses of images of more than 8 bits."""
     try:
-        whites = json.loads(metadata.get("whites", "null"))
-        lost = tuple(str(note) for note in json.loads(metadata.get("lost", "[]")))
+        whites = parse_json(metadata.get("whites", "null"))
+        lost = tuple(str(note) for note in parse_json(metadata.get("lost", "[]")))
         if whites is None:
             return None, lost
         integers, floats = (None if white is None else float(white) for white in whites)
         return (integers, floats), lost
-    except (TypeError, ValueError, RecursionError):
+    except (TypeError, ValueError):
         raise _damaged(path, "its metadata does not say which values are white") from None
 
 
@@ -209,8 +210,8 @@ def _read_header(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], dict[str
             "with `reacgan data prepare`"
         )
     try:
-        header = json.loads(file.read(length).decode("utf-8"))
-    except (ValueError, RecursionError):
+        header = parse_json(file.read(length).decode("utf-8"))
+    except ValueError:
         raise _damaged(path, "its header is not readable") from None
     if not isinstance(header, dict):
         raise _damaged(path, "its header is not readable")

@@ -24,7 +24,10 @@ from reacgan.data.names import (
     shown,
     suffix_of,
 )
+from reacgan.files import read_regular
 
+_MOST_BYTES = 512 * 2**20
+"""Of a table, which is read as a whole."""
 NO_CLASS = "images"
 """The class of unlabelled images, such as samples of other generators."""
 
@@ -85,7 +88,7 @@ def read_text(path: Path, *, may_be_wide: bool = False, encoding: str | None = N
         DataError: not readable, or another encoding.
     """
     try:
-        content = path.read_bytes()
+        content = read_regular(path, most=_MOST_BYTES)
         if encoding is not None:
             return content.decode(encoding).removeprefix("\ufeff")
         wide = may_be_wide and content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -99,6 +102,8 @@ def read_text(path: Path, *, may_be_wide: bool = False, encoding: str | None = N
         ) from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: {_undecodable(error, may_be_wide=may_be_wide)}") from None
+    except ValueError as error:  # some encodings, such as idna, say no more
+        raise DataError(f"{path}: not readable as {encoding}: {error}") from None
 
 
 def _undecodable(error: UnicodeDecodeError, *, may_be_wide: bool) -> str:
@@ -227,7 +232,7 @@ def describe_file(
     try:
         status = path.stat()
     except OSError as error:
-        broken = "broken link" if path.is_symlink() else f"not readable: {error.strerror}"
+        broken = "broken link" if os.path.islink(path) else f"not readable: {error.strerror}"  # noqa: PTH114 - which never raises
         return Entry(relative, label, problem=broken)
     suffix = suffix_of(path.name)
     problem = ""

@@ -8,6 +8,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
+from reacgan.files import as_text
+from reacgan.text import one_line
+
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff"}
     | {
@@ -78,7 +81,7 @@ def is_image(name: str) -> bool:
 
 def readable_name(name: str) -> str:
     """The name with bytes that are not UTF-8 replaced, so that it can be stored and printed."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return as_text(name)
 
 
 def class_name_of(name: str) -> str:
@@ -138,7 +141,7 @@ def plural(number: int, word: str, ending: str = "s") -> str:
 
 def shown(names: Sequence[str], most: int = 5) -> str:
     """Some of the names, and the number of further ones."""
-    listed = ", ".join(map(readable_name, names[:most]))
+    listed = ", ".join(one_line(readable_name(name)) for name in names[:most])
     return listed + (f" and {len(names) - most} more" if len(names) > most else "")
 
 

@@ -16,6 +16,7 @@ from reacgan.data.dataset import ImageData
 from reacgan.data.names import plural, shown
 from reacgan.data.order import Balance, balance_of
 from reacgan.data.scan import Refused, Scan, refusal_of
+from reacgan.text import one_line
 
 _MOST_HASHED = 50_000
 """Files that are read to find copies; of a larger set not all are worth the time."""
@@ -187,7 +188,8 @@ class Overview:
 
     def text(self) -> str:
         """The lines below a heading."""
-        return "\n".join([f"found in {self.source}", *(f"  {line}" for line in self.lines())])
+        lines = [f"found in {self.source}", *(f"  {line}" for line in self.lines())]
+        return "\n".join(map(one_line, lines))
 
     def faults(self) -> Iterator[str]:
         """What a person may want to mend: imbalance, unreadable files by name, copies."""
@@ -257,7 +259,7 @@ def _groups(groups: Sequence[tuple[str, ...]]) -> str:
 
 def _plain(name: str) -> str:
     """A class name on one line."""
-    return " ".join(name.split()) or repr(name)
+    return one_line(" ".join(name.split())) or repr(name)
 
 
 def overview_of(survey: Scan | ImageData, *, copies: bool = True) -> Overview:

@@ -56,6 +56,7 @@ from reacgan.data.scan import (
 from reacgan.data.threads import ordered_map
 from reacgan.files import PATIENCE, cache_root, locked, write_text
 from reacgan.progress import counted, heard
+from reacgan.records import read_json
 
 Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 Progress = Callable[[int, int], None]
@@ -196,7 +197,7 @@ def own_shape_of(listings: list[Listing]) -> OwnShape:
     key = cache_key("own shape", MAX_PIXELS, decoding_rules(), stamps_of(listings))
     cached = cache_folder() / f"{key}.json"
     try:
-        sizes, channels = json.loads(cached.read_text(encoding="utf-8"))
+        sizes, channels = read_json(cached)
         return OwnShape(tuple((int(high), int(wide)) for high, wide in sizes), int(channels))
     except (OSError, ValueError, TypeError):
         pass

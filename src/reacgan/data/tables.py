@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,6 +50,8 @@ from reacgan.data.dataset import DataError
 from reacgan.data.listing import Listing, read_text
 from reacgan.data.names import IMAGE_SUFFIXES, class_name_of, suffix_of
 from reacgan.data.rows import Files, Row, listings_of, split_of_table
+from reacgan.files import is_file_name
+from reacgan.records import parse_json
 
 _DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 _SAMPLED_ROWS = 100
@@ -293,8 +294,8 @@ def _objects(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             continue
         where = f"{file}, line {number}"
         try:
-            item = json.loads(line)
-        except (ValueError, RecursionError):
+            item = parse_json(line)
+        except ValueError:
             item = None
         if not isinstance(item, dict):
             raise DataError(
@@ -328,8 +329,8 @@ def _path_and_label(
 def _read_style_gan(file: Path) -> Table:
     """``{"labels": [[path, class], ...]}``; a class is a whole number, a text, or a one-hot vector."""
     try:
-        content = json.loads(read_text(file, may_be_wide=True))
-    except (ValueError, RecursionError):
+        content = parse_json(read_text(file, may_be_wide=True))
+    except ValueError:
         raise DataError(f"{file}: not JSON; {_STYLE_GAN}") from None
     if not isinstance(content, dict) or "labels" not in content:
         raise DataError(f"{file}: holds no labels; {_STYLE_GAN}")
@@ -360,7 +361,7 @@ def _from_one_hot(label: Any) -> Any:
 def _path_in(value: Any, name: str, where: str) -> str:
     """A non-empty text, such as a file's name."""
     text = str(value) if isinstance(value, str | int) and value is not True else ""
-    if not text.strip() or "\0" in text or value is False:
+    if not text.strip() or not is_file_name(text) or value is False:
         raise DataError(f"{where}: {name} is {value!r}; needed: a text or a whole number")
     return text
 

@@ -31,6 +31,7 @@ from reacgan.config import ConfigError
 from reacgan.evaluation.scores import canonical
 from reacgan.files import cache_root, locked, replacing
 from reacgan.metrics.base import Keep
+from reacgan.records import parse_json
 
 DEFAULT_GB = 20.0
 _DAY = 86400.0
@@ -291,7 +292,7 @@ def _read_file(path: Path, key: Mapping[str, Any]) -> dict[str, Tensor]:
     if not path.is_file():
         raise FileNotFoundError(path)
     with safe_open(path, framework="pt") as file:
-        about = json.loads(file.metadata()["about"])
+        about = parse_json(file.metadata()["about"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if canonical(about["key"]) != canonical(key):
         raise ValueError("written for another key")
@@ -304,7 +305,7 @@ def _entry(path: Path) -> CacheEntry | None:
     """The entry in a file's header, without reading tensors; None for another or damaged file."""
     try:
         with safe_open(path, framework="pt") as file:
-            about = json.loads(file.metadata()["about"])
+            about = parse_json(file.metadata()["about"])
         return CacheEntry(
             path=path,
             key=dict(about["key"]),

@@ -14,6 +14,7 @@ from typing import Any
 
 from reacgan.config import ConfigError
 from reacgan.files import naming
+from reacgan.records import parse_json, text_lines
 
 _BETTER = ("lower", "higher", "neither")
 
@@ -82,7 +83,7 @@ class Score:
             ConfigError: the line is not a score.
         """
         try:
-            read = json.loads(line, parse_constant=_refuse)
+            read = parse_json(line, finite=True)
         except ValueError as error:
             raise ConfigError(f"not a line of JSON: {error}") from None
         if not isinstance(read, dict):
@@ -93,10 +94,6 @@ class Score:
             raise ConfigError(f"not a score: missing or of the wrong type: {', '.join(wrong)}")
         lists = {name: tuple(known.get(name) or ()) for name in ("notes", "warnings")}
         return cls(**{**known, **lists})
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is not finite")
 
 
 def _is_number(value: object) -> bool:
@@ -162,7 +159,7 @@ def read_scores(path: Path) -> list[Score]:
     if not path.exists():
         return []
     scores = []
-    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+    for line in text_lines(path):
         try:
             scores.append(Score.from_line(line))
         except ConfigError:

@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from reacgan.config import ConfigError
 from reacgan.extractors.classifier_network import Classifier
 from reacgan.files import replacing
+from reacgan.records import parse_json
 from reacgan.tensors import read_tensors, tensors_digest
 
 KIND = "reacgan classifier 1"
@@ -138,7 +139,7 @@ def _header(path: Path) -> dict[str, Any] | None:
     if text is None:
         return None
     try:
-        header = json.loads(text)
+        header = parse_json(text)
     except ValueError as error:
         raise ConfigError(f"{path}: damaged (header: {error}); {_REMEDY}") from None
     if not isinstance(header, dict) or header.get("kind") != KIND:

@@ -25,6 +25,7 @@ from reacgan.data import DataError
 from reacgan.data.download import UnreachableError, download
 from reacgan.files import cache_root, digest_of, flush_to_disk, locked, replacing
 from reacgan.progress import stage
+from reacgan.records import parse_json
 from reacgan.tensors import read_tensors
 
 Layout = Mapping[str, tuple[int, ...]]
@@ -135,7 +136,7 @@ def _described(weights: Weights) -> dict[str, str]:
 def _read_described(path: Path) -> dict[str, str | None]:
     with safe_open(path, "pt") as file:
         try:
-            return dict(json.loads((file.metadata() or {}).get("weights", "{}")))
+            return dict(parse_json((file.metadata() or {}).get("weights", "{}")))
         except ValueError:
             return {}
 

@@ -32,7 +32,6 @@ from reacgan.data.beside import GENERATED
 from reacgan.files import cache_root, locked, write_text
 from reacgan.generated.counts import Distribution, class_counts
 from reacgan.generated.forms import FORMS, Item, SetForm
-from reacgan.generated.forms.base import read_json
 from reacgan.generated.sequence import (
     DIGEST,
     ClassSeeds,
@@ -45,6 +44,7 @@ from reacgan.hub import load
 from reacgan.models.norm_statistics import normalises_by_batch
 from reacgan.models.trained import TrainedGenerator
 from reacgan.progress import stage
+from reacgan.records import read_mapping
 from reacgan.sampling.grids import class_folders
 from reacgan.sampling.images import DEFAULTS, images_of
 from reacgan.sampling.passes import Passes
@@ -355,7 +355,7 @@ class _Writing:
     def _marks(self) -> _Marks:
         """What is remembered of earlier calls; begins to be, where nothing is."""
         file = self.form.state / "state.json"
-        known = read_json(file)
+        known = read_mapping(file)
         if known is None:
             file.parent.mkdir(parents=True, exist_ok=True)
             write_text(file, json.dumps(self.facts))

@@ -13,6 +13,7 @@ from reacgan.hub.licences import Terms, licence_of, terms_of
 from reacgan.models import count_parameters
 from reacgan.models.norm_statistics import statistics_in_words
 from reacgan.models.trained import TrainedGenerator
+from reacgan.text import code, one_line, safe
 
 _MOST_CLASSES = 20
 
@@ -43,7 +44,7 @@ def card(
     top = texts.pop("", "")
     parts = [
         _front_matter(model, terms, licence, metadata or {}),
-        f"# {name or model.experiment.name}",
+        f"# {safe(name or model.experiment.name)}",
         _summary(model),
         *([top] if top else []),
         f"## Use\n\n{_use(model, name)}",
@@ -72,17 +73,22 @@ def _front_matter(
         **metadata,
     }
     text = yaml.safe_dump(facts, sort_keys=False, allow_unicode=True, width=100)
+    if one_line(text.replace("\n", "")) != text.replace(
+        "\n", ""
+    ):  # what turns or hides text is no word
+        text = yaml.safe_dump(facts, sort_keys=False, allow_unicode=False, width=100)
     return f"---\n{text}---"
 
 
 def _summary(model: TrainedGenerator) -> str:
     data, count = model.experiment.data, len(model.class_names)
-    names = ", ".join(model.class_names[:_MOST_CLASSES]) + (" ..." if count > _MOST_CLASSES else "")
+    names = ", ".join(map(safe, model.class_names[:_MOST_CLASSES]))
+    names += " ..." if count > _MOST_CLASSES else ""
     channels = "1 channel" if data.channels == 1 else f"{data.channels} channels"
     classes = "1 class" if count == 1 else f"{count} classes"
     return f"""A class-conditional generator: {describe(data.resolution)} pixels,
 {channels}, {classes}, {count_parameters(model.generator):,} parameters,
-trained by `{model.experiment.name}` until {model.images_seen:,} real images had been seen (repeats
+trained by {code(model.experiment.name)} until {model.images_seen:,} real images had been seen (repeats
 counted). These weights are the exponential moving average of the generator's; batch norms hold
 {statistics_in_words(model)}.
 
@@ -118,6 +124,6 @@ def _data(model: TrainedGenerator, terms: Terms, licence: str | None) -> str:
     values = f"\n| values | {model.values_in_words} |" if model.values_in_words else ""
     return f"""| | |
 |---|---|
-| data set | `{model.experiment.data.name}`: {terms.title} |
+| data set | {code(model.experiment.data.name)}: {safe(terms.title)} |
 | its licence | {terms.licence} |
 | these weights | {said} |{values}"""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from reacgan.config import ConfigError
-from reacgan.files import digest_of
+from reacgan.files import as_text, digest_of
 from reacgan.records import SEAL, check_seal, read_json
 from reacgan.tensors import describe_non_finite, non_finite, read_tensors
 
@@ -91,7 +91,12 @@ def check_config(config: Any, file: Path) -> dict[str, Any]:
 
 
 def _are_names(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(name, str) for name in value)
+    return isinstance(value, list) and bool(value) and all(map(_is_name, value))
+
+
+def _is_name(value: Any) -> bool:
+    """Whether it is a text that can be written: half a surrogate pair of JSON cannot."""
+    return isinstance(value, str) and as_text(value) == value
 
 
 def _are_statistics(value: Any) -> bool:

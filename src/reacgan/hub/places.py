@@ -6,7 +6,6 @@ and in the folder that the environment variable REACGAN_WEIGHTS names; the first
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from typing import Any
 
 from reacgan.config import ConfigError, path_of, suggest, with_home
 from reacgan.hub.folder import CONFIG
+from reacgan.records import read_json
 
 HUB = "hub:"
 """Prefix of the name of a repository, where a path is possible too."""
@@ -58,7 +58,7 @@ def pretrained() -> dict[str, str]:
 def line_of(file: Path) -> str:
     """One line on what a model is, from its configuration, or that this is not readable."""
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
+        config = read_json(file)
         experiment, classes = config["experiment"], len(config["class_names"])
         data, head = experiment["data"], _name(experiment["model"]["head"])
         size = data["resolution"]

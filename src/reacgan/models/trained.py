@@ -15,6 +15,7 @@ from reacgan.config import ConfigError, Experiment, check_kind, size_of, suggest
 from reacgan.files import as_text
 from reacgan.models.base import Generator
 from reacgan.tensors import tensors_digest
+from reacgan.text import one_line
 
 if TYPE_CHECKING:
     from reacgan.models.discriminator import Discriminator
@@ -122,7 +123,7 @@ class TrainedGenerator:
 
     def _known(self) -> str:
         last = len(self.class_names) - 1
-        shown = ", ".join(self.class_names[:12]) + (" ..." if last >= 12 else "")
+        shown = ", ".join(map(one_line, self.class_names[:12])) + (" ..." if last >= 12 else "")
         return f"Known: {shown}; or an index from 0 to {last}, or all"
 
     def _index(self, part: Any) -> int:

@@ -19,8 +19,8 @@ from reacgan.progress import stage
 from reacgan.reports import page
 from reacgan.reports.record import read_run
 from reacgan.reports.report import table_of, write_report
-from reacgan.reports.text import escape
 from reacgan.reports.words import sentences
+from reacgan.text import escape
 
 
 class HasFolder(Protocol):

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from reacgan.reports.palette import SOFT, class_style
 from reacgan.reports.plots import figure_png, legend, new_figure
-from reacgan.reports.text import shorten
 from reacgan.sampling import fonts
 from reacgan.sampling.grids import rows_for
+from reacgan.text import shorten
 
 _SIDE, _LEGEND, _NAME = 4.4, 9, 8
 """Of a panel in inches; sizes of the words in points."""

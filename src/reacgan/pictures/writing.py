@@ -28,8 +28,8 @@ from reacgan.pictures.near import neighbours
 from reacgan.pictures.samples import Picture, interpolations, sheet
 from reacgan.progress import stage
 from reacgan.reports.record import PICTURE_NUMBERS
-from reacgan.reports.text import file_stem
 from reacgan.sampling import SamplingSettings
+from reacgan.text import file_stem
 
 _FORMAT = 1
 

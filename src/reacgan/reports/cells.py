@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from reacgan.reports.text import escape, one_line, safe
+from reacgan.text import escape, one_line, safe
 
 _FEW_COLUMNS = 3
 

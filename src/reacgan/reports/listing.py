@@ -12,7 +12,7 @@ from reacgan.metrics.names import LEGEND, meaning_of, title_of
 from reacgan.reports.cells import Cell, aligned, broken
 from reacgan.reports.record import section
 from reacgan.reports.tables import TINY, interval, owners_of, settings_of
-from reacgan.reports.text import one_line, shorten
+from reacgan.text import one_line, shorten
 
 _MOST_CLASSES = 3
 _LONGEST_NAME = 24

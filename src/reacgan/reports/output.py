@@ -18,8 +18,8 @@ from reacgan.files import replacing
 from reacgan.metrics import Comparison
 from reacgan.progress import stage
 from reacgan.reports.plots import have_plots, pictures_of
-from reacgan.reports.text import file_stem
 from reacgan.sampling import save_png, sheet
+from reacgan.text import file_stem
 
 SCORES = "scores.jsonl"
 PICTURES = "scores"

@@ -14,8 +14,8 @@ from PIL import Image
 from reacgan.reports.cells import html_rows
 from reacgan.reports.sheets import read_sheet, sheet_figure
 from reacgan.reports.tables import ScoreTable
-from reacgan.reports.text import escape
 from reacgan.sampling.fonts import FOLDER, font_of
+from reacgan.text import escape
 
 _STYLE = """
 :root { color-scheme: light dark; --text: #1a202c; --soft: #5a6577; --line: #d9dee7;

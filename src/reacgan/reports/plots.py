@@ -19,8 +19,8 @@ from reacgan.metrics.names import title_of
 from reacgan.reports.palette import ACCENT, INK, SOFT, Style, styles
 from reacgan.reports.record import Points, section
 from reacgan.reports.tables import column
-from reacgan.reports.text import one_line, shorten
 from reacgan.sampling import fonts
+from reacgan.text import one_line, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from reacgan.config import ConfigError
 from reacgan.evaluation.scores import Score, read_scores
 from reacgan.history import JOURNAL, read_records
 from reacgan.outlook import hardly_begun
+from reacgan.records import read_mapping
 
 PICTURE_NUMBERS = "pictures.json"
 """In the folder of a run's pictures: their settings and numbers."""
@@ -87,27 +87,18 @@ def read_run(path: Path) -> RunRecord:
             f"{path}: not the folder of a run or an evaluation, it has no experiment.json and no "
             "scores.jsonl; needed: a folder written by `reacgan train` or `reacgan evaluate`"
         )
-    experiment = read_json(file) if file.is_file() else {}
+    experiment = read_mapping(file) if file.is_file() else {}
     if experiment is None:
         raise ConfigError(f"{file}: damaged; restore it from model/config.json")
-    environment = read_json(path / "environment.json") or {}
+    environment = read_mapping(path / "environment.json") or {}
     name = path.name or path.resolve().name
     scores = [
         score if score.subject else replace(score, subject=name) for score in read_scores(scored)
     ]
-    names = (read_json(path / "model" / "config.json") or {}).get("class_names")
+    names = (read_mapping(path / "model" / "config.json") or {}).get("class_names")
     named = tuple(map(str, names)) if isinstance(names, list) else ()
     journal = read_records(path / JOURNAL)
     return RunRecord(path, name, experiment, environment, journal, scores, named)
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """A mapping from a JSON file; None where it is missing or damaged."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
 
 
 def section(tree: Mapping[str, Any], name: str) -> Mapping[str, Any]:

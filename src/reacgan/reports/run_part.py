@@ -9,9 +9,10 @@ from typing import Any
 
 from reacgan.config import flatten
 from reacgan.evaluation.protocols import word
+from reacgan.records import read_mapping
 from reacgan.reports import page, plots
 from reacgan.reports.cells import Cell, html_rows
-from reacgan.reports.record import PICTURE_NUMBERS, RunRecord, read_json, section
+from reacgan.reports.record import PICTURE_NUMBERS, RunRecord, section
 from reacgan.reports.sheets import (
     newest_sheet,
     read_sheet,
@@ -19,8 +20,8 @@ from reacgan.reports.sheets import (
     sheets_beside,
     shows_same,
 )
-from reacgan.reports.text import file_stem
 from reacgan.reports.words import newest_scores
+from reacgan.text import file_stem
 
 _TRAINED = {
     "name": "experiment",
@@ -101,7 +102,7 @@ def picture_parts(folder: Path, newest: Path | None = None) -> list[str]:
 
     ``newest``: a sheet that the page shows already.
     """
-    numbers = read_json(folder / PICTURE_NUMBERS)
+    numbers = read_mapping(folder / PICTURE_NUMBERS)
     if numbers is None:
         return []
     shown: list[str] = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,11 @@ from typing import Any
 
 from PIL import Image
 
+from reacgan.records import parse_json
 from reacgan.reports.record import section
-from reacgan.reports.text import escape
 from reacgan.sampling.fonts import text_width, visible
 from reacgan.sampling.grids import SHEET_KEY
+from reacgan.text import escape
 
 _MOST_BYTES = 16 * 2**20
 _MOST_BESIDE = 3
@@ -59,7 +59,7 @@ def read_sheet(path: Path) -> PageSheet | None:
             return None
         with Image.open(path, formats=["PNG"]) as opened:
             opened.load()
-            words = json.loads(getattr(opened, "text", {}).get(SHEET_KEY, "null"))
+            words = parse_json(getattr(opened, "text", {}).get(SHEET_KEY, "null"))
             sheet = PageSheet(opened.convert("RGB"), words)
         return sheet if _fits(sheet) else None
     except (OSError, ValueError, TypeError, KeyError, Image.DecompressionBombError):

@@ -20,7 +20,7 @@ from reacgan.evaluation.scores import Score, canonical, comparable, protocol_id
 from reacgan.metrics.names import title_of, with_arrow
 from reacgan.reports.cells import Cell, aligned, broken, markdown_rows
 from reacgan.reports.record import section
-from reacgan.reports.text import one_line, safe
+from reacgan.text import one_line, safe
 
 TINY = 1e-3
 """Smaller numbers have three significant digits."""

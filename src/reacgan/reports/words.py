@@ -12,7 +12,7 @@ from reacgan.outlook import meaning_of
 from reacgan.reports.palette import NAMES
 from reacgan.reports.record import RunRecord, section
 from reacgan.reports.tables import shared_protocol
-from reacgan.reports.text import one_line, shorten
+from reacgan.text import one_line, shorten
 
 _NAMED = 4
 _MOST_WARNINGS = 3

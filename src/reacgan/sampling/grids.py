@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -28,6 +27,7 @@ from reacgan.models import Generator
 from reacgan.sampling import fonts
 from reacgan.sampling.images import generate
 from reacgan.sampling.latents import latents_for
+from reacgan.text import file_name
 
 MOST_ROWS = 25
 SHEET_KEY = "sheet"
@@ -37,9 +37,6 @@ _GAP, _LARGE, _SMALL = 2, 16, 12
 _NAME_WIDTH, _LEAST_WIDTH, _MOST_SIGNS = 200, 220, 160
 PICTURE_CHANNELS = (1, 3, 4)
 """Channel counts of PNG: grey, RGB, RGBA."""
-
-_DEVICES = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9\u00b9\u00b2\u00b3]", re.IGNORECASE)
-"""Names reserved by Windows, with or without an extension."""
 
 
 def rows_for(num_classes: int) -> list[int]:
@@ -321,7 +318,7 @@ def class_folders(class_names: Sequence[str]) -> tuple[str, ...]:
     Names are unique on file systems that ignore case and Unicode normalisation; none is too long or
     reserved by Windows, and no unchanged name contains a ~.
     """
-    safe = [_safe(name) for name in class_names]
+    safe = [file_name(name) for name in class_names]
     often = Counter(
         _without_case(name) for name, kept in zip(class_names, safe, strict=True) if name == kept
     )
@@ -329,14 +326,6 @@ def class_folders(class_names: Sequence[str]) -> tuple[str, ...]:
         kept if kept == name and kept and often[_without_case(kept)] == 1 else f"{label}~{kept}"
         for label, (name, kept) in enumerate(zip(class_names, safe, strict=True))
     )
-
-
-def _safe(name: str) -> str:
-    """The part of a name that every file system takes, at most 160 bytes; reserved names get a ``_``."""
-    composed = unicodedata.normalize("NFC", name)
-    marks = (mark if mark.isalnum() or mark in " -_.,()'" else "_" for mark in composed)
-    kept = "".join(marks).encode()[:160].decode(errors="ignore").strip(" .")
-    return f"_{kept}" if _DEVICES.fullmatch(kept.partition(".")[0].strip()) else kept
 
 
 def _without_case(name: str) -> str:

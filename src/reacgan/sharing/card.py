@@ -13,11 +13,12 @@ from reacgan.evaluation.scores import Score
 from reacgan.hub.licences import LICENCES
 from reacgan.metrics.names import title_of
 from reacgan.models.trained import TrainedGenerator
+from reacgan.plain_yaml import parse_yaml
 from reacgan.reports.record import RunRecord, section
-from reacgan.reports.text import safe
 from reacgan.sharing import samples
 from reacgan.sharing.record import command_of, cost_of
 from reacgan.sharing.scores import is_real, model_index, number, real_beside, scores_section
+from reacgan.text import code_block, one_line, safe
 
 HEADINGS = ("Use", "Data", "Scores", "Training", "Same samples elsewhere", "Intended use", "Limits")
 """Sections of a complete card."""
@@ -69,13 +70,11 @@ def section_of(card: str, heading: str) -> str:
 
 
 def _metadata(card: str) -> Mapping[str, Any]:
-    import yaml  # noqa: PLC0415
-
     parts = card.split("---\n")
     front = parts[1] if card.startswith("---\n") and len(parts) > 2 else ""
     try:
-        metadata = yaml.safe_load(front)
-    except yaml.YAMLError:
+        metadata = parse_yaml(front)
+    except ValueError:
         return {}
     return metadata if isinstance(metadata, dict) else {}
 
@@ -94,7 +93,7 @@ def training_section(record: RunRecord, images_seen: int, *, curve: bool) -> str
     """How the generator was trained: command, cost, and the curve where there is one."""
     command = command_of(record)
     parts = [
-        f"The command:\n\n```\n{command}\n```"
+        f"The command:\n\n{code_block(one_line(command))}"
         if command
         else "Trained from Python by `reacgan.train`, with the configuration in `config.json`."
     ]

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 
 from reacgan import hub
 from reacgan.config import ConfigError
+from reacgan.files import read_text
 from reacgan.hub.folder import DISCRIMINATOR, check_digests, model_folder, read_config
 from reacgan.hub.places import FILE_PATTERNS
 from reacgan.sharing import samples
@@ -85,7 +86,7 @@ def _samples(folder: Path) -> str:
 
 
 def _card(folder: Path) -> str:
-    lacking = missing((folder / "README.md").read_text(encoding="utf-8"))
+    lacking = missing(read_text(folder / "README.md"))
     if lacking:
         raise ConfigError(
             f"lacks {', '.join(lacking)}; `reacgan weights publish` writes a whole one"

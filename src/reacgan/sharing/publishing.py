@@ -12,7 +12,7 @@ from pathlib import Path
 from reacgan import hub
 from reacgan.config import ConfigError, parse_experiment, path_of
 from reacgan.evaluation.scores import Score, read_scores
-from reacgan.files import without_paths
+from reacgan.files import read_text, without_paths
 from reacgan.hub.folder import model_folder, read_config
 from reacgan.hub.licences import licence_of
 from reacgan.hub.models import Stored, stored
@@ -110,7 +110,7 @@ def renew(
     """
     source = model_folder(hub.locate(shared))
     config = read_config(source)
-    training = section_of((source / "README.md").read_text(encoding="utf-8"), "Training")
+    training = section_of(read_text(source / "README.md"), "Training")
     if not training or "name" not in config:
         raise ConfigError(f"{source}: no published folder (its card does not tell of its training)")
     has_discriminator = config.get("discriminator_sha256") is not None

@@ -20,7 +20,7 @@ from reacgan.metrics.names import title_of
 from reacgan.reports.cells import Cell, markdown_rows
 from reacgan.reports.record import section
 from reacgan.reports.tables import interval, owners_of, shared_protocol
-from reacgan.reports.text import safe
+from reacgan.text import code_block, one_line, safe
 
 TASK = "unconditional-image-generation"
 _STANDARD = "inception"
@@ -114,7 +114,7 @@ def _table(group: list[Score], scores: Sequence[Score], name: str, data: DataCon
         *(f"- {', '.join(metrics)}: {safe(note)}" for note, metrics in notes.items()),
     ]
     command = evaluate_command(first, name, data, real=real)
-    return "\n".join([*lines, "", "To measure it again:", "", "```", command, "```"])
+    return "\n".join([*lines, "", "To measure it again:", "", code_block(one_line(command))])
 
 
 def evaluate_command(score: Score, name: str, data: DataConfig, *, real: bool) -> str:

@@ -15,13 +15,13 @@ from reacgan.experiments.published import PROTOCOLS
 from reacgan.files import replacing, write_text
 from reacgan.reports import page as html
 from reacgan.reports.cells import Cell, html_rows, markdown_rows
-from reacgan.reports.text import escape, safe
 from reacgan.suites.base import Scale, Suite
 from reacgan.suites.claims import Verdict, verdicts
 from reacgan.suites.figures import draw
 from reacgan.suites.results import Result, folder_of, results_of
 from reacgan.suites.runner import changed
 from reacgan.suites.tables import ResultTable, differences_in, label_of, published_of, tables_of
+from reacgan.text import escape, safe
 
 
 def write_suite_report(

@@ -12,6 +12,7 @@ from typing import Any
 
 from reacgan.files import write_text
 from reacgan.metrics.intervals import student95
+from reacgan.records import read_mapping
 from reacgan.suites.base import Suite, Trial
 
 FILE = "trial.json"
@@ -86,11 +87,8 @@ def write_result(folder: Path, record: Mapping[str, Any]) -> None:
 
 def read_result(folder: Path) -> dict[str, Any] | None:
     """A trial's record; None where it is missing or unreadable."""
-    try:
-        record = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    if not isinstance(record, dict) or record.get("format") != _FORMAT:
+    record = read_mapping(folder / FILE)
+    if record is None or record.get("format") != _FORMAT:
         return None
     return record if isinstance(record.get("command"), str) and "status" in record else None
 

@@ -12,6 +12,7 @@ from reacgan.config import ConfigError, DataConfig
 from reacgan.data import ImageData, files_of
 from reacgan.data.names import plural, shown
 from reacgan.files import write_text
+from reacgan.records import read_json
 
 NAME = "images.json"
 _MOST_FILES = 200_000
@@ -42,7 +43,7 @@ def write_record(folder: Path, record: Record) -> None:
 def changes_since(folder: Path, now: Record) -> Iterator[str]:
     """What has changed since the record in a run's folder: counts, classes, files by name."""
     try:
-        before = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        before = read_json(folder / NAME)
         old, new = before["classes"], now["classes"]
         files, present = before["files"], now["files"]
     except (OSError, ValueError, KeyError, TypeError):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from reacgan.files import PATIENCE
 from reacgan.progress import Task, can_redraw, duration, in_words, time_left
+from reacgan.text import one_line, plain_lines
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -93,11 +94,11 @@ class Progress:
         # Another thread may say that it wrote a file while this one ends the lines.
         live = self._live
         if live is None:
-            self.write(text + "\n")
+            self.write(plain_lines(text) + "\n")
             return
         from rich.text import Text  # noqa: PLC0415
 
-        live.console.print(Text(text), soft_wrap=True)
+        live.console.print(Text(plain_lines(text)), soft_wrap=True)
 
     def detail(self, text: str) -> None:
         """A line for who asked for details."""
@@ -151,7 +152,7 @@ class Progress:
         if self.moving:
             self._show(self._shown, self._eta)
         elif text:
-            self.write(f"  {text}\n")
+            self.write(f"  {plain_lines(text)}\n")
 
     def close(self) -> None:
         """End the moving lines."""
@@ -298,7 +299,7 @@ def _live_lines(progress: Progress) -> Live:
 def _text(text: str, style: str = "") -> RenderableType:
     from rich.text import Text  # noqa: PLC0415
 
-    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
+    return Text(one_line(text), style=style, no_wrap=True, overflow="ellipsis")
 
 
 def _fitting(parts: Sequence[str], columns: int) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from abc import ABC, abstractmethod
@@ -18,7 +17,9 @@ from torch import Tensor
 from reacgan.config import ConfigError, path_of, refuse_unwritable
 from reacgan.files import naming
 from reacgan.generated.sequence import ClassSeeds, Order
+from reacgan.records import parse_json, read_mapping
 from reacgan.sampling.grids import PICTURE_CHANNELS, encoded
+from reacgan.text import json_text
 
 MANIFEST = "manifest.json"
 _FILES = frozenset(
@@ -140,7 +141,7 @@ class SetForm(ABC):
 
     def known_manifest(self) -> Mapping[str, Any] | None:
         """The manifest of a complete set; None where there is none."""
-        return read_json(self.out / MANIFEST)
+        return read_mapping(self.out / MANIFEST)
 
     def is_foreign(self) -> bool:
         """Whether something else is there already."""
@@ -157,21 +158,13 @@ class SetForm(ABC):
 
 def as_json(manifest: Mapping[str, Any]) -> bytes:
     """A manifest as the content of its file."""
-    return (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()
-
-
-def read_json(path: Path) -> Mapping[str, Any] | None:
-    """A JSON object of a file; None where there is none or it is not readable."""
-    try:
-        return parsed(path.read_bytes())
-    except OSError:
-        return None
+    return f"{json_text(manifest, indent=2)}\n".encode()
 
 
 def parsed(content: bytes) -> Mapping[str, Any] | None:
     """A JSON object; None where it is something else."""
     try:
-        value = json.loads(content)
+        value = parse_json(content)
     except ValueError:
         return None
     return value if isinstance(value, dict) else None

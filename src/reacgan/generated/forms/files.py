@@ -47,11 +47,15 @@ class _Files(SetForm):
     def table(self) -> bytes:
         """The content of :data:`TABLE`, class by class."""
         text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(("file", "class", "seed"))
+        usual = csv.writer(text, lineterminator="\n")
+        quoting = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        usual.writerow(("file", "class", "seed"))
         triples = zip(self.pairs.labels.tolist(), self.pairs.seeds.tolist(), strict=True)
         for label, seed in sorted(triples):
-            writer.writerow((self.name(label, seed), self.class_names[label], seed))
+            name = self.class_names[label]
+            # A carriage return ends a row for readers, and the usual way leaves it without quotes.
+            writer = quoting if "\r" in name else usual
+            writer.writerow((self.name(label, seed), name, seed))
         return text.getvalue().encode()
 
 

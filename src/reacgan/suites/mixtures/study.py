@@ -16,6 +16,7 @@ from torch import Tensor
 from reacgan.config import component, lookup
 from reacgan.files import write_text
 from reacgan.heads import head_options
+from reacgan.records import read_json
 from reacgan.reports.palette import CYCLE
 from reacgan.reports.plots import figure_png, new_figure
 from reacgan.suites.base import Claim, Context, Figure, Outcome, Scale, Suite, Trial
@@ -262,7 +263,7 @@ def _densities(runs: Sequence[tuple[Trial, int, Path]]) -> dict[str, bytes]:
         if seed == lowest and isinstance(work, OfMixture):
             path = _file(folder, work.method, work.target, seed)
             if path.is_file():
-                result = json.loads(path.read_text(encoding="utf-8"))
+                result = read_json(path)
                 results.setdefault(work.target, {})[work.method] = result
     return {
         f"{target}: what was generated beside the truth, seed {lowest}": _panels(

@@ -15,6 +15,7 @@ from reacgan.config import ConfigError, Experiment
 from reacgan.evaluation import Score, read_scores
 from reacgan.files import write_text
 from reacgan.history import JOURNAL, flat, read_records
+from reacgan.records import read_json
 from reacgan.training.callbacks import Callback
 
 _MARKS = ".logged.json"
@@ -145,7 +146,7 @@ class Log(Callback):
 
     def _recall(self) -> None:
         try:
-            marks = json.loads((self.folder / _MARKS).read_text(encoding="utf-8"))
+            marks = read_json(self.folder / _MARKS)
             self.last, self.facts = int(marks["last"]), dict(marks["facts"])
             self._sheets, self._scores = set(marks["sheets"]), dict(marks["scores"])
         except (OSError, ValueError, KeyError, TypeError):

@@ -39,7 +39,7 @@ from reacgan.extractors import Extractor, build_extractor
 from reacgan.files import write_text
 from reacgan.hub.selection import BEST, for_protocol, read_selection
 from reacgan.models.trained import TrainedGenerator, TrainedState
-from reacgan.records import sealed
+from reacgan.records import sealed, text_lines
 from reacgan.sampling import SamplingSettings
 from reacgan.training.context import RunContext
 
@@ -123,7 +123,7 @@ class PeriodicScores:
         path = self.folder / "scores.jsonl"
         if not distributed.is_main() or not path.exists():
             return
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = [line.removesuffix("\n") for line in text_lines(path)]
         kept = [line for line in lines if not is_later(line, images_seen)]
         if len(kept) < len(lines):
             write_text(path, "".join(f"{line}\n" for line in kept))
