@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "history": {"config"},
     "kernels": {"tensors"},
     "records": {"files"},
-    "tensors": {"files"},
+    "tensors": {"files", "records"},
     **dict.fromkeys(LEAVES, GROUND),
     "models": GROUND | {"heads"},
     "assembly": {"config", "heads", "losses", "augment", "models"},
