@@ -17,6 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from reacgan.config import Resolution
+from reacgan.data.array_files import open_npy
 from reacgan.data.dataset import MAX_CHANNELS, PICTURE_CHANNELS
 from reacgan.data.decode import (
     MAX_PIXELS,
@@ -43,8 +44,8 @@ def open_array(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray
         UnreadableImageError: another kind of file, shape or type, too small or too large.
     """
     try:
-        array: npt.NDArray[np.generic] = np.lib.format.open_memmap(path, mode="r")
-    except Exception as error:  # the header of a hostile file is arbitrary text
+        array: npt.NDArray[np.generic] = open_npy(path)
+    except (OSError, ValueError) as error:
         raise UnreadableImageError(path, f"not a .npy array ({type(error).__name__})") from None
     if array.ndim not in (2, 3) or array.dtype not in (np.uint8, np.uint16):
         raise UnreadableImageError(

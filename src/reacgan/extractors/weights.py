@@ -22,8 +22,9 @@ from torch import Tensor
 
 from reacgan.config import ConfigError, path_of
 from reacgan.data import DataError
+from reacgan.data.array_files import refuse_bomb
 from reacgan.data.download import UnreachableError, download
-from reacgan.files import cache_root, digest_of, flush_to_disk, locked, replacing
+from reacgan.files import cache_root, digest_of, locked, replacing
 from reacgan.progress import stage
 from reacgan.tensors import read_tensors
 
@@ -123,7 +124,6 @@ def _convert(published: PublishedWeights, kept: Path, layout: Layout) -> Weights
     weights = read_weights(_fetched(published), published.extractor, layout)
     with replacing(kept) as temporary:
         save_file(weights.tensors, temporary, metadata=_described(weights))
-        flush_to_disk(temporary)
     return weights
 
 
@@ -222,6 +222,7 @@ def _read_pth(path: Path) -> dict[str, Any]:
                     "needed: a state dict (.pth) or .safetensors"
                 )
     try:
+        refuse_bomb(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged and hostile files raise anything
         first = (str(error) or type(error).__name__).splitlines()[0]
@@ -238,8 +239,8 @@ def _check_layout(path: Path, tensors: Mapping[str, Any], extractor: str, layout
     wrong = []
     for name in sorted(set(layout) & set(tensors)):
         value = tensors[name]
-        if not isinstance(value, Tensor) or not value.is_floating_point():
-            wrong.append(f"{name} (no floating-point tensor)")
+        if not isinstance(value, Tensor) or value.dtype not in _FLOATS:
+            wrong.append(f"{name} (no tensor of floats of 16 to 64 bits)")
         elif tuple(value.shape) != layout[name]:
             wrong.append(f"{name} {list(value.shape)} (needed {list(layout[name])})")
     faults = [
@@ -250,6 +251,9 @@ def _check_layout(path: Path, tensors: Mapping[str, Any], extractor: str, layout
     said = [f"{word}: {_some(names)}" for word, names in faults if names]
     if said:
         raise ConfigError(f"{path}: not the weights of {extractor}. " + "; ".join(said))
+
+
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def _some(names: list[str]) -> str:
