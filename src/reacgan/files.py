@@ -280,14 +280,14 @@ def check_size(path: Path, size: int, most: int | None = None) -> None:
     """
     if most is not None and size > most:
         raise OSError(errno.EFBIG, f"{size:,} bytes, at most {most:,} are expected", str(path))
-    memory = _memory()
+    memory = memory_bytes()
     if memory is not None and size > memory:
         raise OSError(
             errno.EFBIG, f"{size:,} bytes, this machine has {memory:,} of memory", str(path)
         )
 
 
-def _memory() -> int | None:
+def memory_bytes() -> int | None:
     """Bytes of memory of the machine; None where the system does not say."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

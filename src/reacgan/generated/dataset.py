@@ -18,6 +18,7 @@ import torch
 
 from reacgan import __version__
 from reacgan.config import (
+    MOST,
     ConfigError,
     Device,
     check_choice,
@@ -149,7 +150,7 @@ def generate_dataset(
     kind.check_name(out)
     settings = settings.changed(**options)
     for name, value in (("num", num), ("total", total), ("shard", shard)):
-        check_whole(name, value, optional=True)
+        check_whole(name, value, most=MOST, optional=True)
     check_choice("order", order, get_args(Order), optional=True)
     model, settings = prepared(model, settings, device)
     data, path = model.experiment.data, path_of(out)

@@ -6,6 +6,7 @@ weights beside it, so that neither time nor memory grows beyond what the file it
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from torch.nn.modules import module as torch_module
 from torch.overrides import TorchFunctionMode
 
 from reacgan.config import ConfigError
+from reacgan.files import memory_bytes
 from reacgan.hub.folder import REMEDY
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
@@ -57,6 +59,33 @@ def built(build: Callable[[], AnyModule], tensors: Mapping[str, Tensor], file: P
         raise ConfigError(
             f"{file}: describes no network that can be built ({type(error).__name__}: {first}); {REMEDY}"
         ) from None
+
+
+@contextmanager
+def fitting_memory() -> Iterator[None]:
+    """Within the block networks are built that this machine's memory can hold.
+
+    Raises:
+        ConfigError: they are larger; nothing of that size has been written to.
+    """
+    memory = memory_bytes() or _LARGEST
+    try:
+        with _bounded(memory // _BYTES, _MOST_TENSORS):
+            yield
+    except (_TooLargeError, RuntimeError, TypeError) as error:
+        if not isinstance(error, _TooLargeError) and not _OF_SIZE.search(str(error)):
+            raise
+        raise ConfigError(
+            f"the networks do not fit into this machine's memory ({memory / 1e9:.0f} GB): model.generator, "
+            "model.backbone or model.head has too large a width, depth or dimension; make it smaller"
+        ) from None
+
+
+_BYTES = 4
+"""Of a value."""
+_LARGEST = 2**46
+_MOST_TENSORS = 200_000
+_OF_SIZE = re.compile("allocate memory|out of memory|Storage size|Overflow when unpacking")
 
 
 @contextmanager
