@@ -18,7 +18,7 @@ MODULES = {
 
 GROUND = {
     "config", "devices", "distributed", "files", "history", "kernels", "outlook", "progress", "randomness",
-    "records", "tensors",
+    "records", "tensors", "unpacking",
 }  # fmt: skip
 LEAVES = {"data", "heads", "losses", "augment"}
 MIDDLE = {"models", "assembly", "hub", "sampling", "extractors", "metrics", "evaluation"}
@@ -28,11 +28,12 @@ ALLOWED: dict[str, set[str]] = {
     "history": {"config"},
     "kernels": {"tensors"},
     "records": {"files"},
+    "unpacking": {"files"},
     "tensors": {"files", "records"},
     **dict.fromkeys(LEAVES, GROUND),
     "models": GROUND | {"heads"},
     "assembly": {"config", "heads", "losses", "augment", "models"},
-    "hub": {"config", "devices", "files", "models", "assembly", "records", "tensors"},
+    "hub": {"config", "devices", "files", "models", "assembly", "records", "tensors", "unpacking"},
     "sampling": GROUND | {"data", "models"},
     "api": GROUND | {"models", "hub", "sampling"},
     "generated": GROUND | {"data", "models", "hub", "sampling"},

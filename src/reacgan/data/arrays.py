@@ -17,7 +17,6 @@ import numpy.typing as npt
 from PIL import Image
 
 from reacgan.config import Resolution
-from reacgan.data.array_files import open_npy
 from reacgan.data.dataset import MAX_CHANNELS, PICTURE_CHANNELS
 from reacgan.data.decode import (
     MAX_PIXELS,
@@ -28,6 +27,7 @@ from reacgan.data.decode import (
     to_array,
 )
 from reacgan.data.depth import LARGEST, Whites
+from reacgan.unpacking import open_npy
 
 ARRAY_SUFFIX = ".npy"
 

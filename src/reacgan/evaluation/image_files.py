@@ -21,7 +21,6 @@ from torch import Tensor
 
 from reacgan.config import ConfigError, size_of
 from reacgan.data import DataError, ImageData
-from reacgan.data.array_files import bomb_problem, open_npy, open_npz, refuse_bomb
 from reacgan.data.dataset import MAX_CHANNELS, PICTURE_CHANNELS
 from reacgan.data.decode import MIN_SIDE, fit, to_array
 from reacgan.data.folder import list_folder
@@ -30,6 +29,7 @@ from reacgan.data.names import is_hidden, is_image, readable_name
 from reacgan.data.pack import Decoder, open_listings
 from reacgan.data.scan import MAX_REFUSED, Scan, scan_listings
 from reacgan.evaluation.sources import describe_values
+from reacgan.unpacking import bomb_problem, open_npy, open_npz, refuse_bomb
 
 ENDINGS = (".zip", ".npz", ".npy", ".pt", ".pth")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +21,11 @@ from torch import Tensor
 
 from reacgan.config import ConfigError, path_of
 from reacgan.data import DataError
-from reacgan.data.array_files import refuse_bomb
 from reacgan.data.download import UnreachableError, download
 from reacgan.files import cache_root, digest_of, locked, replacing
 from reacgan.progress import stage
 from reacgan.tensors import read_tensors
+from reacgan.unpacking import refuse_bomb, zip_parts
 
 Layout = Mapping[str, tuple[int, ...]]
 """Name and shape of every tensor that a network needs."""
@@ -214,13 +213,11 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
 def _read_pth(path: Path) -> dict[str, Any]:
     """Tensors of a file of ``torch.save``; anything that would run code is refused."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            if any("/code/" in name for name in archive.namelist()):
-                raise ConfigError(
-                    f"{path}: a TorchScript program, which would run code of others; "
-                    "needed: a state dict (.pth) or .safetensors"
-                )
+    if any("/code/" in part.filename for part in zip_parts(path)):
+        raise ConfigError(
+            f"{path}: a TorchScript program, which would run code of others; "
+            "needed: a state dict (.pth) or .safetensors"
+        )
     try:
         refuse_bomb(path)
         state = torch.load(path, map_location="cpu", weights_only=True)

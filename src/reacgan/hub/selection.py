@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from reacgan.config import ConfigError, Device
-from reacgan.hub.folder import holds_generator
+from reacgan.hub.folder import CONFIG, holds_generator
 from reacgan.hub.models import load
 from reacgan.hub.places import known_models, locate
 from reacgan.hub.rereading import steadily
 from reacgan.hub.states import list_states, load_discriminator, load_state
 from reacgan.models.trained import TrainedGenerator, TrainedState
-from reacgan.records import read_sealed
+from reacgan.records import SEAL, read_json, read_sealed
 
 BEST = "best"
 """The folder of a run with the best state of its periodic scores."""
@@ -96,7 +96,9 @@ def read_selection(run: Path) -> dict[str, Any]:
     """
     file = run / BEST / "selection.json"
     try:
-        return read_sealed(file, required=False)
+        # Both files are of one version, and earlier ones sealed neither.
+        beside = read_json(run / BEST / CONFIG)
+        return read_sealed(file, required=isinstance(beside, dict) and SEAL in beside)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file}: not readable ({error})") from None
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from reacgan.config import ConfigError
-from reacgan.data.array_files import open_npz
+from reacgan.unpacking import open_npz
 
 BLOCK = 4096
 """Rows converted to float64 at once."""

@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ _SMALL = 64 * 2**20
 _DENSEST = 100
 """Times as large as its part of the file that a larger array may be."""
 _ENDING = ".npy"
+_MOST_CHECKED = 1000
 _LONGEST_HEADER = 10_000
 """Bytes; NumPy reads no longer ones."""
 
@@ -103,6 +104,22 @@ def _header(part: Any) -> tuple[tuple[int, ...], np.dtype[Any], int]:
     return shape, dtype, part.tell()
 
 
+def zip_parts(path: Path) -> list[zipfile.ZipInfo]:
+    """The parts of a file that is a zip; none for another format, or a table of contents that is damaged.
+
+    Raises:
+        OSError: not there, not readable, or no ordinary file.
+    """
+    with open_regular(path) as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                return archive.infolist()
+        except OSError:
+            raise
+        except Exception:  # damaged and hostile files raise anything
+            return []
+
+
 def refuse_bomb(path: Path) -> None:
     """See that a file that may be a zip, as those of PyTorch are, does not unpack to far more.
 
@@ -110,12 +127,7 @@ def refuse_bomb(path: Path) -> None:
         OSError: not there, not readable, or no ordinary file.
         ValueError: it does.
     """
-    with open_regular(path) as file:
-        try:
-            with zipfile.ZipFile(file) as archive:
-                parts = archive.infolist()
-        except (zipfile.BadZipFile, NotImplementedError):  # another format, or read by nobody
-            return
+    parts = zip_parts(path)
     size, packed = (sum(getattr(p, key) for p in parts) for key in ("file_size", "compress_size"))
     if problem := bomb_problem(size, packed):
         raise ValueError(problem)
@@ -132,8 +144,28 @@ def open_npz(path: Path) -> Iterator[ArrayFile]:
     with open_regular(path) as file:
         try:
             with zipfile.ZipFile(file) as archive:
+                _check_number(file, len(archive.infolist()))
+                for part in archive.infolist()[:_MOST_CHECKED]:
+                    archive.open(part).close()  # its name is the one in the table of contents
                 yield ArrayFile(path, archive)
         except (OSError, ValueError):
             raise
         except Exception as error:  # damaged and hostile files raise anything
             raise ValueError(f"{type(error).__name__}: {error}") from None
+
+
+def _check_number(file: BinaryIO, parts: int) -> None:
+    """See that the table of contents was read to its end: a damaged entry may swallow those after it."""
+    size = os.fstat(file.fileno()).st_size
+    file.seek(max(0, size - _LONGEST_END))
+    end = file.read()
+    begin = end.rfind(b"PK\x05\x06")
+    said = int.from_bytes(end[begin + 10 : begin + 12], "little")
+    if said not in (parts, _UNSAID):
+        raise ValueError(f"its table of contents names {parts} parts of {said}")
+
+
+_LONGEST_END = 22 + 2**16
+"""Bytes of a zip's last record with its comment."""
+_UNSAID = 2**16 - 1
+"""Of a zip of more parts, which says their number elsewhere."""
