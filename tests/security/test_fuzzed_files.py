@@ -34,7 +34,7 @@ def check(results, count):
 
 
 def test_damaged_files_are_refused_or_harmless(run_folder):
-    check(fuzzed(run_folder, 20, 0), 20)
+    check(fuzzed(run_folder, 10, 0), 10)
 
 
 @pytest.mark.slow
