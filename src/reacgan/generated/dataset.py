@@ -30,7 +30,7 @@ from reacgan.config import (
 )
 from reacgan.data import refuse_inside
 from reacgan.data.beside import GENERATED
-from reacgan.files import cache_root, locked, write_text
+from reacgan.files import cache_root, locked, naming, write_text
 from reacgan.generated.counts import Distribution, class_counts
 from reacgan.generated.forms import FORMS, Item, SetForm
 from reacgan.generated.forms.base import read_json
@@ -400,7 +400,8 @@ class _Marks:
 
 def _mapped(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
     whole = path.is_file() and path.stat().st_size == int(np.prod(shape))
-    return np.memmap(path, dtype=np.uint8, mode="r+" if whole else "w+", shape=shape)
+    with naming(path):
+        return np.memmap(path, dtype=np.uint8, mode="r+" if whole else "w+", shape=shape)
 
 
 def _remove(*paths: Path) -> None:
