@@ -78,9 +78,9 @@ def open_npy(path: str | Path) -> npt.NDArray[Any]:
     with open_regular(path) as file:
         try:
             shape, dtype, begin = _header(file)
-            held = os.fstat(file.fileno()).st_size - begin
-            if (size := math.prod(shape) * dtype.itemsize) > held:
-                raise ValueError(f"it is said to have {size:,} bytes, the file holds {held:,}")
+            there = os.fstat(file.fileno()).st_size - begin
+            if (size := math.prod(shape) * dtype.itemsize) > there:
+                raise ValueError(f"it is said to have {size:,} bytes, the file holds {there:,}")
             return np.lib.format.open_memmap(path, mode="r")
         except (OSError, ValueError):
             raise

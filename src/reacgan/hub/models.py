@@ -85,10 +85,10 @@ def save(
         raise ConfigError(f"dtype is {dtype!r}; allowed: {', '.join(get_args(Stored))}")
     if model.norms is not None and model.norms.kind == "batch":
         model = with_moving(model)  # a batch's statistics are not stored
-    writing = folder.with_name(f".writing-{folder.name}")
+    writing = _writing(folder)
     try:
         with own_folder(writing):
-            _fill_folder(model, writing, folder, beside or {}, dtype, discriminator, facts or {})
+            _fill_folder(model, folder, beside or {}, dtype, discriminator, facts or {})
             with naming(folder):
                 _put_in_place(writing, folder)
     except BlockingIOError:
@@ -99,16 +99,20 @@ def save(
     return folder
 
 
+def _writing(folder: Path) -> Path:
+    return folder.with_name(f".writing-{folder.name}")
+
+
 def _fill_folder(
     model: TrainedGenerator,
-    writing: Path,
     folder: Path,
     beside: Mapping[str, str | bytes],
     dtype: Stored | None,
     discriminator: Discriminator | None,
     facts: Mapping[str, Any],
 ) -> None:
-    """Write all files of ``folder`` into ``writing``, and to the disk."""
+    """Write all files of ``folder`` beside it, and to the disk."""
+    writing = _writing(folder)
     config: dict[str, Any] = {
         "format": FORMAT,
         "reacgan": __version__,
