@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
 PositiveInt = Annotated[int, Field(gt=0)]
-Width = Annotated[int, Field(gt=0, le=2**20)]
+Width = Annotated[int, Field(gt=0, le=1_000_000)]
 """How many channels, features or entries of a latent."""
 Depth = Annotated[int, Field(gt=0, le=1000)]
 """How many layers or blocks."""
@@ -292,7 +292,7 @@ class TrainingConfig(Schema):
 
     images: Annotated[int, Field(gt=0, lt=2**53)] = 1_000_000
     """Real images shown to the discriminator before the run ends."""
-    batch: Annotated[int, Field(gt=0, le=2**20)] = 64
+    batch: Annotated[int, Field(gt=0, le=1_000_000)] = 64
     """Real images in a discriminator step, over all processes."""
     d_steps: Depth = 1
     """Discriminator steps before each generator step."""
