@@ -20,7 +20,7 @@ MODULES = {
 
 GROUND = {
     "config", "devices", "distributed", "files", "history", "kernels", "outlook", "plain_yaml", "progress",
-    "randomness", "records", "tensors", "text",
+    "randomness", "records", "tensors", "text", "unpacking",
 }  # fmt: skip
 LEAVES = {"data", "heads", "losses", "augment"}
 MIDDLE = {"models", "assembly", "hub", "sampling", "extractors", "metrics", "evaluation"}
@@ -32,11 +32,22 @@ ALLOWED: dict[str, set[str]] = {
     "kernels": {"tensors"},
     "plain_yaml": {"records"},
     "records": {"files"},
-    "tensors": {"files"},
+    "unpacking": {"files"},
+    "tensors": {"files", "records"},
     **dict.fromkeys(LEAVES, GROUND),
     "models": GROUND | {"heads"},
     "assembly": {"config", "heads", "losses", "augment", "models"},
-    "hub": {"config", "devices", "files", "models", "assembly", "records", "tensors", "text"},
+    "hub": {
+        "config",
+        "devices",
+        "files",
+        "models",
+        "assembly",
+        "records",
+        "tensors",
+        "text",
+        "unpacking",
+    },
     "sampling": GROUND | {"data", "models"},
     "api": GROUND | {"models", "hub", "sampling"},
     "generated": GROUND | {"data", "models", "hub", "sampling"},

@@ -18,6 +18,7 @@ resource = pytest.importorskip("resource")
     [
         ("sample RUN --num 1 --out OUT", 100, "OUT/0/0.png"),
         ("report RUN --out OUT.html", 1000, "OUT.html"),
+        ("generate RUN --num 200 --out OUT", 1900, "OUT/.generating/digests"),
         ("weights publish RUN --out OUT", 100, "OUT/model.safetensors"),
         (
             "train digits/reacgan --images 64 --out OUT",

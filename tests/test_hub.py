@@ -178,9 +178,14 @@ def refused(folder, message):
 def test_damaged_weights(saved):
     file = saved / "model.safetensors"
     whole = file.read_bytes()
-    for damaged in (whole[:-1], whole[:50], b"", whole[:-4] + b"\xff\xff\xff\xff"):
+    for damaged, said in (
+        (whole[:-1], r"damaged \(.* bytes, its header describes .*\)"),
+        (whole[:50], r"damaged \(its header is not readable .*\)"),
+        (b"", r"damaged \(its header is not readable .*\)"),
+        (whole[:-4] + b"\xff\xff\xff\xff", r"checksum mismatch .*SHA-256.*"),
+    ):
         file.write_bytes(damaged)
-        refused(saved, r"model.safetensors: checksum mismatch .*SHA-256.*; copy the model again")
+        refused(saved, rf"model.safetensors: {said}; copy the model again")
     file.unlink()
     refused(saved, r"model.safetensors: not readable.*; copy the model again")
 
@@ -193,7 +198,7 @@ def test_weights_that_fit_another_configuration(saved, tmp_path):
     refused(saved, r"model.safetensors: does not fit its config.json; copy")
     (saved / "model.safetensors").write_bytes(b"no safetensors")
     rewrite(saved, sha256=hub.folder.digest(saved / "model.safetensors"))
-    refused(saved, r"model.safetensors: does not fit its config.json; copy")
+    refused(saved, r"model.safetensors: damaged \(its header is not readable .*; copy")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"experiment": 1}', "\udcff"])

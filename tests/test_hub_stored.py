@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 import reacgan
 from reacgan import hub, sample
 from reacgan.config import ConfigError, Experiment
-from reacgan.hub.folder import check_digests, read_config, unfilled
+from reacgan.hub.building import unfilled
+from reacgan.hub.folder import check_digests, read_config
 from reacgan.models import BACKBONES, GENERATORS, build_discriminator, build_generator
 from test_hub import images_of, make, rewrite
 

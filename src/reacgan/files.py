@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import Any, BinaryIO
 
 PATIENCE = 5.0
 """Seconds of waiting before it is said what is waited for."""
@@ -88,14 +88,25 @@ def locked(lock: Path, does: str) -> Iterator[None]:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path``; what was written there replaces it when the block ends."""
+def replacing(path: Path, *, flush: bool = True) -> Iterator[Path]:
+    """A temporary name beside ``path``; what was written there replaces it when the block ends.
+
+    Args:
+        path: the file; its folder is made.
+        flush: whether the file and its folder reach the disk first, so that a crash of the machine leaves
+            the old or the new file, never an empty one. False for what can be made again and is
+            checked when it is read.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with naming(path):
             yield temporary
-        temporary.replace(path)
+            if flush:
+                flush_to_disk(temporary)
+            temporary.replace(path)
+            if flush:
+                flush_entry(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -127,6 +138,55 @@ def scratch_folder(beside: Path, prefix: str) -> Iterator[Path]:
         lock.release()
         shutil.rmtree(folder, ignore_errors=True)
         _SCRATCH.discard(folder)
+
+
+@contextmanager
+def own_folder(folder: Path) -> Iterator[None]:
+    """An empty folder that no other process has during the block, made for it; it may be moved away.
+
+    What a killed process has left in it is removed, and so is the folder after an error. Where a system
+    cannot lock folders, two processes are not kept apart.
+
+    Raises:
+        BlockingIOError: another process has it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = _locked_folder(folder)
+    try:
+        for left in folder.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _locked_folder(folder: Path) -> int | None:
+    """Make a folder and lock it; None where the system cannot. Raises BlockingIOError."""
+    try:
+        import fcntl  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        folder.mkdir(exist_ok=True)
+        return None
+    while True:
+        folder.mkdir(exist_ok=True)
+        try:
+            descriptor = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:  # whose it was has moved it away
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:  # else a file system without locks
+            if isinstance(error, BlockingIOError):
+                os.close(descriptor)
+                raise
+        with suppress(FileNotFoundError):
+            if os.fstat(descriptor).st_ino == folder.stat().st_ino:
+                return descriptor
+        os.close(descriptor)
 
 
 def remove_scratch() -> None:
@@ -199,28 +259,36 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def read_regular(path: Path, *, most: int | None = None) -> bytes:
-    """The content of an ordinary file; a pipe or device, which may never end, is refused.
-
-    Args:
-        path: the file.
-        most: bytes that it may have; None any number.
+@contextmanager
+def open_regular(path: Path) -> Iterator[BinaryIO]:
+    """An ordinary file to read; a pipe or device, which may never end, is refused at once.
 
     Raises:
-        OSError: not there, not readable, no ordinary file, or longer.
+        OSError: not there, not readable, or no ordinary file.
     """
     # Without the flag opening a pipe waits for somebody who writes into it.
     descriptor = os.open(
         path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     )
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "no ordinary file", str(path))
-        if most is not None and status.st_size > most:
-            raise OSError(
-                errno.EFBIG, f"{status.st_size:,} bytes, at most {most:,} are expected", str(path)
-            )
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "no ordinary file", str(path))
+    with naming(path), os.fdopen(descriptor, "rb") as file:
+        yield file
+
+
+def read_regular(path: Path, *, most: int | None = None) -> bytes:
+    """The content of an ordinary file; a pipe or device, which may never end, is refused.
+
+    Args:
+        path: the file.
+        most: bytes that it may have; None as many as this machine has memory.
+
+    Raises:
+        OSError: not there, not readable, no ordinary file, or longer.
+    """
+    with open_regular(path) as file:
+        check_size(path, os.fstat(file.fileno()).st_size, most)
         return file.read()
 
 
@@ -234,10 +302,33 @@ def read_text(path: Path) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+def check_size(path: Path, size: int, most: int | None = None) -> None:
+    """See that a file can be read as a whole: ``most`` bytes, None as many as there is memory.
+
+    Raises:
+        OSError: it is longer.
+    """
+    if most is not None and size > most:
+        raise OSError(errno.EFBIG, f"{size:,} bytes, at most {most:,} are expected", str(path))
+    memory = memory_bytes()
+    if memory is not None and size > memory:
+        raise OSError(
+            errno.EFBIG, f"{size:,} bytes, this machine has {memory:,} of memory", str(path)
+        )
+
+
+def memory_bytes() -> int | None:
+    """Bytes of memory of the machine; None where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
 def digest_of(path: Path, algorithm: str = "sha256") -> str:
-    """Checksum of a file, hexadecimal; raises OSError."""
+    """Checksum of an ordinary file, hexadecimal; raises OSError."""
     digest = hashlib.new(algorithm, usedforsecurity=False)
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
@@ -250,6 +341,12 @@ def flush_to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def flush_entry(path: Path) -> None:
+    """Fsync the folder of a file that has got its name; systems that cannot do that are let be."""
+    with suppress(OSError):
+        flush_to_disk(path.parent)
 
 
 def flush_folder(path: Path) -> None:

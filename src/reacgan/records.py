@@ -150,11 +150,24 @@ def check_seal(record: Mapping[str, Any], *, required: bool) -> dict[str, Any]:
     """
     plain = {key: value for key, value in record.items() if key != SEAL}
     if SEAL not in record:
-        if required:
+        if required or _has_hidden_seal(plain):
             raise ValueError("its seal is missing")
     elif record[SEAL] != _digest(plain):
         raise ValueError("its seal does not fit: it was changed since it was written")
     return plain
+
+
+def _has_hidden_seal(plain: Mapping[str, Any]) -> bool:
+    """Whether a value is the digest of everything else: the seal's own name is damaged."""
+    return any(
+        value == _digest({name: other for name, other in plain.items() if name != key})
+        for key, value in plain.items()
+        if isinstance(value, str) and len(value) == _HEXADECIMAL
+    )
+
+
+_HEXADECIMAL = 64
+"""Characters of a SHA-256."""
 
 
 def read_sealed(path: Path, *, required: bool = True) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import torch
 from safetensors import SafetensorError
@@ -14,7 +15,8 @@ from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from reacgan.files import read_regular
+from reacgan.files import check_size, open_regular
+from reacgan.records import parse_json
 
 # Other libraries ask for it. One key alone: safetensors writes several in any order.
 _METADATA = {"format": "pt"}
@@ -29,7 +31,47 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
         OSError: it is not there or not readable.
         SafetensorError: it is no whole safetensors file.
     """
-    return parsed_tensors(read_regular(file))
+    return parsed_tensors(read_content(file))
+
+
+def read_content(file: Path) -> bytes:
+    """The bytes of a safetensors file, once its header is seen to account for all of them.
+
+    What a header claims costs nothing: the file's own size bounds what is read.
+
+    Raises:
+        OSError: it is not there, not readable, or no ordinary file.
+        SafetensorError: it is no whole safetensors file.
+    """
+    with open_regular(file) as opened:
+        size = os.fstat(opened.fileno()).st_size
+        check_size(file, size)
+        try:
+            length, header = _header(opened, size)
+            offsets = [part["data_offsets"][1] for key, part in header.items() if key != _ABOUT]
+            needed = 8 + length + max(offsets, default=0)
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise SafetensorError(f"its header is not readable ({error})") from None
+        if size != needed:
+            raise SafetensorError(f"{size:,} bytes, its header describes {str(needed)[:40]}")
+        opened.seek(0)
+        return opened.read()
+
+
+_ABOUT = "__metadata__"
+LONGEST_HEADER = 16 * 2**20
+"""Bytes of a header that is read; that of a thousand tensors takes 0.1 million."""
+
+
+def _header(opened: BinaryIO, size: int) -> tuple[int, dict[str, Any]]:
+    """Length and content of a safetensors file's header; raises ValueError."""
+    length = int.from_bytes(opened.read(8), "little")
+    if not 2 <= length <= min(size - 8, LONGEST_HEADER):
+        raise ValueError(f"said to take {length:,} bytes of {size:,}")
+    header = parse_json(opened.read(length))
+    if not isinstance(header, dict):
+        raise ValueError("no mapping")
+    return length, header
 
 
 def parsed_tensors(content: bytes) -> dict[str, Tensor]:
@@ -51,14 +93,12 @@ def packed(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] = _METADAT
 
 def read_metadata(file: Path) -> dict[str, str]:
     """The metadata of a safetensors file; raises OSError, ValueError where it is none."""
-    with file.open("rb") as opened:
-        length = int.from_bytes(opened.read(8), "little")
-        header = json.loads(opened.read(min(length, _LONGEST_HEADER)))
-    return dict(header.get("__metadata__", {}))
-
-
-_LONGEST_HEADER = 100_000_000
-"""Of what safetensors itself reads."""
+    with open_regular(file) as opened:
+        _, header = _header(opened, os.fstat(opened.fileno()).st_size)
+    about = header.get(_ABOUT, {})
+    if not isinstance(about, dict) or not all(isinstance(text, str) for text in about.values()):
+        raise ValueError("its metadata are no texts")
+    return about
 
 
 def write_tensors(tensors: Mapping[str, Tensor], file: Path) -> None:

@@ -210,7 +210,7 @@ def test_another_layout_is_refused_with_what_is_missing(tmp_path, suffix):
     assert refused(held).endswith("missing: fc.bias")
     held = {**tensors(), "fc.bias": torch.zeros(5), "aux.weight": torch.zeros(1)}
     assert "wrong: fc.bias [5] (needed [7]); unknown: aux.weight" in refused(held)
-    assert "fc.bias (no floating-point tensor)" in refused(
+    assert "fc.bias (no tensor of floats of 16 to 64 bits)" in refused(
         {**tensors(), "fc.bias": torch.zeros(7, dtype=torch.int64)}
     )
     many = {f"layer{number:02}": torch.zeros(1) for number in range(20)}

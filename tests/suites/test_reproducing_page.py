@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 from reacgan.experiments.notes import differences_of, fid_of
-from reacgan.text import safe
 from reacgan.suites import SUITES
 from reacgan.suites.tables import published_of
+from reacgan.text import safe
 
 ROOT = Path(__file__).parents[2]
 

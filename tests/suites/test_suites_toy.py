@@ -11,10 +11,10 @@ from PIL import Image
 
 from reacgan.experiments.notes import differences_of, fid_of
 from reacgan.experiments.published import published_for
-from reacgan.text import safe
 from reacgan.suites import SUITES
 from reacgan.suites.base import SCALES
 from reacgan.suites.results import folder_of, read_result
+from reacgan.text import safe
 
 ALL = pytest.mark.parametrize("name", SUITES)
 

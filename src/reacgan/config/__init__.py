@@ -1,6 +1,6 @@
 """The schema of an experiment, and the tables that its names are looked up in."""
 
-from reacgan.config.arguments import check_choice, check_kind, check_real, check_whole
+from reacgan.config.arguments import MOST, check_choice, check_kind, check_real, check_whole
 from reacgan.config.comparing import as_written, differing, flatten
 from reacgan.config.home import PathText, path_of, with_home
 from reacgan.config.members import from_scripts
@@ -32,6 +32,7 @@ from reacgan.config.sections import (
     Component,
     Components,
     DataConfig,
+    Depth,
     Device,
     EmaConfig,
     LatentOptimisationConfig,
@@ -48,18 +49,21 @@ from reacgan.config.sections import (
     TrainingConfig,
     TransitionConfig,
     UnitFloat,
+    Width,
     component,
 )
 from reacgan.config.synonyms import suggest
 
 __all__ = [
     "DEVICES",
+    "MOST",
     "ApaConfig",
     "CodesConfig",
     "Component",
     "Components",
     "ConfigError",
     "DataConfig",
+    "Depth",
     "Device",
     "EmaConfig",
     "Experiment",
@@ -84,6 +88,7 @@ __all__ = [
     "UnitFloat",
     "UnknownNameError",
     "WatchConfig",
+    "Width",
     "as_written",
     "check_changes",
     "check_choice",

@@ -9,14 +9,20 @@ from typing import Any
 
 from reacgan.config.registry import ConfigError
 
+MOST = 100_000_000
+"""Images that one command makes at most, unless it says another number."""
 
-def check_whole(name: str, value: Any, *, least: int = 1, optional: bool = False) -> None:
+
+def check_whole(
+    name: str, value: Any, *, least: int = 1, most: int | None = None, optional: bool = False
+) -> None:
     """See that a value is a whole number; NumPy's are, booleans and ``2.0`` are not.
 
     Args:
         name: of the argument, for the message.
         value: what was given.
         least: the smallest that is allowed.
+        most: the largest; None for any.
         optional: whether None is allowed, too.
 
     Raises:
@@ -25,9 +31,10 @@ def check_whole(name: str, value: Any, *, least: int = 1, optional: bool = False
     if optional and value is None:
         return
     whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if not whole or int(value) < least:
+    if not whole or int(value) < least or (most is not None and int(value) > most):
         kind = "" if whole else ", a whole number"
-        raise ConfigError(f"{name} is {value!r}; allowed: {least} or more{kind}")
+        allowed = f"{least} or more" if most is None else f"{least} to {most:,}"
+        raise ConfigError(f"{name} is {str(repr(value))[:60]}; allowed: {allowed}{kind}")
 
 
 def check_real(

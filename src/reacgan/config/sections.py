@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     import torch
 
 PositiveInt = Annotated[int, Field(gt=0)]
+Width = Annotated[int, Field(gt=0, le=1_000_000)]
+"""How many channels, features or entries of a latent."""
+Depth = Annotated[int, Field(gt=0, le=1000)]
+"""How many layers or blocks."""
 PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 UnitFloat = Annotated[float, Field(ge=0, le=1)]
@@ -286,11 +290,11 @@ class EmaConfig(Schema):
 class TrainingConfig(Schema):
     """Length, batch and randomness of a run. The only clock is real images seen."""
 
-    images: PositiveInt = 1_000_000
+    images: Annotated[int, Field(gt=0, lt=2**53)] = 1_000_000
     """Real images shown to the discriminator before the run ends."""
-    batch: PositiveInt = 64
+    batch: Annotated[int, Field(gt=0, le=1_000_000)] = 64
     """Real images in a discriminator step, over all processes."""
-    d_steps: PositiveInt = 1
+    d_steps: Depth = 1
     """Discriminator steps before each generator step."""
     accumulate: PositiveInt = 1
     """Parts that a batch is worked off in, one after another, to save memory. Losses see the whole."""

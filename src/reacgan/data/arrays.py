@@ -27,6 +27,7 @@ from reacgan.data.decode import (
     to_array,
 )
 from reacgan.data.depth import LARGEST, Whites
+from reacgan.unpacking import open_npy
 
 ARRAY_SUFFIX = ".npy"
 
@@ -43,8 +44,8 @@ def open_array(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray
         UnreadableImageError: another kind of file, shape or type, too small or too large.
     """
     try:
-        array: npt.NDArray[np.generic] = np.lib.format.open_memmap(path, mode="r")
-    except Exception as error:  # the header of a hostile file is arbitrary text
+        array: npt.NDArray[np.generic] = open_npy(path)
+    except (OSError, ValueError) as error:
         raise UnreadableImageError(path, f"not a .npy array ({type(error).__name__})") from None
     if array.ndim not in (2, 3) or array.dtype not in (np.uint8, np.uint16):
         raise UnreadableImageError(

@@ -278,7 +278,7 @@ def _write_file(
     Nothing is flushed: after a crash of the machine the digest does not match.
     """
     about = {"key": key, "source": source, "created": _now(), "digest": digest(tensors)}
-    with replacing(path) as temporary:
+    with replacing(path, flush=False) as temporary:
         save_file(_unshared(tensors), temporary, {"about": json.dumps(about)})
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from reacgan import distributed
-from reacgan.config import ConfigError, DataConfig, Device, check_whole
+from reacgan.config import MOST, ConfigError, DataConfig, Device, check_whole
 from reacgan.data import ImageData
 from reacgan.devices import describe_software, find_device
 from reacgan.evaluation.cache import FeatureCache
@@ -135,7 +135,7 @@ def evaluate(
             f"images are {images!r:.60}; needed: batches, a data set or a source. Folders and runs are "
             "scored by `reacgan evaluate`, or reacgan.evaluation.scoring.score"
         )
-    check_whole("num", num, optional=True)
+    check_whole("num", num, most=MOST, optional=True)
     measured, computing = build_metrics(metrics), find_device(device)
     shape, images = with_shape(images)
     opened = open_reference(reference, resolution=resolution, channels=channels, like=shape)

@@ -29,6 +29,7 @@ from reacgan.data.names import is_hidden, is_image, readable_name
 from reacgan.data.pack import Decoder, open_listings
 from reacgan.data.scan import MAX_REFUSED, Scan, scan_listings
 from reacgan.evaluation.sources import describe_values
+from reacgan.unpacking import bomb_problem, open_npy, open_npz, refuse_bomb
 
 ENDINGS = (".zip", ".npz", ".npy", ".pt", ".pth")
 
@@ -225,9 +226,9 @@ def open_images(
 def holds_statistics(path: Path) -> bool:
     """Whether an .npz file has the mean and covariance of features; False where it is unreadable."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {"mu", "sigma"} <= set(file.files)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError):
+        with open_npz(path) as file:
+            return {"mu", "sigma"} <= set(file.names)
+    except (OSError, ValueError):
         return False
 
 
@@ -271,21 +272,26 @@ def _are_images(array: npt.NDArray[Any]) -> bool:
 
 
 def _array_of(path: Path) -> npt.NDArray[Any]:
-    """The array of a .npy file, or the one of a .npz file that is images."""
+    """The array of a .npy file, mapped, or the one of a .npz file that is images."""
     try:
-        read = np.load(path, mmap_mode="r", allow_pickle=False)
         if path.suffix.lower() == ".npy":
-            array: npt.NDArray[Any] = read
-            return array
-        with read as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+            return open_npy(path)
+        with open_npz(path) as file:
+            shapes = {name: list(file.shape(name)) for name in file.names[:_MOST_ARRAYS]}
+            return file.read(_only_images(path, shapes))
+    except ConfigError:
+        raise
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as an array ({error}). {READ}") from None
-    return arrays[_only_images(path, arrays)]
+
+
+_MOST_ARRAYS = 1000
+"""Of a file that are looked at for images."""
 
 
 def _tensor_of(path: Path) -> Tensor:
     try:
+        refuse_bomb(path)
         read: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged and hostile files raise anything
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -297,15 +303,20 @@ def _tensor_of(path: Path) -> Tensor:
         read = dict(enumerate(read))
     if isinstance(read, Mapping):
         tensors = {str(key): value for key, value in read.items() if isinstance(value, Tensor)}
-        read = tensors[_only_images(path, tensors)] if tensors else None
+        shapes = {name: list(tensor.shape) for name, tensor in tensors.items()}
+        read = tensors[_only_images(path, shapes)] if tensors else None
     if not isinstance(read, Tensor):
         raise DataError(f"{path}: holds no tensor of images. {READ}")
+    if read.numel() * read.element_size() > read.untyped_storage().nbytes():
+        raise DataError(
+            f"{path}: its tensor {list(read.shape)} repeats the same {read.untyped_storage().nbytes():,} "
+            "bytes; store images.clone()"
+        )
     return read
 
 
-def _only_images(path: Path, arrays: Mapping[str, Any]) -> str:
+def _only_images(path: Path, shapes: Mapping[str, list[int]]) -> str:
     """The name of the array that is images."""
-    shapes = {name: list(array.shape) for name, array in arrays.items()}
     deep = [name for name, shape in shapes.items() if len(shape) >= 3]
     usual = [name for name in ("arr_0", "images", "samples") if name in deep]
     if usual or len(deep) == 1:
@@ -376,6 +387,8 @@ def _unpack(file: zipfile.ZipFile, path: Path, root: Path) -> None:
     if not chosen:
         raise DataError(f"{path}: no image found in it. {READ}")
     needed, free = sum(member.file_size for member in chosen), shutil.disk_usage(root).free
+    if problem := bomb_problem(needed, sum(member.compress_size for member in chosen)):
+        raise DataError(f"{path}: {problem}, as no images do; unpack it yourself if you trust it")
     if needed > free:
         raise DataError(
             f"{path}: its images need {needed / 1e9:.1f} GB unpacked, {root.parent} has {free / 1e9:.1f} "

@@ -184,7 +184,7 @@ def _check(to: str, output: str, *, psi: bool, opset: int, latents: int, **flags
     check_choice("output", output, get_args(Output))
     for name, flag in flags.items():
         check_kind(name, flag, bool, "True or False")
-    check_whole("latents", latents, least=0)
+    check_whole("latents", latents, least=0, most=1_000_000)
     check_kind("psi", psi, bool, "True (psi becomes an input) or False")
     if to == "safetensors" and (psi or output != "float32"):
         raise ConfigError(

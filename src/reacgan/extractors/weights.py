@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +22,11 @@ from torch import Tensor
 from reacgan.config import ConfigError, path_of
 from reacgan.data import DataError
 from reacgan.data.download import UnreachableError, download
-from reacgan.files import cache_root, digest_of, flush_to_disk, locked, replacing
+from reacgan.files import cache_root, digest_of, locked, replacing
 from reacgan.progress import stage
 from reacgan.records import parse_json
 from reacgan.tensors import read_tensors
+from reacgan.unpacking import refuse_bomb, zip_parts
 
 Layout = Mapping[str, tuple[int, ...]]
 """Name and shape of every tensor that a network needs."""
@@ -124,7 +124,6 @@ def _convert(published: PublishedWeights, kept: Path, layout: Layout) -> Weights
     weights = read_weights(_fetched(published), published.extractor, layout)
     with replacing(kept) as temporary:
         save_file(weights.tensors, temporary, metadata=_described(weights))
-        flush_to_disk(temporary)
     return weights
 
 
@@ -215,14 +214,13 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
 def _read_pth(path: Path) -> dict[str, Any]:
     """Tensors of a file of ``torch.save``; anything that would run code is refused."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            if any("/code/" in name for name in archive.namelist()):
-                raise ConfigError(
-                    f"{path}: a TorchScript program, which would run code of others; "
-                    "needed: a state dict (.pth) or .safetensors"
-                )
+    if any("/code/" in part.filename for part in zip_parts(path)):
+        raise ConfigError(
+            f"{path}: a TorchScript program, which would run code of others; "
+            "needed: a state dict (.pth) or .safetensors"
+        )
     try:
+        refuse_bomb(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged and hostile files raise anything
         first = (str(error) or type(error).__name__).splitlines()[0]
@@ -239,8 +237,8 @@ def _check_layout(path: Path, tensors: Mapping[str, Any], extractor: str, layout
     wrong = []
     for name in sorted(set(layout) & set(tensors)):
         value = tensors[name]
-        if not isinstance(value, Tensor) or not value.is_floating_point():
-            wrong.append(f"{name} (no floating-point tensor)")
+        if not isinstance(value, Tensor) or value.dtype not in _FLOATS:
+            wrong.append(f"{name} (no tensor of floats of 16 to 64 bits)")
         elif tuple(value.shape) != layout[name]:
             wrong.append(f"{name} {list(value.shape)} (needed {list(layout[name])})")
     faults = [
@@ -251,6 +249,9 @@ def _check_layout(path: Path, tensors: Mapping[str, Any], extractor: str, layout
     said = [f"{word}: {_some(names)}" for word, names in faults if names]
     if said:
         raise ConfigError(f"{path}: not the weights of {extractor}. " + "; ".join(said))
+
+
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def _some(names: list[str]) -> str:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from reacgan.config import ConfigError, check_whole
+from reacgan.config import MOST, ConfigError, check_whole
 from reacgan.data import DataError, survey_dataset
 from reacgan.data.order import apportion
 from reacgan.models.trained import TrainedGenerator
@@ -49,14 +49,19 @@ def class_counts(
     if num is not None and total is not None:
         raise ConfigError(f"num is {num} and total is {total}; give one of them")
     for name, value in (("num", num), ("total", total)):
-        check_whole(name, value, optional=True)
+        check_whole(name, value, most=MOST, optional=True)
     shares = _shares(model, distribution, chosen, everything=classes == "all")
     if not shares.any():
         raise ConfigError(f"distribution is {distribution!r}, which gives no class an image")
     wanted = len(np.flatnonzero(shares)) if isinstance(distribution, Mapping) else len(chosen)
     if isinstance(distribution, str) and "=" in distribution:
         wanted = len(np.flatnonzero(shares))
-    return apportion(total or (num or NUM) * wanted, shares)
+    in_all = total or (num or NUM) * wanted
+    if in_all > MOST:
+        raise ConfigError(
+            f"num is {num} for each of {wanted:,} classes, {in_all:,} images; allowed: {MOST:,} in all"
+        )
+    return apportion(in_all, shares)
 
 
 def training_counts(model: TrainedGenerator) -> dict[str, int]:

@@ -18,6 +18,7 @@ import torch
 
 from reacgan import __version__
 from reacgan.config import (
+    MOST,
     ConfigError,
     Device,
     check_choice,
@@ -29,7 +30,7 @@ from reacgan.config import (
 )
 from reacgan.data import refuse_inside
 from reacgan.data.beside import GENERATED
-from reacgan.files import cache_root, locked, write_text
+from reacgan.files import cache_root, locked, naming, write_text
 from reacgan.generated.counts import Distribution, class_counts
 from reacgan.generated.forms import FORMS, Item, SetForm
 from reacgan.generated.sequence import (
@@ -149,7 +150,7 @@ def generate_dataset(
     kind.check_name(out)
     settings = settings.changed(**options)
     for name, value in (("num", num), ("total", total), ("shard", shard)):
-        check_whole(name, value, optional=True)
+        check_whole(name, value, most=MOST, optional=True)
     check_choice("order", order, get_args(Order), optional=True)
     model, settings = prepared(model, settings, device)
     data, path = model.experiment.data, path_of(out)
@@ -399,7 +400,8 @@ class _Marks:
 
 def _mapped(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
     whole = path.is_file() and path.stat().st_size == int(np.prod(shape))
-    return np.memmap(path, dtype=np.uint8, mode="r+" if whole else "w+", shape=shape)
+    with naming(path):
+        return np.memmap(path, dtype=np.uint8, mode="r+" if whole else "w+", shape=shape)
 
 
 def _remove(*paths: Path) -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from reacgan.config import PositiveFloat, PositiveInt
+from reacgan.config import PositiveFloat, Width
 from reacgan.heads.base import PLAIN_LAYERS, HeadOutput, Layers, unit
 from reacgan.heads.hypersphere import (
     EmbeddingHead,
@@ -77,7 +77,7 @@ class ContrastiveHead(EmbeddingHead):
         in_features: int,
         num_classes: int,
         layers: Layers = PLAIN_LAYERS,
-        embedding_dim: PositiveInt = 512,
+        embedding_dim: Width = 512,
         temperature: PositiveFloat = 1.0,
     ) -> None:
         super().__init__(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from reacgan.config import ConfigError, PositiveFloat, PositiveInt, UnitFloat
+from reacgan.config import ConfigError, PositiveFloat, PositiveInt, UnitFloat, Width
 from reacgan.heads.base import PLAIN_LAYERS, HeadOutput, Layers, unit
 from reacgan.heads.hypersphere import (
     EmbeddingHead,
@@ -219,7 +219,7 @@ class D2DCrossEntropyHead(EmbeddingHead):
         in_features: int,
         num_classes: int,
         layers: Layers = PLAIN_LAYERS,
-        embedding_dim: PositiveInt = 512,
+        embedding_dim: Width = 512,
         temperature: PositiveFloat = 0.5,
         margin: UnitFloat = 0.98,
         form: Form = "paper",

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor
 
-from reacgan.config import PositiveInt
+from reacgan.config import Width
 from reacgan.heads.base import PLAIN_LAYERS, Head, HeadOutput, Layers
 from reacgan.heads.equalised import LabelMapping
 from reacgan.tensors import without_autocast
@@ -38,8 +38,8 @@ class MappedProjectionHead(Head):
         in_features: int,
         num_classes: int,
         layers: Layers = PLAIN_LAYERS,
-        mapping_layers: Annotated[int, Field(ge=0)] = 8,
-        width: PositiveInt | None = None,
+        mapping_layers: Annotated[int, Field(ge=0, le=1000)] = 8,
+        width: Width | None = None,
     ) -> None:
         super().__init__()
         width = in_features if width is None else width

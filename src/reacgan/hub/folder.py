@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from reacgan.config import ConfigError
 from reacgan.files import as_text, digest_of
 from reacgan.records import SEAL, check_seal, read_json
-from reacgan.tensors import describe_non_finite, non_finite, read_tensors
+from reacgan.tensors import describe_non_finite, non_finite, parsed_tensors, read_content
 
 FORMAT = 1
 WEIGHTS = "model.safetensors"
@@ -23,15 +23,20 @@ DISCRIMINATOR = "discriminator.safetensors"
 MOVING = "moving.safetensors"
 """The averages of training of batch norms, where the weights hold the generator's own statistics."""
 CONFIG = "config.json"
+MOST_OF_CONFIG = 4 * 2**20
+"""Bytes of a configuration: that of a thousand classes takes 0.03 million."""
 REMEDY = "copy the model again, or resume its run, which writes it again"
 
-AnyModule = TypeVar("AnyModule", bound=nn.Module)
+
+def candidates(path: Path) -> tuple[Path, ...]:
+    """Where the model of a path may be, the path being its folder or that of its run."""
+    # A save that was interrupted between its two renames leaves the old model under its second name.
+    return (path, path / "model", path.with_name(f".old-{path.name}"), path / ".old-model")
 
 
 def model_folder(path: Path) -> Path:
     """The folder of a model, given itself or its run; raises ConfigError."""
-    # A save that was interrupted between its two renames leaves the old model under its second name.
-    for folder in (path, path / "model", path.with_name(f".old-{path.name}"), path / ".old-model"):
+    for folder in candidates(path):
         if (folder / CONFIG).is_file():
             return folder
     if not path.exists():
@@ -52,7 +57,7 @@ def holds_generator(folder: Path) -> bool:
 def read_config(folder: Path) -> dict[str, Any]:
     """The configuration of a folder, every key checked; raises ConfigError."""
     try:
-        config = read_json(folder / CONFIG)
+        config = read_json(folder / CONFIG, most=MOST_OF_CONFIG)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{folder / CONFIG}: not readable ({error!r}); {REMEDY}") from None
     return check_config(config, folder / CONFIG)
@@ -108,76 +113,45 @@ def _are_statistics(value: Any) -> bool:
     )
 
 
+_MOST_IMAGES = 2**53
+"""Images seen: beyond it no whole number is exact in every reader of JSON."""
+_MOST_WHITE = 1e38
+"""Of the numbers of images."""
+
 # Keys of the configuration, and whether a value is valid.
 _KEYS: dict[str, Callable[[Any], bool]] = {
     "experiment": lambda value: isinstance(value, dict),
     "class_names": _are_names,
-    "images_seen": lambda value: type(value) is int and value >= 0,
+    "images_seen": lambda value: type(value) is int and 0 <= value < _MOST_IMAGES,
     "sha256": lambda value: isinstance(value, str),
     "statistics": lambda value: value is None or _are_statistics(value),
-    "white": lambda value: value is None or (isinstance(value, int | float) and value > 0),
+    "white": lambda value: (
+        value is None or (isinstance(value, int | float) and 0 < value < _MOST_WHITE)
+    ),
 }
 
 
-def unfilled(build: Callable[[], AnyModule]) -> AnyModule:
-    """A module without weights, which come from a file; nothing is drawn.
+def read_weights(file: Path, recorded: object, described_in: str) -> dict[str, Tensor]:
+    """The tensors of a file, read once: what is compared with the recorded digest is what is loaded.
 
-    A module with constants outside its state (non-persistent buffers) is built with weights.
+    Raises:
+        ConfigError: it is not readable, no whole file of tensors, or not the one that was saved.
     """
-    with torch.device("meta"), _Undrawn():
-        module = build()
-    if any(part._non_persistent_buffers_set for part in module.modules()):
-        with torch.random.fork_rng(devices=[]):
-            return build()
-    return module
-
-
-class _Undrawn(TorchFunctionMode):
-    """Skips drawing and scaling of tensors on the meta device.
-
-    torch implements some of these operations in Python, and the first call imports its compiler, which
-    takes most of a second.
-    """
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func in (torch.randn, torch.rand) and kwargs.get("device") is None:
-            return torch.empty(*args, **kwargs)
-        target = args[0] if args else kwargs.get("tensor")
-        if isinstance(target, torch.Tensor) and target.is_meta and target.is_floating_point():
-            name = getattr(func, "__name__", "")
-            if name in _DRAWING:
-                return target
-            if name in _SCALING and not any(isinstance(value, torch.Tensor) for value in args[1:]):
-                return torch.empty(target.shape, dtype=target.dtype)
-        return func(*args, **kwargs)
-
-
-_DRAWING = {
-    *("normal_", "uniform_", "trunc_normal_", "orthogonal_"),
-    *("kaiming_uniform_", "kaiming_normal_", "xavier_uniform_", "xavier_normal_"),
-}
-_SCALING = {"normalize", "div", "__truediv__", "true_divide"}
-
-
-def fill(network: nn.Module, file: Path, described_in: str) -> None:
-    """Load the tensors of a file into a network without weights; see :func:`fill_with`."""
     try:
-        tensors = read_tensors(file)
-    except (SafetensorError, OSError) as error:
+        content = read_content(file)
+    except OSError as error:
+        raise ConfigError(f"{file}: not readable ({error}); {REMEDY}") from None
+    except SafetensorError as error:
+        raise ConfigError(f"{file}: damaged ({error}); {REMEDY}") from None
+    try:
+        if hashlib.sha256(content).hexdigest() != recorded:
+            raise _mismatch(file)
+        return parsed_tensors(content)
+    except SafetensorError as error:
         raise ConfigError(f"{file}: does not fit its {described_in}; {REMEDY}: {error}") from None
-    fill_with(network, tensors, file, described_in)
 
 
-def fill_with(
-    network: nn.Module, tensors: Mapping[str, Tensor], file: Path, described_in: str
-) -> None:
+def fill(network: nn.Module, tensors: Mapping[str, Tensor], file: Path, described_in: str) -> None:
     """Put the tensors of a file into a network without weights, by the same names.
 
     Tensors stored in 16 bits become float32, which is exact. The network does not depend on the file
@@ -243,9 +217,13 @@ def check_digests(folder: Path, config: Mapping[str, Any]) -> list[str]:
 def check_digest(file: Path, expected: object) -> None:
     """Raises ConfigError where a file is not the one that was saved."""
     if digest(file) != expected:
-        raise ConfigError(
-            f"{file}: checksum mismatch (its SHA-256 is not the one in {CONFIG}); {REMEDY}"
-        )
+        raise _mismatch(file)
+
+
+def _mismatch(file: Path) -> ConfigError:
+    return ConfigError(
+        f"{file}: checksum mismatch (its SHA-256 is not the one in {CONFIG}); {REMEDY}"
+    )
 
 
 def digest(path: Path) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from reacgan import __version__
 from reacgan.config import ConfigError, Device, parse_experiment, path_of
 from reacgan.devices import find_device
-from reacgan.files import flush_folder, naming
+from reacgan.files import flush_entry, flush_folder, naming, own_folder
+from reacgan.hub.building import built
 from reacgan.hub.card import card
 from reacgan.hub.folder import (
     CONFIG,
@@ -29,21 +30,20 @@ from reacgan.hub.folder import (
     FORMAT,
     MOVING,
     WEIGHTS,
-    check_digest,
     digest,
     fill,
-    fill_with,
     model_folder,
     read_config,
-    unfilled,
+    read_weights,
 )
 from reacgan.hub.places import locate
+from reacgan.hub.rereading import steadily
 from reacgan.hub.single_file import read_single
-from reacgan.models import Discriminator, build_generator
+from reacgan.models import Discriminator, Generator, build_generator
 from reacgan.models.norm_statistics import fit_statistics, statistics_in_words, with_moving
 from reacgan.models.trained import NormStatistics, TrainedGenerator
 from reacgan.records import sealed
-from reacgan.tensors import read_tensors, write_tensors
+from reacgan.tensors import write_tensors
 
 _LOG = logging.getLogger(__name__)
 
@@ -73,7 +73,9 @@ def save(
         facts: further keys of ``config.json``, plain JSON.
 
     Raises:
-        ConfigError: the folder exists and is something else than a model folder; an unknown dtype.
+        ConfigError: the folder exists and is something else than a model folder; an unknown dtype;
+            another process is writing the same folder.
+        OSError: the disk is full or read-only; the folder is as it was.
     """
     folder = path_of(folder).resolve()
     other = folder.exists() and not folder.is_dir()
@@ -83,10 +85,34 @@ def save(
         raise ConfigError(f"dtype is {dtype!r}; allowed: {', '.join(get_args(Stored))}")
     if model.norms is not None and model.norms.kind == "batch":
         model = with_moving(model)  # a batch's statistics are not stored
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    writing = folder.with_name(f".writing-{folder.name}")
-    shutil.rmtree(writing, ignore_errors=True)
-    writing.mkdir()
+    writing = _writing(folder)
+    try:
+        with own_folder(writing):
+            _fill_folder(model, folder, beside or {}, dtype, discriminator, facts or {})
+            with naming(folder):
+                _put_in_place(writing, folder)
+    except BlockingIOError:
+        raise ConfigError(
+            f"{folder}: another process is writing it at this moment, and its model stays; this one was "
+            "not written. Choose another place, or do it again once the other is done, to replace it"
+        ) from None
+    return folder
+
+
+def _writing(folder: Path) -> Path:
+    return folder.with_name(f".writing-{folder.name}")
+
+
+def _fill_folder(
+    model: TrainedGenerator,
+    folder: Path,
+    beside: Mapping[str, str | bytes],
+    dtype: Stored | None,
+    discriminator: Discriminator | None,
+    facts: Mapping[str, Any],
+) -> None:
+    """Write all files of ``folder`` beside it, and to the disk."""
+    writing = _writing(folder)
     config: dict[str, Any] = {
         "format": FORMAT,
         "reacgan": __version__,
@@ -101,17 +127,16 @@ def save(
     if discriminator is not None:
         tensors = stored(discriminator, dtype)
         config["discriminator_sha256"] = _write(tensors, DISCRIMINATOR, writing, folder)
-    config = {**(facts or {}), **config, **({"dtype": dtype} if dtype else {})}
-    files = {"README.md": card(model), **(beside or {})}
+    config = {**facts, **config, **({"dtype": dtype} if dtype else {})}
+    files = {"README.md": card(model), **beside}
     files[CONFIG] = json.dumps(sealed(config), indent=2) + "\n"
     for name, content in files.items():
         # A class name can be a folder's name, which may hold bytes that are no UTF-8.
         text = content if isinstance(content, bytes) else content.encode(errors="replace")
         with naming(folder / name):
             (writing / name).write_bytes(text)
-    flush_folder(writing)
-    _put_in_place(writing, folder)
-    return folder
+    with naming(folder):
+        flush_folder(writing)
 
 
 def _write(tensors: Mapping[str, Tensor], name: str, writing: Path, folder: Path) -> str:
@@ -160,6 +185,7 @@ def _put_in_place(writing: Path, folder: Path) -> None:
         if old.exists():
             old.rename(folder)
         raise
+    flush_entry(folder)
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -181,19 +207,7 @@ def load(path: str | Path, *, device: Device = "auto", check: bool = True) -> Tr
         ConfigError: nothing to load there, or a file that is damaged or of another version.
     """
     target = find_device(device)
-    where = locate(path)
-    if where.is_file():
-        config, tensors, moving = read_single(where)
-        norms = _norms(config, lambda: moving)
-        loaded = _built(config, where, norms)
-        fill_with(loaded.generator, tensors, where, "metadata")
-    else:
-        where = model_folder(where)
-        config = read_config(where)
-        check_digest(where / WEIGHTS, config["sha256"])
-        norms = _norms(config, lambda: _moving(where, config))
-        loaded = _built(config, where / CONFIG, norms)
-        fill(loaded.generator, where / WEIGHTS, CONFIG)
+    where, loaded = steadily(path, lambda: _loaded(locate(path)))
     loaded.generator.to(target).eval().requires_grad_(False)
     if not check:
         return loaded
@@ -203,32 +217,39 @@ def load(path: str | Path, *, device: Device = "auto", check: bool = True) -> Tr
     return fitted
 
 
-def _built(config: Mapping[str, Any], file: Path, norms: NormStatistics | None) -> TrainedGenerator:
-    """A generator without weights; errors name the file of the configuration."""
+def _loaded(path: Path) -> tuple[Path, TrainedGenerator]:
+    """Where the generator of a path is, and it; raises ConfigError."""
+    if path.is_file():
+        config, tensors, moving = read_single(path)
+        file, described_in, at = path, "metadata", path
+    else:
+        path = model_folder(path)
+        config, file, described_in, at = read_config(path), path / WEIGHTS, CONFIG, path / CONFIG
+        tensors = read_weights(file, config["sha256"], described_in)
+        moving = _moving(path, config)
+    facts, norms = config.get("statistics"), None
+    if facts is not None:  # else of an earlier version
+        norms = NormStatistics(facts["kind"], facts["distance"], moving)
     names = tuple(config["class_names"])
+
+    def build() -> Generator:
+        model, data = experiment.model, experiment.data
+        return build_generator(model.generator, data, len(names), model.codes)
+
     try:
         experiment = parse_experiment(config["experiment"])
-        model = experiment.model
-        generator = unfilled(
-            lambda: build_generator(model.generator, experiment.data, len(names), model.codes)
-        )
     except ConfigError as error:
-        raise ConfigError(f"{file}: {error}") from None
-    seen, white = config["images_seen"], config.get("white")
-    return TrainedGenerator(generator, experiment, names, seen, norms, white)
+        raise ConfigError(f"{at}: {error}") from None
+    generator = built(build, tensors, at)
+    fill(generator, tensors, file, described_in)
+    return path, TrainedGenerator(
+        generator, experiment, names, config["images_seen"], norms, config.get("white")
+    )
 
 
-def _norms(
-    config: Mapping[str, Any], moving: Callable[[], Mapping[str, Tensor]]
-) -> NormStatistics | None:
-    """The configuration's entry on statistics; None in one of an earlier version."""
+def _moving(folder: Path, config: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The averages of training, where the weights hold other statistics; else none."""
     facts = config.get("statistics")
-    if facts is None:
-        return None
-    others = moving() if facts["kind"] != "moving" else {}
-    return NormStatistics(facts["kind"], facts["distance"], others)
-
-
-def _moving(folder: Path, config: Mapping[str, Any]) -> Mapping[str, Tensor]:
-    check_digest(folder / MOVING, config.get("moving_sha256"))
-    return read_tensors(folder / MOVING)
+    if facts is None or facts["kind"] == "moving":
+        return {}
+    return read_weights(folder / MOVING, config.get("moving_sha256"), CONFIG)

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from reacgan.config import ConfigError, Device
-from reacgan.hub.folder import holds_generator
+from reacgan.hub.folder import CONFIG, holds_generator
 from reacgan.hub.models import load
 from reacgan.hub.places import known_models, locate
+from reacgan.hub.rereading import steadily
 from reacgan.hub.states import list_states, load_discriminator, load_state
 from reacgan.models.trained import TrainedGenerator, TrainedState
-from reacgan.records import read_sealed
+from reacgan.records import SEAL, read_json, read_sealed
 
 BEST = "best"
 """The folder of a run with the best state of its periodic scores."""
@@ -50,8 +51,8 @@ def find_states(
             raise ConfigError(
                 f"{folder}: has no best/ state; train with --set scores.every=N to select one"
             )
-        selection, notes = for_protocol(read_selection(folder))
-        model = load(folder / BEST, device=device, check=False)
+        chosen, model = steadily(folder / BEST, lambda: _best(folder, device))
+        selection, notes = for_protocol(chosen)
         return [_state(folder, model, folder, selection=selection, notes=notes)]
     kept = list_states(folder)
     if checkpoint != "all":
@@ -63,6 +64,17 @@ def find_states(
     if not kept:
         raise ConfigError(f"{folder}: keeps no states; leave --checkpoint at last")
     return [_state(folder, load_state(folder, seen, device=device, check=False)) for seen in kept]
+
+
+def _best(run: Path, device: Device) -> tuple[dict[str, Any], TrainedGenerator]:
+    """How the best state was chosen, and its generator."""
+    chosen, model = read_selection(run), load(run / BEST, device=device, check=False)
+    if chosen.get("images_seen", model.images_seen) != model.images_seen:
+        raise ConfigError(
+            f"{run / BEST}: selection.json is of the state at {chosen['images_seen']} images, the "
+            f"generator of that at {model.images_seen:,}; resume the run, which chooses anew"
+        )
+    return chosen, model
 
 
 def _state(
@@ -84,7 +96,9 @@ def read_selection(run: Path) -> dict[str, Any]:
     """
     file = run / BEST / "selection.json"
     try:
-        return read_sealed(file, required=False)
+        # Both files are of one version, and earlier ones sealed neither.
+        beside = read_json(run / BEST / CONFIG)
+        return read_sealed(file, required=isinstance(beside, dict) and SEAL in beside)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file}: not readable ({error})") from None
 

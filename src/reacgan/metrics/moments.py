@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from reacgan.config import ConfigError
+from reacgan.unpacking import open_npz
 
 BLOCK = 4096
 """Rows converted to float64 at once."""
@@ -75,25 +75,25 @@ class Moments:
             ConfigError: no such file, another kind of file, or arrays that are not a mean and covariance.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                missing = [name for name in ("mu", "sigma") if name not in file]
+            with open_npz(path) as file:
+                missing = [name for name in ("mu", "sigma") if name not in file.names]
                 if missing:
-                    names = ", ".join(sorted(file)) or "nothing"
+                    names = ", ".join(sorted(file.names)[:_LISTED]) or "nothing"
                     raise ConfigError(
                         f"{path}: no {missing[0]!r}; needed: mu and sigma, it holds: {names}"
                     )
-                mean, covariance = file["mu"], file["sigma"]
-                count = int(file["count"]) if "count" in file else 0
-        except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-            if isinstance(error, ConfigError):
-                raise
+                mean, covariance = file.read("mu"), file.read("sigma")
+                count = int(file.read("count")) if "count" in file.names else 0
+        except ConfigError:
+            raise
+        except (OSError, ValueError) as error:
             raise ConfigError(
                 f"{path}: cannot be read as statistics ({error}); needed: a .npz file with mu and sigma"
             ) from None
-        _check_arrays(path, mean, covariance)
-        if count < 0:
+        mean, covariance = _checked(path, mean, covariance)
+        if not 0 <= count < _MOST_IMAGES:
             raise ConfigError(f"{path}: count is {count}; needed: 0 (unknown) or more")
-        return cls(count, torch.from_numpy(mean).double(), torch.from_numpy(covariance).double())
+        return cls(count, torch.from_numpy(mean), torch.from_numpy(covariance))
 
 
 class MomentsAccumulator:
@@ -180,13 +180,19 @@ def _add_lower_gram(total: Tensor, rows: Tensor) -> None:
         total[start:stop, :stop].addmm_(rows[:, start:stop].T, rows[:, :stop])
 
 
-def _check_arrays(path: Path, mean: np.ndarray, covariance: np.ndarray) -> None:
+_LISTED = 10
+_MOST_IMAGES = 2**53
+
+
+def _checked(path: Path, mean: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both in float64, once they are a mean and a covariance; raises ConfigError."""
     shapes = (
         f"mu is {mean.dtype} {list(mean.shape)}, sigma {covariance.dtype} {list(covariance.shape)}"
     )
     kinds = mean.dtype.kind + covariance.dtype.kind
     if kinds != "ff" or mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
         raise ConfigError(f"{path}: {shapes}; needed: floats [D] and [D, D]")
+    mean, covariance = mean.astype(np.float64), covariance.astype(np.float64)
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
         raise ConfigError(f"{path}: mu or sigma holds NaN or infinity; create the file again")
     scale = float(np.abs(covariance).max(initial=0))
@@ -197,3 +203,4 @@ def _check_arrays(path: Path, mean: np.ndarray, covariance: np.ndarray) -> None:
         raise ConfigError(
             f"{path}: sigma has an eigenvalue of {lowest:.3g}, so it is no covariance"
         )
+    return mean, covariance

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reacgan.config import ConfigError, PositiveInt, Resolution, grid_of, neighbours
+from reacgan.config import ConfigError, Resolution, Width, grid_of, neighbours
 from reacgan.models.attention import attention_layers
 from reacgan.models.base import Generator
 from reacgan.models.layers import conv3x3, initialise_orthogonal, linear
@@ -45,9 +45,9 @@ class BigGANGenerator(Generator):
         resolution: Resolution,
         channels: int,
         num_classes: int,
-        width: PositiveInt = 96,
-        latent_dim: PositiveInt | None = None,
-        shared_dim: PositiveInt = 128,
+        width: Width = 96,
+        latent_dim: Width | None = None,
+        shared_dim: Width = 128,
         attention_after: tuple[int, ...] = (),
         spectral_norm: bool = True,
     ) -> None:
@@ -140,7 +140,7 @@ class BigGANBackbone(ResNetBackbone):
         *,
         resolution: Resolution,
         channels: int,
-        width: PositiveInt = 96,
+        width: Width = 96,
         attention_after: tuple[int, ...] = (),
         spectral_norm: bool = True,
         preactivated_shortcut: bool = False,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reacgan.config import PositiveInt, Resolution, grid_of
+from reacgan.config import Depth, Resolution, Width, grid_of
 from reacgan.heads import PLAIN_LAYERS
 from reacgan.kernels.elementwise import residual_sum
 from reacgan.kernels.preactivation import relu_and_kept, relu_sum
@@ -156,10 +156,10 @@ class BigGANDeepGenerator(Generator):
         resolution: Resolution,
         channels: int,
         num_classes: int,
-        width: PositiveInt = 128,
-        latent_dim: PositiveInt = 128,
-        shared_dim: PositiveInt = 128,
-        depth: PositiveInt = 2,
+        width: Width = 128,
+        latent_dim: Width = 128,
+        shared_dim: Width = 128,
+        depth: Depth = 2,
         shortcut: Shortcut = "drop",
         attention_after: tuple[int, ...] = (),
         spectral_norm: bool = True,
@@ -301,8 +301,8 @@ class BigGANDeepBackbone(Backbone):
         *,
         resolution: Resolution,
         channels: int,
-        width: PositiveInt = 128,
-        depth: PositiveInt = 2,
+        width: Width = 128,
+        depth: Depth = 2,
         shortcut: Shortcut = "drop",
         attention_after: tuple[int, ...] = (),
         spectral_norm: bool = True,

@@ -13,7 +13,7 @@ from functools import partial
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reacgan.config import Grid, PositiveInt, Resolution, UnitFloat, grid_of
+from reacgan.config import Grid, Resolution, UnitFloat, Width, grid_of
 from reacgan.heads import PLAIN_LAYERS
 from reacgan.models.base import Backbone, Generator
 from reacgan.models.layers import SPECTRAL_LAYERS, conv3x3, conv4x4, initialise_orthogonal, linear
@@ -54,8 +54,8 @@ class DCGANGenerator(Generator):
         resolution: Resolution,
         channels: int,
         num_classes: int,
-        width: PositiveInt = 64,
-        latent_dim: PositiveInt = 128,
+        width: Width = 64,
+        latent_dim: Width = 128,
         conditional: bool = True,
         spectral_norm: bool = False,
     ) -> None:
@@ -157,7 +157,7 @@ class DCGANBackbone(Backbone):
         *,
         resolution: Resolution,
         channels: int,
-        width: PositiveInt = 64,
+        width: Width = 64,
         norm: Norm = "spectral",
         leak: UnitFloat = 0.1,
         first_norm: bool = False,

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reacgan.config import Grid, NonNegativeFloat, PositiveInt, Resolution, grid_of
+from reacgan.config import Depth, Grid, NonNegativeFloat, Resolution, Width, grid_of
 from reacgan.heads import PLAIN_LAYERS
 from reacgan.kernels.bias_act import Act, activated
 from reacgan.models.base import Backbone, Generator
@@ -199,13 +199,13 @@ class R3GANGenerator(Generator):
         resolution: Resolution,
         channels: int,
         num_classes: int,
-        width: PositiveInt = 768,
-        latent_dim: PositiveInt = 64,
-        shared_dim: PositiveInt = 64,
+        width: Width = 768,
+        latent_dim: Width = 64,
+        shared_dim: Width = 64,
         conditional: bool = True,
-        blocks: PositiveInt = 2,
-        expansion: PositiveInt = 2,
-        group_size: PositiveInt = 16,
+        blocks: Depth = 2,
+        expansion: Depth = 2,
+        group_size: Width = 16,
         last_gain: NonNegativeFloat = 0.01,
         resampling: Resampling = "bilinear",
     ) -> None:
@@ -272,10 +272,10 @@ class R3GANBackbone(Backbone):
         *,
         resolution: Resolution,
         channels: int,
-        width: PositiveInt = 768,
-        blocks: PositiveInt = 2,
-        expansion: PositiveInt = 2,
-        group_size: PositiveInt = 16,
+        width: Width = 768,
+        blocks: Depth = 2,
+        expansion: Depth = 2,
+        group_size: Width = 16,
         last_gain: NonNegativeFloat = 0.01,
         resampling: Resampling = "bilinear",
     ) -> None:

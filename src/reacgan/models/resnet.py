@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reacgan.config import PositiveInt, Resolution, grid_of
+from reacgan.config import Resolution, Width, grid_of
 from reacgan.heads import PLAIN_LAYERS
 from reacgan.kernels.preactivation import relu_sum
 from reacgan.models.attention import attention_layers, stages_with
@@ -52,8 +52,8 @@ class ResNetGenerator(Generator):
         resolution: Resolution,
         channels: int,
         num_classes: int,
-        width: PositiveInt = 64,
-        latent_dim: PositiveInt = 128,
+        width: Width = 64,
+        latent_dim: Width = 128,
         conditional: bool = True,
         attention_after: tuple[int, ...] = (),
         spectral_norm: bool = False,
@@ -115,7 +115,7 @@ class ResNetBackbone(Backbone):
         *,
         resolution: Resolution,
         channels: int,
-        width: PositiveInt = 64,
+        width: Width = 64,
         attention_after: tuple[int, ...] = (),
         norm: Norm = "spectral",
         preactivated_shortcut: bool = False,

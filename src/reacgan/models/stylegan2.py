@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from reacgan import distributed
-from reacgan.config import ConfigError, Grid, PositiveInt, Resolution, UnitFloat, grid_of
+from reacgan.config import ConfigError, Depth, Grid, Resolution, UnitFloat, Width, grid_of
 from reacgan.heads.equalised import LabelMapping, leaky_layers, normalised_second_moment
 from reacgan.models.base import Generator
 from reacgan.models.recompute import block_output
@@ -148,11 +148,11 @@ class StyleGAN2Generator(Generator):
         resolution: Resolution,
         channels: int,
         num_classes: int,
-        latent_dim: PositiveInt = 512,
-        style_dim: PositiveInt = 512,
-        mapping_layers: PositiveInt = 8,
-        channel_base: PositiveInt = 32768,
-        channel_max: PositiveInt = 512,
+        latent_dim: Width = 512,
+        style_dim: Width = 512,
+        mapping_layers: Depth = 8,
+        channel_base: Width = 32768,
+        channel_max: Width = 512,
         mixing: UnitFloat = 0.9,
         architecture: Architecture = "skip",
     ) -> None:

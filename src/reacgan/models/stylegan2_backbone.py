@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from reacgan.config import PositiveInt, Resolution, grid_of
+from reacgan.config import Resolution, Width, grid_of
 from reacgan.heads.equalised import EQUALISED_LAYERS, EqualisedLinear
 from reacgan.models.base import Backbone
 from reacgan.models.layers import AnyModule
@@ -125,9 +125,9 @@ class StyleGAN2Backbone(Backbone):
         resolution: Resolution,
         channels: int,
         architecture: Architecture = "resnet",
-        channel_base: PositiveInt = 32768,
-        channel_max: PositiveInt = 512,
-        group: PositiveInt = 4,
+        channel_base: Width = 32768,
+        channel_max: Width = 512,
+        group: Width = 4,
     ) -> None:
         super().__init__()
         self.recompute = False

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from reacgan.config import check_whole
+from reacgan.config import MOST, check_whole
 from reacgan.models import Generator
 from reacgan.models.trained import TrainedGenerator, check_model
 from reacgan.sampling.images import DEFAULTS
@@ -44,7 +44,7 @@ def sample(
         ConfigError: an unknown class or setting, or a value out of range.
     """
     check_model(model)
-    check_whole("num", num)
+    check_whole("num", num, most=MOST)
     check_settings(settings)
     settings = settings.changed(**options)
     settings.refuse("labels", by="sample")

@@ -91,7 +91,7 @@ class Sample:
             )
         picture = self.pil
         try:
-            with replacing(path) as temporary:
+            with replacing(path, flush=False) as temporary:  # of thousands, and made again alike
                 picture.save(temporary, format=kind)
         except (OSError, KeyError, ValueError) as error:
             if isinstance(error, OSError) and error.errno is not None:

@@ -135,5 +135,5 @@ def _check_pair(name: str, value: Any, example: str) -> None:
 
 
 def _steps(steps: int, start: float, end: float) -> list[float]:
-    check_whole("steps", steps, least=2)
+    check_whole("steps", steps, least=2, most=10_000)
     return [start + (end - start) * step / (steps - 1) for step in range(steps)]

@@ -78,7 +78,7 @@ def publish(
         licence=licence,
         scores=_read(scores, record.path),
         # The run keeps the discriminator of its newest states only.
-        discriminator=hub.load_discriminator(record.path, device="cpu").float()
+        discriminator=hub.load_discriminator(record.path, device="cpu", images_seen=seen).float()
         if states and states[-1] == seen
         else None,
         curve=curve,

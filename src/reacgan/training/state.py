@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from reacgan.augment import PseudoAugment, build_augment
 from reacgan.config import ConfigError, Experiment, OptimizerConfig
+from reacgan.hub.building import fitting_memory
 from reacgan.losses import build_terms
 from reacgan.models import (
     Discriminator,
@@ -65,7 +66,7 @@ class TrainState:
     @classmethod
     def build(cls, experiment: Experiment, num_classes: int, engine: Engine) -> TrainState:
         """A new state; weights depend on the experiment's seed alone."""
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), fitting_memory():
             torch.manual_seed(derive_seed(experiment.training.seed, "initial weights", 0))
             model, data = experiment.model, experiment.data
             generator = build_generator(model.generator, data, num_classes, model.codes)

@@ -13,11 +13,11 @@ from torch import Tensor
 from reacgan.assembly import complete
 from reacgan.config import ConfigError, Experiment, path_of
 from reacgan.files import digest_of
+from reacgan.hub.building import unfilled
 from reacgan.hub.card import card
 from reacgan.hub.convert.advice import advice
 from reacgan.hub.convert.names import OURS_ALONE, Names, names_of, published_layer, with_empty_table
 from reacgan.hub.convert.reading import PublishedNetwork, find_files, read_published
-from reacgan.hub.folder import unfilled
 from reacgan.hub.models import save
 from reacgan.models import Discriminator, Generator, build_discriminator, build_generator
 from reacgan.models.norm_statistics import fit_statistics

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from reacgan.config import ConfigError
+from reacgan.unpacking import refuse_bomb, zip_parts
 
 STATE = "state_dict"
 PARALLEL = "module."
@@ -101,11 +101,14 @@ def _step_of(path: Path, content: dict[str, Any]) -> int | None:
 
 
 def _read(path: Path) -> Any:
-    if _is_program(path):
-        raise _refused(path, "a TorchScript program")
     try:
+        if any("/code/" in part.filename for part in zip_parts(path)):
+            raise _refused(path, "a TorchScript program")
+        refuse_bomb(path)
         with torch.serialization.safe_globals(_plain_numbers()):
             return torch.load(path, map_location="cpu", weights_only=True)
+    except ConfigError:
+        raise
     except Exception as error:  # a damaged or hostile file can raise anything
         text = str(error) or type(error).__name__
     named = _OBJECT.search(text)
@@ -114,14 +117,6 @@ def _read(path: Path) -> Any:
     reason = _REASON.search(text)
     said = reason.group(1) if reason else text.splitlines()[0]
     raise ConfigError(f"{path}: damaged or no checkpoint ({said}); download it again")
-
-
-def _is_program(path: Path) -> bool:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return any("/code/" in name for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError):  # reported when its tensors are read
-        return False
 
 
 def _refused(path: Path, what: str) -> ConfigError:
