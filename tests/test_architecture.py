@@ -17,14 +17,15 @@ MODULES = {
 }
 
 GROUND = {
-    "config", "devices", "distributed", "files", "history", "kernels", "outlook", "progress", "randomness",
-    "records", "tensors",
+    "config", "devices", "distributed", "files", "history", "kernels", "leftovers", "outlook", "progress",
+    "randomness", "records", "tensors",
 }  # fmt: skip
 LEAVES = {"data", "heads", "losses", "augment"}
 MIDDLE = {"models", "assembly", "hub", "sampling", "extractors", "metrics", "evaluation"}
 ALLOWED: dict[str, set[str]] = {
     **{part: set() for part in GROUND},
     "devices": {"config", "distributed"},
+    "files": {"leftovers"},
     "history": {"config"},
     "kernels": {"tensors"},
     "records": {"files"},
@@ -32,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     **dict.fromkeys(LEAVES, GROUND),
     "models": GROUND | {"heads"},
     "assembly": {"config", "heads", "losses", "augment", "models"},
-    "hub": {"config", "devices", "files", "models", "assembly", "records", "tensors"},
+    "hub": {"config", "devices", "files", "leftovers", "models", "assembly", "records", "tensors"},
     "sampling": GROUND | {"data", "models"},
     "api": GROUND | {"models", "hub", "sampling"},
     "generated": GROUND | {"data", "models", "hub", "sampling"},
