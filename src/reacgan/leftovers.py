@@ -15,11 +15,14 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from fnmatch import fnmatch
 from functools import cache
 from itertools import count
 from pathlib import Path
 
 DAY = 86400.0
+UNFINISHED = ".writing-*"
+"""Names of states that are being written, below a run's lock."""
 
 _OURS = re.compile(r".+[.-](\d+)-([0-9a-f]{8})-(\d+)\.reacgan")
 _EARLIER = re.compile(r"\..+\.(?:json|jsonl|png|md|html|csv|safetensors)\.(\d+)")
@@ -63,18 +66,21 @@ def remove(path: Path) -> None:
         _delete(hidden)
 
 
-def sweep(folder: Path, *, of_ours: bool = False) -> int:
+def sweep(folder: Path, *, of_ours: bool = False, also: str | None = None) -> int:
     """Delete what dead processes have left in a folder, not below it; returns the bytes freed.
 
     Args:
         folder: need not exist.
-        of_ours: nobody else writes there, so that what earlier versions left is known by its name.
+        of_ours: nothing but files of this package is there, so that what earlier versions left is known by
+            its name.
+        also: a pattern of further names, where no other process writes.
     """
     freed = 0
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in list(entries):
             path = Path(entry.path)
-            if _abandoned(path) or (of_ours and _left_earlier(path)):
+            unowned = also is not None and fnmatch(entry.name, also)
+            if unowned or _abandoned(path) or (of_ours and _left_earlier(path)):
                 freed += _bytes_of(path)
                 _delete(path)
     return freed

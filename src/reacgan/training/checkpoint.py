@@ -23,7 +23,7 @@ from torch import Tensor
 
 from reacgan.config import ConfigError
 from reacgan.files import digest_of, flush_folder, flush_to_disk, naming, read_regular
-from reacgan.leftovers import remove, sweep
+from reacgan.leftovers import UNFINISHED, remove, sweep
 from reacgan.records import SEAL, check_seal, read_json, sealed
 from reacgan.tensors import parsed_tensors
 from reacgan.training.background import Saveable
@@ -70,7 +70,7 @@ def save_checkpoint(
     """
     folder.mkdir(parents=True, exist_ok=True)
     final = folder / f"{state.images_seen:012d}"
-    sweep_states(folder)
+    sweep(folder, also=UNFINISHED)
     writing = folder / f".writing-{final.name}"
     try:
         _write(state, writing, facts)
@@ -90,13 +90,6 @@ def save_checkpoint(
             with suppress(OSError):
                 remove(old)
     return final
-
-
-def sweep_states(folder: Path) -> None:
-    """Remove what a process that was killed at a save has left; no other may write there."""
-    for torn in folder.glob(".writing-*"):
-        shutil.rmtree(torn, ignore_errors=True)
-    sweep(folder)
 
 
 def _write(state: Saveable, writing: Path, facts: dict[str, Any]) -> None:

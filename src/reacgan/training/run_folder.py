@@ -18,8 +18,7 @@ from reacgan.devices import describe_machine
 from reacgan.files import write_text
 from reacgan.hub.models import settle
 from reacgan.hub.selection import BEST
-from reacgan.leftovers import sweep_below
-from reacgan.training.checkpoint import sweep_states
+from reacgan.leftovers import UNFINISHED, sweep, sweep_below
 
 # What may differ when a run is taken up again: its length, what it reports, how it computes, what is
 # watched for.
@@ -107,7 +106,7 @@ class RunFolder:
 
     def _sweep(self) -> None:
         """Remove what killed processes have left of this run; a model that was set aside comes back."""
-        sweep_states(self.checkpoints)
+        sweep(self.checkpoints, also=UNFINISHED)
         for model in (self.model, self.path / BEST):
             settle(model)
         sweep_below(self.path)
