@@ -11,6 +11,7 @@ import errno
 import hashlib
 import io
 import json
+import logging
 import os
 import signal
 import sys
@@ -127,6 +128,7 @@ def run(
             os.dup2(out, 2)
             sys.stdout = io.TextIOWrapper(io.FileIO(1, "w"), write_through=True)
             sys.stderr = io.TextIOWrapper(io.FileIO(2, "w"), write_through=True)
+            logging.basicConfig(stream=sys.stderr, force=True, format="%(message)s")
             os.environ["REACGAN_CACHE"] = str(root / "cache")
             before()
             _Watch(root / below, at, fault, counter).install()

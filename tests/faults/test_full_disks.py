@@ -108,16 +108,6 @@ def full_run(top: Path, options: str, whole: Undisturbed) -> list[str]:
     ]
 
 
-@pytest.fixture(scope="module")
-def top(tmp_path_factory):
-    return tmp_path_factory.mktemp("disks")
-
-
-@pytest.fixture(scope="module")
-def whole(top):
-    return undisturbed(top, "train")
-
-
 def cache_operations(top: Path) -> int:
     ended = operations.run(works.train, fresh(top, "train"), below="cache")
     assert ended.code == 0, ended.said
@@ -125,7 +115,7 @@ def cache_operations(top: Path) -> int:
 
 
 @pytest.mark.parametrize(
-    "count", [3, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])]
+    "count", [2, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])]
 )
 def test_a_cache_that_fills_up_at_any_moment_ends_nothing(count, top, whole):
     total = cache_operations(top)
@@ -133,7 +123,7 @@ def test_a_cache_that_fills_up_at_any_moment_ends_nothing(count, top, whole):
         assert cache_fails_at(top, at, whole) == []
 
 
-@pytest.mark.parametrize("options", ["size=40k", "ro"])
+@pytest.mark.parametrize("options", ["size=40k", pytest.param("ro", marks=pytest.mark.slow)])
 def test_a_small_or_read_only_disk_for_the_cache(options, top, whole):
     assert full_cache(top, options, whole) == []
 

@@ -100,21 +100,18 @@ def spread(count: int, of: int) -> list[int]:
     return sorted({1 + (of - 1) * step // max(count - 1, 1) for step in range(min(count, of))})
 
 
-@pytest.fixture(scope="module")
-def top(tmp_path_factory):
-    return tmp_path_factory.mktemp("faults")
+@pytest.mark.parametrize("at", [0.1, 0.75])
+def test_a_kill_in_a_run_loses_nothing(at, top, whole):
+    assert kill_at(top, "train", int(at * whole.count), whole) == []
 
 
-@pytest.mark.parametrize(
-    "count", [2, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])]
-)
-def test_a_kill_before_an_operation_loses_nothing(count, top):
-    shutil.rmtree(top)
-    top.mkdir()
-    for name in WORKS if count > 10 else ("train",):
-        whole = undisturbed(top, name)
-        for at in spread(count + 2, whole.count)[1:-1] if count < 10 else range(1, whole.count + 1):
-            assert kill_at(top, name, at, whole) == []
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("name", WORKS)
+def test_a_kill_before_every_operation_loses_nothing(name, top, whole):
+    whole = whole if name == "train" else undisturbed(top, name)
+    for at in range(1, whole.count + 1):
+        assert kill_at(top, name, at, whole) == []
 
 
 def main() -> int:
