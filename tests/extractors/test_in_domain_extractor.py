@@ -21,6 +21,7 @@ from reacgan.extractors import classifier as training
 from reacgan.extractors.classifier import held_out_accuracy
 from reacgan.extractors.classifier_network import Classifier, stem_halvings
 from reacgan.extractors.in_domain import FileClassifier, InDomain, default_epochs, hold_out
+from reacgan.tensors import tensors_digest
 
 pytestmark = pytest.mark.kernels
 
