@@ -82,14 +82,19 @@ def save_checkpoint(
     writing.rename(final)
     flush_to_disk(folder)
     read_manifest(final)
+    retire(folder, state.images_seen, keep=keep, good=good)
+    return final
+
+
+def retire(folder: Path, images_seen: int, *, keep: int, good: int | None = None) -> None:
+    """Remove the checkpoints before this one but the latest ``keep``, as :func:`save_checkpoint` does."""
     # Later ones were passed over as damaged: they do not count.
-    whole = [path for path in list_checkpoints(folder) if path.name <= final.name]
+    whole = [path for path in list_checkpoints(folder) if int(path.name) <= images_seen]
     spared = [path for path in whole if good is not None and int(path.name) <= good][-1:]
     for old in whole[:-keep]:
         if old not in spared:
             with suppress(OSError):
                 remove(old)
-    return final
 
 
 def _write(state: Saveable, writing: Path, facts: dict[str, Any]) -> None:
