@@ -129,6 +129,8 @@ def run(
             sys.stdout = io.TextIOWrapper(io.FileIO(1, "w"), write_through=True)
             sys.stderr = io.TextIOWrapper(io.FileIO(2, "w"), write_through=True)
             logging.basicConfig(stream=sys.stderr, force=True, format="%(message)s")
+            ours = logging.getLogger("reacgan")  # commands of earlier tests have changed it
+            ours.handlers, ours.propagate, ours.level = [], True, logging.WARNING
             os.environ["REACGAN_CACHE"] = str(root / "cache")
             before()
             _Watch(root / below, at, fault, counter).install()

@@ -158,7 +158,6 @@ def test_without_a_cache_each_opening_reads_it(tmp_path, monkeypatch):
 
 def flips(count: int, top: Path) -> tuple[int, int]:
     """Flip so many single bits of a pack of the cache, anywhere; how many were taken, and made anew."""
-    logging.getLogger("reacgan").setLevel(logging.ERROR)
     os.environ["REACGAN_CACHE"] = str(top / "cache")
     source = works.pictures(top / "pictures")
     images = opened(source)
@@ -184,6 +183,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=1000)
     count = parser.parse_args().count
+    logging.getLogger("reacgan").setLevel(logging.ERROR)
     top = Path(tempfile.mkdtemp())
     try:
         taken, anew = flips(count, top)
