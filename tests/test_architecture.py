@@ -19,8 +19,8 @@ MODULES = {
 }
 
 GROUND = {
-    "config", "devices", "distributed", "files", "history", "kernels", "outlook", "plain_yaml", "progress",
-    "randomness", "records", "tensors", "text", "unpacking",
+    "config", "devices", "distributed", "files", "history", "kernels", "leftovers", "outlook", "plain_yaml",
+    "progress", "randomness", "records", "tensors", "text", "unpacking",
 }  # fmt: skip
 LEAVES = {"data", "heads", "losses", "augment"}
 MIDDLE = {"models", "assembly", "hub", "sampling", "extractors", "metrics", "evaluation"}
@@ -28,6 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     **{part: set() for part in GROUND},
     "config": {"files", "plain_yaml", "records"},
     "devices": {"config", "distributed"},
+    "files": {"leftovers"},
     "history": {"config", "records"},
     "kernels": {"tensors"},
     "plain_yaml": {"records"},
@@ -41,6 +42,7 @@ ALLOWED: dict[str, set[str]] = {
         "config",
         "devices",
         "files",
+        "leftovers",
         "models",
         "assembly",
         "records",

@@ -9,12 +9,13 @@ import os
 import re
 import shutil
 import stat
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, BinaryIO
+
+from reacgan.leftovers import sweep, unfinished
 
 PATIENCE = 5.0
 """Seconds of waiting before it is said what is waited for."""
@@ -22,6 +23,23 @@ PATIENCE = 5.0
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _MOST_TEXT = 64 * 2**20
 _WITHIN = re.compile(r"""(?<![\w.~:/\\])~?(?:/[^/\s"',;()]+){2,}""")
+
+DISK_FAULTS = frozenset(
+    getattr(errno, name)
+    for name in (
+        "ENOSPC",
+        "EDQUOT",
+        "EROFS",
+        "EACCES",
+        "EPERM",
+        "EFBIG",
+        "EIO",
+        "ENOTDIR",
+        "EISDIR",
+    )
+    if hasattr(errno, name)
+)
+"""Numbers of errors that say a file cannot be written there, however often it is tried."""
 
 logger = logging.getLogger("reacgan")
 
@@ -91,6 +109,8 @@ def locked(lock: Path, does: str) -> Iterator[None]:
 def replacing(path: Path, *, flush: bool = True) -> Iterator[Path]:
     """A temporary name beside ``path``; what was written there replaces it when the block ends.
 
+    The first one in a folder also removes what killed processes have left there.
+
     Args:
         path: the file; its folder is made.
         flush: whether the file and its folder reach the disk first, so that a crash of the machine leaves
@@ -98,17 +118,18 @@ def replacing(path: Path, *, flush: bool = True) -> Iterator[Path]:
             checked when it is read.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with naming(path):
-            yield temporary
-            if flush:
-                flush_to_disk(temporary)
-            temporary.replace(path)
-            if flush:
-                flush_entry(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    _sweep_once(path.parent)
+    with unfinished(path) as temporary:
+        try:
+            with naming(path):
+                yield temporary
+                if flush:
+                    flush_to_disk(temporary)
+                temporary.replace(path)
+                if flush:
+                    flush_entry(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -116,28 +137,22 @@ def scratch_folder(beside: Path, prefix: str) -> Iterator[Path]:
     """A folder for the time of the block, beside ``beside``, on the same disk.
 
     It is gone after an error and a signal (:func:`remove_scratch`). What a killed process has left is
-    removed by the next call that makes one there: a lock, which a dead process does not hold, tells it
-    from one in use.
+    removed by the next call that makes one there.
 
     Args:
         beside: a file that may not exist yet; its folder is made.
         prefix: of its name.
     """
-    from filelock import FileLock  # noqa: PLC0415 - a third of the time that help takes
-
     beside.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(beside.parent, prefix)
-    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=beside.parent))
-    _SCRATCH.add(folder)
-    lock = FileLock(folder / _LOCK)
-    try:
-        with suppress(OSError, NotImplementedError):  # a file system without locks
-            lock.acquire(blocking=False)
-        yield folder
-    finally:
-        lock.release()
-        shutil.rmtree(folder, ignore_errors=True)
-        _SCRATCH.discard(folder)
+    sweep(beside.parent)
+    with unfinished(beside, prefix=prefix) as folder:
+        folder.mkdir(mode=0o700)
+        _SCRATCH.add(folder)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            _SCRATCH.discard(folder)
 
 
 @contextmanager
@@ -196,19 +211,41 @@ def remove_scratch() -> None:
 
 
 _SCRATCH: set[Path] = set()
-_LOCK = ".lock"
+_SWEPT: set[tuple[int, Path]] = set()
 
 
-def _sweep(parent: Path, prefix: str) -> None:
-    """Remove the folders of processes that were killed."""
-    from filelock import FileLock, Timeout  # noqa: PLC0415
+def _sweep_once(folder: Path) -> None:
+    """Sweep a folder at its first use in this process: of very many files each look takes its time."""
+    known = (os.getpid(), folder)
+    if known not in _SWEPT:
+        _SWEPT.add(known)
+        sweep(folder)
 
-    for folder in parent.glob(f"{prefix}*"):
-        lock = folder / _LOCK
-        with suppress(OSError, NotImplementedError, Timeout):
-            if lock.is_file():
-                with FileLock(lock, blocking=False):
-                    shutil.rmtree(folder)
+
+def not_kept(folder: Path, reason: BaseException | str, then: str, *, remedy: str = "") -> None:
+    """Say once a process that a folder of the cache cannot be written, and what happens instead.
+
+    Args:
+        folder: of the cache.
+        reason: the error, or in words.
+        then: such as ``features are kept in memory and computed again next time``.
+        remedy: further than another folder.
+    """
+    known = (os.getpid(), folder)
+    if known in _NOT_KEPT:
+        return
+    _NOT_KEPT.add(known)
+    why = (reason.strerror or str(reason)) if isinstance(reason, OSError) else str(reason)
+    logger.warning(
+        "%s: cannot be written (%s); %s. Set REACGAN_CACHE to a folder that can be written%s",
+        folder,
+        why,
+        then,
+        remedy,
+    )
+
+
+_NOT_KEPT: set[tuple[int, Path]] = set()
 
 
 def as_text(word: str) -> str:

@@ -12,9 +12,10 @@ from safetensors import safe_open
 
 from reacgan.config import DataConfig
 from reacgan.data import DataError, ImageData, inspect_data, open_dataset, prepare_data
-from reacgan.data.archive import new_archive, read_archive, verify
+from reacgan.data.archive import new_archive, read_archive
 from reacgan.data.arrays import decode_array, open_array
 from reacgan.data.decode import UnreadableImageError, crop_window, decode_file
+from reacgan.data.intact import checked
 from reacgan.data.loader import Loader
 
 RNG = np.random.default_rng(0)
@@ -97,7 +98,7 @@ def test_packed_files_of_any_shape(tmp_path, size, channels, count):
         path, shape=(channels, *size), capacity=9, class_names=("a", "b"), metadata={}
     ) as writer:
         writer.add(images, labels)
-    data = verify(path)
+    data = checked(path, again=True)
     assert (data.images == images).all() and data.size == size and data.resolution == size
     with safe_open(path, "np") as file:
         assert (file.get_tensor("images") == images).all()

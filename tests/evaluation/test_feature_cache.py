@@ -316,7 +316,7 @@ def test_a_cache_that_cannot_be_written(tmp_path, caplog, monkeypatch, kind):
         for name in ("x", "x", "y"):
             assert cache.keep(KEY)(name, make)["features"][0] == 2
     assert make.times == 3
-    assert caplog.text.count("not writable") == 1 and "REACGAN_CACHE" in caplog.text
+    assert caplog.text.count("cannot be written (") == 1 and "REACGAN_CACHE" in caplog.text
     assert cache.entries() == [] and cache.total_bytes == 0 and cache.clear() == 0
 
 

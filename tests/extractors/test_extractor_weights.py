@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import tempfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -126,9 +127,17 @@ def test_another_file_than_the_published_one_is_refused(server):
     assert not server.kept.exists() and not server.fetched.exists()
 
 
-def test_a_cache_that_cannot_be_written(server, tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written_keeps_them_in_memory(server, tmp_path, monkeypatch, caplog):
+    expected = load_weights(None, server.published, LAYOUT).digest
     (tmp_path / "file").write_text("no folder")
+    (tmp_path / "temporary").mkdir()
     monkeypatch.setenv("REACGAN_CACHE", str(tmp_path / "file"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    assert load_weights(None, server.published, LAYOUT).digest == expected
+    assert load_weights(None, server.published, LAYOUT).digest == expected
+    assert caplog.text.count("kept in memory and fetched again next time") == 1
+    assert not any((tmp_path / "temporary").iterdir())
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "file"))
     with pytest.raises(ConfigError, match=r"cannot be written.*Set REACGAN_CACHE to a folder"):
         load_weights(None, server.published, LAYOUT)
 

@@ -21,6 +21,7 @@ from reacgan.app.sets import DataSets
 from reacgan.app.studio import open_studio
 from reacgan.config import ConfigError, Device, path_of
 from reacgan.data import refuse_inside
+from reacgan.files import scratch_folder
 
 PORT = 7860
 """The first port that is tried where none is asked for."""
@@ -64,9 +65,9 @@ def serve(
             if target is not None:
                 refuse_inside(target, exhibit.model.experiment.data.path)
         with (
-            tempfile.TemporaryDirectory(prefix="reacgan-app-") as scratch,
-            _environment(scratch),
-            DataSets(studio, Path(scratch), target) as sets,
+            scratch_folder(Path(tempfile.gettempdir()) / "app", "reacgan-app-") as scratch,
+            _environment(str(scratch)),
+            DataSets(studio, scratch, target) as sets,
         ):
             app = build_app(sets, str(device), host)
             said = partial(ready, address_of(listener, host)) if ready else lambda: None

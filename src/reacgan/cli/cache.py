@@ -96,6 +96,7 @@ def clear(
 ) -> int:
     """Delete features of images, which are computed again when needed.
 
+    What killed processes have left in the cache goes too, and downloads that were broken off a day ago.
     Packed folders, downloads and classifiers stay; you may delete their folders.
 
     Parameters
@@ -106,11 +107,18 @@ def clear(
         Print JSON instead of text.
     """
     from reacgan.evaluation.cache import FeatureCache  # noqa: PLC0415
+    from reacgan.files import cache_root  # noqa: PLC0415
+    from reacgan.leftovers import sweep_below  # noqa: PLC0415
 
     cache = FeatureCache()
-    freed = cache.clear(older_than)
-    facts = {"freed_bytes": freed, "folder": cache.root}
-    answer(facts, f"freed {_megabytes(freed)} MB in {cache.root}", as_json=json_)
+    freed, left = cache.clear(older_than), sweep_below(cache_root(), partial=".part")
+    facts = {"freed_bytes": freed + left, "left_by_killed": left, "folder": cache.root}
+    lines = [f"freed {_megabytes(freed)} MB in {cache.root}"]
+    if left:
+        lines.append(
+            f"freed {_megabytes(left)} MB in {cache_root()}, left by processes that were killed"
+        )
+    answer(facts, "\n".join(lines), as_json=json_)
     return 0
 
 

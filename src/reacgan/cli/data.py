@@ -88,7 +88,7 @@ def inspect(
 
     config = find_set(path, options=_options(set_))
     with bars.shown():
-        surveyed = survey_dataset(config, split)
+        surveyed = survey_dataset(config, split, again=True)
         overview = overview_of(surveyed)
     lines = [overview.text()]
     if overview.refusal:

@@ -35,6 +35,7 @@ from reacgan.data.folder import inspect_data, list_folder, open_archive, prepare
 from reacgan.data.glyphs import open_glyphs
 from reacgan.data.huggingface import open_hub
 from reacgan.data.imagenet import list_imagenet
+from reacgan.data.intact import checked
 from reacgan.data.order import Balance, balance_of
 from reacgan.data.pack import Lister, open_listings, opener_of, own_shape_of
 from reacgan.data.scan import Scan, refusal_of, report_refused, scan_listings, with_held_out
@@ -134,8 +135,15 @@ def open_dataset(config: DataConfig, split: str = "train") -> ImageData:
     return opener(config.path, split=split, resolution=resolution, channels=channels, **options)
 
 
-def survey_dataset(config: DataConfig, split: str = "train") -> Scan | ImageData:
+def survey_dataset(
+    config: DataConfig, split: str = "train", *, again: bool = False
+) -> Scan | ImageData:
     """Classes and counts of a set, from its files' headers, or by opening a set without files.
+
+    Args:
+        config: the set.
+        split: train or test.
+        again: read all pixels of a packed file, even if it was found whole a short while ago.
 
     Raises:
         DataError: as :func:`open_dataset`.
@@ -146,7 +154,7 @@ def survey_dataset(config: DataConfig, split: str = "train") -> Scan | ImageData
     white, options = _white_of(config)
     packed = archive_of(config, split)
     if packed is not None:
-        return read_archive(packed)
+        return checked(packed, again=again)
     lister: Any = LISTERS.get(config.name)
     if lister is None:
         return open_dataset(config, split)

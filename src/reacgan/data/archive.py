@@ -10,24 +10,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from reacgan.config import DataConfig
-from reacgan.data.dataset import DataError, ImageData, combine_digest, pixels_digest
+from reacgan.data.dataset import DataError, ImageData, combine_digest
 from reacgan.data.depth import Whites
 from reacgan.files import naming
+from reacgan.leftovers import sweep, unfinished
 from reacgan.records import parse_json
 
 KIND = "reacgan images 1"
 
+CHUNK = 2**24
+"""Bytes of pixels that have a digest of their own."""
 _MAX_HEADER_BYTES = 100_000_000
 _LABEL_BYTES = 8
 
@@ -49,10 +52,12 @@ class ArchiveWriter:
         self._class_names = class_names
         self._metadata = dict(metadata)
         self._pixels = hashlib.sha256()
+        self._chunks = _Chunks()
         self._labels: list[npt.NDArray[np.int64]] = []
         # Reserves the largest possible header: N has at most as many digits as the capacity.
         digest = "0" * 64
-        self._room = len(self._header(capacity, digest, digest)) + 7 & ~7
+        chunks = "0" * 64 * -(-capacity * math.prod(shape) // CHUNK)
+        self._room = len(self._header(capacity, digest, digest, chunks)) + 7 & ~7
         self._file.write(b"\0" * (8 + self._room))
 
     def add(self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> None:
@@ -64,6 +69,7 @@ class ArchiveWriter:
             )
         content = np.ascontiguousarray(images).tobytes()
         self._pixels.update(content)
+        self._chunks.update(content)
         self._file.write(content)
         self._labels.append(np.asarray(labels, dtype=np.int64))
 
@@ -74,21 +80,46 @@ class ArchiveWriter:
         shape = (len(labels), *self._shape)
         pixels = self._pixels.hexdigest()
         digest = combine_digest(shape, pixels, labels, class_names=self._class_names)
-        header = self._header(len(labels), pixels, digest)
+        header = self._header(len(labels), pixels, digest, self._chunks.hexdigests())
         self._file.seek(0)
         self._file.write(self._room.to_bytes(8, "little") + header.ljust(self._room))
 
-    def _header(self, count: int, pixels: str, digest: str) -> bytes:
+    def _header(self, count: int, pixels: str, digest: str, chunks: str) -> bytes:
         metadata = {
             **self._metadata,
             "kind": KIND,
             "class_names": json.dumps(list(self._class_names)),
             "pixels_sha256": pixels,
+            "chunks_sha256": chunks,
             "digest": digest,
         }
         metadata["seal"] = _seal(metadata)
         shape = (count, *self._shape)
         return json.dumps({"__metadata__": metadata, **_tensors(shape)}).encode()
+
+
+class _Chunks:
+    """SHA-256 of every :data:`CHUNK` bytes of a stream."""
+
+    def __init__(self) -> None:
+        self._ended: list[str] = []
+        self._current = hashlib.sha256()
+        self._size = 0
+
+    def update(self, content: bytes) -> None:
+        rest = memoryview(content)
+        while rest:
+            part = rest[: CHUNK - self._size]
+            self._current.update(part)
+            self._size += len(part)
+            rest = rest[len(part) :]
+            if self._size == CHUNK:
+                self._ended.append(self._current.hexdigest())
+                self._current, self._size = hashlib.sha256(), 0
+
+    def hexdigests(self) -> str:
+        """All of them in one text, of the last and shorter one too."""
+        return "".join([*self._ended, *([self._current.hexdigest()] if self._size else [])])
 
 
 @contextmanager
@@ -111,25 +142,25 @@ def new_archive(
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with naming(path), os.fdopen(handle, "wb") as file:
-            writer = ArchiveWriter(
-                file, shape=shape, capacity=capacity, class_names=class_names, metadata=metadata
-            )
-            yield writer
-            writer.finish()
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    sweep(path.parent)  # what a killed process left is as large as the whole set
+    with unfinished(path) as temporary:
+        try:
+            with naming(path), temporary.open("xb") as file:
+                writer = ArchiveWriter(
+                    file, shape=shape, capacity=capacity, class_names=class_names, metadata=metadata
+                )
+                yield writer
+                writer.finish()
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def read_archive(path: str | Path) -> ImageData:
-    """Memory-map a packed file and check everything but the pixels (see :func:`verify`).
+    """Memory-map a packed file and check everything but the pixels (see ``intact.py``).
 
     Raises:
         DataError: the file is missing, foreign, truncated or damaged.
@@ -148,9 +179,9 @@ def read_archive(path: str | Path) -> ImageData:
         expected = combine_digest(shape, metadata["pixels_sha256"], labels, class_names=names)
         intact = metadata["digest"] == expected
     except (KeyError, TypeError, ValueError):
-        raise _damaged(path, "its metadata is incomplete") from None
+        raise damaged(path, "its metadata is incomplete") from None
     if not intact:
-        raise _damaged(path, "labels or class names do not match their digest")
+        raise damaged(path, "labels or class names do not match their digest")
     whites, lost = _depth_of(metadata, path)
     return ImageData(images, labels, names, str(path), expected, whites, lost)
 
@@ -165,7 +196,7 @@ def _depth_of(metadata: Mapping[str, str], path: Path) -> tuple[Whites | None, t
         integers, floats = (None if white is None else float(white) for white in whites)
         return (integers, floats), lost
     except (TypeError, ValueError):
-        raise _damaged(path, "its metadata does not say which values are white") from None
+        raise damaged(path, "its metadata does not say which values are white") from None
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
@@ -188,16 +219,36 @@ def is_archive(path: str | Path) -> bool:
     return len(begin) == 16 and begin[8:].lstrip(b" ").startswith(b'{"')
 
 
-def verify(path: str | Path) -> ImageData:
-    """Open a packed file and check the digest of its pixels, too.
+class Pixels(NamedTuple):
+    """Where the pixels of a packed file are, and the digests that they must have."""
+
+    start: int
+    size: int
+    """Bytes."""
+    whole: str
+    """SHA-256 of all."""
+    chunks: tuple[str, ...]
+    """SHA-256 of every :data:`CHUNK` bytes; none in files of earlier versions."""
+    each: int
+    """Bytes of an image."""
+
+
+def pixels_of(path: Path) -> Pixels:
+    """Where the pixels of a packed file are.
 
     Raises:
-        DataError: as :func:`read_archive`, or the pixels do not match their digest.
+        DataError: the file is missing, foreign, truncated or damaged.
     """
-    data = read_archive(path)
-    if pixels_digest(data.images) != read_metadata(path)["pixels_sha256"]:
-        raise _damaged(Path(path), "pixels do not match their digest")
-    return data
+    try:
+        with path.open("rb") as file:
+            shape, metadata, start = _read_header(file, path)
+    except OSError as error:
+        raise DataError(f"{path}: not readable: {error.strerror}") from None
+    size, text = math.prod(shape), metadata.get("chunks_sha256", "")
+    chunks = tuple(text[at : at + 64] for at in range(0, len(text), 64))
+    if chunks and len(chunks) != -(-size // CHUNK):
+        raise damaged(path, "its digests are of another number of pixels")
+    return Pixels(start, size, metadata["pixels_sha256"], chunks, math.prod(shape[1:]))
 
 
 def _read_header(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], dict[str, str], int]:
@@ -212,9 +263,9 @@ def _read_header(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], dict[str
     try:
         header = parse_json(file.read(length).decode("utf-8"))
     except ValueError:
-        raise _damaged(path, "its header is not readable") from None
+        raise damaged(path, "its header is not readable") from None
     if not isinstance(header, dict):
-        raise _damaged(path, "its header is not readable")
+        raise damaged(path, "its header is not readable")
     start = 8 + length
     return *_check_header(header, path, payload=size - start), start
 
@@ -231,7 +282,7 @@ def _check_header(
         )
     seal = metadata.pop("seal", None)
     if seal != _seal(metadata):
-        raise _damaged(path, "its metadata does not match its seal")
+        raise damaged(path, "its metadata does not match its seal")
     images = header.get("images")
     shape = images.get("shape") if isinstance(images, dict) else None
     if (
@@ -240,18 +291,16 @@ def _check_header(
         or any(type(side) is not int or not 0 < side < 2**40 for side in shape)
         or header != {"__metadata__": metadata, **_tensors(tuple(shape))}
     ):
-        raise _damaged(path, "its tensors are not images uint8 [N, C, H, W] and labels int64 [N]")
+        raise damaged(path, "its tensors are not images uint8 [N, C, H, W] and labels int64 [N]")
     needed = _tensors(tuple(shape))["labels"]["data_offsets"][1]
     if needed != payload:
         state = "truncated" if payload < needed else "too long"
-        raise _damaged(path, f"{state}: {payload} bytes after the header, needed: {needed}")
+        raise damaged(path, f"{state}: {payload} bytes after the header, needed: {needed}")
     return tuple(shape), metadata
 
 
 def _tensors(shape: tuple[int, ...]) -> dict[str, dict[str, Any]]:
-    pixels = 1
-    for side in shape:
-        pixels *= side
+    pixels = math.prod(shape)
     end = pixels + shape[0] * _LABEL_BYTES
     return {
         "images": {"dtype": "U8", "shape": list(shape), "data_offsets": [0, pixels]},
@@ -263,7 +312,8 @@ def _seal(metadata: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(metadata, sort_keys=True).encode()).hexdigest()
 
 
-def _damaged(path: Path, problem: str) -> DataError:
+def damaged(path: Path, problem: str) -> DataError:
+    """The error for a file that is not what was written."""
     return DataError(f"{path}: damaged packed set, {problem}; create it again")
 
 

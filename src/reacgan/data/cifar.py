@@ -20,7 +20,8 @@ from reacgan.data.dataset import DataError, ImageData, check_request
 from reacgan.data.decode import RESIZE, to_array
 from reacgan.data.download import Resource, cached_download
 from reacgan.data.folder import list_folder
-from reacgan.data.pack import cache_key, open_listings, packed_once, read_cached, write_cached
+from reacgan.data.pack import open_listings
+from reacgan.data.packed_cache import cache_key, packed_once, read_cached, write_cached
 
 _PIXELS = 3 * 32 * 32
 

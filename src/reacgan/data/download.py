@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
-import shutil
 import stat
 import tarfile
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -21,7 +19,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from reacgan.data.dataset import DataError
-from reacgan.files import cache_root, digest_of, naming
+from reacgan.files import DISK_FAULTS, cache_root, digest_of, naming, scratch_folder
+from reacgan.leftovers import sweep
 
 _BLOCK = 1 << 20
 _TIMEOUT_SECONDS = 30
@@ -86,6 +85,7 @@ def download(
 
     Raises:
         DataError: unreachable (with URL and destination), or another checksum.
+        OSError: it cannot be written there, at once; names the file.
     """
     destination = Path(destination)
     if not url.startswith(("http://", "https://")):
@@ -96,6 +96,7 @@ def download(
     if is_offline():
         raise DataError(f"{destination}: not here, and nothing is downloaded now; get {url} before")
     destination.parent.mkdir(parents=True, exist_ok=True)
+    sweep(destination.parent)
     part = destination.with_name(f"{destination.name}.part")
     failure = _fetch_all(url, part, attempts, progress)
     if failure:
@@ -125,6 +126,8 @@ def _fetch_all(
             if error.code not in _TRANSIENT:
                 return failure
         except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+            if getattr(error, "errno", None) in DISK_FAULTS:
+                raise
             failure = str(getattr(error, "reason", error)) or type(error).__name__
     return failure
 
@@ -227,8 +230,11 @@ def extract(archive: str | Path, folder: str | Path, *, max_bytes: int) -> Path:
     archive, folder = Path(archive), Path(folder)
     if folder.is_dir():
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    with scratch_folder(folder, f".{folder.name}.") as temporary:
+        return _unpack(archive, folder, temporary, max_bytes)
+
+
+def _unpack(archive: Path, folder: Path, temporary: Path, max_bytes: int) -> Path:
     try:
         left = max_bytes
         for name, source in _members(archive):
@@ -246,8 +252,6 @@ def extract(archive: str | Path, folder: str | Path, *, max_bytes: int) -> Path:
         if folder.is_dir():  # another process has unpacked it
             return folder
         raise DataError(f"{archive}: cannot be unpacked: {error}") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 

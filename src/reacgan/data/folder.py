@@ -21,10 +21,12 @@ from reacgan.data.dataset import (
     check_request,
     describe_shape,
 )
+from reacgan.data.intact import checked
 from reacgan.data.layout import Decision, decide
 from reacgan.data.listing import Listing, explain, list_decided, parts_up_to, read_tree
 from reacgan.data.names import is_general, plural, shown
-from reacgan.data.pack import Decoder, depth_of, describe, log_notes, logger
+from reacgan.data.pack import Decoder, depth_of, log_notes, logger
+from reacgan.data.packed_cache import describe
 from reacgan.data.scan import MAX_REFUSED, Scan, report_refused, scan_listings, with_held_out
 from reacgan.data.tables import TABLE_LISTERS
 from reacgan.data.tiny_imagenet import is_official, list_official
@@ -52,7 +54,7 @@ def open_archive(
     file = Path(path) if split == "train" else held_out_path(Path(path))
     if split == "test" and not file.exists():
         raise MissingSplitError(f"{file}: missing, so {path} has no test split")
-    data = read_archive(file)
+    data = checked(file)
     if data.size != size_of(resolution):
         size, asked = (" x ".join(map(str, sides)) for sides in (data.size, size_of(resolution)))
         value = data.size[0] if data.size[0] == data.size[1] else "x".join(map(str, data.size))
@@ -157,7 +159,7 @@ def prepare_data(
             progress=progress,
         )
         _pack(decoder, target, source=path.resolve().name)
-    return read_archive(out)
+    return checked(out)
 
 
 def _pack(decoder: Decoder, target: Path, *, source: str) -> None:

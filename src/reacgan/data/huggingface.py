@@ -21,13 +21,13 @@ from reacgan.data.decode import (
     pillow_warnings_off,
 )
 from reacgan.data.download import is_offline
-from reacgan.data.pack import (
+from reacgan.data.pack import in_batches
+from reacgan.data.packed_cache import (
     Batch,
-    cache_folder,
     cache_key,
-    in_batches,
     packed_once,
     read_cached,
+    writable_folder,
     write_cached,
 )
 from reacgan.data.scan import MAX_REFUSED, Refused, check_share
@@ -215,7 +215,7 @@ class _Decoded:
             self.refused,
             len(self.labels),
             max_refused=MAX_REFUSED,
-            report=cache_folder() / f"{self.key}.refused.txt",
+            report=writable_folder() / f"{self.key}.refused.txt",
             source=self.source,
         )
 

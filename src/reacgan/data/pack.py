@@ -1,17 +1,15 @@
-"""Decode a set into a packed file or into memory, and the cache of packed files."""
+"""Decode a set into a packed file or into memory, once for all (``packed_cache.py``)."""
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 import logging
 import os
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, wraps
 from pathlib import Path
@@ -19,10 +17,8 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import PIL
 
 from reacgan.config import Resolution, size_of
-from reacgan.data.archive import new_archive, read_archive
 from reacgan.data.arrays import is_array
 from reacgan.data.dataset import (
     PICTURE_CHANNELS,
@@ -35,7 +31,6 @@ from reacgan.data.dataset import (
 )
 from reacgan.data.decode import (
     MAX_PIXELS,
-    RESIZE,
     Box,
     decoding_rules,
     pillow_warnings_off,
@@ -44,6 +39,15 @@ from reacgan.data.decode import (
 from reacgan.data.images import decode_image
 from reacgan.data.listing import Listing
 from reacgan.data.names import plural, readable_name, shown
+from reacgan.data.packed_cache import (
+    Batch,
+    cache_folder,
+    cache_key,
+    packed_once,
+    read_cached,
+    writable_folder,
+    write_cached,
+)
 from reacgan.data.scan import (
     MAX_REFUSED,
     Refused,
@@ -54,11 +58,10 @@ from reacgan.data.scan import (
     scan_listings,
 )
 from reacgan.data.threads import ordered_map
-from reacgan.files import PATIENCE, cache_root, locked, write_text
+from reacgan.files import PATIENCE, not_kept, write_text
 from reacgan.progress import counted, heard
-from reacgan.records import read_json
+from reacgan.records import read_sealed, sealed
 
-Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 Progress = Callable[[int, int], None]
 
 logger = logging.getLogger("reacgan.data")
@@ -197,14 +200,15 @@ def own_shape_of(listings: list[Listing]) -> OwnShape:
     key = cache_key("own shape", MAX_PIXELS, decoding_rules(), stamps_of(listings))
     cached = cache_folder() / f"{key}.json"
     try:
-        sizes, channels = read_json(cached)
-        return OwnShape(tuple((int(high), int(wide)) for high, wide in sizes), int(channels))
-    except (OSError, ValueError, TypeError):
+        known = read_sealed(cached)
+        sizes = tuple((int(high), int(wide)) for high, wide in known["sizes"])
+        return OwnShape(sizes, int(known["channels"]))
+    except (OSError, ValueError, TypeError, KeyError):
         pass
     scan = scan_listings(listings)
     shape = OwnShape(tuple(sorted({(high, wide) for wide, high in scan.sizes})), scan.channels)
     with suppress(OSError):
-        write_text(cached, json.dumps(shape))
+        write_text(cached, json.dumps(sealed(shape._asdict())))
     return shape
 
 
@@ -275,13 +279,16 @@ def _pack_listings(
     )
     data = replace(data, whites=scan.whites, lost=scan.lost)
     if decoder.refused:
-        report_refused(decoder.refused, decoder.report)  # for who opens the packed file later
+        try:
+            report_refused(decoder.refused, decoder.report)  # for who opens the packed file later
+        except OSError as error:
+            not_kept(cache_folder(), error, "which files were refused is said this time alone")
     _warn_of_refused(scan.source, decoder.refused)
     return data
 
 
 def _report_of(key: str) -> Path:
-    return _writable_folder() / f"{key}.refused.txt"
+    return writable_folder() / f"{key}.refused.txt"
 
 
 def _warn_of_refused(root: Path, refused: Sequence[Refused]) -> None:
@@ -305,110 +312,11 @@ def stamps_of(listings: list[Listing]) -> list[Any]:
     ]
 
 
-def describe(source: str, split: str) -> dict[str, str]:
-    """Metadata of a packed file: source, split, resize rule, versions."""
-    return {
-        "source": source,
-        "split": split,
-        "resize": RESIZE,
-        "pillow": PIL.__version__,
-        "numpy": np.__version__,
-    }
-
-
 def depth_of(scan: Scan) -> dict[str, str]:
     """Metadata of a packed file whose images had more than 8 bits: whites, and what was lost."""
     if scan.whites is None and not scan.lost:
         return {}
     return {"whites": json.dumps(scan.whites), "lost": json.dumps(scan.lost)}
-
-
-def cache_folder() -> Path:
-    """``$REACGAN_CACHE/packs``, by default ``~/.cache/reacgan/packs``; may be deleted at any time."""
-    return cache_root() / "packs"
-
-
-def cache_key(*parts: object) -> str:
-    """A hash of everything that the content of a packed file depends on."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def packed_once(
-    key: str,
-    source: str,
-    read: Callable[[], ImageData | None],
-    make: Callable[[], ImageData],
-) -> ImageData:
-    """What ``read`` gives, or else ``make``: of processes that start together one packs, the others wait.
-
-    Args:
-        key: of the packed file.
-        source: what is packed, for people.
-        read: the packed file, or None.
-        make: packs it.
-    """
-    packed = read()
-    if packed is not None:
-        return packed
-    with ExitStack() as stack:
-        try:
-            lock = cache_root() / "locks" / f"{key}.lock"
-            stack.enter_context(locked(lock, f"packs the images of {source}"))
-        except (OSError, NotImplementedError):
-            return make()  # which says that the cache cannot be written
-        packed = read()
-        return packed if packed is not None else make()
-
-
-def read_cached(key: str, source: str) -> ImageData | None:
-    """The packed file of that key, or None where it is missing or damaged."""
-    path = cache_folder() / f"{key}.safetensors"
-    if not path.exists():
-        return None
-    try:
-        return replace(read_archive(path), source=source)
-    except DataError as error:
-        logger.warning("%s; packing again", error)
-        return None
-
-
-def write_cached(
-    key: str,
-    batches: Iterable[Batch],
-    *,
-    shape: tuple[int, int, int],
-    capacity: int,
-    class_names: tuple[str, ...],
-    source: str,
-    depth: Mapping[str, str] | None = None,
-) -> ImageData:
-    """Pack into the cache and memory-map it; in memory where the cache cannot be written."""
-    path = cache_folder() / f"{key}.safetensors"
-    try:
-        with new_archive(
-            path,
-            shape=shape,
-            capacity=capacity,
-            class_names=class_names,
-            metadata={**describe(Path(source).name, "cache"), **(depth or {})},
-        ) as writer:
-            for images, labels in batches:
-                writer.add(images, labels)
-        return replace(read_archive(path), source=source)
-    except OSError as error:
-        logger.warning(
-            "%s: not writable (%s); the images are kept in memory and packed again next time. Set "
-            "REACGAN_CACHE to a folder that can be written",
-            path.parent,
-            error.strerror,
-        )
-    parts = list(batches)
-    return ImageData(
-        np.concatenate([images for images, _ in parts]),
-        np.concatenate([labels for _, labels in parts]),
-        class_names,
-        source=source,
-    )
 
 
 def log_notes(scan: Scan) -> None:
@@ -439,12 +347,3 @@ def log_progress(source: str) -> Progress:
             logger.info("packing %s: %d of %d images", source, done, total)
 
     return report
-
-
-def _writable_folder() -> Path:
-    folder = cache_folder()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return Path(tempfile.gettempdir())
-    return folder if os.access(folder, os.W_OK) else Path(tempfile.gettempdir())

@@ -7,6 +7,7 @@ its key and the digest of its tensors, and may be deleted at any time.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -29,7 +30,7 @@ from torch import Tensor
 
 from reacgan.config import ConfigError
 from reacgan.evaluation.scores import canonical
-from reacgan.files import cache_root, locked, replacing
+from reacgan.files import cache_root, locked, not_kept, replacing
 from reacgan.metrics.base import Keep
 from reacgan.records import parse_json
 
@@ -75,7 +76,6 @@ class FeatureCache:
         self.root = cache_root() / "features" if root is None else root
         self.limit_bytes = _limit() if limit_bytes is None else limit_bytes
         self._in_use: dict[Path, list[weakref.ref[Tensor]]] = {}
-        self._warned = False
 
     def keep(self, key: Mapping[str, Any], source: str = "") -> Keep:
         """A :data:`reacgan.metrics.base.Keep` for one set of images as one extractor sees it.
@@ -163,8 +163,10 @@ class FeatureCache:
         try:
             self._make_room(size, path)
             _write_file(path, key, tensors, source)
-        except (OSError, SafetensorError) as error:
-            self._warn(f"not writable ({error})")
+        except OSError as error:
+            self._warn(error)
+        except SafetensorError as error:
+            self._warn(str(error))
         self._mark_in_use(path, tensors)
 
     def _mark_in_use(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -208,10 +210,10 @@ class FeatureCache:
             try:
                 lock.parent.mkdir(parents=True, exist_ok=True)
                 if not os.access(lock if lock.exists() else lock.parent, os.W_OK):
-                    raise PermissionError(f"no permission to write {lock}")
+                    raise PermissionError(errno.EACCES, "no permission", str(lock))
                 stack.enter_context(locked(lock, f"computes {what}"))
             except (OSError, NotImplementedError) as error:
-                self._warn(f"not writable ({error})")
+                self._warn(error if isinstance(error, OSError) else "its file system has no locks")
                 yield False
                 return
             yield True
@@ -231,15 +233,9 @@ class FeatureCache:
         except OSError:
             return []
 
-    def _warn(self, reason: str) -> None:
-        if not self._warned:
-            logger.warning(
-                "%s: %s; what does not fit there is computed again next time. Set REACGAN_CACHE to a "
-                "folder that can be written, or REACGAN_CACHE_GB to another limit",
-                self.root,
-                reason,
-            )
-        self._warned = True
+    def _warn(self, reason: OSError | str) -> None:
+        then = "what does not fit there is kept in memory and computed again next time"
+        not_kept(self.root, reason, then, remedy=", or REACGAN_CACHE_GB to another limit")
 
 
 def _status(path: Path) -> tuple[int, float]:

@@ -29,6 +29,7 @@ from reacgan.data.names import is_hidden, is_image, readable_name
 from reacgan.data.pack import Decoder, open_listings
 from reacgan.data.scan import MAX_REFUSED, Scan, scan_listings
 from reacgan.evaluation.sources import describe_values
+from reacgan.files import scratch_folder
 from reacgan.unpacking import bomb_problem, open_npy, open_npz, refuse_bomb
 
 ENDINGS = (".zip", ".npz", ".npy", ".pt", ".pth")
@@ -349,8 +350,7 @@ def _picture(image: Pixels) -> Image.Image:
 
 
 def _of_zip(path: Path, resolution: Any, channels: int | None, most_refused: float) -> Opened:
-    with tempfile.TemporaryDirectory(prefix="reacgan-") as name:
-        root = Path(name)
+    with scratch_folder(Path(tempfile.gettempdir()) / "images", "reacgan-") as root:
         try:
             with zipfile.ZipFile(path) as file:
                 _unpack(file, path, root)

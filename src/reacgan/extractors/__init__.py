@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +21,7 @@ from reacgan.extractors.in_domain import FileClassifier, InDomain
 from reacgan.extractors.inception import Inception
 from reacgan.extractors.pretrained import Clip, Dino, DinoV2, ResNet50
 from reacgan.extractors.swav import Swav
-from reacgan.files import cache_root
+from reacgan.files import cache_root, not_kept
 
 EXTRACTORS: dict[str, type[Extractor]] = {
     "inception": Inception,
@@ -34,8 +33,6 @@ EXTRACTORS: dict[str, type[Extractor]] = {
     "clip": Clip,
 }
 """Weights are loaded by the constructor, not on import."""
-
-logger = logging.getLogger("reacgan.extractors")
 
 _ENDINGS = (".safetensors", ".pth", ".pt")
 _GIVEN = ("train", "held_out", "cache", "device", "expect")
@@ -101,10 +98,11 @@ def _usual_cache() -> Path | None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         usable = os.access(folder, os.W_OK)
-    except OSError:
-        usable = False
+        reason: OSError | str = "no permission"
+    except OSError as error:
+        usable, reason = False, error
     if not usable:
-        logger.warning("%s: not writable, so classifiers are not kept; set REACGAN_CACHE", folder)
+        not_kept(folder, reason, "classifiers are kept in memory and trained again next time")
     return folder if usable else None
 
 

@@ -21,7 +21,7 @@ from reacgan.devices import find_device
 from reacgan.extractors.arithmetic import exact
 from reacgan.extractors.classifier_file import read_kept, save_classifier
 from reacgan.extractors.classifier_network import Classifier
-from reacgan.files import locked
+from reacgan.files import locked, not_kept
 from reacgan.progress import stage
 from reacgan.randomness import derive_seed
 
@@ -86,7 +86,7 @@ def train_classifier(
             where the classifier is in the cache.
 
     Raises:
-        ConfigError: a number is out of range, the training diverged, or the cache cannot be written.
+        ConfigError: a number is out of range, or the training diverged.
     """
     device = find_device(device)
     recipe = _Recipe(float(epochs), batch, width, seed, flip, device.type)
@@ -106,7 +106,10 @@ def train_classifier(
             classifier = read_kept(kept, facts)  # another process was faster
             if classifier is None:
                 classifier = _trained(train, recipe, device, expect)
-                save_classifier(classifier, kept, facts)
+                try:
+                    save_classifier(classifier, kept, facts)
+                except ConfigError as error:
+                    _say_not_kept(kept, error.__cause__ or error.__context__ or error)
     return classifier.to(device)
 
 
@@ -169,12 +172,13 @@ def _alone(kept: Path, source: str) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             stack.enter_context(locked(lock, f"trains the classifier of {source}"))
-        except OSError as error:
-            raise ConfigError(
-                f"{kept.parent}: classifiers cannot be kept there ({error}); choose a folder that can "
-                "be written"
-            ) from None
+        except (OSError, NotImplementedError) as error:
+            _say_not_kept(kept, error)
         yield
+
+
+def _say_not_kept(kept: Path, error: BaseException) -> None:
+    not_kept(kept.parent, error, "the classifier is kept in memory and trained again next time")
 
 
 def _trained(

@@ -22,7 +22,7 @@ from reacgan.extractors.base import Extracted, Extractor
 from reacgan.extractors.classifier import Expect, extract, held_out_accuracy, train_classifier
 from reacgan.extractors.classifier_file import load_classifier, save_classifier
 from reacgan.extractors.classifier_network import Classifier
-from reacgan.files import write_text
+from reacgan.files import not_kept, write_text
 from reacgan.randomness import derive_seed
 from reacgan.records import read_sealed, sealed
 from reacgan.tensors import tensors_digest
@@ -234,7 +234,10 @@ def _accuracy_facts(
     if shares is None:
         shares = held_out_accuracy(classifier, held_out)
         if kept is not None:
-            write_text(kept, json.dumps(sealed({"shares": shares})))
+            try:
+                write_text(kept, json.dumps(sealed({"shares": shares})))
+            except OSError as error:
+                not_kept(kept.parent, error, "accuracies are measured again next time")
     return {"held_out": facts, "held_out_top1": shares[0], "held_out_top5": shares[1]}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,14 @@ from torch import Tensor
 from reacgan.config import ConfigError, path_of
 from reacgan.data import DataError
 from reacgan.data.download import UnreachableError, download
-from reacgan.files import cache_root, digest_of, locked, replacing
+from reacgan.files import (
+    cache_root,
+    digest_of,
+    locked,
+    not_kept,
+    replacing,
+    scratch_folder,
+)
 from reacgan.progress import stage
 from reacgan.records import parse_json
 from reacgan.tensors import read_tensors
@@ -83,8 +91,14 @@ def load_weights(path: str | None, published: PublishedWeights, layout: Layout) 
             weights = _read_kept(kept, published.extractor, layout)  # another process was faster
             return weights or _convert(published, kept, layout)
     except OSError as error:
+        not_kept(kept.parent, error, "weights are kept in memory and fetched again next time")
+    try:
+        with scratch_folder(Path(tempfile.gettempdir()) / kept.name, "reacgan-") as folder:
+            return read_weights(_fetched(published, folder), published.extractor, layout)
+    except OSError as error:
         raise ConfigError(
-            f"{kept}: cannot be written: {error}. Set REACGAN_CACHE to a folder that can be written"
+            f"{error.filename or kept}: cannot be written: {error.strerror}. Set REACGAN_CACHE to a folder "
+            "that can be written"
         ) from None
 
 
@@ -122,8 +136,11 @@ def _source_of(path: Path) -> str | None:
 
 def _convert(published: PublishedWeights, kept: Path, layout: Layout) -> Weights:
     weights = read_weights(_fetched(published), published.extractor, layout)
-    with replacing(kept) as temporary:
-        save_file(weights.tensors, temporary, metadata=_described(weights))
+    try:
+        with replacing(kept) as temporary:
+            save_file(weights.tensors, temporary, metadata=_described(weights))
+    except OSError as error:
+        not_kept(kept.parent, error, "weights are kept in memory and converted again next time")
     return weights
 
 
@@ -153,9 +170,9 @@ def why_missing(published: PublishedWeights) -> str:
     return ""
 
 
-def _fetched(published: PublishedWeights) -> Path:
+def _fetched(published: PublishedWeights, folder: Path | None = None) -> Path:
     try:
-        return _download(published, attempts=3)
+        return _download(published, attempts=3, folder=folder)
     except UnreachableError as error:
         words = ["curl", "-fL", "--create-dirs", "-o", str(_downloaded(published)), published.url]
         raise DataError(
@@ -171,8 +188,8 @@ def _fetched(published: PublishedWeights) -> Path:
         ) from None
 
 
-def _download(published: PublishedWeights, *, attempts: int) -> Path:
-    destination = _downloaded(published)
+def _download(published: PublishedWeights, *, attempts: int, folder: Path | None = None) -> Path:
+    destination = _downloaded(published) if folder is None else folder / _file_name(published)
     if destination.exists() and digest_of(destination) != published.sha256:
         destination.unlink()  # damaged: nothing else has this name in the cache
     what = f"fetching the weights of {published.extractor}"

@@ -7,7 +7,7 @@ import json
 import platform
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -30,7 +30,7 @@ from reacgan.config import (
 )
 from reacgan.data import refuse_inside
 from reacgan.data.beside import GENERATED
-from reacgan.files import cache_root, locked, naming, write_text
+from reacgan.files import cache_root, locked, naming, not_kept, write_text
 from reacgan.generated.counts import Distribution, class_counts
 from reacgan.generated.forms import FORMS, Item, SetForm
 from reacgan.generated.sequence import (
@@ -168,7 +168,11 @@ def generate_dataset(
     facts = {**_facts(model, settings, counts.tolist()), "form": to, "order": order}
     facts |= {"shape": list(form.shape), "shard": form.part if kind.sharded else None}
     lock = cache_root() / "locks" / hashlib.sha256(str(path.resolve()).encode()).hexdigest()
-    with locked(lock, f"writes {path}"):
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(lock, f"writes {path}"))
+        except (OSError, NotImplementedError) as error:
+            not_kept(lock.parent, error, "two processes that write one set are not kept apart")
         writing = _Writing(model, settings, passes, form, facts, turn or nullcontext())
         return writing.run(progress, should_stop, keep=keep)
 

@@ -12,6 +12,7 @@ import json
 import logging
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -187,6 +188,16 @@ def _put_in_place(writing: Path, folder: Path) -> None:
         raise
     flush_entry(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def settle(folder: Path) -> None:
+    """Undo or finish what a killed :func:`save` has left of a model folder; no other may write there."""
+    old, writing = (folder.with_name(f".{word}-{folder.name}") for word in ("old", "writing"))
+    with suppress(OSError):
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(writing, ignore_errors=True)
 
 
 def load(path: str | Path, *, device: Device = "auto", check: bool = True) -> TrainedGenerator:

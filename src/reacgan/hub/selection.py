@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -54,16 +55,32 @@ def find_states(
         chosen, model = steadily(folder / BEST, lambda: _best(folder, device))
         selection, notes = for_protocol(chosen)
         return [_state(folder, model, folder, selection=selection, notes=notes)]
-    kept = list_states(folder)
     if checkpoint != "all":
         if not re.fullmatch(r"[0-9][0-9_,]*", checkpoint):
             raise ConfigError(
                 f"checkpoint is {checkpoint!r}; allowed: last, best, all, or the images seen of a state"
             )
-        kept = [int(re.sub("[_,]", "", checkpoint))]
+        seen = int(re.sub("[_,]", "", checkpoint))
+        return [_state(folder, load_state(folder, seen, device=device, check=False))]
+    return _whole_states(folder, device)
+
+
+def _whole_states(folder: Path, device: Device) -> list[TrainedState]:
+    """All states that are whole; each other is told of. Raises ConfigError where there is none."""
+    kept = list_states(folder)
     if not kept:
         raise ConfigError(f"{folder}: keeps no states; leave --checkpoint at last")
-    return [_state(folder, load_state(folder, seen, device=device, check=False)) for seen in kept]
+    states, problems = [], []
+    for seen in kept:
+        try:
+            states.append(_state(folder, load_state(folder, seen, device=device, check=False)))
+        except ConfigError as error:
+            problems.append(error)
+    if not states:
+        raise problems[0]
+    for problem in problems:
+        warnings.warn(f"{problem}; this state is left out", stacklevel=3)
+    return states
 
 
 def _best(run: Path, device: Device) -> tuple[dict[str, Any], TrainedGenerator]:

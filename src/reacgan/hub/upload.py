@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 from typing import Any
 
 from reacgan.config import ConfigError
+from reacgan.files import scratch_folder
 from reacgan.hub.folder import check_digests, model_folder, read_config
 from reacgan.hub.models import save
 from reacgan.hub.places import FILE_PATTERNS, first_line, locate
@@ -38,9 +39,9 @@ def push_to_hub(
         ConfigError: a damaged model folder (a digest is not the recorded one), or the hub refuses.
     """
     if isinstance(model, TrainedGenerator):
-        with TemporaryDirectory() as temporary:
+        with scratch_folder(Path(gettempdir()) / "upload", "reacgan-") as temporary:
             return push_to_hub(
-                save(model, Path(temporary) / "model"),
+                save(model, temporary / "model"),
                 repository,
                 private=private,
                 token=token,

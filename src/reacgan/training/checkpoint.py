@@ -13,6 +13,7 @@ import json
 import shutil
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from reacgan.config import ConfigError
 from reacgan.files import digest_of, flush_folder, flush_to_disk, naming, read_regular
+from reacgan.leftovers import UNFINISHED, remove, sweep
 from reacgan.records import SEAL, check_seal, read_json, sealed
 from reacgan.tensors import parsed_tensors
 from reacgan.training.background import Saveable
@@ -68,8 +70,7 @@ def save_checkpoint(
     """
     folder.mkdir(parents=True, exist_ok=True)
     final = folder / f"{state.images_seen:012d}"
-    for torn in folder.glob(".writing-*"):  # left by a process that was killed while it saved
-        shutil.rmtree(torn)
+    sweep(folder, also=UNFINISHED)
     writing = folder / f".writing-{final.name}"
     try:
         _write(state, writing, facts)
@@ -77,17 +78,23 @@ def save_checkpoint(
         shutil.rmtree(writing, ignore_errors=True)
         raise
     if final.exists():  # the same clock again: only a damaged one can differ
-        shutil.rmtree(final)
+        remove(final)
     writing.rename(final)
     flush_to_disk(folder)
     read_manifest(final)
+    retire(folder, state.images_seen, keep=keep, good=good)
+    return final
+
+
+def retire(folder: Path, images_seen: int, *, keep: int, good: int | None = None) -> None:
+    """Remove the checkpoints before this one but the latest ``keep``, as :func:`save_checkpoint` does."""
     # Later ones were passed over as damaged: they do not count.
-    whole = [path for path in list_checkpoints(folder) if path.name <= final.name]
+    whole = [path for path in list_checkpoints(folder) if int(path.name) <= images_seen]
     spared = [path for path in whole if good is not None and int(path.name) <= good][-1:]
     for old in whole[:-keep]:
         if old not in spared:
-            shutil.rmtree(old, ignore_errors=True)
-    return final
+            with suppress(OSError):
+                remove(old)
 
 
 def _write(state: Saveable, writing: Path, facts: dict[str, Any]) -> None:
@@ -189,7 +196,7 @@ def remove_after(folder: Path, images_seen: int) -> None:
     """Remove the checkpoints of later moments, newest first: the run goes on from an earlier one."""
     for path in reversed(list_checkpoints(folder)):
         if int(path.name) > images_seen:
-            shutil.rmtree(path)
+            remove(path)
     flush_to_disk(folder)
 
 

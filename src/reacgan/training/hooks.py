@@ -17,7 +17,7 @@ from reacgan.models.trained import TrainedGenerator
 from reacgan.sampling import NonFiniteImageError, save_png
 from reacgan.sampling.grids import class_images, draw_classes
 from reacgan.training.background import Copier, Saveable, Writer
-from reacgan.training.checkpoint import CheckpointError, save_checkpoint
+from reacgan.training.checkpoint import CheckpointError, retire, save_checkpoint
 from reacgan.training.context import RunContext
 from reacgan.training.journal import NonFiniteError
 from reacgan.training.loop import Hook, Hooks, Trainer
@@ -337,9 +337,11 @@ class RunHooks(Hooks):
         folder, facts = self.run.folder, self.run.facts
         try:
             with self.run.clock.measuring("writing"):
+                keep = self.run.experiment.report.keep_checkpoints
                 if new:
-                    keep = self.run.experiment.report.keep_checkpoints
                     save_checkpoint(state, folder.checkpoints, keep=keep, facts=facts, good=good)
+                else:  # the process that saved it may have been killed before it removed older ones
+                    retire(folder.checkpoints, state.images_seen, keep=keep, good=good)
                 hub.save(model, folder.model)
         except (OSError, SafetensorError) as error:
             raise CheckpointError(

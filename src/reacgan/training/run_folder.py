@@ -16,6 +16,9 @@ from reacgan.assembly import complete
 from reacgan.config import ConfigError, Experiment, as_written, differing, path_of, read_experiment
 from reacgan.devices import describe_machine
 from reacgan.files import write_text
+from reacgan.hub.models import settle
+from reacgan.hub.selection import BEST
+from reacgan.leftovers import UNFINISHED, sweep, sweep_below
 
 # What may differ when a run is taken up again: its length, what it reports, how it computes, what is
 # watched for.
@@ -96,9 +99,17 @@ class RunFolder:
                 "or choose another --out"
             ) from None
         try:
+            self._sweep()
             yield
         finally:
             lock.release()
+
+    def _sweep(self) -> None:
+        """Remove what killed processes have left of this run; a model that was set aside comes back."""
+        sweep(self.checkpoints, also=UNFINISHED)
+        for model in (self.model, self.path / BEST):
+            settle(model)
+        sweep_below(self.path)
 
     def check(self, experiment: Experiment) -> None:
         """See that the folder is new or holds a run of this experiment; changes nothing.
