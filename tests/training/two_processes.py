@@ -19,6 +19,7 @@ from reacgan.training.journal import Journal
 from reacgan.training.loop import Trainer
 from reacgan.training.monitor.diagnosis import diagnose
 from reacgan.training.state import TrainState
+from reacgan.training.step import averaging
 
 CYCLES = 2
 
@@ -69,6 +70,7 @@ def main(out: Path) -> None:
     Engine("cpu")
     check_messages()
     assert distributed.world_size() == 2
+    averaging.BUCKET_BYTES = 4_096  # so that there are some, sent during the backward pass
     for name, changes in cases().items():
         place = out / f"{name}-{distributed.rank()}"
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from reacgan.heads import HeadOutput
 from reacgan.losses import Adversarial, Term
 from reacgan.models import Discriminator, Generator
 from reacgan.randomness import Draws
+from reacgan.training.step.averaging import GradientAverage
 
 Autocast = Callable[[], AbstractContextManager[None]]
 Labelled = tuple[Tensor, Tensor]
@@ -97,6 +98,8 @@ class Work:
     parameters: list[nn.Parameter]
     """Who gets gradients."""
     autocast: Autocast
+    average: GradientAverage | None = None
+    """Sends gradients during the backward pass; None where more than that pass may follow."""
 
     def run(self) -> Result:
         """Fill ``.grad``; parts of the loss, and the last scores (in D's step: of real images)."""
@@ -109,6 +112,7 @@ class Work:
                 self.latents,
                 parameters=self.parameters,
                 autocast=self.autocast,
+                sending=self.average.sending if self.average is not None else nullcontext,
             )
         return {name: part.detach() for name, part in parts.items()}, outputs[-1].score.detach()
 
@@ -117,15 +121,18 @@ class Work:
         latents = [tensor for part in self.latents for tensor in (part.z, part.labels)]
         return [*(self.real or ()), *latents]
 
+    def silent(self) -> Work:
+        """The same step, which leaves all gradients to be sent at its end: for one that is made twice."""
+        return replace(self, average=None)
+
     def on(self, inputs: Sequence[Tensor], draws: Callable[[str], Draws]) -> Work:
-        """The same step on other tensors, as :meth:`inputs` lists them, and with other draws."""
+        """The same step on other tensors, as :meth:`inputs` lists them, and with other draws; silent."""
         taken = 0 if self.real is None else 2
         real = None if self.real is None else (inputs[0], inputs[1])
         pairs = zip(inputs[taken::2], inputs[taken + 1 :: 2], strict=True)
         contexts = [replace(context, draws=draws) for context in self.contexts]
-        return replace(
-            self, real=real, latents=[Latents(*pair) for pair in pairs], contexts=contexts
-        )
+        latents = [Latents(*pair) for pair in pairs]
+        return replace(self, real=real, latents=latents, contexts=contexts, average=None)
 
     def kind(self) -> Hashable:
         """What decides which operations run: the step, terms that are due, shapes."""
