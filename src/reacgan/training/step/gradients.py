@@ -162,7 +162,7 @@ def _gradients_of_parts(
     for part in range(count):
         with autocast(), _frozen(networks, iteration=True):
             images, outputs = outputs_of(part)
-            share = _share(outputs, gradients, part)
+            share = _share(outputs, gradients, part, last=count - 1)
             for name, term in terms(part, images, outputs).items():
                 share = share + term / count
                 parts[name] = parts.get(name, 0) + term.detach() / count
@@ -192,7 +192,7 @@ def _gradients_of_outputs(
     return {name: value.detach() for name, value in parts.items()}, gradients
 
 
-def _share(outputs: Outputs, gradients: OutputGradients, part: int) -> Tensor:
+def _share(outputs: Outputs, gradients: OutputGradients, part: int, *, last: int) -> Tensor:
     """A scalar whose gradient is this part's share of the whole batch's."""
     total = outputs[0].score.new_zeros((), dtype=torch.float32)
     for output, of_output in zip(outputs, gradients, strict=True):
@@ -203,7 +203,7 @@ def _share(outputs: Outputs, gradients: OutputGradients, part: int) -> Tensor:
                 continue
             if name.rpartition(".")[2] not in HeadOutput.SHARED:
                 total = total + (tensor * gradient[part * size : (part + 1) * size]).sum()
-            elif part == 0:  # the same in every part
+            elif part == last:  # the same in every part; in the last pass gradients are sent
                 total = total + (tensor * gradient).sum()
     return total
 
