@@ -35,7 +35,7 @@ def averaged(work: Work, *, overlapped: bool, bfloat16: bool = False):
     )
     messages: list[Message] = []
     with distributed.listening(messages.append):
-        replace(work, average=average).run()
+        replace(work, sending=average.sending).run()
     early = Counter(message.part for message in messages)["gradients"]
     average.finish()
     gradients = [parameter.grad.clone() for parameter in work.parameters]
@@ -98,7 +98,7 @@ def check_tried() -> None:
     average = GradientAverage(work.parameters, overlapped=True, bucket_bytes=SMALL)
     messages: list[Message] = []
     with distributed.listening(messages.append):
-        _, wrong = both_ways(replace(work, average=average), [], Work.run, Work.run, 1e-8)
+        _, wrong = both_ways(replace(work, sending=average.sending), [], Work.run, Work.run, 1e-8)
         assert wrong is None
         assert not [message for message in messages if message.part == "gradients"]
         average.finish()

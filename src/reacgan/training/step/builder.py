@@ -90,7 +90,7 @@ class StepBuilder:
             self.latents("latents/d"),
             self.d_parameters,
             self.engine.autocast,
-            self.d_average,
+            self.d_average.sending,
         )
 
     def generator(self) -> Work:
@@ -102,7 +102,7 @@ class StepBuilder:
             self.latents("latents/g"),
             self.g_parameters,
             self.engine.autocast,
-            self.g_average,
+            self.g_average.sending,
         )
 
     def draws(self, stream: str, part: int = 0) -> Draws:

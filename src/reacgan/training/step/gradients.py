@@ -16,7 +16,7 @@ iteration of each spectral norm, as it does for the whole batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -43,10 +43,10 @@ from reacgan.training.step.work import (
     Latents,
     Outputs,
     Parts,
+    Sending,
     StepContext,
 )
 
-Sending = Callable[[], AbstractContextManager[None]]
 OutputGradients = list[dict[str, Tensor | None]]
 
 

@@ -15,9 +15,9 @@ from reacgan.heads import HeadOutput
 from reacgan.losses import Adversarial, Term
 from reacgan.models import Discriminator, Generator
 from reacgan.randomness import Draws
-from reacgan.training.step.averaging import GradientAverage
 
 Autocast = Callable[[], AbstractContextManager[None]]
+Sending = Callable[[], AbstractContextManager[None]]
 Labelled = tuple[Tensor, Tensor]
 """Images [N, C, H, W] and labels [N]."""
 Parts = dict[str, Tensor]
@@ -98,8 +98,8 @@ class Work:
     parameters: list[nn.Parameter]
     """Who gets gradients."""
     autocast: Autocast
-    average: GradientAverage | None = None
-    """Sends gradients during the backward pass; None where more than that pass may follow."""
+    sending: Sending = nullcontext
+    """Context of the last backward pass, in which gradients may be sent to other processes."""
 
     def run(self) -> Result:
         """Fill ``.grad``; parts of the loss, and the last scores (in D's step: of real images)."""
@@ -112,7 +112,7 @@ class Work:
                 self.latents,
                 parameters=self.parameters,
                 autocast=self.autocast,
-                sending=self.average.sending if self.average is not None else nullcontext,
+                sending=self.sending,
             )
         return {name: part.detach() for name, part in parts.items()}, outputs[-1].score.detach()
 
@@ -123,7 +123,7 @@ class Work:
 
     def silent(self) -> Work:
         """The same step, which leaves all gradients to be sent at its end: for one that is made twice."""
-        return replace(self, average=None)
+        return replace(self, sending=nullcontext)
 
     def on(self, inputs: Sequence[Tensor], draws: Callable[[str], Draws]) -> Work:
         """The same step on other tensors, as :meth:`inputs` lists them, and with other draws; silent."""
@@ -132,7 +132,7 @@ class Work:
         pairs = zip(inputs[taken::2], inputs[taken + 1 :: 2], strict=True)
         contexts = [replace(context, draws=draws) for context in self.contexts]
         latents = [Latents(*pair) for pair in pairs]
-        return replace(self, real=real, latents=latents, contexts=contexts, average=None)
+        return replace(self, real=real, latents=latents, contexts=contexts).silent()
 
     def kind(self) -> Hashable:
         """What decides which operations run: the step, terms that are due, shapes."""
