@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -186,20 +187,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--experiment", nargs="+", default=["cifar10/reacgan"])
     parser.add_argument("--processes", nargs="+", type=int, default=[2])
-    parser.add_argument("--classes", type=int, default=10)
+    parser.add_argument("--classes", nargs="+", type=int, default=[10], help="of each experiment")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", dest="changes")
     parser.add_argument("--run", action="store_true", help="in the processes that torchrun started")
     parser.add_argument("--cycles", type=int, default=4, help="that are timed, with --run")
     parser.add_argument("--out", nargs="?", type=Path, const=harness.RESULTS / "communication.json")
     given = parser.parse_args()
     record: dict[str, Any] = {}
-    for name in given.experiment:
+    for name, classes in zip(given.experiment, cycle(given.classes), strict=False):
         experiment = reacgan.experiment(name).replace(**parse_assignments(given.changes))
         for processes in given.processes:
             counted = (
-                run(experiment, given.classes, given.cycles)
+                run(experiment, classes, given.cycles)
                 if given.run
-                else count(experiment, processes, classes=given.classes)
+                else count(experiment, processes, classes=classes)
             )
             size = counted["processes"]
             if distributed.is_main():

@@ -87,7 +87,9 @@ def test_larger_networks_send_buckets():
         row.step: row.bytes for row in whole if row.part == "gradients"
     }
     assert [row.messages for row in whole if row.part == "gradients"] == [D_STEPS, 1]
-    narrow = count(experiment(**wide, **{"speed.bfloat16_gradients": True}), 2)["rows"]
+    narrow = count(experiment(**wide, **{"speed.bfloat16_gradients": True}), 2, classes=CLASSES)[
+        "rows"
+    ]
     half = {row.step: row.bytes for row in narrow if row.part == "gradients"}
     assert half["generator"] == [row.bytes for row in whole if row.part == "gradients"][1] / 2
 
