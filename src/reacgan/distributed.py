@@ -21,6 +21,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+Operation = Literal["all_reduce", "all_gather", "all_to_all", "gather"]
 _apart = False
 _listeners: list[Callable[[Message], None]] = []
 _beside: dict[Any, Any] = {}
@@ -32,7 +33,7 @@ class Message:
 
     part: str
     """What it is for: gradients, embeddings, batch norm, questions, ..."""
-    operation: Literal["all_reduce", "all_gather", "gather"]
+    operation: Operation
     size: int
     """Bytes of its result on one process."""
 
@@ -41,8 +42,8 @@ class Message:
 
         Patarasuk and Yuan, "Bandwidth optimal all-reduce algorithms", 2009: no way sends fewer.
         """
-        times = {"all_reduce": 2.0, "all_gather": 1.0, "gather": 1.0 / max(world - 1, 1)}
-        return times[self.operation] * self.size * (world - 1) / world
+        times = {"all_reduce": 2.0, "gather": 1.0 / max(world - 1, 1)}.get(self.operation, 1.0)
+        return times * self.size * (world - 1) / world
 
 
 @contextmanager
@@ -58,7 +59,7 @@ def listening(listener: Callable[[Message], None]) -> Iterator[None]:
         _listeners.remove(listener)
 
 
-def _say(part: str, operation: Literal["all_reduce", "all_gather", "gather"], size: int) -> None:
+def _say(part: str, operation: Operation, size: int) -> None:
     for listener in _listeners:
         listener(Message(part, operation, size))
 
@@ -125,6 +126,30 @@ def all_reduce(
     return dist.all_reduce(tensor, op=op, group=group, async_op=not wait)
 
 
+def exchange(tensor: Tensor, part: str, *, group: Any = None) -> tuple[Any, Tensor]:
+    """Give each process its part of ``[processes x n]``, without gradient and without waiting.
+
+    Args:
+        tensor: contiguous, of one shape and type on all processes.
+        part: what it is for; see :class:`Message`.
+        group: as of :func:`all_reduce`.
+
+    Returns:
+        A handle, and what holds the parts of all processes ``[processes x n]`` after its ``wait()``.
+    """
+    parts = torch.empty_like(tensor)
+    _say(part, "all_to_all", parts.nbytes)
+    return dist.all_to_all_single(parts, tensor, group=group, async_op=True), parts
+
+
+def collect(tensor: Tensor, part: str, *, group: Any = None) -> tuple[Any, Tensor]:
+    """Concatenate ``[n]`` of all processes, without gradient and without waiting; as :func:`exchange`."""
+    slots = tensor.new_empty((world_size(), *tensor.shape))
+    _say(part, "all_gather", slots.nbytes)
+    work = dist.all_gather(list(slots.unbind()), tensor.contiguous(), group=group, async_op=True)
+    return work, slots.flatten(0, 1)
+
+
 def group_beside() -> Any:
     """A second group of all processes, whose messages may cross those of the first in any order.
 
@@ -172,10 +197,9 @@ class _Gather(torch.autograd.Function):
 
 
 def _gathered(tensor: Tensor, part: str) -> Tensor:
-    slots = tensor.new_empty((world_size(), *tensor.shape))
-    _say(part, "all_gather", slots.nbytes)
-    dist.all_gather(list(slots.unbind()), tensor.contiguous())
-    return slots.flatten(0, 1)
+    work, gathered = collect(tensor, part)
+    work.wait()
+    return gathered
 
 
 def sum_over_processes(tensor: Tensor, part: str = "terms") -> Tensor:

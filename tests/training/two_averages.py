@@ -76,15 +76,17 @@ def check_missing(rank: int) -> None:
 
 
 def check_bfloat16(rank: int) -> None:
-    """Every average is off by less than 2^-7 of the larger share, as two roundings to 8 bits are."""
-    parameter = torch.nn.Parameter(torch.zeros(10_000))
-    shares = [torch.randn(10_000, generator=torch.Generator().manual_seed(k)) for k in range(2)]
+    """Every average is off by less than 2^-7 of the larger share: two roundings to 8 bits."""
+    parameter = torch.nn.Parameter(torch.zeros(10_001))
+    shares = [torch.randn(10_001, generator=torch.Generator().manual_seed(k)) for k in range(2)]
     parameter.grad = shares[rank].clone()
     average = GradientAverage([parameter], bfloat16=True)
     sizes: list[Message] = []
     with distributed.listening(sizes.append):
         average.finish()
-    assert [message.size for message in sizes] == [2 * 10_000]
+    assert [message.operation for message in sizes] == ["all_to_all", "all_gather"]
+    assert [message.size for message in sizes] == [2 * 10_002] * 2  # in even parts
+    assert sum(message.sent(2) for message in sizes) == 2 * 10_002
     off = (parameter.grad - sum(shares) / 2).abs()
     largest = torch.stack(shares).abs().amax(0)
     assert bool((off <= largest * 2**-7).all())

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from reacgan import distributed
 
@@ -28,7 +29,8 @@ class GradientAverage:
     Args:
         parameters: whose ``.grad`` is averaged; the same, in one order, on every process.
         overlapped: in buckets during the backward pass, where there are two at least.
-        bfloat16: messages hold 8 bits of mantissa; sums are rounded to as many.
+        bfloat16: messages hold 8 bits of mantissa. Sums are made in the gradients' type, so a gradient is
+            rounded twice, over however many processes: all_reduce would round at each of them.
         bucket_bytes: of a bucket, in the type of the gradients; None for :data:`BUCKET_BYTES`.
     """
 
@@ -81,9 +83,12 @@ class GradientAverage:
         """Send what has not been sent, and leave the averages in ``.grad``."""
         while len(self._sent) < len(self.buckets):
             self._send()
+        if self._bfloat16:
+            self._sent = [self._averaged(*message) for message in self._sent]
         for bucket, (work, flat) in zip(self.buckets, self._sent, strict=True):
             work.wait()
-            shares = flat if self._bfloat16 else flat / distributed.world_size()
+            size = sum(parameter.numel() for parameter in bucket)
+            shares = flat[:size] if self._bfloat16 else flat / distributed.world_size()
             distributed.put_gradients(bucket, shares)
         self._sent, self._missing = [], []
 
@@ -96,10 +101,19 @@ class GradientAverage:
     @torch.no_grad()
     def _send(self) -> None:
         flat = distributed.flat_gradients(self.buckets[len(self._sent)])
-        if self._bfloat16:  # divided before the sum, which then is as large as a gradient
-            flat = (flat / distributed.world_size()).bfloat16()
+        if self._bfloat16:
+            padded = pad(flat.bfloat16(), (0, -len(flat) % distributed.world_size()))
+            self._sent.append(distributed.exchange(padded, "gradients", group=self._group))
+            return
         work = distributed.all_reduce(flat, "gradients", group=self._group, wait=False)
         self._sent.append((work, flat))
+
+    @torch.no_grad()
+    def _averaged(self, work: Any, parts: Tensor) -> tuple[Any, Tensor]:
+        """Average this process's part of a bucket in the gradients' type, and send it to all."""
+        work.wait()
+        wide = parts.view(distributed.world_size(), -1).to(self._learned[0].dtype)
+        return distributed.collect(wide.mean(0).bfloat16(), "gradients", group=self._group)
 
 
 def cut(parameters: Sequence[nn.Parameter], bucket_bytes: int) -> list[list[nn.Parameter]]:
