@@ -43,7 +43,7 @@ class LatePixels(np.ndarray):
 
 def main(out: Path, cycles: int, *, slow: bool) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", timeout=timedelta(seconds=900))
+    dist.init_process_group("gloo", timeout=timedelta(seconds=SECONDS))
     settings = complete(experiment(**{"speed.resident": False}))
     engine, data = Engine.of(settings, "cpu"), images()
     late = slow and distributed.rank() == 1
