@@ -1,8 +1,8 @@
 """The device of this process: by name (auto, cpu, cuda, cuda:N, mps), and among several processes.
 
 Hugging Face Accelerate joins the process group (torchrun, SLURM and single processes alike). Its
-``prepare`` and accumulation are not used: gradients are averaged by one message of ours
-(:func:`reacgan.distributed.average_gradients`), so a loss may reach any subset of parameters.
+``prepare`` and accumulation are not used: gradients are averaged by messages of ours
+(``training/step/averaging.py``), so a loss may reach any subset of parameters.
 """
 
 from __future__ import annotations

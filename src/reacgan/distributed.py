@@ -11,16 +11,57 @@ as is common, scales the coupled loss by 1/processes.)
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+Operation = Literal["all_reduce", "all_gather", "all_to_all", "gather"]
 _apart = False
+_listeners: list[Callable[[Message], None]] = []
+_beside: dict[Any, Any] = {}
+
+
+@dataclass(frozen=True)
+class Message:
+    """One operation that all processes take part in."""
+
+    part: str
+    """What it is for: gradients, embeddings, batch norm, questions, ..."""
+    operation: Operation
+    size: int
+    """Bytes of its result on one process."""
+
+    def sent(self, world: int) -> float:
+        """Bytes that each of ``world`` processes sends, where they form a ring (gather: to the main one).
+
+        Patarasuk and Yuan, "Bandwidth optimal all-reduce algorithms", 2009: no way sends fewer.
+        """
+        times = {"all_reduce": 2.0, "gather": 1.0 / max(world - 1, 1)}.get(self.operation, 1.0)
+        return times * self.size * (world - 1) / world
+
+
+@contextmanager
+def listening(listener: Callable[[Message], None]) -> Iterator[None]:
+    """Within the block ``listener`` is called with each message, before it is sent.
+
+    A message of a backward pass comes from a thread of PyTorch's, where it does so itself.
+    """
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+def _say(part: str, operation: Operation, size: int) -> None:
+    for listener in _listeners:
+        listener(Message(part, operation, size))
 
 
 def world_size() -> int:
@@ -64,62 +105,157 @@ def leave() -> None:
         dist.destroy_process_group()
 
 
+def all_reduce(
+    tensor: Tensor,
+    part: str,
+    *,
+    op: Any = dist.ReduceOp.SUM,
+    group: Any = None,
+    wait: bool = True,
+) -> Any:
+    """Replace a tensor by its sum over processes, in place, without gradient.
+
+    Args:
+        tensor: contiguous, of one shape and type on all processes.
+        part: what it is for; see :class:`Message`.
+        op: in place of the sum.
+        group: in place of the group of all processes; see :func:`group_beside`.
+        wait: else a handle is given back whose ``wait()`` ends when the result is there.
+    """
+    _say(part, "all_reduce", tensor.nbytes)
+    return dist.all_reduce(tensor, op=op, group=group, async_op=not wait)
+
+
+def exchange(tensor: Tensor, part: str, *, group: Any = None) -> tuple[Any, Tensor]:
+    """Give each process its part of ``[processes x n]``, without gradient and without waiting.
+
+    Args:
+        tensor: contiguous, of one shape and type on all processes.
+        part: what it is for; see :class:`Message`.
+        group: as of :func:`all_reduce`.
+
+    Returns:
+        A handle, and what holds the parts of all processes ``[processes x n]`` after its ``wait()``.
+    """
+    parts = torch.empty_like(tensor)
+    _say(part, "all_to_all", parts.nbytes)
+    return dist.all_to_all_single(parts, tensor, group=group, async_op=True), parts
+
+
+def collect(tensor: Tensor, part: str, *, group: Any = None) -> tuple[Any, Tensor]:
+    """Concatenate ``[n]`` of all processes, without gradient and without waiting; as :func:`exchange`."""
+    slots = tensor.new_empty((world_size(), *tensor.shape))
+    _say(part, "all_gather", slots.nbytes)
+    work = dist.all_gather(list(slots.unbind()), tensor.contiguous(), group=group, async_op=True)
+    return work, slots.flatten(0, 1)
+
+
+def group_beside() -> Any:
+    """A second group of all processes, whose messages may cross those of the first in any order.
+
+    It has the time-out of the first. All processes ask for it together the first time.
+    """
+    first = dist.group.WORLD
+    if first not in _beside:
+        _beside.clear()  # of a group that was left
+        _beside[first] = dist.new_group(timeout=_timeout_of(first))
+    return _beside[first]
+
+
+def _timeout_of(group: Any) -> Any:
+    # There is no public name for it, and a new group would have the default of its backend.
+    kind = "cuda" if dist.get_backend(group) == "nccl" else "cpu"
+    options = getattr(group._get_backend(torch.device(kind)), "options", None)
+    return getattr(options, "_timeout", None)
+
+
 class _SumOverProcesses(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+    def forward(ctx: Any, tensor: Tensor, part: str) -> Tensor:
+        ctx.part = part
         total = tensor.clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(total)
+        all_reduce(total, part)
         return total
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         # Through apply, so that a penalty can differentiate this backward pass once more.
-        return _SumOverProcesses.apply(gradients[0])
+        return _SumOverProcesses.apply(gradients[0], ctx.part), None
 
 
-def sum_over_processes(tensor: Tensor) -> Tensor:
-    """Element-wise sum over processes, differentiable; every process gets the same result."""
-    return tensor if world_size() == 1 else _SumOverProcesses.apply(tensor)
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor, part: str) -> Tensor:
+        ctx.part = part
+        return _gathered(tensor, part)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        # Not as reduce_scatter, which gloo makes of an all_reduce for each process.
+        total = _SumOverProcesses.apply(gradients[0], ctx.part)
+        return total.chunk(world_size())[rank()], None
 
 
-def gather(tensor: Tensor) -> Tensor:
+def _gathered(tensor: Tensor, part: str) -> Tensor:
+    work, gathered = collect(tensor, part)
+    work.wait()
+    return gathered
+
+
+def sum_over_processes(tensor: Tensor, part: str = "terms") -> Tensor:
+    """Element-wise sum over processes, differentiable; every process gets the same result.
+
+    Args:
+        tensor: of one shape and type on all processes.
+        part: what it is for; see :class:`Message`. The backward pass has the same.
+    """
+    return tensor if world_size() == 1 else _SumOverProcesses.apply(tensor, part)
+
+
+def gather(tensor: Tensor, part: str = "terms") -> Tensor:
     """Concatenate ``[N, ...]`` of each process along the first axis, in rank order, differentiable.
 
     Every process must hold the same N. The backward pass sums over processes.
+
+    Args:
+        tensor: of one shape and type on all processes, ``[N, ...]``.
+        part: what it is for; see :class:`Message`. The backward pass has the same.
     """
     if world_size() == 1:
         return tensor
-    if not tensor.requires_grad:
-        parts = [torch.empty_like(tensor) for _ in range(world_size())]
-        dist.all_gather(parts, tensor.contiguous())
-        return torch.cat(parts)
-    slots = tensor.new_zeros((world_size(), *tensor.shape))
-    mine = torch.zeros(world_size(), dtype=tensor.dtype, device=tensor.device)
-    mine[rank()] = 1
-    slots = slots + mine.view(-1, *([1] * tensor.dim())) * tensor
-    return sum_over_processes(slots).flatten(0, 1)
+    return _Gather.apply(tensor, part) if tensor.requires_grad else _gathered(tensor, part)
 
 
 def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
     """Average ``.grad`` over processes in one message, in place; a missing gradient counts as zero.
 
     One flat message instead of a wrapper around the module: a backward pass that reaches only some
-    parameters (a gradient penalty) is averaged too, and nothing is hooked into autograd.
+    parameters (a gradient penalty) is averaged too.
     """
     if world_size() == 1:
         return
     learned = [parameter for parameter in parameters if parameter.requires_grad]
-    for parameter in learned:
+    if learned:
+        flat = flat_gradients(learned)
+        all_reduce(flat, "gradients")
+        put_gradients(learned, flat / world_size())
+
+
+def flat_gradients(parameters: Sequence[torch.nn.Parameter]) -> Tensor:
+    """All ``.grad`` in one vector; a missing one becomes zero."""
+    for parameter in parameters:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
-    gradients = [parameter.grad for parameter in learned if parameter.grad is not None]
-    if not gradients:
-        return
-    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-    dist.all_reduce(flat)
-    flat /= world_size()
-    for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_(part.view_as(gradient))
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    return torch.cat([gradient.reshape(-1) for gradient in gradients])
+
+
+def put_gradients(parameters: Sequence[torch.nn.Parameter], flat: Tensor) -> None:
+    """The inverse of :func:`flat_gradients`, in place, from any floating type."""
+    parts = flat.split([parameter.numel() for parameter in parameters])
+    for parameter, part in zip(parameters, parts, strict=True):
+        if parameter.grad is not None:
+            parameter.grad.copy_(part.view_as(parameter.grad))
 
 
 def any_process(flag: bool, device: torch.device) -> bool:
@@ -127,7 +263,7 @@ def any_process(flag: bool, device: torch.device) -> bool:
     if world_size() == 1:
         return flag
     seen = torch.tensor([float(flag)], device=device)
-    dist.all_reduce(seen, op=dist.ReduceOp.MAX)
+    all_reduce(seen, "questions", op=dist.ReduceOp.MAX)
     return bool(seen.item())
 
 
@@ -158,6 +294,7 @@ def gather_chunks(chunks: list[Tensor], device: torch.device) -> list[Tensor]:
     filled = torch.zeros(max(rows), *tail, dtype=dtype, device=device)
     filled[: len(joined)] = joined
     slots = [torch.empty_like(filled) for _ in rows] if is_main() else None
+    _say("scores", "gather", filled.nbytes * world_size())
     dist.gather(filled, slots)
     if slots is None:
         return []
@@ -181,11 +318,13 @@ def share_texts(text: str, device: torch.device) -> list[str]:
         return [text]
     encoded = torch.tensor(list(text.encode()), dtype=torch.uint8, device=device)
     sizes = [torch.zeros(1, dtype=torch.int64, device=device) for _ in range(world_size())]
+    _say("texts", "all_gather", 8 * world_size())
     dist.all_gather(sizes, torch.tensor([len(encoded)], device=device))
     longest = max(int(size) for size in sizes)
     filled = torch.zeros(max(longest, 1), dtype=torch.uint8, device=device)
     filled[: len(encoded)] = encoded
     slots = [torch.empty_like(filled) for _ in sizes]
+    _say("texts", "all_gather", filled.nbytes * world_size())
     dist.all_gather(slots, filled)
     return [
         bytes(slot[: int(size)].cpu().tolist()).decode()

@@ -80,7 +80,15 @@ def test_automatic_takes_what_the_device_has_and_says_why_not():
         "compile": "only when asked",
         "tf32": "needs cuda",
         "tf32_products": "needs cuda",
+        "overlapped_gradients": "one process",
+        "bfloat16_gradients": "one process",
     }
+    assert "gradients" not in here.line()
+    assert settled(CPU, 2).overlapped_gradients
+    assert not settled(CPU, 2).bfloat16_gradients
+    assert settled(CPU, 2, bfloat16_gradients=True).bfloat16_gradients
+    assert "bfloat16 gradients (changes results, only when asked)" in settled(CPU, 2).line()
+    assert not settled(CPU, bfloat16_gradients=True).bfloat16_gradients
     assert there.describe()["off"]["tf32_products"] == "changes results, only when asked"
     assert "; not: kernels (needs cuda), cuda graphs (needs cuda), " in here.line()
     off = settled(CUDA, cuda_graphs=False).describe()["off"]

@@ -58,7 +58,7 @@ class Controller(nn.Module):
             return
         signs = real_scores.detach().float().sign()
         counts = distributed.sum_over_processes(
-            torch.stack([signs.sum(), torch.ones_like(signs).sum()])
+            torch.stack([signs.sum(), torch.ones_like(signs).sum()]), "augmentation"
         )
         signs, scores = self.signs + counts[0], self.scores + counts[1]
         steps, images = self.steps + 1, self.images + batch

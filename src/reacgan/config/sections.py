@@ -319,7 +319,7 @@ Switch = bool | None
 
 
 class SpeedConfig(Schema):
-    """How a step is computed. Apart from the two of TF32, nothing here changes it beyond rounding."""
+    """How a step is computed. Beyond rounding, only the two of TF32 and bfloat16_gradients change it."""
 
     mode: Literal["auto", "plain"] = "auto"
     """auto takes what pays on the device at hand, plain nothing; a switch below says otherwise."""
@@ -349,3 +349,7 @@ class SpeedConfig(Schema):
     """Convolutions of float32 with 10 bits of mantissa (CUDA), as PyTorch's default is; changes results."""
     tf32_products: Switch = None
     """The same of matrix products, which PyTorch leaves off."""
+    overlapped_gradients: Switch = None
+    """Several processes: gradients are sent in buckets while the backward pass goes on."""
+    bfloat16_gradients: Switch = None
+    """Several processes: gradients are sent with 8 bits of mantissa, in half the bytes; changes results."""

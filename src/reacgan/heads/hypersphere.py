@@ -103,5 +103,5 @@ def global_batch(output: HeadOutput) -> tuple[Tensor, Tensor, Tensor]:
     """
     if output.embedding is None or output.class_vectors is None:
         raise ConfigError("the output holds no embedding; needed: the output of an embedding head")
-    embedding = distributed.gather(output.embedding)
-    return embedding, output.class_vectors, distributed.gather(output.labels)
+    embedding = distributed.gather(output.embedding, "embeddings")
+    return embedding, output.class_vectors, distributed.gather(output.labels, "labels")

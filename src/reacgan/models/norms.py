@@ -147,10 +147,15 @@ class BatchNorm(nn.Module):
 
     def _over_processes(self, images: Tensor) -> Tensor:
         wide = images.to(self.running_mean.dtype)
-        count = images.numel() // images.shape[1] * distributed.world_size()
-        mean = distributed.sum_over_processes(wide.sum((0, 2, 3))) / count
-        centred = wide - mean.view(1, -1, 1, 1)
-        variance = distributed.sum_over_processes(centred.square().sum((0, 2, 3))) / count
+        world = distributed.world_size()
+        count = images.numel() // images.shape[1] * world
+        # First and second moment in one message. In float64: their difference is the variance.
+        variance, mean = torch.var_mean(wide, (0, 2, 3), correction=0)
+        mean, variance = mean.double(), variance.double()
+        moments = torch.stack([mean, variance + mean.square()])
+        moments = distributed.sum_over_processes(moments, "batch norm") / world
+        mean, variance = moments[0].to(wide.dtype), moments[1] - moments[0].square()
+        centred, variance = wide - mean.view(1, -1, 1, 1), variance.to(wide.dtype)
         if self.track:
             with torch.no_grad():
                 self.running_mean.lerp_(mean, self.momentum)

@@ -284,8 +284,8 @@ class StyleGAN2Generator(Generator):
     def _follow(self, w: Tensor) -> None:
         if self.training and self.track:
             with torch.no_grad():
-                mean = distributed.sum_over_processes(w.mean(0)) / distributed.world_size()
-                self.mean_w.lerp_(mean, 1 - MEAN_DECAY)
+                total = distributed.sum_over_processes(w.mean(0), "mean of w")
+                self.mean_w.lerp_(total / distributed.world_size(), 1 - MEAN_DECAY)
 
 
 def _synthesis_blocks(

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from reacgan import distributed
 from reacgan.config import Experiment, OptimizerConfig
@@ -19,6 +18,7 @@ from reacgan.training.journal import Journal, NonFiniteError
 from reacgan.training.recovery.careful import Careful
 from reacgan.training.schedules import condition_strength, learning_rate
 from reacgan.training.state import TrainState
+from reacgan.training.step.averaging import GradientAverage
 from reacgan.training.step.builder import StepBuilder
 from reacgan.training.step.work import Result, Work
 
@@ -79,7 +79,7 @@ class Trainer:
         state, batch = self.state, self.experiment.training.batch
         self._set_strength()
         parts, real_scores = self._gradients(self.steps.discriminator())
-        self._update(state.d_optimizer, self.experiment.d_optimizer, self.steps.d_parameters)
+        self._update(state.d_optimizer, self.experiment.d_optimizer, self.steps.d_average)
         objective = self.steps.objective
         for term in objective.terms.values():
             term.after_d_step(state.discriminator)
@@ -95,7 +95,7 @@ class Trainer:
         """Improve G against D as it is."""
         self._set_strength()
         parts, _ = self._gradients(self.steps.generator())
-        self._update(self.state.g_optimizer, self.experiment.g_optimizer, self.steps.g_parameters)
+        self._update(self.state.g_optimizer, self.experiment.g_optimizer, self.steps.g_average)
         journal.add(parts)
 
     def _gradients(self, work: Work) -> Result:
@@ -107,9 +107,9 @@ class Trainer:
         self,
         optimizer: torch.optim.Optimizer,
         config: OptimizerConfig,
-        parameters: list[nn.Parameter],
+        average: GradientAverage,
     ) -> None:
-        distributed.average_gradients(parameters)
+        average.finish()
         rate = learning_rate(config, self.state.images_seen, self.state.lr_scale)
         optimizer.param_groups[0]["lr"] = rate
         optimizer.step()

@@ -38,6 +38,8 @@ class Speed:
     compile: bool = False
     tf32: bool = False
     tf32_products: bool = False
+    overlapped_gradients: bool = False
+    bfloat16_gradients: bool = False
     reasons: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Why a switch is off."""
 
@@ -57,6 +59,7 @@ class Speed:
         off = ", ".join(
             f"{_words(name)} ({reason})" if reason else _words(name)
             for name, reason in switches["off"].items()
+            if reason != _ALONE
         )
         return f"speed: {on}" + (f"; not: {off}" if off else "")
 
@@ -65,8 +68,12 @@ SWITCHES = tuple(switch.name for switch in fields(Speed) if switch.name != "reas
 _NONE: dict[str, Any] = dict.fromkeys(SWITCHES, False)
 # Switches that only one kind of device has; they are off elsewhere and cannot be asked for there.
 _NEEDS = {"cuda_graphs": "cuda", "tf32": "cuda", "tf32_products": "cuda", "keep_memory": "cpu"}
+# Switches of messages between processes, and why they are off without any.
+_OF_MESSAGES = ("overlapped_gradients", "bfloat16_gradients")
+_ALONE = "one process"
 _ONLY_ASKED = {
     "compile": "only when asked",
+    "bfloat16_gradients": "changes results, only when asked",
     "tf32_products": "changes results, only when asked",
 }
 
@@ -114,13 +121,17 @@ def choose(
         "cuda_graphs": device.type == "cuda",
         "tf32": device.type == "cuda",
         "kernels": no_kernels is None,
+        "overlapped_gradients": True,
     }
-    speed = Speed(**{**(_NONE if plain else automatic), **asked})
+    alone = dict.fromkeys(_OF_MESSAGES, False) if world == 1 else {}
+    speed = Speed(**{**(_NONE if plain else automatic), **asked, **alone})
     reasons = {}
     for name in SWITCHES:
         if getattr(speed, name):
             continue
-        if name in asked and name not in _ONLY_ASKED:
+        if name in alone:
+            reasons[name] = _ALONE
+        elif name in asked and name not in _ONLY_ASKED:
             reasons[name] = "switched off"
         elif name == "kernels" and no_kernels is not None:
             reasons[name] = no_kernels

@@ -84,7 +84,7 @@ def both_ways(
     Raises:
         Exception: whatever either way raises; buffers are then as before.
     """
-    before = Buffers(modules)
+    before, work = Buffers(modules), work.silent()
 
     def made(way: Way) -> tuple[Result, _Outcome]:
         before.restore()

@@ -61,7 +61,7 @@ class Careful:
         Raises:
             NonFiniteError: the step is not finite in the plain way either.
         """
-        before = Buffers(list(self._modules.values()))
+        before, work = Buffers(list(self._modules.values())), work.silent()
         result = self._way(work)
         wrong = self._wrong(work, result)
         if not self._on_any(bool(wrong)):

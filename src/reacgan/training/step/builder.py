@@ -14,6 +14,7 @@ from reacgan.randomness import Draws
 from reacgan.training.engine import Engine
 from reacgan.training.schedules import condition_strength, top_share
 from reacgan.training.state import TrainState, trained_parameters
+from reacgan.training.step.averaging import GradientAverage
 from reacgan.training.step.gradients import discriminator_gradients, generator_gradients
 from reacgan.training.step.work import Labelled, Latents, Objective, StepContext, Work
 
@@ -70,6 +71,14 @@ class StepBuilder:
         )
         self.g_parameters = trained_parameters(state.generator)
         self.d_parameters = trained_parameters(state.discriminator)
+        self.g_average, self.d_average = (
+            GradientAverage(
+                parameters,
+                overlapped=engine.speed.overlapped_gradients,
+                bfloat16=engine.speed.bfloat16_gradients,
+            )
+            for parameters in (self.g_parameters, self.d_parameters)
+        )
         self._batch: tuple[int, Labelled] | None = None
 
     def discriminator(self) -> Work:
@@ -81,6 +90,7 @@ class StepBuilder:
             self.latents("latents/d"),
             self.d_parameters,
             self.engine.autocast,
+            self.d_average.sending,
         )
 
     def generator(self) -> Work:
@@ -92,6 +102,7 @@ class StepBuilder:
             self.latents("latents/g"),
             self.g_parameters,
             self.engine.autocast,
+            self.g_average.sending,
         )
 
     def draws(self, stream: str, part: int = 0) -> Draws:

@@ -16,7 +16,7 @@ iteration of each spectral norm, as it does for the whole batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +43,7 @@ from reacgan.training.step.work import (
     Latents,
     Outputs,
     Parts,
+    Sending,
     StepContext,
 )
 
@@ -56,6 +57,7 @@ def discriminator_gradients(
     *,
     parameters: Sequence[nn.Parameter],
     autocast: Autocast,
+    sending: Sending = nullcontext,
 ) -> tuple[Parts, Outputs]:
     """Add the gradient of :func:`discriminator_loss` to D's ``parameters``.
 
@@ -65,6 +67,7 @@ def discriminator_gradients(
         latents: of each part.
         parameters: who gets the gradient; that of others is left alone.
         autocast: context that the networks run in. Backward passes run outside of it.
+        sending: context of the last backward pass, in which gradients may be sent to other processes.
 
     Returns:
         Parts of the loss, and what D said of all samples.
@@ -73,7 +76,8 @@ def discriminator_gradients(
     if len(contexts) == 1:
         with autocast():
             loss, parts, outputs = discriminator_loss(first, *real, latents[0])
-        loss.backward(inputs=list(parameters))
+        with sending():
+            loss.backward(inputs=list(parameters))
         return parts, outputs
     images, labels = (half.chunk(len(contexts)) for half in real)
     inputs: list[Images] = []
@@ -95,6 +99,7 @@ def discriminator_gradients(
         networks=[first.discriminator],
         parameters=parameters,
         autocast=autocast,
+        sending=sending,
     )
 
 
@@ -105,13 +110,15 @@ def generator_gradients(
     *,
     parameters: Sequence[nn.Parameter],
     autocast: Autocast,
+    sending: Sending = nullcontext,
 ) -> tuple[Parts, Outputs]:
     """Add the gradient of :func:`generator_loss` to G's ``parameters``; as above."""
     first = contexts[0]
     if len(contexts) == 1:
         with autocast():
             loss, parts, outputs = generator_loss(first, latents[0], *(real or (None, None)))
-        loss.backward(inputs=list(parameters))
+        with sending():
+            loss.backward(inputs=list(parameters))
         return parts, outputs
     reals: list[tuple[Tensor | None, Tensor | None]] = [(None, None)] * len(contexts)
     if real is not None:
@@ -129,6 +136,7 @@ def generator_gradients(
         networks=[first.generator, first.discriminator],
         parameters=parameters,
         autocast=autocast,
+        sending=sending,
     )
 
 
@@ -141,6 +149,7 @@ def _gradients_of_parts(
     networks: Sequence[nn.Module],
     parameters: Sequence[nn.Parameter],
     autocast: Autocast,
+    sending: Sending,
 ) -> tuple[Parts, Outputs]:
     """Gradient of ``losses`` of all parts' outputs, plus the mean of the parts' ``terms``."""
     collected = []
@@ -153,11 +162,12 @@ def _gradients_of_parts(
     for part in range(count):
         with autocast(), _frozen(networks, iteration=True):
             images, outputs = outputs_of(part)
-            share = _share(outputs, gradients, part)
+            share = _share(outputs, gradients, part, last=count - 1)
             for name, term in terms(part, images, outputs).items():
                 share = share + term / count
                 parts[name] = parts.get(name, 0) + term.detach() / count
-        share.backward(inputs=list(parameters))
+        with sending() if part == count - 1 else nullcontext():
+            share.backward(inputs=list(parameters))
     return parts, whole
 
 
@@ -182,7 +192,7 @@ def _gradients_of_outputs(
     return {name: value.detach() for name, value in parts.items()}, gradients
 
 
-def _share(outputs: Outputs, gradients: OutputGradients, part: int) -> Tensor:
+def _share(outputs: Outputs, gradients: OutputGradients, part: int, *, last: int) -> Tensor:
     """A scalar whose gradient is this part's share of the whole batch's."""
     total = outputs[0].score.new_zeros((), dtype=torch.float32)
     for output, of_output in zip(outputs, gradients, strict=True):
@@ -193,7 +203,7 @@ def _share(outputs: Outputs, gradients: OutputGradients, part: int) -> Tensor:
                 continue
             if name.rpartition(".")[2] not in HeadOutput.SHARED:
                 total = total + (tensor * gradient[part * size : (part + 1) * size]).sum()
-            elif part == 0:  # the same in every part
+            elif part == last:  # the same in every part; in the last pass gradients are sent
                 total = total + (tensor * gradient).sum()
     return total
 

@@ -195,7 +195,7 @@ def _best(score: Tensor, share: float) -> Tensor:
     """The highest share of the scores of all processes (top-k; Sinha et al. 2020), at least one."""
     if share >= 1:
         return score
-    score = distributed.gather(score)
+    score = distributed.gather(score, "top-k")
     return score.topk(max(int(share * len(score)), 1)).values
 
 

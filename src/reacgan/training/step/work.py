@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from reacgan.models import Discriminator, Generator
 from reacgan.randomness import Draws
 
 Autocast = Callable[[], AbstractContextManager[None]]
+Sending = Callable[[], AbstractContextManager[None]]
 Labelled = tuple[Tensor, Tensor]
 """Images [N, C, H, W] and labels [N]."""
 Parts = dict[str, Tensor]
@@ -97,6 +98,8 @@ class Work:
     parameters: list[nn.Parameter]
     """Who gets gradients."""
     autocast: Autocast
+    sending: Sending = nullcontext
+    """Context of the last backward pass, in which gradients may be sent to other processes."""
 
     def run(self) -> Result:
         """Fill ``.grad``; parts of the loss, and the last scores (in D's step: of real images)."""
@@ -109,6 +112,7 @@ class Work:
                 self.latents,
                 parameters=self.parameters,
                 autocast=self.autocast,
+                sending=self.sending,
             )
         return {name: part.detach() for name, part in parts.items()}, outputs[-1].score.detach()
 
@@ -117,15 +121,18 @@ class Work:
         latents = [tensor for part in self.latents for tensor in (part.z, part.labels)]
         return [*(self.real or ()), *latents]
 
+    def silent(self) -> Work:
+        """The same step, which leaves all gradients to be sent at its end: for one that is made twice."""
+        return replace(self, sending=nullcontext)
+
     def on(self, inputs: Sequence[Tensor], draws: Callable[[str], Draws]) -> Work:
-        """The same step on other tensors, as :meth:`inputs` lists them, and with other draws."""
+        """The same step on other tensors, as :meth:`inputs` lists them, and with other draws; silent."""
         taken = 0 if self.real is None else 2
         real = None if self.real is None else (inputs[0], inputs[1])
         pairs = zip(inputs[taken::2], inputs[taken + 1 :: 2], strict=True)
         contexts = [replace(context, draws=draws) for context in self.contexts]
-        return replace(
-            self, real=real, latents=[Latents(*pair) for pair in pairs], contexts=contexts
-        )
+        latents = [Latents(*pair) for pair in pairs]
+        return replace(self, real=real, latents=latents, contexts=contexts).silent()
 
     def kind(self) -> Hashable:
         """What decides which operations run: the step, terms that are due, shapes."""
