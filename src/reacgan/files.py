@@ -85,6 +85,19 @@ def locked(lock: Path, does: str) -> Iterator[None]:
         handle.release()
 
 
+def is_free(lock: Path) -> bool:
+    """Whether no living process holds a lock of :func:`locked`, as far as the file system can say."""
+    from filelock import FileLock, Timeout  # noqa: PLC0415
+
+    try:
+        with FileLock(lock, blocking=False):
+            return True
+    except Timeout:
+        return False
+    except (OSError, NotImplementedError):
+        return True
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary name beside ``path``; what was written there replaces it when the block ends."""
