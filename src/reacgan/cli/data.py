@@ -12,6 +12,7 @@ from reacgan.cli.answers import Json, answer
 from reacgan.cli.options import Assignments, Named, parse_resolution
 
 if TYPE_CHECKING:
+    from reacgan.data import ImageData
     from reacgan.data.shards.index import ShardIndex
 
 
@@ -159,7 +160,6 @@ def prepare(
         prepare_shards,
         refuse_inside,
     )
-    from reacgan.data.names import plural  # noqa: PLC0415
 
     refuse_inside(out, path)
     if out.exists():
@@ -180,31 +180,40 @@ def prepare(
     with bars.shown():
         if shards is not None:
             index = prepare_shards(path, out, shards=shards, **settings)
-            answer(_facts_of(index, out), lambda: _in_words(index, out), as_json=json_)
+            answer(_shard_facts(index, out), lambda: _shards_in_words(index, out), as_json=json_)
             return 0
         data = prepare_data(path, out, **settings)
-    lines = [
-        f"{out}: {plural(len(data), 'image')}, {plural(data.num_classes, 'class', 'es')}, "
-        + " x ".join(map(str, (data.channels, *data.size)))
-    ]
-    refused = _refused_lists(
-        *(out.with_name(f"{out.stem}{split}{out.suffix}.refused.txt") for split in ("", ".test"))
-    )
-    lines += _about_refused(refused)
-    facts = {
+    facts = _packed_facts(data, out)
+    answer(facts, lambda: _packed_in_words(facts), as_json=json_)
+    return 0
+
+
+def _packed_facts(data: ImageData, out: Path) -> dict[str, Any]:
+    lists = (out.with_name(f"{out.stem}{split}{out.suffix}.refused.txt") for split in ("", ".test"))
+    return {
         "file": out,
         "images": len(data),
         "classes": data.num_classes,
         "size": data.size,
         "channels": data.channels,
         "digest": data.digest,
-        "refused": refused,
+        "refused": _refused_lists(*lists),
     }
-    answer(facts, "\n".join([*lines, f"digest {data.digest}"]), as_json=json_)
-    return 0
 
 
-def _facts_of(index: ShardIndex, out: Path) -> dict[str, Any]:
+def _packed_in_words(facts: dict[str, Any]) -> str:
+    from reacgan.data.names import plural  # noqa: PLC0415
+
+    lines = [
+        f"{facts['file']}: {plural(facts['images'], 'image')}, "
+        f"{plural(facts['classes'], 'class', 'es')}, "
+        + " x ".join(map(str, (facts["channels"], *facts["size"]))),
+        *_about_refused(facts["refused"]),
+    ]
+    return "\n".join([*lines, f"digest {facts['digest']}"])
+
+
+def _shard_facts(index: ShardIndex, out: Path) -> dict[str, Any]:
     return {
         "folder": out,
         "classes": len(index.class_names),
@@ -223,10 +232,10 @@ def _facts_of(index: ShardIndex, out: Path) -> dict[str, Any]:
     }
 
 
-def _in_words(index: ShardIndex, out: Path) -> str:
+def _shards_in_words(index: ShardIndex, out: Path) -> str:
     from reacgan.data.names import plural  # noqa: PLC0415
 
-    facts = _facts_of(index, out)
+    facts = _shard_facts(index, out)
     size = " x ".join(map(str, (index.channels, *index.resolution))) if index.resolution else ""
     kind = size or "files as they were"
     lines = [f"{out}: {plural(len(index.class_names), 'class', 'es')}, {kind}"]

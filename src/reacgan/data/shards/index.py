@@ -150,8 +150,8 @@ def parse_index(content: bytes, where: str) -> ShardIndex:
         raise DataError(f"{where}: not readable as JSON ({error})") from None
     if not isinstance(record, dict) or record.get("kind") != KIND:
         raise DataError(
-            f"{where}: no index of shards (its kind is not {KIND!r}); `reacgan data prepare IMAGES "
-            "--shards 256MB --out FOLDER` writes one"
+            f"{where}: no index of shards (its kind is not {KIND!r}). `reacgan data prepare IMAGES "
+            "--shards 256MB --out FOLDER` writes one; if it belongs to tar files of others, rename it"
         )
     try:
         return _index_of(check_seal(record, required=True))

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from reacgan.data.dataset import DataError
-from reacgan.data.download import download, is_offline
+from reacgan.data.download import UnreachableError, download, is_offline
 from reacgan.files import digest_of, naming
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
@@ -59,8 +59,12 @@ def fetch(address: str, target: Path, *, sha256: str | None, most: int) -> None:
             ) from None
 
 
+class NotThereError(DataError):
+    """There is no such file."""
+
+
 class _ChecksumError(DataError):
-    pass
+    """A file that is not the one that is wanted."""
 
 
 def _fetch_http(address: str, target: Path, sha256: str | None, most: int) -> None:
@@ -71,7 +75,13 @@ def _fetch_http(address: str, target: Path, sha256: str | None, most: int) -> No
             part.unlink(missing_ok=True)
             raise _too_long(address, max(received, total), most)
 
-    download(address, target, progress=bounded)
+    try:
+        download(address, target, progress=bounded)
+    except UnreachableError as error:
+        kind = NotThereError if "answers 404" in error.failure else DataError
+        raise kind(
+            f"{address}: not reachable: {error.failure}; the same command goes on once it is there"
+        ) from None
     _check(target, sha256)
 
 
@@ -122,7 +132,8 @@ def _named(address: str) -> Iterator[None]:
     except OSError as error:
         if error.filename is not None and Path(str(error.filename)).is_absolute():
             raise  # of the disk here
-        raise DataError(f"{address}: not readable: {error.strerror or error}") from None
+        kind = NotThereError if isinstance(error, FileNotFoundError) else DataError
+        raise kind(f"{address}: not readable: {error.strerror or error}") from None
     except ImportError as error:
         scheme = address.partition(":")[0].lower()
         package = _PACKAGES.get(scheme, "the package that fsspec wants")

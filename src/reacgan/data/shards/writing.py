@@ -81,14 +81,7 @@ def prepare_shards(
     check_writer()
     path, out = path_of(path), path_of(out)
     count, most_bytes = shard_size(shards)
-    check_request(split="train", resolution=resolution or 32, channels=channels or 3)
-    if resolution is not None:
-        check_grid(resolution)
-    elif channels is not None:
-        raise DataError(
-            f"channels is {channels}, but without a resolution files are stored as they are; leave "
-            "channels out, or give a resolution too"
-        )
+    _check_shape(resolution, channels)
     refuse_unwritable(out, "folder")
     if out.exists():
         raise DataError(f"{out}: exists; choose another name, or delete it first")
@@ -103,22 +96,12 @@ def prepare_shards(
             if name == "train":
                 channels = channels or scan.channels
                 per_shard = _images_a_shard(count, scan)
-            images = _Images(scan, resolution, channels or scan.channels, max_refused, max_pixels)
+            images = _Images(scan, resolution, channels or 3, max_refused, max_pixels)
             images.report = out.with_name(f"{out.name}.{name}.refused.txt")
-            number = -(-len(scan.files) // per_shard) if per_shard else 0
-            writer = ShardWriter(
-                folder,
-                name,
-                classes=len(scan.class_names),
-                counts=apportion(len(scan.files), np.ones(number)) if number else None,
-                most_bytes=most_bytes,
-            )
-            splits[name] = replace(_filled(writer, images), whites=scan.whites, lost=scan.lost)
-            if images.refused:
-                report_refused(images.refused, folder / f"{name}.refused.txt")
+            splits[name] = _written(images, folder, per_shard, most_bytes)
         index = ShardIndex(
             class_names=scan.class_names,
-            channels=channels or scan.channels,
+            channels=channels or 3,
             resolution=None if resolution is None else size_of(resolution),
             splits=splits,
             source=readable_name(path.resolve().name),
@@ -128,6 +111,39 @@ def prepare_shards(
         flush_folder(folder)
         folder.rename(out)
     return index
+
+
+def _check_shape(resolution: Resolution | None, channels: int | None) -> None:
+    check_request(split="train", resolution=resolution or 32, channels=channels or 3)
+    if resolution is not None:
+        check_grid(resolution)
+    elif channels is not None:
+        raise DataError(
+            f"channels is {channels}, but without a resolution files are stored as they are; leave "
+            "channels out, or give a resolution too"
+        )
+
+
+def _written(images: _Images, folder: Path, per_shard: int, most_bytes: int) -> Split:
+    """The shards of a split, of so many images, or bytes where ``per_shard`` is 0."""
+    scan, total = images.scan, len(images.scan.files)
+    number = -(-total // per_shard) if per_shard else 0
+    writer = ShardWriter(
+        folder,
+        scan.split,
+        classes=len(scan.class_names),
+        counts=apportion(total, np.ones(number)) if number else None,
+        most_bytes=most_bytes,
+    )
+    try:
+        for image in images:
+            writer.add(image)
+        split = writer.finish()
+    finally:
+        writer.close()
+    if images.refused:
+        report_refused(images.refused, folder / f"{scan.split}.refused.txt")
+    return replace(split, whites=scan.whites, lost=scan.lost)
 
 
 def shard_size(shards: str | int) -> tuple[int | None, int]:
@@ -156,15 +172,6 @@ def _images_a_shard(count: int | None, scan: Scan) -> int:
     if count > len(scan.files):
         raise DataError(f"shards is {count}, but there are {plural(len(scan.files), 'image')}")
     return -(-len(scan.files) // count)
-
-
-def _filled(writer: ShardWriter, images: _Images) -> Split:
-    try:
-        for image in images:
-            writer.add(image)
-        return writer.finish()
-    finally:
-        writer.close()
 
 
 class _Images:
