@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from reacgan.data.dataset import DataError
 from reacgan.data.shards.index import Shard
-from reacgan.data.shards.places import fetch, joined
+from reacgan.data.shards.places import INCOMING, fetch, joined
 from reacgan.files import cache_root, is_free, locked, naming
 
 LIMIT_VARIABLE = "REACGAN_SHARDS_GB"
@@ -67,8 +68,9 @@ class ShardCache:
 
     def touch(self, shard: Shard) -> None:
         """Note that a shard is in use."""
+        now = time.time_ns()  # the system's own stamps are of whole ticks
         with suppress(OSError):
-            os.utime(self.path_of(shard))
+            os.utime(self.path_of(shard), ns=(now, now))
 
     def get(self, shard: Shard) -> Path:
         """The copy of a shard, fetched now if it is missing; of several processes one fetches.
@@ -78,6 +80,7 @@ class ShardCache:
         """
         path = self.path_of(shard)
         if path.exists():
+            self.touch(shard)
             return path
         with locked(_lock_of(path), f"fetches {shard.file}"):
             if not path.exists():
@@ -88,6 +91,7 @@ class ShardCache:
                     fetch(self.address(shard), path, sha256=shard.sha256, most=shard.bytes)
                 finally:
                     room.unlink(missing_ok=True)
+        self.touch(shard)
         return path
 
     def drop(self, shard: Shard) -> None:
@@ -130,10 +134,11 @@ def _bytes_coming() -> int:
         path = room.with_name(room.name.removesuffix(_ROOM))
         if is_free(_lock_of(path)):
             room.unlink(missing_ok=True)
-            path.with_name(f"{path.name}.part").unlink(missing_ok=True)
+            for incoming in path.parent.glob(f"{path.name}{INCOMING}*"):
+                incoming.unlink(missing_ok=True)
             continue
         with suppress(OSError):
-            used += room.stat().st_size
+            used += 0 if path.exists() else room.stat().st_size
     return used
 
 

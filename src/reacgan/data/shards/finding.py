@@ -193,11 +193,11 @@ def _relative(paths: Sequence[str]) -> tuple[list[str], str]:
     if not paths:
         raise DataError("there is no tar file")
     whole, mark, parameters = paths[0].partition("?")
-    plain = [path.partition("?")[0] for path in paths]
-    base = os.path.commonpath([path.rpartition("/")[0] or "." for path in plain])
-    base = base.replace(":/", "://", 1) if is_address(whole) and "://" not in base else base
+    scheme = whole[: whole.index("://") + 3] if is_address(whole) else ""
+    plain = [path.partition("?")[0].removeprefix(scheme) for path in paths]
+    base = os.path.commonpath([os.path.dirname(path) for path in plain])  # noqa: PTH120 - text
     names = [path.removeprefix(base).lstrip("/") for path in plain]
-    return names, f"{base}{mark}{parameters}"
+    return names, f"{scheme}{base or '.'}{mark}{parameters}"
 
 
 def _of_others(names: Sequence[str], base: str, *, where: str) -> PlacedShards:

@@ -124,9 +124,7 @@ class ShardFiles:
         if coming is not None:
             with suppress(DataError):  # said below, by a try of its own
                 coming.result()
-        path = self.cache.get(shard)
-        self.cache.touch(shard)
-        return path
+        return self.cache.get(shard)
 
     def _open(self, path: Path, number: int) -> int:
         shard = self.split.shards[number]

@@ -16,6 +16,8 @@ from reacgan.files import digest_of, naming
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _OVER_HTTP = ("http://", "https://")
 _BLOCK = 1 << 20
+INCOMING = ".incoming"
+"""Behind the name of a file that is being fetched."""
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
 
 
@@ -68,27 +70,29 @@ class _ChecksumError(DataError):
 
 
 def _fetch_http(address: str, target: Path, sha256: str | None, most: int) -> None:
-    part = target.with_name(f"{target.name}.part")
+    whole = target.with_name(f"{target.name}{INCOMING}")
+    whole.unlink(missing_ok=True)
 
     def bounded(received: int, total: int) -> None:
         if max(received, total) > most:
-            part.unlink(missing_ok=True)
+            whole.with_name(f"{whole.name}.part").unlink(missing_ok=True)
             raise _too_long(address, max(received, total), most)
 
     try:
-        download(address, target, progress=bounded)
+        download(address, whole, progress=bounded)
     except UnreachableError as error:
         kind = NotThereError if "answers 404" in error.failure else DataError
         raise kind(
             f"{address}: not reachable: {error.failure}; the same command goes on once it is there"
         ) from None
-    _check(target, sha256)
+    _check(whole, sha256)
+    whole.replace(target)
 
 
 def _fetch_with_fsspec(address: str, target: Path, sha256: str | None, most: int) -> None:
     if is_offline():
         raise DataError(f"{target}: not here, and nothing is downloaded now; get {address} before")
-    part = target.with_name(f"{target.name}.part")
+    part = target.with_name(f"{target.name}{INCOMING}")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with _named(address), _fsspec(address).open(address, "rb") as source:
