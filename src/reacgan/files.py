@@ -86,16 +86,14 @@ def locked(lock: Path, does: str) -> Iterator[None]:
 
 
 def is_free(lock: Path) -> bool:
-    """Whether no living process holds a lock of :func:`locked`, as far as the file system can say."""
+    """Whether surely nobody holds a lock of :func:`locked`."""
     from filelock import FileLock, Timeout  # noqa: PLC0415
 
     try:
         with FileLock(lock, blocking=False):
             return True
-    except Timeout:
+    except (Timeout, OSError, NotImplementedError):
         return False
-    except (OSError, NotImplementedError):
-        return True
 
 
 @contextmanager

@@ -28,7 +28,7 @@ class Files(BaseHTTPRequestHandler):
     def log_message(self, *given):
         pass
 
-    def do_GET(self):  # noqa: N802
+    def do_GET(self):
         name = unquote(self.path).partition("?")[0].lstrip("/")
         self.server.asked.append(name)
         content = self.server.files.get(name)
@@ -127,7 +127,9 @@ def test_the_least_recently_used_goes_first(server, shards, monkeypatch):
 def test_a_window_that_does_not_fit_is_refused(server, shards, monkeypatch):
     size = (shards / "train-000000.tar").stat().st_size
     monkeypatch.setenv("REACGAN_SHARDS_GB", str(2.5 * size / 1e9))
-    with pytest.raises(DataError, match=r"REACGAN_SHARDS_GB .* or data.options.window to less than 3"):
+    with pytest.raises(
+        DataError, match=r"REACGAN_SHARDS_GB .* or data.options.window to less than 3"
+    ):
         opened(server.address, window=3)
 
 
@@ -149,7 +151,9 @@ def test_a_damaged_shard_is_fetched_again_once(server, shards):
 def test_a_shard_that_stays_damaged_is_named(server):
     name = "set/train-000001.tar"
     server.files[name] = server.files[name][:-1] + b"x"
-    with pytest.raises(DataError, match=r"train-000001.tar: damaged: fetched twice, its SHA-256 is"):
+    with pytest.raises(
+        DataError, match=r"train-000001.tar: damaged: fetched twice, its SHA-256 is"
+    ):
         opened(server.address).images[:]
     assert server.asked.count(name) == 2
     assert len(tars_here()) == 1
@@ -225,7 +229,13 @@ def test_rows_stay_within_their_shards(server, shards):
     table = np.frombuffer(server.files["set/train.members"], np.uint8).copy()
     from reacgan.data.shards.index import ROW
 
-    for key, value in (("offset", 2**40), ("offset", -1), ("bytes", 2**30), ("label", 3), ("width", 0)):
+    for key, value in (
+        ("offset", 2**40),
+        ("offset", -1),
+        ("bytes", 2**30),
+        ("label", 3),
+        ("width", 0),
+    ):
         rows = table.copy().view(ROW)
         rows[key][3] = value
         content = rows.tobytes()
