@@ -115,6 +115,12 @@ def test_an_epoch_shows_every_image_once(window):
         assert len(here) <= window and len(following) <= window
 
 
+def test_shards_come_in_another_order_each_epoch():
+    order = WindowedOrder([10] * 6, window=1, seed=0)
+    epochs = [tuple(order.shards_from(60 * e + 10 * n)[0][0] for n in range(6)) for e in range(4)]
+    assert len(set(epochs)) == 4 and all(sorted(epoch) == [*range(6)] for epoch in epochs)
+
+
 def test_a_batch_is_of_few_shards():
     order = WindowedOrder([10] * 50, window=4, seed=0)
     for start in range(0, 480, 16):

@@ -233,7 +233,7 @@ def test_json_that_says_nothing(tmp_path, facts):
 
 
 def test_flips_and_cuts(tmp_path):
-    """Whatever a tar file has become: another index, or an error of ours; never an image that is not there."""
+    """Whatever a tar file has become: another index, or an error of ours."""
     tar = write_tar(tmp_path / "set" / "a.tar", samples(4, cls=0))
     whole = tar.read_bytes()[:12_000]
     chance = np.random.default_rng(0)

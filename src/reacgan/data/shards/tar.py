@@ -144,7 +144,7 @@ def check_writer() -> Any:
         from webdataset import TarWriter  # noqa: PLC0415 - optional
     except ImportError:
         raise ConfigError(
-            "shards are written by the package webdataset, which is not installed: "
+            "shards of WebDataset need the package webdataset, which is not installed: "
             "pip install 'reacgan[formats]'"
         ) from None
     return TarWriter
