@@ -283,3 +283,15 @@ def test_unreadable_files_are_left_out_and_listed(tmp_path):
     with pytest.raises(DataError, match="share of 0 that is allowed"):
         prepare_shards(images, tmp_path / "none", shards=2, max_refused=0)
     assert not (tmp_path / "none").exists() and not list(tmp_path.glob(".none*"))
+
+
+def test_the_command_line(tmp_path, reacgan):
+    images, out = make_images(tmp_path / "images"), tmp_path / "out"
+    code, said, _ = reacgan("data", "prepare", images, "--shards", "3", "--out", out, "--json")
+    facts = json.loads(said)
+    assert code == 0 and facts["splits"]["train"]["shards"] == 3
+    code, said, _ = reacgan("data", "inspect", out)
+    assert code == 0 and "24 colour images of 3 classes" in said and "🦊 fox (8)" in said
+    code, _, said = reacgan("data", "prepare", images, tmp_path / "x.safetensors")
+    assert code == 1 and "--resolution is missing" in said
+    assert opened(out).digest == opened(out / "index.json").digest
