@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -201,6 +202,8 @@ def _name(facts: ImageFacts) -> str:
     path = Path(text).resolve()
     known = path.suffix.lower() in _ENDINGS and not path.is_dir()
     name = (path.stem if known else path.name) or facts.dataset
+    if facts.dataset == "shards":  # an address with a port, or a pattern of names
+        name = re.sub(r"[^\w. -]+", "-", name).strip("-")
     return name if facts.dataset in _OF_FILES else f"{facts.dataset}-{name}"
 
 
