@@ -17,6 +17,7 @@ from reacgan.files import cache_root, is_free, locked, naming
 LIMIT_VARIABLE = "REACGAN_SHARDS_GB"
 DEFAULT_GB = 20.0
 _ROOM = ".room"
+_PAUSE_SECONDS = 0.02
 
 logger = logging.getLogger("reacgan.data")
 
@@ -99,11 +100,7 @@ class ShardCache:
         self.path_of(shard).unlink(missing_ok=True)
 
     def _make_room(self, shard: Shard, room: Path) -> None:
-        """Delete shards that were not used for longest, of any set, until this one fits.
-
-        A file that a process still reads stays readable for it. ``room`` stands for the shard in the count
-        of other processes until it has been fetched.
-        """
+        """Wait until a shard fits beside those that are being fetched."""
         limit = limit_bytes()
         if shard.bytes > limit:
             raise DataError(
@@ -111,6 +108,15 @@ class ShardCache:
                 f"kept; set {LIMIT_VARIABLE} to more"
             )
         room.unlink(missing_ok=True)
+        while not self._has_room(shard, room, limit):
+            time.sleep(_PAUSE_SECONDS)
+
+    def _has_room(self, shard: Shard, room: Path, limit: int) -> bool:
+        """Delete shards that were not used for longest, of any set, until this one fits; whether it does.
+
+        A file that a process still reads stays readable for it. ``room`` stands for the shard in the count
+        of others until it has been fetched.
+        """
         with locked(cache_root() / "locks" / "shards.lock", "makes room for shards"):
             used, kept = _bytes_coming(), []
             for path in shards_folder().glob("*/*.tar"):
@@ -123,8 +129,11 @@ class ShardCache:
                     break
                 path.unlink(missing_ok=True)
                 used -= size
+            if used + shard.bytes > limit:
+                return False
             with naming(room), room.open("wb") as file:
                 file.truncate(shard.bytes)  # takes no blocks
+            return True
 
 
 def _bytes_coming() -> int:
