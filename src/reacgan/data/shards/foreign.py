@@ -38,7 +38,7 @@ class _BoundedInfo(tarfile.TarInfo):
         return super()._proc_member(tar)  # type: ignore[misc]
 
 
-class Sample(NamedTuple):
+class ArchivedImage(NamedTuple):
     """What a tar file has of one image."""
 
     key: str
@@ -59,13 +59,13 @@ class _Members:
     cls: bytes | None = None
     facts: bytes | None = None
 
-    def samples(self) -> Iterator[Sample]:
+    def samples(self) -> Iterator[ArchivedImage]:
         """One for each image; of several, none is known to be the one that is meant."""
         for offset, size, suffix in self.images:
-            yield Sample(self.key, offset, size, suffix, *_class_of(self.cls, self.facts))
+            yield ArchivedImage(self.key, offset, size, suffix, *_class_of(self.cls, self.facts))
 
 
-def samples_in(path: Path) -> Iterator[Sample]:
+def samples_in(path: Path) -> Iterator[ArchivedImage]:
     """The images of a tar file, with what names their class.
 
     Raises:

@@ -27,7 +27,7 @@ from reacgan.data.decode import (
 )
 from reacgan.data.names import plural, readable_name, shown, split_of, unique_names
 from reacgan.data.scan import MAX_REFUSED, Refused, check_share, report_refused
-from reacgan.data.shards.foreign import Sample, samples_in
+from reacgan.data.shards.foreign import ArchivedImage, samples_in
 from reacgan.data.shards.index import ROW, Shard, ShardIndex, Split, safe_name
 from reacgan.data.threads import ordered_map
 from reacgan.files import digest_of, naming
@@ -48,7 +48,7 @@ class _Looked(NamedTuple):
     channels: int
 
 
-def _look(path: Path, sample: Sample, max_pixels: int) -> _Looked | str:
+def _look(path: Path, sample: ArchivedImage, max_pixels: int) -> _Looked | str:
     """Read and decode a sample's image; the reason where it cannot be used."""
     if sample.name is None and sample.number is None:
         return "no class: neither .cls nor a class or label in .json"
