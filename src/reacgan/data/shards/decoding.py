@@ -93,7 +93,7 @@ class InThreads:
 
 
 class InProcesses:
-    """Decodes in processes of its own, which small images need, since Python decodes them one by one.
+    """Decodes in processes of its own: of small images Python decodes only one at a time in threads.
 
     The processes end with this one, however it ends, and leave Ctrl-C to it.
     """
