@@ -105,6 +105,17 @@ def locked(lock: Path, does: str) -> Iterator[None]:
         handle.release()
 
 
+def is_free(lock: Path) -> bool:
+    """Whether surely nobody holds a lock of :func:`locked`."""
+    from filelock import FileLock, Timeout  # noqa: PLC0415
+
+    try:
+        with FileLock(lock, blocking=False):
+            return True
+    except (Timeout, OSError, NotImplementedError):
+        return False
+
+
 @contextmanager
 def replacing(path: Path, *, flush: bool = True) -> Iterator[Path]:
     """A temporary name beside ``path``; what was written there replaces it when the block ends.

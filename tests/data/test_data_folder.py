@@ -192,7 +192,7 @@ def test_one_pixel_changed_with_size_and_time_set_back(two_classes):
 
 @pytest.mark.parametrize("slow", [0.0, 1e9])
 def test_order_is_kept_with_and_without_threads(monkeypatch, slow):
-    monkeypatch.setattr("reacgan.data.threads._SLOW_SECONDS", slow)
+    monkeypatch.setattr("reacgan.data.threads.SLOW_SECONDS", slow)
     threads, steps = set(), []
 
     def square(number):

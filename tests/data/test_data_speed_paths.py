@@ -85,7 +85,7 @@ def test_too_many_pixels_are_refused(tmp_path):
 @pytest.mark.parametrize("slow", [0, 1e9])
 def test_threads_give_the_same_file(photos, tmp_path, monkeypatch, slow):
     before = prepare_data(photos, tmp_path / "before", resolution=16, channels=3)
-    monkeypatch.setattr("reacgan.data.threads._SLOW_SECONDS", slow)
+    monkeypatch.setattr("reacgan.data.threads.SLOW_SECONDS", slow)
     data = prepare_data(photos, tmp_path / "after", resolution=16, channels=3)
     assert data.digest == before.digest and len(data) == 324
     refused = [(tmp_path / f"{name}.refused.txt").read_bytes() for name in ("before", "after")]
@@ -158,7 +158,7 @@ def test_a_mapped_set_is_copied_whole(tmp_path):
 
 @pytest.mark.parametrize("slow", [0, 1e9])
 def test_memory_does_not_grow_with_the_set(photos, monkeypatch, slow):
-    monkeypatch.setattr("reacgan.data.threads._SLOW_SECONDS", slow)
+    monkeypatch.setattr("reacgan.data.threads.SLOW_SECONDS", slow)
     names = [one for one in sorted(photos.rglob("*.jpg")) if one.stat().st_size > 700][:4]
     items = [str(names[number % 4]) for number in range(1200)]
 
@@ -174,7 +174,7 @@ def test_memory_does_not_grow_with_the_set(photos, monkeypatch, slow):
 
 
 def test_threads_do_not_run_ahead_of_a_slow_reader(monkeypatch):
-    monkeypatch.setattr("reacgan.data.threads._SLOW_SECONDS", 0)
+    monkeypatch.setattr("reacgan.data.threads.SLOW_SECONDS", 0)
     monkeypatch.setattr("reacgan.data.threads.usable_cores", lambda: 1)
     started = []
     results = ordered_map(started.append, range(5000))

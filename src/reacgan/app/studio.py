@@ -230,9 +230,8 @@ class Studio:
         if exhibit.name not in self._training:
             try:
                 with offline():
-                    self._training[exhibit.name] = open_dataset(
-                        exhibit.model.experiment.data, "train"
-                    )
+                    opened = open_dataset(exhibit.model.experiment.data, "train")
+                    self._training[exhibit.name] = opened.excerpt
             except (DataError, OSError) as error:
                 raise DataError(
                     f"the training images of {exhibit.name} are not here, so nothing can be compared: "

@@ -53,9 +53,11 @@ def open_real(
     """
     own = model.experiment.data
     config = own if data is None else _config(data, own)
-    training = open_dataset(config, "train")
+    training = open_dataset(config, "train").excerpt
     try:
-        tests = open_dataset(config, "test") if held_out is None else _any_split(held_out, own)
+        tests = (
+            open_dataset(config, "test").excerpt if held_out is None else _any_split(held_out, own)
+        )
     except MissingSplitError as error:
         raise ConfigError(
             f"{error}. A study needs real images that neither the generator nor the classifier has "
@@ -91,9 +93,9 @@ def _any_split(held_out: str | Path, own: DataConfig) -> ImageData:
     """The test part of a set, or all of it where it has none."""
     config = _config(held_out, own)
     try:
-        return open_dataset(config, "test")
+        return open_dataset(config, "test").excerpt
     except MissingSplitError:
-        return open_dataset(config, "train")
+        return open_dataset(config, "train").excerpt
 
 
 def _seen_by(
@@ -104,7 +106,7 @@ def _seen_by(
     if is_own:
         return seen, ()
     try:
-        return seen | set(digests(open_dataset(model.experiment.data, "train").images)), ()
+        return seen | set(digests(open_dataset(model.experiment.data, "train").excerpt.images)), ()
     except (DataError, OSError) as error:
         first = str(error).splitlines()[0]
         return seen, (

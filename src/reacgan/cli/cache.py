@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _OTHERS = {
     "packs": "packed folders of images",
+    "shards": "shards of elsewhere, up to REACGAN_SHARDS_GB",
     "downloads": "downloaded data sets and weights",
     "extractors": "trained classifiers and converted weights",
 }

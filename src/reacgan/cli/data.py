@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import cyclopts
 
@@ -11,10 +11,14 @@ from reacgan.cli import bars, streams
 from reacgan.cli.answers import Json, answer
 from reacgan.cli.options import Assignments, Named, parse_resolution
 
+if TYPE_CHECKING:
+    from reacgan.data import ImageData
+    from reacgan.data.shards.index import ShardIndex
+
 
 def app() -> cyclopts.App:
     """The commands below ``data``."""
-    group = cyclopts.App(name="data", help="Data sets: list, inspect, pack into one file.")
+    group = cyclopts.App(name="data", help="Data sets: list, inspect, pack into a file or shards.")
     group.command(list_datasets, name="list")
     group.command(inspect)
     group.command(prepare)
@@ -107,7 +111,8 @@ def prepare(
     path: Path,
     out: Path,
     *,
-    resolution: str,
+    resolution: str | None = None,
+    shards: str | None = None,
     channels: int | None = None,
     max_refused: float = 0.05,
     max_pixels: int | None = None,
@@ -115,10 +120,14 @@ def prepare(
     set_: Assignments = (),
     json_: Json = False,
 ) -> int:
-    """Pack a folder or table of images into one file.
+    """Pack a folder or table of images into one file, or into shards.
 
-    The file is mapped into memory, so training from it starts at once: reacgan train NAME --data OUT,
-    or reacgan train --data OUT.
+    The file, of images cropped and resized, is mapped into memory, so training from it starts at once:
+    reacgan train NAME --data OUT, or reacgan train --data OUT. Shards are for sets larger than a disk:
+    tar files with an index, which are also read from where they are served.
+
+    Examples: reacgan data prepare photos/ photos.safetensors --resolution 64 | reacgan data prepare
+    photos/ --shards 256MB --out shards/
 
     Parameters
     ----------
@@ -126,9 +135,11 @@ def prepare(
         A folder with one sub-folder a class, or with train/ and test/ that hold those; or a table
         (.csv, .tsv, .jsonl).
     out:
-        The file to write, such as photos.safetensors.
+        The file to write, such as photos.safetensors; with --shards the folder.
     resolution:
-        Side in pixels, or height and width: 64, or 64x96.
+        Side in pixels, or height and width: 64, or 64x96. Shards without one hold the files as they are.
+    shards:
+        Write tar files instead: how many (64), or how large each is (256MB).
     channels:
         1, 3 or 4, or what arrays (.npy) have; by default 1 where all images are grey.
     max_refused:
@@ -143,44 +154,105 @@ def prepare(
     json_:
         Print JSON instead of text.
     """
-    from reacgan.data import DataError, prepare_data, refuse_inside  # noqa: PLC0415
-    from reacgan.data.names import plural  # noqa: PLC0415
+    from reacgan.data import (  # noqa: PLC0415
+        DataError,
+        prepare_data,
+        prepare_shards,
+        refuse_inside,
+    )
 
     refuse_inside(out, path)
     if out.exists():
         raise DataError(f"{out}: exists; choose another name, or delete it first")
-    with bars.shown():
-        options = _options(set_)
-        data = prepare_data(
-            path,
-            out,
-            resolution=parse_resolution(resolution),
-            channels=channels,
-            max_refused=max_refused,
-            max_pixels=max_pixels,
-            white=options.pop("white", white),
-            options=options,
+    if resolution is None and shards is None:
+        raise DataError(
+            "--resolution is missing, such as --resolution 64; only shards do without one"
         )
-    lines = [
-        f"{out}: {plural(len(data), 'image')}, {plural(data.num_classes, 'class', 'es')}, "
-        + " x ".join(map(str, (data.channels, *data.size)))
-    ]
-    refused = _refused_lists(out)
-    lines += [
-        f"refused {plural(count, 'file')}, with reasons in {file}"
-        for file, count in refused.items()
-    ]
-    facts = {
+    options = _options(set_)
+    settings: dict[str, Any] = {
+        "resolution": None if resolution is None else parse_resolution(resolution),
+        "channels": channels,
+        "max_refused": max_refused,
+        "max_pixels": max_pixels,
+        "white": options.pop("white", white),
+        "options": options,
+    }
+    with bars.shown():
+        if shards is not None:
+            index = prepare_shards(path, out, shards=shards, **settings)
+            answer(_shard_facts(index, out), lambda: _shards_in_words(index, out), as_json=json_)
+            return 0
+        data = prepare_data(path, out, **settings)
+    facts = _packed_facts(data, out)
+    answer(facts, lambda: _packed_in_words(facts), as_json=json_)
+    return 0
+
+
+def _packed_facts(data: ImageData, out: Path) -> dict[str, Any]:
+    lists = (out.with_name(f"{out.stem}{split}{out.suffix}.refused.txt") for split in ("", ".test"))
+    return {
         "file": out,
         "images": len(data),
         "classes": data.num_classes,
         "size": data.size,
         "channels": data.channels,
         "digest": data.digest,
-        "refused": refused,
+        "refused": _refused_lists(*lists),
     }
-    answer(facts, "\n".join([*lines, f"digest {data.digest}"]), as_json=json_)
-    return 0
+
+
+def _packed_in_words(facts: dict[str, Any]) -> str:
+    from reacgan.data.names import plural  # noqa: PLC0415
+
+    lines = [
+        f"{facts['file']}: {plural(facts['images'], 'image')}, "
+        f"{plural(facts['classes'], 'class', 'es')}, "
+        + " x ".join(map(str, (facts["channels"], *facts["size"]))),
+        *_about_refused(facts["refused"]),
+    ]
+    return "\n".join([*lines, f"digest {facts['digest']}"])
+
+
+def _shard_facts(index: ShardIndex, out: Path) -> dict[str, Any]:
+    return {
+        "folder": out,
+        "classes": len(index.class_names),
+        "size": index.resolution,
+        "channels": index.channels,
+        "digest": index.digest,
+        "splits": {
+            name: {
+                "images": split.images,
+                "shards": len(split.shards),
+                "bytes": sum(shard.bytes for shard in split.shards),
+            }
+            for name, split in index.splits.items()
+        },
+        "refused": _refused_lists(*(out / f"{name}.refused.txt" for name in index.splits)),
+    }
+
+
+def _shards_in_words(index: ShardIndex, out: Path) -> str:
+    from reacgan.data.names import plural  # noqa: PLC0415
+
+    facts = _shard_facts(index, out)
+    size = " x ".join(map(str, (index.channels, *index.resolution))) if index.resolution else ""
+    kind = size or "files as they were"
+    lines = [f"{out}: {plural(len(index.class_names), 'class', 'es')}, {kind}"]
+    lines += [
+        f"{name}: {plural(part['images'], 'image')} in {plural(part['shards'], 'shard')}, "
+        f"{part['bytes'] / 1e6:,.1f} MB"
+        for name, part in facts["splits"].items()
+    ]
+    return "\n".join([*lines, *_about_refused(facts["refused"]), f"digest {index.digest}"])
+
+
+def _about_refused(lists: dict[str, int]) -> list[str]:
+    from reacgan.data.names import plural  # noqa: PLC0415
+
+    return [
+        f"refused {plural(count, 'file')}, with reasons in {file}" for file, count in lists.items()
+    ]
 
 
 def _options(assignments: tuple[str, ...]) -> dict[str, Any]:
@@ -191,9 +263,8 @@ def _options(assignments: tuple[str, ...]) -> dict[str, Any]:
     return {key.removeprefix("data.options."): values[key] for key in values}
 
 
-def _refused_lists(out: Path) -> dict[str, int]:
-    """How many files are in each list of refused ones that was written beside a packed file."""
-    files = (out.with_name(f"{out.stem}{split}{out.suffix}.refused.txt") for split in ("", ".test"))
+def _refused_lists(*files: Path) -> dict[str, int]:
+    """How many files are in each list of refused ones that was written."""
     return {
         str(file): len(file.read_text(encoding="utf-8", errors="replace").splitlines())
         for file in files

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from reacgan import __version__
 from reacgan.cli import streams
-from reacgan.cli.options import Assignments, Device, Logs
+from reacgan.cli.options import Assignments, Device, Logs, Named
 from reacgan.text import json_text
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def train(
     name: str | None = None,
     *,
-    data: Path | None = None,
+    data: Named | None = None,
     out: Path | None = None,
     set_: Assignments = (),
     images: int | None = None,
@@ -43,8 +43,9 @@ def train(
     name:
         An experiment ("reacgan experiments list"), or a JSON or YAML file of one.
     data:
-        Where the images are: a folder with one sub-folder a class, a file, or NAME:PATH such as
-        glyphs:50. Without a name an experiment is derived from the images.
+        Where the images are: a folder with one sub-folder a class, a file, shards (a folder, or the
+        address of their index.json), or NAME:PATH such as glyphs:50. Without a name an experiment is
+        derived from the images.
     out:
         The run's folder; runs/<name> by default.
     set_:
@@ -170,7 +171,7 @@ def _memory(experiment: Experiment, device: Device) -> dict[str, int] | None:
 
 def _resolve(
     name: str | None,
-    data: Path | None,
+    data: Named | None,
     device: str,
     changes: dict[str, Any],
     *,
@@ -207,7 +208,7 @@ def _resolve(
     return proposal.experiment, () if quiet else proposal.overview.notes
 
 
-def _elsewhere(data: Path) -> dict[str, Any]:
+def _elsewhere(data: Named) -> dict[str, Any]:
     """What ``--data`` changes in a named experiment: the path, and the data set if given."""
     from reacgan.data import find_dataset  # noqa: PLC0415
 

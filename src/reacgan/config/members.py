@@ -143,6 +143,7 @@ OWN_MEMBERS: Mapping[str, OwnMembers] = {
         afhq: white
         ffhq: train_on_all white
         hub: subset image label
+        shards: window workers excerpt
         """,
         given="split resolution channels",
     ),

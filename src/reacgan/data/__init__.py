@@ -39,6 +39,13 @@ from reacgan.data.intact import checked
 from reacgan.data.order import Balance, balance_of
 from reacgan.data.pack import Lister, open_listings, opener_of, own_shape_of
 from reacgan.data.scan import Scan, refusal_of, report_refused, scan_listings, with_held_out
+from reacgan.data.shards import (
+    is_shards,
+    open_shards,
+    prepare_shards,
+    shape_of_shards,
+    survey_shards,
+)
 from reacgan.data.tables import TABLE_LISTERS, TABLE_OPTIONS, list_csv, list_jsonl
 from reacgan.data.tiny_imagenet import list_tiny_imagenet
 
@@ -57,6 +64,7 @@ DATASETS: dict[str, Opener] = {
     "afhq": opener_of(list_afhq, pictures_only=True),
     "ffhq": opener_of(list_ffhq, pictures_only=True),
     "hub": open_hub,
+    "shards": open_shards,
 }
 
 LISTERS: dict[str, Lister] = {
@@ -100,6 +108,7 @@ __all__ = [
     "open_dataset",
     "own_shape",
     "prepare_data",
+    "prepare_shards",
     "refusal_of",
     "refuse_inside",
     "report_refused",
@@ -155,6 +164,8 @@ def survey_dataset(
     packed = archive_of(config, split)
     if packed is not None:
         return checked(packed, again=again)
+    if config.name == "shards":
+        return survey_shards(config.path, split, _checked(config, open_shards, options, _SUPPLIED))
     lister: Any = LISTERS.get(config.name)
     if lister is None:
         return open_dataset(config, split)
@@ -203,6 +214,8 @@ def own_shape(config: DataConfig, split: str = "train") -> OwnShape | None:
     if packed is not None:
         data = read_archive(packed)
         return OwnShape((data.size,), data.channels)
+    if config.name == "shards":
+        return shape_of_shards(config.path, split)
     path, lister = config.path, LISTERS.get(config.name)
     if config.name in ("cifar10", "cifar100") and path is not None and Path(path).is_dir():
         try:  # class folders instead of the published files
@@ -253,7 +266,8 @@ def _white_of(config: DataConfig) -> tuple[Any, dict[str, Any]]:
 def find_dataset(text: str, *, options: Mapping[str, Any] | None = None) -> DataConfig:
     """Find a set by a path, a registered name, or ``NAME:PATH``.
 
-    An existing path is a packed file, a table (.csv, .tsv, .jsonl, dataset.json) or a folder of classes.
+    An existing path is a packed file, a table (.csv, .tsv, .jsonl, dataset.json), a folder of shards or a
+    folder of classes; an address (https://...) is that of shards.
 
     Args:
         text: the path or name.
@@ -266,6 +280,8 @@ def find_dataset(text: str, *, options: Mapping[str, Any] | None = None) -> Data
 def _find_dataset(text: str) -> DataConfig:
     text = with_home(text)
     path = Path(text)
+    if is_shards(text):
+        return DataConfig(name="shards", path=text)
     if path.is_file():
         kind = "archive" if is_archive(path) else _TABLES.get(path.suffix.lower(), "folder")
         return DataConfig(name=kind, path=text)

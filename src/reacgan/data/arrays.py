@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -37,15 +38,19 @@ def is_array(path: str | Path) -> bool:
     return str(path).lower().endswith(ARRAY_SUFFIX)
 
 
-def open_array(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.generic]:
+def open_array(
+    path: str | Path, *, content: IO[bytes] | None = None, max_pixels: int = MAX_PIXELS
+) -> npt.NDArray[np.generic]:
     """Memory-map an array ``[height, width, channels]``; only its header is read.
+
+    ``content``, if given, is read instead of the file.
 
     Raises:
         UnreadableImageError: another kind of file, shape or type, too small or too large.
     """
     try:
-        array: npt.NDArray[np.generic] = open_npy(path)
-    except (OSError, ValueError) as error:
+        array: npt.NDArray[np.generic] = open_npy(path) if content is None else _array_in(content)
+    except Exception as error:  # the header of a hostile file is arbitrary text
         raise UnreadableImageError(path, f"not a .npy array ({type(error).__name__})") from None
     if array.ndim not in (2, 3) or array.dtype not in (np.uint8, np.uint16):
         raise UnreadableImageError(
@@ -65,6 +70,18 @@ def open_array(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray
     if _may_be_turned(Path(path), array):
         raise UnreadableImageError(path, _EITHER_ORDER.format(shape=list(array.shape)))
     return array
+
+
+def _array_in(content: IO[bytes]) -> npt.NDArray[np.generic]:
+    """The array of a file's content, without a copy that its header alone could ask for."""
+    version = np.lib.format.read_magic(content)
+    form = np.lib.format
+    read = form.read_array_header_1_0 if version == (1, 0) else form.read_array_header_2_0
+    shape, turned, dtype = read(content)
+    if dtype.hasobject:
+        raise ValueError("objects")
+    values = np.frombuffer(content.read(), dtype)
+    return values.reshape(shape, order="F" if turned else "C")
 
 
 _TURN = (
@@ -108,6 +125,7 @@ def decode_array(
     resolution: Resolution,
     channels: int,
     whites: Whites | None = None,
+    content: IO[bytes] | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> npt.NDArray[np.uint8]:
     """Decode an array file: uint8 ``[channels, height, width]`` of ``resolution``.
@@ -115,7 +133,7 @@ def decode_array(
     Raises:
         UnreadableImageError: as :func:`open_array`, or other channels.
     """
-    array = np.asarray(open_array(path, max_pixels=max_pixels))
+    array = np.asarray(open_array(path, content=content, max_pixels=max_pixels))
     if array.dtype == np.uint16:
         white = (whites and whites[0]) or LARGEST
         array = np.round(np.clip(array.astype(np.float64) * (255 / white), 0, 255))

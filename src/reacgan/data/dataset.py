@@ -30,6 +30,42 @@ class MissingSplitError(DataError):
     """The set has no test split, which may be intended."""
 
 
+class Order(Protocol):
+    """The image at each position of a run."""
+
+    def at(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The images at these positions, int64 ``[n]``."""
+        ...
+
+
+class OrderOfShards(Order, Protocol):
+    """One that takes the images shard by shard."""
+
+    def shards_from(self, position: int) -> tuple[list[int], list[int]]:
+        """The shards that are in use at a position, and those that are next."""
+        ...
+
+
+class StoredImages(Protocol):
+    """What a set has whose images are read and decoded where they are asked for."""
+
+    def order(self, seed: int) -> OrderOfShards:
+        """The order of training, in which few files are open at once."""
+        ...
+
+    def expect(self, numbers: Sequence[int]) -> None:
+        """Fetch shards that will be needed, while others are read."""
+        ...
+
+    def excerpt(self) -> ImageData:
+        """The part that everything but training looks at."""
+        ...
+
+    def close(self) -> None:
+        """End what reads; reading begins it again."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class ImageData:
     """Labelled images of one size, in memory or memory-mapped.
@@ -42,6 +78,8 @@ class ImageData:
         known_digest: the digest, if a packed file holds it.
         whites: values of images of more than 8 bits that became 255 (of integers, of floats).
         lost: notes on what such images lost in 8 bits.
+        part: which part of a larger set it is, for protocols; empty for a whole one.
+        stored: of images that are read where they are asked for; ``images`` then only looks like an array.
 
     Raises:
         DataError: inconsistent shapes, types or labels.
@@ -54,6 +92,8 @@ class ImageData:
     known_digest: str | None = None
     whites: tuple[float | None, float | None] | None = None
     lost: tuple[str, ...] = ()
+    part: str = ""
+    stored: StoredImages | None = None
 
     def __post_init__(self) -> None:
         shape = self.images.shape
@@ -112,6 +152,11 @@ class ImageData:
         return int(self.images.shape[1])
 
     @property
+    def memory_bytes(self) -> int:
+        """Of all images in memory; 0 where they are never there together."""
+        return 0 if self.stored is not None else self.images.nbytes
+
+    @property
     def counts(self) -> npt.NDArray[np.int64]:
         """Images of each class, int64 ``[num_classes]``."""
         return np.bincount(self.labels, minlength=self.num_classes).astype(np.int64)
@@ -128,6 +173,11 @@ class ImageData:
             class_names=self.class_names,
         )
 
+    @cached_property
+    def excerpt(self) -> ImageData:
+        """What scores, sheets and pictures look at: the set, or some of its shards where it has shards."""
+        return self if self.stored is None else self.stored.excerpt()
+
     def subset(self, indices: npt.ArrayLike | slice) -> ImageData:
         """The images at ``indices``, in that order, in memory, with the same classes."""
         chosen: Any = indices if isinstance(indices, slice) else np.asarray(indices)
@@ -138,6 +188,7 @@ class ImageData:
             source=f"{self.source} (subset)",
             whites=self.whites,
             lost=self.lost,
+            part=self.part,
         )
 
 

@@ -96,7 +96,7 @@ def inspect_data(
             f"{plural(data.num_classes, 'class', 'es')}, "
             f"{describe_shape(data.resolution, data.channels)}, digest {data.digest}"
         )
-    labels = _find_labels(path, options or {})
+    labels = label_source(path, options or {})
     scan = scan_listings(labels.listings(split), max_pixels=max_pixels, white=white)
     return with_held_out(scan, lambda: labels.listings("test"), white=white)
 
@@ -141,7 +141,7 @@ def prepare_data(
     )
     check_grid(resolution)
     refuse_unwritable(out, "file")
-    labels = _find_labels(path, options or {})
+    labels = label_source(path, options or {})
     for split in parts_up_to("test" if labels.has_test else "train"):
         listings = labels.listings(split)
         target = out if split == "train" else held_out_path(out)
@@ -205,7 +205,7 @@ class LabelSource(NamedTuple):
     has_test: bool
 
 
-def _find_labels(path: Path, options: Mapping[str, Any]) -> LabelSource:
+def label_source(path: Path, options: Mapping[str, Any]) -> LabelSource:
     """The classes of a folder, or of a table with its options."""
     lister: Any = TABLE_LISTERS.get(path.suffix.lower()) if path.is_file() else None
     chosen = check_options(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from reacgan.config import ConfigError, Device, neighbours
-from reacgan.data.dataset import ImageData
+from reacgan.data.dataset import ImageData, Order
 from reacgan.data.order import BalancedOrder, order_of, random_words
 from reacgan.devices import find_device
 from reacgan.kernels.images import scaled_batch
@@ -31,7 +31,8 @@ class Loader:
     is index ``p mod N`` of epoch ``p // N``'s permutation, which depends on (seed, epoch) alone.
     So each image is seen exactly once an epoch, a batch may cross epochs or be larger than the set,
     and the number of processes affects only the slice of each. With
-    ``balanced`` the order is that of :class:`~reacgan.data.order.BalancedOrder` instead.
+    ``balanced`` the order is that of :class:`~reacgan.data.order.BalancedOrder` instead, and of shards
+    that of :class:`~reacgan.data.order.WindowedOrder`.
 
     A set that fits is kept on the device as uint8 (``resident``). Otherwise rows are read from the
     memory map, copied from pinned memory, and a thread prefetches the next batch. A thread also
@@ -85,14 +86,18 @@ class Loader:
         self.crop = crop
         if resident_limit_bytes is None:
             resident_limit_bytes = resident_limit(self.device)
-        self.resident = data.images.nbytes <= resident_limit_bytes
+        self.resident = data.stored is None and data.images.nbytes <= resident_limit_bytes
         self._images = _as_tensor(data.images).to(self.device) if self.resident else None
         self._labels = _as_tensor(data.labels).to(self.device) if self.resident else None
-        self._balanced = BalancedOrder(data.labels, seed=seed) if balanced else None
+        self._shards = None if data.stored is None else data.stored.order(seed)
+        self._own_order: Order | None = self._shards
+        if balanced:
+            self._own_order = _balanced(data, seed)
         self._orders: dict[int, npt.NDArray[np.int64]] = {}
         self._device_orders: dict[int, Tensor] = {}
         self._order_executor: ThreadPoolExecutor | None = None
         self._next_order: tuple[int, Future[npt.NDArray[np.int64]]] | None = None
+        self._expected: tuple[list[int], list[int]] = [], []
         self._executor: ThreadPoolExecutor | None = None
         self._ahead: tuple[int, Future[tuple[Tensor, Tensor]]] | None = None
 
@@ -139,10 +144,10 @@ class Loader:
 
     def indices(self, images_seen: int) -> npt.NDArray[np.int64]:
         """Indices of the images of :meth:`at`, int64 ``[batch / world]``."""
-        if self._balanced is not None:
+        if self._own_order is not None:
             count = self.batch // self.world
             start = images_seen + self.rank * count
-            return self._balanced.at(np.arange(start, start + count))
+            return self._own_order.at(np.arange(start, start + count))
         return np.concatenate(
             [self._order(epoch)[start:stop] for epoch, start, stop in self._spans(images_seen)]
         )
@@ -154,6 +159,8 @@ class Loader:
                 executor.shutdown(cancel_futures=True)
         self._executor, self._ahead = None, None
         self._order_executor, self._next_order = None, None
+        if self.data.stored is not None:
+            self.data.stored.close()
 
     def _spans(self, images_seen: int) -> list[tuple[int, int, int]]:
         """This process's positions as (epoch, start, stop) pieces of permutations."""
@@ -188,7 +195,7 @@ class Loader:
         return order_of(random_words(self.seed, "data/order", epoch, count=len(self.data)))
 
     def _device_indices(self, images_seen: int) -> Tensor:
-        if self._balanced is not None:
+        if self._own_order is not None:
             chosen = _pin(torch.from_numpy(self.indices(images_seen)), self.device)
             return chosen.to(self.device, non_blocking=True)
         parts = []
@@ -211,12 +218,22 @@ class Loader:
         else:
             images, labels = self._read(self.indices(images_seen))
         following = images_seen + self.batch
+        self._expect(following)
         future = self._executor.submit(self._read, self.indices(following))
         self._ahead = (following, future)
         return (
             images.to(self.device, non_blocking=True),
             labels.to(self.device, non_blocking=True),
         )
+
+    def _expect(self, position: int) -> None:
+        """Have the shards fetched that are needed from a moment on."""
+        if self._shards is None or self.data.stored is None:
+            return
+        shards = self._shards.shards_from(position)
+        if shards != self._expected:
+            self._expected = shards
+            self.data.stored.expect([*shards[0], *shards[1]])
 
     def _read(self, indices: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Rows from the memory map, read in file order, returned in the batch's order."""
@@ -250,6 +267,17 @@ class Loader:
             rank=self.rank,
             world=self.world,
         )
+
+
+def _balanced(data: ImageData, seed: int) -> BalancedOrder:
+    """The order with balanced classes, which jumps through the whole set."""
+    if data.stored is not None:
+        raise ConfigError(
+            f"data.balanced=true, but {data.source} is read shard by shard, where a rare class cannot be "
+            "shown more often; set data.balanced=false, or pack the images into one file: reacgan data "
+            "prepare IMAGES images.safetensors --resolution 64"
+        )
+    return BalancedOrder(data.labels, seed=seed)
 
 
 def shift_images(images: Tensor, shift: Tensor) -> Tensor:

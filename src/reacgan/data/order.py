@@ -5,7 +5,9 @@ One of them balances the classes; :class:`Balance` measures whether a set needs 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -97,6 +99,83 @@ class BalancedOrder:
             words = random_words(self.seed, stream, epoch, count=len(members))
             orders[epoch] = members[order_of(words)]
         return orders[epoch]
+
+
+class WindowedOrder:
+    """The image at each position of a run over shards, which are opened a few at a time.
+
+    An epoch shows every image once. Its shards are permuted by (seed, epoch) and taken in windows of
+    ``window`` shards; the images of a window are permuted by (seed, epoch, window). So a batch is of at
+    most two windows, and neither a reader nor a run that resumes has to remember anything.
+
+    Args:
+        sizes: images of each shard; image indices count through the shards.
+        window: shards of a window.
+        seed: the run's seed.
+    """
+
+    def __init__(self, sizes: Sequence[int], *, window: int, seed: int) -> None:
+        self.seed, self.window = seed, window
+        self._sizes = np.array(sizes, dtype=np.int64)
+        self._starts = np.cumsum(self._sizes) - self._sizes
+        self._total = int(self._sizes.sum())
+        self._plans: dict[int, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = {}
+        self._windows: dict[tuple[int, int], npt.NDArray[np.int64]] = {}
+        self._lock = Lock()  # batches are read ahead by a thread
+
+    def at(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The images at these positions, int64 ``[n]``."""
+        images = np.empty(len(positions), dtype=np.int64)
+        with self._lock:
+            epochs, offsets = np.divmod(positions, self._total)
+            for epoch in np.unique(epochs):
+                in_epoch = np.flatnonzero(epochs == epoch)
+                _, ends = self._plan(int(epoch))
+                windows = np.searchsorted(ends, offsets[in_epoch], side="right")
+                for window in np.unique(windows):
+                    here = in_epoch[windows == window]
+                    start = int(ends[window - 1]) if window else 0
+                    images[here] = self._images(int(epoch), int(window))[offsets[here] - start]
+        return images
+
+    def shards_from(self, position: int) -> tuple[list[int], list[int]]:
+        """The shards of the window at a position, and those of the next one."""
+        epoch, offset = divmod(position, self._total)
+        with self._lock:
+            shards, ends = self._plan(epoch)
+            window = int(np.searchsorted(ends, offset, side="right"))
+            begin = window * self.window
+            here = shards[begin : begin + self.window]
+            following = shards[begin + self.window : begin + 2 * self.window]
+            if not len(following):
+                following = self._plan(epoch + 1)[0][: self.window]
+            return here.tolist(), following.tolist()
+
+    def _plan(self, epoch: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """The shards of an epoch in their order, and the position at which each window ends."""
+        if epoch not in self._plans:
+            self._plans = {e: plan for e, plan in self._plans.items() if abs(e - epoch) == 1}
+            words = random_words(self.seed, "data/shards", epoch, count=len(self._sizes))
+            shards = order_of(words)
+            firsts = np.arange(0, len(shards), self.window)
+            ends = np.cumsum(np.add.reduceat(self._sizes[shards], firsts))
+            self._plans[epoch] = shards, ends
+        return self._plans[epoch]
+
+    def _images(self, epoch: int, window: int) -> npt.NDArray[np.int64]:
+        """The images of a window in their order."""
+        key = epoch, window
+        if key not in self._windows:
+            begin = window * self.window
+            shards = self._plan(epoch)[0][begin : begin + self.window]
+            images = np.concatenate(
+                [self._starts[shard] + np.arange(self._sizes[shard]) for shard in shards]
+            )
+            words = random_words(self.seed, f"data/shards/{epoch}", window, count=len(images))
+            for old in list(self._windows)[:-1]:  # a batch may be of two
+                del self._windows[old]
+            self._windows[key] = images[order_of(words)]
+        return self._windows[key]
 
 
 def apportion(total: int, shares: npt.ArrayLike) -> npt.NDArray[np.int64]:

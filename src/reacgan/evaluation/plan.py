@@ -83,7 +83,7 @@ def own_origin(config: DataConfig, reference: Reference) -> Origin:
 
     def own_training() -> ImageData | None:
         try:
-            return open_dataset(config, "train")
+            return open_dataset(config, "train").excerpt
         except DataError:
             return None
 

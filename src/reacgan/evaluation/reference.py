@@ -74,7 +74,7 @@ class Reference:
         """The training split, where there is one."""
         if self.known_training is not None or self.config is None:
             return self.known_training
-        return open_dataset(self.config, "train")
+        return open_dataset(self.config, "train").excerpt
 
     @cached_property
     def held_out(self) -> ImageData | None:
@@ -104,7 +104,11 @@ class Reference:
             }
             if self.labelled:
                 facts["classes"] = self.data.num_classes
-            return {**facts, **self.facts}
+            facts |= self.facts
+            if self.data.part:  # of a set that is too large to look at as a whole
+                parts = (self.facts.get("part"), self.data.part)
+                facts["part"] = " of ".join(part for part in parts if part and part != "whole")
+            return facts
         moments = self.known_moments
         if moments is None:
             raise ConfigError("a reference needs images or moments")
@@ -140,7 +144,7 @@ def open_held_out(config: DataConfig) -> ImageData | None:
 def _find_held_out(config: DataConfig) -> tuple[ImageData | None, str]:
     """The test split, or the reason why it cannot be used."""
     try:
-        return open_dataset(config, "test"), ""
+        return open_dataset(config, "test").excerpt, ""
     except MissingSplitError:
         return None, ""
     except DataError as error:
@@ -287,7 +291,7 @@ def _open_configured(
     """A set with the size and channels of its configuration."""
     _check_split(split)
     held_out, unused = _find_held_out(config) if split is None else (None, "")
-    data = held_out if held_out is not None else open_dataset(config, split or "train")
+    data = held_out if held_out is not None else open_dataset(config, split or "train").excerpt
     part = split or ("test" if held_out is not None else "train")
     facts = {"name": config.name, "split": part, "part": "whole"}
     lost = tuple(f"the reference: {note}" for note in data.lost)

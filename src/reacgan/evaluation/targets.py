@@ -213,7 +213,7 @@ def _image_target(
         if config.name == "folder":  # an unknown kind of file
             raise DataError(f"{path}: no file of images. {READ}")
         config, _ = ShapeWish(resolution, channels).applied(config, "train")
-        return ImageTarget(name, open_dataset(config))
+        return ImageTarget(name, open_dataset(config).excerpt)
     opened = open_images(
         path, resolution=resolution, channels=channels, most_refused=MOST_UNREADABLE
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -46,7 +47,7 @@ _SIZES = {
     256: Size(8, 8, 140, ((5,), (2,))),
 }
 _BASE, _NETWORK = "cifar10-small/reacgan", "biggan"
-_OF_FILES = ("folder", "archive", "csv", "jsonl")
+_OF_FILES = ("folder", "archive", "csv", "jsonl", "shards")
 _ENDINGS = (".csv", ".tsv", ".jsonl", ".json", ".npz", ".npy", ".zip", ".tar", ".safetensors")
 """Of files of images, which a run is not called by."""
 
@@ -197,9 +198,12 @@ def _counts(key: str, facts: ImageFacts) -> bool:
 def _name(facts: ImageFacts) -> str:
     if facts.path is None:
         return facts.dataset
-    path = Path(facts.path).resolve()
+    text = facts.path.partition("?")[0].removesuffix("/index.json").rstrip("/")
+    path = Path(text).resolve()
     known = path.suffix.lower() in _ENDINGS and not path.is_dir()
     name = (path.stem if known else path.name) or facts.dataset
+    if facts.dataset == "shards":  # an address with a port, or a pattern of names
+        name = re.sub(r"[^\w. -]+", "-", name).strip("-")
     return name if facts.dataset in _OF_FILES else f"{facts.dataset}-{name}"
 
 
@@ -208,7 +212,7 @@ def _resolution(facts: ImageFacts) -> Resolution:
     if "data.resolution" in fixed:
         wanted = {"data.resolution": fixed["data.resolution"]}
         return experiment(_BASE).replace(**wanted).data.resolution
-    if facts.dataset == "archive":
+    if facts.dataset == "archive" or (facts.dataset == "shards" and facts.size is not None):
         return facts.side if facts.size is None else facts.size
     most = 128 if facts.accelerator else 32
     return max(side for side in _SIZES if side <= min(max(facts.side, 8), most))
@@ -228,7 +232,8 @@ def _data_choices(facts: ImageFacts) -> list[tuple[str, Any, str]]:
         why += f"; {cut}"
     balance = balance_of(facts.classes, np.array(facts.counts)) if facts.counts else None
     unequal: list[tuple[str, Any, str]] = []
-    if balance is not None and balance.wants_balancing:
+    # Shards are read in their order, where no class can be shown more often.
+    if balance is not None and balance.wants_balancing and facts.dataset != "shards":
         largest, smallest = max(balance.counts), min(balance.counts)
         share = f"the largest class has {plural(largest, 'image')}, the smallest {smallest:,}"
         unequal = [("data.balanced", True, f"{share}: each class is shown equally often")]

@@ -129,7 +129,7 @@ class _Material:
     def training(self) -> ImageData:
         """The training images."""
         try:
-            return open_dataset(self.data, "train")
+            return open_dataset(self.data, "train").excerpt
         except DataError:
             other = self.real.training if self.named is not None else None
             if other is None:

@@ -69,8 +69,8 @@ def _warnings(experiment: Experiment, state: TrainState, data: ImageData) -> Ite
 
 def real_sheet(data: ImageData, columns: int = 10) -> Image.Image:
     """A sheet of real images: the classes of :func:`rows_for`, the first of each."""
-    rows = rows_for(data.num_classes)
-    picked = []
+    data, picked = data.excerpt, []
+    rows = [label for label in rows_for(data.num_classes) if data.counts[label]]
     for label in rows:
         members = (data.labels == label).nonzero()[0]
         picked.append([members[column % len(members)] for column in range(columns)])

@@ -36,6 +36,8 @@ _MAY_CHANGE = (
     "scores.",
     "speed.",
     "data.path",
+    "data.options.workers",  # of shards
+    "data.options.excerpt",
     *_WATCH,
 )
 

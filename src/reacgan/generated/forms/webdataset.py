@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from reacgan.config import ConfigError
+from reacgan.data.shards.tar import check_writer
 from reacgan.generated.forms.base import Encoded, Item, SetForm, appearing, rows_of
 from reacgan.generated.sequence import Order
 
@@ -26,7 +26,7 @@ class WebDatasetForm(SetForm):
     def check(cls, channels: int) -> None:
         """The package has to be there."""
         super().check(channels)
-        _writer()
+        check_writer()
 
     @property
     def pattern(self) -> str:
@@ -42,7 +42,7 @@ class WebDatasetForm(SetForm):
         with (
             appearing(self._shard(part)) as temporary,
             temporary.open("wb") as stream,
-            _writer()(stream, user="", group="", mtime=0, mode=0o644) as writer,
+            check_writer()(stream, user="", group="", mtime=0, mode=0o644) as writer,
         ):
             for row in rows_of(items):
                 writer.write(self._sample(row))
@@ -63,14 +63,3 @@ class WebDatasetForm(SetForm):
 
     def _shard(self, part: int) -> Path:
         return self.out / f"shard-{part:06d}.tar"
-
-
-def _writer() -> Any:
-    try:
-        from webdataset import TarWriter  # noqa: PLC0415 - optional
-    except ImportError:
-        raise ConfigError(
-            "shards of WebDataset need the package webdataset, which is not installed: "
-            "pip install 'reacgan[formats]'"
-        ) from None
-    return TarWriter

@@ -65,7 +65,7 @@ def describe_memory(
     """Lines on what is needed and what is free, before the first step; none where it is unknown."""
     if not distributed.is_main():
         return
-    image_bytes = data.images.nbytes
+    image_bytes = data.memory_bytes
     needed = estimate(experiment, data.num_classes, engine, image_bytes=image_bytes)
     if needed is None:
         return
@@ -132,7 +132,7 @@ def memory_explained(
     experiment: Experiment, state: TrainState, data: ImageData, engine: Engine
 ) -> Iterator[None]:
     """Within the block, a failed allocation becomes a :class:`NotEnoughMemoryError`."""
-    image_bytes = data.images.nbytes
+    image_bytes = data.memory_bytes
     resident = engine.speed.resident and image_bytes <= resident_limit(engine.device)
     free = available_bytes(engine.device)
     if free is not None:

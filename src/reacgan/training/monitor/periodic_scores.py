@@ -69,7 +69,7 @@ class PeriodicScores:
     def __init__(self, experiment: Experiment, data: ImageData, folder: Path, device: Any) -> None:
         self.config = experiment.scores
         self.experiment = experiment
-        self.data = data
+        self.data = data.excerpt
         self.folder = folder
         self.device = device
         self.cache = FeatureCache()

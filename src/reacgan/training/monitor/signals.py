@@ -45,6 +45,7 @@ def pick(data: ImageData) -> tuple[Tensor, Tensor]:
     At most 12 classes, evenly spaced among those with the most images, and at most 16 evenly spaced
     images each, equally many of each class.
     """
+    data = data.excerpt
     counts = np.bincount(data.labels, minlength=data.num_classes)
     seeds = min(SEEDS, int(counts.max()))
     able = np.flatnonzero(counts >= seeds)
