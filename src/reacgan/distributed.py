@@ -11,7 +11,7 @@ as is common, scales the coupled loss by 1/processes.)
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import zip_longest
 from typing import Any
@@ -21,6 +21,8 @@ import torch.distributed as dist
 from torch import Tensor
 
 _apart = False
+meet: Callable[[], None] | None = None
+"""Waits for all processes before a message for which one of them may be long; None: messages wait."""
 
 
 def world_size() -> int:
@@ -54,7 +56,25 @@ def is_main() -> bool:
 def barrier() -> None:
     """Wait until every process is here."""
     if world_size() > 1:
+        _await_all()
         dist.barrier()
+
+
+def _await_all() -> None:
+    # The main process may be at work for hours (it packs images, it trains a classifier): a message
+    # would be given up after the time-out of the group.
+    if meet is not None:
+        meet()
+
+
+def store(name: str) -> Any:
+    """The group's store under a name of its own, by a connection that one thread may wait in.
+
+    Its keys are those of this start of the job: a launcher that starts it again gives another one.
+    """
+    from torch.distributed.distributed_c10d import _get_default_store  # noqa: PLC0415
+
+    return dist.PrefixStore(f"reacgan/{name}", _get_default_store().clone())
 
 
 def leave() -> None:
@@ -179,6 +199,7 @@ def share_texts(text: str, device: torch.device) -> list[str]:
     """The text of each process, in rank order, on every process."""
     if world_size() == 1:
         return [text]
+    _await_all()
     encoded = torch.tensor(list(text.encode()), dtype=torch.uint8, device=device)
     sizes = [torch.zeros(1, dtype=torch.int64, device=device) for _ in range(world_size())]
     dist.all_gather(sizes, torch.tensor([len(encoded)], device=device))

@@ -308,6 +308,12 @@ class TrainingConfig(Schema):
 
     ``auto`` is bfloat16 on a GPU or a processor that has it, else float32. A run that was begun
     keeps its own."""
+    timeout: PositiveFloat | None = 5
+    """Minutes without any progress, of this process or another, after which the run ends with the stacks
+    of all threads and the exit code 4; processes wait as long for one another. None: never."""
+    grace: NonNegativeFloat = 30
+    """Seconds between SIGTERM and the kill that follows it (SLURM's KillWait, Kubernetes'
+    terminationGracePeriodSeconds): the state is saved first, the last sheet only where there is time."""
 
 
 Switch = bool | None

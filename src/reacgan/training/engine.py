@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ class Engine:
         precision: of the convolutions; ``bfloat16`` is autocast around the networks only; ``auto`` is
             decided here.
         speed: how steps are computed; None takes what pays here.
-        experiment: what is trained; what it cannot have is left out of ``speed``.
+        experiment: what is trained; what it cannot have is left out of ``speed``, and processes wait for
+            one another as long as it says.
 
     Raises:
         ConfigError: the device is not there, or cannot compute in this precision.
@@ -44,7 +46,7 @@ class Engine:
         *,
         experiment: Experiment | None = None,
     ) -> None:
-        self.device = start_processes(device)
+        self.device = start_processes(device, _patience(experiment))
         self.rank = distributed.rank()
         self.world = distributed.world_size()
         self.speed = choose(
@@ -128,6 +130,14 @@ class Engine:
         if self.device.type == "cuda":
             return int(torch.cuda.max_memory_allocated(self.device))
         return peak_of_process()
+
+
+def _patience(experiment: Experiment | None) -> timedelta | None:
+    """The time-out of the process group: somewhat later than the watchdog, which can say more."""
+    if experiment is None:
+        return None
+    minutes = experiment.training.timeout
+    return timedelta(days=365) if minutes is None else timedelta(minutes=minutes + 1)
 
 
 def peak_of_process() -> int:

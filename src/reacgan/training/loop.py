@@ -11,6 +11,7 @@ from torch import nn
 from reacgan import distributed
 from reacgan.config import Experiment, OptimizerConfig
 from reacgan.data import ImageData
+from reacgan.progress import stepped
 from reacgan.training.alarm import Alarm
 from reacgan.training.ema import ema_decay, update_average
 from reacgan.training.engine import Engine
@@ -113,6 +114,7 @@ class Trainer:
         rate = learning_rate(config, self.state.images_seen, self.state.lr_scale)
         optimizer.param_groups[0]["lr"] = rate
         optimizer.step()
+        stepped()
 
     def _set_strength(self) -> None:
         transition = self.experiment.loss.transition

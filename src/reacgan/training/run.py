@@ -50,6 +50,7 @@ from reacgan.training.run_folder import RunFolder, refuse_file
 from reacgan.training.signals import Interrupted, StopRequest
 from reacgan.training.state import TrainState
 from reacgan.training.transfer import take_up
+from reacgan.training.watchdog import Watchdog
 
 # Seconds in which a launcher's copy of a signal is not taken for a second one.
 _GRACE = 2.0
@@ -140,6 +141,7 @@ def train(
     with (
         StopRequest(grace=_GRACE if engine.world > 1 else 0.0) as request,
         folder.locked() if main else nullcontext(),
+        Watchdog(experiment.training.timeout, cpu=engine.device.type == "cpu") as watchdog,
     ):
         quiet = quiet or not main
         data = data or _opened(experiment, request, alone=engine.world == 1, quiet=quiet)
@@ -160,6 +162,7 @@ def train(
                 progress=progress,
                 callbacks=calls,
                 clock=clock,
+                watchdog=watchdog,
             )
         calls.check()
         return result
@@ -175,10 +178,12 @@ def _train_locked(
     progress: Progress,
     callbacks: Callbacks,
     clock: WallClock,
+    watchdog: Watchdog,
 ) -> RunResult:
     context, new = _begin(
         experiment, folder, engine, data=data, progress=progress, callbacks=callbacks, clock=clock
     )
+    watchdog.where = lambda: f"{context.images_seen:,} images seen"
     trainer = Trainer(experiment, context.state, data, engine)
     trainer.say = context.progress.say
     hooks = RunHooks(context, trainer)

@@ -29,6 +29,8 @@ _WATCH = (
 _MAY_CHANGE = (
     "training.images",
     "training.recompute",
+    "training.timeout",
+    "training.grace",
     "report.",
     "scores.",
     "speed.",
