@@ -77,6 +77,12 @@ def store(name: str) -> Any:
     return dist.PrefixStore(f"reacgan/{name}", _get_default_store().clone())
 
 
+def abandon() -> None:
+    """From here on this process is alone: it ends, and the launcher or the time-out ends the others."""
+    global _apart  # noqa: PLW0603 - as above
+    _apart = True
+
+
 def leave() -> None:
     """Leave the process group together, so that no process ends while another still sends."""
     if world_size() > 1:
@@ -144,11 +150,16 @@ def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
 
 def any_process(flag: bool, device: torch.device) -> bool:
     """Whether the flag is set on any process, so that all of them act on it in the same step."""
+    return bool(largest([float(flag)], device)[0])
+
+
+def largest(values: list[float], device: torch.device) -> list[float]:
+    """Each number's largest value of all processes, on every process, in one message."""
     if world_size() == 1:
-        return flag
-    seen = torch.tensor([float(flag)], device=device)
+        return values
+    seen = torch.tensor(values, device=device)
     dist.all_reduce(seen, op=dist.ReduceOp.MAX)
-    return bool(seen.item())
+    return seen.tolist()
 
 
 def gather_chunks(chunks: list[Tensor], device: torch.device) -> list[Tensor]:

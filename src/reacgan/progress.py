@@ -44,7 +44,7 @@ class Pulse:
     beats: int = 0
     """Counts signs of progress."""
     steps: int = 0
-    """Counts steps of trainings, which are signs, too."""
+    """Counts cycles of trainings, which are signs, too."""
     doing: str = ""
     """The stage that moved last, in words; empty where it has ended."""
 
@@ -64,7 +64,7 @@ def heartbeat(doing: str | None = None) -> None:
 
 
 def stepped() -> None:
-    """A step of a training was made."""
+    """A cycle of a training was made."""
     PULSE.steps += 1
     heartbeat()
 

@@ -56,7 +56,7 @@ def main(out, settings):
     if pause:
         whole = Trainer.cycle
         Trainer.cycle = lambda *given: (time.sleep(pause), whole(*given))[1]
-    print(f"rank {os.environ.get('RANK', 0)} pid {os.getpid()}", flush=True)
+    print(f"rank {os.environ.get('RANK', '0')} pid {os.getpid()}", flush=True)
     settings = {"report.journal_every": 16, **settings}
     result = reacgan.train(experiment(**settings), out, device="cpu", data=images())
     print(f"ended at {result.images_seen}", flush=True)

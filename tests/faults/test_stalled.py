@@ -65,7 +65,9 @@ def test_a_process_that_waits_for_ever_is_ended(tmp_path):
 
 def test_what_was_done_is_named(tmp_path):
     assert code_of(begin(lambda: pack(2, 3600), tmp_path / "log")) == STALLED
-    assert "at 64 images seen, packing: 0 of 2 images; its threads" in (tmp_path / "log").read_text()
+    assert (
+        "at 64 images seen, packing: 0 of 2 images; its threads" in (tmp_path / "log").read_text()
+    )
 
 
 def test_stages_and_steps_are_progress(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -144,14 +144,16 @@ def train(
         Watchdog(experiment.training.timeout, cpu=engine.device.type == "cpu") as watchdog,
     ):
         quiet = quiet or not main
-        data = data or _opened(experiment, request, alone=engine.world == 1, quiet=quiet)
+        data = data or _opened(experiment, request, quiet=quiet)
         if data is None:
+            distributed.abandon()  # there is nothing to save, nothing to agree on
             saved = [int(path.name) for path in list_checkpoints(folder.checkpoints)]
             return RunResult(folder.path, max(saved, default=0), False, request.number)
         progress = Progress(
             experiment.training.images, 0, left=clock.left, quiet=quiet, verbose=verbose
         )
         progress.stopping = lambda: request.set
+        request.killed_after = experiment.training.grace
         with closing(calls):
             result = _train_locked(
                 experiment,
@@ -183,10 +185,12 @@ def _train_locked(
     context, new = _begin(
         experiment, folder, engine, data=data, progress=progress, callbacks=callbacks, clock=clock
     )
+    context = replace(context, signals=request)
     watchdog.where = lambda: f"{context.images_seen:,} images seen"
     trainer = Trainer(experiment, context.state, data, engine)
     trainer.say = context.progress.say
     hooks = RunHooks(context, trainer)
+    request.needs = hooks.timetable.saving
     progress.ahead, progress.apart = hooks.timetable.ahead, lambda: clock.total("score")
     if distributed.is_main() and new:
         with clock.measuring("drawing"):
@@ -203,6 +207,7 @@ def _train_locked(
                     context.journal,
                     hooks,
                     stop=lambda: request.set or hooks.monitor.stops or callbacks.stops,
+                    save_now=request.take_save,
                     first_save=_first_save(clock),
                 )
         finally:
@@ -269,7 +274,10 @@ def _conclude(hooks: RunHooks, request: StopRequest, *, done: bool) -> RunResult
     seconds = hooks.timetable.ending(seen)
     if done and not progress.quiet and seconds >= PATIENCE:
         progress.say(f"ending: {hooks.timetable.named()}, about {duration(seconds)}")
-    hooks.last_sheet()
+    if request.set:
+        hooks.writer.finish()  # first of all
+    if hooks.timetable.sheet_fits(request.left()):
+        hooks.last_sheet()
     hooks.finish()
     request.saved()
     hooks.run.callbacks.deliver(seen)
@@ -287,13 +295,11 @@ def _conclude(hooks: RunHooks, request: StopRequest, *, done: bool) -> RunResult
     return RunResult(folder.path, seen, done, request.number, kind or by)
 
 
-def _opened(
-    experiment: Experiment, request: StopRequest, *, alone: bool, quiet: bool
-) -> ImageData | None:
-    """The images; None where a signal came. Several processes stop together, in the loop."""
+def _opened(experiment: Experiment, request: StopRequest, *, quiet: bool) -> ImageData | None:
+    """The images; None where a signal came."""
     try:
         with (
-            request.interrupting() if alone else nullcontext(),
+            request.interrupting(),
             told_if_long("opening the images", quiet=quiet),
         ):
             return _open_once(experiment)

@@ -88,7 +88,9 @@ class Watchdog:
         beats, cpu, others = PULSE.beats, time.process_time(), 0
         while not self._over.wait(period):
             now, spent = time.monotonic(), time.process_time()
-            busy = spent - cpu > _BUSY * (now - before) and (self._cpu or PULSE.steps == self._steps)
+            busy = spent - cpu > _BUSY * (now - before) and (
+                self._cpu or PULSE.steps == self._steps
+            )
             stopped = now - before > period + limit / 4  # it was stopped itself, and goes on
             if PULSE.beats != beats or stopped:
                 sign = beat = now
