@@ -23,6 +23,8 @@ from torch import Tensor
 _apart = False
 meet: Callable[[], None] | None = None
 """Waits for all processes before a message for which one of them may be long; None: messages wait."""
+on_leaving: Callable[[], None] | None = None
+"""Called before the group is left."""
 
 
 def world_size() -> int:
@@ -85,6 +87,8 @@ def abandon() -> None:
 
 def leave() -> None:
     """Leave the process group together, so that no process ends while another still sends."""
+    if on_leaving is not None:
+        on_leaving()
     if world_size() > 1:
         dist.barrier()
         dist.destroy_process_group()

@@ -51,8 +51,13 @@ def main(out, settings):
     torch.set_num_threads(1)
     fault, rank = settings.pop("fault", None), settings.pop("rank", None)
     pause = settings.pop("pause", 0)
+    elsewhere = settings.pop("elsewhere", None)
+    if elsewhere and os.environ.get("RANK", "0") != "0":
+        out = Path(elsewhere)
     if fault:
         put(fault, rank)
+    if settings.pop("restart", False) and os.environ.get("TORCHELASTIC_RESTART_COUNT") == "0":
+        return 1
     if pause:
         whole = Trainer.cycle
         Trainer.cycle = lambda *given: (time.sleep(pause), whole(*given))[1]

@@ -294,6 +294,9 @@ class TrainingConfig(Schema):
     """Discriminator steps before each generator step."""
     accumulate: PositiveInt = 1
     """Parts that a batch is worked off in, one after another, to save memory. Losses see the whole."""
+    per_process: PositiveInt | None = None
+    """Images that a process works on at once, at most: the fewer processes share a batch, the more parts it
+    is worked off in, so that no process needs more memory. None: its whole share, in `accumulate` parts."""
     recompute: bool = False
     """Blocks keep only what enters them and are computed again in the backward pass: less memory, about
     a third more time."""
@@ -314,6 +317,18 @@ class TrainingConfig(Schema):
     grace: NonNegativeFloat = 30
     """Seconds between SIGTERM and the kill that follows it (SLURM's KillWait, Kubernetes'
     terminationGracePeriodSeconds): the state is saved first, the last sheet only where there is time."""
+
+    def parts(self, processes: int = 1) -> int:
+        """Parts in which each of so many processes works off its share of a batch."""
+        if self.per_process is None:
+            return self.accumulate
+        share = self.batch // processes
+        fitting = (
+            count
+            for count in range(self.accumulate, share + 1)
+            if share % count == 0 and share // count <= self.per_process
+        )
+        return next(fitting, self.accumulate)
 
 
 Switch = bool | None

@@ -16,6 +16,7 @@ from reacgan import distributed
 from reacgan.config import ConfigError, Device, Experiment, Precision, SpeedConfig
 from reacgan.devices import allow_tf32, start_processes
 from reacgan.models import arrange, set_switches
+from reacgan.training.elastic import leave_out_spare
 from reacgan.training.speed import choose, choose_precision
 
 # <malloc.h> of glibc
@@ -64,6 +65,7 @@ class Engine:
     def of(cls, experiment: Experiment, device: Device = "auto") -> Engine:
         """The engine that an experiment asks for; the experiment must be complete."""
         training = experiment.training
+        leave_out_spare(experiment)
         return cls(device, training.precision, experiment.speed, experiment=experiment)
 
     @property

@@ -249,6 +249,7 @@ def _begin(
             + "\n".join(changes)
             + f"\nResume with the same images, or start a new run: --out {folder.path}-2"
         ) from error
+    _check_same_moment(state, folder, engine)
     origin, notes = take_up(state, experiment.training.start_from, resumed)
     facts |= origin
     if distributed.is_main():
@@ -260,12 +261,23 @@ def _begin(
     progress.detail(engine.speed.line())
     for line in notes:
         progress.say(line)
-    journal = Journal(folder.journal if distributed.is_main() else None, state.images_seen)
+    journal = Journal(folder.journal_of(engine.rank, experiment), state.images_seen)
     journal.mark("speed", engine.speed.describe())
     context = RunContext(
         experiment, state, data, engine, folder, journal, progress, facts, callbacks, clock
     )
     return context, resumed is None
+
+
+def _check_same_moment(state: TrainState, folder: RunFolder, engine: Engine) -> None:
+    """Raise ConfigError where processes read different states: they do not see the same folder."""
+    moments = distributed.share_texts(str(state.images_seen), engine.device)
+    if len(set(moments)) > 1:
+        read = ", ".join(f"process {rank} at {int(seen):,}" for rank, seen in enumerate(moments))
+        raise ConfigError(
+            f"{folder.path}: processes found different states ({read} images); --out must be one "
+            "folder that all machines see, such as one of a network file system"
+        )
 
 
 def _conclude(hooks: RunHooks, request: StopRequest, *, done: bool) -> RunResult:
