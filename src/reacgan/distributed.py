@@ -74,9 +74,13 @@ def store(name: str) -> Any:
 
     Its keys are those of this start of the job: a launcher that starts it again gives another one.
     """
-    from torch.distributed.distributed_c10d import _get_default_store  # noqa: PLC0415
+    from torch.distributed.distributed_c10d import (  # noqa: PLC0415
+        PrefixStore,
+        _get_default_store,
+    )
 
-    return dist.PrefixStore(f"reacgan/{name}", _get_default_store().clone())
+    connection: Any = _get_default_store()
+    return PrefixStore(f"reacgan/{name}", connection.clone())
 
 
 def abandon() -> None:

@@ -14,7 +14,6 @@ from datetime import timedelta
 from typing import Any
 
 from torch import distributed as dist
-
 from reacgan import distributed
 from reacgan.config import Experiment
 
@@ -67,7 +66,8 @@ def _store() -> Any:
     """The launcher's, which is there before the group is."""
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     waits = timedelta(minutes=1)
-    return dist.TCPStore(address, port, is_master=False, timeout=waits, wait_for_workers=False)
+    connect: Any = dist.TCPStore  # type: ignore[attr-defined]
+    return connect(address, port, is_master=False, timeout=waits, wait_for_workers=False)
 
 
 def _key() -> str:

@@ -132,8 +132,7 @@ def train(
     folder = RunFolder(path_of(out))
     experiment = folder.with_precision(complete(experiment))
     engine = Engine.of(experiment, device)
-    experiment = experiment.replace(**{"training.precision": engine.precision})
-    experiment = _located(experiment)
+    experiment = _located(experiment.replace(**{"training.precision": engine.precision}))
     if data is None:
         refuse_inside(folder.path, experiment.data.path)
     main = distributed.is_main()
@@ -146,14 +145,10 @@ def train(
         quiet = quiet or not main
         data = data or _opened(experiment, request, quiet=quiet)
         if data is None:
-            distributed.abandon()  # there is nothing to save, nothing to agree on
-            saved = [int(path.name) for path in list_checkpoints(folder.checkpoints)]
-            return RunResult(folder.path, max(saved, default=0), False, request.number)
-        progress = Progress(
-            experiment.training.images, 0, left=clock.left, quiet=quiet, verbose=verbose
-        )
+            return _nothing_done(folder, request)
+        images = experiment.training.images
+        progress = Progress(images, 0, left=clock.left, quiet=quiet, verbose=verbose)
         progress.stopping = lambda: request.set
-        request.killed_after = experiment.training.grace
         with closing(calls):
             result = _train_locked(
                 experiment,
@@ -168,6 +163,13 @@ def train(
             )
         calls.check()
         return result
+
+
+def _nothing_done(folder: RunFolder, request: StopRequest) -> RunResult:
+    """A signal came before there was anything to save, or to agree on with other processes."""
+    distributed.abandon()
+    saved = [int(path.name) for path in list_checkpoints(folder.checkpoints)]
+    return RunResult(folder.path, max(saved, default=0), False, request.number)
 
 
 def _train_locked(
@@ -190,7 +192,7 @@ def _train_locked(
     trainer = Trainer(experiment, context.state, data, engine)
     trainer.say = context.progress.say
     hooks = RunHooks(context, trainer)
-    request.needs = hooks.timetable.saving
+    request.needs, request.killed_after = hooks.timetable.saving, experiment.training.grace
     progress.ahead, progress.apart = hooks.timetable.ahead, lambda: clock.total("score")
     if distributed.is_main() and new:
         with clock.measuring("drawing"):
