@@ -59,8 +59,8 @@ def test_a_process_that_waits_for_ever_is_ended(tmp_path):
     said = (tmp_path / "log").read_text()
     assert "nothing has moved for 0s (training.timeout); process 0 of 1 (" in said
     assert "at 64 images seen; its threads:" in said
-    assert 'Thread "MainThread"' in said and "in wait_forever" in said
-    assert "the same command goes on from it" in said
+    assert 'thread "MainThread"' in said and "in wait_forever" in said
+    assert "the same command resumes" in said
 
 
 def test_what_was_done_is_named(tmp_path):

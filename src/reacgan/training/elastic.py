@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 from torch import distributed as dist
+
 from reacgan import distributed
 from reacgan.config import Experiment
 

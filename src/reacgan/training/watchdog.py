@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import re
 import socket
 import tempfile
 import threading
@@ -32,6 +33,8 @@ _BUSY = 0.2
 """Share of one core from which on a process computes."""
 _ANSWERS = 5.0
 """Seconds that the stacks of other processes are waited for."""
+_OWN = ("watchdog", "watchdog-peers", "watchdog-report", "signals")
+"""Threads that wait for what this is about."""
 _NUMBERS = count()
 """Of the watchdogs of this process: the n-th of each process belong together."""
 
@@ -122,7 +125,7 @@ class Watchdog:
             named = ", ".join(map(str, silent))
             _write(f"reacgan: no answer from process {named}: stopped, or its machine is gone\n")
         if rank == 0 or 0 in silent:
-            _write("reacgan: the last saved state is whole; the same command goes on from it\n")
+            _write("reacgan: what was saved before is whole; the same command resumes\n")
         os._exit(STALLED)
 
 
@@ -201,15 +204,19 @@ class _Peers:
 
 
 def stacks() -> str:
-    """The stacks of all threads, by their names; reads no file, since a disk may be what hangs."""
+    """The stacks of all threads by name, the main one first; reads no file: a disk may be what hangs."""
     with tempfile.TemporaryFile() if not hasattr(os, "memfd_create") else _in_memory() as file:
         faulthandler.dump_traceback(file, all_threads=True)
         file.seek(0)
         text: str = file.read().decode(errors="replace")
-    for thread in threading.enumerate():
-        if thread.ident is not None:
-            text = text.replace(f"0x{thread.ident:016x}", f'"{thread.name}"')
-    return text
+    names = {f"0x{thread.ident or 0:016x}": thread.name for thread in threading.enumerate()}
+    threads = []
+    for block in re.split(r"^(?:Current thread|Thread) ", text, flags=re.MULTILINE)[1:]:
+        number, _, stack = block.partition(" ")
+        name = names.get(number, number)
+        if name not in _OWN:
+            threads.append(f'thread "{name}" {stack.rstrip()}\n')
+    return "".join(reversed(threads))  # the one that was begun first is the last
 
 
 def _in_memory() -> Any:
