@@ -165,9 +165,10 @@ def test_a_torchrun_on_each_node(slurm, tmp_path):
 
 @pytest.mark.slow
 def test_a_job_of_submitit(tmp_path):
-    """Two processes on this machine."""
+    """Two processes on this machine, of a small generator."""
     settings = {"training.images": 320, "training.batch": 16, "model.generator.width": 4}
     text = (CLUSTER / "submitit_train.py").read_text("utf-8")
+    text = text.replace("processes: int = 4", "processes: int = 2")
     small = text.replace(
         "reacgan.experiment(name)", f"reacgan.experiment(name).replace(**{settings})"
     )
@@ -182,5 +183,5 @@ def test_a_job_of_submitit(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "images seen by each process: [320, 320, 320, 320]" in done.stdout
+    assert "images seen by each process: [320, 320]" in done.stdout
     assert (tmp_path / "run" / "model" / "model.safetensors").exists()

@@ -78,7 +78,7 @@ class Watchdog:
         self._over.set()
         distributed.meet = None
         if self._peers is not None:
-            self._peers.over.set()
+            self._peers.end()
 
     @property
     def _period(self) -> float:
@@ -149,7 +149,13 @@ class _Peers:
         self._number = next(_NUMBERS)
         self._signs, self._meeting = self._store(), self._store()
         # Apart from the watch itself: where the machine of the store is gone, a look hangs.
-        threading.Thread(target=self._look, name="watchdog-peers", daemon=True).start()
+        self._thread = threading.Thread(target=self._look, name="watchdog-peers", daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Look no more. An interpreter that ends while a thread is in the store's code is aborted."""
+        self.over.set()
+        self._thread.join(_ANSWERS)
 
     def _look(self) -> None:
         while not self.over.wait(self._period):
