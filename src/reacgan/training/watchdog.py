@@ -29,8 +29,8 @@ STALLED = 4
 """The exit code."""
 PATIENT = 12
 """A process that computes without a word may do so for so many times the time-out."""
-_BUSY = 0.2
-"""Share of one core from which on a process computes."""
+_BUSY = 0.05
+"""Share of one core from which on a process computes: many may share a machine, and a wait takes none."""
 _ANSWERS = 5.0
 """Seconds that the stacks of other processes are waited for."""
 _OWN = ("watchdog", "watchdog-peers", "watchdog-report", "signals")
