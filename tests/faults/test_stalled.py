@@ -87,7 +87,7 @@ def test_a_long_operation_is_progress_for_a_while(tmp_path):
 
     def later():
         stepped()
-        compute(30 * LIMIT)
+        compute(6 * LIMIT)
 
     assert code_of(begin(later, tmp_path / "log", cpu=False)) == STALLED
 
