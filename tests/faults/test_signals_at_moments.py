@@ -20,6 +20,7 @@ from tiny import experiment, images
 
 import reacgan
 from reacgan.evaluation import read_scores
+from reacgan.history import read_records
 from reacgan.training import checkpoint as checkpoint_module
 from reacgan.training import hooks as hooks_module
 from reacgan.training.checkpoint import list_checkpoints
@@ -154,7 +155,8 @@ def test_a_signal_to_any_process_ends_all_of_them_with_a_state(number, tmp_path)
 
 @pytest.mark.slow
 def test_any_process_may_be_asked_for_a_state(tmp_path):
-    with Job(tmp_path / "run", 2, **{**TWO, "pause": 0.1}) as job:
+    settings = {**TWO, "pause": 0.1, "report.every_process": True}
+    with Job(tmp_path / "run", 2, **settings) as job:
         job.until(" 64 images ")
         os.kill(job.ranks()[1], signal.SIGUSR1)
         job.until("SIGUSR1: saves with this step and goes on")
@@ -166,6 +168,10 @@ def test_any_process_may_be_asked_for_a_state(tmp_path):
             os.kill(pid, signal.SIGTERM)
         job.ends(60)
     assert "ended at " in job.said
+    journals = [tmp_path / "run" / name for name in ("journal.jsonl", "journal-1.jsonl")]
+    first, second = (read_records(path)[0] for path in journals)
+    assert first["images_seen"] == second["images_seen"]
+    assert first["d/adversarial"] != second["d/adversarial"]  # of its own share
 
 
 @pytest.mark.slow
