@@ -192,6 +192,8 @@ def _train_locked(
     trainer = Trainer(experiment, context.state, data, engine)
     trainer.say = context.progress.say
     hooks = RunHooks(context, trainer)
+    if progress.moving:  # lines that move would be written over it
+        request.tell = progress.say
     request.needs, request.killed_after = hooks.timetable.saving, experiment.training.grace
     progress.ahead, progress.apart = hooks.timetable.ahead, lambda: clock.total("score")
     if distributed.is_main() and new:

@@ -49,6 +49,8 @@ class StopRequest:
         """Seconds from SIGTERM to the kill that is expected (``training.grace``)."""
         self.needs: Callable[[], float] = lambda: 0.0
         """Seconds that it takes to save and end, as far as that is known."""
+        self.tell: Callable[[str], None] = self._say
+        """Prints that a state is saved; not from within a handler."""
         self._save_asked = False
         self._came = 0.0
         self._interrupting = False
@@ -134,12 +136,14 @@ class StopRequest:
 
     def _ask_to_save(self, number: int, frame: FrameType | None) -> None:
         self._save_asked = self.answer == _STEP and self.number is None
-        saves = "saves with this step and goes on" if self._save_asked else self.answer
-        self._say(f"SIGUSR1: {saves}")
+        if not self._save_asked:
+            self._say(f"SIGUSR1: {self.answer}")
 
     def take_save(self) -> bool:
         """Whether a state has been asked for since the last call."""
         asked, self._save_asked = self._save_asked, False
+        if asked:
+            self.tell("SIGUSR1: saves with this step and goes on")
         return asked
 
     def left(self) -> float:
