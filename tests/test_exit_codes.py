@@ -47,6 +47,23 @@ def by_signal(number, out):
     return process.returncode
 
 
+def stalled(out):
+    words = ["train", "digits/reacgan", "--out", str(out), *TINY, "training.timeout=0.01"]
+    hangs = "from reacgan.training.loop import Trainer; Trainer.cycle = lambda *_: time.sleep(99)"
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"import time; {hangs}; import reacgan.cli; reacgan.cli.main({words})",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "nothing has moved for 1s (training.timeout); process 0 of 1" in done.stderr
+    return done.returncode
+
+
 def closed_pipe():
     reader, writer = os.pipe()
     os.close(reader)
@@ -59,7 +76,7 @@ def closed_pipe():
 
 def _slow_if_a_signal(code):
     """Signals at a training have tests of their own; these are for the page."""
-    return pytest.param(code, marks=pytest.mark.slow) if code in (129, 130, 143) else code
+    return pytest.param(code, marks=pytest.mark.slow) if code in (4, 129, 130, 143) else code
 
 
 @pytest.mark.parametrize("code", [*map(_slow_if_a_signal, CODES)])
@@ -72,6 +89,7 @@ def test_each_code_of_the_page(tmp_path, code):
             "train", "digits/reacgan", "--images", 1024, "--quiet", "--out", tmp_path / "run",
             *TINY, *DIVERGES,
         ),
+        4: lambda: stalled(tmp_path),
         129: lambda: by_signal(signal.SIGHUP, tmp_path),
         130: lambda: by_signal(signal.SIGINT, tmp_path),
         141: closed_pipe,

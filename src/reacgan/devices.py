@@ -7,11 +7,13 @@ Hugging Face Accelerate joins the process group (torchrun, SLURM and single proc
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,19 +54,32 @@ def find_device(device: Device) -> torch.device:
     return torch.device(kind, int(number)) if kind == "cuda" and number else torch.device(kind)
 
 
-def start_processes(device: Device) -> torch.device:
+def start_processes(device: Device, timeout: timedelta | None = None) -> torch.device:
     """Join the process group if there is one, and return this process's device.
 
     Args:
         device: as :func:`find_device` takes it.
+        timeout: after which a process that waits for another one gives up, here and in every message
+            to come; None for PyTorch's own.
 
     Raises:
-        ConfigError: it is not usable, or this process has another one already.
+        ConfigError: it is not usable, this process has another one already, or the other processes have
+            not come.
     """
     from accelerate import PartialState  # noqa: PLC0415 - 0.3 s, not needed by most commands
 
     wanted = find_device(device)
-    state = PartialState(cpu=wanted.type == "cpu")
+    try:
+        state = PartialState(
+            cpu=wanted.type == "cpu", **({} if timeout is None else {"timeout": timeout})
+        )
+    except torch.distributed.DistError as error:
+        address = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
+        raise ConfigError(
+            f"this process found no group of WORLD_SIZE = {os.environ.get('WORLD_SIZE')} processes at "
+            f"{address} ({str(error).splitlines()[0]}); see that all are started, and that this address "
+            "can be reached from each machine"
+        ) from error
     ours = torch.device(state.device)
     if str(device) != "auto" and wanted.type != ours.type:
         raise ConfigError(

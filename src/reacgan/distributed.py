@@ -64,6 +64,12 @@ def _say(part: str, operation: Operation, size: int) -> None:
         listener(Message(part, operation, size))
 
 
+meet: Callable[[], None] | None = None
+"""Waits for all processes before a message for which one of them may be long; None: messages wait."""
+on_leaving: Callable[[], None] | None = None
+"""Called before the group is left."""
+
+
 def world_size() -> int:
     """Number of processes; 1 when alone."""
     if _apart:
@@ -95,11 +101,41 @@ def is_main() -> bool:
 def barrier() -> None:
     """Wait until every process is here."""
     if world_size() > 1:
+        _await_all()
         dist.barrier()
+
+
+def _await_all() -> None:
+    # The main process may be at work for hours (it packs images, it trains a classifier): a message
+    # would be given up after the time-out of the group.
+    if meet is not None:
+        meet()
+
+
+def store(name: str) -> Any:
+    """The group's store under a name of its own, by a connection that one thread may wait in.
+
+    Its keys are those of this start of the job: a launcher that starts it again gives another one.
+    """
+    from torch.distributed.distributed_c10d import (  # noqa: PLC0415
+        PrefixStore,
+        _get_default_store,
+    )
+
+    connection: Any = _get_default_store()
+    return PrefixStore(f"reacgan/{name}", connection.clone())
+
+
+def abandon() -> None:
+    """From here on this process is alone: it ends, and the launcher or the time-out ends the others."""
+    global _apart  # noqa: PLW0603 - as above
+    _apart = True
 
 
 def leave() -> None:
     """Leave the process group together, so that no process ends while another still sends."""
+    if on_leaving is not None:
+        on_leaving()
     if world_size() > 1:
         dist.barrier()
         dist.destroy_process_group()
@@ -260,11 +296,16 @@ def put_gradients(parameters: Sequence[torch.nn.Parameter], flat: Tensor) -> Non
 
 def any_process(flag: bool, device: torch.device) -> bool:
     """Whether the flag is set on any process, so that all of them act on it in the same step."""
+    return bool(largest([float(flag)], device)[0])
+
+
+def largest(values: list[float], device: torch.device) -> list[float]:
+    """Each number's largest value of all processes, on every process, in one message."""
     if world_size() == 1:
-        return flag
-    seen = torch.tensor([float(flag)], device=device)
+        return values
+    seen = torch.tensor(values, device=device)
     all_reduce(seen, "questions", op=dist.ReduceOp.MAX)
-    return bool(seen.item())
+    return seen.tolist()
 
 
 def gather_chunks(chunks: list[Tensor], device: torch.device) -> list[Tensor]:
@@ -316,6 +357,7 @@ def share_texts(text: str, device: torch.device) -> list[str]:
     """The text of each process, in rank order, on every process."""
     if world_size() == 1:
         return [text]
+    _await_all()
     encoded = torch.tensor(list(text.encode()), dtype=torch.uint8, device=device)
     sizes = [torch.zeros(1, dtype=torch.int64, device=device) for _ in range(world_size())]
     _say("texts", "all_gather", 8 * world_size())

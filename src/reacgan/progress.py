@@ -4,6 +4,9 @@ Work names its stages and counts (:func:`stage`, :func:`counted`), and knows not
 caller listens to all that happens within a block (:func:`listening`); without a listener a stage does
 nothing. Other threads than the listener's are not heard. What all who show it have in common, such as
 durations in words, is here too.
+
+Every stage that moves, and every step of a training, is also a heartbeat (:func:`heartbeat`), by which
+a watchdog knows that a process has not stalled; nobody has to listen for that.
 """
 
 from __future__ import annotations
@@ -32,6 +35,38 @@ class Listener(Protocol):
 
 
 _LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+
+@dataclass
+class Pulse:
+    """What a process has shown of itself so far."""
+
+    beats: int = 0
+    """Counts signs of progress."""
+    steps: int = 0
+    """Counts cycles of trainings, which are signs, too."""
+    doing: str = ""
+    """The stage that moved last, in words; empty where it has ended."""
+
+
+PULSE = Pulse()
+
+
+def heartbeat(doing: str | None = None) -> None:
+    """Work goes on: something was done that will end. From any thread.
+
+    Args:
+        doing: what is done from now on, in words; None where that has not changed.
+    """
+    PULSE.beats += 1
+    if doing is not None:
+        PULSE.doing = doing
+
+
+def stepped() -> None:
+    """A cycle of a training was made."""
+    PULSE.steps += 1
+    heartbeat()
 
 
 @dataclass(eq=False)
@@ -125,6 +160,7 @@ def counted(
 
 
 def _tell(stage: Task) -> None:
+    heartbeat("" if stage.ended else in_words(stage))
     listener = _LISTENER.get()
     if listener is not None:
         listener.changed(stage)

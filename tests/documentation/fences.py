@@ -17,11 +17,13 @@ PAGES = (
 )
 PROGRAMS = (
     ".",
+    "bash",
     "cd",
     "docker",
     "git",
     "make",
     "pip",
+    "sbatch",
     "pipx",
     "python",
     "reacgan",

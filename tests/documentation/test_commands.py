@@ -43,6 +43,8 @@ EXTERNAL = {
     "docker": "needs Docker; tests/documentation/test_community.py reads the Dockerfile",
     "tensorboard": "a server that runs until it is stopped",
     "torchrun": "starts processes; tests/training runs it",
+    "bash": "a script of examples/cluster; tests/faults/test_cluster_files.py reads it",
+    "sbatch": "the same",
 }
 
 

@@ -8,13 +8,13 @@ import sys
 import numpy as np
 import pytest
 import torch
-from faults import inject
 from PIL import Image
 from test_resume import assert_same_bits, state_of
 from test_run import at_clock
 from tiny import experiment, images
 
 import reacgan
+from faults import inject
 from reacgan.config import ConfigError
 from reacgan.history import flat
 from reacgan.training.callbacks import EVENTS

@@ -259,3 +259,16 @@ def test_where_nothing_is_to_be_saved_a_signal_interrupts():
             pass
         signal.raise_signal(signal.SIGTERM)
         assert request.set
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this system lacks the signal")
+def test_a_state_is_asked_for_once_and_never_after_the_end(capfd):
+    with StopRequest() as request:
+        assert not request.take_save()
+        signal.raise_signal(signal.SIGUSR1)
+        assert request.take_save() and not request.take_save()
+        assert not request.set
+        request.saved()
+        signal.raise_signal(signal.SIGUSR1)
+        assert not request.take_save()
+    assert "SIGUSR1: saves with this step and goes on" in capfd.readouterr().err

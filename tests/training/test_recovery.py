@@ -10,13 +10,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from faults import AT, inject
 from safetensors.torch import load_file
 from test_resume import assert_same_bits, state_of
 from test_run import at_clock, saved, train
 from test_trainer import trainer_for
 from tiny import images
 
+from faults import AT, inject
 from reacgan.history import read_records
 from reacgan.models import plain_operations
 from reacgan.training import loop

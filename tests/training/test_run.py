@@ -235,7 +235,7 @@ def test_minutes_and_the_grace_of_signals(world, grace, data, tmp_path, monkeypa
             super().__init__(grace)
             seen["grace"] = grace
 
-    def stopped(trainer, journal, hooks, *, stop, first_save):
+    def stopped(trainer, journal, hooks, *, stop, save_now, first_save):
         seen["seconds"] = hooks.run.clock.seconds
         assert 20 < first_save < 22.5  # a quarter of what is left
         return True

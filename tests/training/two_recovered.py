@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from faults import inject
 from safetensors.torch import save_file
 from test_recovery import DIVERGES
 from tiny import experiment, images
 
 import reacgan
+from faults import inject
 from reacgan import distributed
 from reacgan.training.journal import NonFiniteError
 from reacgan.training.loop import Trainer

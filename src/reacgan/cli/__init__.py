@@ -27,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit.
 
     Exit codes: 0 success, 1 an error for the user, 2 an invalid option, 3 a run that the monitor
-    stopped, 129, 130 and 143 one that a signal stopped, 141 a closed output pipe.
+    stopped, 4 one in which nothing moved any more, 129, 130 and 143 one that a signal stopped, 141 a
+    closed output pipe.
     """
     streams.make_patient()
     streams.escape_notes()

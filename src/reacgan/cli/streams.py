@@ -187,6 +187,10 @@ def ending_tidily() -> Iterator[None]:
     Libraries swallow or replace the exception there. Folders of a moment are removed either way.
     """
     ours = threading.current_thread() is threading.main_thread()
+    # Asks a training for a state; any other command, and one that starts, has none to save.
+    save = getattr(signal, "SIGUSR1", None)
+    if ours and save is not None and signal.getsignal(save) is signal.SIG_DFL:
+        signal.signal(save, signal.SIG_IGN)
     usual: dict[signal.Signals, Any] = {
         signal.SIGINT: signal.default_int_handler,
         signal.SIGTERM: signal.SIG_DFL,

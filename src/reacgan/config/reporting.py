@@ -33,6 +33,9 @@ class ReportConfig(Schema):
     """A state at least this often, by the clock, so that a crash of a slow run costs little."""
     keep_checkpoints: PositiveInt = 2
     """How many of the latest states stay on disk."""
+    every_process: bool = False
+    """Each further process keeps a journal of its own, ``journal-1.jsonl`` and so on: its share of the
+    losses, its speed and memory. All other files are the main process's."""
 
 
 class WatchConfig(Schema):

@@ -88,10 +88,11 @@ class Experiment(Schema):
                 f"({self.training.accumulate}) does not divide; take a batch such as "
                 f"{neighbours(self.training.batch, self.training.accumulate)}"
             )
-        if self.training.accumulate > 1 and self.loss.latent_optimisation is not None:
+        in_parts = self.training.accumulate > 1 or self.training.per_process is not None
+        if in_parts and self.loss.latent_optimisation is not None:
             raise ValueError(
-                "loss.latent_optimisation does not work with training.accumulate: each move of z "
-                "would need the whole batch; set accumulate to 1"
+                "loss.latent_optimisation does not work with training.accumulate and training.per_process: "
+                "each move of z would need the whole batch; set them to 1 and null"
             )
         return self
 

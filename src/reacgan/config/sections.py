@@ -298,6 +298,9 @@ class TrainingConfig(Schema):
     """Discriminator steps before each generator step."""
     accumulate: PositiveInt = 1
     """Parts that a batch is worked off in, one after another, to save memory. Losses see the whole."""
+    per_process: PositiveInt | None = None
+    """Images that a process works on at once, at most: the fewer processes share a batch, the more parts it
+    is worked off in, so that no process needs more memory. None: its whole share, in `accumulate` parts."""
     recompute: bool = False
     """Blocks keep only what enters them and are computed again in the backward pass: less memory, about
     a third more time."""
@@ -312,6 +315,24 @@ class TrainingConfig(Schema):
 
     ``auto`` is bfloat16 on a GPU or a processor that has it, else float32. A run that was begun
     keeps its own."""
+    timeout: PositiveFloat | None = 5
+    """Minutes without any progress, of this process or another, after which the run ends with the stacks
+    of all threads and the exit code 4; processes wait as long for one another. None: never."""
+    grace: NonNegativeFloat = 30
+    """Seconds between SIGTERM and the kill that follows it (SLURM's KillWait, Kubernetes'
+    terminationGracePeriodSeconds): the state is saved first, the last sheet only where there is time."""
+
+    def parts(self, processes: int = 1) -> int:
+        """Parts in which each of so many processes works off its share of a batch."""
+        if self.per_process is None:
+            return self.accumulate
+        share = self.batch // processes
+        fitting = (
+            count
+            for count in range(self.accumulate, share + 1)
+            if share % count == 0 and share // count <= self.per_process
+        )
+        return next(fitting, self.accumulate)
 
 
 Switch = bool | None

@@ -24,6 +24,7 @@ from torch import Tensor
 from reacgan.config import ConfigError
 from reacgan.files import digest_of, flush_folder, flush_to_disk, naming, read_regular
 from reacgan.leftovers import UNFINISHED, remove, sweep
+from reacgan.progress import heartbeat
 from reacgan.records import SEAL, check_seal, read_json, sealed
 from reacgan.tensors import parsed_tensors
 from reacgan.training.background import Saveable
@@ -107,6 +108,7 @@ def _write(state: Saveable, writing: Path, facts: dict[str, Any]) -> None:
                 {name: value.detach().contiguous().cpu() for name, value in tensors.items()}, file
             )
         digests[file.name] = digest_of(file)
+        heartbeat()  # a slow disk is none that hangs
     manifest = {
         "format": FORMAT,
         "images_seen": state.images_seen,

@@ -13,6 +13,7 @@ from reacgan.training.engine import Engine
 from reacgan.training.journal import Journal
 from reacgan.training.progress import Progress
 from reacgan.training.run_folder import RunFolder
+from reacgan.training.signals import StopRequest
 from reacgan.training.state import TrainState
 
 
@@ -33,6 +34,9 @@ class RunContext:
     """Of the main process; none elsewhere."""
     clock: WallClock = field(default_factory=WallClock)
     """Of this process, for when to stop; images seen are the clock of everything else."""
+
+    signals: StopRequest = field(default_factory=StopRequest)
+    """Whether the run was asked to stop, or to save."""
 
     @property
     def images_seen(self) -> int:

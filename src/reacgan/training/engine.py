@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from reacgan import distributed
 from reacgan.config import ConfigError, Device, Experiment, Precision, SpeedConfig
 from reacgan.devices import allow_tf32, start_processes
 from reacgan.models import arrange, set_switches
+from reacgan.training.elastic import leave_out_spare
 from reacgan.training.speed import choose, choose_precision
 
 # <malloc.h> of glibc
@@ -30,7 +32,8 @@ class Engine:
         precision: of the convolutions; ``bfloat16`` is autocast around the networks only; ``auto`` is
             decided here.
         speed: how steps are computed; None takes what pays here.
-        experiment: what is trained; what it cannot have is left out of ``speed``.
+        experiment: what is trained; what it cannot have is left out of ``speed``, and processes wait for
+            one another as long as it says.
 
     Raises:
         ConfigError: the device is not there, or cannot compute in this precision.
@@ -44,7 +47,7 @@ class Engine:
         *,
         experiment: Experiment | None = None,
     ) -> None:
-        self.device = start_processes(device)
+        self.device = start_processes(device, _patience(experiment))
         self.rank = distributed.rank()
         self.world = distributed.world_size()
         self.speed = choose(
@@ -62,6 +65,7 @@ class Engine:
     def of(cls, experiment: Experiment, device: Device = "auto") -> Engine:
         """The engine that an experiment asks for; the experiment must be complete."""
         training = experiment.training
+        leave_out_spare(experiment)
         return cls(device, training.precision, experiment.speed, experiment=experiment)
 
     @property
@@ -128,6 +132,14 @@ class Engine:
         if self.device.type == "cuda":
             return int(torch.cuda.max_memory_allocated(self.device))
         return peak_of_process()
+
+
+def _patience(experiment: Experiment | None) -> timedelta | None:
+    """The time-out of the process group: somewhat later than the watchdog, which can say more."""
+    if experiment is None:
+        return None
+    minutes = experiment.training.timeout
+    return timedelta(days=365) if minutes is None else timedelta(minutes=minutes + 1)
 
 
 def peak_of_process() -> int:

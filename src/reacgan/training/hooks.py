@@ -14,6 +14,7 @@ from reacgan import distributed, hub
 from reacgan.evaluation import Score
 from reacgan.models.norm_statistics import FEW, fit_statistics, statistics_in_words
 from reacgan.models.trained import TrainedGenerator
+from reacgan.progress import stepped
 from reacgan.sampling import NonFiniteImageError, save_png
 from reacgan.sampling.grids import class_images, draw_classes
 from reacgan.training.background import Copier, Saveable, Writer
@@ -51,7 +52,7 @@ class RunHooks(Hooks):
         self.monitor = Monitor(run, finish_writing=self.writer.finish)
         self.rewind = Rewind(run, trainer.careful)
         self.scores = periodic_scores(run)
-        self.timetable = Timetable(run, self.scores, run.progress.stopping)
+        self.timetable = Timetable(run, self.scores, run.progress.stopping, self.save_here)
         self.stages = ScoreStages(run.progress)
         self.diagnosis: dict[str, float] = {}
         """For the next line."""
@@ -196,6 +197,7 @@ class RunHooks(Hooks):
 
     def tick(self) -> None:
         """Move the line of a terminal."""
+        stepped()
         self.run.clock.lap()
         self.run.progress.tick(self.run.images_seen)
 
@@ -317,6 +319,14 @@ class RunHooks(Hooks):
             if not self.writer.beside:
                 distributed.barrier()
             self._copy_state(now=True)
+
+    def save_here(self) -> None:
+        """Save in the middle of a score, without the other processes; the state is finite there."""
+        if distributed.is_main() and self.saved_at != self.run.images_seen:
+            self.report()
+            with self.run.clock.measuring("saving"):
+                self._save()
+            self.saved_at = self.run.images_seen
 
     def finish(self) -> None:
         """Wait until all is written, on every process."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import torch
 from reacgan import distributed
 from reacgan.config import Experiment, OptimizerConfig
 from reacgan.data import ImageData
+from reacgan.progress import heartbeat
 from reacgan.training.alarm import Alarm
 from reacgan.training.ema import ema_decay, update_average
 from reacgan.training.engine import Engine
@@ -22,8 +24,9 @@ from reacgan.training.step.averaging import GradientAverage
 from reacgan.training.step.builder import StepBuilder
 from reacgan.training.step.work import Result, Work
 
-# Processes agree on stopping only every so many cycles, since asking waits for the device.
+# Processes agree on stopping only every so many cycles or seconds, since asking waits for the device.
 _CYCLES_BETWEEN_QUESTIONS = 16
+_SECONDS_BETWEEN_QUESTIONS = 2.0
 # A slow run reports by the clock, so that nobody waits in the dark.
 _FIRST_LINE = 5.0
 _SECONDS_BETWEEN_LINES = 30.0
@@ -113,6 +116,7 @@ class Trainer:
         rate = learning_rate(config, self.state.images_seen, self.state.lr_scale)
         optimizer.param_groups[0]["lr"] = rate
         optimizer.step()
+        heartbeat()
 
     def _set_strength(self) -> None:
         transition = self.experiment.loss.transition
@@ -172,6 +176,7 @@ def run(
     hooks: Hooks,
     *,
     stop: Callable[[], bool],
+    save_now: Callable[[], bool] = lambda: False,
     first_save: float | None = None,
 ) -> bool:
     """Cycle until the images are seen, the hooks are late, or ``stop`` says so.
@@ -183,6 +188,7 @@ def run(
         journal: gets what they report.
         hooks: are called when they are due.
         stop: whether to save and end after this cycle.
+        save_now: whether to save after this cycle, and go on.
         first_save: seconds until the first checkpoint by the clock, if that is sooner than usual.
 
     Returns:
@@ -194,8 +200,7 @@ def run(
     line = Alarm(_FIRST_LINE, _SECONDS_BETWEEN_LINES)
     usual = 60 * report.checkpoint_minutes
     save = Alarm(usual if first_save is None else min(first_save, usual), usual)
-    ahead = 1 if trainer.engine.world == 1 else _CYCLES_BETWEEN_QUESTIONS
-    device, cycles, scheduled = trainer.engine.device, 0, hooks.scheduled()
+    questions, scheduled = _Questions(trainer.engine), hooks.scheduled()
     stopped = timed_out = False
     while True:
         while state.images_seen <= last:
@@ -205,23 +210,49 @@ def run(
             except NonFiniteError as error:
                 hooks.fail(error)
                 continue
-            cycles += 1
             hooks.tick()
             due = [hook.call for hook in scheduled if hook.due(before, state.images_seen)]
             _call(hooks, due, state, by_clock=line.rings())
-            if cycles % ahead == 0:
+            if questions.due():
                 hooks.resolve()
-                stopped = distributed.any_process(stop(), device)
-                if distributed.any_process(save.rings(), device):
-                    hooks.checkpoint()
                 # The end of the plan is no matter of time: all of it is ahead anyway.
-                late = state.images_seen <= last and hooks.late(ahead)
-                timed_out = distributed.any_process(late, device)
+                late = state.images_seen <= last and hooks.late(questions.ahead)
+                stopped, saves, timed_out = questions.ask(stop(), save.rings() | save_now(), late)
+                if saves and not stopped:
+                    hooks.checkpoint()
             if stopped or timed_out:
                 break
         hooks.checkpoint()  # which may find that the run must go back
         if stopped or timed_out or state.images_seen > last:
             return not stopped or state.images_seen > last
+
+
+class _Questions:
+    """What the processes of a run decide together, at the same cycles."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.ahead = 1
+        """Cycles until the next question."""
+        self._engine = engine
+        self._cycles = 0
+        self._asked = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether to ask after this cycle; counts it."""
+        self._cycles += 1
+        return self._cycles >= self.ahead
+
+    def ask(self, *flags: bool) -> list[bool]:
+        """Whether each flag is set on any process; the slowest says how many cycles come next."""
+        if self._engine.world == 1:
+            self._cycles = 0
+            return list(flags)
+        took = (time.monotonic() - self._asked) / self._cycles
+        *answers, slowest = distributed.largest([*map(float, flags), took], self._engine.device)
+        fitting = _SECONDS_BETWEEN_QUESTIONS / max(slowest, 1e-3)
+        self.ahead = max(min(int(fitting), _CYCLES_BETWEEN_QUESTIONS), 1)
+        self._cycles, self._asked = 0, time.monotonic()
+        return [bool(answer) for answer in answers]
 
 
 def _call(

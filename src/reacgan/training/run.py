@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ from reacgan.training.run_folder import RunFolder, refuse_file
 from reacgan.training.signals import Interrupted, StopRequest
 from reacgan.training.state import TrainState
 from reacgan.training.transfer import take_up
+from reacgan.training.watchdog import Watchdog
 
 # Seconds in which a launcher's copy of a signal is not taken for a second one.
 _GRACE = 2.0
@@ -130,8 +131,7 @@ def train(
     folder = RunFolder(path_of(out))
     experiment = folder.with_precision(complete(experiment))
     engine = Engine.of(experiment, device)
-    experiment = experiment.replace(**{"training.precision": engine.precision})
-    experiment = _located(experiment)
+    experiment = _located(experiment.replace(**{"training.precision": engine.precision}))
     if data is None:
         refuse_inside(folder.path, experiment.data.path)
     main = distributed.is_main()
@@ -139,15 +139,14 @@ def train(
     with (
         StopRequest(grace=_GRACE if engine.world > 1 else 0.0) as request,
         folder.locked() if main else nullcontext(),
+        Watchdog(experiment.training.timeout, cpu=engine.device.type == "cpu") as watchdog,
     ):
         quiet = quiet or not main
-        data = data or _opened(experiment, request, alone=engine.world == 1, quiet=quiet)
+        data = data or _opened(experiment, request, quiet=quiet)
         if data is None:
-            saved = [int(path.name) for path in list_checkpoints(folder.checkpoints)]
-            return RunResult(folder.path, max(saved, default=0), False, request.number)
-        progress = Progress(
-            experiment.training.images, 0, left=clock.left, quiet=quiet, verbose=verbose
-        )
+            return _nothing_done(folder, request)
+        images = experiment.training.images
+        progress = Progress(images, 0, left=clock.left, quiet=quiet, verbose=verbose)
         progress.stopping = lambda: request.set
         with closing(calls):
             result = _train_locked(
@@ -159,9 +158,17 @@ def train(
                 progress=progress,
                 callbacks=calls,
                 clock=clock,
+                watchdog=watchdog,
             )
         calls.check()
         return result
+
+
+def _nothing_done(folder: RunFolder, request: StopRequest) -> RunResult:
+    """A signal came before there was anything to save, or to agree on with other processes."""
+    distributed.abandon()
+    saved = [int(path.name) for path in list_checkpoints(folder.checkpoints)]
+    return RunResult(folder.path, max(saved, default=0), False, request.number)
 
 
 def _train_locked(
@@ -174,13 +181,19 @@ def _train_locked(
     progress: Progress,
     callbacks: Callbacks,
     clock: WallClock,
+    watchdog: Watchdog,
 ) -> RunResult:
     context, new = _begin(
         experiment, folder, engine, data=data, progress=progress, callbacks=callbacks, clock=clock
     )
+    context = replace(context, signals=request)
+    watchdog.where = lambda: f"{context.images_seen:,} images seen"
     trainer = Trainer(experiment, context.state, data, engine)
     trainer.say = context.progress.say
     hooks = RunHooks(context, trainer)
+    if progress.moving:  # lines that move would be written over it
+        request.tell = progress.say
+    request.needs, request.killed_after = hooks.timetable.saving, experiment.training.grace
     progress.ahead, progress.apart = hooks.timetable.ahead, lambda: clock.total("score")
     if distributed.is_main() and new:
         with clock.measuring("drawing"):
@@ -197,6 +210,7 @@ def _train_locked(
                     context.journal,
                     hooks,
                     stop=lambda: request.set or hooks.monitor.stops or callbacks.stops,
+                    save_now=request.take_save,
                     first_save=_first_save(clock),
                 )
         finally:
@@ -238,6 +252,7 @@ def _begin(
             + "\n".join(changes)
             + f"\nResume with the same images, or start a new run: --out {folder.path}-2"
         ) from error
+    _check_same_moment(state, folder, engine)
     origin, notes = take_up(state, experiment.training.start_from, resumed)
     facts |= origin
     if distributed.is_main():
@@ -249,12 +264,23 @@ def _begin(
     progress.detail(engine.speed.line())
     for line in notes:
         progress.say(line)
-    journal = Journal(folder.journal if distributed.is_main() else None, state.images_seen)
+    journal = Journal(folder.journal_of(engine.rank, experiment), state.images_seen)
     journal.mark("speed", engine.speed.describe())
     context = RunContext(
         experiment, state, data, engine, folder, journal, progress, facts, callbacks, clock
     )
     return context, resumed is None
+
+
+def _check_same_moment(state: TrainState, folder: RunFolder, engine: Engine) -> None:
+    """Raise ConfigError where processes read different states: they do not see the same folder."""
+    moments = distributed.share_texts(str(state.images_seen), engine.device)
+    if len(set(moments)) > 1:
+        read = ", ".join(f"process {rank} at {int(seen):,}" for rank, seen in enumerate(moments))
+        raise ConfigError(
+            f"{folder.path}: processes found different states ({read} images); --out must be one "
+            "folder that all machines see, such as one of a network file system"
+        )
 
 
 def _conclude(hooks: RunHooks, request: StopRequest, *, done: bool) -> RunResult:
@@ -263,7 +289,10 @@ def _conclude(hooks: RunHooks, request: StopRequest, *, done: bool) -> RunResult
     seconds = hooks.timetable.ending(seen)
     if done and not progress.quiet and seconds >= PATIENCE:
         progress.say(f"ending: {hooks.timetable.named()}, about {duration(seconds)}")
-    hooks.last_sheet()
+    if request.set:
+        hooks.writer.finish()  # first of all
+    if hooks.timetable.sheet_fits(request.left()):
+        hooks.last_sheet()
     hooks.finish()
     request.saved()
     hooks.run.callbacks.deliver(seen)
@@ -281,13 +310,11 @@ def _conclude(hooks: RunHooks, request: StopRequest, *, done: bool) -> RunResult
     return RunResult(folder.path, seen, done, request.number, kind or by)
 
 
-def _opened(
-    experiment: Experiment, request: StopRequest, *, alone: bool, quiet: bool
-) -> ImageData | None:
-    """The images; None where a signal came. Several processes stop together, in the loop."""
+def _opened(experiment: Experiment, request: StopRequest, *, quiet: bool) -> ImageData | None:
+    """The images; None where a signal came."""
     try:
         with (
-            request.interrupting() if alone else nullcontext(),
+            request.interrupting(),
             told_if_long("opening the images", quiet=quiet),
         ):
             return _open_once(experiment)

@@ -32,6 +32,9 @@ _WATCH = (
 _MAY_CHANGE = (
     "training.images",
     "training.recompute",
+    "training.per_process",
+    "training.timeout",
+    "training.grace",
     "report.",
     "scores.",
     "speed.",
@@ -83,6 +86,14 @@ class RunFolder:
         self.scores = path / "scores.jsonl"
         self.checkpoints = path / "checkpoints"
         self.model = path / "model"
+
+    def journal_of(self, rank: int, experiment: Experiment) -> Path | None:
+        """The journal of a process; None where it keeps none."""
+        if rank == 0:
+            return self.journal
+        if not experiment.report.every_process:
+            return None
+        return self.path / f"journal-{rank}.jsonl"
 
     @contextmanager
     def locked(self) -> Iterator[None]:

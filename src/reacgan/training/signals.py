@@ -1,4 +1,7 @@
-"""SIGINT, SIGTERM and SIGHUP: the first asks the run to save and stop, the second ends it at once."""
+"""SIGINT, SIGTERM and SIGHUP: the first asks the run to save and stop, the second ends it at once.
+
+SIGUSR1 asks it to save and go on, as SLURM's ``--signal=USR1@60`` does before the end of a job.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,15 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 # A terminal that closes sends this; Windows has none. A shell that closes may send it again, to itself and
 # to each of its jobs, so another one never ends a run that is saving.
 _HANGUP = getattr(signal, "SIGHUP", None)
+
+_SAVE = getattr(signal, "SIGUSR1", None)
 
 _STEP = "finishes this step, saves and ends; once more (Ctrl-C) ends at once without that"
 _NOTHING = "nothing is trained yet that could be saved"
@@ -40,6 +45,13 @@ class StopRequest:
         self.number: int | None = None
         self.grace = grace
         self.answer = _STEP
+        self.killed_after = float("inf")
+        """Seconds from SIGTERM to the kill that is expected (``training.grace``)."""
+        self.needs: Callable[[], float] = lambda: 0.0
+        """Seconds that it takes to save and end, as far as that is known."""
+        self.tell: Callable[[str], None] = self._say
+        """Prints that a state is saved; not from within a handler."""
+        self._save_asked = False
         self._came = 0.0
         self._interrupting = False
         self._previous: dict[signal.Signals, object] = {}
@@ -55,6 +67,8 @@ class StopRequest:
             thread.daemon = True
             for name in _asking():
                 self._previous[name] = signal.signal(name, self._receive)
+            if _SAVE is not None:
+                self._previous[_SAVE] = signal.signal(_SAVE, self._ask_to_save)
             self._woken_before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
             thread.start()
         return self
@@ -76,7 +90,7 @@ class StopRequest:
         with reader:
             while numbers := reader.recv(16):
                 for number in numbers:
-                    if number in self._previous:
+                    if number in self._previous and number != _SAVE:
                         self._count(number)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
@@ -99,12 +113,44 @@ class StopRequest:
         with self._counting:
             if self.number is None:
                 self.number, self._came = number, time.monotonic()
-                self._say(f"stopping: {self.answer}")
+                self._say(f"stopping: {self.answer}{self._too_long(number)}")
                 return
             if time.monotonic() - self._came < self.grace or number == _HANGUP:
                 return
         self._say("ended at once: what was saved before is whole, later steps are not saved")
         os._exit(128 + number)
+
+    def _too_long(self, number: int) -> str:
+        if number != signal.SIGTERM or self.answer != _STEP:
+            return ""
+        needed = 0.0
+        with contextlib.suppress(RuntimeError):  # what it took is being written down
+            needed = self.needs()
+        if needed <= self.killed_after:
+            return ""
+        return (
+            f".\nThat takes about {needed:.0f} s here, and a kill is expected after "
+            f"{self.killed_after:.0f} s (training.grace): where it comes, the run goes on from the state "
+            "before. Send the signal earlier, or give the job more time to end"
+        )
+
+    def _ask_to_save(self, number: int, frame: FrameType | None) -> None:
+        self._save_asked = self.answer == _STEP and self.number is None
+        if not self._save_asked:
+            self._say(f"SIGUSR1: {self.answer}")
+
+    def take_save(self) -> bool:
+        """Whether a state has been asked for since the last call."""
+        asked, self._save_asked = self._save_asked, False
+        if asked:
+            self.tell("SIGUSR1: saves with this step and goes on")
+        return asked
+
+    def left(self) -> float:
+        """Seconds until a kill is expected; endless where none is."""
+        if self.number != signal.SIGTERM:
+            return float("inf")
+        return self._came + self.killed_after - time.monotonic()
 
     def _say(self, text: str) -> None:
         # Not print: a signal may come while something else is being printed.

@@ -191,7 +191,7 @@ def why_no_cuda_graphs(experiment: Experiment, device: torch.device, world: int)
         return f"needs cuda, not {device.type}"
     if world > 1:
         return "several processes"
-    if training.accumulate > 1:
+    if training.parts(world) > 1:
         return "the batch is processed in parts"
     if training.recompute:
         return "activations are recomputed"

@@ -41,15 +41,21 @@ class Timetable:
         run: with its clock.
         scores: its periodic scores, where it has them.
         stopping: whether a signal has come.
+        save_here: saves the state in the middle of a score.
     """
 
     def __init__(
-        self, run: RunContext, scores: PeriodicScores | None, stopping: Callable[[], bool]
+        self,
+        run: RunContext,
+        scores: PeriodicScores | None,
+        stopping: Callable[[], bool],
+        save_here: Callable[[], None] = lambda: None,
     ) -> None:
         self.run = run
         self.clock = run.clock
         self.scores = scores
         self.stopping = stopping
+        self.save_here = save_here
 
     def late(self, cycles: int) -> bool:
         """Whether the minutes do not suffice for so many more cycles, what is due in them, and the end."""
@@ -77,6 +83,15 @@ class Timetable:
     def ending(self, images_seen: int) -> float:
         """Seconds from the last step at a moment to the end of the call."""
         return self.clock.costs(*_ENDING) + self._last_scores(images_seen)
+
+    def saving(self) -> float:
+        """Seconds from now until the state is saved, where the run is asked to stop."""
+        several = self.run.engine.world > 1
+        return self.clock.costs("cycle", "saving", "writing", *(["score"] if several else []))
+
+    def sheet_fits(self, seconds: float) -> bool:
+        """Whether a sheet can be made in so many seconds."""
+        return self.clock.costs("sheet", "drawing") <= seconds
 
     def named(self) -> str:
         """What comes after the last step, in words."""
@@ -123,12 +138,18 @@ class Timetable:
         """A block that measures scores: its stages are shown, and a signal ends it.
 
         Raises:
-            ScoringStoppedError: a signal came. Several processes finish together.
+            ScoringStoppedError: a signal came. Several processes finish together, and save before.
         """
         alone = self.run.engine.world == 1
         stop = self.stopping if alone else lambda: False
-        with listening(_Watch(listener, stop)):
+        with listening(_Watch(listener, stop, meanwhile=self._save_if_asked)):
             yield
+
+    def _save_if_asked(self) -> None:
+        """A score of several processes goes on to its end, which may come after the kill."""
+        signals = self.run.signals
+        if signals.take_save() or signals.set:
+            self.save_here()
 
     def prepare_scores(self, model: Callable[[], TrainedGenerator], listener: Listener) -> None:
         """Where the call is limited: make what the first score needs, and see how long a score takes."""
@@ -207,14 +228,21 @@ class _Watch:
         listener: hears them, too.
         stop: whether they should end.
         most: seconds that all of it may take.
+        meanwhile: is called as they move.
     """
 
     def __init__(
-        self, listener: Listener, stop: Callable[[], bool], most: float = float("inf")
+        self,
+        listener: Listener,
+        stop: Callable[[], bool],
+        most: float = float("inf"),
+        *,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> None:
         self._listener = listener
         self._stop = stop
         self._most = most
+        self._meanwhile = meanwhile
         self._began = time.monotonic()
         self._stages: dict[Task, float] = {}
 
@@ -228,6 +256,7 @@ class _Watch:
             return
         if self._stop():
             raise ScoringStoppedError
+        self._meanwhile()
         now = time.monotonic()
         began = self._stages.setdefault(stage, now)
         if now - began < _SURE_AFTER or not stage.total or stage.done <= stage.start:

@@ -75,14 +75,22 @@ def estimate(
 def _estimate(
     experiment: Experiment, num_classes: int, engine: Engine, image_bytes: int
 ) -> Estimate:
-    batch, parts = experiment.training.batch // engine.world, experiment.training.accumulate
+    batch, parts = (
+        experiment.training.batch // engine.world,
+        experiment.training.parts(engine.world),
+    )
     # Two parts stand for many, apart from the images, real and fake, that wait for their turn.
     count = batch // parts * min(parts, 2)
     height, width = size_of(experiment.data.resolution)
     pixels = experiment.data.channels * height * width * engine.dtype.itemsize
     waiting = 2 * pixels * (batch - count)
     cycle = experiment.replace(
-        **{"training.batch": count, "training.accumulate": min(parts, 2), "training.d_steps": 1}
+        **{
+            "training.batch": count,
+            "training.accumulate": min(parts, 2),
+            "training.per_process": None,
+            "training.d_steps": 1,
+        }
     )
     peak, state = _peak_of_cycle(
         cycle, num_classes, FakeEngine(engine.device, engine.precision, engine.speed)

@@ -92,7 +92,7 @@ class Monitor:
                 self._picked,
                 undecided=self.facts.undecided,
                 # a batch size that is known to fit
-                batch=max(training.batch // engine.world // training.accumulate, 1),
+                batch=max(training.batch // engine.world // training.parts(engine.world), 1),
             )
         self._numbers = {**signals, **self._scores}
         self._scores = {}

@@ -35,7 +35,8 @@ class StepBuilder:
     def __init__(
         self, experiment: Experiment, state: TrainState, data: ImageData, engine: Engine
     ) -> None:
-        training, self.parts = experiment.training, experiment.training.accumulate
+        training = experiment.training
+        self.parts = training.parts(engine.world)
         shares = engine.world * self.parts
         if training.batch % shares:
             raise ConfigError(
