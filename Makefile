@@ -9,7 +9,7 @@ PEERS := $(VENV)-peers
 RUN ?= runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-isa parity lint types bench bench-quick bench-check bench-peers docs site clean
+.PHONY: help demo test test-slow test-isa parity lint types audit licences bench bench-quick bench-check bench-peers docs site clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -65,6 +65,12 @@ lint: $(VENV)/.dev  ## style
 types: $(VENV)/.dev  ## strict types
 	$(BIN)/mypy
 
+audit: $(VENV)/.dev  ## known vulnerabilities of all that is installed, where a service can be reached
+	$(BIN)/python tools/audit.py
+
+licences: $(VENV)/.dev  ## fail on a dependency that an MIT package cannot require
+	$(BIN)/python tools/licences.py --check
+
 bench: $(VENV)/.dev  ## all benchmarks (25 minutes), then docs/performance.md
 	$(BIN)/python benchmarks/all.py
 
@@ -90,6 +96,7 @@ docs: $(VENV)/.dev  ## write the pages anew that are made from the code
 	$(BIN)/python tools/configuration_page.py
 	$(BIN)/python tools/api_page.py
 	$(BIN)/python tools/reproducing_page.py
+	$(BIN)/python tools/licences.py
 
 site: $(VENV)/.dev  ## build the documentation into site/, links checked, no network
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
