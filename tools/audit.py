@@ -29,7 +29,7 @@ has no advisories, and pip-audit says of it that there are no known vulnerabilit
 SERVICES = (("osv",), ("pypi",))
 _SECONDS = 300
 _ADVICE = """
-Raise the lower bound in pyproject.toml where reacgan asks for the package, else in constraints.txt.
+Raise the lower bound in pyproject.toml where reacgan asks for the package itself, else in constraints.txt.
 Where an advisory does not concern reacgan, say why in ACCEPTED of tools/audit.py."""
 _BLIND = """
 ****************************************************************************************************

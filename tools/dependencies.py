@@ -56,7 +56,10 @@ def _by_name(names: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
     for group, members in names.items():
         for name in dict.fromkeys(members):
             asking[name].append(group)
-    return dict(sorted(asking.items()))
+    return {
+        name: [REQUIRED] if REQUIRED in groups else groups
+        for name, groups in sorted(asking.items())
+    }
 
 
 def _closure(requirements: Iterable[Requirement]) -> list[str]:

@@ -281,7 +281,7 @@ def _said(name: str) -> str:
 
 
 def _groups(names: list[str]) -> str:
-    return REQUIRED if REQUIRED in names else ", ".join(f"`{name}`" for name in names)
+    return ", ".join(name if name == REQUIRED else f"`{name}`" for name in names)
 
 
 if __name__ == "__main__":
