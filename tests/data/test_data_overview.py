@@ -41,7 +41,7 @@ LINES = """found in {}
   stored as L, RGB
   1 with less than half of the mean: 猫 (2)
   7 files (20.6%) cannot be used:
-    5 x content is none of PNG, JPEG, WEBP, BMP, TIFF, HEIC, AVIF: cat/bad0.jpg, cat/bad1.jpg, cat/bad2.jpg and 2 more
+    5 x content is none of PNG, JPEG, WEBP, BMP, TIFF, GIF, PPM, HEIC, AVIF: cat/bad0.jpg, cat/bad1.jpg, cat/bad2.jpg and 2 more
     2 x empty file: dog/empty0.png, dog/empty1.png
   1 file is a copy of another: cat/0.png = dog/again.png
     copies are kept and trained on; move a file out of the folder to leave it out

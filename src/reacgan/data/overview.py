@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any
 
 from reacgan.data.dataset import ImageData
-from reacgan.data.names import plural, shown
+from reacgan.data.names import alike_note, plural, shown
 from reacgan.data.order import Balance, balance_of
 from reacgan.data.scan import Refused, Scan, refusal_of
 from reacgan.text import one_line
@@ -22,6 +22,8 @@ _MOST_HASHED = 50_000
 """Files that are read to find copies; of a larger set not all are worth the time."""
 _NAMED, _EXAMPLES = 5, 3
 _CLASSES = 12
+_MANY_CLASSES, _FEW_IMAGES = 10, 3
+"""From so many classes on a mean of fewer images is worth a note: it may be a column of numbers."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ class Overview:
             "images": self.images,
             "classes": dict(zip(balance.class_names, balance.counts, strict=True)),
             "largest_to_smallest": balance.ratio,
-            "effective_classes": balance.effective_classes,
+            "effective_classes": round(balance.effective_classes, 6),
             "wants_balancing": balance.wants_balancing,
         }
 
@@ -279,6 +281,7 @@ def overview_of(survey: Scan | ImageData, *, copies: bool = True) -> Overview:
             (side, side, side),
             size=survey.size,
             digest=survey.digest,
+            notes=class_notes(survey),
         )
     sides = [min(size) for size in survey.sizes]
     return Overview(
@@ -290,5 +293,22 @@ def overview_of(survey: Scan | ImageData, *, copies: bool = True) -> Overview:
         refused=survey.refused,
         refusal=refusal_of(survey),
         copies=find_copies(survey) if copies else Copies(looked=False),
-        notes=survey.notes,
+        notes=(*survey.notes, *class_notes(survey)),
     )
+
+
+def class_notes(survey: Scan | ImageData) -> tuple[str, ...]:
+    """Notes on names that are almost the same, and on many classes of hardly any images."""
+    classes, images = len(survey.class_names), int(survey.counts.sum())
+    notes = [alike_note(survey.class_names)]
+    if classes >= _MANY_CLASSES and images < _FEW_IMAGES * classes:
+        source = (
+            "name another column with --set data.options.label=NAME"
+            if isinstance(survey, Scan) and survey.table is not None
+            else "join folders"
+        )
+        notes.append(
+            f"{classes:,} classes of {images / classes:.1f} images each: too few to learn a class from. "
+            f"If these are not the classes, {source}"
+        )
+    return tuple(filter(None, notes))
