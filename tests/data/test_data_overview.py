@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 import reacgan as package
-from reacgan.data import inspect_data, open_dataset
+from reacgan.data import inspect_data, open_dataset, prepare_data
 from reacgan.data.names import plural
 from reacgan.data.overview import overview_of
-from reacgan.experiments.derive import find_set
+from reacgan.experiments.derive import derive_experiment, find_set
 
 
 @pytest.fixture
@@ -92,3 +92,29 @@ def test_counts_in_words():
         "2,000 files",
     ]
     assert plural(1, "class", "es") == "1 class" and plural(2, "class", "es") == "2 classes"
+
+
+def test_classes_that_look_alike_are_named(tmp_path):
+    for name in ("ZEBRA", "zebra", "Caf\u00e9", "cafe\u0301", "frog ", "frog", "dog"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        Image.new("RGB", (9, 9)).save(tmp_path / "set" / name / "1.png")
+    (note,) = [note for note in inspect_data(tmp_path / "set").notes if "alone" in note]
+    for pair in ("'ZEBRA' and 'zebra'", "'Caf\u00e9' and 'caf\u00e9'", "'frog' and 'frog '"):
+        assert pair in note
+    assert "dog" not in note and "put the images into one folder" in note
+    packed = prepare_data(tmp_path / "set", tmp_path / "set.safetensors", resolution=8)
+    assert "'ZEBRA' and 'zebra'" in overview_of(packed).notes[0]
+
+
+def test_a_packed_set_is_said_to_be_packed(photos, tmp_path):
+    prepare_data(photos, tmp_path / "p.safetensors", resolution=16, max_refused=1)
+    choices = derive_experiment(tmp_path / "p.safetensors", device="cpu").choices
+    (resolution,) = [choice for choice in choices if choice.key == "data.resolution"]
+    assert (resolution.value, resolution.reason) == (16, "packed at 16 px")
+
+
+def test_facts_are_rounded(tmp_path):
+    for name in "abc":
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (9, 9)).save(tmp_path / name / "1.png")
+    assert overview_of(inspect_data(tmp_path)).facts()["effective_classes"] == 3.0

@@ -147,6 +147,7 @@ def prepare(
     """
     from reacgan.data import DataError, prepare_data, refuse_inside  # noqa: PLC0415
     from reacgan.data.names import plural  # noqa: PLC0415
+    from reacgan.outlook import white_in_words  # noqa: PLC0415
 
     refuse_inside(out, path)
     if out.exists():
@@ -167,6 +168,8 @@ def prepare(
         f"{out}: {plural(len(data), 'image')}, {plural(data.num_classes, 'class', 'es')}, "
         + " x ".join(map(str, (data.channels, *data.size)))
     ]
+    if data.white is not None:
+        lines.append(white_in_words(data.white))
     refused = _refused_lists(out)
     lines += [
         f"refused {plural(count, 'file')}, with reasons in {file}"
@@ -179,6 +182,8 @@ def prepare(
         "size": data.size,
         "channels": data.channels,
         "digest": data.digest,
+        "white": data.white,
+        "lost": data.lost,
         "refused": refused,
     }
     answer(facts, "\n".join([*lines, f"digest {data.digest}"]), as_json=json_)

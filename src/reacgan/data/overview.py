@@ -13,17 +13,16 @@ from statistics import median
 from typing import Any
 
 from reacgan.data.dataset import ImageData
-from reacgan.data.names import alike_note, plural, shown
+from reacgan.data.names import plural, shown
 from reacgan.data.order import Balance, balance_of
-from reacgan.data.scan import Refused, Scan, refusal_of
+from reacgan.data.scan import Refused, Scan, class_notes, refusal_of
+from reacgan.outlook import white_in_words
 from reacgan.text import one_line
 
 _MOST_HASHED = 50_000
 """Files that are read to find copies; of a larger set not all are worth the time."""
 _NAMED, _EXAMPLES = 5, 3
 _CLASSES = 12
-_MANY_CLASSES, _FEW_IMAGES = 10, 3
-"""From so many classes on a mean of fewer images is worth a note: it may be a column of numbers."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +92,7 @@ class Overview:
         refusal: why training would refuse the set because of them, or empty.
         copies: files with the same content.
         notes: of the survey.
+        white: the value that became 255 in a set that was opened as a whole, of more than 8 bits.
     """
 
     source: str
@@ -106,6 +106,7 @@ class Overview:
     refusal: str = ""
     copies: Copies = Copies(looked=False)
     notes: tuple[str, ...] = ()
+    white: float | None = None
 
     @property
     def images(self) -> int:
@@ -130,7 +131,12 @@ class Overview:
         balance, low_to_high = self.balance, ("smallest", "median", "largest")
         facts: dict[str, Any] = {"source": self.source, "channels": self.channels}
         if self.digest is not None:
-            facts |= {"size": self.size, "digest": self.digest}
+            facts |= {
+                "size": self.size,
+                "digest": self.digest,
+                "white": self.white,
+                "notes": self.notes,
+            }
         else:
             facts |= {
                 "modes": self.modes,
@@ -281,7 +287,12 @@ def overview_of(survey: Scan | ImageData, *, copies: bool = True) -> Overview:
             (side, side, side),
             size=survey.size,
             digest=survey.digest,
-            notes=class_notes(survey),
+            white=survey.white,
+            notes=(
+                *filter(None, [white_in_words(survey.white)]),
+                *survey.lost,
+                *class_notes(survey.class_names, len(survey)),
+            ),
         )
     sides = [min(size) for size in survey.sizes]
     return Overview(
@@ -293,22 +304,5 @@ def overview_of(survey: Scan | ImageData, *, copies: bool = True) -> Overview:
         refused=survey.refused,
         refusal=refusal_of(survey),
         copies=find_copies(survey) if copies else Copies(looked=False),
-        notes=(*survey.notes, *class_notes(survey)),
+        notes=survey.notes,
     )
-
-
-def class_notes(survey: Scan | ImageData) -> tuple[str, ...]:
-    """Notes on names that are almost the same, and on many classes of hardly any images."""
-    classes, images = len(survey.class_names), int(survey.counts.sum())
-    notes = [alike_note(survey.class_names)]
-    if classes >= _MANY_CLASSES and images < _FEW_IMAGES * classes:
-        source = (
-            "name another column with --set data.options.label=NAME"
-            if isinstance(survey, Scan) and survey.table is not None
-            else "join folders"
-        )
-        notes.append(
-            f"{classes:,} classes of {images / classes:.1f} images each: too few to learn a class from. "
-            f"If these are not the classes, {source}"
-        )
-    return tuple(filter(None, notes))

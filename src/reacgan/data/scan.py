@@ -18,13 +18,15 @@ from reacgan.data.decode import Box, pillow_warnings_off, pixel_limit
 from reacgan.data.depth import Whites, white_problem
 from reacgan.data.images import Header, read_header
 from reacgan.data.listing import Entry, Listing
-from reacgan.data.names import plural, readable_name
+from reacgan.data.names import alike_note, plural, readable_name
 from reacgan.data.threads import ordered_map
 from reacgan.data.values import measure
 from reacgan.files import naming
 from reacgan.progress import counted
 
 MAX_REFUSED = 0.05
+_MANY_CLASSES, _FEW_IMAGES = 10, 3
+"""From so many classes on a mean of fewer images is worth a note: it may be a column of numbers."""
 SEVERAL_FRAMES = "several frames; the first one is used"
 
 
@@ -162,6 +164,8 @@ def _scan(listing: Listing, max_pixels: int, whites: Whites | None, white: float
         images = "1 image has" if animated == 1 else f"{animated:,} images have"
         measured += (f"{images} {SEVERAL_FRAMES}",)
     boxes = tuple(entry.box for entry, _ in usable)
+    if listing.split == "train":
+        notes += class_notes(class_names, len(usable), is_table=listing.table is not None)
     return Scan(
         root=listing.root,
         split=listing.split,
@@ -180,6 +184,21 @@ def _scan(listing: Listing, max_pixels: int, whites: Whites | None, white: float
         lost=lost,
         table=listing.table,
     )
+
+
+def class_notes(
+    class_names: tuple[str, ...], images: int, *, is_table: bool = False
+) -> tuple[str, ...]:
+    """Notes on names that are almost the same, and on many classes of hardly any images."""
+    notes = [alike_note(class_names)]
+    classes = len(class_names)
+    if classes >= _MANY_CLASSES and images < _FEW_IMAGES * classes:
+        remedy = "name their column: --set data.options.label=NAME" if is_table else "join folders"
+        notes.append(
+            f"{classes:,} classes of {images / classes:.1f} images each: too few to learn a class from. "
+            f"If these are not the classes, {remedy}"
+        )
+    return tuple(filter(None, notes))
 
 
 def _nothing_usable(listing: Listing, refused: Sequence[Refused]) -> str:
