@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import cyclopts
 
 from reacgan.cli import bars, streams
 from reacgan.cli.answers import Json, answer
 from reacgan.cli.options import Assignments, Named, parse_resolution
+
+if TYPE_CHECKING:
+    from reacgan.data import ImageData
 
 
 def app() -> cyclopts.App:
@@ -146,8 +149,6 @@ def prepare(
         Print JSON instead of text.
     """
     from reacgan.data import DataError, prepare_data, refuse_inside  # noqa: PLC0415
-    from reacgan.data.names import plural  # noqa: PLC0415
-    from reacgan.outlook import white_in_words  # noqa: PLC0415
 
     refuse_inside(out, path)
     if out.exists():
@@ -164,16 +165,23 @@ def prepare(
             white=options.pop("white", white),
             options=options,
         )
+    facts, text = _packed(out, data)
+    answer(facts, text, as_json=json_)
+    return 0
+
+
+def _packed(out: Path, data: ImageData) -> tuple[dict[str, Any], str]:
+    """A packed file in facts and in words."""
+    from reacgan.data.names import plural  # noqa: PLC0415
+    from reacgan.outlook import white_in_words  # noqa: PLC0415
+
+    refused = _refused_lists(out)
     lines = [
         f"{out}: {plural(len(data), 'image')}, {plural(data.num_classes, 'class', 'es')}, "
-        + " x ".join(map(str, (data.channels, *data.size)))
-    ]
-    if data.white is not None:
-        lines.append(white_in_words(data.white))
-    refused = _refused_lists(out)
-    lines += [
-        f"refused {plural(count, 'file')}, with reasons in {file}"
-        for file, count in refused.items()
+        + " x ".join(map(str, (data.channels, *data.size))),
+        white_in_words(data.white),
+        *(f"refused {plural(count, 'file')}, with reasons in {f}" for f, count in refused.items()),
+        f"digest {data.digest}",
     ]
     facts = {
         "file": out,
@@ -186,8 +194,7 @@ def prepare(
         "lost": data.lost,
         "refused": refused,
     }
-    answer(facts, "\n".join([*lines, f"digest {data.digest}"]), as_json=json_)
-    return 0
+    return facts, "\n".join(filter(None, lines))
 
 
 def _options(assignments: tuple[str, ...]) -> dict[str, Any]:
