@@ -46,3 +46,5 @@ if images.dtype != np.uint8:
 for seed, image in zip(seeds, images, strict=True):
     Image.fromarray(image.squeeze()).save(f"{stem}-{seed}.png")
     print(f"{stem}-{seed}.png: {names[label]}")
+if "values" in facts:  # of a generator of images of more than 8 bits
+    print(facts["values"])

@@ -16,6 +16,7 @@ from reacgan.config.members import INNER_HEADS, OWN_MEMBERS
 from reacgan.config.registry import DEFAULT_MEMBERS, options_of
 from reacgan.config.synonyms import _KEYS, _NAMES, _plain
 from reacgan.data import LISTERS
+from reacgan.data.scan import OPTIONS_OF_FILES
 from reacgan.heads import HEADS, OverHead
 from reacgan.plugins import _named
 
@@ -36,8 +37,8 @@ def test_the_known_options_are_those_of_the_constructors(family, name):
     members = OWN_MEMBERS[family]
     member = _named(members.table)[name]
     taken = {} if family == "adversarial" else options_of(member, given=members.given)
-    white = {"white"} if family == "dataset" and name in LISTERS else set()  # of every set of files
-    assert set(members.options[name]) == set(taken) | white
+    also = set(OPTIONS_OF_FILES) if family == "dataset" and name in LISTERS else set()
+    assert set(members.options[name]) == set(taken) | also
 
 
 def test_the_known_inner_heads_are_those_of_the_constructors():

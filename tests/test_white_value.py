@@ -68,3 +68,35 @@ def test_generated_sets_and_commands_say_it(scanned, tmp_path, request):
     assert made.manifest["white"] == WHITE and VALUE in made.manifest["values"]
     code, _, err = run_command("sample", scanned, "--num", "1", "--out", tmp_path / "x")
     assert code == 0 and VALUE in err
+
+
+def test_every_place_where_values_matter_says_it(scanned, tmp_path, request):
+    run_command = request.getfixturevalue("reacgan")
+    words = ("safetensors", "--out", tmp_path / "x.safetensors")
+    assert VALUE in " ".join(run_command("export", scanned, "--to", *words)[1].split())
+    made = (
+        "generate",
+        scanned,
+        "--num",
+        "1",
+        "--out",
+        tmp_path / "made",
+        "--device",
+        "cpu",
+        "--json",
+    )
+    assert json.loads(run_command(*made)[1])["white"] == WHITE
+    said = " ".join(run_command("data", "inspect", tmp_path / "made")[1].split())
+    assert "value = pixel / 255 * 4095, which a model that is trained on them does not know" in said
+    assert VALUE in (
+        reacgan.report(scanned, pictures=False) and (scanned / "report.html").read_text()
+    )
+    pack = tmp_path / "p.safetensors"
+    scans = scanned.parent / "scans"
+    packed = run_command(
+        "data", "prepare", scans, pack, "--resolution", "8", "--white", "2000", "--json"
+    )
+    facts = json.loads(packed[1])
+    assert facts["white"] == 2000 and "are clipped to 255" in facts["lost"][0]
+    said = " ".join(run_command("data", "inspect", pack)[1].split())
+    assert "value = pixel / 255 * 2000" in said and facts["lost"][0][:80] in said

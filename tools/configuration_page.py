@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from reacgan.config import Component, Experiment, PathText, Resolution
 from reacgan.config.resolution import LARGEST, SMALLEST
+from reacgan.data import LISTERS
 from reacgan.plugins import FAMILIES
 
 ROOT = Path(__file__).parents[1]
@@ -234,12 +235,20 @@ def _shown(value: Any) -> str:
     return f"`{value:,}`".replace(",", "_") if type(value) is int else f"`{value}`"
 
 
+_OF_FILES = [
+    f"Every set that consists of files ({', '.join(f'`{name}`' for name in LISTERS)}) also takes `white`,",
+    "the value that becomes 255 of images of more than 8 bits (above 0 to 65535; by default the end of the",
+    "first of 8, 10, 12, 14 or 16 bits that holds the training images), and `max_refused`, the share of",
+    "unusable files with which the rest is used (0 to 1; default `0.05`).",
+]
+
+
 def _family(family: str) -> str:
     where, title = _FAMILIES[family]
     rows, bare = [], []
     for name, member in FAMILIES[family].table.items():
         options = options_of(family, member)
-        if not options:
+        if not options and not (family == "dataset" and name in LISTERS):
             bare.append(f"`{name}`")
         meanings = _arguments(member)
         for number, (key, hint, default) in enumerate(options):
@@ -250,6 +259,7 @@ def _family(family: str) -> str:
             )
     lines = [f"### {title}", "", f"Options stand at `{where}`."]
     lines += [f"Without options: {', '.join(bare)}."] if bare else []
+    lines += _OF_FILES if family == "dataset" else []
     if rows:
         head, rule = _table("option")
         lines += ["", "| member " + head, "|---" + rule, *rows]

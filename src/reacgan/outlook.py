@@ -190,3 +190,13 @@ def go_on(folder: Path, *options: str) -> str:
 
 def _line(*words: str) -> str:
     return shlex.join(["reacgan", *words])
+
+
+def white_in_words(white: float | None) -> str:
+    """How pixels map back to the values of training images of more than 8 bits; empty for others."""
+    if white is None:
+        return ""
+    return (
+        f"the training images had more than 8 bits, of which 0 to {white:,g} became 0 to 255: "
+        f"value = pixel / 255 * {white:g}, in steps of {white / 255:.3g}"
+    )

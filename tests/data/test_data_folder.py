@@ -11,8 +11,17 @@ import pytest
 from PIL import Image
 from test_data_decode import png
 
+from reacgan.cli import main
 from reacgan.config import DataConfig
-from reacgan.data import DataError, inspect_data, open_dataset, prepare_data, report_refused
+from reacgan.data import (
+    DataError,
+    inspect_data,
+    open_dataset,
+    prepare_data,
+    refusal_of,
+    report_refused,
+    survey_dataset,
+)
 from reacgan.data.archive import read_archive, read_metadata
 from reacgan.data.threads import ordered_map
 
@@ -43,7 +52,7 @@ def hostile(tmp_path):
     (good / "noname").write_bytes(whole)
     save(good / "one.png", size=(1, 1))
     (good / "bomb.png").write_bytes(png(60000, 60000, depth=8, kind=2, row=b"")[:60])
-    save(good / "anim.gif.png", format="GIF")
+    save(good / "really tga.png", format="TGA")
     (good / "broken.png").symlink_to(root / "nowhere.png")
     os.mkfifo(good / "pipe.png")
     (good / "loop").symlink_to(good)
@@ -71,11 +80,11 @@ def test_hostile_folder(hostile, tmp_path):
     reasons = {one.path: one.reason for one in scan.refused}
     assert reasons == {
         "chair/zero.png": "empty file",
-        "chair/text.jpg": "content is none of PNG, JPEG, WEBP, BMP, TIFF, HEIC, AVIF",
+        "chair/text.jpg": "content is none of PNG, JPEG, WEBP, BMP, TIFF, GIF, PPM, HEIC, AVIF",
         "chair/noname": "not an image's extension (none)",
         "chair/one.png": "a side below 8 pixels",
         "chair/bomb.png": "more than 64000000 pixels; REACGAN_MAX_PIXELS allows more",
-        "chair/anim.gif.png": "content is none of PNG, JPEG, WEBP, BMP, TIFF, HEIC, AVIF",
+        "chair/really tga.png": "content is none of PNG, JPEG, WEBP, BMP, TIFF, GIF, PPM, HEIC, AVIF",
         "chair/broken.png": "broken link",
         "chair/pipe.png": "not a regular file",
         "loose.png": "outside the class folders",
@@ -126,10 +135,67 @@ def test_pixel_cap_and_progress(two_classes, tmp_path):
     assert steps == [(7, 7)]
 
 
-def test_animations_are_noted(two_classes):
+@pytest.mark.parametrize("kind", ["webp", "gif", "apng"])
+def test_animations_are_noted(two_classes, tmp_path, kind):
     frames = [Image.new("RGB", (9, 9), colour) for colour in ("red", "blue")]
-    frames[0].save(two_classes / "cat" / "a.webp", save_all=True, append_images=frames[1:])
+    frames[0].save(two_classes / "cat" / f"a.{kind}", save_all=True, append_images=frames[1:])
     assert "1 image has several frames; the first one is used" in inspect_data(two_classes).notes
+    data = prepare_data(two_classes, tmp_path / "out", resolution=8)
+    assert (
+        data.images[inspect_data(two_classes).files.index(f"cat/a.{kind}")][0].min() >= 254
+    )  # red
+
+
+def test_gif_and_portable_pixmaps(two_classes, tmp_path):
+    grey = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16))
+    Image.new("RGB", (16, 16), (200, 100, 50)).save(two_classes / "cat" / "still.GIF")
+    clear = Image.new("P", (16, 16))
+    clear.putpalette([1, 2, 3] * 4)
+    clear.save(two_classes / "cat" / "clear.gif", transparency=0)
+    grey.save(two_classes / "dog" / "grey.pgm")
+    scan = inspect_data(two_classes)
+    assert not scan.refused
+    data = prepare_data(two_classes, tmp_path / "out", resolution=16)
+    pixels = dict(zip(scan.files, data.images, strict=True))
+    assert pixels["cat/still.GIF"][:, 0, 0].tolist() == [200, 100, 50]
+    assert (pixels["cat/clear.gif"] == 255).all()  # white behind what is transparent
+    assert (pixels["dog/grey.pgm"] == np.asarray(grey)).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [("a.jp2", "save it as PNG"), ("a.CR2", "as TIFF"), ("a.mp4", "its pictures as single PNG")],
+)
+def test_further_formats_have_a_remedy(two_classes, name, remedy):
+    (two_classes / "cat" / name).write_bytes(b"x")
+    (refused,) = inspect_data(two_classes).refused
+    assert remedy in refused.reason
+
+
+def test_a_larger_share_of_refused_files_is_an_option_of_the_set(hostile, tmp_path, capsys):
+    wanted = "--set data.options.max_refused=0.53"
+    with pytest.raises(DataError, match=wanted) as refused:
+        open_dataset(config(hostile))
+    assert "reacgan-test" not in str(refused.value) and "cache" not in str(refused.value)
+    scan = survey_dataset(config(hostile))
+    assert f"reacgan data inspect '{hostile}' --split train --list-refused" in refusal_of(scan)
+    allowed = config(hostile, options={"max_refused": 0.53})
+    assert refusal_of(survey_dataset(allowed)) == ""
+    with pytest.raises(DataError, match=r"10 of 17 files.*max_refused=0.59"):  # found by decoding
+        open_dataset(allowed)
+    allowed = config(hostile, options={"max_refused": 0.6})
+    assert open_dataset(allowed).counts.tolist() == [6, 1]
+    with pytest.raises(
+        DataError, match="9 of 17 files"
+    ):  # the packed file is that of the other share
+        open_dataset(config(hostile))
+    with pytest.raises(DataError, match=r"max_refused is 2; allowed: a share of the files, 0 to 1"):
+        open_dataset(config(hostile, options={"max_refused": 2}))
+    out = tmp_path / "out.safetensors"
+    words = ["data", "prepare", str(hostile), str(out), "--resolution", "8"]
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--set", "data.options.max_refused=0.6"])
+    assert not ended.value.code and len(read_archive(out)) == 7
 
 
 def test_channels_follow_the_images(two_classes, tmp_path):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import reacgan
+from reacgan.cli import main
 from reacgan.config import ConfigError, DataConfig
 from reacgan.data import DataError, inspect_data, open_dataset, prepare_data, survey_dataset
 
@@ -68,7 +71,7 @@ def test_columns_by_options(pictures):
     assert len(open_dataset(config(table, **options), "test")) == 2
     with pytest.raises(DataError, match="label is 'Tier': no such column; the columns: Wo, Tier"):
         survey_dataset(config(table, label="Tier"))
-    with pytest.raises(ConfigError, match=r"Allowed: encoding, file, label, split_column, white\."):
+    with pytest.raises(ConfigError, match=r"Allowed: encoding, file, .*, split_column, white\."):
         survey_dataset(config(table, klass="Tier"))
     with pytest.raises(ConfigError, match="an option of tables, but .* is a folder"):
         survey_dataset(config(folder, "folder", label="Tier"))
@@ -81,9 +84,9 @@ def test_keys_of_json_lines(pictures):
     table.write_text("\n".join(lines))
     survey = survey_dataset(config(table, "jsonl"))
     assert counts(survey) == {"dog": 4, "frog": 4}
-    assert "column bild is taken for the file, art for the class" in survey.notes
+    assert "column bild is taken for the file, Art for the class" in survey.notes
     assert counts(survey_dataset(config(table, "jsonl", label="x"))) == {"dog": 4, "frog": 4}
-    with pytest.raises(DataError, match="label is 'y': no such column; the columns: bild, art, x"):
+    with pytest.raises(DataError, match="label is 'y': no such column; the columns: bild, Art, x"):
         survey_dataset(config(table, "jsonl", label="y"))
 
 
@@ -139,3 +142,65 @@ def test_every_command_takes_the_options(pictures, reacgan, monkeypatch):
     assert code and "--set data.options.label=Tierchen" in err
     code, out, err = reacgan(*compared, *domain, "data.options.label=Tierchen")
     assert code == 0 and "of csv, 2 classes" in out, err
+
+
+@pytest.fixture
+def survey_table(tmp_path):
+    """A table with a number, fractions, places and a class that no known name has."""
+    header = ["ID", "Bilddatei", "Tierklasse", "Fundort", "Aufteilung", "Breite"]
+    rows = []
+    for number in range(24):
+        path = f"{number}.png"
+        Image.new("RGB", (8, 8), (number * 10, 90, 0)).save(tmp_path / path)
+        kind, split = ("Vogel", "Lurch")[number % 2], ("train", "test")[number >= 20]
+        rows.append([number, path, kind, f"H\u00fctte {number % 5}", split, f"{number / 10:.1f}"])
+    lines = [";".join(map(str, row)) for row in (header, *rows)]
+    (tmp_path / "t.csv").write_text("\n".join(lines), encoding="utf-8")
+    objects = [json.dumps(dict(zip(header, row, strict=True))) for row in rows]
+    (tmp_path / "t.jsonl").write_text("\n".join(objects), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_candidates_for_the_class(survey_table, kind):
+    said = (
+        r"has only ID, Bilddatei, Tierklasse, Fundort, Aufteilung, Breite, of which Tierklasse, Fundort "
+        r"may hold the class; .*--set data\.options\.label=Tierklasse$"
+    )
+    with pytest.raises(DataError, match=said):
+        survey_dataset(config(survey_table / f"t.{kind}", kind))
+    notes = survey_dataset(config(survey_table / f"t.{kind}", kind, label="Breite")).notes
+    assert any(
+        "20 classes of 1.0 images each" in note and "options.label" in note for note in notes
+    )
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_training_from_a_table_through_the_command_line(survey_table, kind, monkeypatch, capsys):
+    monkeypatch.chdir(survey_table)
+    tiny = ["data.resolution=8", "model.generator.width=4", "model.backbone.width=4"]
+    words = ["train", "--data", f"t.{kind}", "--out", "run", "--images", "64", "--device", "cpu"]
+    words += ["--set", "data.options.label=Tierklasse", "training.batch=8", *tiny]
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert not ended.value.code, capsys.readouterr().err
+    model = reacgan.load("run")
+    assert model.class_names == ("Lurch", "Vogel")
+
+
+def test_notes_of_a_table_are_said_once(survey_table, caplog):
+    options = {"label": "Tierklasse"}
+    prepare_data(
+        survey_table / "t.csv", survey_table / "p.safetensors", resolution=8, options=options
+    )
+    assert caplog.text.count("is taken for the split") == 1
+
+
+def test_images_in_place_of_an_experiment(survey_table, monkeypatch, capsys):
+    monkeypatch.chdir(survey_table)
+    for name in ("t.csv", "my photos.safetensors"):
+        with pytest.raises(SystemExit) as ended:
+            main(["train", name])
+        assert ended.value.code == 1
+        words = shlex.join(["reacgan", "train", "--data", name])
+        assert words in " ".join(capsys.readouterr().err.split())

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 import reacgan as package
-from reacgan.data import inspect_data, open_dataset
+from reacgan.data import inspect_data, open_dataset, prepare_data
 from reacgan.data.names import plural
 from reacgan.data.overview import overview_of
-from reacgan.experiments.derive import find_set
+from reacgan.experiments.derive import derive_experiment, find_set
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ LINES = """found in {}
   stored as L, RGB
   1 with less than half of the mean: 猫 (2)
   7 files (20.6%) cannot be used:
-    5 x content is none of PNG, JPEG, WEBP, BMP, TIFF, HEIC, AVIF: cat/bad0.jpg, cat/bad1.jpg, cat/bad2.jpg and 2 more
+    5 x content is none of PNG, JPEG, WEBP, BMP, TIFF, GIF, PPM, HEIC, AVIF: cat/bad0.jpg, cat/bad1.jpg, cat/bad2.jpg and 2 more
     2 x empty file: dog/empty0.png, dog/empty1.png
   1 file is a copy of another: cat/0.png = dog/again.png
     copies are kept and trained on; move a file out of the folder to leave it out
@@ -92,3 +92,29 @@ def test_counts_in_words():
         "2,000 files",
     ]
     assert plural(1, "class", "es") == "1 class" and plural(2, "class", "es") == "2 classes"
+
+
+def test_classes_that_look_alike_are_named(tmp_path):
+    for name in ("ZEBRA", "zebra", "Caf\u00e9", "cafe\u0301", "frog ", "frog", "dog"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        Image.new("RGB", (9, 9)).save(tmp_path / "set" / name / "1.png")
+    (note,) = [note for note in inspect_data(tmp_path / "set").notes if "alone" in note]
+    for pair in ("'ZEBRA' and 'zebra'", "'Caf\u00e9' and 'caf\u00e9'", "'frog' and 'frog '"):
+        assert pair in note
+    assert "dog" not in note and "put the images into one folder" in note
+    packed = prepare_data(tmp_path / "set", tmp_path / "set.safetensors", resolution=8)
+    assert "'ZEBRA' and 'zebra'" in overview_of(packed).notes[0]
+
+
+def test_a_packed_set_is_said_to_be_packed(photos, tmp_path):
+    prepare_data(photos, tmp_path / "p.safetensors", resolution=16, max_refused=1)
+    choices = derive_experiment(tmp_path / "p.safetensors", device="cpu").choices
+    (resolution,) = [choice for choice in choices if choice.key == "data.resolution"]
+    assert (resolution.value, resolution.reason) == (16, "packed at 16 px")
+
+
+def test_facts_are_rounded(tmp_path):
+    for name in "abc":
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (9, 9)).save(tmp_path / name / "1.png")
+    assert overview_of(inspect_data(tmp_path)).facts()["effective_classes"] == 3.0

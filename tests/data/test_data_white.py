@@ -183,7 +183,8 @@ def test_held_out_images_above_white_are_said_everywhere(tmp_path, caplog):
     said = (
         "6 of 6 images have values above 4,095, which is white, as in the training images: "
         f"{over:,} of 6,144 values ({over / 6144:.2%}) are clipped to 255. --set "
-        "data.options.white=16383 (reacgan data prepare --white 16383) keeps them"
+        "data.options.white=16000 (reacgan data prepare --white 16000) keeps them: each of 256 steps "
+        "is then 62.7 wide, instead of 16.1"
     )
     assert f"held-out images: {said}" in inspect_data(root).notes
     assert f"held-out images: {said}" in survey_dataset(config(root)).notes
@@ -197,7 +198,7 @@ def test_held_out_images_above_white_are_said_everywhere(tmp_path, caplog):
     prepare_data(root, tmp_path / "set.safetensors", resolution=32)
     assert said in caplog.text
     assert read_archive(tmp_path / "set.test.safetensors").lost == (said,)
-    assert inspect_data(root, white=16383).notes[1:] == ()
+    assert inspect_data(root, white=16000).notes[1:] == ()
 
 
 def test_held_out_images_far_below_white_are_said(tmp_path):

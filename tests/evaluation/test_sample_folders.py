@@ -109,6 +109,15 @@ def test_files_that_cannot_be_read(images, tmp_path):
         opened(tmp_path)
 
 
+def test_animated_images_are_named(images, tmp_path):
+    write(images, tmp_path, names=(".",))
+    frames = [Image.new("RGB", (10, 8), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "99.gif", save_all=True, append_images=frames[1:])
+    target = opened(tmp_path)
+    assert len(target.images) == 13
+    assert any("1 image has several frames; the first" in told for told in target.warnings)
+
+
 @pytest.mark.parametrize("names", [(".",), ("a", "b"), ("made/.",), ("made/a", "made/b")])
 def test_a_zip(images, tmp_path, names):
     folder = write(images, tmp_path / "samples", names)

@@ -105,6 +105,8 @@ def _described(done: Exported) -> str:
     else:
         lines += [f"  in: {name}, {facts[name]}" for name in facts["inputs"]]
         lines.append(f"  out: images, {facts['images']}")
+    if "values" in facts:
+        lines.append(f"  values: {facts['values']}")
     if done.difference is not None:
         lines.append(
             f"  compared with the generator at batches of {', '.join(map(str, done.batches))}: largest "

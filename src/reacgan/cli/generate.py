@@ -98,6 +98,7 @@ def generate(
 
 
 def _facts(made: GeneratedSet) -> dict[str, Any]:
+    manifest = made.manifest or {}
     return {
         "path": made.path,
         "form": made.form,
@@ -108,6 +109,7 @@ def _facts(made: GeneratedSet) -> dict[str, Any]:
         "counts": made.counts,
         "digest": made.digest,
         "opened_by": _opened_by(made),
+        **{key: manifest[key] for key in ("white", "values") if key in manifest},
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -183,17 +182,12 @@ def _resolve(
 
     A derived one considers the changes, and says what it is.
     """
-    from reacgan.config import ConfigError, path_of  # noqa: PLC0415
-    from reacgan.experiments import EXPERIMENTS, named_or_file  # noqa: PLC0415
+    from reacgan.config import ConfigError  # noqa: PLC0415
+    from reacgan.experiments import named_or_file  # noqa: PLC0415
 
     if name is None and data is None:
         raise ConfigError(
             "nothing to train: give an experiment (reacgan experiments list) or --data FOLDER"
-        )
-    if name is not None and name not in EXPERIMENTS and path_of(name).is_dir():
-        again = shlex.join(["reacgan", "train", "--data", name])
-        raise ConfigError(
-            f"{name} is a folder, needed: an experiment; to train on its images: {again}"
         )
     if name is not None:
         named = named_or_file(name)

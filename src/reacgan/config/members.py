@@ -131,17 +131,17 @@ OWN_MEMBERS: Mapping[str, OwnMembers] = {
         """
         digits:
         glyphs: images colours seed
-        folder: white
-        csv: white label file split_column encoding
-        jsonl: white label file split_column
+        folder: white max_refused
+        csv: white max_refused label file split_column encoding
+        jsonl: white max_refused label file split_column
         archive:
         cifar10:
         cifar100:
-        tiny_imagenet: white
-        cub200: box white
-        imagenet: white
-        afhq: white
-        ffhq: train_on_all white
+        tiny_imagenet: white max_refused
+        cub200: box white max_refused
+        imagenet: white max_refused
+        afhq: white max_refused
+        ffhq: train_on_all white max_refused
         hub: subset image label
         shards: window workers excerpt
         """,

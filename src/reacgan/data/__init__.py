@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,6 @@ from reacgan.data.dataset import (
     OwnShape,
     check_request,
 )
-from reacgan.data.depth import white_problem
 from reacgan.data.digits import open_digits
 from reacgan.data.download import offline
 from reacgan.data.faces import list_afhq, list_ffhq
@@ -38,7 +38,14 @@ from reacgan.data.imagenet import list_imagenet
 from reacgan.data.intact import checked
 from reacgan.data.order import Balance, balance_of
 from reacgan.data.pack import Lister, open_listings, opener_of, own_shape_of
-from reacgan.data.scan import Scan, refusal_of, report_refused, scan_listings, with_held_out
+from reacgan.data.scan import (
+    OPTIONS_OF_FILES,
+    Scan,
+    refusal_of,
+    report_refused,
+    scan_listings,
+    with_held_out,
+)
 from reacgan.data.shards import (
     is_shards,
     open_shards,
@@ -132,13 +139,13 @@ def open_dataset(config: DataConfig, split: str = "train") -> ImageData:
         ConfigError: an unknown data set or option.
     """
     opener: Any = lookup("data set", DATASETS, config.name)
-    white, options = _white_of(config)
+    reading, options = _reading_of(config)
     options = _checked(config, opener, options, given=_SUPPLIED)
     resolution, channels = config.resolution, config.channels
-    if white is not None:
+    if reading:
         check_request(split=split, resolution=resolution, channels=channels)
         listings = LISTERS[config.name](config.path, split=split, **options)
-        return open_listings(listings, resolution=resolution, channels=channels, white=white)
+        return open_listings(listings, resolution=resolution, channels=channels, **reading)
     if config.name == "folder" and archive_of(config, split):
         opener = open_archive
     return opener(config.path, split=split, resolution=resolution, channels=channels, **options)
@@ -160,7 +167,7 @@ def survey_dataset(
     """
     lookup("data set", DATASETS, config.name)
     check_request(split=split, resolution=config.resolution, channels=config.channels)
-    white, options = _white_of(config)
+    reading, options = _reading_of(config)
     packed = archive_of(config, split)
     if packed is not None:
         return checked(packed, again=again)
@@ -170,7 +177,10 @@ def survey_dataset(
     if lister is None:
         return open_dataset(config, split)
     options = _checked(config, lister, options)
-    scan = scan_listings(lister(config.path, split=split, **options), white=white)
+    white = reading.pop("white", None)
+    scan = replace(
+        scan_listings(lister(config.path, split=split, **options), white=white), **reading
+    )
     return with_held_out(scan, lambda: lister(config.path, split="test", **options), white=white)
 
 
@@ -184,7 +194,7 @@ def files_of(config: DataConfig) -> dict[str, list[int]]:
     lister: Any = LISTERS.get(config.name)
     if lister is None or archive_of(config, "train") is not None:
         return {}
-    options = _checked(config, lister, _white_of(config)[1])
+    options = _checked(config, lister, _reading_of(config)[1])
     entries = lister(config.path, split="train", **options)[0].entries
     return {entry.relative: [entry.size, entry.mtime_ns] for entry in entries}
 
@@ -225,7 +235,7 @@ def own_shape(config: DataConfig, split: str = "train") -> OwnShape | None:
         return own_shape_of(listings)
     if lister is None:
         return PUBLISHED_SHAPES.get(config.name)
-    options = _checked(config, lister, _white_of(config)[1])
+    options = _checked(config, lister, _reading_of(config)[1])
     return own_shape_of(lister(path, split=split, **options))
 
 
@@ -233,7 +243,7 @@ def _checked(
     config: DataConfig, member: Any, options: dict[str, Any], given: Sequence[str] = ("split",)
 ) -> dict[str, Any]:
     """The set's own options; an error names white where that is one, too."""
-    also = ("white",) if config.name in LISTERS else ()
+    also = OPTIONS_OF_FILES if config.name in LISTERS else ()
     column = next((name for name in options if name in TABLE_OPTIONS), None)
     if column is not None and config.name == "folder" and member is not open_archive:
         raise DataError(
@@ -243,24 +253,28 @@ def _checked(
     return check_options(member, options, where="data.options", given=given, also=also)
 
 
-def _white_of(config: DataConfig) -> tuple[Any, dict[str, Any]]:
-    """``data.options.white``, an option of every set of files, and the set's own options.
+def _reading_of(config: DataConfig) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options of every set of files that are given (:data:`OPTIONS_OF_FILES`), and the set's own.
 
     Raises:
-        DataError: an invalid white value.
+        DataError: an invalid value.
     """
     options = dict(config.options)
     if config.name not in LISTERS:
-        return None, options
-    white = options.pop("white", None)
-    if white is not None and (problem := white_problem(white)):
-        raise DataError(f"data.options.{problem}")
-    if white is not None and archive_of(config, "train"):
+        return {}, options
+    given = {name: options.pop(name, None) for name in OPTIONS_OF_FILES}
+    reading = {name: value for name, value in given.items() if value is not None}
+    for name, value in reading.items():
+        if problem := OPTIONS_OF_FILES[name](value):
+            raise DataError(f"data.options.{problem}")
+    if reading and archive_of(config, "train"):
+        name = next(iter(reading))
+        again = f"--{name.replace('_', '-')}"
         raise DataError(
-            f"{config.path}: a packed file, whose white is fixed; leave "
-            "data.options.white out, or prepare the images again with --white"
+            f"{config.path}: a packed file, whose {name} is fixed; leave "
+            f"data.options.{name} out, or prepare the images again with {again}"
         )
-    return white, options
+    return reading, options
 
 
 def find_dataset(text: str, *, options: Mapping[str, Any] | None = None) -> DataConfig:
@@ -297,7 +311,7 @@ def describe_opener(opener: Opener) -> dict[str, str]:
     text = inspect.getdoc(opener) or ""
     wanted = re.search(r"^ +path: (.*?)(?=^ +\w+: |^\S|\Z)", text, re.MULTILINE | re.DOTALL)
     options = [
-        f"{parameter.name}={parameter.default}"
+        parameter.name + ("" if parameter.default is None else f"={parameter.default}")
         for parameter in inspect.signature(opener).parameters.values()
         if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in _SUPPLIED
     ]

@@ -27,6 +27,7 @@ from reacgan.data.rows import (
     split_of_table,
 )
 from reacgan.data.tables import Table, read_table
+from reacgan.records import read_mapping
 
 GENERATED = "reacgan generated images"
 """How the kind in ``manifest.json`` of a set of generated images begins."""
@@ -91,6 +92,7 @@ def look_beside(root: Path, tree: Tree, decision: Decision) -> Beside:
         folder = root.joinpath(*way)
         if name.casefold() == MANIFEST and _is_of_generated(folder / name):
             said.append(f"generated images: {'/'.join((*way, name))} says how they were made")
+            said += _values_in(folder / name)
             continue
         if name.casefold() not in (STYLE_GAN, *TABLES):
             names.append("/".join((*way, name)))
@@ -156,6 +158,17 @@ def _is_of_generated(manifest: Path) -> bool:
             return GENERATED in file.read(200)
     except (OSError, UnicodeDecodeError):
         return False
+
+
+def _values_in(manifest: Path) -> list[str]:
+    """How pixels map back to values of more than 8 bits, where the record says so."""
+    white = (read_mapping(manifest) or {}).get("white")
+    if isinstance(white, bool) or not isinstance(white, int | float):
+        return []
+    return [
+        f"their pixels stand for other values, value = pixel / 255 * {white:g}, which a model that is "
+        "trained on them does not know"
+    ]
 
 
 def _unread_note(names: Sequence[str]) -> list[str]:

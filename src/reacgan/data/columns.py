@@ -11,107 +11,23 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from reacgan.data.names import TEST_NAMES, TRAIN_NAMES, SplitWord, class_name_of, shown
+from reacgan.data.column_names import (
+    DOUBTFUL,
+    FLAGS,
+    LABEL_NAMES,
+    LABELS,
+    MORE_SPLITS,
+    NO,
+    PATH_NAMES,
+    PATHS,
+    SPLITS,
+    TEST,
+    TRAIN,
+    TRAIN_FLAGS,
+    YES,
+)
+from reacgan.data.names import SplitWord, class_name_of, shown
 
-PATHS = ("path", "file", "filename", "file_name", "image")
-LABELS = ("label", "class", "target")
-
-_MORE_PATHS = frozenset(
-    {
-        "filepath", "file_path", "image_path", "img_path", "image_name", "imagename", "img_name",
-        "image_file", "imagefile", "img", "images", "picture", "photo", "paths", "files", "filenames",
-        "pfad", "datei", "dateiname", "dateipfad", "bild", "bilddatei", "bildpfad", "foto",
-        "chemin", "fichier", "nom_fichier", "nom_du_fichier", "photographie",
-        "ruta", "archivo", "fichero", "imagen", "percorso", "immagine", "nome_file",
-        "caminho", "arquivo", "imagem", "pad", "bestand", "bestandsnaam", "afbeelding",
-        "sökväg", "fil", "filnamn", "sti", "filnavn", "bilde", "billede", "polku", "tiedosto", "kuva",
-        "ścieżka", "plik", "obraz", "zdjęcie", "cesta", "soubor", "obrázek", "fájl", "kép",
-        "путь", "файл", "изображение", "картинка", "yol", "dosya", "resim", "görüntü",
-        "路径", "文件", "文件名", "图片", "图像",
-        "パス", "ファイル", "ファイル名", "画像", "경로", "파일", "이미지",
-    }
-)  # fmt: skip
-_MORE_LABELS = frozenset(
-    {
-        "labels", "classes", "targets", "class_name", "classname", "class_label", "label_name",
-        "category", "klasse", "kategorie", "etikett", "bezeichnung", "classe", "étiquette", "catégorie",
-        "clase", "etiqueta", "categoría", "categoria", "etichetta", "rótulo", "categorie", "klass",
-        "kategori", "luokka", "klasa", "etykieta", "kategoria", "třída", "štítek", "osztály", "címke",
-        "класс", "метка", "категория", "sınıf", "etiket", "类别", "类", "标签", "クラス", "ラベル", "분류",
-        "클래스", "라벨",
-    }
-)  # fmt: skip
-_HINTED_LABELS = frozenset(
-    {
-        "species", "breed", "art", "sorte", "spezies", "gattung", "rasse", "espèce", "race", "especie",
-        "raza", "specie", "razza", "espécie", "raça", "soort", "ras", "gatunek", "druh",
-        "faj", "вид", "порода", "tür", "种类", "種類", "品种", "종류",
-    }
-)  # fmt: skip
-"""Taken only without any of the names above."""
-PATH_NAMES = (PATHS, _MORE_PATHS)
-LABEL_NAMES = (LABELS, _MORE_LABELS, _HINTED_LABELS)
-"""Plain names of columns, the first set that a table has one of first."""
-SPLITS = ("split",)
-SPLIT_VALUES = ", ".join(TRAIN_NAMES + TEST_NAMES)
-
-_MORE_SPLITS = frozenset(
-    {
-        "splits", "set", "subset", "partition", "phase", "fold", "usage", "dataset_split",
-        "data_split", "split_name", "set_name", "set_type", "dataset", "stage", "purpose",
-        "aufteilung", "teilmenge", "menge", "datensatz", "satz", "teil", "verwendung",
-        "ensemble", "jeu", "sous-ensemble", "répartition", "conjunto", "subconjunto", "partición",
-        "división", "insieme", "partizione", "suddivisione", "sottoinsieme", "divisão", "partição",
-        "deelverzameling", "verdeling", "delmängd", "uppdelning", "delmængde", "opdeling",
-        "delmengde", "inndeling", "osajoukko", "jako", "zestaw", "podział", "zbiór", "podzbiór",
-        "sada", "rozdělení", "množina", "podmnožina", "halmaz", "részhalmaz", "felosztás",
-        "выборка", "разбиение", "набор", "подмножество", "küme", "alt_küme", "bölüm", "ayrım",
-        "划分", "数据集", "子集", "集合", "区分", "分割", "用途", "データ区分", "구분", "분할", "용도",
-        "데이터셋",
-    }
-)  # fmt: skip
-_TRAIN_FLAGS = frozenset({"is_train", "is_training", "istrain"})
-_TEST_FLAGS = frozenset({"is_test", "istest", "is_val", "is_validation", "is_holdout", "held_out"})
-_FLAGS = _TRAIN_FLAGS | _TEST_FLAGS
-_DOUBTFUL = frozenset({"is_valid", "valid"})
-_YES = frozenset({"true", "1", "1.0", "yes"})
-_NO = frozenset({"false", "0", "0.0", "no"})
-_TRAIN = frozenset(
-    {
-        *TRAIN_NAMES, "trainset", "trainingset", "traindata", "trainingdata", "learn", "learning",
-        "lern", "lernen", "lernmenge", "lerndaten", "lernset", "trainieren", "trainingsmenge",
-        "trainingsdaten", "trainingsset", "trainingssatz", "apprentissage", "entraînement",
-        "entrainement", "entrenamiento", "aprendizaje", "addestramento", "allenamento",
-        "apprendimento", "treino", "treinamento", "aprendizagem", "trainen", "leren", "leerset",
-        "träning", "träningsdata", "inlärning", "træning", "træningssæt", "træningsdata", "trening",
-        "treningssett", "treningsdata", "koulutus", "opetus", "harjoitus", "treningowy",
-        "treningowa", "treningowe", "uczący", "ucząca", "uczące", "uczenie", "nauka",
-        "zbióruczący", "zbiórtreningowy", "trénovací", "trénink", "trénování", "učení", "učicí",
-        "tanító", "tanítás", "tanuló", "betanítás", "обучение", "обучающая", "обучающий",
-        "обучающаявыборка", "тренировка", "тренировочная", "тренировочный", "трейн", "eğitim",
-        "öğrenme", "训练", "训练集", "訓練", "訓練集", "学習", "学習用", "訓練用", "学習データ",
-        "訓練データ", "トレーニング", "학습", "학습용", "훈련", "훈련용", "학습데이터", "훈련데이터",
-    }
-)  # fmt: skip
-_TEST = frozenset(
-    {
-        *TEST_NAMES, "tests", "testset", "testdata", "valset", "validset", "validationset", "devset",
-        "holdout", "heldout", "publictest", "privatetest", "testmenge", "testdaten", "testsatz",
-        "prüf", "prüfen", "prüfung", "prüfmenge", "prüfdaten", "prüfset", "validierung",
-        "validierungsmenge", "validierungsdaten", "evaluierung", "essai", "essais", "évaluation",
-        "prueba", "pruebas", "validación", "evaluación", "prova", "verifica", "validazione",
-        "valutazione", "collaudo", "teste", "testes", "validação", "avaliação", "testen",
-        "validatie", "evaluatie", "testning", "validering", "utvärdering", "evaluering", "testi",
-        "testaus", "validointi", "arviointi", "testowy", "testowa", "testowe", "walidacja",
-        "walidacyjny", "walidacyjna", "walidacyjne", "sprawdzający", "zbiórtestowy", "testovací",
-        "testování", "validační", "validace", "teszt", "tesztelés", "validálás", "validációs",
-        "ellenőrzés", "тест", "тестовая", "тестовый", "тестоваявыборка", "проверка", "проверочная",
-        "валидация", "валидационная", "контрольная", "sınama", "doğrulama", "değerlendirme", "测试",
-        "测试集", "測試", "測試集", "验证", "验证集", "驗證", "テスト", "テスト用", "評価", "評価用",
-        "検証", "検証用", "テストデータ", "評価データ", "検証データ",
-        "테스트", "테스트용", "시험", "검증", "검증용", "평가",
-    }
-)  # fmt: skip
 _JOINTS = re.compile(r"[\s_\-'’.]+")
 _NUMBER = re.compile(r"[+-]?([0-9]+[.,][0-9]+|[0-9]*[.,][0-9]+([eE][+-]?[0-9]+)?)")
 _NUMBER_OR_BIT = re.compile(r"[+-]?[0-9]*[.,]?[0-9]+([eE][+-]?[0-9]+)?|true|false", re.IGNORECASE)
@@ -285,8 +201,7 @@ def _label_columns(
     if len(left) > 1 and rows and all(class_column_of(row, left) is not None for row in rows):
         return None, tuple(left)
     if len(left) != 1:
-        state = _state(header, left, LABELS, "may hold the class", "label", _likely(rows, left))
-        raise ColumnsError(state + _not_one_hot(header, rows, left))
+        raise ColumnsError(no_label(header, rows, left) + _not_one_hot(header, rows, left))
     name = header[left[0]].strip()
     cells = (row[left[0]].strip() for row in rows[:_SAMPLED_ROWS] if left[0] < len(row))
     values = [value for value in cells if value]
@@ -300,9 +215,7 @@ def _label_columns(
 
 def _not_one_hot(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int]) -> str:
     """Why columns of numbers are not one-hot; empty where they do not resemble it."""
-    numeric = [
-        index for index in left if all(_NUMBER_OR_BIT.fullmatch(row[index].strip()) for row in rows)
-    ]
+    numeric = [index for index in left if _is_numeric(rows, index)]
     if len(numeric) < 2 or 2 * len(numeric) <= len(left) or not rows:
         return ""
     numbered = enumerate(rows, start=2)
@@ -322,16 +235,28 @@ def class_column_of(row: Sequence[str], columns: Sequence[int]) -> int | None:
     return columns[values.index(1)]
 
 
-def _likely(rows: Sequence[Sequence[str]], left: Sequence[int]) -> int | None:
-    """The column that most resembles one of classes: several values, repeated, the fewest texts."""
-    best: tuple[int, int] | None = None
+def no_label(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int]) -> str:
+    """The error for a table without a column of classes; ``left`` are those that may be it."""
+    ranked = _ranked(rows, left)
+    texts = bool(ranked) and not _is_numeric(rows, ranked[0])
+    likely = ranked[0] if texts else None
+    return _state(header, ranked or left, LABELS, "may hold the class", "label", likely)
+
+
+def _ranked(rows: Sequence[Sequence[str]], left: Sequence[int]) -> list[int]:
+    """The columns whose values repeat as classes do: the fewest texts first, then whole numbers."""
+    ranked = []
     for index in left:
         values = [row[index].strip() for row in rows]
         kinds = set(values)
         repeats = 1 < len(kinds) <= len(values) // 2 and "" not in kinds
-        if repeats and not all(map(_NUMBER_OR_BIT.fullmatch, kinds)):
-            best = min(best or (len(kinds), index), (len(kinds), index))
-    return None if best is None else best[1]
+        if repeats and not any(map(_NUMBER.fullmatch, kinds)):
+            ranked.append((_is_numeric(rows, index), len(kinds), index))
+    return [index for *_, index in sorted(ranked)]
+
+
+def _is_numeric(rows: Sequence[Sequence[str]], index: int) -> bool:
+    return all(_NUMBER_OR_BIT.fullmatch(row[index].strip()) for row in rows)
 
 
 def _state(
@@ -357,14 +282,14 @@ def meaning(value: str, name: str = "") -> SplitWord:
     ``name`` is the plain name of the column: in ``is_test`` True and 1 are test, False and 0 are train.
     """
     word = _JOINTS.sub("", class_name_of(value).strip().casefold())
-    if name in _FLAGS:
+    if name in FLAGS:
         text = value.strip().casefold()
-        if text not in _YES | _NO:
+        if text not in YES | NO:
             return ""
-        return "train" if (text in _YES) == (name in _TRAIN_FLAGS) else "test"
-    if word in _TRAIN:
+        return "train" if (text in YES) == (name in TRAIN_FLAGS) else "test"
+    if word in TRAIN:
         return "train"
-    return "test" if word in _TEST else ""
+    return "test" if word in TEST else ""
 
 
 def find_split(
@@ -431,7 +356,7 @@ def unread_note(
             continue
         title = header[index].strip().strip("\ufeff") or f"column {index + 1} without a name"
         words = sum(bool(meaning(value)) for value in values)
-        if split is None and (_is_usual(name) or name in _DOUBTFUL or 2 * words > len(values)):
+        if split is None and (_is_usual(name) or name in DOUBTFUL or 2 * words > len(values)):
             doubtful.append(title)
             title += f" ({shown([value[:40] for value in dict.fromkeys(values)], 3)})"
         unread.append(title)
@@ -447,4 +372,4 @@ def unread_note(
 
 
 def _is_usual(name: str) -> bool:
-    return name in _MORE_SPLITS or name in _FLAGS
+    return name in MORE_SPLITS or name in FLAGS

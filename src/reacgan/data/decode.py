@@ -36,8 +36,10 @@ from reacgan.config import Resolution, size_of
 from reacgan.data.dataset import DataError
 from reacgan.data.depth import UNKNOWN_SCALE, Whites, is_deep, reach_of, white_of
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 """Formats that every Pillow reads; see :func:`readable_formats` for the others."""
+_FIRST_FORMATS = 5
+"""Those that were read from the first on; the rules name the others, so that sets are packed again."""
 _BRANDS = {
     **dict.fromkeys((b"avif", b"avis"), "AVIF"),
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm"), "HEIC"),
@@ -110,7 +112,7 @@ def readable_formats() -> tuple[str, ...]:
 
 def decoding_rules() -> str:
     """What pixels depend on beside the file: :data:`RESIZE`, and which further formats are readable."""
-    return ", ".join((RESIZE, *readable_formats()[len(FORMATS) :]))
+    return ", ".join((RESIZE, *readable_formats()[_FIRST_FORMATS:]))
 
 
 def _foreign(path: str | Path, content: IO[bytes] | None) -> str:

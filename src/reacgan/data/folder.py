@@ -27,7 +27,14 @@ from reacgan.data.listing import Listing, explain, list_decided, parts_up_to, re
 from reacgan.data.names import is_general, plural, shown
 from reacgan.data.pack import Decoder, depth_of, log_notes, logger
 from reacgan.data.packed_cache import describe
-from reacgan.data.scan import MAX_REFUSED, Scan, report_refused, scan_listings, with_held_out
+from reacgan.data.scan import (
+    MAX_REFUSED,
+    OPTIONS_OF_FILES,
+    Scan,
+    report_refused,
+    scan_listings,
+    with_held_out,
+)
 from reacgan.data.tables import TABLE_LISTERS
 from reacgan.data.tiny_imagenet import is_official, list_official
 
@@ -142,11 +149,12 @@ def prepare_data(
     check_grid(resolution)
     refuse_unwritable(out, "file")
     labels = label_source(path, options or {})
+    said: set[str] = set()
     for split in parts_up_to("test" if labels.has_test else "train"):
         listings = labels.listings(split)
         target = out if split == "train" else held_out_path(out)
         scan = scan_listings(listings, max_pixels=max_pixels, white=white)
-        log_notes(scan)
+        log_notes(scan, said)
         if channels is None:
             channels = scan.channels
         decoder = Decoder(
@@ -173,7 +181,7 @@ def _pack(decoder: Decoder, target: Path, *, source: str) -> None:
     ) as writer:
         for images, labels in decoder:
             writer.add(images, labels)
-    if decoder.refused:
+    if decoder.refused and decoder.report is not None:
         report_refused(decoder.refused, decoder.report)
 
 
@@ -209,7 +217,11 @@ def label_source(path: Path, options: Mapping[str, Any]) -> LabelSource:
     """The classes of a folder, or of a table with its options."""
     lister: Any = TABLE_LISTERS.get(path.suffix.lower()) if path.is_file() else None
     chosen = check_options(
-        lister or list_folder, options, where="data.options", given=("split",), also=("white",)
+        lister or list_folder,
+        options,
+        where="data.options",
+        given=("split",),
+        also=OPTIONS_OF_FILES,
     )
     if lister is None:
         return find_labels(path)

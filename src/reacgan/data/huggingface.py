@@ -27,7 +27,6 @@ from reacgan.data.packed_cache import (
     cache_key,
     packed_once,
     read_cached,
-    writable_folder,
     write_cached,
 )
 from reacgan.data.scan import MAX_REFUSED, Refused, check_share
@@ -92,7 +91,7 @@ def open_hub(
         lambda: read_cached(key, source),
         lambda: write_cached(
             key,
-            _Decoded(_undecoded(table, image), image, labels, resolution, channels, source, key),
+            _Decoded(_undecoded(table, image), image, labels, resolution, channels, source),
             shape=(channels, *size_of(resolution)),
             capacity=len(labels),
             class_names=classes,
@@ -202,7 +201,6 @@ class _Decoded:
     resolution: Resolution
     channels: int
     source: str
-    key: str
     refused: list[Refused] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -215,8 +213,8 @@ class _Decoded:
             self.refused,
             len(self.labels),
             max_refused=MAX_REFUSED,
-            report=writable_folder() / f"{self.key}.refused.txt",
             source=self.source,
+            settable=False,
         )
 
     def _results(self) -> Iterator[tuple[str, int, npt.NDArray[np.uint8] | str]]:

@@ -20,6 +20,7 @@ from reacgan.data.names import (
     class_name_of,
     is_hidden,
     is_small_copies,
+    not_an_image,
     plural,
     shown,
     suffix_of,
@@ -239,7 +240,7 @@ def describe_file(
     if not stat.S_ISREG(status.st_mode):
         problem = "not a regular file"
     elif suffix not in IMAGE_SUFFIXES:
-        problem = f"not an image's extension ({suffix or 'none'})"
+        problem = not_an_image(suffix)
     elif status.st_size == 0:
         problem = "empty file"
     times = status.st_mtime_ns, status.st_ctime_ns

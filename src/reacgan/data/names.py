@@ -12,15 +12,23 @@ from reacgan.files import as_text
 from reacgan.text import one_line
 
 IMAGE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff"}
-    | {
-        ".heic",
-        ".heif",
-        ".hif",
-        ".avif",
-    }  # some need a decoder, which the reason for refusing names
-    | {".npy"}
-)
+    {
+        ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff",
+        ".gif", ".pgm", ".ppm", ".pbm", ".pnm",
+        ".heic", ".heif", ".hif", ".avif",  # some need a decoder, which the reason for refusing names
+        ".npy",
+    }
+)  # fmt: skip
+_REMEDIES = {
+    **dict.fromkeys(
+        (".jp2", ".j2k", ".jpx", ".jxl", ".psd", ".svg", ".ico", ".tga", ".exr"), "PNG"
+    ),
+    **dict.fromkeys(
+        (".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2", ".dcm"), "TIFF"
+    ),
+    **dict.fromkeys((".mp4", ".mov", ".avi", ".mkv", ".webm", ".pdf"), ""),
+}
+"""What to save a file as that holds pictures in a form that is not read; of several pictures empty."""
 BESIDE_SUFFIXES = frozenset(
     {
         ".txt", ".json", ".jsonl", ".xml", ".csv", ".tsv", ".yaml", ".yml", ".toml", ".md", ".rst",
@@ -101,6 +109,23 @@ def unique_names(names: Sequence[str], tags: Sequence[str]) -> tuple[str, ...]:
     )
 
 
+def alike_note(names: Sequence[str]) -> str:
+    """A note on classes whose names differ in case, blanks or form of characters alone, or empty."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        plain = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+        groups.setdefault(plain, []).append(name)
+    alike = [group for group in groups.values() if len(group) > 1]
+    if not alike:
+        return ""
+    listed = [" and ".join(map(repr, group)) for group in alike]
+    return (
+        f"classes that differ in case, blanks or the form of characters alone: {shown(listed)}. They "
+        "stay apart; where they are one class, give them one name: put the images into one folder, or "
+        "write the same in each line of the table"
+    )
+
+
 def suffix_of(name: str) -> str:
     """The extension in lower case, with its dot; a dot at either end makes none."""
     dot = name.rfind(".")
@@ -119,6 +144,17 @@ def split_of(name: str) -> tuple[SplitWord, tuple[str, ...]]:
         return "", ()
     index = spoken[0]
     return kinds[index], tuple(words[:index] + words[index + 1 :])
+
+
+def not_an_image(suffix: str) -> str:
+    """The reason for refusing a file with this extension; with a remedy if it may hold a picture."""
+    reason = f"not an image's extension ({suffix or 'none'})"
+    form = _REMEDIES.get(suffix)
+    if form is None:
+        return reason
+    return f"{reason}: " + (
+        f"save it as {form}" if form else "save its pictures as single PNG files"
+    )
 
 
 def is_general(name: str) -> bool:

@@ -15,7 +15,8 @@ from typing import Any
 from reacgan.data.dataset import ImageData
 from reacgan.data.names import plural, shown
 from reacgan.data.order import Balance, balance_of
-from reacgan.data.scan import Refused, Scan, refusal_of
+from reacgan.data.scan import Refused, Scan, class_notes, refusal_of
+from reacgan.outlook import white_in_words
 from reacgan.text import one_line
 
 _MOST_HASHED = 50_000
@@ -91,6 +92,7 @@ class Overview:
         refusal: why training would refuse the set because of them, or empty.
         copies: files with the same content.
         notes: of the survey.
+        white: the value that became 255 in a set that was opened as a whole, of more than 8 bits.
     """
 
     source: str
@@ -104,6 +106,7 @@ class Overview:
     refusal: str = ""
     copies: Copies = Copies(looked=False)
     notes: tuple[str, ...] = ()
+    white: float | None = None
 
     @property
     def images(self) -> int:
@@ -128,7 +131,12 @@ class Overview:
         balance, low_to_high = self.balance, ("smallest", "median", "largest")
         facts: dict[str, Any] = {"source": self.source, "channels": self.channels}
         if self.digest is not None:
-            facts |= {"size": self.size, "digest": self.digest}
+            facts |= {
+                "size": self.size,
+                "digest": self.digest,
+                "white": self.white,
+                "notes": self.notes,
+            }
         else:
             facts |= {
                 "modes": self.modes,
@@ -148,7 +156,7 @@ class Overview:
             "images": self.images,
             "classes": dict(zip(balance.class_names, balance.counts, strict=True)),
             "largest_to_smallest": balance.ratio,
-            "effective_classes": balance.effective_classes,
+            "effective_classes": round(balance.effective_classes, 6),
             "wants_balancing": balance.wants_balancing,
         }
 
@@ -279,6 +287,12 @@ def overview_of(survey: Scan | ImageData, *, copies: bool = True) -> Overview:
             (side, side, side),
             size=survey.size,
             digest=survey.digest,
+            white=survey.white,
+            notes=(
+                *filter(None, [white_in_words(survey.white)]),
+                *survey.lost,
+                *class_notes(survey.class_names, len(survey)),
+            ),
         )
     sides = [min(size) for size in survey.sizes]
     return Overview(

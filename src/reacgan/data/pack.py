@@ -78,14 +78,15 @@ class Decoder:
 
     Raises:
         DataError: before the first image, where no image has the requested channels; after the
-            last, where a share over ``max_refused`` of all files was refused (listed in ``report``) or
+            last, where a share over ``max_refused`` of all files was refused (listed in ``report``), or
             a class lost every image.
     """
 
     scan: Scan
     resolution: Resolution
     channels: int
-    report: Path
+    report: Path | None = None
+    """Where the names of refused files go; None for no list."""
     max_refused: float = MAX_REFUSED
     max_pixels: int | None = None
     progress: Progress | None = None
@@ -221,8 +222,10 @@ def open_listings(
     white: float | None = None,
 ) -> ImageData:
     """The images of the last listing from the cache of packed files, packed now if missing."""
+    allowed = () if max_refused == MAX_REFUSED else (max_refused,)
     key = cache_key(
-        decoding_rules(), size_of(resolution), channels, pixel_limit(), stamps_of(listings), white
+        *(decoding_rules(), size_of(resolution), channels, pixel_limit()),
+        *(stamps_of(listings), white, *allowed),
     )
     source = f"{listings[-1].source} ({listings[-1].split})"
 
@@ -264,7 +267,6 @@ def _pack_listings(
         scan,
         resolution=resolution,
         channels=channels,
-        report=_report_of(key),
         max_refused=max_refused,
         progress=log_progress(source),
     )
@@ -280,7 +282,7 @@ def _pack_listings(
     data = replace(data, whites=scan.whites, lost=scan.lost)
     if decoder.refused:
         try:
-            report_refused(decoder.refused, decoder.report)  # for who opens the packed file later
+            report_refused(decoder.refused, _report_of(key))  # for who opens the packed file later
         except OSError as error:
             not_kept(cache_folder(), error, "which files were refused is said this time alone")
     _warn_of_refused(scan.source, decoder.refused)
@@ -319,10 +321,13 @@ def depth_of(scan: Scan) -> dict[str, str]:
     return {"whites": json.dumps(scan.whites), "lost": json.dumps(scan.lost)}
 
 
-def log_notes(scan: Scan) -> None:
-    """Log the notes of a scan."""
+def log_notes(scan: Scan, said: set[str] | None = None) -> None:
+    """Log the notes of a scan but those in ``said``, which they join."""
+    said = set() if said is None else said
     for note in scan.notes:
-        logger.warning("%s: %s", scan.source, note)
+        if note not in said:
+            logger.warning("%s: %s", scan.source, note)
+    said.update(scan.notes)
 
 
 def log_progress(source: str) -> Progress:

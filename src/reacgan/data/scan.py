@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -16,13 +18,16 @@ from reacgan.data.decode import Box, pillow_warnings_off, pixel_limit
 from reacgan.data.depth import Whites, white_problem
 from reacgan.data.images import Header, read_header
 from reacgan.data.listing import Entry, Listing
-from reacgan.data.names import plural, readable_name
+from reacgan.data.names import alike_note, plural, readable_name
 from reacgan.data.threads import ordered_map
 from reacgan.data.values import measure
 from reacgan.files import naming
 from reacgan.progress import counted
 
 MAX_REFUSED = 0.05
+_MANY_CLASSES, _FEW_IMAGES = 10, 3
+"""From so many classes on a mean of fewer images is worth a note: it may be a column of numbers."""
+SEVERAL_FRAMES = "several frames; the first one is used"
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,8 @@ class Scan:
     ``modes`` (Pillow's names) from the headers; ``grey``: whether every image is grey; ``channels``
     of the images before conversion: 1 (grey), 3 (pictures), or the arrays' own; ``boxes``: the part of each
     file to crop, or None; ``whites``: white values of deep images, or None; ``lost``: the notes on what
-    such images lose; ``table``: the table that names the files, if that was given.
+    such images lose; ``table``: the table that names the files, if that was given; ``max_refused``: the
+    share of refused files with which the rest is used.
     """
 
     root: Path
@@ -60,6 +66,7 @@ class Scan:
     whites: Whites | None = None
     lost: tuple[str, ...] = ()
     table: Path | None = None
+    max_refused: float = MAX_REFUSED
 
     @property
     def source(self) -> Path:
@@ -155,8 +162,10 @@ def _scan(listing: Listing, max_pixels: int, whites: Whites | None, white: float
     animated = sum(header.animated for _, header in usable)
     if animated:
         images = "1 image has" if animated == 1 else f"{animated:,} images have"
-        measured += (f"{images} several frames; the first one is used",)
+        measured += (f"{images} {SEVERAL_FRAMES}",)
     boxes = tuple(entry.box for entry, _ in usable)
+    if listing.split == "train":
+        notes += class_notes(class_names, len(usable), is_table=listing.table is not None)
     return Scan(
         root=listing.root,
         split=listing.split,
@@ -175,6 +184,21 @@ def _scan(listing: Listing, max_pixels: int, whites: Whites | None, white: float
         lost=lost,
         table=listing.table,
     )
+
+
+def class_notes(
+    class_names: tuple[str, ...], images: int, *, is_table: bool = False
+) -> tuple[str, ...]:
+    """Notes on names that are almost the same, and on many classes of hardly any images."""
+    notes = [alike_note(class_names)]
+    classes = len(class_names)
+    if classes >= _MANY_CLASSES and images < _FEW_IMAGES * classes:
+        remedy = "name their column: --set data.options.label=NAME" if is_table else "join folders"
+        notes.append(
+            f"{classes:,} classes of {images / classes:.1f} images each: too few to learn a class from. "
+            f"If these are not the classes, {remedy}"
+        )
+    return tuple(filter(None, notes))
 
 
 def _nothing_usable(listing: Listing, refused: Sequence[Refused]) -> str:
@@ -236,32 +260,38 @@ def check_share(
     total: int,
     *,
     max_refused: float,
-    report: Path,
     source: str | Path,
+    report: Path | None = None,
     root: Path | None = None,
+    settable: bool = True,
 ) -> None:
     """Check the share of refused files, which are in ``root``, or in ``source``.
 
+    ``settable``: whether ``data.options.max_refused`` is an option of the set.
+
     Raises:
-        DataError: it exceeds ``max_refused``; with counts by reason and the path of the list.
+        DataError: it exceeds ``max_refused``; with counts by reason, and the path of the list if
+            ``report`` is to be written.
     """
     problem = _share_problem(refused, total, max_refused, source, root or Path(source))
+    if problem and settable:
+        problem += _setting(len(refused) / total)
+    if problem and report is not None:
+        problem += f" The list is in {report_refused(refused, report)}."
     if problem:
-        written = report_refused(refused, report)
-        raise DataError(
-            f"{problem}. The list is in {written}. "
-            "Repair or remove them, or pack the rest: reacgan data prepare --max-refused."
-        )
+        raise DataError(problem)
 
 
 def refusal_of(scan: Scan) -> str:
     """Why training would refuse these files, as known from headers, or empty."""
     total = len(scan.refused) + len(scan.files)
-    problem = _share_problem(scan.refused, total, MAX_REFUSED, scan.source, scan.root)
-    return problem and (
-        f"{problem}. Repair or remove them (reacgan data inspect PATH --list-refused FILE names all), "
-        "or pack the rest: reacgan data prepare --max-refused."
-    )
+    problem = _share_problem(scan.refused, total, scan.max_refused, scan.source, scan.root)
+    if problem:
+        problem += _setting(scan.refused_share)
+    if not problem or scan.table is not None:  # whose columns the command would have to name, too
+        return problem
+    words = ["reacgan", "data", "inspect", str(scan.source), "--split", scan.split]
+    return f"{problem} All names: {shlex.join([*words, '--list-refused', 'refused.txt'])}"
 
 
 def _share_problem(
@@ -273,8 +303,26 @@ def _share_problem(
     return (
         f"{source}: {len(refused)} of {plural(total, 'file')} {'was' if len(refused) == 1 else 'were'} "
         "refused, more than the share of "
-        f"{max_refused:g} that is allowed: {_reasons(refused, root)}"
+        f"{max_refused:g} that is allowed: {_reasons(refused, root)}. "
+        "Repair or remove them"
     )
+
+
+def _setting(share: float) -> str:
+    """How to go on without this share of the files, rounded up to a whole percentage."""
+    enough = math.ceil(100 * share) / 100
+    return f", or leave them out: add --set data.options.max_refused={enough:g} to the command."
+
+
+def share_problem(share: object) -> str:
+    """Why a given share of refused files cannot be allowed, or empty."""
+    if isinstance(share, int | float) and not isinstance(share, bool) and 0 <= share <= 1:
+        return ""
+    return f"max_refused is {share!r}; allowed: a share of the files, 0 to 1, such as 0.2"
+
+
+OPTIONS_OF_FILES = {"white": white_problem, "max_refused": share_problem}
+"""Keys of ``data.options`` of every set that consists of files; each says why a value is not allowed."""
 
 
 def _reasons(refused: Sequence[Refused], root: Path) -> str:

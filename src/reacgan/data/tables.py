@@ -24,14 +24,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from reacgan.data.column_names import LABEL_NAMES, LABELS, PATH_NAMES, PATHS, SPLIT_VALUES, SPLITS
 from reacgan.data.columns import (
     AUTOMATIC,
-    LABEL_NAMES,
-    LABELS,
-    PATH_NAMES,
-    PATHS,
-    SPLIT_VALUES,
-    SPLITS,
     Columns,
     ColumnsError,
     Wanted,
@@ -40,6 +35,7 @@ from reacgan.data.columns import (
     find_split,
     meaning,
     named,
+    no_label,
     or_name,
     plain_name,
     split_taken,
@@ -255,16 +251,18 @@ def _delimiter(text: str) -> str:
 
 def _read_json_lines(file: Path, wanted: Wanted) -> Table:
     """Rows of objects with path, label and perhaps a split, in every line or in none."""
-    objects = list(_objects(file))
-    keys = list(dict.fromkeys(key for _, item in objects for key in item))
+    titles: dict[str, str] = {}
+    objects = list(_objects(file, titles))
+    keys, header = list(titles), list(titles.values())
     texts = [
         ["" if item.get(key) is None else str(item[key]) for key in keys] for _, item in objects
     ]
     named_keys = [
         None if index is None else keys[index]
-        for index in (wanted.column_of(role, keys) for role in Wanted._fields)
+        for index in (wanted.column_of(role, header) for role in Wanted._fields)
     ]
-    pairs = [_path_and_label(item, where, named_keys) for where, item in objects]
+    _refuse_without_label(header, keys, texts, named_keys)
+    pairs = [_path_and_label(item, where, named_keys, titles) for where, item in objects]
     used = [keys.index(key) for key in dict.fromkeys(key for pair in pairs for key in pair)]
     split_key = named_keys[2]
     if split_key is None and (index := find_split(keys, texts, used)) is not None:
@@ -276,19 +274,38 @@ def _read_json_lines(file: Path, wanted: Wanted) -> Table:
             Row(_path_in(item[path], path, where), _label_in(item[label], label, where), split)
         )
     first = pairs[0] if pairs else None
-    notes = [taken_note(keys, keys.index(first[0]), keys.index(first[1]), wanted)] if first else []
+    notes = (
+        [taken_note(header, keys.index(first[0]), keys.index(first[1]), wanted)] if first else []
+    )
     split_index = None if split_key is None else keys.index(split_key)
     if split_index is not None:
         used.append(split_index)
         if split_key not in SPLITS and wanted.split_column is None:
             values = [text[split_index] for text in texts]
-            notes.append(split_taken(keys[split_index], keys[split_index], values))
-    notes.append(unread_note(keys, keys, texts, used, split_index))
+            notes.append(split_taken(header[split_index], keys[split_index], values))
+    notes.append(unread_note(header, keys, texts, used, split_index))
     return Table(file, tuple(rows), split_key is not None, tuple(filter(None, notes)))
 
 
-def _objects(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The location of each object, and its values by plain names."""
+def _refuse_without_label(
+    header: Sequence[str],
+    keys: Sequence[str],
+    texts: Sequence[Sequence[str]],
+    named_keys: Sequence[str | None],
+) -> None:
+    """Raise where no key is known for the class, with those that may hold it."""
+    known = {name for names in LABEL_NAMES for name in names}
+    if not keys or named_keys[1] is not None or not known.isdisjoint(keys):
+        return
+    paths = {name for names in PATH_NAMES for name in names}
+    split = find_split(keys, texts, ()) if named_keys[2] is None else keys.index(named_keys[2])
+    free = (index for index, key in enumerate(keys) if key not in paths and index != split)
+    if left := [index for index in free if keys[index] != named_keys[0]]:
+        raise ColumnsError(no_label(header, texts, left))
+
+
+def _objects(file: Path, titles: dict[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The location of each object, and its values by plain names, whose titles join ``titles``."""
     for number, line in enumerate(read_text(file, may_be_wide=True).split("\n"), start=1):
         if not line.strip():
             continue
@@ -301,11 +318,16 @@ def _objects(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             raise DataError(
                 f'{where}: not a JSON object such as {{"path": "1.png", "label": "cat"}}'
             )
+        for key in item:
+            titles.setdefault(plain_name(key), key.strip())
         yield where, {plain_name(key): value for key, value in item.items()}
 
 
 def _path_and_label(
-    item: Mapping[str, Any], where: str, named_keys: Sequence[str | None]
+    item: Mapping[str, Any],
+    where: str,
+    named_keys: Sequence[str | None],
+    titles: Mapping[str, str],
 ) -> tuple[str, str]:
     """The keys of file and class of an object: those that are named, or known."""
     keys = []
@@ -321,7 +343,8 @@ def _path_and_label(
             raise DataError(f"{where}: {error}") from None
         if index is None:
             needed = wanted or f"one of {', '.join(known[0])}{or_name(role)}"
-            raise DataError(f"{where}: has only {', '.join(names) or 'nothing'}; needed: {needed}")
+            there = ", ".join(titles[name] for name in names) or "nothing"
+            raise DataError(f"{where}: has only {there}; needed: {needed}")
         keys.append(names[index])
     return keys[0], keys[1]
 

@@ -150,13 +150,16 @@ class Census:
         is_float = mine[0].is_float
         table = self._table(is_float)
         over = table[_values(np.arange(len(table)), is_float) > white].sum()
+        high = max(reach.high for reach in mine)
+        wanted = high if high < 1 else float(np.ceil(high))
         rule = ", as in the training images" * held_out
         have = "has" if above == 1 else "have"
         return [
             f"{above:,} of {plural(len(mine), 'image')} {have} values above {white:,g}, which is "
             f"white{rule}: "
             f"{over:,} of {table.sum():,} values ({over / table.sum():.2%}) are clipped to 255. "
-            f"{_setting(range_end(max(reach.high for reach in mine), is_float=is_float))} keeps them"
+            f"{_setting(wanted)} keeps them: each of 256 steps is then {wanted / 255:.3g} wide, "
+            f"instead of {white / 255:.3g}"
         ]
 
     def _dark(self, mine: list[Reach], white: float, *, held_out: bool) -> list[str]:
@@ -195,7 +198,7 @@ def _holding(count: int) -> str:
 
 
 def _setting(white: float) -> str:
-    return f"--set data.options.white={white:g} (reacgan data prepare --white {white:g})"
+    return f"--set data.options.white={white:.6g} (reacgan data prepare --white {white:.6g})"
 
 
 def _at_share(table: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

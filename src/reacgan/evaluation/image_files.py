@@ -27,7 +27,7 @@ from reacgan.data.folder import list_folder
 from reacgan.data.listing import NO_CLASS, Listing, is_flat, list_flat
 from reacgan.data.names import is_hidden, is_image, readable_name
 from reacgan.data.pack import Decoder, open_listings
-from reacgan.data.scan import MAX_REFUSED, Scan, scan_listings
+from reacgan.data.scan import MAX_REFUSED, SEVERAL_FRAMES, Scan, scan_listings
 from reacgan.evaluation.sources import describe_values
 from reacgan.files import scratch_folder
 from reacgan.unpacking import bomb_problem, open_npy, open_npz, refuse_bomb
@@ -37,9 +37,9 @@ ENDINGS = (".zip", ".npz", ".npy", ".pt", ".pth")
 Pixels = npt.NDArray[np.uint8]
 
 READ = (
-    "What is read: a folder of images, loose or in class folders (PNG, JPEG, WebP, BMP, TIFF, or .npy "
-    "with [height, width, channels]); a .zip of them; all images as one array uint8 [N, H, W, C] (.npy, "
-    ".npz) or tensor uint8 [N, C, H, W] (.pt); a table (.csv, .tsv, .jsonl); a packed file"
+    "What is read: a folder of images, loose or in class folders (PNG, JPEG, WebP, GIF, BMP, TIFF, or "
+    ".npy with [height, width, channels]); a .zip of them; all images as one array uint8 [N, H, W, C] "
+    "(.npy, .npz) or tensor uint8 [N, C, H, W] (.pt); a table (.csv, .tsv, .jsonl); a packed file"
 )
 SHEET = "grid.png"
 """What `reacgan sample --grid` writes beside the images: a sheet of all of them."""
@@ -141,7 +141,10 @@ def find_samples(root: Path) -> Samples:
         listing = _without_sheet(listing)
         scan = scan_listings([listing])
     left_out = len(listing.entries) < len(whole.entries)
-    warnings = (f"{root / SHEET}: left out, a sheet of the other images",) if left_out else ()
+    warnings: tuple[str, ...] = ()
+    if left_out:
+        warnings = (f"{root / SHEET}: left out, a sheet of the other images",)
+    warnings += tuple(f"{root}: {note}" for note in scan.notes if SEVERAL_FRAMES in note)
     return Samples(root, [*others, listing], scan, not flat, warnings)
 
 

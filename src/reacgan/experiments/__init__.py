@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from reacgan.config import Experiment, UnknownNameError, load_experiment, lookup, path_of
+import shlex
+
+from reacgan.config import (
+    ConfigError,
+    Experiment,
+    UnknownNameError,
+    load_experiment,
+    lookup,
+    path_of,
+)
 from reacgan.experiments import cifar
 from reacgan.experiments.digits import DIGITS, GLYPHS
 from reacgan.experiments.methods import METHODS
@@ -32,6 +41,8 @@ EXPERIMENTS: dict[str, Experiment] = _Experiments(
 )
 
 _ENDINGS = (".json", ".yaml", ".yml")
+_OF_DATA = (".safetensors", ".csv", ".tsv", ".jsonl", ".zip", ".npz", ".npy", ".parquet", ".tar")
+"""Extensions of images and their tables, which a person may give in place of an experiment."""
 
 __all__ = ["EXPERIMENTS", "experiment", "named_or_file"]
 
@@ -43,6 +54,12 @@ def named_or_file(text: str) -> Experiment:
         ConfigError: as :func:`experiment` and :func:`reacgan.load_experiment`.
     """
     path = path_of(text)
+    if text not in EXPERIMENTS and (path.is_dir() or path.suffix.lower() in _OF_DATA):
+        kind = "a folder" if path.is_dir() else "a file of images or labels"
+        again = shlex.join(["reacgan", "train", "--data", text])
+        raise ConfigError(
+            f"{text} is {kind}, needed: an experiment; to train on its images: {again}"
+        )
     is_file = path.suffix.lower() in _ENDINGS or path.is_file()
     return load_experiment(path) if is_file and text not in EXPERIMENTS else experiment(text)
 

@@ -226,7 +226,10 @@ def _data_choices(facts: ImageFacts) -> list[tuple[str, Any, str]]:
     resolution = _resolution(facts)
     why = f"shorter sides are about {facts.side} px"
     shorter = min(size_of(resolution))
-    if shorter < facts.side // 2 + 1:
+    if facts.dataset == "archive":
+        packed = facts.side if facts.size is None else facts.size
+        why = f"packed at {' x '.join(map(str, dict.fromkeys(size_of(packed))))} px"
+    elif shorter < facts.side // 2 + 1:
         why += f"; larger is slow here: --set data.resolution={2 * shorter} if you have the time"
     if facts.size is None and facts.sizes and (cut := advice(facts.sizes, shorter)):
         why += f"; {cut}"

@@ -14,6 +14,7 @@ from torch import Tensor
 from reacgan.config import ConfigError, Experiment, check_kind, size_of, suggest
 from reacgan.files import as_text
 from reacgan.models.base import Generator
+from reacgan.outlook import white_in_words
 from reacgan.tensors import tensors_digest
 from reacgan.text import one_line
 
@@ -52,12 +53,7 @@ class TrainedGenerator:
     @property
     def values_in_words(self) -> str:
         """How pixels map back to the values of such training images; empty for others."""
-        if self.white is None:
-            return ""
-        return (
-            f"the training images had more than 8 bits, of which 0 to {self.white:,g} became 0 to 255: "
-            f"value = pixel / 255 * {self.white:g}, in steps of {self.white / 255:.3g}"
-        )
+        return white_in_words(self.white)
 
     def __repr__(self) -> str:
         data = self.experiment.data

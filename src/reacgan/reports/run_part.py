@@ -9,6 +9,7 @@ from typing import Any
 
 from reacgan.config import flatten
 from reacgan.evaluation.protocols import word
+from reacgan.outlook import white_in_words
 from reacgan.records import read_mapping
 from reacgan.reports import page, plots
 from reacgan.reports.cells import Cell, html_rows
@@ -58,6 +59,8 @@ def run_parts(run: RunRecord, drawing: bool, *, alone: bool = True) -> list[str]
         known["images to see"] = f"{flat['training.images']:,}"
     known |= {"images seen": f"{run.images_seen:,}"} if run.experiment else {}
     known |= {"with": ", ".join(machine)} if machine else {}
+    white = (read_mapping(run.path / "model" / "config.json") or {}).get("white")
+    known |= {"values": white_in_words(white)} if isinstance(white, int | float) else {}
     title = f"Run {run.name}" if run.experiment else f"Evaluation {run.name}"
     parts = _events(run)
     parts += page.figures(_journal_curves(run, losses=alone) if drawing else [])
