@@ -55,7 +55,7 @@ COMMANDS = {
     "report, tables": ("report RUN --markdown", 0),
     "weights list": ("weights list", 0),
     "weights show": ("weights show RUN", 0),
-    "weights check": ("weights check RUN", 1),
+    "weights check": ("weights check RUN", 0),
     "weights renew": ("weights renew digits-reacgan --out OUT/ясно", 0),
     "weights publish": ("weights publish RUN --out OUT/кот --name cat", 0),
     "weights push": ("weights push RUN/nothing кот/猫", 1),
