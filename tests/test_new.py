@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import io
 import os
 import re
@@ -259,7 +260,7 @@ def test_a_plan_beside_another_run_gets_a_folder_of_its_own(pets, tmp_path, monk
     tiny = [item for key, value in TINY.items() for item in ("--set", f"{key}={value}")]
     new = ["new", pets, "--seconds", 0, "--device", "cpu", *tiny, "--set", "training.images=16"]
     for folder, batch in ("my pets", 16), ("my pets-2", 8):
-        other = ["--set", f"training.batch={batch}", "--out", f"{batch}.yaml"]
+        other = ["--set", f"training.batch={batch}", "--out", f"{batch}/experiment.yaml"]
         code, out, err = reacgan(*new, *other)
         assert code == 0, err
         (line,) = [line for line in out.splitlines() if line.startswith("next: ")]
@@ -268,6 +269,26 @@ def test_a_plan_beside_another_run_gets_a_folder_of_its_own(pets, tmp_path, monk
         assert (tmp_path / "runs" / folder / "model").is_dir()
         code, out, err = reacgan(*new, *other, "--force")  # its own run is no obstacle
         assert code == 0 and line in out.splitlines(), err
+
+
+def test_a_run_is_called_by_its_plan(pets, tmp_path, monkeypatch, reacgan):
+    """Two plans for the same images, neither of which was trained yet, are two runs."""
+    monkeypatch.chdir(tmp_path)
+    new = ["new", pets, "--seconds", 0, "--device", "cpu", "--json"]
+    made = {}
+    for out, more in (
+        ("experiment.yaml", ()),
+        ("from-tiny.yaml", ()),
+        ("16.yaml", ()),
+        ("other.yaml", ("--set", "name=mine")),
+    ):
+        code, said, err = reacgan(*new, "--out", out, *more)
+        assert code == 0, err
+        facts = json.loads(said)
+        assert facts["next"] == f"reacgan train {out}"
+        made[out] = load_experiment(out).name
+        assert facts["experiment"]["name"] == made[out]
+    assert list(made.values()) == ["my pets", "from-tiny", "16", "mine"]
 
 
 def test_refused_files_are_said_of_a_packed_set_too(pets, caplog):
