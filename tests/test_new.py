@@ -89,7 +89,9 @@ def test_what_is_found_is_said_by_name(pets):
 def test_the_file_holds_the_plan_with_its_reasons_and_is_never_lost(pets, tmp_path, monkeypatch):
     proposal, _ = told(pets, seconds=0)
     file = proposal.write(tmp_path / "plan.yaml")
-    assert load_experiment(file) == proposal.experiment.replace(**{"data.path": str(pets)})
+    assert load_experiment(file) == proposal.experiment.replace(
+        **{"name": "plan", "data.path": str(pets)}
+    )
     text = file.read_text("utf-8")
     for choice in proposal.derived.choices:
         assert choice.reason.split(":")[0].split()[0] in text

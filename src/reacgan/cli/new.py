@@ -76,5 +76,7 @@ def new(
     if "--out" in shlex.split(command):
         text += "\n  runs/ holds another run of that name, hence the --out"
     text += f"\nnext: {command}"
-    answer({**proposal.named_after(file).facts(), "file": file, "next": command}, text, as_json=json_)
+    answer(
+        {**proposal.named_after(file).facts(), "file": file, "next": command}, text, as_json=json_
+    )
     return 0
