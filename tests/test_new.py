@@ -339,6 +339,8 @@ def test_train_says_the_same_in_short_and_every_value_on_request(pets, reacgan, 
     assert "memory:" not in err and "precision: " in err
     code, out, err = reacgan(*words, "--out", tmp_path / "long", "--verbose", *tiny)
     assert code == 0 and "augment.name = diffaug" in out and "speed:" in err and "memory:" in err
+    code, out, err = reacgan(*words, "--out", tmp_path / "dry", "--dry-run", *tiny)
+    assert code == 0 and "augment.name = diffaug: " in err and json.loads(out)["name"] == "my pets"
 
 
 def test_too_many_unreadable_files_are_said_after_what_was_found(tmp_path):
