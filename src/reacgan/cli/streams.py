@@ -48,8 +48,9 @@ def escape_notes() -> None:
     said: set[str] = set()
 
     def is_new(record: logging.LogRecord) -> bool:
-        text = record.getMessage()
-        return not (text in said or said.add(text))
+        before = len(said)
+        said.add(record.getMessage())
+        return len(said) > before
 
     class Escaped(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:

@@ -112,8 +112,9 @@ def _described(error: cyclopts.CycloptsError) -> str:
 
 
 _FOR_PROGRAMS = (
-    "What train reports is for programs too: journal.jsonl and scores.jsonl in the run's folder, a JSON object "
-    "a line, which grow while it trains; reacgan.journal(RUN) reads them, and --log csv writes tables."
+    "What train reports is for programs too: journal.jsonl and scores.jsonl in the run's folder, a JSON "
+    "object a line, which grow while it trains; reacgan.journal(RUN) reads them, and --log csv writes "
+    "tables."
 )
 
 

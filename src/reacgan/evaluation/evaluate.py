@@ -186,7 +186,7 @@ class _Work:
         self.device = device
         self.real_features = RealFeatures(self.reference.shape, device, cache)
 
-    def build(self, name: str, options: Mapping[str, Any], count: int | None) -> Extractor:
+    def build(self, name: str, options: Mapping[str, Any], count: int | None = None) -> Extractor:
         """The extractor of a name or file, to score ``count`` images by; ``domain`` is trained now."""
         domain = name == "domain"
         return build_extractor(

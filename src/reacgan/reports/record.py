@@ -108,8 +108,9 @@ def chance_of(score: Score) -> float | None:
     if isinstance(chance, int | float) and not isinstance(chance, bool):
         return chance
     guesses = _GUESSES.get(score.metric)
-    known = isinstance(classes, int) and classes > 0 and guesses is not None
-    return min(guesses / classes, 1.0) if known else None
+    if guesses is None or not isinstance(classes, int) or classes < 1:
+        return None
+    return min(guesses / classes, 1.0)
 
 
 _GUESSES = {"top1": 1, "top5": 5}
