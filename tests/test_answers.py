@@ -41,6 +41,16 @@ WITHOUT = {
 }
 
 
+def test_train_says_where_its_facts_are(reacgan):
+    code, out, err = reacgan("train", "digits/reacgan", "--json")
+    for text in (parsed(out)["error"], " ".join(err.replace("│", " ").split())):
+        assert "Unknown option: --json." in text and "reacgan.journal(RUN) reads them" in text
+        assert "journal.jsonl and scores.jsonl" in text and "--log csv" in text
+    assert code == 2
+    code, _, err = reacgan("train", "digits/reacgan", "--jsn")
+    assert code == 2 and "journal" not in err
+
+
 def test_commands_without_it_have_a_reason():
     assert {name for name, _ in leaves(build_app())} - set(WITH_JSON) == set(WITHOUT)
 

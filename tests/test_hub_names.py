@@ -11,6 +11,7 @@ import torch
 import reacgan
 from reacgan import hub
 from reacgan.config import ConfigError
+from reacgan.hub.places import OF_REPOSITORY
 from test_hub import images_of, make
 
 
@@ -54,6 +55,20 @@ def test_an_unknown_name_lists_the_known(own):
         assert "did you mean 'digits-reacgan'? Known: digits-reacgan, " in str(caught.value)
         assert "digit-reacgan: no such folder; give a run's folder or a model" in str(caught.value)
         assert str(caught.value).endswith(", small-model.")
+
+
+def test_names_of_the_repository_are_explained_outside_of_it(own, monkeypatch):
+    page = (Path(__file__).parents[1] / "docs" / "weights.md").read_text("utf-8")
+    named = re.findall(r"^\| `([\w-]+)` \| `weights/`", page, flags=re.MULTILINE)
+    assert set(named) == set(OF_REPOSITORY)
+    package = hub.known_models()["digits-reacgan"].parent
+    monkeypatch.setattr("reacgan.hub.places.weight_folders", lambda: [package])
+    for name in named:
+        with pytest.raises(ConfigError) as caught:
+            reacgan.load(name)
+        said = str(caught.value)
+        assert f"{name}: not here; these weights come with the package's repository" in said
+        assert "REACGAN_WEIGHTS=FOLDER" in said and "did you mean" not in said
 
 
 def test_a_revision_is_of_a_repository(own):

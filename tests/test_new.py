@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import io
 import os
 import re
@@ -88,7 +89,9 @@ def test_what_is_found_is_said_by_name(pets):
 def test_the_file_holds_the_plan_with_its_reasons_and_is_never_lost(pets, tmp_path, monkeypatch):
     proposal, _ = told(pets, seconds=0)
     file = proposal.write(tmp_path / "plan.yaml")
-    assert load_experiment(file) == proposal.experiment.replace(**{"data.path": str(pets)})
+    assert load_experiment(file) == proposal.experiment.replace(
+        **{"name": "plan", "data.path": str(pets)}
+    )
     text = file.read_text("utf-8")
     for choice in proposal.derived.choices:
         assert choice.reason.split(":")[0].split()[0] in text
@@ -259,7 +262,7 @@ def test_a_plan_beside_another_run_gets_a_folder_of_its_own(pets, tmp_path, monk
     tiny = [item for key, value in TINY.items() for item in ("--set", f"{key}={value}")]
     new = ["new", pets, "--seconds", 0, "--device", "cpu", *tiny, "--set", "training.images=16"]
     for folder, batch in ("my pets", 16), ("my pets-2", 8):
-        other = ["--set", f"training.batch={batch}", "--out", f"{batch}.yaml"]
+        other = ["--set", f"training.batch={batch}", "--out", f"{batch}/experiment.yaml"]
         code, out, err = reacgan(*new, *other)
         assert code == 0, err
         (line,) = [line for line in out.splitlines() if line.startswith("next: ")]
@@ -268,6 +271,26 @@ def test_a_plan_beside_another_run_gets_a_folder_of_its_own(pets, tmp_path, monk
         assert (tmp_path / "runs" / folder / "model").is_dir()
         code, out, err = reacgan(*new, *other, "--force")  # its own run is no obstacle
         assert code == 0 and line in out.splitlines(), err
+
+
+def test_a_run_is_called_by_its_plan(pets, tmp_path, monkeypatch, reacgan):
+    """Two plans for the same images, neither of which was trained yet, are two runs."""
+    monkeypatch.chdir(tmp_path)
+    new = ["new", pets, "--seconds", 0, "--device", "cpu", "--json"]
+    made = {}
+    for out, more in (
+        ("experiment.yaml", ()),
+        ("from-tiny.yaml", ()),
+        ("16.yaml", ()),
+        ("other.yaml", ("--set", "name=mine")),
+    ):
+        code, said, err = reacgan(*new, "--out", out, *more)
+        assert code == 0, err
+        facts = json.loads(said)
+        assert facts["next"] == f"reacgan train {out}"
+        made[out] = load_experiment(out).name
+        assert facts["experiment"]["name"] == made[out]
+    assert list(made.values()) == ["my pets", "from-tiny", "16", "mine"]
 
 
 def test_refused_files_are_said_of_a_packed_set_too(pets, caplog):
@@ -316,6 +339,8 @@ def test_train_says_the_same_in_short_and_every_value_on_request(pets, reacgan, 
     assert "memory:" not in err and "precision: " in err
     code, out, err = reacgan(*words, "--out", tmp_path / "long", "--verbose", *tiny)
     assert code == 0 and "augment.name = diffaug" in out and "speed:" in err and "memory:" in err
+    code, out, err = reacgan(*words, "--out", tmp_path / "dry", "--dry-run", *tiny)
+    assert code == 0 and "augment.name = diffaug: " in err and json.loads(out)["name"] == "my pets"
 
 
 def test_too_many_unreadable_files_are_said_after_what_was_found(tmp_path):

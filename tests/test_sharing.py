@@ -389,6 +389,19 @@ def test_the_commands(run, tmp_path, reacgan, monkeypatch):
     assert code == 1 and "scores.jsonl: not readable" in err
 
 
+def test_a_run_that_is_not_published_is_checked_too(run, tmp_path, reacgan):
+    for path in (run, run / "model"):
+        code, out, err = reacgan("weights", "check", path)
+        lines = dict(line.split(None, 2)[1::-1] for line in out.splitlines())
+        assert code == 0 and lines["samples"] == lines["card"] == "none", err
+        assert "FAILED" not in out and out.count("not published") == 2
+    damaged = shutil.copytree(run / "model", tmp_path / "model")
+    weights = damaged / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    code, out, _ = reacgan("weights", "check", damaged)
+    assert code == 1 and "FAILED digests" in out
+
+
 def test_a_name_is_a_word(tmp_path):
     with pytest.raises(ConfigError, match="name is '../x'; allowed: letters, digits"):
         publish("digits-reacgan", tmp_path / "model", name="../x")

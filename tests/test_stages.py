@@ -135,8 +135,9 @@ with bars.shown(quiet={quiet}, announce={announce}):
             for _ in range(4):
                 time.sleep(0.02)
                 inner.advance(10)
-    with stage("short work"):
-        pass
+    for _ in range(3):
+        with stage("short work"):
+            pass
     with stage("a file", 90_000_000, "bytes") as file:
         file.at(45_000_000)
         time.sleep(0.2)
@@ -196,6 +197,7 @@ def test_plain_lines_in_a_pipe():
         re.fullmatch(r"  long work: \d of 10 images, \ds left", line) for line in further
     )
     assert lines[-2:] == ["short work", "a file: 90 MB"]
+    assert lines.count("short work") == 1  # done three times
 
 
 def test_only_what_took_long_in_a_pipe():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 from commands import leaves
-from reacgan.cli import build_app, main
+from reacgan.cli import build_app, main, streams
 
 NAMES = ("Žluťoučký кот 猫", "dog")
 # Words of each command, and how it ends. PHOTOS, RUN and MADE are there already, OUT is not.
@@ -55,7 +56,7 @@ COMMANDS = {
     "report, tables": ("report RUN --markdown", 0),
     "weights list": ("weights list", 0),
     "weights show": ("weights show RUN", 0),
-    "weights check": ("weights check RUN", 1),
+    "weights check": ("weights check RUN", 0),
     "weights renew": ("weights renew digits-reacgan --out OUT/ясно", 0),
     "weights publish": ("weights publish RUN --out OUT/кот --name cat", 0),
     "weights push": ("weights push RUN/nothing кот/猫", 1),
@@ -196,3 +197,12 @@ def test_what_is_missing_is_explained_with_an_example(reacgan, words, said):
     code, _, err = reacgan(*words.split())
     plain = " ".join(err.replace("│", " ").split())
     assert code == 2 and said in plain and f"Example: reacgan {words.split()[0]} runs/" in plain
+
+
+def test_a_message_of_the_log_is_printed_once_a_command():
+    texts = ("1 file refused", "2 files refused", "1 file refused")
+    for _ in range(2):  # commands
+        streams.escape_notes()
+        records = [logging.LogRecord("x", 30, "", 0, "%s", (text,), None) for text in texts]
+        printed = [bool(logging.lastResort.filter(record)) for record in records]
+        assert printed == [True, True, False]

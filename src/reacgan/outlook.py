@@ -118,14 +118,28 @@ def seen_in(text: str, channels: int) -> str:
     return text.replace("colours", "shades") if channels == 1 else text
 
 
-def meaning_of(images_seen: int, side: int, images: int | None, classes: int) -> str:
-    """What pictures mean after so many images seen, for a person; arguments as of :func:`stages`."""
+def meaning_of(
+    images_seen: int, side: int, images: int | None, classes: int, *, planned: int | None = None
+) -> str:
+    """What pictures mean after so many images seen, for a person.
+
+    Args:
+        images_seen: by D.
+        side: as of :func:`stages`, like the next two.
+        images: there are to learn from.
+        classes: those have.
+        planned: images to see, all in all: a plan that ends before there are shapes is said to.
+    """
     ahead = stages(side, images, classes)
     index = bisect_right([stage.images_seen for stage in ahead], images_seen)
     if index == 0:
+        first = ahead[0].images_seen
+        said = f"too early to judge: pictures are noise or blots until about {first:,} images"
+        short = planned is not None and planned < first
         return (
-            "too early to judge: pictures are noise or blots until about "
-            f"{ahead[0].images_seen:,} images"
+            f"{said}, and this plan ends at {planned:,}: it is too short for more"
+            if short
+            else said
         )
     now = ahead[index - 1]
     if index == len(ahead):
@@ -142,6 +156,8 @@ def hardly_begun(images_seen: int, side: int, images: int | None, classes: int) 
 def share_of(images_seen: int, planned: int) -> str:
     """``3.1% of the plan``, with a decimal where whole numbers say too little."""
     share = images_seen / planned
+    if 0 < share < 0.0005:
+        return "less than 0.1% of the plan"
     return f"{share:.0%} of the plan" if share >= 0.1 else f"{share:.1%} of the plan"
 
 

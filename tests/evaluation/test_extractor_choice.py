@@ -209,10 +209,12 @@ class Heard:
 def test_what_a_classifier_costs_is_said_where_it_is_worth_it():
     listener = Heard()
     with listening(listener):
-        say_cost(plan(3000), {}, 5.0)
+        say_cost(plan(3000), {}, None, 5.0)
         assert listener.said == []
-        say_cost(plan(3000), {"epochs": 40}, 300.0)
-    (said,) = listener.said
+        say_cost(plan(3000), {"epochs": 40}, 1001, 300.0)
+        say_cost(plan(3000), {}, 60, 300.0)
+    said, of_few = listener.said
+    assert "--num" not in of_few and of_few.endswith("(such scores compare only with each other)")
     assert "training the classifier of 64 images takes about 5 min here, once" in said
     assert "--set extractor.epochs=20 " in said and "--num 1000" in said
 

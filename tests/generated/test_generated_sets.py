@@ -324,16 +324,24 @@ def test_two_settings_are_never_mixed(digits, tmp_path, finished):
     for options, message in (
         ({"truncation": 0.5}, "settings.truncation is none there, asked for: 0.5"),
         ({"num": 3}, "images is 20 there, asked for: 30"),
+        ({"num": 3}, "; 0: 2 images there, asked for: 3; 1: 2 images there, asked for: 3; .* more"),
+        ({"classes": "3,7"}, "the classes are 0, 1, 2, 3, 4 and 5 more there, asked for: 3, 7; "),
         ({"seed": 1}, "settings.seed is 0 there, asked for: 1"),
         ({"to": "webdataset"}, "form is folder there, asked for: webdataset"),
     ):
-        with pytest.raises(ConfigError, match=message):
+        with pytest.raises(ConfigError, match=message) as caught:
             reacgan.generate_dataset(digits, tmp_path / "set", **{"num": 2, **options})
+        assert "{" not in str(caught.value)
     weights = {name: value.clone() for name, value in digits.generator.state_dict().items()}
     other = reacgan.load("digits-reacgan", device="cpu")
     next(other.generator.parameters()).mul_(1.5)
     with pytest.raises(ConfigError, match=r"model\.digest is .* there, asked for"):
         reacgan.generate_dataset(other, tmp_path / "set", num=2)
+    renamed = replace(digits, class_names=tuple("abcdefghij"))
+    with pytest.raises(
+        ConfigError, match="otherwise: the model's classes are 0, 1, .* a, b, c, d, e and"
+    ):
+        reacgan.generate_dataset(renamed, tmp_path / "set", num=2)
     assert weights.keys() == digits.generator.state_dict().keys()
     assert content(tmp_path / "set") == before
 

@@ -72,6 +72,8 @@ def test_what_a_value_is_compared_with():
         "percentile": 1.0,
         "chance": 0.0099999,
     }
+    assert row(score("top1", 0.4, settings={"classes": 8}))[-1] == "by chance 0.125"
+    assert row(score("top5", 0.4, settings={"classes": 8}))[-1] == "by chance 0.625"
     (zero, *said) = row(score("memorised_share", 0.0, settings=settings))
     assert (zero, said[-1]) == ("0", "by chance 0.01")
     for metric, beside in (("top1", "0.8000"), ("top5", "1.0000")):

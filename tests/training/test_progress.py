@@ -75,6 +75,9 @@ def test_scores_and_the_end_are_part_of_what_is_left(clock):
     assert stream.getvalue().rstrip().endswith("ETA 1m20s + scores  D adversarial 1.000")
     progress.report(_line(1000, speed=10))
     assert _eta(stream) == "30s"  # all is seen, and not all is done
+    progress.ahead = lambda seen: (2.0, True)
+    progress.report(_line(1000, speed=10))
+    assert stream.getvalue().endswith("images 100%  10/s  D adversarial 1.000\n")
 
 
 def test_a_long_stage_of_scores_is_a_line(monkeypatch):

@@ -16,6 +16,7 @@ from tiny import experiment, images
 
 import reacgan
 from reacgan.config import ConfigError, load_experiment
+from reacgan.data import DataError
 from reacgan.history import read_records
 from reacgan.models.norm_statistics import statistics_in_words
 from reacgan.sampling import save_png
@@ -265,3 +266,14 @@ def test_what_is_hardly_meant_is_said(changes, classes, message, tmp_path, capsy
         experiment(**{"training.images": 16}), tmp_path / "sane", device="cpu", data=images()
     )
     assert "note:" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_start_that_fails_leaves_nothing(tmp_path, there):
+    out = tmp_path / "runs" / "mine"
+    if there:
+        out.mkdir(parents=True)
+    lost = experiment(**{"data.name": "folder", "data.path": str(tmp_path / "no photos")})
+    with pytest.raises(DataError, match="no such folder"):
+        reacgan.train(lost, out, device="cpu", quiet=True)
+    assert list(tmp_path.rglob("*")) == ([out.parent, out] if there else [])

@@ -90,6 +90,23 @@ def test_stages_come_one_after_another(side, count):
     assert len(set(said)) == 4 and "too early" in said[0] and "as good as it gets" in said[3]
 
 
+def test_a_plan_that_is_too_short_to_show_anything_is_said_to_be():
+    said = meaning_of(1_280, 32, None, 10, planned=1_280)
+    assert said == (
+        "too early to judge: pictures are noise or blots until about 50,000 images, and this plan ends at "
+        "1,280: it is too short for more"
+    )
+    assert "plan" not in meaning_of(1_280, 32, None, 10, planned=50_000)
+
+
+def test_a_share_is_never_said_to_be_nothing():
+    shares = [share_of(seen, 1_000_000) for seen in (0, 1, 499, 500, 99_999, 10**6)]
+    assert shares == [
+        f"{share} of the plan"
+        for share in ("0.0%", "less than 0.1%", "less than 0.1%", "0.1%", "10.0%", "100%")
+    ]
+
+
 def test_a_run_that_is_not_at_its_end_goes_on_to_it(tmp_path, capfd):
     out = tmp_path / "run"
     settings = experiment("projection", **{"training.images": 10**6})
@@ -97,5 +114,5 @@ def test_a_run_that_is_not_at_its_end_goes_on_to_it(tmp_path, capfd):
     lines = capfd.readouterr().err.splitlines()
     seen = int(next(out.glob("checkpoints/*")).name)
     said = f"the minutes are over: {seen:,} images seen, {share_of(seen, 10**6)}; the same command goes on"
-    assert said in lines and "% of the plan" in said and "0% of" not in said.replace("0.0%", "")
+    assert said in lines and "% of the plan" in said and "0% of" not in said
     assert lines[-1].endswith("# trains on, to the end of the plan") and "--images" not in lines[-1]

@@ -68,6 +68,7 @@ class _Lines:
 
     def __init__(self, *, announce: bool) -> None:
         self._announce = announce
+        self._said: set[str] = set()
         self._open: dict[Task, tuple[float, float]] = {}
 
     def say(self, text: str) -> None:
@@ -80,8 +81,10 @@ class _Lines:
             if not (self._announce or self._open) and _worth_a_line(stage, now - began):
                 streams.tell(f"{named(stage)}, {duration(now - began)}")
         elif stage not in self._open:
-            if self._announce and not self._open:
-                streams.tell(named(stage))
+            line = named(stage)
+            if self._announce and not self._open and line not in self._said:
+                self._said.add(line)  # once, however often the same headers are read
+                streams.tell(line)
             self._open[stage] = now, now
         else:
             began, line_at = self._open[stage]

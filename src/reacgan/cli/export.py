@@ -54,7 +54,7 @@ def export(
     opset:
         Of ONNX: version of the operators, 18 to 23; 18 is read by the most programs.
     with_latents:
-        Also write z and image of this many seeds, to check another program by.
+        Also write z and images of this many seeds, to check another program by.
     overwrite:
         Replace an existing file.
     """
@@ -74,7 +74,7 @@ def export(
     )
     text = _described(done)
     if done.latents is not None:
-        text += f"\n{done.latents}: z, class and image of seeds 0 to {with_latents - 1}"
+        text += f"\n{done.latents}: seed, z, class and images of seeds 0 to {with_latents - 1}"
     answer(_facts(done), text, as_json=json_)
     if done.unchecked is not None:
         streams.tell(f"note: not compared with the generator, since {done.unchecked}")

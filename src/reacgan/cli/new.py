@@ -37,7 +37,8 @@ def new(
         A folder with one sub-folder a class, or with train/ and test/ that hold those; a packed
         file; a table (.csv, .jsonl); or a registered data set as NAME or NAME:PATH.
     out:
-        The file to write: a YAML file with comments, for reacgan train.
+        The file to write: a YAML file with comments, for reacgan train. The run is named after it, or after
+        the images where the file is experiment.yaml.
     from_:
         Begin with trained weights: a run's folder, a model folder, or a name of "reacgan weights list".
         Networks and resolution are then theirs; of a small set the discriminator's first stages stay
@@ -75,5 +76,7 @@ def new(
     if "--out" in shlex.split(command):
         text += "\n  runs/ holds another run of that name, hence the --out"
     text += f"\nnext: {command}"
-    answer({**proposal.facts(), "file": file, "next": command}, text, as_json=json_)
+    answer(
+        {**proposal.named_after(file).facts(), "file": file, "next": command}, text, as_json=json_
+    )
     return 0

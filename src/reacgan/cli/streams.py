@@ -41,7 +41,16 @@ def make_patient() -> None:
 
 
 def escape_notes() -> None:
-    """Have warnings and messages of a log move no cursor either, whoever made them."""
+    """Have warnings and messages of a log move no cursor either, whoever made them.
+
+    A message of the log is printed once a command: the same images may be opened for several uses.
+    """
+    said: set[str] = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        before = len(said)
+        said.add(record.getMessage())
+        return len(said) > before
 
     class Escaped(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:
@@ -49,6 +58,7 @@ def escape_notes() -> None:
 
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(Escaped())
+        logging.lastResort.filters = [is_new]
     warnings.formatwarning = lambda *words, **named: plain_lines(_formatted(*words, **named))
 
 

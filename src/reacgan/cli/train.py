@@ -60,7 +60,8 @@ def train(
         Also write losses, sheets and scores for other tools, into logs/ of the run's folder: tensorboard,
         wandb (offline without a login), csv, or several of them.
     dry_run:
-        Print the resolved configuration and stop.
+        Print the resolved configuration as JSON and stop. Of --data without a name, the reason of each
+        derived value comes first, on standard error.
     quiet:
         Print nothing.
     verbose:
@@ -197,7 +198,8 @@ def _resolve(
     proposal = propose(str(data), device=device, given=changes, seconds=0, copies=False)
     if aloud:
         streams.show(proposal.proposed() if verbose else proposal.in_short())
-    elif not quiet:
+    elif not quiet:  # a dry run
+        streams.tell(proposal.proposed())
         _say(proposal.derived.notes)
     return proposal.experiment, () if quiet else proposal.overview.notes
 

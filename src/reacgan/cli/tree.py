@@ -96,6 +96,8 @@ def _in_a_panel(error: cyclopts.CycloptsError) -> Any:
 def _described(error: cyclopts.CycloptsError) -> str:
     """What is wrong with the words; of a missing argument also what it is, and an example."""
     argument = error.argument
+    if isinstance(error, cyclopts.UnknownOptionError) and _is_json_of_train(error):
+        return f"{error} {_FOR_PROGRAMS}"
     if not isinstance(error, cyclopts.MissingArgumentError) or argument is None:
         return str(error)
     page = inspect.getdoc(error.target) or ""
@@ -107,6 +109,17 @@ def _described(error: cyclopts.CycloptsError) -> str:
     text += f" {' '.join(says[1].split())}" if says else ""
     example = re.search(r"^Examples?: (.*?)(?: \||\n\n)", page, re.DOTALL | re.MULTILINE)
     return f"{text}\nExample: {' '.join(example[1].split())}" if example else text
+
+
+_FOR_PROGRAMS = (
+    "What train reports is for programs too: journal.jsonl and scores.jsonl in the run's folder, a JSON "
+    "object a line, which grow while it trains; reacgan.journal(RUN) reads them, and --log csv writes "
+    "tables."
+)
+
+
+def _is_json_of_train(error: cyclopts.UnknownOptionError) -> bool:
+    return tuple(error.command_chain or ()) == ("train",) and "--json" in str(error)
 
 
 def _list_as_added(app: cyclopts.App) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import cyclopts
 
@@ -11,6 +11,9 @@ from reacgan.cli import convert, streams
 from reacgan.cli.answers import Json, answer
 from reacgan.cli.options import Named
 from reacgan.text import one_line
+
+if TYPE_CHECKING:
+    from reacgan.sharing import CheckResult
 
 
 def app() -> cyclopts.App:
@@ -73,12 +76,12 @@ def show(model: Named, *, json_: Json = False) -> int:
 def check(model: Named, *, json_: Json = False) -> int:
     """Check that a model is complete and reproduces its samples.
 
-    Exits with 1 if a check fails.
+    Of a run, or a model that is not published, what is there is checked. Exits with 1 if a check fails.
 
     Parameters
     ----------
     model:
-        A name, a model folder, or hub:OWNER/NAME.
+        A name, a run's folder, a model folder, or hub:OWNER/NAME.
     json_:
         Print JSON instead of text.
     """
@@ -87,12 +90,18 @@ def check(model: Named, *, json_: Json = False) -> int:
     findings = check(model)
     passed = all(finding.passed for finding in findings)
     lines = [
-        f"{'ok    ' if finding.passed else 'FAILED'} {finding.name:<14} {one_line(finding.message)}"
+        f"{_state(finding):<6} {finding.name:<14} {one_line(finding.message)}"
         for finding in findings
     ]
     facts = {"model": model, "passed": passed, "checks": findings}
     answer(facts, "\n".join(lines), as_json=json_)
     return 0 if passed else 1
+
+
+def _state(finding: CheckResult) -> str:
+    if not finding.applies:
+        return "none"
+    return "ok" if finding.passed else "FAILED"
 
 
 def publish(

@@ -28,6 +28,9 @@ from reacgan.progress import rough_duration, say
 _WORTH_SAYING = 15.0
 """Seconds of a training that are told beforehand."""
 
+_FEWER = 1_000
+"""Images to generate that are advised where there are more."""
+
 logger = logging.getLogger("reacgan.evaluation")
 
 
@@ -66,23 +69,27 @@ def say_choice(text: str) -> None:
         logger.warning("%s", text)
 
 
-def say_cost(plan: Plan, options: Mapping[str, Any], seconds: float) -> None:
+def say_cost(plan: Plan, options: Mapping[str, Any], count: int | None, seconds: float) -> None:
     """Tell what the training of a classifier costs, if a person would wait for it.
 
     Args:
         plan: with the images that it learns from.
         options: of the extractor.
+        count: images to score; None where that is unknown.
         seconds: that the training takes.
     """
     learned = plan.classifier_data.training
     if seconds < _WORTH_SAYING or learned is None or not distributed.is_main():
         return
     passes = options.get("epochs") or default_epochs(len(learned))
+    fewer = (
+        f"; fewer images to generate by --num {_FEWER}" if count is None or count > _FEWER else ""
+    )
     say(
         f"training the classifier of {len(learned):,} images takes about {rough_duration(seconds)} here, "
         "once: it is kept, and later evaluations of these images begin at once. Cheaper: half the time and "
         f"a coarser judge by --set extractor.epochs={max(passes / 2, 1):.0f} (such scores compare only "
-        "with each other); fewer images to generate by --num 1000"
+        f"with each other){fewer}"
     )
 
 

@@ -147,12 +147,11 @@ def evaluate(
     )
     work = _Work(plan, shape, computing, cache if cache is not None else FeatureCache())
     network, options = extractor, extractor_options or {}
+    count = _count_of(images, num)
     if network is None:
-        network = choose_extractor(
-            plan, _count_of(images, num), options=options, device=work.device
-        )
+        network = choose_extractor(plan, count, options=options, device=work.device)
     if isinstance(network, str):
-        network = work.build(network, options)
+        network = work.build(network, options, count)
     network.to(work.device)
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # G's too
         compared = work.compare(images, network, num, tuple(class_names))
@@ -187,8 +186,8 @@ class _Work:
         self.device = device
         self.real_features = RealFeatures(self.reference.shape, device, cache)
 
-    def build(self, name: str, options: Mapping[str, Any]) -> Extractor:
-        """The extractor of a name or file; ``domain`` is trained on real images now."""
+    def build(self, name: str, options: Mapping[str, Any], count: int | None = None) -> Extractor:
+        """The extractor of a name or file, to score ``count`` images by; ``domain`` is trained now."""
         domain = name == "domain"
         return build_extractor(
             name,
@@ -196,7 +195,7 @@ class _Work:
             train=self.plan.classifier_data.training if domain else None,
             held_out=self.plan.classifier_held_out if domain else None,
             device=self.device,
-            expect=partial(say_cost, self.plan, options) if domain else None,
+            expect=partial(say_cost, self.plan, options, count) if domain else None,
         )
 
     def compare(

@@ -234,13 +234,16 @@ def _fakes(fake: dict[str, Any], reference: dict[str, Any]) -> Iterator[str]:
         *([f"{reference.pop('classes'):,} classes"] if reference.get("classes") else []),
         *([f"digest {str(reference.pop('digest'))[:8]}"] if reference.get("digest") else []),
     ]
+    same_count = fake.get("images") == reference.get("images")
     yield f"{_count(fake.pop('images', None))} fakes against {against} ({', '.join(known)})"
     labels, seed = fake.pop("labels", None), fake.pop("seed", None)
     if labels is not None:
         yield {
             "uniform": "classes drawn uniformly",
             "balanced": "equally many of each class",
-            "reference": "classes as often as in the reference",
+            "reference": "classes as often as in the reference"
+            if same_count
+            else "classes in the same shares as in the reference",
         }.get(str(labels), f"classes: {labels}")
     if seed is not None:
         yield f"seed {seed}"

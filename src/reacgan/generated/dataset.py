@@ -30,6 +30,7 @@ from reacgan.config import (
 )
 from reacgan.data import refuse_inside
 from reacgan.data.beside import GENERATED
+from reacgan.data.names import shown
 from reacgan.files import cache_root, locked, naming, not_kept, write_text
 from reacgan.generated.counts import Distribution, class_counts
 from reacgan.generated.forms import FORMS, Item, SetForm
@@ -370,10 +371,7 @@ class _Writing:
 
     def _refuse_other(self, known: Mapping[str, Any]) -> None:
         """Refuse to go on with what was made otherwise."""
-        lines = [
-            f"{key} is {_short(old)} there, asked for: {_short(new)}"
-            for key, old, new in differing(known, self.facts)
-        ]
+        lines = [*_differences(known, self.facts)]
         if lines:
             more = f" and {len(lines) - 4} more" if len(lines) > 4 else ""
             raise ConfigError(
@@ -413,6 +411,23 @@ def _remove(*paths: Path) -> None:
         if path.is_dir():
             shutil.rmtree(path)
         path.unlink(missing_ok=True)
+
+
+def _differences(known: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+    """What is there and what is asked for, in words: classes first, then what else, then counts."""
+    trees = known, facts
+    model = [tree.get("class_names") or [] for tree in trees]
+    chosen = [[entry.get("name") for entry in tree.get("classes") or []] for tree in trees]
+    if model[0] != model[1]:
+        yield f"the model's classes are {shown(model[0])} there, asked for: {shown(model[1])}"
+    elif chosen[0] != chosen[1]:
+        yield f"the classes are {shown(chosen[0])} there, asked for: {shown(chosen[1])}"
+    for key, old, new in differing(known, facts):
+        if key not in ("classes", "class_names"):
+            yield f"{key} is {_short(old)} there, asked for: {_short(new)}"
+    for old, new in zip(known.get("classes") or [], facts["classes"], strict=False):
+        if chosen[0] == chosen[1] and (before := old.get("images")) != new["images"]:
+            yield f"{shown([new['name']])}: {_short(before)} images there, asked for: {new['images']}"
 
 
 def _short(value: Any) -> str:

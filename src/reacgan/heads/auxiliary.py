@@ -12,7 +12,7 @@ from reacgan.heads.base import PLAIN_LAYERS, Head, HeadOutput, Layers, unit
 from reacgan.tensors import widened, without_autocast
 
 
-class AuxiliaryHead(Head):
+class AuxiliaryHead(Head, full_precision=False):
     """An auxiliary classifier beside the score (Odena, Olah, Shlens, ICML 2017).
 
     The score is w . h + b; the logits are W h / temperature, without bias, and::

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import wraps
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from reacgan.tensors import widened
+from reacgan.tensors import widened, without_autocast
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,10 @@ class Head(nn.Module):
 
     A member defines :meth:`forward` and, where its method conditions by a loss, :meth:`d_loss` and
     :meth:`g_loss`. Both losses are pure functions of the outputs; the caller applies their weight.
+
+    In a bfloat16 run these three methods of a member get their tensors in float32 and run outside
+    autocast, so that products keep full precision. A class that sees to its own precision is written
+    ``class Mine(Head, full_precision=False)``; classes that extend it say so themselves.
     """
 
     couples_samples: bool = False
@@ -126,6 +131,12 @@ class Head(nn.Module):
     condition_strength: Tensor
     """Influence of labels on the score, 0 to 1; below 1 only during an unconditional-to-conditional
     run. The conditioning losses are weighted by the caller."""
+
+    def __init_subclass__(cls, *, full_precision: bool = True, **others: Any) -> None:
+        super().__init_subclass__(**others)
+        for name in ("forward", "d_loss", "g_loss") if full_precision else ():
+            if name in cls.__dict__:
+                setattr(cls, name, _in_full_precision(cls.__dict__[name]))
 
     def __init__(self) -> None:
         super().__init__()
@@ -147,6 +158,26 @@ class Head(nn.Module):
     def class_logits(self, output: HeadOutput) -> Tensor | None:
         """``[N, K]``: their softmax is this head's probability of each class; None if it has none."""
         return output.logits
+
+
+def _in_full_precision(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of a head whose tensors are float32 at least, outside autocast."""
+
+    @wraps(method)
+    def outside(self: Head, *given: Any, **named: Any) -> Any:
+        inputs = [_wide(value) for value in given]
+        by_name = {name: _wide(value) for name, value in named.items()}
+        first = next(iter([*given, *named.values()]))
+        with without_autocast(first.score if isinstance(first, HeadOutput) else first):
+            return method(self, *inputs, **by_name)
+
+    return outside
+
+
+def _wide(value: Tensor | HeadOutput) -> Tensor | HeadOutput:
+    if isinstance(value, HeadOutput):
+        return value.with_tensors({name: widened(part) for name, part in value.tensors().items()})
+    return widened(value) if value.is_floating_point() else value
 
 
 def _zero(output: HeadOutput) -> Tensor:

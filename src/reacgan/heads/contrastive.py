@@ -53,7 +53,7 @@ def conditional_contrastive(
         return -F.logsigmoid(attraction - masked_logsumexp(pairs, ~same)).mean()
 
 
-class ContrastiveHead(EmbeddingHead):
+class ContrastiveHead(EmbeddingHead, full_precision=False):
     """ContraGAN's head (Kang, Park, NeurIPS 2020).
 
     The score is w . h + b. The embedding is a linear projection of the features h, compared on the

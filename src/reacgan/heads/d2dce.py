@@ -187,7 +187,7 @@ def _nearest(pairs: Tensor) -> Tensor:
     return pairs.detach().masked_fill(itself, -torch.inf).amax(dim=1)
 
 
-class D2DCrossEntropyHead(EmbeddingHead):
+class D2DCrossEntropyHead(EmbeddingHead, full_precision=False):
     """ReACGAN's head (Kang, Shim, Cho, Park, NeurIPS 2021).
 
     The score is w . h + b. The embedding is a linear projection of the features h, compared on the

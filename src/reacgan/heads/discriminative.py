@@ -11,7 +11,7 @@ from reacgan.heads.base import PLAIN_LAYERS, HeadOutput, Layers
 from reacgan.heads.over import HeadBuilder, OverHead
 
 
-class DiscriminativeHead(OverHead):
+class DiscriminativeHead(OverHead, full_precision=False):
     """ADC-GAN's head (Hou, Cao, Shen, Pan, Cheng, ICML 2022), over AC, 2C, D2D-CE ...
 
     The inner head has 2K classes: 2y is "a real y" and 2y + 1 "a fake y". With L its loss of samples

@@ -53,7 +53,7 @@ def _describe(tensor: Tensor) -> str:
     return f"{tensor.dtype} {list(tensor.shape)}"
 
 
-class EmbeddingHead(Head):
+class EmbeddingHead(Head, full_precision=False):
     """A score, a linear projection of the features, and one learned vector a class."""
 
     couples_samples = True

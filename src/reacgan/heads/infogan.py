@@ -65,7 +65,7 @@ def continuous_loss(mean: Tensor, log_variance: Tensor, values: Tensor) -> Tenso
     return 0.5 * (math.log(2 * math.pi) + log_variance + squares).sum(dim=1).mean()
 
 
-class InfoGANHead(OverHead):
+class InfoGANHead(OverHead, full_precision=False):
     """InfoGAN's head (Chen, Duan, Houthooft, Schulman, Sutskever, Abbeel, NeurIPS 2016).
 
     The first entries of z hold codes (``model.codes``, :func:`read_codes`). Q, a linear layer on the

@@ -14,7 +14,7 @@ from reacgan.heads.equalised import LabelMapping
 from reacgan.tensors import without_autocast
 
 
-class MappedProjectionHead(Head):
+class MappedProjectionHead(Head, full_precision=False):
     """Projection on a vector that a mapping network makes of the label (Karras et al. 2020, ADA).
 
     With f = W h + b of width d: score = f . map(y) / sqrt(d). There is no score without the label:

@@ -30,7 +30,7 @@ def crammer_singer(logits: Tensor, targets: Tensor) -> Tensor:
     return F.relu(1 + best_other - own).mean()
 
 
-class MultiHingeHead(Head):
+class MultiHingeHead(Head, full_precision=False):
     """MHGAN's head (Kavalerov, Czaja, Chellappa, WACV 2021).
 
     One linear layer gives K + 1 outputs o = W h + b: a class each, and the last for fakes. With

@@ -8,7 +8,7 @@ from torch import Tensor
 from reacgan.heads.base import PLAIN_LAYERS, Head, HeadOutput, Layers
 
 
-class MultiLogitHead(Head):
+class MultiLogitHead(Head, full_precision=False):
     """One real-or-fake logit a class, selected by the label.
 
     MD-GAN: the output layer of Mescheder, Geiger, Nowozin (ICML 2018)::

@@ -20,7 +20,7 @@ class HeadBuilder(Protocol):
         ...
 
 
-class OverHead(Head):
+class OverHead(Head, full_precision=False):
     """A head that wraps an inner one, which gives the score and has ``condition_strength``.
 
     A member's constructor also takes the option ``over``, annotated ``Component``, and ``build``, the

@@ -7,7 +7,7 @@ from torch import Tensor
 from reacgan.heads.base import PLAIN_LAYERS, Head, HeadOutput, Layers
 
 
-class ProjectionHead(Head):
+class ProjectionHead(Head, full_precision=False):
     """Projection of the features on the label's vector (Miyato, Koyama, ICLR 2018).
 
     The score is w . h + b + E[y] . h, with E one learned vector a class.

@@ -11,7 +11,7 @@ from reacgan.heads.base import PLAIN_LAYERS, HeadOutput, Layers
 from reacgan.heads.over import HeadBuilder, OverHead
 
 
-class TwinHead(OverHead):
+class TwinHead(OverHead, full_precision=False):
     """TAC-GAN's head (Gong, Xu, Li, Zhang, Batmanghelich, NeurIPS 2019), over AC, 2C, D2D-CE ...
 
     An auxiliary classifier alone rewards G for samples that are easy to classify, so that classes lose

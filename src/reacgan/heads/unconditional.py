@@ -7,7 +7,7 @@ from torch import Tensor
 from reacgan.heads.base import PLAIN_LAYERS, Head, HeadOutput, Layers
 
 
-class UnconditionalHead(Head):
+class UnconditionalHead(Head, full_precision=False):
     """The plain real-or-fake score (Goodfellow et al., NeurIPS 2014): w . h + b.
 
     Shapes: features ``[N, F]``, score ``[N]``. The labels are passed on and otherwise ignored.

@@ -24,6 +24,13 @@ FILE_PATTERNS = ("*.safetensors", "*.json", "*.jsonl", "*.md", "*.png")
 """Files that are downloaded and uploaded: no code."""
 
 VARIABLE = "REACGAN_WEIGHTS"
+OF_REPOSITORY = (
+    "cifar10-reacgan-early",
+    "cifar10-small-reacgan",
+    "glyphs-reacgan",
+    "tiny-32-reacgan",
+)
+"""Models in weights/ of the repository, which the package does not hold."""
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -104,6 +111,12 @@ def locate(named: str | Path, *, revision: str | None = None, ids: bool = False)
         if revision is not None:
             raise ConfigError(f"revision is {revision!r}, but {text} is here already; leave it out")
         return known[text]
+    if text in OF_REPOSITORY:
+        raise ConfigError(
+            f"{text}: not here; these weights come with the package's repository, in weights/{text}: use a "
+            f"checkout of it, or set {VARIABLE}=FOLDER to its folder weights/. Known here: "
+            f"{', '.join(known) or 'none'}."
+        )
     raise ConfigError(
         f"{text}: no such folder; give a run's folder or a model folder, {HUB}OWNER/NAME for a model of "
         f"the Hugging Face hub, or the name of a model{suggest(text, known)} "

@@ -111,10 +111,11 @@ class PerClass(Metric):
                 f"left out, with {self.k} images or fewer, real or fake: {len(left_out)} of "
                 f"{len(counts)} classes ({shown})"
             )
+        real, fake = (sum(counts[name][kind] for name in used) for kind in ("real", "fake"))
         if any(counts[name]["real"] != counts[name]["fake"] for name in used):
             notes.append(
-                "classes have different numbers of real and fake images; recall and coverage shift "
-                "with the counts"
+                f"classes have different numbers of real and fake images ({real:,} and {fake:,} in all); "
+                "recall and coverage shift with the counts"
             )
         return tuple(notes)
 

@@ -51,6 +51,7 @@ from reacgan.planning.start_weights import (
 from reacgan.planning.timing import Timing, time_steps
 from reacgan.training.run_folder import default_folder, free_folder
 
+_FILE = Path("experiment.yaml")
 _BASE = "cifar10-small/reacgan, which was tried on two CPU cores"
 
 
@@ -186,8 +187,22 @@ class Proposal:
             experiment = experiment.replace(**{"data.path": str(path_of(path).resolve())})
         return to_yaml(experiment, reasons, head=head)
 
-    def write(self, out: str | Path = "experiment.yaml", *, force: bool = False) -> Path:
-        """Write the plan, for ``reacgan train``.
+    def named_after(self, out: str | Path) -> Proposal:
+        """The plan under the name of its file, so that a second plan for the same images is another run.
+
+        ``experiment.yaml`` has the name of the images, and a name that was given stays.
+
+        Args:
+            out: the file.
+        """
+        stem = path_of(out).stem
+        if stem == _FILE.stem or any(choice.key == "name" for choice in self.derived.choices):
+            return self
+        named = self.experiment.replace(name=stem)
+        return replace(self, derived=replace(self.derived, experiment=named))
+
+    def write(self, out: str | Path = _FILE, *, force: bool = False) -> Path:
+        """Write the plan, for ``reacgan train``, under the name that :meth:`named_after` gives it.
 
         Args:
             out: the file; outside of the images' folder.
@@ -202,7 +217,7 @@ class Proposal:
             raise ConfigError(
                 f"{out}: exists, and is not replaced; --force replaces it, --out FILE writes another"
             )
-        write_text(file, self.text)
+        write_text(file, self.named_after(file).text)
         return file
 
     def train_command(self, file: str | Path) -> str:

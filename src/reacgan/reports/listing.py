@@ -10,7 +10,7 @@ from reacgan.evaluation.protocols import describe, describe_settings, name_of
 from reacgan.evaluation.scores import Score
 from reacgan.metrics.names import LEGEND, meaning_of, title_of
 from reacgan.reports.cells import Cell, aligned, broken
-from reacgan.reports.record import section
+from reacgan.reports.record import chance_of, section
 from reacgan.reports.tables import TINY, interval, owners_of, settings_of
 from reacgan.text import one_line, shorten
 
@@ -121,7 +121,7 @@ def _beside(score: Score) -> str:
     """What a value is compared with: its interval, chance, real images, the worst classes."""
     settings = section(score.protocol, "metric")
     facts = [f"interval {text}" if (text := interval(score, _number)) else ""]
-    if _is_number(chance := settings.get("chance")):
+    if (chance := chance_of(score)) is not None:
         facts.append(f"by chance {chance:.3g}")
     if _is_number(own := settings.get(f"judge_held_out_{score.metric}")):
         facts.append(f"real images {own:.4f}")

@@ -101,6 +101,21 @@ def read_run(path: Path) -> RunRecord:
     return RunRecord(path, name, experiment, environment, journal, scores, named)
 
 
+def chance_of(score: Score) -> float | None:
+    """The value that guessing gives; None where none is known."""
+    settings = section(score.protocol, "metric")
+    chance, classes = settings.get("chance"), settings.get("classes")
+    if isinstance(chance, int | float) and not isinstance(chance, bool):
+        return chance
+    guesses = _GUESSES.get(score.metric)
+    if guesses is None or not isinstance(classes, int) or classes < 1:
+        return None
+    return min(guesses / classes, 1.0)
+
+
+_GUESSES = {"top1": 1, "top5": 5}
+
+
 def section(tree: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """The mapping under a name; empty where it is missing or no mapping."""
     value = tree.get(name)

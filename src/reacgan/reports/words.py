@@ -10,7 +10,7 @@ from reacgan.evaluation.scores import Score, canonical
 from reacgan.metrics.names import title_of
 from reacgan.outlook import meaning_of
 from reacgan.reports.palette import NAMES
-from reacgan.reports.record import RunRecord, section
+from reacgan.reports.record import RunRecord, chance_of, section
 from reacgan.reports.tables import shared_protocol
 from reacgan.text import one_line, shorten
 
@@ -71,7 +71,9 @@ def what_it_is(run: RunRecord) -> str:
     meaning = ""
     if (side := run.side) is not None and run.images_seen:
         learnt = run.images_to_learn, len(run.class_names)
-        meaning = f" {_sentence(meaning_of(run.images_seen, side, *learnt))}"
+        whole = flat.get("training.images")
+        planned = whole if isinstance(whole, int) else None
+        meaning = f" {_sentence(meaning_of(run.images_seen, side, *learnt, planned=planned))}"
     return f"{makes}. {_sentence(trained + _how_far(run, flat))}{meaning}"
 
 
@@ -195,19 +197,14 @@ def _judge(score: Score) -> tuple[float | None, int | None]:
 
 def _label_share(score: Score) -> float | None:
     """Label accuracy between chance, 0, and that of real images, 1."""
-    (own, _), chance = _judge(score), _chance(score)
+    (own, _), chance = _judge(score), chance_of(score) or 0.0
     return (
         None if own is None or own <= chance else max(0.0, (score.value - chance) / (own - chance))
     )
 
 
-def _chance(score: Score) -> float:
-    classes = section(score.protocol, "metric").get("classes")
-    return 1 / classes if isinstance(classes, int) and classes > 0 else 0.0
-
-
 def _labels(score: Score) -> str:
-    own, chance = _judge(score)[0], _chance(score)
+    own, chance = _judge(score)[0], chance_of(score)
     words = f"a classifier takes {score.value:.0%} of its images for the class that was asked for"
     beside = [f"{own:.0%} of real ones"] if own is not None else []
     beside += [f"guessing gives {chance:.0%}"] if chance else []

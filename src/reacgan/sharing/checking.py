@@ -26,10 +26,15 @@ class CheckResult:
     name: str
     passed: bool
     message: str
+    applies: bool = True
+    """False for what a published folder alone has, in a run or a model that was only saved."""
 
 
 def check(model: str | Path) -> list[CheckResult]:
     """Check a model folder, or that of a name: files, digests, networks, samples, card.
+
+    Of a run, and of a model that was saved but not published, what is there is checked: samples to
+    compare with and a whole card come with :func:`publish`.
 
     Raises:
         ConfigError: there is no model.
@@ -37,11 +42,27 @@ def check(model: str | Path) -> list[CheckResult]:
     folder = model_folder(hub.locate(model))
     results = []
     for name, run in _CHECKS.items():
+        if name in _OF_PUBLISHED and not _is_published(folder):
+            results.append(CheckResult(name, True, _UNPUBLISHED, applies=False))
+            continue
         try:
             results.append(CheckResult(name, True, run(folder)))
         except (ConfigError, OSError, SafetensorError, UnicodeDecodeError) as error:
             results.append(CheckResult(name, False, str(error)))
     return results
+
+
+_OF_PUBLISHED = ("samples", "card")
+_UNPUBLISHED = "not published: `reacgan weights publish RUN --out FOLDER` makes it"
+
+
+def _is_published(folder: Path) -> bool:
+    """Whether :func:`publish` made the folder; also where its configuration is not readable."""
+    try:
+        config = read_config(folder)
+    except (ConfigError, OSError):
+        return True
+    return any(key in config for key in ("name", "samples"))
 
 
 def _files(folder: Path) -> str:

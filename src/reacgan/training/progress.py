@@ -23,6 +23,8 @@ _TICK = 1.0
 """Seconds between two moves of the line."""
 _BETWEEN_LINES = 15.0
 """Seconds between two lines on the same stage, where lines do not move."""
+_SOON = 10.0
+"""Seconds: where all images are seen, a shorter rest is no news."""
 _BAR = (12, 30)
 """Narrowest and widest bar, in columns."""
 _LOSSES = {
@@ -237,6 +239,8 @@ class Progress:
             return ""
         more, known = self.ahead(seen)
         seconds = (self.total - seen) / speed + more
+        if known and seconds < _SOON and round(100 * seen / self.total) == 100:
+            return ""
         limit = self.left()
         if limit is not None and limit < seconds:
             return duration(max(limit, 1))

@@ -389,7 +389,7 @@ def _closing(hooks: RunHooks) -> Iterator[str]:
         yield f"the minutes are over: {seen:,} images seen, {share}; the same command goes on"
     yield f"sheet       {run.folder.samples / f'{seen:012d}.png'}   (real images: real.png beside it)"
     yield f"generator   {run.folder.model}, with {statistics_in_words(hooks.trained())}"
-    meaning = meaning_of(seen, min(data.size), len(data), len(data.class_names))
+    meaning = meaning_of(seen, min(data.size), len(data), len(data.class_names), planned=planned)
     yield f"pictures    {seen_in(meaning, data.channels)}"
     yield "next:"
     for command in next_commands(

@@ -51,6 +51,7 @@ def refuse_file(out: str | Path) -> None:
         raise ConfigError(f"{out}: a file; needed: the folder of a run, which is made if need be")
 
 
+_LOCK = ".lock"
 _SOURCE = "training.start_from"
 
 
@@ -99,11 +100,14 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Lock the folder for this process; a dead process's lock is no obstacle.
 
+        Where nothing comes of it, such as images that are not there, no new folder is left.
+
         Raises:
             ConfigError: a living process writes to this folder.
         """
+        new = [path for path in (self.path, *self.path.parents) if not path.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path / ".lock")
+        lock = FileLock(self.path / _LOCK)
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -115,7 +119,13 @@ class RunFolder:
             self._sweep()
             yield
         finally:
+            with suppress(OSError):
+                if [file.name for file in self.path.iterdir()] == [_LOCK]:
+                    (self.path / _LOCK).unlink()  # while it is locked: nobody else has it
             lock.release()
+            with suppress(OSError):  # not empty
+                for path in new:
+                    path.rmdir()
 
     def _sweep(self) -> None:
         """Remove what killed processes have left of this run; a model that was set aside comes back."""
