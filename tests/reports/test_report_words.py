@@ -77,7 +77,7 @@ def test_three_sentences_come_first(run):
         in said
     )
     assert meaning_of(5000, 8, None, 10)[1:] in said  # one source of words, here and in training
-    assert "`reacgan evaluate`" in how_good({}) and "secret" not in page
+    assert "`reacgan evaluate RUN`" in how_good({}) and "secret" not in page
 
 
 def scores(top1=0.8, coverage=0.7, **more):
@@ -150,6 +150,20 @@ def test_scores_of_an_older_state_say_so(run):
     append_scores(run / "scores.jsonl", state(0.5, "coverage", seen=5000).values())
     page = report_html([read_run(run)])
     assert "trained on since" not in page and "not of these images" not in page
+
+
+def test_too_early_is_not_said_again_and_a_run_keeps_its_name(run):
+    text = "run has hardly begun to learn: 5,000 images seen"
+    early = Score(
+        "fid", 9.0, "lower", protocol(), warnings=(text,), subject="run", images_seen=5000
+    )
+    assert "hardly begun" not in look_out(read_run(run), {"fid": early})
+    append_scores(run / "scores.jsonl", [early])
+    assert "hardly begun" not in report_html([read_run(run)])
+    (run / "journal.jsonl").write_text('{"images_seen": 20000}\n')
+    assert look_out(read_run(run), {"fid": early}) == f"{text}."
+    page = report_html([read_run(run)])
+    assert f"Warning: {text}" in page and "run: run" not in page
 
 
 def test_what_to_look_out_for(run):

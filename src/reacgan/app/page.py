@@ -85,6 +85,8 @@ def _head(exhibit: Exhibit) -> str:
         f"{len(model.class_names):,} classes · {height} × {width} pixels, {kind} · "
         f"{model.images_seen:,} images seen in training"
     )
+    if exhibit.training_images:
+        facts += f", of a set of {exhibit.training_images:,}"
     return (
         f'<header class="rg-head"><h1>{markup.text(exhibit.name)}</h1>'
         f"<p>{markup.text(facts)}</p></header>"

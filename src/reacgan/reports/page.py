@@ -82,7 +82,7 @@ img.pixels { image-rendering: pixelated; }
   .brief table, .brief tbody { display: block; } .brief td { display: flex; gap: 1rem;
   justify-content: space-between; padding: .15rem 0; } .brief td:empty { display: none; }
   .brief td::before { content: attr(data-head); color: var(--soft); font-weight: 400; }
-  .cells { flex-wrap: wrap; margin-bottom: 1rem; } .cell { flex: 0 0 5.4rem; }
+  .cells { flex-wrap: wrap; margin-bottom: 1rem; } .cell { flex: 0 0 min(9rem, 33% - .25rem); }
   .cell:first-child { margin-right: 0; } .cell:first-child img { outline: 2px solid var(--mark); }
   .row.heads .name { display: none; } body { padding: .5rem .7rem 3rem; } }
 """

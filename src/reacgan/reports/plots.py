@@ -95,7 +95,7 @@ def figure_png(figure: Figure, dpi: int = _DPI) -> bytes:
             text.set_text(fonts.spelt(text.get_text()))
     families = fonts.families(text.get_text() for text in words)
     for text in words:
-        text.set_fontfamily(families)
+        text.set_fontfamily(fonts.families([text.get_text()]))  # a bold word asks no other font
     with warnings.catch_warnings(), matplotlib.rc_context({"font.family": families}):
         warnings.simplefilter("ignore", UserWarning)  # of signs without ink
         figure.savefig(png, format="png", dpi=dpi, metadata={"Software": None})

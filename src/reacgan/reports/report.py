@@ -185,7 +185,7 @@ def _classes(
             png,
             f"{title_of(score.metric)}: {caption}; {where}",
             kind="plot",
-            below=where + (_missing(score, classes) if caption == "classes" else ""),
+            below=where + _missing(score, classes) if caption == "classes" else None,
         )
         for score, where in newest
         for caption, png in plots.pictures_of(score, drawn_as.get(score.subject)).items()

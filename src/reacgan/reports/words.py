@@ -246,7 +246,7 @@ def look_out(run: RunRecord, scores: Mapping[str, Score]) -> str:
     said += [] if early else _weak_classes(scores.get("top1"))
     listed = list(dict.fromkeys(text.rstrip(".") for text in said))
     if not listed and early:
-        return "Nothing yet; look again when there are shapes."
+        return "Pictures this early show nothing to judge by yet; look again when there are shapes."
     if not listed:
         return (
             "Nothing was noted. Look along the rows all the same: images of one class should differ, and "
