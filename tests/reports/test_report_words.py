@@ -18,9 +18,9 @@ from reacgan.metrics.names import LEGEND
 from reacgan.outlook import meaning_of
 from reacgan.reports import plots
 from reacgan.reports.palette import METHODS
-from reacgan.reports.record import read_run
+from reacgan.reports.record import data_in_words, read_run
 from reacgan.reports.report import report_html
-from reacgan.reports.sheets import read_sheet
+from reacgan.reports.sheets import read_sheet, repeats
 from reacgan.reports.words import how_good, look_out, what_it_is
 from reacgan.sampling import save_png, seed_heads, sheet
 
@@ -343,3 +343,31 @@ def test_short_tables_are_lists_on_a_narrow_page(run):
     assert 'class="wide brief"' in short
     heads = re.findall(r"<th[^>]*>([^<]+)", short)
     assert re.findall('data-head="([^"]+)"', short)[: len(heads)] == heads
+
+
+def test_a_packed_set_has_the_name_of_its_file(run):
+    record = read_run(run)
+    packed = {"data": {"name": "archive", "path": "/home/secret/ferien.safetensors"}}
+    assert data_in_words(replace(record, experiment=packed)) == "ferien.safetensors"
+    assert data_in_words(replace(record, experiment={"data": {"name": "folder"}})) == "folder"
+
+
+def test_real_images_that_come_twice_are_said(tmp_path):
+    images = torch.arange(4, dtype=torch.uint8).view(1, 4, 1, 1, 1).expand(1, 4, 3, 8, 8) * 60
+    save_png(sheet(images, ["a"]), tmp_path / "once.png")
+    save_png(sheet(images[:, [0, 1, 2, 0]], ["a"]), tmp_path / "twice.png")
+    once, twice = (read_sheet(tmp_path / f"{name}.png") for name in ("once", "twice"))
+    assert once is not None and not repeats(once)
+    assert twice is not None and repeats(twice)
+
+
+def test_classes_without_a_bar_are_named(run, monkeypatch):
+    monkeypatch.setattr(plots, "have_plots", lambda: True)
+    pytest.importorskip("matplotlib")
+    facts = protocol()
+    details = {"classes": {"кошка": 0.5, "猫": 0.4}}
+    score = Score("class_recall", 0.5, "higher", facts, details=details, subject="run")
+    append_scores(run / "scores.jsonl", [score])
+    page = report_html([read_run(run)])
+    assert "too few images for a value: &lt;script&gt;" in page
+    assert 'alt="Recall by class: classes; run' in page
