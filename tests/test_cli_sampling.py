@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from reacgan.sampling import class_folders
+from reacgan.text import file_stem
 
 
 def test_sample(reacgan, run_folder, tmp_path):
@@ -93,6 +94,21 @@ def test_class_folders_are_safe_and_never_shared():
     for folder in folders:
         assert folder not in ("", ".", "..") and not set(folder) & set("/\\:\n")
         assert folder == folder.strip(" .")
+
+
+def test_class_folders_keep_what_every_system_takes():
+    names = [
+        "गाय (काली)",
+        "Żółw #1",
+        "カメラ 📷",
+        "a & b + c = 50% @!$;[]{}^`",
+        "👨\u200d👩",
+        "می\u200cخواهم",
+    ]
+    assert class_folders(names) == tuple(names)
+    odd = class_folders(["a\u202eb", "a?b", "カメラ\u30002", "nul"])
+    assert odd == ("0~a_b", "1~a_b", "2~カメラ 2", "3~_nul")
+    assert file_stem("गाय (काली)") == "गाय-काली" and file_stem("Żółw #1") == "Żółw-1"
 
 
 def test_class_folders_differ_without_case_and_in_any_unicode_form():

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FIRST_SHAPES, HALFWAY, USABLE, BEST = "first shapes", "halfway", "usable", "as good as it gets"
+HARDLY_BEGUN = "has hardly begun to learn"
+"""In the warning of scores that were taken so early."""
 _BY_SIDE = {
     8: (10_000, 50_000, 150_000),
     16: (20_000, 200_000, 1_000_000),

@@ -19,8 +19,10 @@ _JOINERS = "\u200c\u200d"
 """Of letters in Persian and Hindi, and of emoji; nothing is hidden by them."""
 _DEVICES = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9\u00b9\u00b2\u00b3]", re.IGNORECASE)
 """Names reserved by Windows, with or without an extension."""
-_NAME_BYTES = 160
-"""Of a name of a file or folder; what is put before or after it has room in 255."""
+_FORBIDDEN = frozenset('<>:"/\\|?*~')
+"""By Windows, in names; and the ~ that sets marked names of classes apart."""
+_NAME_BYTES, _STEM_BYTES = 200, 160
+"""Of the name of a folder, and of a part of a file's; what is put before or after it has room in 255."""
 
 
 def one_line(text: str) -> str:
@@ -84,20 +86,33 @@ def shorten(text: str, most: int) -> str:
 
 
 def file_stem(text: str) -> str:
-    """For the name of a file: letters, digits and ``-_.``, 80 at most."""
-    marks = "".join(mark if mark.isalnum() or mark in "-_." else " " for mark in text)
-    return file_name("-".join(marks.split())[:80]).lstrip(".-") or "unnamed"
+    """For the name of a file: letters with their signs, digits and ``-_.``, 80 and 160 bytes at most."""
+    composed = unicodedata.normalize("NFC", text)
+    marks = "".join(mark if _in_words(mark) or mark in "-_." else " " for mark in composed)
+    stem = file_name("-".join(marks.split())[:80]).encode()[:_STEM_BYTES].decode(errors="ignore")
+    return stem.lstrip(".-").rstrip(" .") or "unnamed"
 
 
 def file_name(text: str) -> str:
-    """The part of a text that every file system takes, at most 160 bytes; reserved names get a ``_``.
+    """The name as Windows, macOS and Linux all take it, at most 200 bytes; may be empty.
 
-    May be empty.
+    What one of them forbids, ``~`` and what hides or turns around is ``_``; dots and blanks at the ends go;
+    reserved names get a ``_``.
     """
-    composed = unicodedata.normalize("NFC", text)
-    marks = (mark if mark.isalnum() or mark in " -_.,()'" else "_" for mark in composed)
+    marks = map(_in_names, unicodedata.normalize("NFC", text))
     kept = "".join(marks).encode()[:_NAME_BYTES].decode(errors="ignore").strip(" .")
     return f"_{kept}" if _DEVICES.fullmatch(kept.partition(".")[0].strip()) else kept
+
+
+def _in_words(mark: str) -> bool:
+    """Of letters, the signs that belong to them (as vowels in Hindi), digits, and joiners."""
+    return unicodedata.category(mark)[0] in "LMN" or mark in _JOINERS
+
+
+def _in_names(mark: str) -> str:
+    if unicodedata.category(mark) == "Zs":
+        return " "
+    return mark if mark not in _FORBIDDEN and (mark.isprintable() or mark in _JOINERS) else "_"
 
 
 def _visible(mark: str) -> str:

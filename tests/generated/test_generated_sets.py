@@ -433,10 +433,10 @@ def test_the_command(reacgan, tmp_path):
 
 
 def test_renamed_folders_are_said_with_their_true_names(tmp_path, reacgan):
-    names = ("Tigré & Katze", *"123456789")
+    names = ("Tigré: Katze", *"123456789")
     odd = replace(reacgan_load("digits-reacgan", device="cpu"), class_names=names)
     save(odd, tmp_path / "model")
-    line = "folder: 0~Tigré _ Katze is Tigré & Katze"
+    line = "folder: 0~Tigré_ Katze is Tigré: Katze"
     words = [tmp_path / "model", "--num", 1, "--device", "cpu"]
     for form in ("folder", "zip"):
         out = tmp_path / ("a.zip" if form == "zip" else "a")

@@ -18,9 +18,9 @@ from reacgan.metrics.names import LEGEND
 from reacgan.outlook import meaning_of
 from reacgan.reports import plots
 from reacgan.reports.palette import METHODS
-from reacgan.reports.record import read_run
+from reacgan.reports.record import data_in_words, read_run
 from reacgan.reports.report import report_html
-from reacgan.reports.sheets import read_sheet
+from reacgan.reports.sheets import read_sheet, repeats
 from reacgan.reports.words import how_good, look_out, what_it_is
 from reacgan.sampling import save_png, seed_heads, sheet
 
@@ -77,7 +77,7 @@ def test_three_sentences_come_first(run):
         in said
     )
     assert meaning_of(5000, 8, None, 10)[1:] in said  # one source of words, here and in training
-    assert "`reacgan evaluate`" in how_good({}) and "secret" not in page
+    assert "`reacgan evaluate RUN`" in how_good({}) and "secret" not in page
 
 
 def scores(top1=0.8, coverage=0.7, **more):
@@ -144,12 +144,26 @@ def test_scores_of_an_older_state_say_so(run):
     append_scores(run / "scores.jsonl", state(0.5, "coverage", seen=2500).values())
     page = report_html([read_run(run)])
     assert "of its state at 2,500 images seen; it has trained on since, to 5,000" in page
-    assert "<code>reacgan evaluate</code> with this folder" in page
+    assert f"<code>reacgan evaluate {run}</code>" in page
     caption = re.findall("<figcaption>(.*?)</figcaption>", page)[0]
     assert "not of these images but of the state at 2,500 images seen" in caption
     append_scores(run / "scores.jsonl", state(0.5, "coverage", seen=5000).values())
     page = report_html([read_run(run)])
     assert "trained on since" not in page and "not of these images" not in page
+
+
+def test_too_early_is_not_said_again_and_a_run_keeps_its_name(run):
+    text = "run has hardly begun to learn: 5,000 images seen"
+    early = Score(
+        "fid", 9.0, "lower", protocol(), warnings=(text,), subject="run", images_seen=5000
+    )
+    assert "hardly begun" not in look_out(read_run(run), {"fid": early})
+    append_scores(run / "scores.jsonl", [early])
+    assert "hardly begun" not in report_html([read_run(run)])
+    (run / "journal.jsonl").write_text('{"images_seen": 20000}\n')
+    assert look_out(read_run(run), {"fid": early}) == f"{text}."
+    page = report_html([read_run(run)])
+    assert f"Warning: {text}" in page and "run: run" not in page
 
 
 def test_what_to_look_out_for(run):
@@ -329,3 +343,31 @@ def test_short_tables_are_lists_on_a_narrow_page(run):
     assert 'class="wide brief"' in short
     heads = re.findall(r"<th[^>]*>([^<]+)", short)
     assert re.findall('data-head="([^"]+)"', short)[: len(heads)] == heads
+
+
+def test_a_packed_set_has_the_name_of_its_file(run):
+    record = read_run(run)
+    packed = {"data": {"name": "archive", "path": "/home/secret/ferien.safetensors"}}
+    assert data_in_words(replace(record, experiment=packed)) == "ferien.safetensors"
+    assert data_in_words(replace(record, experiment={"data": {"name": "folder"}})) == "folder"
+
+
+def test_real_images_that_come_twice_are_said(tmp_path):
+    images = torch.arange(4, dtype=torch.uint8).view(1, 4, 1, 1, 1).expand(1, 4, 3, 8, 8) * 60
+    save_png(sheet(images, ["a"]), tmp_path / "once.png")
+    save_png(sheet(images[:, [0, 1, 2, 0]], ["a"]), tmp_path / "twice.png")
+    once, twice = (read_sheet(tmp_path / f"{name}.png") for name in ("once", "twice"))
+    assert once is not None and not repeats(once)
+    assert twice is not None and repeats(twice)
+
+
+def test_classes_without_a_bar_are_named(run, monkeypatch):
+    monkeypatch.setattr(plots, "have_plots", lambda: True)
+    pytest.importorskip("matplotlib")
+    facts = protocol()
+    details = {"classes": {"кошка": 0.5, "猫": 0.4}}
+    score = Score("class_recall", 0.5, "higher", facts, details=details, subject="run")
+    append_scores(run / "scores.jsonl", [score])
+    page = report_html([read_run(run)])
+    assert "too few images for a value: &lt;script&gt;" in page
+    assert 'alt="Recall by class: classes; run' in page

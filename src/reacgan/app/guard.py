@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from reacgan.app.fonts import FONTS
 from reacgan.records import parse_json
 
 BODY_BYTES = 1 << 20
@@ -42,7 +43,14 @@ _READ = (
     "/gradio_api/queue/data",
     "/gradio_api/startup-events",
 )
-_READ_BELOW = ("/assets/", "/static/", "/svelte/", "/gradio_api/heartbeat/", "/gradio_api/file=")
+_READ_BELOW = (
+    "/assets/",
+    FONTS,
+    "/static/",
+    "/svelte/",
+    "/gradio_api/heartbeat/",
+    "/gradio_api/file=",
+)
 _WRITTEN = ("/gradio_api/queue/join", "/gradio_api/cancel", "/gradio_api/reset")
 
 

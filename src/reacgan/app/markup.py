@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +33,15 @@ def text(value: object) -> str:
     return escape(value).translate(_TEMPLATES)
 
 
+def words(value: str) -> str:
+    """Words with names in them: each keeps its direction, so that Hebrew turns no number around."""
+    parts = re.split("( · |, )", value)
+    return "".join(
+        text(part) if at % 2 or part.isascii() else f"<bdi>{text(part)}</bdi>"
+        for at, part in enumerate(parts)
+    )
+
+
 def sheet(
     rows: Sequence[tuple[str, Sequence[Shown]]], side: int, *, label: str, picks: bool = True
 ) -> str:
@@ -48,7 +58,7 @@ def sheet(
     parts, number = [], 0
     for name, cells in rows:
         if named:
-            parts.append(f'<div class="rg-name" aria-hidden="true">{text(name)}</div>')
+            parts.append(f'<div class="rg-name" aria-hidden="true">{words(name)}</div>')
         for cell in cells:
             parts.append(_cell(cell, number, picks))
             number += 1
@@ -79,7 +89,7 @@ def _letters(word: str) -> int:
 
 def _cell(cell: Shown, number: int, picks: bool) -> str:
     image = f'<img src="{cell.source}" alt="{text(cell.words)}" title="{text(cell.words)}">'
-    caption = f"<figcaption>{text(cell.caption)}</figcaption>" if cell.caption else ""
+    caption = f"<figcaption>{words(cell.caption)}</figcaption>" if cell.caption else ""
     if not picks:
         return f"<figure>{image}{caption}</figure>"
     reached = 0 if number == 0 else -1
@@ -95,7 +105,7 @@ def picture(cell: Shown, side: int, about: Sequence[str] = ()) -> str:
     return (
         f'<figure class="rg-picture {_sharpness(side)}">'
         f'<img src="{cell.source}" alt="{text(cell.words)}">'
-        f'<figcaption role="status"><strong>{text(cell.caption or cell.words)}</strong>{lines}'
+        f'<figcaption role="status"><strong>{words(cell.caption or cell.words)}</strong>{lines}'
         "</figcaption></figure>"
     )
 

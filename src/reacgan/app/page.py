@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 from reacgan.app import checks, markup
+from reacgan.app.fonts import EMOJI, SIGNS, faces
 from reacgan.app.handlers import Handlers, first_classes, for_people
 from reacgan.app.sets import DataSets
 from reacgan.app.studio import MAX_DIRECTIONS, Exhibit, Studio
@@ -54,11 +55,11 @@ def build_page(sets: DataSets, device: str = "auto") -> Any:
 
 
 def look() -> dict[str, Any]:
-    """Theme and style sheet, for whoever serves the page; fonts are those of the system."""
+    """Theme and style sheet, for whoever serves the page; fonts of the system come first."""
     import gradio as gr  # noqa: PLC0415
 
-    fonts = ["system-ui", "Segoe UI", "Roboto", "Noto Sans", "sans-serif"]
-    mono = ["ui-monospace", "DejaVu Sans Mono", "monospace"]
+    fonts = [EMOJI, "system-ui", "Segoe UI", "Roboto", "Noto Sans", "sans-serif", SIGNS]
+    mono = [EMOJI, "ui-monospace", "DejaVu Sans Mono", "monospace", SIGNS]
     theme = gr.themes.Default(font=fonts, font_mono=mono, primary_hue="orange").set(
         # Its own greys are too pale to read easily.
         body_text_color_subdued="*neutral_600",
@@ -73,7 +74,7 @@ def look() -> dict[str, Any]:
         button_primary_background_fill_hover_dark="*primary_800",
     )
     style = files("reacgan.app").joinpath("page.css").read_text(encoding="utf-8")
-    return {"theme": theme, "css": style}
+    return {"theme": theme, "css": faces() + style}
 
 
 def _head(exhibit: Exhibit) -> str:
@@ -82,8 +83,10 @@ def _head(exhibit: Exhibit) -> str:
     model = exhibit.model
     facts = (
         f"{len(model.class_names):,} classes · {height} × {width} pixels, {kind} · "
-        f"trained on {model.images_seen:,} images"
+        f"{model.images_seen:,} images seen in training"
     )
+    if exhibit.training_images:
+        facts += f", of a set of {exhibit.training_images:,}"
     return (
         f'<header class="rg-head"><h1>{markup.text(exhibit.name)}</h1>'
         f"<p>{markup.text(facts)}</p></header>"
@@ -248,7 +251,7 @@ def _picture_column(gr: Any, first: Exhibit) -> dict[str, Any]:
         label="How far from this one",
         info="Of the way to other seeds.",
     )
-    with gr.Row():
+    with gr.Row(equal_height=True):
         alike = gr.Button("More like this", min_width=130)
         near = gr.Button("Nearest training images", min_width=130)
     return {

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from reacgan.app.fonts import FONTS
 from reacgan.app.guard import Guard
 from reacgan.app.page import build_page, look
 from reacgan.app.sets import DataSets
@@ -22,6 +23,7 @@ from reacgan.app.studio import open_studio
 from reacgan.config import ConfigError, Device, path_of
 from reacgan.data import refuse_inside
 from reacgan.files import scratch_folder
+from reacgan.sampling.fonts import FOLDER
 
 PORT = 7860
 """The first port that is tried where none is asked for."""
@@ -91,8 +93,10 @@ def build_app(sets: DataSets, device: str, host: str) -> Callable[..., Any]:
     import fastapi  # noqa: PLC0415 - optional, and slow to import
     import gradio as gr  # noqa: PLC0415
     from starlette.middleware.trustedhost import TrustedHostMiddleware  # noqa: PLC0415
+    from starlette.staticfiles import StaticFiles  # noqa: PLC0415
 
     app = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.mount(FONTS.rstrip("/"), StaticFiles(directory=FOLDER))
     page = build_page(sets, device)
     gr.mount_gradio_app(
         app,

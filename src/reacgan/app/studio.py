@@ -24,6 +24,7 @@ from reacgan.hub.places import locate
 from reacgan.models import Generator
 from reacgan.models.trained import TrainedGenerator
 from reacgan.pictures import search
+from reacgan.records import read_mapping
 from reacgan.sampling import (
     Moves,
     SamplingSettings,
@@ -54,12 +55,15 @@ class Exhibit:
     """:attr:`TrainedGenerator.digest`."""
     class_names: tuple[str, ...] = field(init=False)
     """For people: one line each, unique, at most 60 characters."""
+    training_images: int = field(init=False)
+    """That it learned from, as its run says; 0 where that is not known."""
     directions: int = field(init=False)
     """Directions of SeFa that have a slider; 0 where its layers are not known."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "digest", self.model.digest)
         object.__setattr__(self, "class_names", shown_names(self.model.class_names))
+        object.__setattr__(self, "training_images", _images_of(Path(self.word)))
         count = min(MAX_DIRECTIONS, self.model.latent_dim)
         try:
             semantic_directions(self.model.generator, count)
@@ -89,6 +93,13 @@ class Exhibit:
                 f"{name} is {count}; allowed for images of {height} x {width}: at most {most}"
             )
         return count
+
+
+def _images_of(run: Path) -> int:
+    """The number of training images in a run's record."""
+    classes = (read_mapping(run / "images.json") or {}).get("classes")
+    counts = classes.values() if isinstance(classes, dict) else ()
+    return sum(count for count in counts if isinstance(count, int))
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,7 @@ class Drawing:
 
 
 AS_USUAL = Drawing()
+_MOST_RENAMED = 10
 
 
 def renamed(pairs: Iterable[tuple[str, str]], where: str = "") -> str:
@@ -90,12 +91,16 @@ def renamed(pairs: Iterable[tuple[str, str]], where: str = "") -> str:
 
     Args:
         pairs: name and folder of each class.
-        where: the true names are too.
+        where: what has the true names, in words; without it `--json` is named where names are left out.
     """
     others = [one_line(f"{folder} is {name}") for name, folder in pairs if name != folder]
     if not others:
         return ""
-    listed = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
-    return f"\nnames that not every system takes as a folder: {listed}" + (
-        f"; {where} has the true names" if where else ""
+    more = len(others) - _MOST_RENAMED
+    listed = ", ".join(others[:_MOST_RENAMED])
+    if more > 0:
+        listed += f" and {more:,} more"
+        where = where or "`--json` has the class of each file"
+    return (
+        f"\nnames that not every system takes as a folder: {listed}{f'; {where}' if where else ''}"
     )

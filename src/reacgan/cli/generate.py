@@ -115,12 +115,15 @@ def _facts(made: GeneratedSet) -> dict[str, Any]:
 
 def _summary(made: GeneratedSet) -> str:
     """The result in words: how many, where, and how it is opened."""
+    from reacgan.data.names import plural  # noqa: PLC0415
+
     few = list(made.counts.items())
     listed = ", ".join(f"{name} {count:,}" for name, count in few[:6])
-    more = f" and {len(few) - 6} more classes" if len(few) > 6 else ""
+    more = f" and {plural(len(few) - 6, 'more class', 'es')}" if len(few) > 6 else ""
     earlier = f" ({made.resumed:,} of them made before)" if made.resumed else ""
     classes = made.manifest["classes"] if made.manifest and made.form in ("folder", "zip") else ()
-    folders = renamed(((entry["name"], entry["folder"]) for entry in classes), where="labels.csv")
+    pairs = ((entry["name"], entry["folder"]) for entry in classes)
+    folders = renamed(pairs, "labels.csv has the true names")
     return (
         f"{made.images:,} images in {made.path}{earlier}: {listed}{more}{folders}\n"
         f"opened by {_opened_by(made)}\ndigest {made.digest}"

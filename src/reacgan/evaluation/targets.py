@@ -17,7 +17,7 @@ from reacgan.evaluation.reference import Reference, ShapeWish
 from reacgan.evaluation.sources import DataSource, GeneratorSource, Source, choose_labels
 from reacgan.extractors.fitting import Shape
 from reacgan.models.trained import TrainedState
-from reacgan.outlook import hardly_begun, share_of, stages
+from reacgan.outlook import HARDLY_BEGUN, hardly_begun, share_of, stages
 from reacgan.sampling import SamplingSettings
 
 
@@ -113,7 +113,7 @@ class GeneratorTarget:
         if not hardly_begun(seen, side, *learnt):
             return ""
         return (
-            f"{self.name} has hardly begun to learn: {seen:,} images seen, "
+            f"{self.name} {HARDLY_BEGUN}: {seen:,} images seen, "
             f"{share_of(seen, planned)}; shapes come at about "
             f"{stages(side, *learnt)[0].images_seen:,}. Scores say little until then"
         )

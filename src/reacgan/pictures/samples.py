@@ -123,7 +123,10 @@ def _ways(
     if median is None:
         caption += "; nothing changes on the way"
     else:
-        caption += f"; largest step over mean step {median:.2f} ({len(steps[0])} were one jump)"
+        caption += (
+            f"; the largest step of a row is typically {median:.2g} times its mean one "
+            f"(1: all alike, {len(steps[0])}: one jump, as between images learned by heart)"
+        )
     numbers = {"steps": images.shape[1], "rows": rows, "steepest_median": median}
     drawn = draw_sheet(images, ends[0], ends=ends[1], heads=share_heads(images.shape[1]))
     return Picture(png_of(drawn), caption, numbers, pixels=True)

@@ -19,6 +19,8 @@ _SIDE, _LEGEND, _NAME = 4.4, 9, 8
 _LETTERS, _NEAR_LETTERS = 36, 14
 _LINE, _KEY, _WIDTH = 81, 30, 345
 """In points: the longest line in the legend, what stands beside it, all of it."""
+_BOLD, _WAYS = 1.2, (-1, 1, -3, 3, -5, 5, -7)
+"""Bold over regular width; lower edges of a name that are tried, in half lines from its points."""
 _DENSE = 400
 """With more points those of a class are smaller."""
 
@@ -27,7 +29,7 @@ def draw_points(parts: Mapping[str, Tensor], labels: Tensor, names: Sequence[str
     """A panel a part, one below the other, with common limits.
 
     Of more than 25 classes, 25 evenly spaced ones have colours and names, as on sheets; others are grey.
-    A name that would cover another one is left to the legend.
+    A name that would cover another one is moved up or down; without room it is left to the legend.
 
     Args:
         parts: by title, float ``[N, 2]``.
@@ -68,15 +70,18 @@ def _name(axes: Any, points: Mapping[int, Tensor], names: Sequence[str], side: f
     for rank, (label, own) in enumerate(points.items()):
         x, y = own.median(dim=0).values.tolist()
         text = shorten(fonts.visible(names[label]), _NEAR_LETTERS)
-        wide = (fonts.text_width(text, _NAME) + 3) / 2 * scale
+        wide = (_BOLD * fonts.text_width(text, _NAME) + 3) / 2 * scale
         high = (fonts.line_height(_NAME) + 1) / 2 * scale
-        box = (x - wide, x + wide, y - high, y + high)
-        if any(_meet(box, other) for other in boxes):
+        ways = [(x - wide, x + wide, y + way * high, y + (way + 2) * high) for way in _WAYS]
+        free = (box for box in ways if not any(_meet(box, other) for other in boxes))
+        if (box := next(free, None)) is None:
             continue
         boxes.append(box)
+        y = (box[2] + box[3]) / 2
         written = axes.text(x, y, text, fontsize=_NAME, ha="center", va="center", parse_math=False)
         written.set_color(class_style(rank).colour)
-        written.set_fontweight("bold")
+        if len(fonts.families([text])) == 1:  # other fonts have one weight
+            written.set_fontweight("bold")
         written.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
         written.set_in_layout(False)
 

@@ -11,7 +11,7 @@ from reacgan.evaluation.protocols import word
 from reacgan.reports import page, plots
 from reacgan.reports.cells import Cell, html_rows
 from reacgan.reports.palette import NAMES, Style, styles
-from reacgan.reports.record import Points, RunRecord
+from reacgan.reports.record import Points, RunRecord, data_in_words
 from reacgan.reports.sheets import (
     PageSheet,
     newest_sheet,
@@ -63,7 +63,7 @@ def apart(runs: Sequence[RunRecord], table: ScoreTable) -> list[str]:
     trained = [(n, run) for n, run in zip(names_of(runs), runs, strict=True) if run.experiment]
     said = []
     kinds: list[tuple[str, Callable[[RunRecord], Any], str]] = [
-        ("other data", _data_in_words, "scores and losses of these do not compare"),
+        ("other data", data_in_words, "scores and losses of these do not compare"),
         ("other pixels", lambda run: _pixels(run) or None, "scores of these do not compare"),
         ("other classes", _classes_in_words, "label accuracy and class by class do not compare"),
     ]
@@ -73,7 +73,7 @@ def apart(runs: Sequence[RunRecord], table: ScoreTable) -> list[str]:
             parts = "; ".join(f"{', '.join(names)}: {value}" for value, names in groups.items())
             said.append(f"Not comparable, {title}. {parts}. So {so}.")
     paths = _grouped(trained, lambda run: json.dumps(_data_key(run)))
-    if len(paths) > len(_grouped(trained, lambda run: (_data_in_words(run), _pixels(run)))):
+    if len(paths) > len(_grouped(trained, lambda run: (data_in_words(run), _pixels(run)))):
         parts = " / ".join(", ".join(names) for names in paths.values())
         said.append(f"Of one kind of data, but not the same images: {parts}.")
     if len(table.blocks) > 1:
@@ -150,7 +150,7 @@ def _facts(name: str, run: RunRecord) -> list[str]:
     of = f" of {whole:,}" if isinstance(whole, int) else ""
     seed = flat.get("training.seed")
     return [
-        *(name, NAMES.get(head, head), _data_in_words(run) or ""),
+        *(name, NAMES.get(head, head), data_in_words(run) or ""),
         *(_pixels(run), f"{seen:,}{of}", "" if seed is None else word(seed)),
     ]
 
@@ -164,12 +164,6 @@ def _data_key(run: RunRecord) -> list[str]:
     flat = flatten(run.experiment)
     options = {key: value for key, value in flat.items() if key.startswith("data.options")}
     return [word(flat.get(key)) for key in _OF_DATA] + [json.dumps(options, default=str)]
-
-
-def _data_in_words(run: RunRecord) -> str | None:
-    """The name of the data set; of a folder no path, which may be private."""
-    name = flatten(run.experiment).get("data.name")
-    return None if name is None else str(name)
 
 
 def _pixels(run: RunRecord) -> str:

@@ -69,7 +69,7 @@ img.pixels { image-rendering: pixelated; }
 .cells { display: flex; gap: .3rem; margin-bottom: .5rem; font-size: .78rem; line-height: 1.25; }
 .cell { flex: 0 1 5.2rem; min-width: 4.2rem; } .cell:first-child { margin-right: .8rem; }
 .cells img { width: 100%; }
-.cells span { display: block; }
+.cells span { display: block; overflow-wrap: break-word; }
 @media (max-width: 40rem) { .row, .plain .row { grid-template-columns: minmax(0, 1fr); }
   .walk .row { grid-template-columns: 1fr 1fr; } .walk .end { text-align: right; grid-row: 1;
   grid-column: 2; } .walk .strip { grid-column: 1 / 3; grid-row: 2; }
@@ -82,6 +82,8 @@ img.pixels { image-rendering: pixelated; }
   .brief table, .brief tbody { display: block; } .brief td { display: flex; gap: 1rem;
   justify-content: space-between; padding: .15rem 0; } .brief td:empty { display: none; }
   .brief td::before { content: attr(data-head); color: var(--soft); font-weight: 400; }
+  .cells { flex-wrap: wrap; margin-bottom: 1rem; } .cell { flex: 0 0 min(9rem, 33% - .25rem); }
+  .cell:first-child { margin-right: 0; } .cell:first-child img { outline: 2px solid var(--mark); }
   .row.heads .name { display: none; } body { padding: .5rem .7rem 3rem; } }
 """
 Kind = Literal["image", "plot", "pixels"]
@@ -200,12 +202,14 @@ def folded(title: str, parts: Sequence[str]) -> list[str]:
     return [f"<details><summary>{escape(title)}</summary>\n" + "\n".join(parts) + "</details>"]
 
 
-def picture(png: bytes, caption: str, *, kind: Kind = "image") -> str:
+def picture(png: bytes, caption: str, *, kind: Kind = "image", below: str | None = None) -> str:
     """An embedded image.
 
     Args:
         png: of the image.
-        caption: below it.
+        caption: what it shows.
+        below: the words below it, where a title in the picture says a part of the caption; None for all
+            of it.
         kind: ``plot``: a figure, drawn to be read at its own size, inverted on a dark page; ``pixels``: of
             small images that are shown larger.
     """
@@ -213,9 +217,11 @@ def picture(png: bytes, caption: str, *, kind: Kind = "image") -> str:
     shown = "" if kind == "image" else f' class="{kind}"'
     width, attributes = _shown_size(png) if kind == "plot" else (0, "")
     broad = ' class="broad"' if width > _BROAD else ""
+    words = caption if below is None else below
+    said = f"<figcaption>{escape(words)}</figcaption>" if words else ""
     return (
         f'<figure{broad}><img{shown}{attributes} src="data:image/png;base64,{data}" '
-        f'alt="{escape(caption)}"><figcaption>{escape(caption)}</figcaption></figure>'
+        f'alt="{escape(caption)}">{said}</figure>'
     )
 
 
@@ -255,12 +261,16 @@ def figures(pictures: Sequence[str]) -> list[str]:
     return [f'<div class="figures">{"".join(pictures)}</div>'] if pictures else []
 
 
-def scores(table: ScoreTable) -> list[str]:
-    """Each block with its protocol folded, then the differences between protocols."""
+def scores(table: ScoreTable, said: str = "") -> list[str]:
+    """Each block with its protocol folded, then the differences between protocols.
+
+    ``said``: warnings with these words are left out, since the page has said so.
+    """
     parts = []
     for block in table.blocks:
         parts.append(heading(block.title, 3))
-        parts += [note(f"Warning: {text}") for text in block.warnings]
+        warnings = [text for text in block.warnings if not (said and said in text)]
+        parts += [note(f"Warning: {text}") for text in warnings]
         parts.append(html_rows(block.head(), block.body(), block.numbers))
         parts += folded("How it was measured", [bullets(block.lines)])
         parts += folded(f"Notes ({len(block.notes)})", [note(text) for text in block.notes])

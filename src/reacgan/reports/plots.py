@@ -95,7 +95,7 @@ def figure_png(figure: Figure, dpi: int = _DPI) -> bytes:
             text.set_text(fonts.spelt(text.get_text()))
     families = fonts.families(text.get_text() for text in words)
     for text in words:
-        text.set_fontfamily(families)
+        text.set_fontfamily(fonts.families([text.get_text()]))  # a bold word asks no other font
     with warnings.catch_warnings(), matplotlib.rc_context({"font.family": families}):
         warnings.simplefilter("ignore", UserWarning)  # of signs without ink
         figure.savefig(png, format="png", dpi=dpi, metadata={"Software": None})
@@ -118,7 +118,9 @@ def class_bars(score: Score, style: Style | None = None) -> bytes:
     few = f"worst {len(shown)} of {len(ranked)} classes" if len(shown) < len(ranked) else "by class"
     lines = sum(_tick(name).count("\n") + 1 for name, _ in shown)
     figure = new_figure(1.3 + 0.2 * max(len(shown), lines))
-    axes = open_axes(figure.add_subplot(), f"{title_of(score.metric)}, {few}")
+    title = title_of(score.metric)
+    said_already = few == "by class" and few in title
+    axes = open_axes(figure.add_subplot(), title if said_already else f"{title}, {few}")
     rows = range(len(shown))
     colour = ACCENT if style is None else style.colour
     axes.barh(rows, [value for _, value in shown], color=colour, height=0.75)

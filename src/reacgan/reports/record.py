@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from reacgan.config import ConfigError
@@ -114,6 +114,15 @@ def chance_of(score: Score) -> float | None:
 
 
 _GUESSES = {"top1": 1, "top5": 5}
+
+
+def data_in_words(run: RunRecord) -> str | None:
+    """The name of the data set; of a packed set its file's, of a folder no path, which may be private."""
+    data = section(run.experiment, "data")
+    name, path = data.get("name"), data.get("path")
+    if name == "archive" and isinstance(path, str):
+        return PureWindowsPath(path).name or name
+    return None if name is None else str(name)
 
 
 def section(tree: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -9,9 +9,11 @@ from itertools import islice
 from pathlib import Path
 
 from reacgan.config import refuse_unwritable
+from reacgan.data.names import shown
 from reacgan.evaluation.scores import Score
 from reacgan.files import write_text
 from reacgan.metrics.names import LEGEND, meaning_of, title_of
+from reacgan.outlook import HARDLY_BEGUN
 from reacgan.reports import page, plots
 from reacgan.reports.cells import Cell, html_rows
 from reacgan.reports.compare import comparison, losses_beside, names_of, run_styles
@@ -55,10 +57,12 @@ def report_html(runs: Sequence[RunRecord]) -> str:
     if drawing:
         parts += page.figures(list(_metric_curves(table, run_styles(runs))))
         parts += [] if alone else losses_beside(runs)
+    said = HARDLY_BEGUN if alone and runs[0].is_early(runs[0].images_seen) else ""
     parts.append(page.heading("Scores"))
-    parts += page.scores(table) or [page.paragraph("None yet.")]
+    parts += page.scores(table, said) or [page.paragraph("None yet.")]
     parts += _what_they_say(table)
-    parts += _classes(table, drawing, run_styles(runs))
+    names = runs[0].class_names if alone else ()
+    parts += _classes(table, drawing, run_styles(runs), names)
     for run in runs:
         parts += run_parts(run, drawing, alone=alone)
     return page.page(", ".join(run.name for run in runs), parts)
@@ -146,10 +150,22 @@ def _metric_curves(table: ScoreTable, drawn_as: Mapping[str, Style]) -> Iterator
             ]
             if scores:
                 drawn = plots.metric_curve(scores, column.metric, drawn_as)
-                yield page.picture(drawn, f"{column.title}, {block.title}", kind="plot")
+                caption = f"{column.title}, {block.title}"
+                yield page.picture(drawn, caption, kind="plot", below=block.title)
 
 
-def _classes(table: ScoreTable, drawing: bool, drawn_as: Mapping[str, Style]) -> list[str]:
+def _missing(score: Score, classes: Sequence[str]) -> str:
+    """The classes without a bar, since too few images gave them no value."""
+    values = section(score.details, "classes")
+    missing = [name for name in classes if name not in values]
+    if not missing or len(missing) == len(classes):
+        return ""
+    return f"; too few images for a value: {shown(missing, _MOST_CLASSES)}"
+
+
+def _classes(
+    table: ScoreTable, drawing: bool, drawn_as: Mapping[str, Style], classes: Sequence[str]
+) -> list[str]:
     """Worst classes and pictures of the newest state of each subject, in the colours of its method."""
     parts = []
     newest = []
@@ -165,7 +181,12 @@ def _classes(table: ScoreTable, drawing: bool, drawn_as: Mapping[str, Style]) ->
             title = f"{name}: worst {len(body)} of {len(ranked)} classes; {where}"
             parts += [page.heading(title, 3), html_rows(["class", name], body, 1)]
     pictures = (
-        page.picture(png, f"{title_of(score.metric)}: {caption}; {where}", kind="plot")
+        page.picture(
+            png,
+            f"{title_of(score.metric)}: {caption}; {where}",
+            kind="plot",
+            below=where + _missing(score, classes) if caption == "classes" else None,
+        )
         for score, where in newest
         for caption, png in plots.pictures_of(score, drawn_as.get(score.subject)).items()
     )

@@ -13,10 +13,11 @@ from reacgan.outlook import white_in_words
 from reacgan.records import read_mapping
 from reacgan.reports import page, plots
 from reacgan.reports.cells import Cell, html_rows
-from reacgan.reports.record import PICTURE_NUMBERS, RunRecord, section
+from reacgan.reports.record import PICTURE_NUMBERS, RunRecord, data_in_words, section
 from reacgan.reports.sheets import (
     newest_sheet,
     read_sheet,
+    repeats,
     same_rows,
     sheets_beside,
     shows_same,
@@ -39,6 +40,7 @@ _TRAINED = {
     "training.seed": "seed",
     "training.precision": "precision",
 }
+_AGAIN = "a class with fewer real images than columns shows them again"
 _MACHINE = ("reacgan", "torch", "python", "device", "world")
 _OF_PICTURES = (
     *("images_seen", "weights", "seed", "num", "discriminator_images_seen"),
@@ -54,6 +56,7 @@ def run_parts(run: RunRecord, drawing: bool, *, alone: bool = True) -> list[str]
     """
     flat = flatten(run.experiment)
     known = {title: word(flat[key]) for key, title in _TRAINED.items() if flat.get(key) is not None}
+    known |= {"data": words} if (words := data_in_words(run)) else {}
     machine = [f"{key} {run.environment[key]}" for key in _MACHINE if key in run.environment]
     if isinstance(flat.get("training.images"), int):
         known["images to see"] = f"{flat['training.images']:,}"
@@ -80,8 +83,9 @@ def newest_sheets(run: RunRecord) -> list[str]:
     known = {title: sheet for title, sheet in sheets.items() if sheet is not None}
     if newest and len(known) == len(sheets) == 2 and same_rows(list(known.values())):
         caption = f"{_caption(newest.stem)}, a column a seed, and real ones; a row a class"
+        again = _AGAIN if repeats(known["real"]) else ""
         return sheets_beside(
-            known, "; ".join(filter(None, [caption, scored_elsewhere(run, newest)]))
+            known, "; ".join(filter(None, [caption, again, scored_elsewhere(run, newest)]))
         )
     shown = [part for path in paths for part in _sheet(run, path)]
     other = scored_elsewhere(run, newest)
@@ -144,11 +148,11 @@ def _journal_curves(run: RunRecord, *, losses: bool) -> list[str]:
         }
         if lines and losses:
             drawn = plots.journal_curve(lines, f"{title} losses")
-            parts.append(page.picture(drawn, f"{title} losses", kind="plot"))
+            parts.append(page.picture(drawn, f"{title} losses", kind="plot", below=""))
     if "images_per_second" in series:
         speed = {"images per second": series["images_per_second"]}
         drawn = plots.journal_curve(speed, "images per second", from_zero=True)
-        parts.append(page.picture(drawn, "speed", kind="plot"))
+        parts.append(page.picture(drawn, "images per second", kind="plot", below=""))
     return parts
 
 

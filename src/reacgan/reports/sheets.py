@@ -200,6 +200,16 @@ def same_rows(sheets: Sequence[PageSheet]) -> bool:
     return all(sheet.names and sheet.names == sheets[0].names for sheet in sheets)
 
 
+def repeats(sheet: PageSheet) -> bool:
+    """Whether a row shows an image twice."""
+    columns = range(len(sheet.words["lefts"]))
+    rows = (
+        [sheet.cell(row, column).tobytes() for column in columns]
+        for row in range(len(sheet.words["tops"]))
+    )
+    return any(len(set(cells)) < len(cells) for cells in rows)
+
+
 def newest_sheet(folder: Path) -> Path | None:
     """The newest sheet of generated images in a run's samples."""
     paths = sorted(folder.glob("[0-9]*.png"))

@@ -335,7 +335,9 @@ def _block(group: Sequence[Score]) -> ScoreBlock:
         tuple(columns),
         tuple(_notes(columns)),
         tuple(
-            f"{', '.join(filter(None, owners)) or 'images'}: {text}"
+            text
+            if len(owners) == 1 and owners[0] and text.startswith(f"{owners[0]} ")
+            else f"{', '.join(filter(None, owners)) or 'images'}: {text}"
             for text, owners in warnings.items()
         ),
     )

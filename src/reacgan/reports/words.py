@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from reacgan.config import flatten
 from reacgan.evaluation.scores import Score, canonical
 from reacgan.metrics.names import title_of
-from reacgan.outlook import meaning_of
+from reacgan.outlook import HARDLY_BEGUN, meaning_of
 from reacgan.reports.palette import NAMES
 from reacgan.reports.record import RunRecord, chance_of, section
 from reacgan.reports.tables import shared_protocol
@@ -102,8 +103,12 @@ def stale(scores: Mapping[str, Score], run: RunRecord) -> str:
         return f"these scores are of the state chosen as the best, at {seen:,} images seen"
     return (
         f"these scores are of its state at {seen:,} images seen; it has trained on since, to "
-        f"{run.images_seen:,}: `reacgan evaluate` with this folder scores it as it is now"
+        f"{run.images_seen:,}: `{_evaluate(run)}` scores it as it is now"
     )
+
+
+def _evaluate(run: RunRecord | None) -> str:
+    return shlex.join(["reacgan", "evaluate", "RUN" if run is None else str(run.path)])
 
 
 def how_good(scores: Mapping[str, Score], run: RunRecord | None = None) -> str:
@@ -117,7 +122,7 @@ def how_good(scores: Mapping[str, Score], run: RunRecord | None = None) -> str:
         run: whose they are: tells whether it has hardly trained, and whether it has trained on since.
     """
     if not scores:
-        return "It has not been measured: `reacgan evaluate` with this folder does; then it stands here."
+        return f"It has not been measured: `{_evaluate(run)}` does; then it stands here."
     label = _label_share(scores["top1"]) if "top1" in scores else None
     shares = [label, scores["coverage"].value if "coverage" in scores else None]
     known = [share for share in shares if share is not None]
@@ -133,7 +138,7 @@ def how_good(scores: Mapping[str, Score], run: RunRecord | None = None) -> str:
         grade = f"as far as they go, {grade}" if grade and doubts else grade
         verdict = _sentence(f"{grade}{'; '.join(said)}")
     lead = [stale(scores, run) if run is not None else ""]
-    lead.append("it had hardly trained: no score says yet how good it can be" if early else "")
+    lead.append("it had hardly trained when scored, so no score says how good it can be" * early)
     lead.append(f"scores of so few images mean little ({'; '.join(doubts)})" if doubts else "")
     return " ".join([*map(_sentence, filter(None, lead)), verdict])
 
@@ -223,7 +228,9 @@ def _much(share: float) -> str:
 
 def look_out(run: RunRecord, scores: Mapping[str, Score]) -> str:
     """Warnings of scores, what detectors saw, copies, weak classes; the first three."""
-    said = [one_line(text) for score in scores.values() for text in score.warnings]
+    early = bool(run.experiment) and run.is_early(run.images_seen)
+    warnings = [one_line(text) for score in scores.values() for text in score.warnings]
+    said = [text for text in warnings if not (early and HARDLY_BEGUN in text)]  # said above
     said += _events(run)
     memorised = scores.get("memorised_share")
     if memorised is not None:
@@ -233,7 +240,6 @@ def look_out(run: RunRecord, scores: Mapping[str, Score]) -> str:
                 f"{memorised.value:.1%} of its images are closer to a training image than real ones are "
                 f"(chance {chance:.1%}): look for copies among the closest pairs"
             )
-    early = bool(run.experiment) and run.is_early(run.images_seen)
     said += [] if early else _weak_classes(scores.get("top1"))
     listed = list(dict.fromkeys(text.rstrip(".") for text in said))
     if not listed and early:
@@ -247,7 +253,7 @@ def look_out(run: RunRecord, scores: Mapping[str, Score]) -> str:
         f"; and {len(listed) - _MOST_WARNINGS} more below" if len(listed) > _MOST_WARNINGS else ""
     )
     text = "; ".join(listed[:_MOST_WARNINGS]) + more
-    return f"{text[0].upper()}{text[1:]}."
+    return f"{text}." if run.name and text.startswith(run.name) else _sentence(text)
 
 
 def _events(run: RunRecord) -> list[str]:
