@@ -44,7 +44,8 @@ WHY: Mapping[str, str] = {
     "onnxscript": "PyTorch's exporter to ONNX is built on it",
     "packaging": "compares versions",
     "pillow": "reads and writes images",
-    "pillow-heif": "reads HEIC, the photos of telephones",
+    "pi-heif": "reads HEIC, the photos of telephones",
+    "pillow-heif": "writes HEIC in tests",
     "pip-audit": "known vulnerabilities of dependencies (`make audit`)",
     "playwright": "opens pages in a browser in tests",
     "prdc": "scores to compare with",
@@ -132,6 +133,7 @@ WHEELS: Mapping[str, tuple[str, str]] = {
         "GPL-3.0",
         "a build of ffmpeg with GPL parts, run as a program of its own",
     ),
+    "pi-heif": ("LGPL-3.0", "libheif and libde265"),
     "pillow-heif": (
         "GPL-2.0",
         "libheif and libde265 (LGPL-3.0), and x265 (GPL-2.0), an encoder that reacgan does not use; "

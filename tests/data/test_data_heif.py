@@ -11,6 +11,7 @@ from PIL import Image, features
 from reacgan.data import decode, find_dataset, inspect_data, open_dataset
 
 heif = pytest.importorskip("pillow_heif")
+READERS = ("pi_heif", "pillow_heif")
 
 needs_avif = pytest.mark.skipif(
     "avif" not in features.modules or not features.check("avif"),
@@ -81,8 +82,9 @@ def folder_of(root, kinds=("heic", "png")):
 
 
 def without_decoder(monkeypatch):
-    """As where pillow-heif is not installed."""
-    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    """As where neither reader is installed."""
+    for name in READERS:
+        monkeypatch.setitem(sys.modules, name, None)
     decode.readable_formats.cache_clear()
 
 
@@ -102,7 +104,8 @@ def test_what_is_packed_follows_an_installation(tmp_path, fresh):
     config = find_dataset(str(root)).model_copy(update={"resolution": 8})
     without_decoder(fresh)
     assert len(open_dataset(config)) == 204
-    fresh.delitem(sys.modules, "pillow_heif")
+    for name in READERS:
+        fresh.delitem(sys.modules, name)
     decode.readable_formats.cache_clear()
     assert len(open_dataset(config)) == 208
 

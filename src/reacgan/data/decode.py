@@ -20,6 +20,7 @@ than 8 bits they keep the upper ones.
 
 from __future__ import annotations
 
+import importlib
 import os
 import warnings
 from collections.abc import Iterator
@@ -47,7 +48,7 @@ _BRANDS = {
 }
 """Formats by the brand at the head of a file of ISO 23008-12."""
 _DECODERS = {
-    "HEIC": ("HEIF", "a HEIC picture, which needs pillow-heif: pip install 'reacgan[heif]'"),
+    "HEIC": ("HEIF", "a HEIC picture, which needs pi-heif: pip install 'reacgan[heif]'"),
     "AVIF": ("AVIF", "an AVIF picture, which this Pillow cannot read: pip install -U pillow"),
 }
 """Pillow's name of each of them, and the reason for refusing it without a decoder."""
@@ -96,17 +97,18 @@ def pixel_limit(asked: int | None = None) -> int:
 
 @cache
 def readable_formats() -> tuple[str, ...]:
-    """Pillow's names of the formats that can be read here; makes pillow-heif known to Pillow."""
+    """Pillow's names of the formats that can be read here; makes a reader of HEIC known to Pillow."""
     more = []
     if "avif" in features.modules and features.check("avif"):
         more.append("AVIF")
-    try:
-        import pillow_heif  # noqa: PLC0415 - an extra, and only needed for its files
-    except ImportError:
-        pass
-    else:
-        pillow_heif.register_heif_opener(thumbnails=False)
+    for package in ("pi_heif", "pillow_heif"):  # the second one writes, too, and is under the GPL
+        try:
+            reader = importlib.import_module(package)  # an extra, and only needed for its files
+        except ImportError:
+            continue
+        reader.register_heif_opener(thumbnails=False)
         more.append("HEIF")
+        break
     return (*FORMATS, *more)
 
 
