@@ -285,7 +285,7 @@ def test_what_is_refused(reacgan, run_folder, folders, tmp_path):
         ([run_folder, "--checkpoint", "best"], "has no best/ state; train with --set scores.every"),
         ([run_folder, "--checkpoint", "newest"], "allowed: last, best, all, or the images seen"),
         ([run_folder, "--checkpoint", "77"], "keeps no state at 77 images; it keeps: 256"),
-        ([run_folder, "--num", "0"], "num is 0; allowed: 1 or more"),
+        ([run_folder, "--num", "0"], "num is 0; allowed: 1 "),
         ([made, "--reference", made, "--num", "900"], "made holds 200 images"),
         ([run_folder, "--metrics", "fdi"], "did you mean 'fid'?"),
         ([run_folder, "--set", "fid.k=3"], "metrics.fid.k: unknown option"),

@@ -131,7 +131,7 @@ def test_a_walk_passes_its_seed(styled):
         walk(styled, direction[None])
     with pytest.raises(ConfigError, match="span is -1; allowed: 0 or more"):
         walk(styled, direction, span=-1)
-    with pytest.raises(ConfigError, match="steps is 1; allowed: 2 or more"):
+    with pytest.raises(ConfigError, match="steps is 1; allowed: 2 "):
         walk(styled, direction, steps=1)
 
 
@@ -201,7 +201,7 @@ def test_settings_are_one_value_for_all(styled):
 
 
 def test_bad_ways(styled):
-    with pytest.raises(ConfigError, match="steps is 1; allowed: 2 or more"):
+    with pytest.raises(ConfigError, match="steps is 1; allowed: 2 "):
         interpolate(styled, classes=(0, 1), steps=1)
     with pytest.raises(ConfigError, match="unknown class 'cta'; did you mean 'cat'"):
         interpolate(styled, classes=("cta", "dog"))

@@ -16,9 +16,10 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from reacgan import hub
-from reacgan.data.archive import new_archive, verify
+from reacgan.data.archive import new_archive
 from reacgan.data.arrays import decode_array
 from reacgan.data.decode import decode_file
+from reacgan.data.intact import checked
 from reacgan.evaluation.cache import FeatureCache
 from reacgan.evaluation.image_files import open_images
 from reacgan.exporting import export
@@ -109,7 +110,7 @@ def _make_packed(folder: Path, run: Path) -> None:
 
 
 def _packed(folder: Path) -> object:
-    data = verify(folder / "set.safetensors")
+    data = checked(folder / "set.safetensors", again=True)
     return data.digest, data.images.tobytes(), data.labels.tobytes(), data.class_names
 
 

@@ -135,8 +135,9 @@ def key_meaning(key: str, known: Iterable[str], paths: Iterable[str]) -> str:
     here = _KEYS.get(_plain(key))
     if here is None and key != "name":
         here = " or ".join(path for path in paths if path.rpartition(".")[2] == key)
-    near = suggest(key, known)
-    return f"; {key} is {here}." if here and "did you mean" not in near else near
+    known = list(known)
+    longer = key != "" and any(name.startswith(key) for name in known)  # epoch for epochs
+    return f"; {key} is {here}." if here and not longer else suggest(key, known)
 
 
 def value_meaning(value: object) -> str:
