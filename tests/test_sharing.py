@@ -367,7 +367,7 @@ def test_an_unfinished_training_is_a_limit():
 def test_terms_of_every_set():
     from reacgan.data import DATASETS
 
-    own = {"folder", "archive", "csv", "jsonl", "hub"}
+    own = {"folder", "archive", "csv", "jsonl", "shards", "hub"}
     assert set(TERMS) == set(DATASETS) - own
     for name in DATASETS:
         terms = terms_of(DataConfig(name=name, path="hub:a/b" if name == "hub" else None))

@@ -370,9 +370,10 @@ def test_commands(reacgan, tmp_path, monkeypatch):
     lines = out.split("\n")
     assert lines[0].split() == ["what", "extractor", "of", "MB", "last", "used"]
     assert lines[1].split()[:4] == ["x1", "domain", "cdcdcdcd", "1.2"]
-    assert [line.split()[0] for line in lines[5:9]] == [
+    assert [line.split()[0] for line in lines[5:10]] == [
         "features",
         "packs",
+        "shards",
         "downloads",
         "extractors",
     ]

@@ -167,7 +167,7 @@ def test_the_name_of_the_file(tmp_path, monkeypatch):
         ({"to": "safetensors", "output": "uint8"}, "holds weights and no network"),
         ({"to": "torchscript", "out": "x.onnx"}, "suffix is that of onnx, .*choose .torchscript"),
         ({"psi": True}, "has no styles"),
-        ({"latents": -1}, "latents is -1; allowed: 0 or more"),
+        ({"latents": -1}, "latents is -1; allowed: 0 "),
         ({"statistics": "batch"}, "statistics is 'batch'"),
     ],
 )

@@ -144,7 +144,7 @@ def test_scores_of_an_older_state_say_so(run):
     append_scores(run / "scores.jsonl", state(0.5, "coverage", seen=2500).values())
     page = report_html([read_run(run)])
     assert "of its state at 2,500 images seen; it has trained on since, to 5,000" in page
-    assert f"<code>reacgan evaluate {run}</code>" in page
+    assert f"<code>reacgan evaluate {run.name}</code>" in page
     caption = re.findall("<figcaption>(.*?)</figcaption>", page)[0]
     assert "not of these images but of the state at 2,500 images seen" in caption
     append_scores(run / "scores.jsonl", state(0.5, "coverage", seen=5000).values())

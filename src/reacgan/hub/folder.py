@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from reacgan.config import ConfigError
-from reacgan.files import as_text, digest_of
+from reacgan.files import digest_of
 from reacgan.records import SEAL, check_seal, read_json
 from reacgan.tensors import describe_non_finite, non_finite, parsed_tensors, read_content
 
@@ -96,12 +96,8 @@ def check_config(config: Any, file: Path) -> dict[str, Any]:
 
 
 def _are_names(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(map(_is_name, value))
-
-
-def _is_name(value: Any) -> bool:
-    """Whether it is a text that can be written: half a surrogate pair of JSON cannot."""
-    return isinstance(value, str) and as_text(value) == value
+    # Also of folders whose names are no UTF-8: whatever prints them escapes them.
+    return isinstance(value, list) and bool(value) and all(isinstance(name, str) for name in value)
 
 
 def _are_statistics(value: Any) -> bool:

@@ -70,7 +70,7 @@ def _name(axes: Any, points: Mapping[int, Tensor], names: Sequence[str], side: f
     for rank, (label, own) in enumerate(points.items()):
         x, y = own.median(dim=0).values.tolist()
         text = shorten(fonts.visible(names[label]), _NEAR_LETTERS)
-        wide = (_BOLD * fonts.text_width(text, _NAME) + 3) / 2 * scale
+        wide = (_BOLD * fonts.text_width(text, _NAME) + 7) / 2 * scale
         high = (fonts.line_height(_NAME) + 1) / 2 * scale
         ways = [(x - wide, x + wide, y + way * high, y + (way + 2) * high) for way in _WAYS]
         free = (box for box in ways if not any(_meet(box, other) for other in boxes))

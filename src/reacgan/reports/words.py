@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from reacgan.config import flatten
@@ -108,7 +109,14 @@ def stale(scores: Mapping[str, Score], run: RunRecord) -> str:
 
 
 def _evaluate(run: RunRecord | None) -> str:
-    return shlex.join(["reacgan", "evaluate", "RUN" if run is None else str(run.path)])
+    """The command; of a run elsewhere its folder's name, since a page is shared."""
+    if run is None:
+        return "reacgan evaluate RUN"
+    path = run.path
+    if path.is_absolute():
+        here = Path.cwd()
+        path = path.relative_to(here) if path.is_relative_to(here) else Path(path.name)
+    return shlex.join(["reacgan", "evaluate", str(path)])
 
 
 def how_good(scores: Mapping[str, Score], run: RunRecord | None = None) -> str:
