@@ -177,6 +177,7 @@ HOSTILE = {
     "absolute": ([("/etc/cron.d/x.png", b"x")], "leads outside"),
     "upwards": ([("a/../../x.png", b"x")], "leads outside"),
     "backslash": ([("..\\x.png", b"x")], "leads outside"),
+    "twice": ([*sample(1), ("1.png", b"x")], "1.png' is there twice"),
     "label": ([*sample(1), ("1.cls", b"1" * 2_000_000)], "names a class in 2,000,000 bytes"),
 }
 
@@ -190,7 +191,34 @@ def test_hostile_members(tmp_path, case):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cache", "set"]
 
 
+def pax(size):
+    """A header of another size for the member that follows, and that member."""
+    info = tarfile.TarInfo("1.png")
+    info.size = 512
+    record = f"{len(str(size)) + 9} size={size}\n".encode()
+    head = tarfile.TarInfo("x")
+    head.type, head.size = tarfile.XHDTYPE, len(record)
+    return head.tobuf(tarfile.USTAR_FORMAT) + record.ljust(512, b"\0") + info.tobuf()
+
+
+def negative():
+    """A header whose own number of bytes is below zero, which GNU's base 256 can say."""
+    header = bytearray(tarfile.TarInfo("1.png").tobuf(tarfile.GNU_FORMAT))
+    header[124:136] = (256**12 - 1024).to_bytes(12, "big")
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header)
+
+
 HEADERS = {
+    "back to the first member": (
+        tarfile.TarInfo("0.txt").tobuf() + pax(-1536),
+        "1.png' has -1,536",
+    ),
+    "back to itself": (pax(-512), "1.png' has -512"),
+    "before the file": (pax(-4096), "1.png' has -4,096"),
+    "below zero": (negative(), "1.png' has -1,024"),
+    "headers of headers": (pax(512)[:1024] * 2000, "tar file"),
     "huge member": (pretended(2**34), "at most"),
     "end within a member": (pretended(10_000), "the file ends within"),
     "bomb of a header": (pretended(2**33, tarfile.XHDTYPE), "a header of"),
@@ -212,6 +240,29 @@ def test_hostile_headers_in_bounded_memory(tmp_path, case):
         assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("cut", [0, 300])
+def test_a_tar_file_cut_between_its_members(tmp_path, cut):
+    tar = write_tar(tmp_path / "set" / "a.tar", samples(4, cls=0))
+    with tarfile.open(tar) as opened_tar:
+        end = opened_tar.getmembers()[6].offset
+    tar.write_bytes(tar.read_bytes()[: end + cut])
+    with pytest.raises(DataError, match=rf"a.tar: refused: it is cut off or damaged after {end:,}"):
+        opened(tmp_path / "set")
+
+
+def test_a_label_is_parsed_once_for_all_images_of_a_sample(tmp_path, monkeypatch):
+    from reacgan.data.shards import foreign
+
+    parsed = []
+    parse = foreign.parse_json
+    monkeypatch.setattr(foreign, "parse_json", lambda text: parsed.append(text) or parse(text))
+    forms = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "bmp": "BMP"}
+    members = [(f"1.{suffix}", picture(1, form=form)) for suffix, form in forms.items()]
+    write_tar(tmp_path / "set" / "a.tar", [*members, ("1.json", b'{"label": 2}')])
+    assert opened(tmp_path / "set").labels.tolist() == [0] * 4
+    assert len(parsed) == 1
 
 
 def test_an_image_that_unpacks_to_gigabytes(tmp_path):
