@@ -40,7 +40,7 @@ class _BoundedInfo(tarfile.TarInfo):
         member: tarfile.TarInfo = super()._proc_member(tar)  # type: ignore[misc]
         if member.size < 0:
             raise DataError(f"{member.name!r} has {member.size:,} bytes")
-        if tar.offset <= self.offset:  # type: ignore[attr-defined]
+        if tar.offset <= self.offset:
             raise DataError(f"{member.name!r} is followed by what stands before it")
         return member
 
@@ -141,10 +141,10 @@ def _check_end(tar: tarfile.TarFile) -> None:
     """Where reading has ended the blocks stand that end a tar; the module ends at any damage as well."""
     file = tar.fileobj
     assert file is not None
-    file.seek(tar.offset)  # type: ignore[attr-defined]
+    file.seek(tar.offset)
     if file.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
         raise DataError(
-            f"it is cut off or damaged after {tar.offset:,} bytes: "  # type: ignore[attr-defined]
+            f"it is cut off or damaged after {tar.offset:,} bytes: "
             "the blocks that end a tar file are not there; get it again"
         )
 
