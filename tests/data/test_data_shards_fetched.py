@@ -32,6 +32,18 @@ class Files(BaseHTTPRequestHandler):
     def log_message(self, *given):
         pass
 
+    def do_HEAD(self):
+        content = self.server.files.get(unquote(self.path).partition("?")[0].lstrip("/"))
+        if "HEAD" not in self.server.says:
+            self.send_error(501)
+            return
+        self.send_response(404 if content is None else 200)
+        if content is not None and not callable(content):
+            if "ETag" in self.server.says:
+                self.send_header("ETag", hashlib.sha256(content).hexdigest())
+            self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+
     def do_GET(self):
         name = unquote(self.path).partition("?")[0].lstrip("/")
         self.server.asked.append(name)
@@ -61,6 +73,7 @@ def serving(folder, below="set"):
     with ThreadingHTTPServer(("127.0.0.1", 0), Files) as server:
         server.asked, server.slow, server.dripped = [], (), []
         server.dripping = threading.Event()
+        server.says = {"HEAD", "ETag"}
         server.files = {
             f"{below}/{file.relative_to(folder).as_posix()}": file.read_bytes()
             for file in folder.rglob("*")
@@ -219,6 +232,14 @@ def test_a_table_that_is_missing_is_named(server):
     del server.files["set/train.members"]
     with pytest.raises(DataError, match=r"train.members: not reachable"):
         opened(server.address)
+
+
+def test_a_table_that_is_damaged_here_is_fetched_again(server, shards):
+    opened(server.address)
+    (table,) = shards_folder().glob("tables/*.members")
+    for damage in (b"", table.read_bytes()[:-1] + b"x"):
+        table.write_bytes(damage)
+        assert contents(opened(server.address)) == contents(opened(shards))
 
 
 def test_nothing_is_fetched_where_nothing_may_be(server):

@@ -15,6 +15,10 @@ from test_data_shards_fetched import serving
 
 from reacgan.config import ConfigError
 from reacgan.data import DataError, find_dataset
+from reacgan.data.shards import finding
+from reacgan.data.shards.cache import ShardCache, shards_folder
+from reacgan.data.shards.finding import find_shards
+from reacgan.data.shards.index import Shard
 
 
 def picture(number, *, side=16, form="PNG"):
@@ -123,6 +127,72 @@ def test_the_index_is_made_once_and_follows_changes(tmp_path):
     assert opened(tmp_path / "set").digest == before
     write_tar(tar, samples(4, cls=0))
     assert len(opened(tmp_path / "set")) == 4
+
+
+def test_the_index_follows_what_is_replaced_on_a_server(tmp_path, caplog):
+    write_tar(tmp_path / "set" / "a.tar", sample(0, cls=1))
+    other = write_tar(tmp_path / "b.tar", sample(0, cls=2)).read_bytes()
+    with serving(tmp_path / "set") as server:
+        address = f"{server.address}/a.tar"
+        assert opened(address).class_names == opened(address).class_names == ("1",)
+        assert [name for name in server.asked if name.endswith(".tar")] == ["set/a.tar"]
+        server.files["set/a.tar"] = other
+        assert opened(address).class_names == ("2",)
+        assert not caplog.text
+    assert find_shards(address).index.class_names == ("2",)
+    assert "not reachable, the index made before is used" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("says", "known"), [({"HEAD"}, "known by their size alone"), (set(), "not noticed")]
+)
+def test_a_server_that_does_not_say_when_files_change(tmp_path, caplog, says, known):
+    write_tar(tmp_path / "set" / "a.tar", sample(0, cls=1))
+    with serving(tmp_path / "set") as server:
+        server.says = says
+        for _ in range(2):
+            opened(f"{server.address}/a.tar")
+    assert caplog.text.count(f"replaced ones are {known}") == 1
+
+
+def test_the_index_follows_the_list_of_names(tmp_path):
+    write_tar(tmp_path / "set" / "a.tar", [*sample(0, cls=1), *sample(1, cls=0)])
+    for names in ("tench\ngoldfish\n", "cat\ngoldfish\n"):
+        (tmp_path / "set" / "classnames.txt").write_text(names)
+        assert opened(tmp_path / "set").class_names == tuple(names.split())
+
+
+@pytest.mark.parametrize("damaged", ["train.members", "index.json"])
+def test_a_damaged_index_is_made_again(tmp_path, damaged, caplog):
+    write_tar(tmp_path / "set" / "a.tar", samples(3, cls=0))
+    before = opened(tmp_path / "set").digest
+    (file,) = shards_folder().glob(f"indexes/*/{damaged}")
+    for content in (b"", file.read_bytes()[:-2] + b"xx"):
+        file.write_bytes(content)
+        assert opened(tmp_path / "set").digest == before
+        assert len(opened(tmp_path / "set").images[:]) == 3
+    assert caplog.text.count("indexing again, since the index is unfit") == 2
+
+
+def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch, caplog):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("REACGAN_CACHE", str(tmp_path / "file" / "cache"))
+    write_tar(tmp_path / "set" / "a.tar", samples(3, cls=0))
+    for _ in range(2):
+        assert len(opened(tmp_path / "set").images[:]) == 3
+    assert caplog.text.count("the index of shards is kept in memory") == 1
+
+
+def test_what_is_being_indexed_is_no_copy_that_may_go(tmp_path):
+    write_tar(tmp_path / "set" / "a.tar", sample(0, cls=1))
+    with serving(tmp_path / "set") as server, finding._fetched(server.address, "a.tar") as path:
+        limit = path.stat().st_size
+        room = shards_folder() / "other" / "b.tar.room"
+        room.parent.mkdir()
+        other = Shard("b.tar", 1, limit, "0" * 64)
+        assert ShardCache("http://x", "other")._has_room(other, room, limit)
+        assert path.is_file()
+    assert not path.exists() and not list(shards_folder().glob("indexes/.*"))
 
 
 def test_images_that_cannot_be_used_are_left_out(tmp_path, caplog):

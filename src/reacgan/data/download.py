@@ -31,7 +31,7 @@ _PATIENCE_SECONDS = 60.0
 _TIMEOUT_SECONDS = 30
 _PAUSE_SECONDS = 0.5
 _ATTEMPTS = 5
-_TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
+TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 
 _OFFLINE: ContextVar[bool] = ContextVar("offline", default=False)
 
@@ -129,7 +129,7 @@ def _fetch_all(
             failure = "the connection broke"
         except urllib.error.HTTPError as error:
             failure = f"the server answers {error.code} {error.reason}"
-            if error.code not in _TRANSIENT:
+            if error.code not in TRANSIENT:
                 return failure
         except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
             if getattr(error, "errno", None) in DISK_FAULTS:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import re
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,13 +13,16 @@ from typing import Any
 from urllib.parse import quote
 
 from reacgan.data.dataset import DataError
-from reacgan.data.download import UnreachableError, download, is_offline
+from reacgan.data.download import TRANSIENT, UnreachableError, download, is_offline
 from reacgan.files import digest_of, naming
 from reacgan.progress import heartbeat
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _OVER_HTTP = ("http://", "https://")
 _BLOCK = 1 << 20
+_TIMEOUT_SECONDS = 30
+_HEADERS = {"User-Agent": "reacgan", "Accept-Encoding": "identity"}
+_STAMPS = ("ETag", "Last-Modified", "Content-Length")
 INCOMING = ".incoming"
 """Behind the name of a file that is being fetched."""
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
@@ -178,6 +184,34 @@ def _too_long(address: str, received: int, most: int) -> DataError:
         f"{address}: {received:,} bytes or more, where {most:,} were expected; it is not what the index "
         "names"
     )
+
+
+def stamp_of(address: str) -> list[str]:
+    """What tells whether a file was replaced, as far as its server says; empty where it says nothing.
+
+    Of http these are ETag, Last-Modified and Content-Length, each with its name.
+
+    Raises:
+        OSError: the server cannot be reached.
+        DataError: nothing is fetched now, or storage that fsspec cannot read.
+    """
+    if is_offline():
+        raise DataError("nothing is downloaded now")
+    if not address.lower().startswith(_OVER_HTTP):
+        with _named(address):
+            system, path = _fsspec(address).core.url_to_fs(address)
+            return [str(system.ukey(path))]
+    request = urllib.request.Request(address, method="HEAD", headers=_HEADERS)
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
+            said = [(name, response.headers.get(name)) for name in _STAMPS]
+    except urllib.error.HTTPError as error:
+        if error.code in TRANSIENT:
+            raise
+        return []  # no such request, or no such file, which fetching says
+    except http.client.HTTPException as error:
+        raise OSError(str(error) or type(error).__name__) from None
+    return [f"{name}: {value}" for name, value in said if value]
 
 
 def listed(address: str) -> list[str]:
