@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,9 +18,11 @@ from shards import contents, make_shards, opened
 from test_data_shards import loader
 
 from reacgan.config import ConfigError
-from reacgan.data import DataError, MissingSplitError, offline
+from reacgan.data import DataError, MissingSplitError, download, offline
 from reacgan.data.shards.cache import limit_bytes, shards_folder
+from reacgan.data.shards.places import fetch
 from reacgan.experiments.derive import derive_experiment
+from reacgan.progress import PULSE
 from reacgan.records import sealed
 
 
@@ -28,6 +31,18 @@ class Files(BaseHTTPRequestHandler):
 
     def log_message(self, *given):
         pass
+
+    def do_HEAD(self):
+        content = self.server.files.get(unquote(self.path).partition("?")[0].lstrip("/"))
+        if "HEAD" not in self.server.says:
+            self.send_error(501)
+            return
+        self.send_response(404 if content is None else 200)
+        if content is not None and not callable(content):
+            if "ETag" in self.server.says:
+                self.send_header("ETag", hashlib.sha256(content).hexdigest())
+            self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
 
     def do_GET(self):
         name = unquote(self.path).partition("?")[0].lstrip("/")
@@ -38,14 +53,27 @@ class Files(BaseHTTPRequestHandler):
         self.send_response(404 if content is None else 200)
         self.send_header("Content-Length", str(len(content or b"")))
         self.end_headers()
-        self.wfile.write(content or b"")
+        with suppress(OSError):  # nobody waits any more
+            if name in self.server.slow:
+                for start in range(0, len(content), 100):
+                    self.wfile.write(content[start : start + 100])
+                    self.server.dripping.set()
+                    time.sleep(0.05)
+                self.server.dripped.append(name)
+            else:
+                self.wfile.write(content or b"")
 
 
 @contextmanager
 def serving(folder, below="set"):
-    """A server of a folder's files; ``files`` by their paths, ``asked`` in their order."""
+    """A server of a folder's files; ``files`` by their paths, ``asked`` in their order.
+
+    Those in ``slow`` drip; ``dripping`` is set once one does, ``dripped`` are those that came whole.
+    """
     with ThreadingHTTPServer(("127.0.0.1", 0), Files) as server:
-        server.asked = []
+        server.asked, server.slow, server.dripped = [], (), []
+        server.dripping = threading.Event()
+        server.says = {"HEAD", "ETag"}
         server.files = {
             f"{below}/{file.relative_to(folder).as_posix()}": file.read_bytes()
             for file in folder.rglob("*")
@@ -206,6 +234,14 @@ def test_a_table_that_is_missing_is_named(server):
         opened(server.address)
 
 
+def test_a_table_that_is_damaged_here_is_fetched_again(server, shards):
+    opened(server.address)
+    (table,) = shards_folder().glob("tables/*.members")
+    for damage in (b"", table.read_bytes()[:-1] + b"x"):
+        table.write_bytes(damage)
+        assert contents(opened(server.address)) == contents(opened(shards))
+
+
 def test_nothing_is_fetched_where_nothing_may_be(server):
     with offline(), pytest.raises(DataError, match="nothing is downloaded now"):
         opened(server.address)
@@ -261,6 +297,23 @@ def test_several_readers_fetch_a_shard_once(server, shards):
         read = list(pool.map(contents, sets))
     assert all(each == contents(opened(shards)) for each in read)
     assert all(server.asked.count(f"set/train-{n:06d}.tar") == 1 for n in range(5))
+
+
+def test_each_part_of_a_slow_file_is_a_heartbeat(server):
+    name = "set/train-000000.tar"
+    server.files[name], server.slow = b"x" * 1000, (name,)
+    before = PULSE.beats
+    fetch(f"{server.address}/train-000000.tar", shards_folder() / "x", sha256=None, most=1000)
+    assert PULSE.beats >= before + 5
+
+
+def test_a_server_that_drips_is_given_up(server, monkeypatch):
+    monkeypatch.setattr(download, "_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(download, "_SLOWEST", 10**6)
+    monkeypatch.setattr(download, "_PAUSE_SECONDS", 0)
+    server.slow = {"set/train-000000.tar"}
+    with pytest.raises(DataError, match=r"train-000000.tar: not reachable: .* too slow to wait"):
+        opened(server.address).images[0]
 
 
 def test_through_fsspec(shards):

@@ -15,6 +15,10 @@ from test_data_shards_fetched import serving
 
 from reacgan.config import ConfigError
 from reacgan.data import DataError, find_dataset
+from reacgan.data.shards import finding
+from reacgan.data.shards.cache import ShardCache, shards_folder
+from reacgan.data.shards.finding import find_shards
+from reacgan.data.shards.index import Shard
 
 
 def picture(number, *, side=16, form="PNG"):
@@ -125,6 +129,72 @@ def test_the_index_is_made_once_and_follows_changes(tmp_path):
     assert len(opened(tmp_path / "set")) == 4
 
 
+def test_the_index_follows_what_is_replaced_on_a_server(tmp_path, caplog):
+    write_tar(tmp_path / "set" / "a.tar", sample(0, cls=1))
+    other = write_tar(tmp_path / "b.tar", sample(0, cls=2)).read_bytes()
+    with serving(tmp_path / "set") as server:
+        address = f"{server.address}/a.tar"
+        assert opened(address).class_names == opened(address).class_names == ("1",)
+        assert [name for name in server.asked if name.endswith(".tar")] == ["set/a.tar"]
+        server.files["set/a.tar"] = other
+        assert opened(address).class_names == ("2",)
+        assert not caplog.text
+    assert find_shards(address).index.class_names == ("2",)
+    assert "not reachable, the index made before is used" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("says", "known"), [({"HEAD"}, "known by their size alone"), (set(), "not noticed")]
+)
+def test_a_server_that_does_not_say_when_files_change(tmp_path, caplog, says, known):
+    write_tar(tmp_path / "set" / "a.tar", sample(0, cls=1))
+    with serving(tmp_path / "set") as server:
+        server.says = says
+        for _ in range(2):
+            opened(f"{server.address}/a.tar")
+    assert caplog.text.count(f"replaced ones are {known}") == 1
+
+
+def test_the_index_follows_the_list_of_names(tmp_path):
+    write_tar(tmp_path / "set" / "a.tar", [*sample(0, cls=1), *sample(1, cls=0)])
+    for names in ("tench\ngoldfish\n", "cat\ngoldfish\n"):
+        (tmp_path / "set" / "classnames.txt").write_text(names)
+        assert opened(tmp_path / "set").class_names == tuple(names.split())
+
+
+@pytest.mark.parametrize("damaged", ["train.members", "index.json"])
+def test_a_damaged_index_is_made_again(tmp_path, damaged, caplog):
+    write_tar(tmp_path / "set" / "a.tar", samples(3, cls=0))
+    before = opened(tmp_path / "set").digest
+    (file,) = shards_folder().glob(f"indexes/*/{damaged}")
+    for content in (b"", file.read_bytes()[:-2] + b"xx"):
+        file.write_bytes(content)
+        assert opened(tmp_path / "set").digest == before
+        assert len(opened(tmp_path / "set").images[:]) == 3
+    assert caplog.text.count("indexing again, since the index is unfit") == 2
+
+
+def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch, caplog):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("REACGAN_CACHE", str(tmp_path / "file" / "cache"))
+    write_tar(tmp_path / "set" / "a.tar", samples(3, cls=0))
+    for _ in range(2):
+        assert len(opened(tmp_path / "set").images[:]) == 3
+    assert caplog.text.count("the index of shards is kept in memory") == 1
+
+
+def test_what_is_being_indexed_is_no_copy_that_may_go(tmp_path):
+    write_tar(tmp_path / "set" / "a.tar", sample(0, cls=1))
+    with serving(tmp_path / "set") as server, finding._fetched(server.address, "a.tar") as path:
+        limit = path.stat().st_size
+        room = shards_folder() / "other" / "b.tar.room"
+        room.parent.mkdir()
+        other = Shard("b.tar", 1, limit, "0" * 64)
+        assert ShardCache("http://x", "other")._has_room(other, room, limit)
+        assert path.is_file()
+    assert not path.exists() and not list(shards_folder().glob("indexes/.*"))
+
+
 def test_images_that_cannot_be_used_are_left_out(tmp_path, caplog):
     members = samples(40, cls=0)
     write_tar(
@@ -177,6 +247,7 @@ HOSTILE = {
     "absolute": ([("/etc/cron.d/x.png", b"x")], "leads outside"),
     "upwards": ([("a/../../x.png", b"x")], "leads outside"),
     "backslash": ([("..\\x.png", b"x")], "leads outside"),
+    "twice": ([*sample(1), ("1.png", b"x")], "1.png' is there twice"),
     "label": ([*sample(1), ("1.cls", b"1" * 2_000_000)], "names a class in 2,000,000 bytes"),
 }
 
@@ -190,7 +261,34 @@ def test_hostile_members(tmp_path, case):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cache", "set"]
 
 
+def pax(size):
+    """A header of another size for the member that follows, and that member."""
+    info = tarfile.TarInfo("1.png")
+    info.size = 512
+    record = f"{len(str(size)) + 9} size={size}\n".encode()
+    head = tarfile.TarInfo("x")
+    head.type, head.size = tarfile.XHDTYPE, len(record)
+    return head.tobuf(tarfile.USTAR_FORMAT) + record.ljust(512, b"\0") + info.tobuf()
+
+
+def negative():
+    """A header whose own number of bytes is below zero, which GNU's base 256 can say."""
+    header = bytearray(tarfile.TarInfo("1.png").tobuf(tarfile.GNU_FORMAT))
+    header[124:136] = (256**12 - 1024).to_bytes(12, "big")
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header)
+
+
 HEADERS = {
+    "back to the first member": (
+        tarfile.TarInfo("0.txt").tobuf() + pax(-1536),
+        "1.png' has -1,536",
+    ),
+    "back to itself": (pax(-512), "1.png' has -512"),
+    "before the file": (pax(-4096), "1.png' has -4,096"),
+    "below zero": (negative(), "1.png' has -1,024"),
+    "headers of headers": (pax(512)[:1024] * 2000, "tar file"),
     "huge member": (pretended(2**34), "at most"),
     "end within a member": (pretended(10_000), "the file ends within"),
     "bomb of a header": (pretended(2**33, tarfile.XHDTYPE), "a header of"),
@@ -212,6 +310,29 @@ def test_hostile_headers_in_bounded_memory(tmp_path, case):
         assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("cut", [0, 300])
+def test_a_tar_file_cut_between_its_members(tmp_path, cut):
+    tar = write_tar(tmp_path / "set" / "a.tar", samples(4, cls=0))
+    with tarfile.open(tar) as opened_tar:
+        end = opened_tar.getmembers()[6].offset
+    tar.write_bytes(tar.read_bytes()[: end + cut])
+    with pytest.raises(DataError, match=rf"a.tar: refused: it is cut off or damaged after {end:,}"):
+        opened(tmp_path / "set")
+
+
+def test_a_label_is_parsed_once_for_all_images_of_a_sample(tmp_path, monkeypatch):
+    from reacgan.data.shards import foreign
+
+    parsed = []
+    parse = foreign.parse_json
+    monkeypatch.setattr(foreign, "parse_json", lambda text: parsed.append(text) or parse(text))
+    forms = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "bmp": "BMP"}
+    members = [(f"1.{suffix}", picture(1, form=form)) for suffix, form in forms.items()]
+    write_tar(tmp_path / "set" / "a.tar", [*members, ("1.json", b'{"label": 2}')])
+    assert opened(tmp_path / "set").labels.tolist() == [0] * 4
+    assert len(parsed) == 1
 
 
 def test_an_image_that_unpacks_to_gigabytes(tmp_path):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -48,6 +53,40 @@ def test_resumed_within_a_shard_is_uninterrupted(tmp_path, shards):
     straight, resumed = weights(whole.folder), weights(tmp_path / "parts")
     assert straight.keys() == resumed.keys() and len(straight) > 50
     assert all(torch.equal(straight[name], resumed[name]) for name in straight)
+
+
+def test_a_signal_ends_the_wait_for_a_slow_server(tmp_path, shards):
+    """Once while a shard of training is waited for, and once before there is anything to save."""
+    with serving(shards) as server:
+        names = [name for name in server.files if name.endswith(".tar")]
+        excerpt = {"excerpt": 1, "window": 1}
+        half = {"training.images": 16, "options": excerpt}
+        train(of(server.address, **half), tmp_path / "run", device="cpu", quiet=True)
+        for tar in (tmp_path / "cache" / "shards").glob("*/*.tar"):
+            tar.unlink()
+        server.slow = set(names)
+        sender = threading.Thread(target=_term_once, args=(server.dripping,))
+        sender.start()
+        result = train(
+            of(server.address, options=excerpt), tmp_path / "run", device="cpu", quiet=True
+        )
+        sender.join()
+        assert result.signal == signal.SIGTERM and not server.dripped
+        assert result.images_seen == 16
+        assert (tmp_path / "run" / "checkpoints" / f"{result.images_seen:012d}").is_dir()
+        shutil.rmtree(tmp_path / "cache")
+        server.dripping.clear()
+        sender = threading.Thread(target=_term_once, args=(server.dripping,))
+        sender.start()
+        result = train(of(server.address), tmp_path / "new", device="cpu", quiet=True)
+        sender.join()
+        assert result.signal == signal.SIGTERM and not server.dripped and result.images_seen == 0
+
+
+def _term_once(event):
+    assert event.wait(30)
+    time.sleep(0.3)  # until what has come before is used up
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @pytest.mark.slow

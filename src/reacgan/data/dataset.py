@@ -61,6 +61,19 @@ class StoredImages(Protocol):
         """The part that everything but training looks at."""
         ...
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether files are fetched when they are needed."""
+        ...
+
+    def are_coming(self, indices: npt.NDArray[np.int64]) -> bool:
+        """Whether files of these images are being fetched."""
+        ...
+
+    def give_up(self) -> None:
+        """Let what is being fetched be, so that :meth:`close` need not wait for it."""
+        ...
+
     def close(self) -> None:
         """End what reads; reading begins it again."""
         ...

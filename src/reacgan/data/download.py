@@ -21,12 +21,17 @@ from typing import IO
 from reacgan.data.dataset import DataError
 from reacgan.files import DISK_FAULTS, cache_root, digest_of, naming, scratch_folder
 from reacgan.leftovers import sweep
+from reacgan.progress import heartbeat
 
 _BLOCK = 1 << 20
+_MOST_AT_ONCE = 1 << 18
+_SLOWEST = 1000
+"""Bytes a second; a connection with fewer over :data:`_PATIENCE_SECONDS` is given up."""
+_PATIENCE_SECONDS = 60.0
 _TIMEOUT_SECONDS = 30
 _PAUSE_SECONDS = 0.5
 _ATTEMPTS = 5
-_TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
+TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 
 _OFFLINE: ContextVar[bool] = ContextVar("offline", default=False)
 
@@ -81,7 +86,8 @@ def download(
         md5: expected checksum (hex), or None.
         sha256: likewise.
         attempts: how often it is tried, with pauses.
-        progress: called with (bytes received, bytes in all; 0 if unknown).
+        progress: called with (bytes received, bytes in all; 0 if unknown) before each attempt and with
+            each block; what it raises ends the download.
 
     Raises:
         DataError: unreachable (with URL and destination), or another checksum.
@@ -123,7 +129,7 @@ def _fetch_all(
             failure = "the connection broke"
         except urllib.error.HTTPError as error:
             failure = f"the server answers {error.code} {error.reason}"
-            if error.code not in _TRANSIENT:
+            if error.code not in TRANSIENT:
                 return failure
         except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
             if getattr(error, "errno", None) in DISK_FAULTS:
@@ -135,6 +141,8 @@ def _fetch_all(
 def _fetch(url: str, part: Path, progress: Callable[[int, int], None] | None) -> bool:
     """One attempt, resuming the last; returns whether the file is complete."""
     here = part.stat().st_size if part.exists() else 0
+    if progress is not None:
+        progress(here, 0)
     headers = {"User-Agent": "reacgan", "Accept-Encoding": "identity"}
     if here:
         headers["Range"] = f"bytes={here}-"
@@ -156,12 +164,37 @@ def _fetch(url: str, part: Path, progress: Callable[[int, int], None] | None) ->
         length = response.headers.get("Content-Length")
         total = here + int(length) if length is not None and length.isdigit() else 0
         with naming(part), part.open("ab" if here else "wb") as file:
-            while block := response.read(_BLOCK):
+            for block in _blocks(response, total - here if total else None):
                 file.write(block)
                 here += len(block)
                 if progress is not None:
                     progress(here, total)
     return not total or here == total
+
+
+def _blocks(response: http.client.HTTPResponse, left: int | None) -> Iterator[bytes]:
+    """What arrives, as it arrives, each block a heartbeat; ``left`` bytes where that is known.
+
+    Raises:
+        TimeoutError: the connection is too slow to go on with.
+    """
+    since, received = time.monotonic(), 0
+    while left is None or left > 0:
+        block = response.read1(_MOST_AT_ONCE)
+        if not block:
+            return
+        heartbeat()
+        yield block
+        left = None if left is None else left - len(block)
+        received += len(block)
+        passed = time.monotonic() - since
+        if passed >= _PATIENCE_SECONDS:
+            if received < _SLOWEST * passed:
+                raise TimeoutError(
+                    f"{received:,} bytes in {passed:.0f} s, too slow to wait for "
+                    f"(needed: {_SLOWEST:,} a second)"
+                )
+            since, received = time.monotonic(), 0
 
 
 def _check(path: Path, *, md5: str | None, sha256: str | None, url: str, fresh: bool) -> None:

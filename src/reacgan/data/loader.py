@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import mmap
 import sys
+import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
@@ -22,6 +24,7 @@ from reacgan.randomness import Draws
 _CPU_LIMIT_BYTES = 2 * 2**30
 _LONG_ORDER = 20_000
 _POPULATE_READ = 22
+_ASKED_EVERY_SECONDS = 0.05
 
 
 class Loader:
@@ -120,6 +123,26 @@ class Loader:
             images, labels = self._read_ahead(images_seen)
         return self._augment(images, images_seen), labels
 
+    def wait(self, images_seen: int, batches: int, stop: Callable[[], bool]) -> bool:
+        """Wait for shards of a slow server; False once ``stop`` says so before they are here.
+
+        Args:
+            images_seen: the moment of the first batch.
+            batches: that will be read.
+            stop: whether not to wait any longer.
+        """
+        stored = self.data.stored
+        if stored is None or not stored.is_elsewhere:
+            return True
+        self._expect(images_seen)
+        moments = range(images_seen, images_seen + batches * self.batch, self.batch)
+        chosen = np.concatenate([self.indices(moment) for moment in moments])
+        while stored.are_coming(chosen):
+            if stop():
+                return False
+            time.sleep(_ASKED_EVERY_SECONDS)
+        return True
+
     def scaled_at(
         self, images_seen: int, dtype: torch.dtype, order: torch.memory_format
     ) -> tuple[Tensor, Tensor] | None:
@@ -154,6 +177,8 @@ class Loader:
 
     def close(self) -> None:
         """Stop reading ahead."""
+        if self.data.stored is not None:
+            self.data.stored.give_up()
         for executor in (self._executor, self._order_executor):
             if executor is not None:
                 executor.shutdown(cancel_futures=True)

@@ -55,6 +55,15 @@ class Trainer:
         named = {"generator": networks[0], "discriminator": networks[1], "": state.adaptive}
         self.careful = Careful(self.ways.run, named, engine)
 
+    def wait(self, stop: Callable[[], bool]) -> bool:
+        """Wait for the images of a cycle where they are fetched; False once ``stop`` says so before.
+
+        Of several processes each waits within its step: they decide together after it.
+        """
+        d_steps = self.experiment.training.d_steps
+        alone, loader = self.engine.world == 1, self.steps.loader
+        return not alone or loader.wait(self.state.images_seen, d_steps, stop)
+
     def cycle(self, journal: Journal) -> None:
         """``d_steps`` discriminator steps, one generator step, the average.
 
@@ -205,6 +214,9 @@ def run(
     while True:
         while state.images_seen <= last:
             before = state.images_seen
+            if not trainer.wait(stop):
+                stopped = True
+                break
             try:
                 trainer.cycle(journal)
             except NonFiniteError as error:

@@ -317,7 +317,9 @@ def _opened(experiment: Experiment, request: StopRequest, *, quiet: bool) -> Ima
             request.interrupting(),
             told_if_long("opening the images", quiet=quiet),
         ):
-            return _open_once(experiment)
+            data = _open_once(experiment)
+            _ = data.excerpt  # of shards, which may come from a slow server
+            return data
     except Interrupted:
         return None
 

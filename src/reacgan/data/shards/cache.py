@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from reacgan.data.dataset import DataError
 from reacgan.data.shards.index import Shard
-from reacgan.data.shards.places import INCOMING, fetch, joined
+from reacgan.data.shards.places import INCOMING, always, check_wanted, fetch, joined
 from reacgan.files import cache_root, is_free, locked, naming
 
 LIMIT_VARIABLE = "REACGAN_SHARDS_GB"
@@ -73,11 +74,15 @@ class ShardCache:
         with suppress(OSError):
             os.utime(self.path_of(shard), ns=(now, now))
 
-    def get(self, shard: Shard) -> Path:
+    def get(self, shard: Shard, wanted: Callable[[], bool] = always) -> Path:
         """The copy of a shard, fetched now if it is missing; of several processes one fetches.
 
+        Args:
+            shard: which.
+            wanted: whether to go on; asked often.
+
         Raises:
-            DataError: unreachable, damaged, or larger than all that may be kept.
+            DataError: unreachable, damaged, larger than all that may be kept, or no longer wanted.
         """
         path = self.path_of(shard)
         if path.exists():
@@ -88,8 +93,14 @@ class ShardCache:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 room = path.with_name(f"{path.name}{_ROOM}")
                 try:
-                    self._make_room(shard, room)
-                    fetch(self.address(shard), path, sha256=shard.sha256, most=shard.bytes)
+                    self._make_room(shard, room, wanted)
+                    fetch(
+                        self.address(shard),
+                        path,
+                        sha256=shard.sha256,
+                        most=shard.bytes,
+                        wanted=wanted,
+                    )
                 finally:
                     room.unlink(missing_ok=True)
         self.touch(shard)
@@ -99,7 +110,7 @@ class ShardCache:
         """Forget a copy, which is fetched again when it is needed."""
         self.path_of(shard).unlink(missing_ok=True)
 
-    def _make_room(self, shard: Shard, room: Path) -> None:
+    def _make_room(self, shard: Shard, room: Path, wanted: Callable[[], bool]) -> None:
         """Wait until a shard fits beside those that are being fetched."""
         limit = limit_bytes()
         if shard.bytes > limit:
@@ -109,6 +120,7 @@ class ShardCache:
             )
         room.unlink(missing_ok=True)
         while not self._has_room(shard, room, limit):
+            check_wanted(shard.file, wanted)
             time.sleep(_PAUSE_SECONDS)
 
     def _has_room(self, shard: Shard, room: Path, limit: int) -> bool:

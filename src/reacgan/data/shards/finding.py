@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,6 +21,7 @@ from reacgan.config import with_home
 from reacgan.data.dataset import DataError, MissingSplitError
 from reacgan.data.decode import decoding_rules
 from reacgan.data.names import is_hidden, split_of
+from reacgan.data.pack import logger
 from reacgan.data.packed_cache import cache_key
 from reacgan.data.shards.cache import ShardCache, limit_bytes, shards_folder
 from reacgan.data.shards.images import ShardFiles
@@ -32,21 +36,33 @@ from reacgan.data.shards.index import (
     parse_index,
 )
 from reacgan.data.shards.indexing import make_index
-from reacgan.data.shards.places import NotThereError, fetch, is_address, joined, listed
-from reacgan.files import cache_root, locked, read_regular
+from reacgan.data.shards.places import NotThereError, fetch, is_address, joined, listed, stamp_of
+from reacgan.files import cache_root, locked, not_kept, read_regular, scratch_folder, write_text
 
 _CLASS_LISTS = ("classnames.txt", "classes.txt", "class_names.txt")
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _MOST_SHARDS = 10**6
+_ASKED_TOGETHER = 16
+_SAID: set[str] = set()
+"""Sets of whose servers a person has been told."""
 
 
 class PlacedShards:
-    """A set of shards: its index, where its files are, and the folder of its tables of members."""
+    """A set of shards: its index, where its files are, and the folder of its tables of members.
+
+    ``kept`` has the tables themselves, by name, where they cannot be written anywhere.
+    """
 
     def __init__(
-        self, index: ShardIndex, base: str, where: str, tables: Path | None = None
+        self,
+        index: ShardIndex,
+        base: str,
+        where: str,
+        tables: Path | None = None,
+        kept: Mapping[str, bytes] | None = None,
     ) -> None:
         self.index, self.base, self.where, self.tables = index, base, where, tables
+        self.kept = kept or {}
 
     @property
     def folder(self) -> Path | None:
@@ -69,26 +85,36 @@ class PlacedShards:
         Raises:
             DataError: missing or damaged.
         """
-        most = split.images * ROW.itemsize
-        path = (self.tables or Path(self.base)) / split.members
-        if self.folder is None and self.tables is None:
-            path = shards_folder() / "tables" / f"{split.members_sha256}.members"
-            if not path.exists():
-                address = joined(self.base, split.members)
-                fetch(address, path, sha256=split.members_sha256, most=most)
-        try:
-            if not path.is_file():
-                raise OSError("missing")
-            content = np.memmap(path, dtype=np.uint8, mode="r")
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path}: not readable ({error}); the set is incomplete") from None
-        return members_of(content, split, str(path))
+        if split.members in self.kept:
+            content = np.frombuffer(self.kept[split.members], dtype=np.uint8)
+            return members_of(content, split, split.members)
+        if self.folder is not None or self.tables is not None:
+            return _table((self.tables or Path(self.base)) / split.members, split)
+        path = shards_folder() / "tables" / f"{split.members_sha256}.members"
+        if path.exists():
+            try:
+                return _table(path, split)
+            except DataError as error:
+                logger.warning("%s: fetching the table of members again: %s", self.where, error)
+        address, most = joined(self.base, split.members), split.images * ROW.itemsize
+        fetch(address, path, sha256=split.members_sha256, most=most)
+        return _table(path, split)
 
     def images(self, name: str) -> ShardFiles:
         """The files of the images of a split."""
         split = self.split(name)
         cache = None if self.folder is not None else ShardCache(self.base, self.index.digest[:32])
         return ShardFiles(split, self.rows(split), folder=self.folder, cache=cache)
+
+
+def _table(path: Path, split: Split) -> npt.NDArray[Any]:
+    try:
+        if not path.is_file():
+            raise OSError("missing")
+        content = np.memmap(path, dtype=np.uint8, mode="r")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not readable ({error}); the set is incomplete") from None
+    return members_of(content, split, str(path))
 
 
 def find_shards(path: str | None) -> PlacedShards:
@@ -203,22 +229,103 @@ def _relative(paths: Sequence[str]) -> tuple[list[str], str]:
 def _of_others(names: Sequence[str], base: str, *, where: str) -> PlacedShards:
     """The set of tar files without an index of ours, which is made once and kept in the cache."""
     folder = None if is_address(base) else Path(base)
-    stamps: list[Any] = [base, list(names), decoding_rules()]
-    for name in names if folder is not None else ():
-        assert folder is not None
+    classes = _class_list(folder)
+    named = cache_key("shards", base, list(names), classes, decoding_rules())
+    if folder is None:
+        key = _key_of_elsewhere(base, names, named, where)
+    else:
+        key = cache_key(named, *_stamps(folder, names))
+    tables = shards_folder() / "indexes" / key
+    opening = partial(_local, folder) if folder is not None else partial(_fetched, base)
+    make = partial(make_index, names, opening, source=where, listed=classes)
+    try:
+        with locked(cache_root() / "locks" / f"{key}.lock", f"indexes the shards of {where}"):
+            placed = _made_before(tables, base, where)
+            placed = placed or PlacedShards(make(tables), base, where, tables)
+            if folder is None:
+                write_text(_latest(named), key)
+            return placed
+    except (OSError, NotImplementedError) as error:
+        if folder is None or _is_below(folder, error):
+            raise
+        reason = error
+    not_kept(
+        tables.parent, reason, "the index of shards is kept in memory and made again next time"
+    )
+    temporary = Path(tempfile.mkdtemp(prefix="reacgan-"))
+    try:
+        index = make(temporary)
+        tables_of = [part.members for part in index.splits.values()]
+        kept = {name: (temporary / name).read_bytes() for name in tables_of}
+    finally:
+        if not any(temporary.glob("*.refused.txt")):  # which messages name
+            shutil.rmtree(temporary)
+    return PlacedShards(index, base, where, kept=kept)
+
+
+def _made_before(tables: Path, base: str, where: str) -> PlacedShards | None:
+    """What is in the cache, as far as it is whole."""
+    file = tables / INDEX
+    if not file.exists():
+        return None
+    try:
+        placed = PlacedShards(parse_index(read_regular(file), str(file)), base, where, tables)
+        for part in placed.index.splits.values():
+            placed.rows(part)
+    except (OSError, DataError) as error:
+        logger.warning("%s: indexing again, since the index is unfit: %s", where, error)
+        return None
+    return placed
+
+
+def _stamps(folder: Path, names: Sequence[str]) -> list[list[int]]:
+    stamps = []
+    for name in names:
         try:
             status = (folder / name).stat()
         except OSError as error:
             raise DataError(f"{folder / name}: not readable: {error.strerror}") from None
         stamps.append([status.st_size, status.st_mtime_ns])
-    tables = shards_folder() / "indexes" / cache_key("shards", *stamps)
-    opening = partial(_local, folder) if folder is not None else partial(_fetched, base)
-    with locked(cache_root() / "locks" / f"{tables.name}.lock", f"indexes the shards of {where}"):
+    return stamps
+
+
+def _key_of_elsewhere(base: str, names: Sequence[str], named: str, where: str) -> str:
+    """By what the server says of the files now; the last one where it cannot be asked."""
+    try:
+        with ThreadPoolExecutor(_ASKED_TOGETHER) as pool:
+            stamps = list(pool.map(stamp_of, [joined(base, name) for name in names]))
+    except (OSError, DataError) as error:
         try:
-            index = parse_index(read_regular(tables / INDEX), str(tables / INDEX))
-        except (OSError, DataError):
-            index = make_index(names, opening, tables, source=where, listed=_class_list(folder))
-    return PlacedShards(index, base, where, tables)
+            key = read_regular(_latest(named)).decode("ascii")
+        except (OSError, ValueError):
+            key = named
+        if (
+            re.fullmatch(r"[0-9a-f]{32}", key) is None
+            or not (shards_folder() / "indexes" / key).is_dir()
+        ):
+            raise DataError(f"{where}: not reachable: {error}") from None
+        logger.warning("%s: not reachable, the index made before is used (%s)", where, error)
+        return key
+    vague = [stamp for stamp in stamps if all(part.startswith("Content-Length") for part in stamp)]
+    if vague and named not in _SAID:
+        _SAID.add(named)
+        logger.warning(
+            "%s: the server does not say when files change (neither ETag nor Last-Modified): replaced "
+            "ones are %s. Give a changed set another address",
+            where,
+            "known by their size alone" if all(stamps) else "not noticed",
+        )
+    return cache_key(named, *stamps)
+
+
+def _latest(named: str) -> Path:
+    return shards_folder() / "indexes" / f"{named}.latest"
+
+
+def _is_below(folder: Path, error: BaseException) -> bool:
+    """Whether an error is of the shards themselves."""
+    name = getattr(error, "filename", None)
+    return name is not None and Path(str(name)).is_relative_to(folder)
 
 
 @contextmanager
@@ -229,12 +336,11 @@ def _local(folder: Path, name: str) -> Iterator[Path]:
 @contextmanager
 def _fetched(base: str, name: str) -> Iterator[Path]:
     """A shard of elsewhere for the time of the block."""
-    path = shards_folder() / "indexes" / f"incoming.{os.getpid()}.tar"
-    try:
+    # A folder of its own, which no other process takes for a copy of a shard that may go.
+    with scratch_folder(shards_folder() / "indexes" / "incoming", ".incoming.") as temporary:
+        path = temporary / "shard.tar"
         fetch(joined(base, name), path, sha256=None, most=limit_bytes())
         yield path
-    finally:
-        path.unlink(missing_ok=True)
 
 
 def _class_list(folder: Path | None) -> list[str]:

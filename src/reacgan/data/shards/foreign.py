@@ -14,6 +14,8 @@ from reacgan.data.names import IMAGE_SUFFIXES
 from reacgan.data.shards.index import MOST_MEMBER_BYTES
 from reacgan.records import parse_json
 
+_FAULTS = (tarfile.TarError, EOFError, ValueError, ArithmeticError, LookupError, RecursionError)
+"""What the tarfile module raises for damaged headers."""
 _MOST_LABEL_BYTES = 2**20
 _MOST_HEADER_BYTES = 2**16
 _LONGEST_NAME = 500
@@ -23,7 +25,7 @@ _NUMBER_KEYS = ("label", "cls", "class_id", "class_index", "class")
 
 
 class _BoundedInfo(tarfile.TarInfo):
-    """A header of a member; one that has megabytes is refused before it is read into memory."""
+    """A header of a member; one of megabytes is refused before it is read, one that leads back, too."""
 
     def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
         more = (
@@ -35,7 +37,12 @@ class _BoundedInfo(tarfile.TarInfo):
         )
         if self.type in more and self.size > _MOST_HEADER_BYTES:
             raise DataError(f"a header of {self.size:,} bytes, at most {_MOST_HEADER_BYTES:,}")
-        return super()._proc_member(tar)  # type: ignore[misc]
+        member: tarfile.TarInfo = super()._proc_member(tar)  # type: ignore[misc]
+        if member.size < 0:
+            raise DataError(f"{member.name!r} has {member.size:,} bytes")
+        if tar.offset <= self.offset:
+            raise DataError(f"{member.name!r} is followed by what stands before it")
+        return member
 
 
 class ArchivedImage(NamedTuple):
@@ -59,10 +66,23 @@ class _Members:
     cls: bytes | None = None
     facts: bytes | None = None
 
+    seen: set[str] = field(default_factory=set)
+    """Ends of names that it has."""
+
+    def once(self, name: str, suffix: str) -> None:
+        """Refuse a second file of one name: none is known to be the one that is meant."""
+        if suffix in self.seen:
+            raise DataError(
+                f"{name!r} is there twice in one sample; give each file a name of its own"
+            )
+        self.seen.add(suffix)
+
     def samples(self) -> Iterator[ArchivedImage]:
         """One for each image; of several, none is known to be the one that is meant."""
-        for offset, size, suffix in self.images:
-            yield ArchivedImage(self.key, offset, size, suffix, *_class_of(self.cls, self.facts))
+        if self.images:
+            known = _class_of(self.cls, self.facts)
+            for offset, size, suffix in self.images:
+                yield ArchivedImage(self.key, offset, size, suffix, *known)
 
 
 def samples_in(path: Path) -> Iterator[ArchivedImage]:
@@ -70,7 +90,7 @@ def samples_in(path: Path) -> Iterator[ArchivedImage]:
 
     Raises:
         DataError: no plain tar file; a link, a device, a name that leads elsewhere, a member of no image's
-            size, or an end within a member.
+            size, two files of one name in a sample, or a file that is cut off.
     """
     whole = path.stat().st_size
     current = _Members()
@@ -85,6 +105,8 @@ def samples_in(path: Path) -> Iterator[ArchivedImage]:
                 if key != current.key:
                     yield from current.samples()
                     current = _Members(key)
+                if suffix in IMAGE_SUFFIXES or suffix in (".cls", ".json"):
+                    current.once(member.name, suffix)
                 if suffix in IMAGE_SUFFIXES:
                     current.images.append((member.offset_data, member.size, suffix))
                 elif suffix in (".cls", ".json"):
@@ -93,9 +115,10 @@ def samples_in(path: Path) -> Iterator[ArchivedImage]:
                         current.cls = content
                     else:
                         current.facts = content
+            _check_end(tar)
     except DataError as error:
         raise DataError(f"{path}: refused: {error}") from None
-    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+    except (*_FAULTS, OSError) as error:
         remedy = "; unpack it first: gunzip FILE" if path.suffix in (".gz", ".tgz") else ""
         raise DataError(f"{path}: no whole, uncompressed tar file ({error}){remedy}") from None
     yield from current.samples()
@@ -112,6 +135,18 @@ def _check(member: tarfile.TarInfo, whole: int) -> None:
         raise DataError(f"{name!r} has {member.size:,} bytes, at most {MOST_MEMBER_BYTES:,}")
     if member.offset_data + member.size > whole:
         raise DataError(f"the file ends within {name!r}; get it again")
+
+
+def _check_end(tar: tarfile.TarFile) -> None:
+    """Where reading has ended the blocks stand that end a tar; the module ends at any damage as well."""
+    file = tar.fileobj
+    assert file is not None
+    file.seek(tar.offset)
+    if file.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
+        raise DataError(
+            f"it is cut off or damaged after {tar.offset:,} bytes: "
+            "the blocks that end a tar file are not there; get it again"
+        )
 
 
 def _parts(name: str) -> tuple[str, str]:

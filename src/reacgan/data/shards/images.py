@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,7 @@ class ShardFiles:
         self._lock = Lock()
         self._pool: ThreadPoolExecutor | None = None
         self._coming: dict[int, Future[Path]] = {}
+        self._given_up = Event()
 
     def read(self, index: int, number: int) -> bytes:
         """The file of an image, in shard ``number``, checked.
@@ -88,10 +89,22 @@ class ShardFiles:
                 shard = self.split.shards[number]
                 self.cache.touch(shard)
                 if number not in self._coming and not self.cache.has(shard):
-                    self._coming[number] = self._pool.submit(self.cache.get, shard)
+                    self._coming[number] = self._pool.submit(self._get, shard)
+
+    def are_coming(self, indices: npt.NDArray[np.int64]) -> bool:
+        """Whether shards of these images are being fetched, none of which has failed."""
+        with self._lock:
+            numbers = np.unique(np.searchsorted(self.ends, indices, side="right")).tolist()
+            coming = [self._coming[number] for number in numbers if number in self._coming]
+        return any(not fetching.done() for fetching in coming)
+
+    def give_up(self) -> None:
+        """Fetch nothing more until all is closed; who waits for a shard gets a DataError soon."""
+        self._given_up.set()
 
     def close(self) -> None:
-        """Close what is open; reading opens it again."""
+        """Close what is open and end what is fetched; reading opens it again."""
+        self.give_up()
         with self._lock:
             pool, self._pool, self._coming = self._pool, None, {}
             for descriptor in self._files.values():
@@ -99,6 +112,12 @@ class ShardFiles:
             self._files = {}
         if pool is not None:
             pool.shutdown(cancel_futures=True)
+        self._given_up = Event()
+
+    def _get(self, shard: Shard) -> Path:
+        assert self.cache is not None
+        given_up = self._given_up
+        return self.cache.get(shard, lambda: not given_up.is_set())
 
     def _bytes(self, number: int, offset: int, size: int) -> bytes:
         """A part of a shard; shorter where the file is. Of many open shards the oldest is closed."""
@@ -108,8 +127,12 @@ class ShardFiles:
                 if descriptor is not None:
                     os.lseek(descriptor, offset, os.SEEK_SET)
                     return os.read(descriptor, size)
-                coming = self._coming.pop(number, None)
-            path = self._path(number, coming)
+                coming = self._coming.get(number)
+            try:
+                path = self._path(number, coming)
+            finally:
+                with self._lock:
+                    self._coming.pop(number, None)
             with self._lock:
                 while len(self._files) >= _OPEN_FILES:
                     os.close(self._files.pop(next(iter(self._files))))
@@ -124,7 +147,7 @@ class ShardFiles:
         if coming is not None:
             with suppress(DataError):  # said below, by a try of its own
                 coming.result()
-        return self.cache.get(shard)
+        return self._get(shard)
 
     def _open(self, path: Path, number: int) -> int:
         shard = self.split.shards[number]

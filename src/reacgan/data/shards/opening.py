@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from reacgan.config import Resolution, size_of
 from reacgan.data.dataset import (
@@ -114,6 +115,19 @@ class StoredShards:
     def excerpt(self) -> ImageData:
         """What scores and pictures look at."""
         return self._excerpt.open()
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether shards are fetched when they are needed."""
+        return self._images.files.cache is not None
+
+    def are_coming(self, indices: npt.NDArray[np.int64]) -> bool:
+        """Whether shards of these images are being fetched."""
+        return self._images.files.are_coming(indices)
+
+    def give_up(self) -> None:
+        """Wait for nothing more."""
+        self._images.files.give_up()
 
     def close(self) -> None:
         """End what reads."""

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import http.client
 import re
-from collections.abc import Iterator
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from reacgan.data.dataset import DataError
-from reacgan.data.download import UnreachableError, download, is_offline
+from reacgan.data.download import TRANSIENT, UnreachableError, download, is_offline
 from reacgan.files import digest_of, naming
+from reacgan.progress import heartbeat
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _OVER_HTTP = ("http://", "https://")
 _BLOCK = 1 << 20
+_TIMEOUT_SECONDS = 30
+_HEADERS = {"User-Agent": "reacgan", "Accept-Encoding": "identity"}
+_STAMPS = ("ETag", "Last-Modified", "Content-Length")
 INCOMING = ".incoming"
 """Behind the name of a file that is being fetched."""
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
@@ -33,7 +40,19 @@ def joined(base: str, name: str) -> str:
     return f"{address.rstrip('/')}/{quoted}{mark}{parameters}"
 
 
-def fetch(address: str, target: Path, *, sha256: str | None, most: int) -> None:
+def always() -> bool:
+    """The answer to whether a file is still wanted, where nobody changes his mind."""
+    return True
+
+
+def fetch(
+    address: str,
+    target: Path,
+    *,
+    sha256: str | None,
+    most: int,
+    wanted: Callable[[], bool] = always,
+) -> None:
     """Fetch a file, whose name appears once it is whole and its checksum fits.
 
     A file with another checksum is fetched again once.
@@ -43,17 +62,18 @@ def fetch(address: str, target: Path, *, sha256: str | None, most: int) -> None:
         target: its name here; a file of that name is fetched anew.
         sha256: that it must have, or None.
         most: bytes, of which no more are taken.
+        wanted: asked with each block whether to go on.
 
     Raises:
-        DataError: unreachable, longer, or twice another checksum.
+        DataError: unreachable, longer, twice another checksum, or no longer wanted.
     """
     target.unlink(missing_ok=True)
     get = _fetch_http if address.lower().startswith(_OVER_HTTP) else _fetch_with_fsspec
     try:
-        get(address, target, sha256, most)
+        get(address, target, sha256, most, wanted)
     except _ChecksumError:
         try:
-            get(address, target, sha256, most)
+            get(address, target, sha256, most, wanted)
         except _ChecksumError as error:
             raise DataError(
                 f"{address}: damaged: fetched twice, {error}. Put the file there again, or prepare the "
@@ -65,15 +85,24 @@ class NotThereError(DataError):
     """There is no such file."""
 
 
+def check_wanted(what: str, wanted: Callable[[], bool]) -> None:
+    """Raise DataError where a file is no longer wanted."""
+    if not wanted():
+        raise DataError(f"{what}: no longer waited for")
+
+
 class _ChecksumError(DataError):
     """A file that is not the one that is wanted."""
 
 
-def _fetch_http(address: str, target: Path, sha256: str | None, most: int) -> None:
+def _fetch_http(
+    address: str, target: Path, sha256: str | None, most: int, wanted: Callable[[], bool]
+) -> None:
     whole = target.with_name(f"{target.name}{INCOMING}")
     whole.unlink(missing_ok=True)
 
     def bounded(received: int, total: int) -> None:
+        check_wanted(address, wanted)
         if max(received, total) > most:
             whole.with_name(f"{whole.name}.part").unlink(missing_ok=True)
             raise _too_long(address, max(received, total), most)
@@ -89,7 +118,9 @@ def _fetch_http(address: str, target: Path, sha256: str | None, most: int) -> No
     whole.replace(target)
 
 
-def _fetch_with_fsspec(address: str, target: Path, sha256: str | None, most: int) -> None:
+def _fetch_with_fsspec(
+    address: str, target: Path, sha256: str | None, most: int, wanted: Callable[[], bool]
+) -> None:
     if is_offline():
         raise DataError(f"{target}: not here, and nothing is downloaded now; get {address} before")
     part = target.with_name(f"{target.name}{INCOMING}")
@@ -99,6 +130,8 @@ def _fetch_with_fsspec(address: str, target: Path, sha256: str | None, most: int
             received = 0
             with naming(part), part.open("wb") as file:
                 while block := source.read(_BLOCK):
+                    heartbeat()
+                    check_wanted(address, wanted)
                     received += len(block)
                     if received > most:
                         raise _too_long(address, received, most)
@@ -151,6 +184,34 @@ def _too_long(address: str, received: int, most: int) -> DataError:
         f"{address}: {received:,} bytes or more, where {most:,} were expected; it is not what the index "
         "names"
     )
+
+
+def stamp_of(address: str) -> list[str]:
+    """What tells whether a file was replaced, as far as its server says; empty where it says nothing.
+
+    Of http these are ETag, Last-Modified and Content-Length, each with its name.
+
+    Raises:
+        OSError: the server cannot be reached.
+        DataError: nothing is fetched now, or storage that fsspec cannot read.
+    """
+    if is_offline():
+        raise DataError("nothing is downloaded now")
+    if not address.lower().startswith(_OVER_HTTP):
+        with _named(address):
+            system, path = _fsspec(address).core.url_to_fs(address)
+            return [str(system.ukey(path))]
+    request = urllib.request.Request(address, method="HEAD", headers=_HEADERS)
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
+            said = [(name, response.headers.get(name)) for name in _STAMPS]
+    except urllib.error.HTTPError as error:
+        if error.code in TRANSIENT:
+            raise
+        return []  # no such request, or no such file, which fetching says
+    except http.client.HTTPException as error:
+        raise OSError(str(error) or type(error).__name__) from None
+    return [f"{name}: {value}" for name, value in said if value]
 
 
 def listed(address: str) -> list[str]:
