@@ -157,4 +157,4 @@ def test_what_takes_long_is_told_and_what_is_quick_is_not(monkeypatch, capsys):
         pass
     with told_if_long("opening the images", quiet=True):
         time.sleep(0.5)
-    assert capsys.readouterr().err == "" and threading.active_count() < 20
+    assert capsys.readouterr().err == "" and threading.active_count() < 40
