@@ -23,6 +23,8 @@ from torch import Tensor
 
 Operation = Literal["all_reduce", "all_gather", "all_to_all", "gather"]
 _apart = False
+_abandoned: Any = None
+"""The group that this process takes no part in any more."""
 _listeners: list[Callable[[Message], None]] = []
 _beside: dict[Any, Any] = {}
 
@@ -72,9 +74,9 @@ on_leaving: Callable[[], None] | None = None
 
 def world_size() -> int:
     """Number of processes; 1 when alone."""
-    if _apart:
+    if _apart or not (dist.is_available() and dist.is_initialized()):
         return 1
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    return 1 if dist.group.WORLD is _abandoned else dist.get_world_size()
 
 
 @contextmanager
@@ -127,9 +129,13 @@ def store(name: str) -> Any:
 
 
 def abandon() -> None:
-    """From here on this process is alone: it ends, and the launcher or the time-out ends the others."""
-    global _apart  # noqa: PLW0603 - as above
-    _apart = True
+    """Take no further part in this group: the process ends, the launcher or the time-out ends the others.
+
+    A group that is made later in the same process is another one.
+    """
+    global _abandoned  # noqa: PLW0603 - as above
+    if dist.is_available() and dist.is_initialized():
+        _abandoned = dist.group.WORLD
 
 
 def leave() -> None:

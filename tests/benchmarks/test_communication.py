@@ -15,7 +15,7 @@ import torch.multiprocessing as mp
 sys.path.insert(0, str(Path(__file__).parents[2]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 
-from benchmarks.communication import count, rows_of_cycle
+from benchmarks.communication import count, group_of, rows_of_cycle
 from tiny import experiment, images
 
 from reacgan import distributed
@@ -61,7 +61,6 @@ def closed_forms(world):
     return rows
 
 
-@pytest.mark.slow  # passes alone, not after other tests of one process: the cause is to be found
 @pytest.mark.parametrize("world", [2, 8])
 def test_counts_are_those_of_the_closed_forms(world):
     """Gradients, embeddings, labels, moments of batch norm, and nothing else: spectral norm none."""
@@ -72,11 +71,21 @@ def test_counts_are_those_of_the_closed_forms(world):
     assert not dist.is_initialized()
 
 
+def test_only_the_group_that_was_there_is_abandoned():
+    """A run that a signal ended early made later groups of the same process count as one process."""
+    distributed.abandon()
+    with group_of(4):
+        assert distributed.world_size() == 4
+        distributed.abandon()
+        assert distributed.world_size() == 1
+    with group_of(2):
+        assert distributed.world_size() == 2
+
+
 def test_alone_nothing_is_sent():
     assert count(experiment(), 1, classes=CLASSES)["rows"] == []
 
 
-@pytest.mark.slow  # passes alone, not after other tests of one process: the cause is to be found
 def test_larger_networks_send_buckets():
     wide = {"model.backbone.width": 96, "model.generator.width": 4}
     rows = count(experiment(**wide), 2, classes=CLASSES)["rows"]

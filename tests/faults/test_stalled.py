@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 import traceback
@@ -52,6 +53,11 @@ def compute(seconds):
 def pack(times, pause):
     for _ in counted(range(times), "packing", times):
         time.sleep(pause)
+
+
+def waits_in_a_step(said):
+    """Whether a stack ends in a step: which of its messages is waited for is a matter of moments."""
+    return re.search(r"in (?:discriminator|generator)_step\n", said)
 
 
 def test_a_process_that_waits_for_ever_is_ended(tmp_path):
@@ -119,7 +125,7 @@ def test_a_stopped_process_ends_the_job(tmp_path):
         job.until(" 64 images ")
         os.kill(job.ranks()[1], signal.SIGSTOP)
         job.until("no answer from process 1: stopped, or its machine is gone", SHORT)
-        assert "process 0 of 2 (" in job.said and "all_reduce" in job.said
+        assert "process 0 of 2 (" in job.said and waits_in_a_step(job.said)
         os.kill(job.ranks()[1], signal.SIGCONT)  # torchrun itself waits 30 s before it kills
         assert job.ends(SHORT) == 1
     assert "exitcode  : 4 " in job.said
@@ -131,7 +137,7 @@ def test_every_process_prints_its_stacks(tmp_path):
         assert job.ends(SHORT) == 1
     for rank in (0, 1):
         assert f"process {rank} of 2 (" in job.said
-    assert "_wait_forever" in job.said and "all_reduce" in job.said
+    assert "_wait_forever" in job.said and waits_in_a_step(job.said)
 
 
 @pytest.mark.slow
