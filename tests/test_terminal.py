@@ -206,3 +206,36 @@ def test_a_message_of_the_log_is_printed_once_a_command():
         records = [logging.LogRecord("x", 30, "", 0, "%s", (text,), None) for text in texts]
         printed = [bool(logging.lastResort.filter(record)) for record in records]
         assert printed == [True, True, False]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full device")  # noqa: PTH110
+def test_a_full_output_is_one_line_with_json_too():
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(
+            [sys.executable, "-m", "reacgan", "weights", "list", "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "standard output: No space left on device" in done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a folder in use cannot be deleted")
+def test_a_deleted_folder_is_said(tmp_path):
+    place = tmp_path / "gone"
+    place.mkdir()
+    source = os.path.dirname(os.path.dirname(streams.__file__))  # noqa: PTH120
+    done = subprocess.run(
+        ["sh", "-c", 'cd gone && rmdir ../gone && exec "$0" -m reacgan --version', sys.executable],
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.path.dirname(source)},  # noqa: PTH120
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (
+        1,
+        "reacgan: the current folder was deleted; change to one that is there (cd ..)\n",
+    )

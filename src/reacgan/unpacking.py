@@ -1,4 +1,4 @@
-"""Arrays of ``.npz`` files: what a file claims is compared with what it holds before memory is taken.
+"""Arrays of ``.npz`` and ``.npy`` files: claims are compared with what a file holds before memory is taken.
 
 Nothing is unpickled. An array whose header promises more values than its part of the file unpacks to is
 refused, and so is a large part that is packed as densely as no data are (a decompression bomb).
@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -48,18 +48,17 @@ class ArrayFile:
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of an array, as its header says; nothing else of it is read."""
         with self._archive.open(name + _ENDING) as part:
-            return _header(part)[0]
+            return _header(part).shape
 
     def read(self, name: str) -> npt.NDArray[Any]:
         """An array as a whole."""
         about = self._archive.getinfo(name + _ENDING)
         with self._archive.open(about) as part:
-            shape, dtype, begin = _header(part)
-        size = math.prod(shape) * dtype.itemsize
-        if begin + size != about.file_size:
-            raise ValueError(
-                f"{name} is said to have {size:,} bytes, the file holds {about.file_size - begin:,}"
-            )
+            header = _header(part)
+        size = header.bytes
+        if header.begin + size != about.file_size:
+            there = about.file_size - header.begin
+            raise ValueError(f"{name} is said to have {size:,} bytes, the file holds {there:,}")
         if problem := bomb_problem(size, about.compress_size):
             raise ValueError(f"{name} {problem}; if it is yours store it by numpy.savez")
         check_size(self._path, size)
@@ -77,10 +76,12 @@ def open_npy(path: str | Path) -> npt.NDArray[Any]:
     path = Path(path)
     with open_regular(path) as file:
         try:
-            shape, dtype, begin = _header(file)
-            there = os.fstat(file.fileno()).st_size - begin
-            if (size := math.prod(shape) * dtype.itemsize) > there:
-                raise ValueError(f"it is said to have {size:,} bytes, the file holds {there:,}")
+            header = _header(file)
+            there = os.fstat(file.fileno()).st_size - header.begin
+            if header.bytes > there:
+                raise ValueError(
+                    f"it is said to have {header.bytes:,} bytes, the file holds {there:,}"
+                )
             return np.lib.format.open_memmap(path, mode="r")
         except (OSError, ValueError):
             raise
@@ -88,20 +89,43 @@ def open_npy(path: str | Path) -> npt.NDArray[Any]:
             raise ValueError(f"{type(error).__name__}: {error}") from None
 
 
-def _header(part: Any) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-    """Shape, type, and where the values begin."""
+def npy_in(content: IO[bytes]) -> npt.NDArray[Any]:
+    """The array of an open ``.npy`` file's content; no copy that its header alone could ask for.
+
+    Raises:
+        ValueError, and whatever NumPy's parser raises: it is none.
+    """
+    header = _header(content)
+    values = np.frombuffer(content.read(), header.dtype)
+    return values.reshape(header.shape, order="F" if header.turned else "C")
+
+
+class _Header(NamedTuple):
+    shape: tuple[int, ...]
+    turned: bool
+    """Whether the first dimension varies fastest."""
+    dtype: np.dtype[Any]
+    begin: int
+    """Where the values begin."""
+
+    @property
+    def bytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def _header(part: Any) -> _Header:
     wide = np.lib.format.read_magic(part) != (1, 0)
     length = part.read(4 if wide else 2)
     if int.from_bytes(length, "little") > _LONGEST_HEADER:
         raise ValueError(f"its header is said to take {int.from_bytes(length, 'little'):,} bytes")
     part.seek(-len(length), os.SEEK_CUR)
     read: Any = np.lib.format.read_array_header_2_0 if wide else np.lib.format.read_array_header_1_0
-    shape, _, dtype = read(part)
+    shape, turned, dtype = read(part)
     if dtype.hasobject:
         raise ValueError("it holds Python objects, which are not read")
     if any(side < 0 for side in shape):
         raise ValueError(f"its shape is {list(shape)}")
-    return shape, dtype, part.tell()
+    return _Header(shape, turned, dtype, part.tell())
 
 
 def zip_parts(path: Path) -> list[zipfile.ZipInfo]:

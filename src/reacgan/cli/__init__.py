@@ -33,8 +33,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     streams.make_patient()
     streams.escape_notes()
     _share_cores()
+    if _place_is_gone():
+        streams.complain("the current folder was deleted; change to one that is there (cd ..)")
+        sys.exit(1)
     with streams.ending_tidily():
         sys.exit(streams.close_output(_run(arguments)))
+
+
+def _place_is_gone() -> bool:
+    """PyTorch's libraries end a process that works in a deleted folder, in words of their own."""
+    try:
+        os.getcwd()  # noqa: PTH109 - pathlib takes part of the time that help takes
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _share_cores() -> None:

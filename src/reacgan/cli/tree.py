@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import re
@@ -160,7 +161,8 @@ def _kept(words: Sequence[str]) -> str:
 def _failed(words: Sequence[str], text: str, code: int) -> int:
     """The exit code; with ``--json`` the error is an object on standard output, too."""
     if answers.asks_for_json(words):
-        answers.print_json({"error": text})
+        with contextlib.suppress(OSError):  # the output may be what failed; it has been said
+            answers.print_json({"error": text})
     return code
 
 

@@ -28,7 +28,7 @@ from reacgan.data.decode import (
     to_array,
 )
 from reacgan.data.depth import LARGEST, Whites
-from reacgan.unpacking import open_npy
+from reacgan.unpacking import npy_in, open_npy
 
 ARRAY_SUFFIX = ".npy"
 
@@ -49,7 +49,7 @@ def open_array(
         UnreadableImageError: another kind of file, shape or type, too small or too large.
     """
     try:
-        array: npt.NDArray[np.generic] = open_npy(path) if content is None else _array_in(content)
+        array: npt.NDArray[np.generic] = open_npy(path) if content is None else npy_in(content)
     except Exception as error:  # the header of a hostile file is arbitrary text
         raise UnreadableImageError(path, f"not a .npy array ({type(error).__name__})") from None
     if array.ndim not in (2, 3) or array.dtype not in (np.uint8, np.uint16):
@@ -70,18 +70,6 @@ def open_array(
     if _may_be_turned(Path(path), array):
         raise UnreadableImageError(path, _EITHER_ORDER.format(shape=list(array.shape)))
     return array
-
-
-def _array_in(content: IO[bytes]) -> npt.NDArray[np.generic]:
-    """The array of a file's content, without a copy that its header alone could ask for."""
-    version = np.lib.format.read_magic(content)
-    form = np.lib.format
-    read = form.read_array_header_1_0 if version == (1, 0) else form.read_array_header_2_0
-    shape, turned, dtype = read(content)
-    if dtype.hasobject:
-        raise ValueError("objects")
-    values = np.frombuffer(content.read(), dtype)
-    return values.reshape(shape, order="F" if turned else "C")
 
 
 _TURN = (
